@@ -1,0 +1,25 @@
+import type { orchestratorProto } from '@islet/contracts';
+
+export type Sandbox = orchestratorProto.Sandbox;
+
+/** Where a live sandbox is, and all that the control plane and the edge need to know of it. */
+export interface CatalogEntry {
+  sandbox: Sandbox;
+  /** How the edge reaches the sandbox: straight at its address on this machine, or through its node's proxy. */
+  route: { kind: 'direct' } | { kind: 'node'; proxyAddress: string };
+}
+
+/**
+ * Knows which sandboxes live where. Holds no truth of its own: it is rebuilt from the nodes at start.
+ * Every adapter passes `catalogContract` in catalog.contract.ts.
+ */
+export interface Catalog {
+  get(sandboxId: string): Promise<CatalogEntry | undefined>;
+  /** Sandboxes of one team, in no order. */
+  listTeam(teamId: string): Promise<CatalogEntry[]>;
+  /** Every entry, in no order. */
+  listAll(): Promise<CatalogEntry[]>;
+  put(entry: CatalogEntry): Promise<void>;
+  remove(sandboxId: string): Promise<void>;
+  close(): Promise<void>;
+}

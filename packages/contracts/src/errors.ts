@@ -1,0 +1,72 @@
+/** Values of `error_code` that clients know. */
+export type ErrorCode =
+  | 'sandbox_capacity_unavailable'
+  | 'sandbox_placement_timeout'
+  | 'sandbox_no_compatible_node'
+  | 'sandbox_create_failed'
+  | 'sandbox_memory_override_disabled'
+  | 'internal_server_error';
+
+export interface IsletErrorOptions {
+  /** Text for programs beside the status. */
+  errorCode?: ErrorCode;
+  /** True where the same request may succeed later without a change. */
+  retryable?: boolean;
+  cause?: unknown;
+}
+
+/**
+ * An error whose status and message may be shown to a client as they are.
+ * Everything else that is thrown reaches a client as a 500 without its text.
+ */
+export class IsletError extends Error {
+  /** HTTP status; also the numeric `code` in the body. */
+  readonly status: number;
+  readonly errorCode: ErrorCode | undefined;
+  readonly retryable: boolean;
+
+  constructor(status: number, message: string, options: IsletErrorOptions = {}) {
+    super(message, options.cause === undefined ? undefined : { cause: options.cause });
+    this.name = 'IsletError';
+    this.status = status;
+    this.errorCode = options.errorCode;
+    this.retryable = options.retryable ?? (status === 429 || status === 503 || status === 504);
+  }
+}
+
+export interface ErrorBody {
+  code: number;
+  message: string;
+  error_code?: string;
+}
+
+/** The body every endpoint answers an error with. */
+export function toErrorBody(error: IsletError): ErrorBody {
+  const body: ErrorBody = { code: error.status, message: error.message };
+  if (error.errorCode) body.error_code = error.errorCode;
+  return body;
+}
+
+export function sandboxNotFound(sandboxId: string): IsletError {
+  return new IsletError(404, `Sandbox "${sandboxId}" doesn't exist or you don't have access to it`);
+}
+
+export function invalidSandboxId(): IsletError {
+  return new IsletError(400, 'Invalid sandbox ID');
+}
+
+export type Transition = 'killed' | 'paused' | 'snapshotted';
+
+/** 409: another operation holds the sandbox. */
+export function sandboxBusy(sandboxId: string, transition: Transition): IsletError {
+  return new IsletError(409, `Sandbox "${sandboxId}" is being ${transition}`);
+}
+
+export function placementFailed(
+  status: 500 | 503 | 504,
+  detail: string,
+  errorCode: ErrorCode,
+  cause?: unknown,
+): IsletError {
+  return new IsletError(status, `Failed to place sandbox: ${detail}`, { errorCode, cause });
+}

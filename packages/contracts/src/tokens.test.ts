@@ -1,0 +1,21 @@
+import { createHash } from 'node:crypto';
+import { expect, it } from 'vitest';
+import { envdAccessToken, secretsEqual, signFile, trafficAccessToken } from './tokens.ts';
+
+it('derives different, stable tokens for a sandbox', () => {
+  expect(envdAccessToken('seed', 'iabc')).toMatch(/^[0-9a-f]{64}$/);
+  expect(envdAccessToken('seed', 'iabc')).toBe(envdAccessToken('seed', 'iabc'));
+  expect(envdAccessToken('seed', 'iabc')).not.toBe(trafficAccessToken('seed', 'iabc'));
+});
+
+it('signs the fields that the protocol names, in its order', () => {
+  const expected = createHash('sha256').update('/a:read::tok:17').digest('base64').replace(/=+$/, '');
+  expect(
+    signFile({ path: '/a', operation: 'read', username: '', envdAccessToken: 'tok', expiration: 17 }),
+  ).toBe(`v1_${expected}`);
+});
+
+it('compares secrets of any length', () => {
+  expect(secretsEqual('a', 'a')).toBe(true);
+  expect(secretsEqual('a', 'ab')).toBe(false);
+});
