@@ -1,0 +1,53 @@
+import type { ProcessRef } from '../host/process.ts';
+
+/** All that a driver needs to start one sandbox. */
+export interface MachineSpec {
+  id: string;
+  /** The sandbox's own folder on the host; the driver keeps what it writes in it. */
+  dir: string;
+  /** The template's root file system, shared by all its sandboxes and never written. */
+  rootfsDir: string;
+  /** What is seen at /opt/islet inside: node, its libraries and envd. Read-only. */
+  guestDir: string;
+  /** Name of the network namespace that holds the sandbox's eth0. */
+  netns: string;
+  cpuCount: number;
+  memoryMb: number;
+}
+
+/** A started sandbox as its driver knows it; survives as JSON, so that another process can adopt it. */
+export interface Machine {
+  id: string;
+  dir: string;
+  /** The process whose end is the sandbox's end. */
+  main: ProcessRef;
+  /** Processes beside it that must be gone before the sandbox's resources are free. */
+  companions: ProcessRef[];
+}
+
+/**
+ * How a sandbox is isolated. Everything above this interface is the same for all drivers.
+ * Every method may be called for several sandboxes at once; for one sandbox the caller orders them.
+ */
+export interface SandboxDriver {
+  readonly name: 'gvisor';
+  /** Names the runtime's build: a snapshot restores only under the runtime that wrote it. */
+  readonly runtimeDigest: string;
+  /** Starts from the root file system alone: envd boots. */
+  boot(spec: MachineSpec, signal?: AbortSignal): Promise<Machine>;
+  /** Starts from a snapshot: memory and files go on from where they were. */
+  restore(spec: MachineSpec, snapshotDir: string, signal?: AbortSignal): Promise<Machine>;
+  /** Writes memory and files into `snapshotDir` and ends the sandbox. */
+  checkpoint(machine: Machine, snapshotDir: string, signal?: AbortSignal): Promise<void>;
+  isAlive(machine: Machine): boolean;
+  /** Ends the sandbox at once; when it returns, nothing of it runs. */
+  kill(machine: Machine): Promise<void>;
+  /** Frees what the runtime keeps of a sandbox that no longer runs (or never did). Safe to repeat. */
+  release(id: string): Promise<void>;
+  /** True where the kernel's OOM killer struck in the sandbox's cgroup. To be asked before `release`. */
+  wasOutOfMemory(id: string): Promise<boolean>;
+  /** Ids the runtime knows of, alive or not: for finding what belongs to nobody. */
+  list(): Promise<string[]>;
+  /** Frees what the driver itself holds on the host. No sandbox may be left. */
+  close(): Promise<void>;
+}

@@ -1,0 +1,216 @@
+import { createHash } from 'node:crypto';
+import { createReadStream } from 'node:fs';
+import { access, mkdir, readdir, readFile, rm, writeFile } from 'node:fs/promises';
+import { delimiter, join } from 'node:path';
+import { pipeline } from 'node:stream/promises';
+import { Cgroups } from '../../host/cgroups.ts';
+import { CommandError, type Exec } from '../../host/exec.ts';
+import { isAlive, killAndWait, type ProcessRef, refProcess } from '../../host/process.ts';
+import type { Machine, MachineSpec, SandboxDriver } from '../driver.ts';
+import { type MountNamespace, needsHiddenProcSys, openMountNamespace } from './mount-namespace.ts';
+import { ociSpec } from './oci-spec.ts';
+
+/**
+ * What gVisor's own processes need beside the sandbox's memory: measured 43 MB for the sentry and 22 MB for the gofer
+ * when idle; the rest is room for their tables to grow. Without it a sandbox would be killed below its own limit.
+ */
+const RUNTIME_OVERHEAD_BYTES = 128 * 1024 * 1024;
+
+/** Host threads: gVisor's own and, under systrap, those that run the sandbox's threads. */
+const PIDS_LIMIT = 8192;
+
+const RUNSC_TIMEOUT_MS = 60_000;
+
+export interface GvisorOptions {
+  /** Short name that sets this Islet's cgroups apart from another's. */
+  instance: string;
+  /** Volatile state: runsc's own files and the mount namespace. */
+  runtimeDir: string;
+  exec: Exec;
+}
+
+/** Opens the gVisor driver. @throws Error where runsc is missing. */
+export async function openGvisor(options: GvisorOptions): Promise<SandboxDriver> {
+  const binary = await findRunsc();
+  await mkdir(join(options.runtimeDir, 'runsc'), { recursive: true, mode: 0o700 });
+  const hidden = await needsHiddenProcSys(options.exec);
+  const namespace = hidden ? await openMountNamespace(options.runtimeDir, options.exec) : undefined;
+  return new Gvisor(options, binary, await fileDigest(binary), namespace);
+}
+
+/** The runsc that a start would use. @throws Error naming the mending command where there is none. */
+export async function findRunsc(path = process.env.PATH ?? ''): Promise<string> {
+  for (const dir of path.split(delimiter)) {
+    const file = join(dir, 'runsc');
+    const found = await access(file).then(
+      () => true,
+      () => false,
+    );
+    if (found) return file;
+  }
+  throw new Error('runsc (gVisor) is not in PATH: on Debian run `apt-get install runsc`');
+}
+
+async function fileDigest(file: string): Promise<string> {
+  const hash = createHash('sha256');
+  await pipeline(createReadStream(file), hash);
+  return hash.digest('hex');
+}
+
+class Gvisor implements SandboxDriver {
+  readonly name = 'gvisor';
+  readonly runtimeDigest: string;
+  readonly #options: GvisorOptions;
+  readonly #binary: string;
+  readonly #namespace: MountNamespace | undefined;
+  readonly #stateDir: string;
+  readonly #cgroups = new Cgroups();
+
+  constructor(options: GvisorOptions, binary: string, digest: string, namespace: MountNamespace | undefined) {
+    this.#options = options;
+    this.#binary = binary;
+    this.runtimeDigest = digest;
+    this.#namespace = namespace;
+    this.#stateDir = join(options.runtimeDir, 'runsc');
+  }
+
+  async boot(spec: MachineSpec, signal?: AbortSignal): Promise<Machine> {
+    const bundle = await this.#writeBundle(spec);
+    return this.#launch(spec, ['run', '-detach', '-bundle', bundle, spec.id], signal);
+  }
+
+  async restore(spec: MachineSpec, snapshotDir: string, signal?: AbortSignal): Promise<Machine> {
+    const bundle = await this.#writeBundle(spec);
+    return this.#launch(
+      spec,
+      ['restore', '-detach', '-image-path', snapshotDir, '-bundle', bundle, spec.id],
+      signal,
+    );
+  }
+
+  async checkpoint(machine: Machine, snapshotDir: string, signal?: AbortSignal): Promise<void> {
+    await this.#runsc(
+      machine.dir,
+      ['checkpoint', '-compression=none', '-image-path', snapshotDir, machine.id],
+      signal,
+    );
+  }
+
+  isAlive(machine: Machine): boolean {
+    return isAlive(machine.main);
+  }
+
+  async kill(machine: Machine): Promise<void> {
+    await Promise.all([machine.main, ...machine.companions].map((ref) => killAndWait(ref)));
+  }
+
+  async release(id: string): Promise<void> {
+    await Promise.all((await this.#processes(id)).map((ref) => killAndWait(ref)));
+    const files = (await readdir(this.#stateDir)).filter((name) => belongsTo(name, id));
+    await Promise.all(files.map((name) => rm(join(this.#stateDir, name), { recursive: true, force: true })));
+    await this.#cgroups.remove(this.#cgroupPath(id));
+  }
+
+  async wasOutOfMemory(id: string): Promise<boolean> {
+    return (await this.#cgroups.oomKills(this.#cgroupPath(id))) > 0;
+  }
+
+  async list(): Promise<string[]> {
+    const ids = (await readdir(this.#stateDir)).map(
+      (name) => /^(.+)_sandbox:\1\.(?:state|lock)$/.exec(name)?.[1],
+    );
+    return [...new Set(ids.filter((id) => id !== undefined))];
+  }
+
+  async close(): Promise<void> {
+    await this.#namespace?.close();
+    await this.#cgroups.remove(this.#instanceCgroup());
+    await rm(this.#stateDir, { recursive: true, force: true });
+  }
+
+  async #launch(spec: MachineSpec, args: string[], signal: AbortSignal | undefined): Promise<Machine> {
+    try {
+      await this.#runsc(spec.dir, args, signal);
+      const [main, ...companions] = await this.#processes(spec.id);
+      if (!main) throw new Error(`sandbox ${spec.id} ended while it started`);
+      await this.#cgroups.setMemoryLimit(
+        this.#cgroupPath(spec.id),
+        spec.memoryMb * 1024 * 1024 + RUNTIME_OVERHEAD_BYTES,
+      );
+      return { id: spec.id, dir: spec.dir, main, companions };
+    } catch (error) {
+      await this.release(spec.id);
+      throw error;
+    }
+  }
+
+  async #writeBundle(spec: MachineSpec): Promise<string> {
+    const files = join(spec.dir, 'files');
+    await mkdir(files, { recursive: true });
+    const config = ociSpec(spec, {
+      cgroupsPath: `/${this.#cgroupPath(spec.id)}`,
+      ldName: await linkerName(spec.guestDir),
+      pidsLimit: PIDS_LIMIT,
+    });
+    await writeFile(join(spec.dir, 'config.json'), JSON.stringify(config));
+    return spec.dir;
+  }
+
+  async #runsc(dir: string, args: string[], signal: AbortSignal | undefined): Promise<void> {
+    const flags = [
+      `--root=${this.#stateDir}`,
+      '--platform=systrap',
+      '--network=sandbox',
+      '--net-raw',
+      '--cpu-num-from-quota',
+      `--overlay2=root:dir=${join(dir, 'files')}`,
+      ...(this.#cgroups.version === 'none' ? ['--ignore-cgroups'] : []),
+    ];
+    const command = [this.#binary, ...flags, ...args];
+    const [file, ...rest] = this.#namespace
+      ? ['nsenter', `--mount=${this.#namespace.file}`, ...command]
+      : command;
+    try {
+      await this.#options.exec(file as string, rest, {
+        timeoutMs: RUNSC_TIMEOUT_MS,
+        stdout: 'discard',
+        ...(signal ? { signal } : {}),
+      });
+    } catch (error) {
+      if (!(error instanceof CommandError)) throw error;
+      throw new Error(`runsc ${args[0]} failed: ${error.output || error.message}`, { cause: error });
+    }
+  }
+
+  /** The sandbox's processes, the sentry first. Empty where runsc keeps no state of it. */
+  async #processes(id: string): Promise<ProcessRef[]> {
+    let text: string;
+    try {
+      text = await readFile(join(this.#stateDir, `${id}_sandbox:${id}.state`), 'utf8');
+    } catch (error) {
+      if ((error as NodeJS.ErrnoException).code === 'ENOENT') return [];
+      throw error;
+    }
+    const state = JSON.parse(text) as { goferPid?: number; sandbox?: { pid?: number } | null };
+    return [state.sandbox?.pid, state.goferPid].flatMap((pid) => (pid ? (refProcess(pid) ?? []) : []));
+  }
+
+  #instanceCgroup(): string {
+    return `islet-${this.#options.instance}`;
+  }
+
+  #cgroupPath(id: string): string {
+    return `${this.#instanceCgroup()}/${id}`;
+  }
+}
+
+/** runsc names its files `<id>_sandbox:<id>.*` and `runsc-<id>.sock`. */
+function belongsTo(fileName: string, id: string): boolean {
+  return fileName.startsWith(`${id}_sandbox:`) || fileName === `runsc-${id}.sock`;
+}
+
+async function linkerName(guestDir: string): Promise<string> {
+  const name = (await readdir(join(guestDir, 'lib'))).find((file) => /^ld-.*\.so/.test(file));
+  if (!name) throw new Error(`${guestDir}/lib holds no dynamic linker: build Islet again`);
+  return name;
+}

@@ -1,0 +1,85 @@
+import { existsSync } from 'node:fs';
+import { readdir, readFile, rmdir, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
+
+const ROOT = '/sys/fs/cgroup';
+
+/** v2 has one tree; v1 has one a controller; `none` where no usable hierarchy is mounted. */
+export type CgroupVersion = 'v1' | 'v2' | 'none';
+
+export function cgroupVersion(root = ROOT): CgroupVersion {
+  if (existsSync(join(root, 'cgroup.controllers'))) return 'v2';
+  return existsSync(join(root, 'memory')) ? 'v1' : 'none';
+}
+
+/** The sandboxes' cgroups on this host; `path` arguments are relative to the hierarchy, as in an OCI cgroupsPath. */
+export class Cgroups {
+  readonly version: CgroupVersion;
+  readonly #root: string;
+
+  constructor(root = ROOT) {
+    this.#root = root;
+    this.version = cgroupVersion(root);
+  }
+
+  /** Replaces the memory limit of a cgroup that the runtime made. */
+  async setMemoryLimit(path: string, bytes: number): Promise<void> {
+    if (this.version === 'v2') await writeFile(join(this.#root, path, 'memory.max'), String(bytes));
+    if (this.version === 'v1') {
+      await writeFile(join(this.#root, 'memory', path, 'memory.limit_in_bytes'), String(bytes));
+    }
+  }
+
+  /** How often the OOM killer struck in the cgroup; 0 where the cgroup is gone. */
+  async oomKills(path: string): Promise<number> {
+    const file =
+      this.version === 'v2' ? join(path, 'memory.events') : join('memory', path, 'memory.oom_control');
+    try {
+      const text = await readFile(join(this.#root, file), 'utf8');
+      return Number(/^oom_kill (\d+)$/m.exec(text)?.[1] ?? 0);
+    } catch (error) {
+      if (isGone(error)) return 0;
+      throw error;
+    }
+  }
+
+  /** Removes a cgroup and all below it, in every hierarchy. Its processes must be dead. */
+  async remove(path: string): Promise<void> {
+    for (const dir of await this.#hierarchies()) await removeTree(join(dir, path));
+  }
+
+  async #hierarchies(): Promise<string[]> {
+    if (this.version === 'v2') return [this.#root];
+    const entries = await readdir(this.#root, { withFileTypes: true });
+    return entries.filter((entry) => entry.isDirectory()).map((entry) => join(this.#root, entry.name));
+  }
+}
+
+function isGone(error: unknown): boolean {
+  const code = (error as NodeJS.ErrnoException).code;
+  return code === 'ENOENT' || code === 'ENODEV';
+}
+
+async function removeTree(dir: string): Promise<void> {
+  let children: string[];
+  try {
+    const entries = await readdir(dir, { withFileTypes: true });
+    children = entries.filter((entry) => entry.isDirectory()).map((entry) => join(dir, entry.name));
+  } catch (error) {
+    if (isGone(error)) return;
+    throw error;
+  }
+  for (const child of children) await removeTree(child);
+  // The kernel answers EBUSY for a moment after the last process has gone.
+  for (let attempt = 0; ; attempt++) {
+    try {
+      await rmdir(dir);
+      return;
+    } catch (error) {
+      if (isGone(error)) return;
+      if ((error as NodeJS.ErrnoException).code !== 'EBUSY' || attempt === 100) throw error;
+      await sleep(10);
+    }
+  }
+}

@@ -1,0 +1,56 @@
+import { readFileSync } from 'node:fs';
+import { setTimeout as sleep } from 'node:timers/promises';
+
+/** A process named so that a reused pid is never taken for it. */
+export interface ProcessRef {
+  pid: number;
+  /** Start time in clock ticks since boot, from /proc/<pid>/stat. */
+  startTicks: number;
+}
+
+interface ProcessStat {
+  state: string;
+  startTicks: number;
+}
+
+function readStat(pid: number): ProcessStat | undefined {
+  let text: string;
+  try {
+    text = readFileSync(`/proc/${pid}/stat`, 'utf8');
+  } catch {
+    return undefined; // no such process
+  }
+  // The command name in parentheses may hold spaces and parentheses itself.
+  const fields = text.slice(text.lastIndexOf(')') + 2).split(' ');
+  return { state: fields[0] ?? '', startTicks: Number(fields[19]) };
+}
+
+/** Names a live process, or undefined where none has this pid. */
+export function refProcess(pid: number): ProcessRef | undefined {
+  const stat = readStat(pid);
+  return stat && stat.state !== 'Z' ? { pid, startTicks: stat.startTicks } : undefined;
+}
+
+/** False for a zombie too: nothing of it runs any more. */
+export function isAlive(ref: ProcessRef): boolean {
+  const stat = readStat(ref.pid);
+  return stat !== undefined && stat.startTicks === ref.startTicks && stat.state !== 'Z' && stat.state !== 'X';
+}
+
+/**
+ * Sends SIGKILL and waits until the process is gone.
+ * @throws Error where it still lives after `timeoutMs` (it hangs in the kernel).
+ */
+export async function killAndWait(ref: ProcessRef, timeoutMs = 10_000): Promise<void> {
+  const deadline = performance.now() + timeoutMs;
+  while (isAlive(ref)) {
+    try {
+      process.kill(ref.pid, 'SIGKILL');
+    } catch (error) {
+      if ((error as NodeJS.ErrnoException).code === 'ESRCH') return;
+      throw error;
+    }
+    await sleep(2);
+    if (performance.now() > deadline) throw new Error(`process ${ref.pid} does not die after SIGKILL`);
+  }
+}

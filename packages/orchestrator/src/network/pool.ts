@@ -1,0 +1,221 @@
+import { readdir } from 'node:fs/promises';
+import { IsletError } from '@islet/contracts';
+import type { Logger } from '@islet/telemetry';
+import type { Exec } from '../host/exec.ts';
+import { SLOT_COUNT, type Slot, type Subnet, slotAt } from './addresses.ts';
+import { destroyBatch, guestCreateBatch, hostCreateBatch, slotIndices } from './commands.ts';
+import {
+  bindScript,
+  type EgressRules,
+  egressScript,
+  isUnrestricted,
+  tableName,
+  tableScript,
+  unbindScript,
+} from './rules.ts';
+
+/** Most slots made or removed by one call of `ip`: longer batches would keep a waiting create from its slot. */
+const BATCH = 8;
+
+export interface NetworkPoolOptions {
+  instance: string;
+  subnet: Subnet;
+  /** Resolvers that sandboxes may ask even where they lie in a private range. */
+  resolvers: readonly string[];
+  /** Slots kept ready. */
+  ahead: number;
+  exec: Exec;
+  logger: Logger;
+}
+
+/**
+ * Network slots, made ahead of demand and removed after use, off the path of any request.
+ * A used slot is never given to another sandbox: its connections, counters and neighbours die with it. Indices go
+ * round, so that an address comes back as late as possible.
+ */
+export class NetworkPool {
+  readonly #options: NetworkPoolOptions;
+  readonly #ready: Slot[] = [];
+  readonly #waiting: { resolve: (slot: Slot) => void; reject: (error: unknown) => void }[] = [];
+  readonly #discarded: Slot[] = [];
+  readonly #used = new Set<number>();
+  readonly #restricted = new Set<number>();
+  #next = 0;
+  #work: Promise<void> | undefined;
+  #closing = false;
+
+  private constructor(options: NetworkPoolOptions) {
+    this.#options = options;
+  }
+
+  /**
+   * Sets the firewall up, removes what an earlier process left except the slots in `adopted`, and fills the pool.
+   * Returns when the first slots are there.
+   */
+  static async open(options: NetworkPoolOptions, adopted: readonly AdoptedSlot[]): Promise<NetworkPool> {
+    const pool = new NetworkPool(options);
+    await pool.#nft(tableScript(options.instance, options.subnet, options.resolvers));
+    for (const { index } of adopted) pool.#used.add(index);
+    pool.#next = (Math.max(-1, ...pool.#used) + 1) % SLOT_COUNT;
+    const names = await readdir('/run/netns').catch(() => []);
+    const stale = slotIndices(options.instance, names).filter((index) => !pool.#used.has(index));
+    if (stale.length > 0) await pool.#remove(stale.map((index) => pool.slot(index)));
+    if (adopted.length > 0)
+      await pool.#nft(
+        bindScript(
+          options.instance,
+          adopted.map(({ index }) => pool.slot(index)),
+        ),
+      );
+    for (const { index, egress } of adopted) await pool.setEgress(pool.slot(index), egress);
+    pool.#startWork();
+    await pool.#work;
+    return pool;
+  }
+
+  slot(index: number): Slot {
+    return slotAt(this.#options.instance, this.#options.subnet, index);
+  }
+
+  /** A fresh slot. Waits for one to be made where none is ready. @throws IsletError 503 where all are in use. */
+  async take(): Promise<Slot> {
+    if (this.#closing) throw noSlot('the node is stopping');
+    const ready = this.#ready.shift();
+    this.#startWork();
+    if (ready) return ready;
+    if (this.#used.size >= SLOT_COUNT) throw noSlot(`all ${SLOT_COUNT} network slots of the node are in use`);
+    return new Promise((resolve, reject) => {
+      this.#waiting.push({ resolve, reject });
+      this.#startWork();
+    });
+  }
+
+  /** Gives a slot up; it is removed soon after. Its sandbox must be dead. */
+  discard(slot: Slot): void {
+    this.#discarded.push(slot);
+    this.#startWork();
+  }
+
+  /** Applies an owner's rules to new connections from now on. */
+  async setEgress(slot: Slot, rules: EgressRules): Promise<void> {
+    const had = this.#restricted.has(slot.index);
+    const script = egressScript(this.#options.instance, slot, rules, had);
+    if (script === '') return;
+    await this.#nft(script);
+    if (isUnrestricted(rules)) this.#restricted.delete(slot.index);
+    else this.#restricted.add(slot.index);
+  }
+
+  /** Removes every slot and the firewall table. */
+  async close(): Promise<void> {
+    this.#closing = true;
+    await this.#work;
+    for (const waiting of this.#waiting.splice(0)) waiting.reject(noSlot('the node is stopping'));
+    await this.#remove([...this.#used].map((index) => this.slot(index)));
+    await this.#nft(`delete table inet ${tableName(this.#options.instance)}\n`);
+  }
+
+  #startWork(): void {
+    if (this.#work || this.#closing) return;
+    this.#work = this.#run().finally(() => {
+      this.#work = undefined;
+    });
+  }
+
+  /** Makes before it removes: a create may be waiting. */
+  async #run(): Promise<void> {
+    while (!this.#closing) {
+      const missing = Math.min(
+        this.#waiting.length + this.#options.ahead - this.#ready.length,
+        SLOT_COUNT - this.#used.size,
+        BATCH,
+      );
+      if (missing > 0) {
+        try {
+          await this.#make(missing);
+        } catch (error) {
+          this.#options.logger.error({ err: error }, 'network slots could not be made');
+          const failed = new IsletError(
+            503,
+            'Failed to place sandbox: the node cannot make network namespaces',
+            {
+              errorCode: 'sandbox_capacity_unavailable',
+              cause: error,
+            },
+          );
+          for (const waiting of this.#waiting.splice(0)) waiting.reject(failed);
+          return;
+        }
+      } else if (this.#discarded.length > 0) {
+        const slots = this.#discarded.splice(0, BATCH);
+        await this.#remove(slots).catch((error) => {
+          this.#options.logger.error({ err: error }, 'network slots could not be removed');
+        });
+      } else {
+        return;
+      }
+    }
+  }
+
+  async #make(count: number): Promise<void> {
+    const slots: Slot[] = [];
+    while (slots.length < count) {
+      if (!this.#used.has(this.#next)) {
+        this.#used.add(this.#next);
+        slots.push(this.slot(this.#next));
+      }
+      this.#next = (this.#next + 1) % SLOT_COUNT;
+    }
+    try {
+      await this.#options.exec('ip', ['-batch', '-'], { input: hostCreateBatch(slots) });
+      for (const slot of slots) {
+        await this.#options.exec('ip', ['-n', slot.netns, '-batch', '-'], { input: guestCreateBatch(slot) });
+      }
+      await this.#nft(bindScript(this.#options.instance, slots));
+    } catch (error) {
+      await this.#remove(slots);
+      throw error;
+    }
+    for (const slot of slots) {
+      const waiting = this.#waiting.shift();
+      if (waiting) waiting.resolve(slot);
+      else this.#ready.push(slot);
+    }
+  }
+
+  async #remove(slots: readonly Slot[]): Promise<void> {
+    if (slots.length === 0) return;
+    for (const slot of slots) {
+      await this.setEgress(slot, { allowOut: [], denyOut: [] });
+    }
+    // -force: a slot may be half made, or its veth already gone with its namespace.
+    await this.#options
+      .exec('ip', ['-force', '-batch', '-'], { input: destroyBatch(slots) })
+      .catch(() => undefined);
+    const left = slotIndices(this.#options.instance, await readdir('/run/netns'));
+    const stuck = slots.filter((slot) => left.includes(slot.index));
+    if (stuck.length > 0)
+      throw new Error(`namespaces cannot be removed: ${stuck.map((slot) => slot.netns).join(', ')}`);
+    for (const slot of slots) {
+      // One at a time: an element that was never added must not keep the others.
+      await this.#nft(unbindScript(this.#options.instance, [slot])).catch(() => undefined);
+      this.#used.delete(slot.index);
+    }
+  }
+
+  async #nft(script: string): Promise<void> {
+    await this.#options.exec('nft', ['-f', '-'], { input: script });
+  }
+}
+
+/** A slot that an adopted sandbox goes on using. */
+export interface AdoptedSlot {
+  index: number;
+  egress: EgressRules;
+}
+
+function noSlot(detail: string): IsletError {
+  return new IsletError(503, `Failed to place sandbox: ${detail}`, {
+    errorCode: 'sandbox_capacity_unavailable',
+  });
+}

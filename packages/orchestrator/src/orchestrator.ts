@@ -1,0 +1,175 @@
+import { rm, writeFile } from 'node:fs/promises';
+import { availableParallelism, hostname, totalmem } from 'node:os';
+import { join } from 'node:path';
+import type { ServiceImpl } from '@connectrpc/connect';
+import type { orchestratorProto } from '@islet/contracts';
+import type { Logger } from '@islet/telemetry';
+import type { SandboxDriver } from './drivers/driver.ts';
+import { openGvisor } from './drivers/gvisor/gvisor.ts';
+import { execHost } from './host/exec.ts';
+import { guestDir, installGuest, removeUnusedGuests } from './host/guest.ts';
+import { NetworkPool } from './network/pool.ts';
+import { claimSubnet } from './network/subnet.ts';
+import { orchestratorService } from './rpc/service.ts';
+import { RecordStore, type SandboxRecord } from './sandbox/record.ts';
+import { Sandboxes } from './sandbox/sandboxes.ts';
+import { Undo } from './sandbox/undo.ts';
+import { type SealRequest, type SealResult, sealTemplate } from './templates/seal.ts';
+import { TemplateStore } from './templates/store.ts';
+
+/** Shared by all Islets of a host: which of them uses which addresses. */
+const SUBNET_CLAIMS = '/run/islet/subnets';
+
+export interface OrchestratorOptions {
+  /** Kept over restarts: sandboxes' records and files, templates' snapshots. */
+  dataDir: string;
+  /** Lost at a reboot: the runtime's own state. */
+  runtimeDir: string;
+  /** Six hex digits that set this Islet's namespaces, interfaces and cgroups apart from another's on the host. */
+  instance: string;
+  /** node, its libraries and envd, as the build lays them out. */
+  guestDir: string;
+  /** Resolvers of the sandboxes, IPv4. */
+  dns: readonly string[];
+  version: string;
+  /** Network slots kept ready. */
+  slotsAhead?: number;
+  logger: Logger;
+}
+
+/** Templates as the node runs them. */
+export interface TemplateRuntime {
+  /** True where the build can start here and its envd is the current one. */
+  has(buildId: string): boolean;
+  /** Boots a root file system and takes the snapshot its sandboxes start from. */
+  seal(request: SealRequest, signal?: AbortSignal): Promise<SealResult>;
+}
+
+/** A node: what runs sandboxes on this machine. */
+export interface Orchestrator {
+  service: ServiceImpl<typeof orchestratorProto.Orchestrator>;
+  templates: TemplateRuntime;
+  /** The running sandbox with this id; for the node's proxy. */
+  sandbox(sandboxId: string): orchestratorProto.Sandbox | undefined;
+  /** Ends every sandbox and frees everything that the node made on the host. */
+  close(): Promise<void>;
+}
+
+/**
+ * Starts the node. Sandboxes that outlived an earlier process are taken over; what else it left is freed.
+ * @throws Error with what is missing on the host.
+ */
+export async function startOrchestrator(options: OrchestratorOptions): Promise<Orchestrator> {
+  const { dataDir, instance, logger, runtimeDir } = options;
+  const undo = new Undo();
+  try {
+    await writeFile('/proc/sys/net/ipv4/ip_forward', '1');
+    const claim = await claimSubnet(instance, SUBNET_CLAIMS, execHost);
+    undo.add(() => claim.release());
+    const records = new RecordStore(join(dataDir, 'sandboxes'));
+    const found = await records.readAll();
+    const adoptable = [...found.values()].filter((record) => record !== undefined);
+    // The pool opens before the driver: runsc's mount namespace sees network namespaces only if /run/netns is shared by then.
+    const network = await NetworkPool.open(
+      {
+        instance,
+        subnet: claim.subnet,
+        resolvers: options.dns,
+        ahead: options.slotsAhead ?? 8,
+        exec: execHost,
+        logger,
+      },
+      adoptable.map((record) => ({
+        index: record.slotIndex,
+        egress: record.sandbox.config?.egress ?? { allowOut: [], denyOut: [] },
+      })),
+    );
+    undo.add(() => network.close());
+    const driver = await openGvisor({ instance, runtimeDir, exec: execHost });
+    undo.add(() => driver.close());
+    const adopted = await adopt(adoptable, driver, network);
+    await freeLeftovers([...found.keys()], adopted, driver, records);
+
+    const guestsDir = join(dataDir, 'guest');
+    const guest = await installGuest(options.guestDir, guestsDir);
+    const templates = await TemplateStore.open(join(dataDir, 'templates'), {
+      name: driver.name,
+      digest: driver.runtimeDigest,
+      guestDigest: guest.digest,
+    });
+    await removeUnusedGuests(guestsDir, new Set([...templates.guestDigests(), guest.digest]));
+    const sandboxes = new Sandboxes(
+      {
+        driver,
+        network,
+        templates,
+        records,
+        guestDirOf: (digest) => guestDir(guestsDir, digest),
+        nodeId: hostname(),
+        startsAtOnce: availableParallelism() * 2,
+        logger,
+        now: Date.now,
+      },
+      adopted,
+    );
+    undo.add(() => sandboxes.close());
+    const sealContext = {
+      driver,
+      network,
+      store: templates,
+      guest,
+      workDir: records.root,
+      dns: options.dns,
+      exec: execHost,
+      logger,
+    };
+    return {
+      service: orchestratorService(sandboxes, {
+        nodeId: hostname(),
+        version: options.version,
+        isolation: driver.name,
+        cpuCount: availableParallelism(),
+        memoryTotalBytes: totalmem(),
+      }),
+      templates: {
+        has: (buildId) => templates.isCurrent(buildId),
+        seal: (request, signal) => sealTemplate(sealContext, request, signal),
+      },
+      sandbox: (sandboxId) => sandboxes.get(sandboxId),
+      close: () => undo.run(),
+    };
+  } catch (error) {
+    await undo.run();
+    throw error;
+  }
+}
+
+/** Those records whose sandbox still runs; the slots of the others are given up. */
+async function adopt(
+  records: readonly SandboxRecord[],
+  driver: SandboxDriver,
+  network: NetworkPool,
+): Promise<SandboxRecord[]> {
+  const adopted: SandboxRecord[] = [];
+  for (const record of records) {
+    if (driver.isAlive(record.machine)) adopted.push(record);
+    else network.discard(network.slot(record.slotIndex));
+  }
+  return adopted;
+}
+
+/** Frees what belongs to no adopted sandbox: half-started ones, and those that ended while nobody watched. */
+async function freeLeftovers(
+  folders: readonly string[],
+  adopted: readonly SandboxRecord[],
+  driver: SandboxDriver,
+  records: RecordStore,
+): Promise<void> {
+  const kept = new Set(adopted.map((record) => record.machine.id));
+  const ids = new Set([...folders, ...(await driver.list())]);
+  for (const id of ids) {
+    if (kept.has(id)) continue;
+    await driver.release(id);
+    await rm(records.dir(id), { recursive: true, force: true });
+  }
+}

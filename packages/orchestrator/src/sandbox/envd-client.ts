@@ -1,0 +1,77 @@
+import { setTimeout as sleep } from 'node:timers/promises';
+import { PORTS } from '@islet/contracts';
+import { Client } from 'undici';
+
+/** What envd is told at every start; see spec of POST /init. */
+export interface EnvdInit {
+  sandboxId?: string;
+  templateId?: string;
+  hostname?: string;
+  /** Absent: envd asks for no token. */
+  accessToken?: string | undefined;
+  envVars?: Record<string, string>;
+  defaultUser?: string;
+  defaultWorkdir?: string;
+  dns?: readonly string[];
+  timestamp: string;
+}
+
+/** One try must not wait for a SYN to be sent again (1 s) after it was lost on a sandbox that was not up yet. */
+const CONNECT_TIMEOUT_MS = 100;
+const REQUEST_TIMEOUT_MS = 10_000;
+
+export interface EnvdRequest {
+  address: string;
+  /** ms until it counts as failed. */
+  deadlineMs: number;
+  signal?: AbortSignal | undefined;
+}
+
+/** Waits until envd answers. @throws Error with the last failure as cause. */
+export function waitForEnvd(request: EnvdRequest): Promise<void> {
+  return retry(request, async (client) => {
+    const { statusCode, body } = await client.request({ method: 'GET', path: '/health' });
+    await body.dump();
+    if (statusCode !== 204) throw new Error(`envd answers ${statusCode} on /health`);
+  });
+}
+
+/** Gives a freshly started sandbox its identity. `currentToken` is what envd asks for before. */
+export function initEnvd(request: EnvdRequest, init: EnvdInit, currentToken?: string): Promise<void> {
+  const payload = JSON.stringify(init);
+  return retry(request, async (client) => {
+    const { statusCode, body } = await client.request({
+      method: 'POST',
+      path: '/init',
+      headers: {
+        'content-type': 'application/json',
+        ...(currentToken ? { 'x-access-token': currentToken } : {}),
+      },
+      body: payload,
+    });
+    const text = await body.text();
+    if (statusCode !== 204) throw new Error(`envd refused /init with ${statusCode}: ${text}`);
+  });
+}
+
+async function retry(request: EnvdRequest, attempt: (client: Client) => Promise<void>): Promise<void> {
+  const deadline = performance.now() + request.deadlineMs;
+  for (;;) {
+    request.signal?.throwIfAborted();
+    const client = new Client(`http://${request.address}:${PORTS.envd}`, {
+      connect: { timeout: CONNECT_TIMEOUT_MS },
+      headersTimeout: REQUEST_TIMEOUT_MS,
+      bodyTimeout: REQUEST_TIMEOUT_MS,
+    });
+    try {
+      await attempt(client);
+      await client.close();
+      return;
+    } catch (error) {
+      await client.destroy();
+      if (performance.now() > deadline)
+        throw new Error(`envd did not answer within ${request.deadlineMs} ms`, { cause: error });
+    }
+    await sleep(5);
+  }
+}

@@ -1,0 +1,126 @@
+import { randomBytes } from 'node:crypto';
+import { mkdir, rm } from 'node:fs/promises';
+import { join } from 'node:path';
+import { createClient } from '@connectrpc/connect';
+import { createConnectTransport } from '@connectrpc/connect-node';
+import { ENVD_VERSION, PORTS, processProto } from '@islet/contracts';
+import type { Logger } from '@islet/telemetry';
+import type { SandboxDriver } from '../drivers/driver.ts';
+import type { Exec } from '../host/exec.ts';
+import type { Guest } from '../host/guest.ts';
+import type { NetworkPool } from '../network/pool.ts';
+import { initEnvd, waitForEnvd } from '../sandbox/envd-client.ts';
+import { Undo } from '../sandbox/undo.ts';
+import type { TemplateStore } from './store.ts';
+
+export interface SealRequest {
+  templateId: string;
+  buildId: string;
+  rootfsDir: string;
+  cpuCount: number;
+  memoryMb: number;
+  /** Free space that the tier adds to what the template fills. */
+  freeDiskMb: number;
+  defaultUser: string;
+  defaultWorkdir: string;
+}
+
+export interface SealResult {
+  diskSizeMb: number;
+}
+
+export interface SealContext {
+  driver: SandboxDriver;
+  network: NetworkPool;
+  store: TemplateStore;
+  guest: Guest;
+  /** Where the sandbox that is being sealed keeps its files. */
+  workDir: string;
+  dns: readonly string[];
+  exec: Exec;
+  logger: Logger;
+}
+
+const BOOT_DEADLINE_MS = 60_000;
+
+/** Runs of the first command before the snapshot: what V8 compiles for them is in every sandbox's memory. */
+const WARM_UP_RUNS = 12;
+
+/**
+ * Starts a root file system once, waits until its envd serves, and takes the snapshot that every sandbox of the build
+ * starts from. An earlier snapshot of the build is replaced only when the new one is complete.
+ */
+export async function sealTemplate(
+  context: SealContext,
+  request: SealRequest,
+  signal?: AbortSignal,
+): Promise<SealResult> {
+  const { driver, network, store } = context;
+  const undo = new Undo();
+  try {
+    const id = `seal-${request.buildId.slice(0, 8)}-${randomBytes(3).toString('hex')}`;
+    const dir = join(context.workDir, id);
+    await mkdir(dir, { recursive: true, mode: 0o700 });
+    undo.add(() => rm(dir, { recursive: true, force: true }));
+    const slot = await network.take();
+    undo.add(() => network.discard(slot));
+    undo.add(() => driver.release(id));
+    const spec = { ...request, id, dir, guestDir: context.guest.dir, netns: slot.netns };
+    const machine = await driver.boot(spec, signal);
+    const envd = { address: slot.sandboxAddress, deadlineMs: BOOT_DEADLINE_MS, signal };
+    await waitForEnvd(envd);
+    await initEnvd(envd, {
+      defaultUser: request.defaultUser,
+      defaultWorkdir: request.defaultWorkdir,
+      dns: context.dns,
+      timestamp: new Date().toISOString(),
+    });
+    await warmUp(slot.sandboxAddress, request.defaultUser, signal);
+
+    const stage = await store.stage(request.buildId);
+    undo.add(() => rm(stage, { recursive: true, force: true }));
+    await driver.checkpoint(machine, store.stagedSnapshot(stage), signal);
+    await driver.kill(machine);
+    const diskSizeMb = (await diskUsageMb(request.rootfsDir, context.exec)) + request.freeDiskMb;
+    await store.commit(stage, {
+      version: 1,
+      templateId: request.templateId,
+      buildId: request.buildId,
+      createdAt: new Date().toISOString(),
+      rootfsDir: request.rootfsDir,
+      cpuCount: request.cpuCount,
+      memoryMb: request.memoryMb,
+      diskSizeMb,
+      defaultUser: request.defaultUser,
+      defaultWorkdir: request.defaultWorkdir,
+      envdVersion: ENVD_VERSION,
+      runtime: { name: driver.name, digest: driver.runtimeDigest },
+      guestDigest: context.guest.digest,
+    });
+    return { diskSizeMb };
+  } finally {
+    await undo.run().catch((error) => context.logger.error({ err: error }, 'sealing left something behind'));
+  }
+}
+
+/** Runs what a sandbox's first client will run, so that envd's code for it is compiled in the snapshot. */
+async function warmUp(address: string, user: string, signal: AbortSignal | undefined): Promise<void> {
+  const transport = createConnectTransport({
+    baseUrl: `http://${address}:${PORTS.envd}`,
+    httpVersion: '1.1',
+    useBinaryFormat: false,
+    nodeOptions: { agent: false },
+  });
+  const client = createClient(processProto.Process, transport);
+  const headers = { Authorization: `Basic ${Buffer.from(`${user}:`).toString('base64')}` };
+  for (let run = 0; run < WARM_UP_RUNS; run++) {
+    const request = { process: { cmd: '/bin/bash', args: ['-l', '-c', 'echo ready'] }, stdin: false };
+    for await (const _ of client.start(request, { headers, ...(signal ? { signal } : {}) })) {
+      // Only reaching the end matters.
+    }
+  }
+}
+
+async function diskUsageMb(dir: string, exec: Exec): Promise<number> {
+  return Number((await exec('du', ['-sxm', dir])).split('\t')[0]);
+}
