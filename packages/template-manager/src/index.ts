@@ -1,1 +1,15 @@
-export {};
+export {
+  type Builder,
+  type BuilderOptions,
+  type BuildListener,
+  type BuildRequest,
+  type BuildResult,
+  type BuildStep,
+  createBuilder,
+  type SealRequest,
+  type TemplateSealer,
+} from './build/build.ts';
+export type { LockFile, LockOptions } from './layers/layer-store.ts';
+export { type Recipe, RecipeError } from './recipe/recipe.ts';
+export { BuildCommandError } from './rootfs/run.ts';
+export { createTemplateManagerService } from './service.ts';
