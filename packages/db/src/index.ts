@@ -1,1 +1,77 @@
-export {};
+export { type Database, DatabaseError } from './connection/database.ts';
+export { MIGRATIONS_DIR, type OpenDatabaseOptions, openDatabase } from './connection/open.ts';
+export {
+  type AccessTokenOwner,
+  type CreatedAccessToken,
+  createAccessToken,
+  deleteAccessToken,
+  findAccessTokenOwners,
+} from './keys/access-tokens.ts';
+export {
+  type ApiKey,
+  type ApiKeyOwner,
+  type CreatedApiKey,
+  createApiKey,
+  deleteApiKey,
+  findApiKeyOwners,
+  formatMask,
+  listApiKeys,
+  type RevokeResult,
+  renameApiKey,
+  revokeApiKey,
+  touchApiKey,
+} from './keys/api-keys.ts';
+export { type KeyDefectRow, listKeyDefects } from './keys/defects.ts';
+export { type MigrationStatus, migrate, migrationStatus } from './migrations/migrate.ts';
+export { BASE_TIER, LOCAL_DEV, type SeedOptions, seed } from './seed.ts';
+export {
+  addUserToTeam,
+  createTeam,
+  findTeam,
+  listTeams,
+  listUserTeams,
+  type NewTeam,
+  setTeamStanding,
+  slugOf,
+  type Team,
+  type TeamStanding,
+  type UserTeam,
+} from './teams/teams.ts';
+export {
+  type AliasRow,
+  type BuildRow,
+  DEFAULT_TAG,
+  findTaggedBuild,
+  findTemplate,
+  findTemplateById,
+  listAliases,
+  listTags,
+  type TagRow,
+  type TemplateName,
+  type TemplateRow,
+} from './templates/find.ts';
+export {
+  type Cursor,
+  findTemplateSummary,
+  listBuilds,
+  listTemplates,
+  type Page,
+  type TemplateSummary,
+} from './templates/list.ts';
+export {
+  type ClaimResult,
+  claimGlobalAlias,
+  deleteTemplate,
+  type FinishedBuild,
+  recordSpawns,
+  registerTemplateBuild,
+  type Spawns,
+  setTemplatePublic,
+} from './templates/write.ts';
+export {
+  findTeamLimits,
+  type LimitOverrides,
+  setProjectLimits,
+  setTierLimits,
+  type TeamLimits,
+} from './tiers/limits.ts';

@@ -1,0 +1,55 @@
+import { drizzle } from 'drizzle-orm/node-postgres';
+import { Pool } from 'pg';
+import * as schema from '../schema/index.ts';
+import { type Database, DatabaseError, type Orm } from './database.ts';
+
+/** How long a new connection may take before the database counts as unreachable. */
+const CONNECT_TIMEOUT_MS = 10_000;
+/** Longest time of one statement. Migrations lift it for themselves. */
+const STATEMENT_TIMEOUT_MS = 30_000;
+const MAX_CONNECTIONS = 10;
+
+function withoutPassword(url: string): string {
+  if (!URL.canParse(url)) return 'the database at DATABASE_URL';
+  const parsed = new URL(url);
+  parsed.password = '';
+  parsed.search = '';
+  return parsed.href;
+}
+
+/**
+ * Connects to a PostgreSQL server (15 or later).
+ * @throws DatabaseError where it cannot be reached.
+ */
+export async function openPostgres(url: string, migrationsDir: string): Promise<Database> {
+  const location = withoutPassword(url);
+  const pool = new Pool({
+    connectionString: url,
+    max: MAX_CONNECTIONS,
+    connectionTimeoutMillis: CONNECT_TIMEOUT_MS,
+    statement_timeout: STATEMENT_TIMEOUT_MS,
+    application_name: 'islet',
+  });
+  // A server that restarts drops idle connections: the pool replaces them, and whoever queries next sees real failures.
+  pool.on('error', () => undefined);
+  try {
+    await pool.query('select 1');
+  } catch (cause) {
+    await pool.end();
+    const reason = cause instanceof Error ? cause.message : String(cause);
+    throw new DatabaseError(`cannot reach ${location}: ${reason}; check DATABASE_URL and the server`, {
+      cause,
+    });
+  }
+  let closing: Promise<void> | undefined;
+  return {
+    kind: 'postgresql',
+    location,
+    migrationsDir,
+    orm: drizzle(pool, { schema }) as Orm,
+    close() {
+      closing ??= pool.end();
+      return closing;
+    },
+  };
+}

@@ -1,0 +1,156 @@
+import { generateKey, hashKey, isUuid, type KeyMask, keyDefect } from '@islet/contracts';
+import { and, desc, eq, inArray, sql } from 'drizzle-orm';
+import type { Database } from '../connection/database.ts';
+import { teamApiKeys, teamLimits, teams } from '../schema/index.ts';
+import { type Team, teamColumns, toTeam } from '../teams/teams.ts';
+
+/** What may be told of a key after its creation. */
+export interface ApiKey {
+  id: string;
+  teamId: string;
+  name: string;
+  mask: KeyMask;
+  createdBy: string | null;
+  createdAt: Date;
+  lastUsed: Date | null;
+}
+
+export interface CreatedApiKey extends ApiKey {
+  /** The raw key: this is the only time it can be read. */
+  key: string;
+}
+
+const columns = {
+  id: teamApiKeys.id,
+  teamId: teamApiKeys.teamId,
+  name: teamApiKeys.name,
+  mask: {
+    prefix: teamApiKeys.apiKeyPrefix,
+    valueLength: teamApiKeys.apiKeyLength,
+    maskedValuePrefix: teamApiKeys.apiKeyMaskPrefix,
+    maskedValueSuffix: teamApiKeys.apiKeyMaskSuffix,
+  },
+  createdBy: teamApiKeys.createdBy,
+  createdAt: teamApiKeys.createdAt,
+  lastUsed: teamApiKeys.lastUsed,
+};
+
+/** A key as lists show it: `e2b_53...dd90`. */
+export function formatMask(mask: KeyMask): string {
+  return `${mask.prefix}${mask.maskedValuePrefix}...${mask.maskedValueSuffix}`;
+}
+
+/** The columns that a key's text fills. */
+export function apiKeyColumns(hash: string, mask: KeyMask) {
+  return {
+    apiKeyHash: hash,
+    apiKeyPrefix: mask.prefix,
+    apiKeyLength: mask.valueLength,
+    apiKeyMaskPrefix: mask.maskedValuePrefix,
+    apiKeyMaskSuffix: mask.maskedValueSuffix,
+  };
+}
+
+/** Makes a key for a team, which must exist. */
+export async function createApiKey(
+  db: Database,
+  request: { teamId: string; name: string; createdBy?: string | null },
+): Promise<CreatedApiKey> {
+  const { key, hash, mask } = generateKey('api');
+  const [row] = await db.orm
+    .insert(teamApiKeys)
+    .values({ ...request, ...apiKeyColumns(hash, mask) })
+    .returning();
+  if (!row) throw new Error('inserting an API key returned no row');
+  const { id, teamId, name, createdBy, createdAt, lastUsed } = row;
+  return { id, teamId, name, mask, createdBy, createdAt, lastUsed, key };
+}
+
+/** Newest first; all teams' keys where no team is given. */
+export async function listApiKeys(db: Database, teamId?: string): Promise<ApiKey[]> {
+  return db.orm
+    .select(columns)
+    .from(teamApiKeys)
+    .where(teamId === undefined ? undefined : eq(teamApiKeys.teamId, teamId))
+    .orderBy(desc(teamApiKeys.createdAt), desc(teamApiKeys.id));
+}
+
+export async function renameApiKey(
+  db: Database,
+  target: { id: string; teamId: string },
+  name: string,
+): Promise<boolean> {
+  const rows = await db.orm
+    .update(teamApiKeys)
+    .set({ name, updatedAt: sql`now()` })
+    .where(and(eq(teamApiKeys.id, target.id), eq(teamApiKeys.teamId, target.teamId)))
+    .returning({ id: teamApiKeys.id });
+  return rows.length > 0;
+}
+
+/** Deletes one key of a team and returns its hash, for caches; undefined where the team has no such key. */
+export async function deleteApiKey(
+  db: Database,
+  target: { id: string; teamId: string },
+): Promise<string | undefined> {
+  const [row] = await db.orm
+    .delete(teamApiKeys)
+    .where(and(eq(teamApiKeys.id, target.id), eq(teamApiKeys.teamId, target.teamId)))
+    .returning({ hash: teamApiKeys.apiKeyHash });
+  return row?.hash;
+}
+
+export type RevokeResult =
+  | { outcome: 'revoked'; key: ApiKey }
+  | { outcome: 'not-found' }
+  /** The text names several keys: none was touched. */
+  | { outcome: 'ambiguous'; keys: ApiKey[] };
+
+/** True where `text`, an id, a mask, or the start of a key, names `key`. */
+function names(text: string, key: ApiKey): boolean {
+  const { mask } = key;
+  if (text === formatMask(mask)) return true;
+  // Of a stored key only two characters behind the prefix are known: a longer start cannot be told apart by them.
+  return text.length > mask.prefix.length && `${mask.prefix}${mask.maskedValuePrefix}`.startsWith(text);
+}
+
+/** Revokes the one key that an operator names by its id, the key itself, its mask, or its first characters. */
+export async function revokeApiKey(db: Database, selector: string): Promise<RevokeResult> {
+  const condition = isUuid(selector)
+    ? eq(teamApiKeys.id, selector)
+    : keyDefect('api', selector) === undefined
+      ? eq(teamApiKeys.apiKeyHash, hashKey('api', selector))
+      : undefined;
+  let [exact] = condition ? await db.orm.select(columns).from(teamApiKeys).where(condition) : [];
+  if (!exact) {
+    const matches = (await listApiKeys(db)).filter((key) => names(selector, key));
+    if (matches.length > 1) return { outcome: 'ambiguous', keys: matches };
+    exact = matches[0];
+  }
+  if (!exact) return { outcome: 'not-found' };
+  const hash = await deleteApiKey(db, { id: exact.id, teamId: exact.teamId });
+  return hash === undefined ? { outcome: 'not-found' } : { outcome: 'revoked', key: exact };
+}
+
+export interface ApiKeyOwner {
+  keyId: string;
+  hash: string;
+  team: Team;
+}
+
+/** The teams that stored hashes stand for, in no order; hashes that match nothing are absent. */
+export async function findApiKeyOwners(db: Database, hashes: string[]): Promise<ApiKeyOwner[]> {
+  if (hashes.length === 0) return [];
+  const rows = await db.orm
+    .select({ keyId: teamApiKeys.id, hash: teamApiKeys.apiKeyHash, ...teamColumns })
+    .from(teamApiKeys)
+    .innerJoin(teams, eq(teams.id, teamApiKeys.teamId))
+    .innerJoin(teamLimits, eq(teamLimits.teamId, teams.id))
+    .where(inArray(teamApiKeys.apiKeyHash, hashes));
+  return rows.map((row) => ({ keyId: row.keyId, hash: row.hash, team: toTeam(row) }));
+}
+
+/** Notes that a key was used now. */
+export async function touchApiKey(db: Database, keyId: string): Promise<void> {
+  await db.orm.update(teamApiKeys).set({ lastUsed: sql`now()` }).where(eq(teamApiKeys.id, keyId));
+}

@@ -1,0 +1,5 @@
+export * from './keys.ts';
+export * from './limits.ts';
+export * from './teams.ts';
+export * from './templates.ts';
+export * from './tiers.ts';

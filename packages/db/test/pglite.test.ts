@@ -1,0 +1,67 @@
+import { mkdir, mkdtemp, readdir, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterAll, beforeAll, expect, it } from 'vitest';
+import {
+  type Database,
+  findTeam,
+  LOCAL_DEV,
+  MIGRATIONS_DIR,
+  migrate,
+  openDatabase,
+  seed,
+} from '../src/index.ts';
+import { databaseContract } from './database.contract.ts';
+
+let root: string;
+beforeAll(async () => {
+  root = await mkdtemp(join(tmpdir(), 'islet-pglite-'));
+});
+afterAll(() => rm(root, { recursive: true, force: true }));
+
+const open = (name: string): Promise<Database> =>
+  openDatabase({ dataDir: join(root, name), migrationsDir: MIGRATIONS_DIR });
+
+databaseContract('PGlite', () => open('contract'));
+
+it('keeps its rows over a close and an open', async () => {
+  const first = await open('kept');
+  await migrate(first);
+  await seed(first);
+  await first.close();
+  await first.close();
+  const second = await open('kept');
+  expect(await migrate(second)).toEqual([]);
+  expect((await findTeam(second, LOCAL_DEV.teamId))?.slug).toBe('local-dev-team');
+  await second.close();
+  expect((await readdir(root)).filter((name) => name.includes('lock'))).not.toContain('kept.lock');
+});
+
+it('refuses a directory that a live process holds, and names it', async () => {
+  const first = await open('held');
+  await expect(open('held')).rejects.toThrow(`in use by process ${process.pid}`);
+  await first.close();
+  await (await open('held')).close();
+});
+
+it('takes over the lock of a process that is gone, whatever has its id now', async () => {
+  await mkdir(root, { recursive: true });
+  // This process's own id, but of one that started at another time.
+  await writeFile(join(root, 'stale.lock'), `${process.pid} 1\n`);
+  await (await open('stale')).close();
+  await writeFile(join(root, 'stale.lock'), 'nonsense');
+  await (await open('stale')).close();
+});
+
+it('refuses a database that a newer version migrated', async () => {
+  const db = await open('newer');
+  await migrate(db);
+  const { sql } = await import('drizzle-orm');
+  await db.orm.execute(sql`insert into drizzle.__drizzle_migrations (hash, created_at) values ('future', 1)`);
+  await expect(migrate(db)).rejects.toThrow('another version of Islet');
+  await db.close();
+});
+
+it('asks for a place where it gets none', () => {
+  expect(() => openDatabase({ migrationsDir: MIGRATIONS_DIR })).toThrow('DATABASE_URL');
+});
