@@ -1,0 +1,73 @@
+// Builds dist/: the command line (islet.mjs), the files it reads (migrations, templates), and the guest files that every
+// sandbox sees at /opt/islet (node, its libraries, envd).
+import { cp, mkdir, mkdtemp, readdir, readFile, rename, rm, writeFile } from 'node:fs/promises';
+import { dirname, join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { build } from 'esbuild';
+import { installGuestRuntime, replaceIfChanged } from './guest.mjs';
+
+const root = dirname(dirname(fileURLToPath(import.meta.url)));
+const dist = join(root, 'dist');
+/** Marks a request of the plugin below to itself. */
+const resolved = Symbol('resolved');
+
+async function buildCommandLine(version) {
+  await build({
+    entryPoints: [join(root, 'packages/cli/src/main.ts')],
+    outfile: join(dist, 'islet.mjs'),
+    bundle: true,
+    platform: 'node',
+    target: 'node20.19',
+    format: 'esm',
+    sourcemap: 'linked',
+    sourcesContent: false,
+    logLevel: 'warning',
+    // Ours go in, npm's stay in node_modules: some are native, and some load files that lie beside them.
+    plugins: [{ name: 'npm-external', setup: keepNpmPackagesOutside }],
+    define: { ISLET_VERSION: JSON.stringify(version) },
+  });
+}
+
+/** A package that npm could not put at the root (another version is there) would not be found from dist/: it goes in, too. */
+function keepNpmPackagesOutside(builder) {
+  builder.onResolve({ filter: /^[^./]/ }, async ({ path, kind, resolveDir, importer, pluginData }) => {
+    if (kind === 'entry-point' || path.startsWith('@islet/') || pluginData === resolved) return undefined;
+    const found = await builder.resolve(path, { kind, resolveDir, importer, pluginData: resolved });
+    const nested = found.path.startsWith(root) && !found.path.startsWith(join(root, 'node_modules/'));
+    return nested ? found : { path, external: true };
+  });
+}
+
+async function buildEnvd() {
+  const { bundleEnvd } = await import('../packages/envd/bundle.mjs');
+  const staged = await mkdtemp(join(dist, '.envd-'));
+  try {
+    await bundleEnvd(staged);
+    await replaceIfChanged(staged, join(dist, 'guest/envd'));
+  } finally {
+    await rm(staged, { recursive: true, force: true });
+  }
+}
+
+async function copyData(from, to) {
+  const staged = join(dist, `.${to}`);
+  await rm(staged, { recursive: true, force: true });
+  await cp(join(root, from), staged, { recursive: true });
+  await rm(join(dist, to), { recursive: true, force: true });
+  await rename(staged, join(dist, to));
+}
+
+const { version } = JSON.parse(await readFile(join(root, 'package.json'), 'utf8'));
+await mkdir(join(dist, 'guest'), { recursive: true });
+for (const name of await readdir(dist)) {
+  if (name.startsWith('.envd-')) await rm(join(dist, name), { recursive: true, force: true });
+}
+// The stamp bears the time before the first source was read: a change during the build makes the next start build again.
+await writeFile(join(dist, '.stamp.new'), '');
+await Promise.all([
+  buildCommandLine(version),
+  buildEnvd().then(() => installGuestRuntime(join(dist, 'guest'))),
+  copyData('packages/db/migrations', 'migrations'),
+  copyData('templates', 'templates'),
+]);
+await rename(join(dist, '.stamp.new'), join(dist, '.stamp'));

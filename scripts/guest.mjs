@@ -1,0 +1,77 @@
+// Lays out what runs envd in a sandbox whatever its image holds: this machine's node, the shared libraries that it and
+// envd's native modules need, and their dynamic linker.
+import { execFile } from 'node:child_process';
+import { copyFile, mkdir, readdir, readFile, realpath, rename, rm, stat, utimes } from 'node:fs/promises';
+import { basename, join, relative } from 'node:path';
+import { promisify } from 'node:util';
+
+const run = promisify(execFile);
+
+/**
+ * Puts node into `guestDir`/node and its libraries into `guestDir`/lib. Files that are already the same stay untouched, times
+ * included: snapshots of sandboxes are tied to them.
+ */
+export async function installGuestRuntime(guestDir) {
+  const node = await realpath(process.execPath);
+  const natives = (await listFiles(join(guestDir, 'envd'))).filter((file) => file.endsWith('.node'));
+  const libraries = new Map();
+  for (const binary of [node, ...natives]) {
+    for (const [name, path] of await sharedLibraries(binary)) libraries.set(name, path);
+  }
+  const libDir = join(guestDir, 'lib');
+  await mkdir(libDir, { recursive: true });
+  for (const name of await readdir(libDir)) {
+    if (!libraries.has(name)) await rm(join(libDir, name));
+  }
+  await copyIfChanged(node, join(guestDir, 'node'));
+  for (const [name, path] of libraries) await copyIfChanged(path, join(libDir, name));
+}
+
+/** Name → path of what a binary loads, its dynamic linker included. */
+async function sharedLibraries(binary) {
+  const { stdout } = await run('ldd', [binary]);
+  const found = new Map();
+  for (const line of stdout.split('\n')) {
+    const match = /^\s*(?:(\S+) => )?(\/\S+) \(0x/.exec(line);
+    if (match) found.set(basename(match[1] ?? match[2]), match[2]);
+    else if (line.includes('not found')) throw new Error(`${binary} needs a library: ${line.trim()}`);
+  }
+  if (![...found.keys()].some((name) => name.startsWith('ld-'))) {
+    throw new Error(`${binary} names no dynamic linker: use a node that is linked dynamically (nodejs.org, Debian)`);
+  }
+  return found;
+}
+
+async function copyIfChanged(from, to) {
+  const source = await stat(from);
+  const target = await stat(to).catch(() => undefined);
+  if (target && target.size === source.size && Math.floor(target.mtimeMs) === Math.floor(source.mtimeMs)) return;
+  await copyFile(from, `${to}.new`);
+  await utimes(`${to}.new`, source.atime, source.mtime);
+  await rename(`${to}.new`, to);
+}
+
+/** Puts the folder `staged` in the place of `target` where their files differ. */
+export async function replaceIfChanged(staged, target) {
+  if (await sameFiles(staged, target)) return;
+  await rm(target, { recursive: true, force: true });
+  await rename(staged, target);
+}
+
+async function sameFiles(a, b) {
+  const [left, right] = await Promise.all([listFiles(a), listFiles(b)]);
+  const names = (files, dir) => files.map((file) => relative(dir, file)).join('\n');
+  if (names(left, a) !== names(right, b)) return false;
+  for (const [i, file] of left.entries()) {
+    if (!(await readFile(file)).equals(await readFile(right[i]))) return false;
+  }
+  return true;
+}
+
+async function listFiles(dir) {
+  const entries = await readdir(dir, { recursive: true, withFileTypes: true }).catch(() => []);
+  return entries
+    .filter((entry) => !entry.isDirectory())
+    .map((entry) => join(entry.parentPath, entry.name))
+    .sort();
+}
