@@ -1,0 +1,50 @@
+import { chmod, copyFile, mkdir } from 'node:fs/promises';
+import { createRequire } from 'node:module';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { build } from 'esbuild';
+
+const here = fileURLToPath(new URL('.', import.meta.url));
+
+/** Stands in for koffi's own loader, which looks for its native file in node_modules. */
+const koffiBesideBundle = {
+  name: 'koffi-beside-bundle',
+  /** @param {import('esbuild').PluginBuild} builder */
+  setup(builder) {
+    builder.onResolve({ filter: /^koffi$/ }, () => ({ path: 'koffi', namespace: 'beside' }));
+    builder.onLoad({ filter: /.*/, namespace: 'beside' }, () => ({
+      contents: `import { createRequire } from 'node:module';
+export default createRequire(import.meta.url)('./koffi.node');`,
+    }));
+  },
+};
+
+/**
+ * Writes `envd.mjs` and the native file it loads into a directory; they need nothing else but Node.
+ * @param {string} outDir
+ * @param {{ arch?: 'x64' | 'arm64', libc?: 'glibc' | 'musl' }} [target] what the Node that runs it is built for
+ */
+export async function bundleEnvd(outDir, target = {}) {
+  const { arch = process.arch, libc = 'glibc' } = target;
+  await mkdir(outDir, { recursive: true });
+  await build({
+    entryPoints: [join(here, 'src/main.ts')],
+    outfile: join(outDir, 'envd.mjs'),
+    bundle: true,
+    minify: true,
+    keepNames: true,
+    platform: 'node',
+    target: 'node20',
+    format: 'esm',
+    legalComments: 'none',
+    logLevel: 'error',
+    plugins: [koffiBesideBundle],
+  });
+  const require = createRequire(import.meta.url);
+  const packageFile = createRequire(require.resolve('koffi')).resolve(
+    `@koromix/koffi-linux-${arch}/package.json`,
+  );
+  const native = join(packageFile, '..', `${libc === 'musl' ? 'musl' : 'linux'}_${arch}`, 'koffi.node');
+  await copyFile(native, join(outDir, 'koffi.node'));
+  await chmod(join(outDir, 'koffi.node'), 0o644);
+}
