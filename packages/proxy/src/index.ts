@@ -1,1 +1,49 @@
-export {};
+export { type AudienceHints, wantsPage } from './errors/audience.ts';
+export {
+  ProxyError,
+  type ProxyErrorDetail,
+  plainError,
+  portClosed,
+  reservedEndpoint,
+  routingFailed,
+  sandboxGone,
+  sandboxRefused,
+  tooManyConnections,
+  trafficTokenInvalid,
+  trafficTokenMissing,
+} from './errors/proxy-error.ts';
+export { type RenderedError, renderError } from './errors/render.ts';
+export type { Destination } from './forwarding/destination.ts';
+export type { BodyFraming, ProxyRequest } from './forwarding/proxy-request.ts';
+export {
+  type AdmissionSettings,
+  admit,
+  DEFAULT_ADMISSION,
+  refuseReserved,
+  TRAFFIC_TOKEN_HEADER,
+} from './routing/admission.ts';
+export { reservedPath } from './routing/control-plane.ts';
+export { type IngressPolicy, type SandboxRoute, toSandboxRoute } from './routing/route.ts';
+export {
+  parseTarget,
+  SANDBOX_ID_HEADER,
+  SANDBOX_PORT_HEADER,
+  type Target,
+  type TargetHints,
+} from './routing/target.ts';
+export { Front, type FrontOptions } from './server/front.ts';
+export { type ClientLimits, createHttp1Server, http1Options } from './server/http-server.ts';
+export {
+  createSandboxProxy,
+  createUpstreamPool,
+  type SandboxProxy,
+  type SandboxProxyOptions,
+  targetOf,
+} from './server/sandbox-proxy.ts';
+export {
+  RunClosedError,
+  type RunId,
+  type Upstream,
+  UpstreamPool,
+  type UpstreamPoolOptions,
+} from './upstream/pool.ts';

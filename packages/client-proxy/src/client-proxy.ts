@@ -1,0 +1,92 @@
+import type { AddressInfo } from 'node:net';
+import type { Catalog } from '@islet/catalog';
+import { createUpstreamPool, Front } from '@islet/proxy';
+import type { Logger } from '@islet/telemetry';
+import { EdgeRouter } from './routing/edge-router.ts';
+import type { Resume } from './routing/resume.ts';
+import { watchRuns } from './routing/run-watch.ts';
+import { EdgeListener } from './server/edge-listener.ts';
+import { type CertificateSource, loadCertificate } from './tls/certificate.ts';
+
+export interface ClientProxyOptions {
+  catalog: Catalog;
+  /** envd's port in every sandbox. */
+  envdPort: number;
+  /** The name that sandboxes are reached under, as answers carry it (`localhost:3002`). Only the certificate needs it. */
+  domain: string;
+  logger: Logger;
+  /** Undefined: TLS is not answered. */
+  tls: CertificateSource | undefined;
+  /** Wakes paused sandboxes. Without it a sandbox that is not running is not found. */
+  resume?: Resume;
+  /** Requests and tunnels to one sandbox at once; without it there is no limit. */
+  connectionLimit?: number;
+  /** How often the catalog is asked whether sandboxes with open connections still run. */
+  runCheckMs?: number;
+}
+
+/** The edge: everything that reaches sandboxes from outside goes through it. */
+export interface ClientProxy {
+  /** Loads or makes the certificate, then serves. */
+  listen(options: { host: string; port: number }): Promise<void>;
+  address(): AddressInfo;
+  /** True between `listen` and `close`. */
+  isServing(): boolean;
+  /** Resets the connections of a sandbox that was killed or paused; without it that takes up to `runCheckMs`. */
+  closeRun(executionId: string): void;
+  /** Takes no more connections, gives requests `drainMs` (default 0) to end, then ends them. */
+  close(drainMs?: number): Promise<void>;
+}
+
+/** Longer than load balancers keep theirs, shorter than the node's hop. */
+const KEEPALIVE_MS = 610_000;
+const MAX_CONNECTIONS = 16_384;
+const RUN_CHECK_MS = 2000;
+
+export function createClientProxy(options: ClientProxyOptions): ClientProxy {
+  const { catalog, envdPort, logger, connectionLimit } = options;
+  const pool = createUpstreamPool(envdPort);
+  const admission = { envdPort, connectionLimit };
+  const router = new EdgeRouter({ catalog, admission, resume: options.resume });
+  const front = new Front({
+    pool,
+    logger,
+    resolve: (request) => router.resolve(request),
+    isRunning: (run) => router.isRunning(run),
+  });
+  let listener: EdgeListener | undefined;
+  let stopWatching = () => {};
+
+  const listening = (): EdgeListener => {
+    if (!listener) throw new Error('the edge is not listening');
+    return listener;
+  };
+
+  return {
+    async listen(address) {
+      if (listener) throw new Error('the edge is listening already');
+      const domain = options.domain.replace(/:\d+$/, '');
+      const certificate = options.tls && (await loadCertificate(options.tls, domain, new Date()));
+      const limits = { keepAliveMs: KEEPALIVE_MS, maxConnections: MAX_CONNECTIONS };
+      const opened = new EdgeListener({ front, limits, certificate });
+      await opened.listen(address);
+      listener = opened;
+      stopWatching = watchRuns({
+        pool,
+        isRunning: (run) => router.isRunning(run),
+        logger,
+        intervalMs: options.runCheckMs ?? RUN_CHECK_MS,
+      });
+    },
+    address: () => listening().address(),
+    isServing: () => listener !== undefined,
+    closeRun: (executionId) => pool.closeRun(executionId),
+    async close(drainMs = 0) {
+      stopWatching();
+      const closing = listener;
+      listener = undefined;
+      await closing?.close(drainMs);
+      pool.close();
+    },
+  };
+}

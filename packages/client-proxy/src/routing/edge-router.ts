@@ -1,0 +1,141 @@
+import type { Catalog, CatalogEntry } from '@islet/catalog';
+import { IsletError, orchestratorProto } from '@islet/contracts';
+import {
+  type AdmissionSettings,
+  admit,
+  type Destination,
+  type ProxyRequest,
+  parseTarget,
+  type RunId,
+  refuseReserved,
+  SANDBOX_ID_HEADER,
+  SANDBOX_PORT_HEADER,
+  sandboxGone,
+  sandboxRefused,
+  type Target,
+  TRAFFIC_TOKEN_HEADER,
+  toSandboxRoute,
+} from '@islet/proxy';
+import type { Resume } from './resume.ts';
+import { SignedFileRouter } from './signed-files.ts';
+
+export interface EdgeRouterOptions {
+  catalog: Catalog;
+  admission: AdmissionSettings;
+  resume: Resume | undefined;
+}
+
+const { SandboxState } = orchestratorProto;
+
+/** States in which a sandbox serves nobody. */
+const AWAY: ReadonlySet<orchestratorProto.SandboxState> = new Set([
+  SandboxState.PAUSING,
+  SandboxState.PAUSED,
+  SandboxState.KILLING,
+]);
+
+function isReachable(entry: CatalogEntry | undefined): entry is CatalogEntry {
+  return entry !== undefined && !AWAY.has(entry.sandbox.state);
+}
+
+/** `host:port`, also `[v6]:port`. */
+function parseAddress(address: string): { host: string; port: number } {
+  const match = /^(?:\[([^\]]+)\]|([^:]+)):(\d{1,5})$/.exec(address);
+  if (!match) throw new TypeError(`a node's proxy address must be host:port, not ${JSON.stringify(address)}`);
+  return { host: match[1] ?? match[2] ?? '', port: Number(match[3]) };
+}
+
+/** Decides where the edge sends a request. */
+export class EdgeRouter {
+  readonly #options: EdgeRouterOptions;
+  readonly #signedFiles: SignedFileRouter;
+
+  constructor(options: EdgeRouterOptions) {
+    this.#options = options;
+    this.#signedFiles = new SignedFileRouter(options.catalog);
+  }
+
+  /** @throws IsletError for the client where the request goes nowhere. */
+  async resolve(request: ProxyRequest): Promise<Destination> {
+    const { admission } = this.#options;
+    const target = parseTarget({
+      host: request.host,
+      sandboxId: request.header(SANDBOX_ID_HEADER),
+      port: request.header(SANDBOX_PORT_HEADER),
+    });
+    if (!target) return this.#resolveUnnamed(request);
+    refuseReserved(target, request, admission.envdPort);
+    return this.#destination(await this.#entry(target, request), target, request, []);
+  }
+
+  /** Whether a run still is its sandbox's current one. */
+  async isRunning(run: RunId): Promise<boolean> {
+    const entry = await this.#options.catalog.get(run.sandboxId);
+    return isReachable(entry) && entry.sandbox.executionId === run.executionId;
+  }
+
+  async #resolveUnnamed(request: ProxyRequest): Promise<Destination> {
+    if (!this.#signedFiles.claims(request.method, request.target)) throw new IsletError(400, 'Invalid host');
+    const entry = await this.#signedFiles.find(request.method, request.target);
+    const sandboxId = entry.sandbox.config?.sandboxId ?? '';
+    if (!isReachable(entry)) throw sandboxGone(sandboxId);
+    const target = { sandboxId, port: this.#options.admission.envdPort };
+    // The node cannot find it out again: it is told.
+    const routing = [SANDBOX_ID_HEADER, sandboxId, SANDBOX_PORT_HEADER, String(target.port)];
+    return this.#destination(entry, target, request, routing);
+  }
+
+  async #entry(target: Target, request: ProxyRequest): Promise<CatalogEntry> {
+    const { catalog, resume } = this.#options;
+    const { sandboxId, port } = target;
+    const entry = await catalog.get(sandboxId);
+    if (isReachable(entry)) return entry;
+    if (!resume) throw sandboxGone(sandboxId);
+    const outcome = await resume(sandboxId, {
+      port,
+      envdAccessToken: request.header('x-access-token'),
+      trafficAccessToken: request.header(TRAFFIC_TOKEN_HEADER),
+    });
+    switch (outcome.kind) {
+      case 'resumed':
+        return outcome.entry;
+      case 'not-found':
+        throw sandboxGone(sandboxId);
+      case 'refused':
+        throw sandboxRefused(
+          403,
+          sandboxId,
+          "This sandbox can't be resumed with the credentials provided. Check your access token and try again.",
+        );
+      case 'transitioning':
+        throw sandboxRefused(409, sandboxId, 'The sandbox is still transitioning. Try again in a moment.');
+      case 'limit-reached':
+        throw sandboxRefused(429, sandboxId, outcome.message);
+    }
+  }
+
+  #destination(
+    entry: CatalogEntry,
+    target: Target,
+    request: ProxyRequest,
+    nodeFields: readonly string[],
+  ): Destination {
+    const { admission } = this.#options;
+    const { sandbox, route } = entry;
+    if (route.kind === 'direct') return admit(toSandboxRoute(sandbox), target, request, admission);
+    return {
+      upstream: {
+        sandboxId: target.sandboxId,
+        executionId: sandbox.executionId,
+        ...parseAddress(route.proxyAddress),
+      },
+      sandboxPort: target.port,
+      hop: 'node',
+      attempts: 1,
+      // The node keeps its side longer than we keep ours.
+      reuse: 'any',
+      changes: { maskedHost: undefined, extraFields: nodeFields },
+      connectionLimit: undefined,
+    };
+  }
+}

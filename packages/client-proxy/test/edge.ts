@@ -1,0 +1,102 @@
+import { mkdtemp, rm } from 'node:fs/promises';
+import { createServer, type RequestListener, type Server } from 'node:http';
+import type { AddressInfo } from 'node:net';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { create } from '@bufbuild/protobuf';
+import { type Catalog, type CatalogEntry, createMemoryCatalog } from '@islet/catalog';
+import { newSandboxId, orchestratorProto } from '@islet/contracts';
+import { createLogger } from '@islet/telemetry';
+import { type ClientProxy, type ClientProxyOptions, createClientProxy } from '../src/index.ts';
+
+type ConfigInit = Partial<
+  Pick<orchestratorProto.SandboxConfig, 'envdAccessToken' | 'trafficAccessToken' | 'sandboxId'>
+> & {
+  ingress?: { allowPublicTraffic: boolean; maskRequestHost?: string };
+};
+
+/** A running sandbox whose "IP" is an address of the loopback network. */
+export function sandboxEntry(address: string, config: ConfigInit = {}): CatalogEntry {
+  const sandboxId = config.sandboxId ?? newSandboxId();
+  const sandbox = create(orchestratorProto.SandboxSchema, {
+    config: { teamId: 't', ingress: { allowPublicTraffic: true }, ...config, sandboxId },
+    state: orchestratorProto.SandboxState.RUNNING,
+    executionId: `run-${newSandboxId()}`,
+    nodeId: 'n',
+    address,
+  });
+  return { sandbox, route: { kind: 'direct' } };
+}
+
+export function idOf(entry: CatalogEntry): string {
+  return entry.sandbox.config?.sandboxId ?? '';
+}
+
+/** An edge on a free port of loopback with what tests need around it; disposing ends everything. */
+export class Edge {
+  readonly catalog: Catalog = createMemoryCatalog();
+  readonly proxy: ClientProxy;
+  readonly envdPort: number;
+  readonly #dir: string;
+  readonly #servers: Server[] = [];
+
+  private constructor(proxy: (catalog: Catalog) => ClientProxy, envdPort: number, dir: string) {
+    this.proxy = proxy(this.catalog);
+    this.envdPort = envdPort;
+    this.#dir = dir;
+  }
+
+  static async start(options: Partial<ClientProxyOptions> = {}): Promise<Edge> {
+    const dir = await mkdtemp(join(tmpdir(), 'islet-edge-'));
+    const envdPort = options.envdPort ?? 49983;
+    const edge = new Edge(
+      (catalog) =>
+        createClientProxy({
+          catalog,
+          envdPort,
+          domain: 'sandboxes.test',
+          logger: createLogger({ service: 'edge-test', level: 'silent' }),
+          tls: { kind: 'self-signed', dir },
+          ...options,
+        }),
+      envdPort,
+      dir,
+    );
+    await edge.proxy.listen({ host: '127.0.0.1', port: 0 });
+    return edge;
+  }
+
+  get port(): number {
+    return this.proxy.address().port;
+  }
+
+  /** Serves in a "sandbox"; gives back the port. */
+  async serve(
+    address: string,
+    listener: RequestListener,
+    port = 0,
+  ): Promise<{ server: Server; port: number }> {
+    const server = createServer(listener);
+    this.#servers.push(server);
+    await new Promise<void>((resolve) => server.listen(port, address, resolve));
+    return { server, port: (server.address() as AddressInfo).port };
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.proxy.close();
+    for (const server of this.#servers) {
+      server.closeAllConnections();
+      await new Promise((resolve) => server.close(resolve));
+    }
+    await rm(this.#dir, { recursive: true, force: true });
+  }
+}
+
+export interface RawAnswer {
+  status: number;
+  reason: string;
+  headers: Record<string, string | string[] | undefined>;
+  rawHeaders: string[];
+  body: Buffer;
+  trailers: Record<string, string | undefined>;
+}

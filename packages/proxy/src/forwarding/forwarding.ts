@@ -1,0 +1,172 @@
+import type { Socket } from 'node:net';
+import type { Exchange, UpstreamConnection } from '../upstream/connection.ts';
+import type { UpstreamPool } from '../upstream/pool.ts';
+import type { ResponseHead } from '../upstream/response-parser.ts';
+import { BodyPump } from './body-pump.ts';
+import type { Destination } from './destination.ts';
+import type { Downstream } from './downstream.ts';
+import type { ProxyRequest } from './proxy-request.ts';
+import { renderRequestHead } from './request-head.ts';
+
+/** Methods that a proxy may send again by itself (RFC 9110 §9.2.2). */
+const IDEMPOTENT = new Set(['GET', 'HEAD', 'OPTIONS', 'PUT', 'DELETE', 'TRACE']);
+
+export interface ForwardingOutcome {
+  /** There is no answer from the sandbox: the client has to get one from us. */
+  onUnanswered(error: Error): void;
+  /** The sandbox switched protocols: both ends are the caller's now. */
+  onSwitch(head: ResponseHead, upstream: Socket, rest: Buffer): void;
+  /** Nothing more happens in this exchange. */
+  onSettled(): void;
+}
+
+/** One request on its way: from the connection it takes, over a possible second try, to the response's last byte. */
+export class Forwarding implements Exchange {
+  readonly #pool: UpstreamPool;
+  readonly #request: ProxyRequest;
+  readonly #downstream: Downstream;
+  readonly #destination: Destination;
+  readonly #outcome: ForwardingOutcome;
+  #connection: UpstreamConnection | undefined;
+  #pump: BodyPump | undefined;
+  #opening: AbortController | undefined;
+  #headWritten = false;
+  #settled = false;
+  #watchesDrain = false;
+
+  constructor(
+    pool: UpstreamPool,
+    request: ProxyRequest,
+    downstream: Downstream,
+    destination: Destination,
+    outcome: ForwardingOutcome,
+  ) {
+    this.#pool = pool;
+    this.#request = request;
+    this.#downstream = downstream;
+    this.#destination = destination;
+    this.#outcome = outcome;
+  }
+
+  start(): void {
+    if (this.#downstream.gone) {
+      this.#settled = true;
+      this.#outcome.onSettled();
+      return;
+    }
+    this.#downstream.onAbandoned(() => this.#abandon());
+    const kept = this.#mayReuse() ? this.#pool.take(this.#destination.upstream) : undefined;
+    if (kept) this.#send(kept);
+    else void this.#openAndSend();
+  }
+
+  #repeatable(): boolean {
+    const { framing, method } = this.#request;
+    const bodyless = framing.kind === 'none' || (framing.kind === 'length' && framing.bytes === '0');
+    return bodyless && IDEMPOTENT.has(method);
+  }
+
+  #mayReuse(): boolean {
+    if (this.#request.upgrade !== undefined) return false;
+    return this.#destination.reuse === 'any' || this.#repeatable();
+  }
+
+  async #openAndSend(): Promise<void> {
+    const opening = new AbortController();
+    this.#opening = opening;
+    try {
+      const { upstream, attempts } = this.#destination;
+      const connection = await this.#pool.open(upstream, attempts, opening.signal);
+      this.#opening = undefined;
+      if (this.#settled) connection.destroy(new Error('the client is gone'));
+      else this.#send(connection);
+    } catch (error) {
+      this.#opening = undefined;
+      this.#fail(error instanceof Error ? error : new Error(String(error)));
+    }
+  }
+
+  #send(connection: UpstreamConnection): void {
+    const { framing, method, upgrade } = this.#request;
+    this.#connection = connection;
+    connection.begin(this, method, upgrade !== undefined);
+    connection.socket.write(renderRequestHead(this.#request, this.#destination.changes), 'latin1');
+    if (framing.kind === 'none' || upgrade !== undefined) connection.finishRequest();
+    else this.#pump = new BodyPump(this.#request, connection);
+  }
+
+  onInformation(head: ResponseHead): void {
+    this.#downstream.writeInformation(head);
+  }
+
+  onHead(head: ResponseHead): void {
+    this.#downstream.writeHead(head);
+    this.#headWritten = true;
+  }
+
+  onBody(chunk: Buffer, last: boolean): void {
+    if (this.#downstream.write(chunk, last) || last) return;
+    this.#connection?.pause();
+    if (this.#watchesDrain) return;
+    this.#watchesDrain = true;
+    this.#downstream.onDrain(() => this.#connection?.resume());
+  }
+
+  onComplete(trailers: string[]): void {
+    if (this.#settled) return;
+    this.#settled = true;
+    this.#downstream.end(trailers);
+    const pump = this.#pump;
+    if (pump && !pump.finished) {
+      // The answer came before the whole request was sent: this connection is of no more use.
+      pump.stop();
+      this.#connection?.destroy(new Error('answered before the request was complete'));
+    }
+    // It may carry another exchange from now on, which this one's late events must not touch.
+    this.#connection = undefined;
+    this.#outcome.onSettled();
+  }
+
+  onSwitch(head: ResponseHead, rest: Buffer): void {
+    const socket = this.#connection?.socket;
+    this.#connection = undefined;
+    if (this.#settled || !socket) {
+      socket?.destroy();
+      return;
+    }
+    this.#settled = true;
+    this.#outcome.onSwitch(head, socket, rest);
+  }
+
+  onDrain(): void {
+    this.#pump?.drained();
+  }
+
+  onFailure(error: Error): void {
+    const connection = this.#connection;
+    this.#connection = undefined;
+    const stale = connection?.reused === true && !connection.answered;
+    if (!this.#settled && stale && this.#repeatable()) void this.#openAndSend();
+    else this.#fail(error);
+  }
+
+  #fail(error: Error): void {
+    if (this.#settled) return;
+    this.#settled = true;
+    this.#pump?.stop();
+    if (this.#headWritten) this.#downstream.abort();
+    else this.#outcome.onUnanswered(error);
+    this.#outcome.onSettled();
+  }
+
+  #abandon(): void {
+    if (this.#settled) return;
+    this.#settled = true;
+    this.#pump?.stop();
+    const gone = new Error('the client is gone');
+    this.#opening?.abort(gone);
+    this.#connection?.destroy(gone);
+    this.#connection = undefined;
+    this.#outcome.onSettled();
+  }
+}

@@ -1,0 +1,128 @@
+import { constants, type OutgoingHttpHeaders, type ServerHttp2Stream } from 'node:http2';
+import type { RenderedError } from '../errors/render.ts';
+import type { ResponseHead } from '../upstream/response-parser.ts';
+import type { Downstream } from './downstream.ts';
+import { endToEnd } from './hop-by-hop.ts';
+
+/** Fields that may stand once only: HTTP/2 refuses to send a second. */
+const SINGLE = new Set([
+  'content-length',
+  'content-type',
+  'content-location',
+  'content-md5',
+  'date',
+  'etag',
+  'expires',
+  'last-modified',
+  'location',
+  'retry-after',
+  'server',
+  'age',
+]);
+
+function toHeaders(status: number, fields: string[]): OutgoingHttpHeaders {
+  const headers: Record<string, string | string[]> = {};
+  for (let i = 0; i < fields.length; i += 2) {
+    const name = (fields[i] ?? '').toLowerCase();
+    const value = fields[i + 1] ?? '';
+    const earlier = headers[name];
+    if (earlier === undefined) headers[name] = value;
+    else if (Array.isArray(earlier)) earlier.push(value);
+    else if (name === 'set-cookie') headers[name] = [earlier, value];
+    else if (!SINGLE.has(name)) headers[name] = `${earlier}, ${value}`;
+  }
+  return { ...headers, ':status': status };
+}
+
+/** A client that speaks HTTP/2. */
+export class Http2Downstream implements Downstream {
+  readonly #stream: ServerHttp2Stream;
+  readonly #method: string;
+  #trailers: string[] = [];
+  #finished = false;
+
+  constructor(stream: ServerHttp2Stream, method: string) {
+    this.#stream = stream;
+    this.#method = method;
+    // A reset by the client reaches `close`, which is where it is handled.
+    stream.on('error', () => {});
+  }
+
+  get gone(): boolean {
+    return !this.#open;
+  }
+
+  get #open(): boolean {
+    return !this.#stream.destroyed && !this.#stream.closed;
+  }
+
+  writeInformation(head: ResponseHead): void {
+    if (!this.#open || this.#stream.headersSent) return;
+    this.#stream.additionalHeaders(toHeaders(head.status, endToEnd(head.fields, head.connection)));
+  }
+
+  writeHead(head: ResponseHead): void {
+    if (!this.#open) return;
+    const headers = toHeaders(head.status, endToEnd(head.fields, head.connection));
+    const endStream = this.#method === 'HEAD' || head.status === 204 || head.status === 304;
+    const waitForTrailers = !endStream && headers.trailer !== undefined;
+    this.#stream.respond(headers, { endStream, waitForTrailers });
+    if (endStream) this.#finished = true;
+    if (waitForTrailers) this.#stream.once('wantTrailers', () => this.#sendTrailers());
+  }
+
+  write(chunk: Buffer, last: boolean): boolean {
+    if (!this.#open || this.#finished) return true;
+    if (!last) return this.#stream.write(chunk);
+    this.#finished = true;
+    this.#stream.end(chunk);
+    return true;
+  }
+
+  end(trailers: string[]): void {
+    this.#trailers = trailers;
+    if (!this.#open || this.#finished) return;
+    this.#finished = true;
+    this.#stream.end();
+  }
+
+  cork(): void {}
+
+  uncork(): void {}
+
+  abort(): void {
+    if (!this.#stream.destroyed) this.#stream.close(constants.NGHTTP2_INTERNAL_ERROR);
+  }
+
+  sendError(error: RenderedError, bodyless: boolean): void {
+    if (!this.#open) return;
+    this.#finished = true;
+    this.#stream.respond(
+      {
+        ':status': error.status,
+        'content-type': error.contentType,
+        'content-length': Buffer.byteLength(error.body),
+      },
+      { endStream: bodyless },
+    );
+    if (!bodyless) this.#stream.end(error.body);
+  }
+
+  onDrain(listener: () => void): void {
+    this.#stream.on('drain', listener);
+  }
+
+  onAbandoned(listener: () => void): void {
+    this.#stream.on('close', () => {
+      if (!this.#finished || this.#stream.rstCode !== constants.NGHTTP2_NO_ERROR) listener();
+    });
+  }
+
+  #sendTrailers(): void {
+    const headers: Record<string, string> = {};
+    for (let i = 0; i < this.#trailers.length; i += 2) {
+      headers[(this.#trailers[i] ?? '').toLowerCase()] = this.#trailers[i + 1] ?? '';
+    }
+    if (this.#open) this.#stream.sendTrailers(headers);
+  }
+}

@@ -1,0 +1,160 @@
+import type { IncomingMessage } from 'node:http';
+import type { Http2ServerRequest } from 'node:http2';
+import type { Readable } from 'node:stream';
+import type { AudienceHints } from '../errors/audience.ts';
+import { plainError } from '../errors/proxy-error.ts';
+
+/** How a request's body is delimited towards the sandbox. */
+export type BodyFraming = { kind: 'none' } | { kind: 'length'; bytes: string } | { kind: 'chunked' };
+
+/** A client's request, parsed as far as a proxy cares. */
+export interface ProxyRequest {
+  method: string;
+  /** In origin form (`/path?query`) or `*`. */
+  target: string;
+  /** Host as the client named it. */
+  host: string | undefined;
+  /** Names and values in turn; neither pseudo-headers nor Host. */
+  fields: string[];
+  /** Lower-cased tokens of Connection. */
+  connection: string[];
+  framing: BodyFraming;
+  /** The client waits for a 100 before it sends the body. */
+  expectsContinue: boolean;
+  /** The protocol that the client wants to switch to. */
+  upgrade: string | undefined;
+  body: Readable & { rawTrailers: string[] };
+  header(name: string): string | undefined;
+}
+
+const ABSOLUTE_FORM = /^https?:\/\/([^/?#]*)([^#]*)/i;
+const BAD_TARGET = /[\0-\x20\x7f]/;
+
+function single(value: string | string[] | undefined): string | undefined {
+  return Array.isArray(value) ? value.join(', ') : value;
+}
+
+/** The headers that decide whether an error is shown as a page. */
+export function audienceOf(request: { headers: IncomingMessage['headers'] }): AudienceHints {
+  const { headers } = request;
+  return {
+    accept: headers.accept,
+    userAgent: headers['user-agent'],
+    secFetchMode: single(headers['sec-fetch-mode']),
+    xRequestedWith: single(headers['x-requested-with']),
+  };
+}
+
+/**
+ * Takes a request apart.
+ * @throws ProxyError 400 or 501 where two servers could read it in different ways.
+ */
+export function parseRequest(request: IncomingMessage | Http2ServerRequest): ProxyRequest {
+  return request.httpVersionMajor === 2
+    ? parseHttp2(request as Http2ServerRequest)
+    : parseHttp1(request as IncomingMessage);
+}
+
+function parseHttp1(request: IncomingMessage): ProxyRequest {
+  const raw = request.rawHeaders;
+  const fields: string[] = [];
+  const connection: string[] = [];
+  let host: string | undefined;
+  let length: string | undefined;
+  let coding: string | undefined;
+  let upgrade: string | undefined;
+  for (let i = 0; i < raw.length; i += 2) {
+    const name = raw[i] ?? '';
+    const value = raw[i + 1] ?? '';
+    switch (name.length) {
+      case 4:
+        if (name.toLowerCase() !== 'host') break;
+        if (host !== undefined) throw plainError(400, 'Invalid host');
+        host = value;
+        continue;
+      case 7:
+        if (name.toLowerCase() === 'upgrade') upgrade = value;
+        break;
+      case 10:
+        if (name.toLowerCase() !== 'connection') break;
+        for (const token of value.toLowerCase().split(',')) connection.push(token.trim());
+        continue;
+      case 14:
+        if (name.toLowerCase() !== 'content-length') break;
+        if (length !== undefined) throw plainError(400, 'More than one Content-Length header');
+        length = value;
+        continue;
+      case 17:
+        if (name.toLowerCase() !== 'transfer-encoding') break;
+        if (coding !== undefined) throw plainError(400, 'More than one Transfer-Encoding header');
+        coding = value;
+        continue;
+    }
+    fields.push(name, value);
+  }
+  const target = parseTarget(request.url ?? '', host);
+  return {
+    method: request.method ?? 'GET',
+    target: target.path,
+    host: target.host,
+    fields,
+    connection,
+    framing: http1Framing(length, coding),
+    expectsContinue: request.headers.expect?.toLowerCase() === '100-continue' && request.httpVersionMinor > 0,
+    upgrade: connection.includes('upgrade') ? upgrade : undefined,
+    body: request,
+    header: (name) => single(request.headers[name]),
+  };
+}
+
+/** The front end's parser decides where a body ends; this refuses what others might read differently. */
+function http1Framing(length: string | undefined, coding: string | undefined): BodyFraming {
+  if (coding !== undefined) {
+    if (length !== undefined) throw plainError(400, 'Both Content-Length and Transfer-Encoding');
+    if (coding.trim().toLowerCase() !== 'chunked') throw plainError(501, 'Unsupported transfer coding');
+    return { kind: 'chunked' };
+  }
+  if (length === undefined) return { kind: 'none' };
+  if (!/^\d{1,15}$/.test(length)) throw plainError(400, 'Invalid Content-Length');
+  return { kind: 'length', bytes: length };
+}
+
+/** In absolute form the target's authority counts, and a Host header beside it does not (RFC 9112 §3.2.2). */
+function parseTarget(url: string, host: string | undefined): { path: string; host: string | undefined } {
+  if (BAD_TARGET.test(url)) throw plainError(400, 'Invalid request target');
+  if (url.startsWith('/') || url === '*') return { path: url, host };
+  const match = ABSOLUTE_FORM.exec(url);
+  if (!match) throw plainError(400, 'Invalid request target');
+  const path = match[2] ?? '';
+  return { path: path.startsWith('/') ? path : `/${path}`, host: match[1] ?? '' };
+}
+
+function parseHttp2(request: Http2ServerRequest): ProxyRequest {
+  const { headers, stream } = request;
+  const fields: string[] = [];
+  for (const [name, value] of Object.entries(headers)) {
+    if (name.startsWith(':') || name === 'host' || name === 'content-length' || value === undefined) continue;
+    if (Array.isArray(value)) for (const one of value) fields.push(name, one);
+    else fields.push(name, String(value));
+  }
+  const target = parseTarget(request.url, headers[':authority'] ?? headers.host);
+  return {
+    method: request.method,
+    target: target.path,
+    host: target.host,
+    fields,
+    connection: [],
+    framing: http2Framing(headers['content-length'], stream.endAfterHeaders),
+    expectsContinue: headers.expect?.toLowerCase() === '100-continue',
+    upgrade: undefined,
+    body: request,
+    header: (name) => single(headers[name]),
+  };
+}
+
+function http2Framing(length: string | undefined, bodyless: boolean): BodyFraming {
+  if (bodyless) return length === undefined ? { kind: 'none' } : { kind: 'length', bytes: '0' };
+  if (length === undefined) return { kind: 'chunked' };
+  if (!/^\d{1,15}$/.test(length)) throw plainError(400, 'Invalid Content-Length');
+  return { kind: 'length', bytes: length };
+}

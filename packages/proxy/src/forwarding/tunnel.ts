@@ -1,0 +1,42 @@
+import type { Socket } from 'node:net';
+import type { Duplex } from 'node:stream';
+import type { Closable } from '../upstream/pool.ts';
+
+/** Two sockets whose bytes go to each other until either ends. */
+export class Tunnel implements Closable {
+  readonly #client: Duplex;
+  readonly #upstream: Socket;
+
+  constructor(client: Duplex, upstream: Socket, onClosed: () => void) {
+    this.#client = client;
+    this.#upstream = upstream;
+    let open = 2;
+    const join = (from: Duplex, to: Duplex) => {
+      from.on('data', (chunk: Buffer) => {
+        if (!to.write(chunk)) from.pause();
+      });
+      from.on('end', () => to.end());
+      // What breaks one end ends the other; the error itself concerns neither.
+      from.on('error', () => to.destroy());
+      from.on('close', () => {
+        open--;
+        if (open === 0) onClosed();
+        else if (!to.writableEnded) to.destroy();
+      });
+      to.on('drain', () => from.resume());
+    };
+    join(client, upstream);
+    join(upstream, client);
+    client.resume();
+    upstream.resume();
+  }
+
+  close(): void {
+    this.#upstream.destroy();
+    if ('resetAndDestroy' in this.#client && !('encrypted' in this.#client)) {
+      (this.#client as Socket).resetAndDestroy();
+    } else {
+      this.#client.destroy();
+    }
+  }
+}

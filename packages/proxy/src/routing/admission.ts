@@ -1,0 +1,80 @@
+import { PORTS, secretsEqual } from '@islet/contracts';
+import { reservedEndpoint, trafficTokenInvalid, trafficTokenMissing } from '../errors/proxy-error.ts';
+import type { Destination } from '../forwarding/destination.ts';
+import type { ProxyRequest } from '../forwarding/proxy-request.ts';
+import { reservedPath } from './control-plane.ts';
+import type { SandboxRoute } from './route.ts';
+import type { Target } from './target.ts';
+
+export const TRAFFIC_TOKEN_HEADER = 'e2b-traffic-access-token';
+
+/** Covers the moment between a server's start in the sandbox and its port being reachable. */
+const SANDBOX_ATTEMPTS = 5;
+
+// biome-ignore lint/suspicious/noTemplateCurlyInString: the mask's own placeholder, not JavaScript's
+const PORT_PLACEHOLDER = '${PORT}';
+
+/** What the last hop has to know about its sandboxes. */
+export interface AdmissionSettings {
+  /** envd's port: it has its own tokens and takes no other ingress rule. */
+  envdPort: number;
+  /** Per run of a sandbox; undefined for no limit. */
+  connectionLimit: number | undefined;
+}
+
+export const DEFAULT_ADMISSION: AdmissionSettings = { envdPort: PORTS.envd, connectionLimit: undefined };
+
+/**
+ * The first check, before the sandbox is looked up: control-plane endpoints of envd are not on the public path.
+ * @throws ProxyError 404
+ */
+export function refuseReserved(target: Target, request: ProxyRequest, envdPort: number): void {
+  if (target.port !== envdPort) return;
+  const path = reservedPath(request.target);
+  if (path !== undefined) throw reservedEndpoint(path);
+}
+
+function checkTrafficToken(route: SandboxRoute, request: ProxyRequest): void {
+  const { publicTraffic, trafficAccessToken } = route.ingress;
+  if (publicTraffic) return;
+  const given = request.header(TRAFFIC_TOKEN_HEADER);
+  if (given === undefined || given === '') throw trafficTokenMissing(route.sandboxId);
+  if (trafficAccessToken === undefined || !secretsEqual(given, trafficAccessToken)) {
+    throw trafficTokenInvalid(route.sandboxId);
+  }
+}
+
+/**
+ * Admits a request to a sandbox on this machine and says how it is sent there.
+ * @throws ProxyError 403 where it lacks the sandbox's traffic token.
+ */
+export function admit(
+  route: SandboxRoute,
+  target: Target,
+  request: ProxyRequest,
+  settings: AdmissionSettings,
+): Destination {
+  const isEnvd = target.port === settings.envdPort;
+  if (!isEnvd) checkTrafficToken(route, request);
+  const mask = isEnvd ? undefined : route.ingress.maskRequestHost;
+  return {
+    upstream: {
+      sandboxId: route.sandboxId,
+      executionId: route.executionId,
+      host: route.address,
+      port: target.port,
+    },
+    sandboxPort: target.port,
+    hop: 'sandbox',
+    attempts: SANDBOX_ATTEMPTS,
+    reuse: isEnvd ? 'any' : 'repeatable',
+    changes: {
+      maskedHost:
+        mask === undefined || mask === ''
+          ? undefined
+          : mask.replaceAll(PORT_PLACEHOLDER, String(target.port)),
+      extraFields: [],
+    },
+    connectionLimit: settings.connectionLimit,
+  };
+}

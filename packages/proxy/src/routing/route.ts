@@ -1,0 +1,38 @@
+import type { orchestratorProto } from '@islet/contracts';
+
+/** Who may reach a sandbox's ports, and under which Host. Holds for every port but envd's. */
+export interface IngressPolicy {
+  /** False: requests must carry the traffic token. */
+  publicTraffic: boolean;
+  /** Without it and without public traffic nobody passes. */
+  trafficAccessToken: string | undefined;
+  /** What the sandbox sees as Host; `${PORT}` in it stands for the port. */
+  maskRequestHost: string | undefined;
+}
+
+/** A running sandbox as a proxy on its machine sees it. */
+export interface SandboxRoute {
+  sandboxId: string;
+  /** One run of the sandbox, from a start or resume to its end or pause; connections never outlive it. */
+  executionId: string;
+  /** The sandbox's IP address. */
+  address: string;
+  ingress: IngressPolicy;
+}
+
+/** The route to a sandbox on this machine. */
+export function toSandboxRoute(sandbox: orchestratorProto.Sandbox): SandboxRoute {
+  const config = sandbox.config;
+  if (!config) throw new TypeError('a sandbox needs its config to be routed to');
+  const token = config.trafficAccessToken;
+  return {
+    sandboxId: config.sandboxId,
+    executionId: sandbox.executionId,
+    address: sandbox.address,
+    ingress: {
+      publicTraffic: config.ingress ? config.ingress.allowPublicTraffic : token === undefined,
+      trafficAccessToken: token,
+      maskRequestHost: config.ingress?.maskRequestHost,
+    },
+  };
+}

@@ -1,0 +1,248 @@
+import type { IncomingMessage, Server, ServerResponse } from 'node:http';
+import type { Http2SecureServer, Http2ServerRequest, Http2ServerResponse } from 'node:http2';
+import type { Socket } from 'node:net';
+import type { Duplex } from 'node:stream';
+import type { Logger } from '@islet/telemetry';
+import {
+  plainError,
+  portClosed,
+  routingFailed,
+  sandboxGone,
+  tooManyConnections,
+} from '../errors/proxy-error.ts';
+import { renderError } from '../errors/render.ts';
+import type { Destination } from '../forwarding/destination.ts';
+import type { Downstream } from '../forwarding/downstream.ts';
+import { Forwarding } from '../forwarding/forwarding.ts';
+import { Http1Downstream } from '../forwarding/http1-downstream.ts';
+import { Http2Downstream } from '../forwarding/http2-downstream.ts';
+import { audienceOf, type ProxyRequest, parseRequest } from '../forwarding/proxy-request.ts';
+import { Tunnel } from '../forwarding/tunnel.ts';
+import { DialError, RunClosedError, type RunId, type UpstreamPool } from '../upstream/pool.ts';
+import type { ResponseHead } from '../upstream/response-parser.ts';
+import { EarlyBytes, takeOver, withoutUpgrade } from './upgrade.ts';
+
+export interface FrontOptions {
+  pool: UpstreamPool;
+  logger: Logger;
+  /** Decides where a request goes. Throws an IsletError for the client where it goes nowhere. */
+  resolve: (request: ProxyRequest) => Destination | Promise<Destination>;
+  /** Whether a run still is its sandbox's current one; asked after a failure, to name its cause. */
+  isRunning: (run: RunId) => boolean | Promise<boolean>;
+}
+
+/** Requests that a client may have waiting on one connection behind an unanswered one. */
+const MAX_PIPELINED = 128;
+
+type AnyRequest = IncomingMessage | Http2ServerRequest;
+type AnyResponse = ServerResponse | Http2ServerResponse;
+
+/** Serves what comes in on HTTP servers by forwarding it. One front can serve several servers. */
+export class Front {
+  readonly #options: FrontOptions;
+  readonly #inUse = new Map<string, number>();
+  readonly #pipelined = new WeakMap<Socket, number>();
+
+  constructor(options: FrontOptions) {
+    this.#options = options;
+  }
+
+  /** @param readmit hands a connection to the server once more, from its first byte. */
+  attach(server: Server | Http2SecureServer, readmit: (socket: Duplex) => void): void {
+    const serve = (request: AnyRequest, response: AnyResponse) => this.#serve(request, response);
+    server.on('request', serve);
+    // The sandbox decides whether it wants the body, not we.
+    server.on('checkContinue', serve);
+    server.on('upgrade', (request: IncomingMessage, socket: Duplex, head: Buffer) => {
+      this.#serveUpgrade(request, socket, head, readmit);
+    });
+    server.on('connect', (request: IncomingMessage, socket: Duplex) => {
+      if (request.httpVersionMajor > 1) return;
+      const response = takeOver(request, socket);
+      socket.resume();
+      this.#answer(
+        new Http1Downstream(response, false),
+        request,
+        plainError(405, 'CONNECT is not supported'),
+      );
+    });
+  }
+
+  #serve(request: AnyRequest, response: AnyResponse): void {
+    if (request.httpVersionMajor === 2) {
+      const { stream } = response as Http2ServerResponse;
+      this.#handle(request, new Http2Downstream(stream, request.method ?? 'GET'), undefined);
+      return;
+    }
+    const plain = response as ServerResponse;
+    const downstream = new Http1Downstream(plain, request.headers.expect !== undefined);
+    if (plain.socket) {
+      this.#handle(request, downstream, undefined);
+      return;
+    }
+    // Pipelined behind another request: its turn comes when the response before it is done.
+    const { socket } = request as IncomingMessage;
+    const waiting = (this.#pipelined.get(socket) ?? 0) + 1;
+    this.#pipelined.set(socket, waiting);
+    if (waiting > MAX_PIPELINED) socket.destroy();
+    plain.once('socket', () => {
+      this.#pipelined.set(socket, (this.#pipelined.get(socket) ?? 1) - 1);
+      this.#handle(request, downstream, undefined);
+    });
+  }
+
+  #serveUpgrade(
+    request: IncomingMessage,
+    socket: Duplex,
+    head: Buffer,
+    readmit: (socket: Duplex) => void,
+  ): void {
+    const { headers } = request;
+    if (headers['transfer-encoding'] !== undefined || Number(headers['content-length'] ?? 0) > 0) {
+      // A body comes first, which the server's parser has to delimit. Upgrading is optional for a server, so the
+      // request is read again as one that does not ask for it.
+      socket.unshift(Buffer.concat([withoutUpgrade(request), head]));
+      readmit(socket);
+      return;
+    }
+    const response = takeOver(request, socket);
+    const early = new EarlyBytes(socket, head);
+    this.#handle(request, new Http1Downstream(response, false), (answer, upstream, rest, place) => {
+      response.detachSocket(socket as Socket);
+      this.#tunnel(socket, upstream, { answer, rest, early: early.take(), place });
+    });
+  }
+
+  #handle(request: AnyRequest, downstream: Downstream, onSwitch: OnSwitch | undefined): void {
+    try {
+      const parsed = parseRequest(request);
+      const destination = this.#options.resolve(parsed);
+      if (destination instanceof Promise) {
+        destination.then(
+          (resolved) => this.#forwardOrAnswer(request, parsed, downstream, resolved, onSwitch),
+          (error: unknown) => this.#answer(downstream, request, error),
+        );
+      } else {
+        this.#forward(request, parsed, downstream, destination, onSwitch);
+      }
+    } catch (error) {
+      this.#answer(downstream, request, error);
+    }
+  }
+
+  #forwardOrAnswer(
+    request: AnyRequest,
+    parsed: ProxyRequest,
+    downstream: Downstream,
+    destination: Destination,
+    onSwitch: OnSwitch | undefined,
+  ): void {
+    try {
+      this.#forward(request, parsed, downstream, destination, onSwitch);
+    } catch (error) {
+      this.#answer(downstream, request, error);
+    }
+  }
+
+  #forward(
+    request: AnyRequest,
+    parsed: ProxyRequest,
+    downstream: Downstream,
+    destination: Destination,
+    onSwitch: OnSwitch | undefined,
+  ): void {
+    const release = this.#occupy(destination);
+    const run = destination.upstream;
+    new Forwarding(this.#options.pool, parsed, downstream, destination, {
+      onUnanswered: (error) => {
+        void this.#explain(error, destination).then((cause) => this.#answer(downstream, request, cause));
+      },
+      onSwitch: (answer, upstream, rest) => {
+        if (onSwitch) onSwitch(answer, upstream, rest, { run, release });
+        else upstream.destroy();
+      },
+      onSettled: release,
+    }).start();
+  }
+
+  /** Takes one of the run's places, where they are limited; gives back how to leave it. */
+  #occupy(destination: Destination): () => void {
+    const limit = destination.connectionLimit;
+    if (limit === undefined) return () => {};
+    const { executionId, sandboxId } = destination.upstream;
+    const taken = this.#inUse.get(executionId) ?? 0;
+    if (taken >= limit) throw tooManyConnections(sandboxId, limit);
+    this.#inUse.set(executionId, taken + 1);
+    return () => {
+      const left = (this.#inUse.get(executionId) ?? 1) - 1;
+      if (left > 0) this.#inUse.set(executionId, left);
+      else this.#inUse.delete(executionId);
+    };
+  }
+
+  /** The answer for a request that got none from its sandbox. */
+  async #explain(error: Error, destination: Destination): Promise<unknown> {
+    const { upstream, sandboxPort, hop } = destination;
+    const { sandboxId } = upstream;
+    this.#options.logger.debug({ sandboxId, port: sandboxPort, err: error }, 'no answer from the sandbox');
+    if (error instanceof RunClosedError) return sandboxGone(sandboxId, error);
+    try {
+      if (!(await this.#options.isRunning(upstream))) return sandboxGone(sandboxId, error);
+    } catch (lookupError) {
+      return routingFailed(lookupError);
+    }
+    if (error instanceof DialError && hop === 'sandbox') return portClosed(sandboxId, sandboxPort, error);
+    return routingFailed(error);
+  }
+
+  #answer(downstream: Downstream, request: AnyRequest, error: unknown): void {
+    if (downstream.gone) return;
+    const rendered = renderError(error, audienceOf(request));
+    if (rendered.status >= 500 && !isExpected(error)) {
+      this.#options.logger.error({ err: error }, 'a request failed inside the proxy');
+    }
+    downstream.sendError(rendered, request.method === 'HEAD');
+  }
+
+  #tunnel(client: Duplex, upstream: Socket, start: TunnelStart): void {
+    const { answer, place } = start;
+    let head = `HTTP/1.1 101 ${answer.reason || 'Switching Protocols'}\r\n`;
+    for (let i = 0; i < answer.fields.length; i += 2)
+      head += `${answer.fields[i]}: ${answer.fields[i + 1]}\r\n`;
+    client.write(`${head}\r\n`, 'latin1');
+    if (start.rest.length > 0) client.write(start.rest);
+    if (start.early.length > 0) upstream.write(start.early);
+    let detach = () => {};
+    const tunnel = new Tunnel(client, upstream, () => {
+      detach();
+      place.release();
+    });
+    try {
+      detach = this.#options.pool.attach(place.run, tunnel);
+    } catch (error) {
+      if (!(error instanceof RunClosedError)) throw error;
+      tunnel.close();
+    }
+  }
+}
+
+/** A tunnel's place among its run's connections. */
+interface RunPlace {
+  run: RunId;
+  release: () => void;
+}
+
+type OnSwitch = (answer: ResponseHead, upstream: Socket, rest: Buffer, place: RunPlace) => void;
+
+interface TunnelStart {
+  answer: ResponseHead;
+  /** The sandbox's first bytes in the new protocol. */
+  rest: Buffer;
+  /** The client's. */
+  early: Buffer;
+  place: RunPlace;
+}
+
+function isExpected(error: unknown): boolean {
+  return error instanceof Error && error.name === 'ProxyError';
+}

@@ -1,0 +1,40 @@
+import { createServer, type Server, type ServerOptions } from 'node:http';
+
+/** Limits of a server that faces clients. */
+export interface ClientLimits {
+  /** Unused connections are closed after it, in milliseconds. */
+  keepAliveMs: number;
+  /** Client connections at once; more are refused by closing them. */
+  maxConnections: number;
+}
+
+/** Request line and headers together, in bytes. */
+const MAX_HEAD_BYTES = 64 * 1024;
+/** For a request's head to arrive: guards against clients that send it a byte at a time. */
+const HEAD_TIMEOUT_MS = 60_000;
+/** TCP keep-alive towards clients. */
+const TCP_KEEPALIVE_MS = 20_000;
+
+/** Options for HTTP/1.1 that hold on plain and on TLS connections alike. */
+export function http1Options(limits: ClientLimits): ServerOptions {
+  return {
+    keepAliveTimeout: limits.keepAliveMs,
+    headersTimeout: HEAD_TIMEOUT_MS,
+    // A stream lives as long as its sandbox.
+    requestTimeout: 0,
+    maxHeaderSize: MAX_HEAD_BYTES,
+    // Its absence has an answer of its own.
+    requireHostHeader: false,
+    insecureHTTPParser: false,
+    noDelay: true,
+    keepAlive: true,
+    keepAliveInitialDelay: TCP_KEEPALIVE_MS,
+  };
+}
+
+export function createHttp1Server(limits: ClientLimits): Server {
+  const server = createServer(http1Options(limits));
+  server.maxConnections = limits.maxConnections;
+  server.timeout = 0;
+  return server;
+}

@@ -1,0 +1,90 @@
+import type { Server } from 'node:http';
+import { IsletError } from '@islet/contracts';
+import type { Logger } from '@islet/telemetry';
+import { sandboxGone } from '../errors/proxy-error.ts';
+import type { ProxyRequest } from '../forwarding/proxy-request.ts';
+import { type AdmissionSettings, admit, DEFAULT_ADMISSION, refuseReserved } from '../routing/admission.ts';
+import type { SandboxRoute } from '../routing/route.ts';
+import { parseTarget, SANDBOX_ID_HEADER, SANDBOX_PORT_HEADER, type Target } from '../routing/target.ts';
+import { UpstreamPool } from '../upstream/pool.ts';
+import { Front } from './front.ts';
+import { createHttp1Server } from './http-server.ts';
+
+export interface SandboxProxyOptions {
+  /** The route to a sandbox that runs on this node, or undefined where none of that id does. */
+  lookup: (sandboxId: string) => SandboxRoute | undefined;
+  logger: Logger;
+  admission?: AdmissionSettings;
+}
+
+/** The node's hop from the edge into its sandboxes. */
+export interface SandboxProxy {
+  /** Not listening yet. */
+  readonly server: Server;
+  /** Resets the connections of a sandbox that was killed or paused. */
+  closeRun(executionId: string): void;
+  /** Stops listening and ends every connection. */
+  close(): Promise<void>;
+}
+
+/** Longer than the edge keeps its side, so that it never meets a connection that we are closing. */
+const KEEPALIVE_MS = 620_000;
+const MAX_CONNECTIONS = 16_384;
+
+export function createSandboxProxy(options: SandboxProxyOptions): SandboxProxy {
+  const { lookup, logger, admission = DEFAULT_ADMISSION } = options;
+  const pool = createUpstreamPool(admission.envdPort);
+  const front = new Front({
+    pool,
+    logger,
+    resolve: (request) => {
+      const target = targetOf(request);
+      refuseReserved(target, request, admission.envdPort);
+      const route = lookup(target.sandboxId);
+      if (!route) throw sandboxGone(target.sandboxId);
+      return admit(route, target, request, admission);
+    },
+    isRunning: (upstream) => lookup(upstream.sandboxId)?.executionId === upstream.executionId,
+  });
+  const server = createHttp1Server({ keepAliveMs: KEEPALIVE_MS, maxConnections: MAX_CONNECTIONS });
+  front.attach(server, (socket) => server.emit('connection', socket));
+  return {
+    server,
+    closeRun: (executionId) => pool.closeRun(executionId),
+    close: () =>
+      new Promise((resolve) => {
+        server.close(() => resolve());
+        pool.close();
+        server.closeAllConnections();
+      }),
+  };
+}
+
+/**
+ * The sandbox and port that a request names.
+ * @throws IsletError 400
+ */
+export function targetOf(request: ProxyRequest): Target {
+  const target = parseTarget({
+    host: request.host,
+    sandboxId: request.header(SANDBOX_ID_HEADER),
+    port: request.header(SANDBOX_PORT_HEADER),
+  });
+  if (!target) throw new IsletError(400, 'Invalid host');
+  return target;
+}
+
+/** Servers of users often close after 5 s: ours goes first. */
+const USER_IDLE_MS = 4000;
+/** envd keeps its side for 640 s. */
+const ENVD_IDLE_MS = 620_000;
+const MAX_IDLE_PER_PORT = 256;
+
+/** Connections to sandboxes, with the idle times that fit envd and servers of users. */
+export function createUpstreamPool(envdPort: number): UpstreamPool {
+  return new UpstreamPool({
+    idleMs: (port) => (port === envdPort ? ENVD_IDLE_MS : USER_IDLE_MS),
+    now: () => performance.now(),
+    maxIdlePerPort: MAX_IDLE_PER_PORT,
+  });
+}

@@ -1,0 +1,216 @@
+import { connect, type Socket } from 'node:net';
+import { ResponseParser, type ResponseSink } from './response-parser.ts';
+
+/** TCP keep-alive towards sandboxes, in milliseconds. */
+const TCP_KEEPALIVE_MS = 20_000;
+
+/** Follows one exchange on a connection: the response's pieces, and the connection's own events. */
+export interface Exchange extends ResponseSink {
+  /** The connection takes more of the request's body. */
+  onDrain(): void;
+  /** The exchange cannot be completed. Called once at most, and not after `onComplete`. */
+  onFailure(error: Error): void;
+}
+
+export interface ConnectionOwner {
+  /** The exchange is over and the connection may carry another. */
+  release(connection: UpstreamConnection): void;
+  /** The connection is closed. */
+  gone(connection: UpstreamConnection): void;
+}
+
+/** An open connection to a port of a sandbox, carrying one HTTP/1.1 exchange at a time. */
+export class UpstreamConnection {
+  readonly socket: Socket;
+  readonly port: number;
+  /** It has carried an exchange before, so the server may be about to close it. */
+  reused = false;
+  /** The server has sent something in this exchange. */
+  answered = false;
+  /** When it became idle, on the pool's clock. */
+  idleSince = 0;
+  /** How long the server keeps it open, where it says so; in milliseconds. */
+  keepAliveMs: number | undefined;
+  readonly #owner: ConnectionOwner;
+  readonly #parser: ResponseParser;
+  #exchange: Exchange | undefined;
+  #requestSent = false;
+  #responded = false;
+  #failure: Error | undefined;
+  #paused = false;
+
+  constructor(socket: Socket, port: number, owner: ConnectionOwner) {
+    this.socket = socket;
+    this.port = port;
+    this.#owner = owner;
+    this.#parser = new ResponseParser({
+      onInformation: (head) => this.#exchange?.onInformation(head),
+      onHead: (head) => this.#exchange?.onHead(head),
+      onBody: (chunk, last) => this.#exchange?.onBody(chunk, last),
+      onComplete: (trailers) => this.#completed(trailers),
+      onSwitch: (head, rest) => this.#switched(head, rest),
+    });
+    socket.on('data', this.#onData);
+    socket.on('end', this.#onEnd);
+    socket.on('drain', this.#onDrain);
+    socket.on('error', this.#onError);
+    socket.on('close', this.#onClose);
+  }
+
+  /** @param mayTunnel the request asks for another protocol, so a 101 is an answer to it. */
+  begin(exchange: Exchange, method: string, mayTunnel: boolean): void {
+    this.#exchange = exchange;
+    this.#requestSent = false;
+    this.#responded = false;
+    this.answered = false;
+    this.#parser.begin(method, mayTunnel);
+  }
+
+  /** Says that the whole request is written. */
+  finishRequest(): void {
+    this.#requestSent = true;
+    if (this.#responded) this.#settle();
+  }
+
+  /** Stops reading the response until `resume`. */
+  pause(): void {
+    this.#paused = true;
+    this.socket.pause();
+  }
+
+  resume(): void {
+    if (!this.#paused) return;
+    this.#paused = false;
+    this.socket.resume();
+  }
+
+  /** Ends it at once; a running exchange fails with `reason`. */
+  destroy(reason: Error): void {
+    this.#failure ??= reason;
+    this.socket.destroy();
+    this.#fail(reason);
+  }
+
+  #fail(error: Error): void {
+    const exchange = this.#exchange;
+    this.#exchange = undefined;
+    if (exchange && !this.#responded) exchange.onFailure(error);
+  }
+
+  #completed(trailers: string[]): void {
+    const exchange = this.#exchange;
+    this.#responded = true;
+    this.keepAliveMs = this.#parser.keepAliveMs;
+    exchange?.onComplete(trailers);
+    if (this.#requestSent) this.#settle();
+  }
+
+  #settle(): void {
+    this.#exchange = undefined;
+    if (this.#parser.reusable && !this.socket.destroyed) {
+      this.reused = true;
+      this.resume();
+      this.#owner.release(this);
+    } else {
+      this.socket.destroy();
+    }
+  }
+
+  #switched(head: Parameters<ResponseSink['onSwitch']>[0], rest: Buffer): void {
+    const exchange = this.#exchange;
+    this.#exchange = undefined;
+    this.socket.off('data', this.#onData);
+    this.socket.off('end', this.#onEnd);
+    this.socket.off('drain', this.#onDrain);
+    this.socket.off('error', this.#onError);
+    exchange?.onSwitch(head, rest);
+  }
+
+  readonly #onData = (chunk: Buffer): void => {
+    if (!this.#exchange) {
+      // Unasked-for bytes on an idle connection.
+      this.socket.destroy();
+      return;
+    }
+    this.answered = true;
+    try {
+      this.#parser.execute(chunk);
+    } catch (error) {
+      this.destroy(error instanceof Error ? error : new Error(String(error)));
+    }
+  };
+
+  readonly #onEnd = (): void => {
+    if (this.#exchange && !this.#responded) {
+      try {
+        this.#parser.finish();
+      } catch (error) {
+        this.destroy(error instanceof Error ? error : new Error(String(error)));
+        return;
+      }
+    }
+    this.socket.destroy();
+  };
+
+  readonly #onDrain = (): void => {
+    this.#exchange?.onDrain();
+  };
+
+  readonly #onError = (error: Error): void => {
+    this.#failure ??= error;
+  };
+
+  readonly #onClose = (): void => {
+    this.#owner.gone(this);
+    this.#fail(this.#failure ?? new Error('the sandbox closed the connection'));
+  };
+}
+
+export interface DialOptions {
+  host: string;
+  port: number;
+  /** For the connection to be established, in milliseconds. */
+  timeoutMs: number;
+  signal: AbortSignal;
+}
+
+/** Opens a TCP connection. Rejects with the system's error, or with the signal's reason. */
+export function dial(options: DialOptions): Promise<Socket> {
+  return new Promise((resolve, reject) => {
+    const socket = connect({
+      host: options.host,
+      port: options.port,
+      noDelay: true,
+      keepAlive: true,
+      keepAliveInitialDelay: TCP_KEEPALIVE_MS,
+    });
+    const timer = setTimeout(() => {
+      socket.destroy(new Error(`no connection within ${options.timeoutMs} ms`));
+    }, options.timeoutMs);
+    const settle = () => {
+      clearTimeout(timer);
+      options.signal.removeEventListener('abort', abort);
+      socket.off('connect', connected);
+      socket.off('error', failed);
+    };
+    const connected = () => {
+      settle();
+      resolve(socket);
+    };
+    const failed = (error: Error) => {
+      settle();
+      reject(error);
+    };
+    const abort = () => {
+      settle();
+      // Whatever the abandoned attempt ends with concerns nobody.
+      socket.on('error', () => {});
+      socket.destroy();
+      reject(options.signal.reason);
+    };
+    socket.once('connect', connected);
+    socket.once('error', failed);
+    if (options.signal.aborted) abort();
+    else options.signal.addEventListener('abort', abort);
+  });
+}

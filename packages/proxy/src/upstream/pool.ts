@@ -1,0 +1,242 @@
+import type { Socket } from 'node:net';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { type ConnectionOwner, dial, UpstreamConnection } from './connection.ts';
+
+/** One run of one sandbox. */
+export interface RunId {
+  sandboxId: string;
+  /** Connections are kept under it: a reused address never gets another run's connection. */
+  executionId: string;
+}
+
+/** Where a request goes: a port at an address, within one run of one sandbox. */
+export interface Upstream extends RunId {
+  host: string;
+  port: number;
+}
+
+/** The run that a connection belonged to is over: the sandbox was killed or paused. */
+export class RunClosedError extends Error {
+  constructor(executionId: string) {
+    super(`run ${executionId} is over`);
+    this.name = 'RunClosedError';
+  }
+}
+
+/** No connection could be made; `cause` is the last attempt's error. */
+export class DialError extends Error {
+  constructor(upstream: Upstream, attempts: number, cause: unknown) {
+    super(`no connection to ${upstream.host}:${upstream.port} in ${attempts} attempts`, { cause });
+    this.name = 'DialError';
+  }
+}
+
+export interface UpstreamPoolOptions {
+  /** How long a connection may stay unused, in milliseconds, by port in the sandbox. */
+  idleMs: (port: number) => number;
+  /** Milliseconds on a clock that never goes back. */
+  now: () => number;
+  /** Connections kept unused at most, a port. */
+  maxIdlePerPort: number;
+}
+
+/** Anything of a run that has to end with it. */
+export interface Closable {
+  close(reason: RunClosedError): void;
+}
+
+const DIAL_TIMEOUT_MS = 30_000;
+/** Pause before attempt n + 1: n × 100 ms. Covers a server in the sandbox that is just being exposed. */
+const ATTEMPT_PAUSE_MS = 100;
+/** A server closes at about its idle limit: ours ends this much earlier. */
+const KEEPALIVE_MARGIN_MS = 1000;
+const SWEEP_MS = 1000;
+/** Ended runs remembered, so that a request that looked one up just before cannot revive it. */
+const MAX_ENDED_RUNS = 4096;
+
+/** The connections to one run of a sandbox. */
+class Run implements ConnectionOwner {
+  readonly sandboxId: string;
+  readonly executionId: string;
+  readonly idle = new Map<number, UpstreamConnection[]>();
+  readonly connections = new Set<UpstreamConnection>();
+  readonly others = new Set<Closable>();
+  closed: RunClosedError | undefined;
+  readonly #options: UpstreamPoolOptions;
+
+  constructor(id: RunId, options: UpstreamPoolOptions) {
+    this.sandboxId = id.sandboxId;
+    this.executionId = id.executionId;
+    this.#options = options;
+  }
+
+  get unused(): boolean {
+    return this.connections.size === 0 && this.others.size === 0;
+  }
+
+  take(port: number): UpstreamConnection | undefined {
+    const waiting = this.idle.get(port);
+    if (!waiting) return undefined;
+    for (;;) {
+      // The most recently used: the least likely to be closed by the server.
+      const connection = waiting.pop();
+      if (!connection) return undefined;
+      if (!connection.socket.destroyed && !this.#expired(connection)) return connection;
+      connection.socket.destroy();
+    }
+  }
+
+  adopt(socket: Socket, port: number): UpstreamConnection {
+    const connection = new UpstreamConnection(socket, port, this);
+    this.connections.add(connection);
+    return connection;
+  }
+
+  release(connection: UpstreamConnection): void {
+    const waiting = this.idle.get(connection.port) ?? [];
+    if (this.closed || waiting.length >= this.#options.maxIdlePerPort) {
+      connection.socket.destroy();
+      return;
+    }
+    connection.idleSince = this.#options.now();
+    waiting.push(connection);
+    this.idle.set(connection.port, waiting);
+  }
+
+  gone(connection: UpstreamConnection): void {
+    this.connections.delete(connection);
+    const waiting = this.idle.get(connection.port);
+    const at = waiting?.indexOf(connection) ?? -1;
+    if (waiting && at !== -1) waiting.splice(at, 1);
+    if (waiting?.length === 0) this.idle.delete(connection.port);
+  }
+
+  sweep(): void {
+    for (const waiting of this.idle.values()) {
+      for (const connection of waiting) if (this.#expired(connection)) connection.socket.destroy();
+    }
+  }
+
+  close(reason: RunClosedError): void {
+    this.closed = reason;
+    for (const connection of [...this.connections]) connection.destroy(reason);
+    for (const other of [...this.others]) other.close(reason);
+  }
+
+  #expired(connection: UpstreamConnection): boolean {
+    const own = this.#options.idleMs(connection.port);
+    const told = connection.keepAliveMs;
+    const limit = told === undefined ? own : Math.min(own, told - KEEPALIVE_MARGIN_MS);
+    return this.#options.now() - connection.idleSince >= limit;
+  }
+}
+
+/** Connections to sandboxes, kept per run and port. */
+export class UpstreamPool {
+  readonly #options: UpstreamPoolOptions;
+  readonly #runs = new Map<string, Run>();
+  readonly #ended = new Set<string>();
+  readonly #sweeper: NodeJS.Timeout;
+
+  constructor(options: UpstreamPoolOptions) {
+    this.#options = options;
+    this.#sweeper = setInterval(() => this.#sweep(), SWEEP_MS).unref();
+  }
+
+  /** Runs that have connections now. */
+  get runs(): RunId[] {
+    const used = [...this.#runs.values()].filter((run) => !run.unused);
+    return used.map(({ sandboxId, executionId }) => ({ sandboxId, executionId }));
+  }
+
+  /** An unused connection, where there is one. */
+  take(upstream: Upstream): UpstreamConnection | undefined {
+    return this.#runs.get(upstream.executionId)?.take(upstream.port);
+  }
+
+  /**
+   * A new connection, after up to `attempts` tries with growing pauses between them.
+   * @throws DialError, RunClosedError, or the signal's reason.
+   */
+  async open(upstream: Upstream, attempts: number, signal: AbortSignal): Promise<UpstreamConnection> {
+    const run = this.#run(upstream);
+    const abort = new AbortController();
+    const pending: Closable = { close: (reason) => abort.abort(reason) };
+    const forward = () => abort.abort(signal.reason);
+    if (signal.aborted) forward();
+    signal.addEventListener('abort', forward);
+    run.others.add(pending);
+    try {
+      return await this.#attempt(run, upstream, attempts, abort.signal);
+    } finally {
+      signal.removeEventListener('abort', forward);
+      run.others.delete(pending);
+    }
+  }
+
+  /** Ties something to a run; gives back the way to untie it. It is closed at once where the run is over. */
+  attach(id: RunId, closable: Closable): () => void {
+    const run = this.#run(id);
+    run.others.add(closable);
+    return () => run.others.delete(closable);
+  }
+
+  /** The run is over: resets its connections and makes no new ones. */
+  closeRun(executionId: string): void {
+    this.#ended.add(executionId);
+    if (this.#ended.size > MAX_ENDED_RUNS) {
+      const [oldest] = this.#ended;
+      if (oldest !== undefined) this.#ended.delete(oldest);
+    }
+    const run = this.#runs.get(executionId);
+    this.#runs.delete(executionId);
+    run?.close(new RunClosedError(executionId));
+  }
+
+  /** Ends every connection. */
+  close(): void {
+    clearInterval(this.#sweeper);
+    for (const executionId of [...this.#runs.keys()]) this.closeRun(executionId);
+  }
+
+  async #attempt(run: Run, upstream: Upstream, attempts: number, signal: AbortSignal) {
+    for (let attempt = 1; ; attempt++) {
+      try {
+        const { host, port } = upstream;
+        const socket = await dial({ host, port, timeoutMs: DIAL_TIMEOUT_MS, signal });
+        if (run.closed) {
+          socket.destroy();
+          throw run.closed;
+        }
+        return run.adopt(socket, port);
+      } catch (error) {
+        if (signal.aborted) throw signal.reason;
+        if (error instanceof RunClosedError) throw error;
+        if (attempt >= attempts) throw new DialError(upstream, attempts, error);
+      }
+      try {
+        await sleep(attempt * ATTEMPT_PAUSE_MS, undefined, { signal });
+      } catch {
+        throw signal.reason;
+      }
+    }
+  }
+
+  #run(id: RunId): Run {
+    const { executionId } = id;
+    if (this.#ended.has(executionId)) throw new RunClosedError(executionId);
+    let run = this.#runs.get(executionId);
+    if (!run) {
+      run = new Run(id, this.#options);
+      this.#runs.set(executionId, run);
+    }
+    return run;
+  }
+
+  #sweep(): void {
+    for (const run of this.#runs.values()) {
+      run.sweep();
+      if (run.unused) this.#runs.delete(run.executionId);
+    }
+  }
+}
