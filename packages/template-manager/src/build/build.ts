@@ -16,7 +16,6 @@ const run = promisify(execFile);
 
 /** What turns a root file system into a snapshot that sandboxes start from: the orchestrator of this node. */
 export interface TemplateSealer {
-  has(buildId: string): Promise<boolean>;
   seal(request: SealRequest, signal?: AbortSignal): Promise<{ diskSizeMb: number }>;
 }
 
