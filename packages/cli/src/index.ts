@@ -1,1 +1,92 @@
-export {};
+import { type CommandDef, defineCommand, renderUsage, runCommand } from 'citty';
+import { dbCommand } from './commands/db.ts';
+import type { CommandIo } from './commands/io.ts';
+import { keysCommand } from './commands/keys.ts';
+import { upCommand } from './commands/up.ts';
+import { findLayout } from './layout.ts';
+import { OptionError } from './options/spec.ts';
+import { explainError } from './output/reporter.ts';
+import { interruptible } from './signals.ts';
+
+/** Set by the build; absent where the source runs as it is. */
+declare const ISLET_VERSION: string | undefined;
+
+// biome-ignore lint/suspicious/noExplicitAny: citty's own type of a command whatever its arguments
+type AnyCommand = CommandDef<any>;
+
+/** Runs one command line; sets the process's exit status. */
+export async function runIslet(rawArgs: string[]): Promise<void> {
+  const io = processIo();
+  const main: AnyCommand = defineCommand({
+    meta: {
+      name: 'islet',
+      version: io.version,
+      description: 'A self-hosted sandbox cloud for AI agents that speaks the E2B protocol',
+    },
+    subCommands: { up: upCommand(io), keys: keysCommand(io), db: dbCommand(io) },
+  });
+  try {
+    const path = await commandPath(main, rawArgs);
+    const asksHelp = rawArgs.includes('--help') || rawArgs.includes('-h');
+    if (path.length === 1 && rawArgs.includes('--version')) return io.print(io.version);
+    const [command, parent] = [path[0] as AnyCommand, path[1]];
+    if (asksHelp || command.subCommands) {
+      refuseUnknownCommand(command, path, rawArgs);
+      io.print(await renderUsage(command, parent));
+      if (!asksHelp && rawArgs.length > 0) io.setExitCode(1);
+      return;
+    }
+    await runCommand(main, { rawArgs });
+  } catch (error) {
+    const { message, causes } = explainError(error);
+    const lines = [message, ...causes.map((cause) => `  because: ${cause}`)];
+    process.stderr.write(`islet: ${lines.join('\n')}\n`);
+    io.setExitCode(1);
+  }
+}
+
+/** The command that the words name and those above it, innermost first. */
+async function commandPath(main: AnyCommand, rawArgs: readonly string[]): Promise<AnyCommand[]> {
+  const path = [main];
+  for (const word of rawArgs) {
+    const children = (path[0] as AnyCommand).subCommands as Record<string, AnyCommand> | undefined;
+    const child = children?.[word];
+    if (!child) break;
+    path.unshift(child);
+  }
+  return path;
+}
+
+function refuseUnknownCommand(command: AnyCommand, path: AnyCommand[], rawArgs: readonly string[]): void {
+  const word = rawArgs[path.length - 1];
+  if (!word || word.startsWith('-') || !command.subCommands) return;
+  const known = Object.keys(command.subCommands).join(', ');
+  throw new OptionError(
+    `there is no command "${rawArgs.slice(0, path.length).join(' ')}"; there are: ${known}`,
+  );
+}
+
+function processIo(): CommandIo {
+  const { stdout, env } = process;
+  let interrupted: AbortSignal | undefined;
+  return {
+    env,
+    stdout: {
+      write: (text) => stdout.write(text),
+      isTTY: stdout.isTTY === true,
+      columns: stdout.columns ?? 80,
+      color: stdout.isTTY === true && !env.NO_COLOR,
+    },
+    print: (line) => stdout.write(`${line}\n`),
+    layout: () => findLayout(import.meta.url),
+    version: typeof ISLET_VERSION === 'string' ? ISLET_VERSION : 'development',
+    setExitCode: (code) => {
+      process.exitCode = code;
+    },
+    // Handlers only for commands that take the time to be interrupted: the others end as Node ends.
+    get interrupted() {
+      interrupted ??= interruptible();
+      return interrupted;
+    },
+  };
+}

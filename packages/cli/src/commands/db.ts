@@ -1,0 +1,55 @@
+import { type Database, LOCAL_DEV, migrate, seed } from '@islet/db';
+import { defineCommand } from 'citty';
+import { openInstallation } from '../control/open.ts';
+import { refuseUnknownFlags, stringArgs } from '../options/args.ts';
+import { OPTIONS, type OptionName } from '../options/options.ts';
+import { type OptionSources, readOption, requireOption } from '../options/spec.ts';
+import type { CommandIo } from './io.ts';
+
+const WHERE: OptionName[] = ['dataDir', 'databaseUrl'];
+
+/** `islet db …`. */
+export function dbCommand(io: CommandIo) {
+  const args = stringArgs(WHERE);
+  const change = (name: string, description: string, run: (db: Database) => Promise<string>) =>
+    defineCommand({
+      meta: { name, description },
+      args,
+      async run(context) {
+        refuseUnknownFlags(context.rawArgs, args);
+        io.print(await withDatabase(io, context.args, run));
+      },
+    });
+  return defineCommand({
+    meta: { name: 'db', description: 'Migrate and seed the database' },
+    subCommands: {
+      migrate: change('migrate', 'Bring the schema up to date', async (db) => {
+        const done = await migrate(db);
+        return done.length > 0 ? `Applied ${done.join(', ')}.` : 'The schema is up to date.';
+      }),
+      seed: change('seed', 'Put in the base tier and the local-dev user, team and keys', async (db) => {
+        await migrate(db);
+        await seed(db);
+        return `Seeded team ${LOCAL_DEV.teamSlug} with API key ${LOCAL_DEV.apiKey}.`;
+      }),
+    },
+  });
+}
+
+async function withDatabase(
+  io: CommandIo,
+  flags: OptionSources['flags'],
+  use: (db: Database) => Promise<string>,
+): Promise<string> {
+  const sources = { flags, env: io.env };
+  const dataDir = requireOption(OPTIONS.dataDir, sources);
+  await using installation = await openInstallation({
+    dataDir,
+    databaseUrl: readOption(OPTIONS.databaseUrl, sources),
+    migrationsDir: io.layout().migrationsDir,
+  });
+  if (!installation.db) {
+    return `A running Islet holds ${dataDir}; it migrated and seeded its database when it started.`;
+  }
+  return await use(installation.db);
+}

@@ -1,0 +1,45 @@
+import { defineCommand } from 'citty';
+import { refuseUnknownFlags, stringArgs } from '../options/args.ts';
+import { createJsonReporter } from '../output/json-reporter.ts';
+import { createTextReporter } from '../output/text-reporter.ts';
+import { readUpConfig, UP_OPTIONS } from '../up/config.ts';
+import { up } from '../up/up.ts';
+import type { CommandIo } from './io.ts';
+
+/** `islet up`. */
+export function upCommand(io: CommandIo) {
+  const args = {
+    ...stringArgs(UP_OPTIONS),
+    json: { type: 'boolean', description: 'Print one JSON object a line' },
+    // citty takes `--no-x` for `x` set to false; the launcher has acted on it by the time this runs.
+    install: {
+      type: 'boolean',
+      default: true,
+      negativeDescription: 'Only report missing system packages',
+    },
+  } as const;
+  return defineCommand({
+    meta: { name: 'up', description: 'Start everything on this machine, in the foreground' },
+    args,
+    async run(context) {
+      const reporter = context.args.json
+        ? createJsonReporter((text) => io.stdout.write(text), Date.now)
+        : createTextReporter(io.stdout, Date.now);
+      try {
+        refuseUnknownFlags(context.rawArgs, { ...args, 'no-install': { type: 'boolean' } });
+        await up({
+          config: readUpConfig({ flags: context.args, env: io.env }),
+          layout: io.layout(),
+          version: io.version,
+          reporter,
+          signal: io.interrupted,
+          clock: Date.now,
+        });
+        reporter.stopped();
+      } catch (error) {
+        reporter.error(error);
+        io.setExitCode(1);
+      }
+    },
+  });
+}

@@ -1,0 +1,113 @@
+import {
+  type ApiKey,
+  createApiKey,
+  type Database,
+  formatMask,
+  type KeyDefectRow,
+  LOCAL_DEV,
+  listApiKeys,
+  listKeyDefects,
+  listTeams,
+  migrationStatus,
+  revokeApiKey,
+} from '@islet/db';
+
+/** A key as an operator sees it. */
+export interface KeyView {
+  id: string;
+  name: string;
+  /** `e2b_53...dd90`. */
+  mask: string;
+  team: string;
+  teamId: string;
+  /** ISO 8601. */
+  createdAt: string;
+  lastUsed: string | null;
+}
+
+export interface NewKeyView extends KeyView {
+  /** Shown this once. */
+  key: string;
+}
+
+export interface DatabaseReport {
+  kind: Database['kind'];
+  location: string;
+  applied: string[];
+  pending: string[];
+  /** Rows of stored keys that can never match; empty where the schema is not there yet. */
+  defects: KeyDefectRow[];
+}
+
+/** What an operator does to an installation besides running sandboxes. */
+export interface Administration {
+  /** `team` is a team's id or slug; the local-dev team where it is absent. */
+  createKey(request: { name: string; team?: string | undefined }): Promise<NewKeyView>;
+  listKeys(request: { team?: string | undefined }): Promise<KeyView[]>;
+  /** `selector` is an id, a key, a mask or the start of a key that names exactly one. */
+  revokeKey(request: { selector: string }): Promise<KeyView>;
+  databaseReport(request: object): Promise<DatabaseReport>;
+}
+
+/** The request cannot be met; the message says what to do. */
+export class AdministrationError extends Error {
+  override readonly name = 'AdministrationError';
+}
+
+/** Administration straight on the database. */
+export function administrationOf(db: Database): Administration {
+  const teamNamed = async (text: string) => {
+    const teams = await listTeams(db);
+    const team = teams.find((candidate) => candidate.id === text || candidate.slug === text);
+    if (team) return team;
+    const known = teams.map((candidate) => candidate.slug).join(', ');
+    throw new AdministrationError(
+      `there is no team "${text}"; there ${known ? `are: ${known}` : 'is none: run `islet db seed`'}`,
+    );
+  };
+  const views = async (keys: ApiKey[]): Promise<KeyView[]> => {
+    const slugs = new Map((await listTeams(db)).map((team) => [team.id, team.slug]));
+    return keys.map((key) => toView(key, slugs.get(key.teamId) ?? key.teamId));
+  };
+
+  return {
+    async createKey({ name, team }) {
+      const owner = await teamNamed(team ?? LOCAL_DEV.teamId);
+      const created = await createApiKey(db, { teamId: owner.id, name });
+      return { ...toView(created, owner.slug), key: created.key };
+    },
+    async listKeys({ team }) {
+      return views(await listApiKeys(db, team === undefined ? undefined : (await teamNamed(team)).id));
+    },
+    async revokeKey({ selector }) {
+      const result = await revokeApiKey(db, selector);
+      if (result.outcome === 'not-found') {
+        throw new AdministrationError(`no key is named by "${selector}"; see \`islet keys list\``);
+      }
+      if (result.outcome === 'ambiguous') {
+        const ids = result.keys.map((key) => `${key.id} (${key.name})`).join(', ');
+        throw new AdministrationError(`"${selector}" names several keys; say which by its id: ${ids}`);
+      }
+      const [view] = await views([result.key]);
+      return view as KeyView;
+    },
+    async databaseReport() {
+      const { applied, pending } = await migrationStatus(db);
+      // Before the first migration there is no table to look into.
+      const defects = applied.length > 0 ? await listKeyDefects(db) : [];
+      return { kind: db.kind, location: db.location, applied, pending, defects };
+    },
+  };
+}
+
+function toView(key: ApiKey, team: string): KeyView {
+  return {
+    id: key.id,
+    name: key.name,
+    mask: formatMask(key.mask),
+    team,
+    teamId: key.teamId,
+    createdAt: key.createdAt.toISOString(),
+    lastUsed: key.lastUsed?.toISOString() ?? null,
+  };
+}

@@ -1,0 +1,25 @@
+import { existsSync } from 'node:fs';
+import { dirname, join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+
+/** Files that ship with Islet, as the build lays them out beside the bundle. */
+export interface Layout {
+  migrationsDir: string;
+  recipesDir: string;
+  guestDir: string;
+}
+
+/** @throws Error where the build is missing: the guest files exist in dist/ only. */
+export function findLayout(moduleUrl: string): Layout {
+  const here = dirname(fileURLToPath(moduleUrl));
+  // Run from its source (tests), the bundle's folder is at the checkout's root.
+  const dist = existsSync(join(here, 'guest')) ? here : join(here, '../../../dist');
+  const layout = {
+    migrationsDir: join(dist, 'migrations'),
+    recipesDir: join(dist, 'templates'),
+    guestDir: join(dist, 'guest'),
+  };
+  const missing = Object.values(layout).find((dir) => !existsSync(dir));
+  if (missing) throw new Error(`${missing} is missing: run \`npm run build\`, or start Islet with ./islet`);
+  return layout;
+}

@@ -1,0 +1,3 @@
+import { runIslet } from './index.ts';
+
+await runIslet(process.argv.slice(2));

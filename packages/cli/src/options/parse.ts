@@ -1,0 +1,71 @@
+import { isIP } from 'node:net';
+import { resolve } from 'node:path';
+
+/** A TCP port; 0 lets the system choose a free one. */
+export function parsePort(text: string): number {
+  const port = /^\d{1,5}$/.test(text) ? Number(text) : Number.NaN;
+  if (!(port <= 65_535)) throw new RangeError('must be a port, 0 to 65535');
+  return port;
+}
+
+export function parseDirectory(text: string): string {
+  if (text.trim() === '' || text.includes('\0')) throw new RangeError('must be a directory');
+  return resolve(text);
+}
+
+export function parseFile(text: string): string {
+  if (text.trim() === '' || text.includes('\0')) throw new RangeError('must be a file');
+  return resolve(text);
+}
+
+/** An address to listen on. Names other than localhost are refused: what they stand for may change. */
+export function parseHost(text: string): string {
+  if (text === 'localhost') return '127.0.0.1';
+  if (isIP(text) === 0) throw new RangeError('must be an IP address, such as 127.0.0.1 or 0.0.0.0');
+  return text;
+}
+
+/** Resolvers of the sandboxes, comma-separated. */
+export function parseDns(text: string): string[] {
+  const servers = text.split(',').map((part) => part.trim());
+  if (servers.some((server) => isIP(server) !== 4)) {
+    throw new RangeError('must be IPv4 addresses separated by commas');
+  }
+  return servers;
+}
+
+const DOMAIN =
+  /^(?=.{1,253}(?::|$))[a-z0-9](?:[a-z0-9-]*[a-z0-9])?(?:\.[a-z0-9](?:[a-z0-9-]*[a-z0-9])?)*(?::\d{1,5})?$/;
+
+/** A DNS name, with a port where it is not the scheme's own. */
+export function parseDomain(text: string): string {
+  const domain = text.toLowerCase();
+  if (!DOMAIN.test(domain)) throw new RangeError('must be a domain, such as sandboxes.example.com');
+  return domain;
+}
+
+export function parseHttpUrl(text: string): string {
+  const url = URL.canParse(text) ? new URL(text) : undefined;
+  if (url?.protocol !== 'http:' && url?.protocol !== 'https:') {
+    throw new RangeError('must be an http:// or https:// address');
+  }
+  return text;
+}
+
+/** A postgres:// address. The message must not repeat it: it may hold a password. */
+export function parseDatabaseUrl(text: string): string {
+  const protocol = URL.canParse(text) ? new URL(text).protocol : undefined;
+  if (protocol !== 'postgres:' && protocol !== 'postgresql:') {
+    throw new RangeError('must be a postgres:// address');
+  }
+  return text;
+}
+
+const LOG_LEVELS = ['debug', 'info', 'warn', 'error', 'silent'] as const;
+export type LogLevel = (typeof LOG_LEVELS)[number];
+
+export function parseLogLevel(text: string): LogLevel {
+  const level = LOG_LEVELS.find((name) => name === text);
+  if (!level) throw new RangeError(`must be one of ${LOG_LEVELS.join(', ')}`);
+  return level;
+}

@@ -1,0 +1,49 @@
+/** One step of a longer piece of work, while it runs. */
+export interface Step {
+  /** News of it; `fraction` (0…1) where it knows how far it is. */
+  progress(message: string, fraction?: number): void;
+  /** Ends it well; `result` says what came of it. */
+  done(result?: string): void;
+}
+
+export interface ReadyInfo {
+  apiUrl: string;
+  sandboxUrl: string;
+  apiKey: string;
+  accessToken: string;
+  domain: string;
+  templateId: string;
+  dataDir: string;
+  pid: number;
+  ports: Record<string, number>;
+  startedInMs: number;
+}
+
+/** Where a command tells what it does: people at a terminal, a log, or a program. */
+export interface Reporter {
+  step(id: string, title: string): Step;
+  ready(info: ReadyInfo): void;
+  /** Something the user should know that stops nothing. */
+  note(message: string): void;
+  error(error: unknown): void;
+  stopping(reason: string): void;
+  stopped(): void;
+}
+
+/** What went wrong and, line by line, why. */
+export function explainError(error: unknown): { message: string; causes: string[] } {
+  const causes: string[] = [];
+  const message = textOf(error);
+  let cause = error instanceof Error ? error.cause : undefined;
+  while (cause !== undefined) {
+    const text = textOf(cause);
+    // Wrapping messages often repeat what they wrap.
+    if (!message.includes(text) && !causes.includes(text)) causes.push(text);
+    cause = cause instanceof Error ? cause.cause : undefined;
+  }
+  return { message, causes };
+}
+
+function textOf(error: unknown): string {
+  return error instanceof Error ? error.message : String(error);
+}

@@ -1,0 +1,47 @@
+import { OPTIONS, type OptionName } from '../options/options.ts';
+import { OptionError, type OptionSources, readOption, requireOption } from '../options/spec.ts';
+
+/** What `islet up` was asked to start. */
+export interface UpConfig {
+  dataDir: string;
+  cacheDir: string;
+  host: string;
+  apiPort: number;
+  proxyPort: number;
+  sandboxProxyPort: number;
+  orchestratorPort: number;
+  templateManagerPort: number;
+  domain: string | undefined;
+  dns: string[] | undefined;
+  debianMirror: string | undefined;
+  databaseUrl: string | undefined;
+  tls: { certFile: string; keyFile: string } | undefined;
+  logLevel: 'debug' | 'info' | 'warn' | 'error' | 'silent';
+}
+
+export const UP_OPTIONS = Object.keys(OPTIONS) as OptionName[];
+
+/** @throws OptionError naming the option that is wrong. */
+export function readUpConfig(sources: OptionSources): UpConfig {
+  const certFile = readOption(OPTIONS.tlsCert, sources);
+  const keyFile = readOption(OPTIONS.tlsKey, sources);
+  if ((certFile === undefined) !== (keyFile === undefined)) {
+    throw new OptionError('--tls-cert and --tls-key belong together: give both or neither');
+  }
+  return {
+    dataDir: requireOption(OPTIONS.dataDir, sources),
+    cacheDir: requireOption(OPTIONS.cacheDir, sources),
+    host: requireOption(OPTIONS.host, sources),
+    apiPort: requireOption(OPTIONS.apiPort, sources),
+    proxyPort: requireOption(OPTIONS.proxyPort, sources),
+    sandboxProxyPort: requireOption(OPTIONS.sandboxProxyPort, sources),
+    orchestratorPort: requireOption(OPTIONS.orchestratorPort, sources),
+    templateManagerPort: requireOption(OPTIONS.templateManagerPort, sources),
+    domain: readOption(OPTIONS.domain, sources),
+    dns: readOption(OPTIONS.dns, sources),
+    debianMirror: readOption(OPTIONS.debianMirror, sources),
+    databaseUrl: readOption(OPTIONS.databaseUrl, sources),
+    tls: certFile && keyFile ? { certFile, keyFile } : undefined,
+    logLevel: requireOption(OPTIONS.logLevel, sources),
+  };
+}

@@ -1,0 +1,95 @@
+import { join } from 'node:path';
+import { createApi } from '@islet/api';
+import { createMemoryCatalog } from '@islet/catalog';
+import { createClientProxy } from '@islet/client-proxy';
+import { PORTS } from '@islet/contracts';
+import type { Database } from '@islet/db';
+import type { Logger } from '@islet/telemetry';
+import { administrationOf } from '../control/administration.ts';
+import { controlSocket } from '../control/open.ts';
+import { serveControl } from '../control/socket.ts';
+import type { Instance } from '../host/instance.ts';
+import type { Secrets } from '../host/secrets.ts';
+import type { UpConfig } from './config.ts';
+import { followEnds } from './follow-ends.ts';
+import { urlHost } from './listen.ts';
+import type { Node } from './node.ts';
+import { Undo } from './undo.ts';
+
+export interface ControlPlaneOptions {
+  config: UpConfig;
+  instance: Instance;
+  db: Database;
+  node: Node;
+  secrets: Secrets;
+  version: string;
+  logger: Logger;
+}
+
+/** The API and the edge, open to clients. */
+export interface ControlPlane extends AsyncDisposable {
+  apiUrl: string;
+  sandboxUrl: string;
+  domain: string;
+  ports: { api: number; clientProxy: number };
+}
+
+/** Opens the edge first: the API's answers name its port. */
+export async function startControlPlane(options: ControlPlaneOptions): Promise<ControlPlane> {
+  const { config, instance, db, node, secrets, version, logger } = options;
+  const undo = new Undo();
+  try {
+    const catalog = createMemoryCatalog();
+    undo.add('the catalog', () => catalog.close());
+    const edge = createClientProxy({
+      catalog,
+      envdPort: PORTS.envd,
+      domain: config.domain ?? 'localhost',
+      logger: logger.child({ component: 'client-proxy' }),
+      tls: config.tls
+        ? { kind: 'files', certPath: config.tls.certFile, keyPath: config.tls.keyFile }
+        : { kind: 'self-signed', dir: join(instance.dataDir, 'tls') },
+    });
+    undo.add('the client proxy', () => edge.close());
+    await edge.listen({ host: config.host, port: config.proxyPort });
+    const clientProxy = edge.address().port;
+    const domain = config.domain ?? `localhost:${clientProxy}`;
+
+    const api = await createApi({
+      db,
+      catalog,
+      node: { client: node.client, route: () => ({ kind: 'direct' }) },
+      tokenSeed: secrets.tokenSeed,
+      adminToken: secrets.adminToken,
+      domain,
+      logger: logger.child({ component: 'api' }),
+    });
+    undo.add('the API', () => api.close());
+    const ends = followEnds(node.client, logger, (executionId) => {
+      edge.closeRun(executionId);
+      node.closeRun(executionId);
+    });
+    undo.add('the watch of ending sandboxes', () => ends[Symbol.asyncDispose]());
+
+    const address = new URL(await api.listen({ host: config.host, port: config.apiPort }));
+    const apiPort = Number(address.port);
+    const apiUrl = `http://${urlHost(config.host)}:${apiPort}`;
+    const sandboxUrl = `http://${urlHost(config.host)}:${clientProxy}`;
+    const control = await serveControl({
+      path: controlSocket(instance),
+      administration: administrationOf(db),
+      status: () => ({ pid: process.pid, version, apiUrl, sandboxUrl }),
+    });
+    undo.add('the control socket', () => control[Symbol.asyncDispose]());
+    return {
+      apiUrl,
+      sandboxUrl,
+      domain,
+      ports: { api: apiPort, clientProxy },
+      [Symbol.asyncDispose]: () => undo[Symbol.asyncDispose](),
+    };
+  } catch (error) {
+    await undo[Symbol.asyncDispose]();
+    throw error;
+  }
+}

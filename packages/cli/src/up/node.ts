@@ -1,0 +1,140 @@
+import { readFile } from 'node:fs/promises';
+import { createServer } from 'node:http';
+import { createClient, createRouterTransport } from '@connectrpc/connect';
+import { connectNodeAdapter } from '@connectrpc/connect-node';
+import { orchestratorProto, templateProto } from '@islet/contracts';
+import { type Database, migrate, openDatabase, seed } from '@islet/db';
+import { type Orchestrator, startOrchestrator } from '@islet/orchestrator';
+import { createSandboxProxy, toSandboxRoute } from '@islet/proxy';
+import type { Logger } from '@islet/telemetry';
+import { type Builder, createBuilder, createTemplateManagerService } from '@islet/template-manager';
+import { databaseDir } from '../control/open.ts';
+import { waitForFileLock } from '../host/file-lock.ts';
+import type { Instance } from '../host/instance.ts';
+import { sandboxResolvers } from '../host/resolvers.ts';
+import type { Layout } from '../layout.ts';
+import { LOCAL_HOST } from './claim.ts';
+import type { UpConfig } from './config.ts';
+import { closeServer, listen } from './listen.ts';
+import { Undo } from './undo.ts';
+
+/** The database, with the schema and the local-dev team in it. */
+export async function openPreparedDatabase(
+  config: UpConfig,
+  instance: Instance,
+  layout: Layout,
+): Promise<Database> {
+  const db = await openDatabase({
+    url: config.databaseUrl,
+    dataDir: databaseDir(instance),
+    migrationsDir: layout.migrationsDir,
+  });
+  try {
+    await migrate(db);
+    await seed(db);
+    return db;
+  } catch (error) {
+    await db.close();
+    throw error;
+  }
+}
+
+export type NodeClient = ReturnType<typeof createClient<typeof orchestratorProto.Orchestrator>>;
+
+/** What runs sandboxes and builds templates on this machine. */
+export interface Node extends AsyncDisposable {
+  orchestrator: Orchestrator;
+  builder: Builder;
+  /** Calls the orchestrator in this process, without a socket. */
+  client: NodeClient;
+  /** Resets connections of a sandbox's run on the node's own proxy. */
+  closeRun(executionId: string): void;
+  ports: { sandboxProxy: number; orchestrator: number; templateManager: number };
+}
+
+export interface NodeOptions {
+  config: UpConfig;
+  instance: Instance;
+  layout: Layout;
+  version: string;
+  logger: Logger;
+}
+
+export async function startNode(options: NodeOptions): Promise<Node> {
+  const { config, instance, layout, version, logger } = options;
+  const undo = new Undo();
+  try {
+    const orchestrator = await startOrchestrator({
+      dataDir: instance.dataDir,
+      runtimeDir: instance.runtimeDir,
+      instance: instance.name,
+      guestDir: layout.guestDir,
+      dns: config.dns ?? (await resolversOfHost()),
+      version,
+      logger: logger.child({ component: 'orchestrator' }),
+    });
+    undo.add('the orchestrator', () => orchestrator.close());
+
+    const proxy = createSandboxProxy({
+      lookup: (sandboxId) => {
+        const sandbox = orchestrator.sandbox(sandboxId);
+        return sandbox && toSandboxRoute(sandbox);
+      },
+      logger: logger.child({ component: 'sandbox-proxy' }),
+    });
+    undo.add('the sandbox proxy', () => proxy.close());
+
+    const builder = createBuilder({
+      recipesDir: layout.recipesDir,
+      cacheDir: config.cacheDir,
+      ...(config.debianMirror ? { mirror: config.debianMirror } : {}),
+      sealer: orchestrator.templates,
+      lock: waitForFileLock,
+      logger: logger.child({ component: 'template-manager' }),
+    });
+    const orchestratorServer = createServer(
+      connectNodeAdapter({
+        routes: (router) => router.service(orchestratorProto.Orchestrator, orchestrator.service),
+      }),
+    );
+    const templateServer = createServer(
+      connectNodeAdapter({
+        routes: (router) =>
+          router.service(templateProto.TemplateManager, createTemplateManagerService(builder, Date.now)),
+      }),
+    );
+    undo.add('the orchestrator service', () => closeServer(orchestratorServer));
+    undo.add('the template manager service', () => closeServer(templateServer));
+    const ports = {
+      sandboxProxy: await listen(proxy.server, LOCAL_HOST, config.sandboxProxyPort),
+      orchestrator: await listen(orchestratorServer, LOCAL_HOST, config.orchestratorPort),
+      templateManager: await listen(templateServer, LOCAL_HOST, config.templateManagerPort),
+    };
+
+    const transport = createRouterTransport((router) =>
+      router.service(orchestratorProto.Orchestrator, orchestrator.service),
+    );
+    return {
+      orchestrator,
+      builder,
+      client: createClient(orchestratorProto.Orchestrator, transport),
+      closeRun: (executionId) => proxy.closeRun(executionId),
+      ports,
+      [Symbol.asyncDispose]: () => undo[Symbol.asyncDispose](),
+    };
+  } catch (error) {
+    await undo[Symbol.asyncDispose]();
+    throw error;
+  }
+}
+
+/** systemd-resolved keeps the real ones in a file of its own, and names itself in /etc/resolv.conf. */
+const RESOLV_CONFS = ['/run/systemd/resolve/resolv.conf', '/etc/resolv.conf'];
+
+async function resolversOfHost(): Promise<string[]> {
+  for (const path of RESOLV_CONFS) {
+    const text = await readFile(path, 'utf8').catch(() => undefined);
+    if (text !== undefined) return sandboxResolvers(text);
+  }
+  return sandboxResolvers('');
+}

@@ -1,0 +1,101 @@
+import { LOCAL_DEV } from '@islet/db';
+import { createLogger } from '@islet/telemetry';
+import { loadSecrets } from '../host/secrets.ts';
+import type { Layout } from '../layout.ts';
+import type { ReadyInfo, Reporter } from '../output/reporter.ts';
+import { BASE_TEMPLATE_ID, ensureBaseTemplate } from './base-template.ts';
+import { claimHost } from './claim.ts';
+import type { UpConfig } from './config.ts';
+import { startControlPlane } from './control-plane.ts';
+import { openPreparedDatabase, startNode } from './node.ts';
+import { Undo } from './undo.ts';
+
+export interface UpOptions {
+  config: UpConfig;
+  layout: Layout;
+  version: string;
+  reporter: Reporter;
+  /** Ends it: the start where it still starts, else the wait. */
+  signal: AbortSignal;
+  /** Unix milliseconds. */
+  clock: () => number;
+}
+
+/**
+ * Starts everything in this process, waits for `signal`, and takes it all down again.
+ * @throws whatever kept it from starting; what had been started is stopped by then.
+ */
+export async function up(options: UpOptions): Promise<void> {
+  const { reporter, signal } = options;
+  await using undo = new Undo();
+  try {
+    reporter.ready(await start(options, undo));
+  } catch (error) {
+    // Stopping in the middle of a start is no failure.
+    if (!signal.aborted) throw error;
+  }
+  await aborted(signal);
+  reporter.stopping(String(signal.reason));
+}
+
+async function start(options: UpOptions, undo: Undo): Promise<ReadyInfo> {
+  const { config, layout, version, reporter, signal, clock } = options;
+  const startedAt = clock();
+  const claim = await claimHost(config);
+  undo.add('the claim of the data directory', () => claim[Symbol.asyncDispose]());
+  const { instance } = claim;
+  const logger = createLogger({
+    service: 'islet',
+    level: config.logLevel,
+    destination: { write: (line) => process.stderr.write(line) },
+  });
+  const secrets = await loadSecrets(instance.dataDir);
+  signal.throwIfAborted();
+
+  // The two longest parts wait for different things: the database for one core, the node for the kernel.
+  const starting = reporter.step('services', 'Starting the database and the node');
+  const [database, node] = await Promise.allSettled([
+    openPreparedDatabase(config, instance, layout),
+    startNode({ config, instance, layout, version, logger }),
+  ]);
+  if (database.status === 'fulfilled') undo.add('the database', () => database.value.close());
+  if (node.status === 'fulfilled') undo.add('the node', () => node.value[Symbol.asyncDispose]());
+  if (database.status === 'rejected') throw database.reason;
+  if (node.status === 'rejected') throw node.reason;
+  starting.done('Database and node are up');
+  signal.throwIfAborted();
+
+  const db = database.value;
+  const { builder, orchestrator } = node.value;
+  await ensureBaseTemplate({ db, builder, templates: orchestrator.templates, reporter }, signal);
+
+  const serving = reporter.step('listen', 'Opening the API and the proxy');
+  const control = await startControlPlane({
+    config,
+    instance,
+    db,
+    node: node.value,
+    secrets,
+    version,
+    logger,
+  });
+  undo.add('the control plane', () => control[Symbol.asyncDispose]());
+  serving.done('API and proxy are open');
+  return {
+    apiUrl: control.apiUrl,
+    sandboxUrl: control.sandboxUrl,
+    apiKey: LOCAL_DEV.apiKey,
+    accessToken: LOCAL_DEV.accessToken,
+    domain: control.domain,
+    templateId: BASE_TEMPLATE_ID,
+    dataDir: instance.dataDir,
+    pid: process.pid,
+    ports: { ...node.value.ports, ...control.ports },
+    startedInMs: Math.round(clock() - startedAt),
+  };
+}
+
+function aborted(signal: AbortSignal): Promise<void> {
+  if (signal.aborted) return Promise.resolve();
+  return new Promise((resolve) => signal.addEventListener('abort', () => resolve(), { once: true }));
+}
