@@ -91,3 +91,12 @@ export async function open(port: number): Promise<Socket & { until(pattern: RegE
   });
   return Object.assign(socket, { until });
 }
+
+/** A promise and the way to fulfil it. */
+export function deferred<T>(): { promise: Promise<T>; resolve: (value: T) => void } {
+  let resolve: (value: T) => void = () => {};
+  const promise = new Promise<T>((fulfil) => {
+    resolve = fulfil;
+  });
+  return { promise, resolve };
+}

@@ -11,6 +11,8 @@ export interface Downstream {
   /** Gives false where the client should be waited for; `onDrain` tells when it took everything. */
   write(chunk: Buffer, last: boolean): boolean;
   end(trailers: string[]): void;
+  /** Sends the head now, where nothing was sent yet. */
+  flushHead(): void;
   /** Several writes follow at once. */
   cork(): void;
   uncork(): void;

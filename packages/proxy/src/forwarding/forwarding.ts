@@ -32,6 +32,7 @@ export class Forwarding implements Exchange {
   #opening: AbortController | undefined;
   #headWritten = false;
   #settled = false;
+  #corked = false;
   #watchesDrain = false;
 
   constructor(
@@ -105,6 +106,10 @@ export class Forwarding implements Exchange {
   }
 
   onBody(chunk: Buffer, last: boolean): void {
+    if (!last && !this.#corked) {
+      this.#corked = true;
+      this.#downstream.cork();
+    }
     if (this.#downstream.write(chunk, last) || last) return;
     this.#connection?.pause();
     if (this.#watchesDrain) return;
@@ -112,10 +117,25 @@ export class Forwarding implements Exchange {
     this.#downstream.onDrain(() => this.#connection?.resume());
   }
 
+  onPause(): void {
+    if (this.#headWritten) this.#flush();
+  }
+
+  /** Sends what arrived at once on as one piece, and the head even where no body follows yet. */
+  #flush(): void {
+    if (this.#corked) {
+      this.#corked = false;
+      this.#downstream.uncork();
+    } else {
+      this.#downstream.flushHead();
+    }
+  }
+
   onComplete(trailers: string[]): void {
     if (this.#settled) return;
     this.#settled = true;
     this.#downstream.end(trailers);
+    if (this.#corked) this.#flush();
     const pump = this.#pump;
     if (pump && !pump.finished) {
       // The answer came before the whole request was sent: this connection is of no more use.

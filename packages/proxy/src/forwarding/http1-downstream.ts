@@ -12,6 +12,7 @@ export class Http1Downstream implements Downstream {
   readonly #response: ServerResponse;
   readonly #closeAfterFinal: boolean;
   #continued = false;
+  #bodyBegun = false;
 
   /** @param expectsContinue the client may or may not send its body once it has a final answer. */
   constructor(response: ServerResponse, expectsContinue: boolean) {
@@ -47,7 +48,14 @@ export class Http1Downstream implements Downstream {
     response.writeHead(head.status, head.reason, fields);
   }
 
+  flushHead(): void {
+    if (this.#bodyBegun) return;
+    this.#bodyBegun = true;
+    this.#response.flushHeaders();
+  }
+
   write(chunk: Buffer, last: boolean): boolean {
+    this.#bodyBegun = true;
     if (!last) return this.#response.write(chunk);
     if (chunk.length <= SMALL_BODY_BYTES) this.#response.end(chunk.toString('latin1'), 'latin1');
     else this.#response.end(chunk);

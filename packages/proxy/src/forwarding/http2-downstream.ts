@@ -86,6 +86,8 @@ export class Http2Downstream implements Downstream {
     this.#stream.end();
   }
 
+  flushHead(): void {}
+
   cork(): void {}
 
   uncork(): void {}

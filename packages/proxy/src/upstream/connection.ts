@@ -6,6 +6,8 @@ const TCP_KEEPALIVE_MS = 20_000;
 
 /** Follows one exchange on a connection: the response's pieces, and the connection's own events. */
 export interface Exchange extends ResponseSink {
+  /** Everything that has arrived so far was handed over, and the response is not complete. */
+  onPause(): void;
   /** The connection takes more of the request's body. */
   onDrain(): void;
   /** The exchange cannot be completed. Called once at most, and not after `onComplete`. */
@@ -135,6 +137,7 @@ export class UpstreamConnection {
     this.answered = true;
     try {
       this.#parser.execute(chunk);
+      if (!this.#responded) this.#exchange?.onPause();
     } catch (error) {
       this.destroy(error instanceof Error ? error : new Error(String(error)));
     }
