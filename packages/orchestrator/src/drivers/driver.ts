@@ -37,14 +37,20 @@ export interface SandboxDriver {
   boot(spec: MachineSpec, signal?: AbortSignal): Promise<Machine>;
   /** Starts from a snapshot: memory and files go on from where they were. */
   restore(spec: MachineSpec, snapshotDir: string, signal?: AbortSignal): Promise<Machine>;
-  /** Writes memory and files into `snapshotDir` and ends the sandbox. */
+  /**
+   * Writes memory and files into `snapshotDir` and ends the sandbox. Nobody outside may have a TCP connection to it, nor
+   * it to anybody: gVisor cuts it, and a program that had used it may spin after the restore. See `waitForQuiet`.
+   */
   checkpoint(machine: Machine, snapshotDir: string, signal?: AbortSignal): Promise<void>;
   isAlive(machine: Machine): boolean;
   /** Ends the sandbox at once; when it returns, nothing of it runs. */
   kill(machine: Machine): Promise<void>;
   /** Frees what the runtime keeps of a sandbox that no longer runs (or never did). Safe to repeat. */
   release(id: string): Promise<void>;
-  /** True where the kernel's OOM killer struck in the sandbox's cgroup. To be asked before `release`. */
+  /**
+   * True where the kernel's OOM killer struck in the sandbox's cgroup. It may take a process that leaves the rest of the
+   * sandbox standing but stuck, so such a sandbox has to be ended. To be asked before `release`.
+   */
   wasOutOfMemory(id: string): Promise<boolean>;
   /** Ids the runtime knows of, alive or not: for finding what belongs to nobody. */
   list(): Promise<string[]>;

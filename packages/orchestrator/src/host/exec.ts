@@ -1,6 +1,7 @@
 import { spawn } from 'node:child_process';
 
-const OUTPUT_LIMIT_BYTES = 64 * 1024;
+/** Of what a command says on stderr: an error's first lines tell, the rest is stack traces. */
+const STDERR_LIMIT = 4096;
 
 /** A host command failed, timed out or could not be started. The message holds what the command itself said. */
 export class CommandError extends Error {
@@ -22,8 +23,8 @@ export interface ExecOptions {
   /** ms until the command is killed. */
   timeoutMs?: number;
   signal?: AbortSignal;
-  /** What the command's stdout goes to; 'discard' for commands whose children keep it open. */
-  stdout?: 'capture' | 'discard';
+  /** 'discard' for commands that leave a daemon behind: it would inherit the pipes and keep them open for its life. */
+  output?: 'capture' | 'discard';
 }
 
 /** Runs one host command to its end and gives its stdout. Passed in wherever commands are run, so that plans can be tested. */
@@ -32,9 +33,9 @@ export type Exec = (file: string, args: readonly string[], options?: ExecOptions
 export const execHost: Exec = (file, args, options = {}) =>
   new Promise((resolve, reject) => {
     const name = [file, ...args.slice(0, 3)].join(' ');
-    const capture = (options.stdout ?? 'capture') === 'capture';
+    const output = options.output === 'discard' ? 'ignore' : 'pipe';
     const child = spawn(file, args, {
-      stdio: [options.input === undefined ? 'ignore' : 'pipe', capture ? 'pipe' : 'ignore', 'pipe'],
+      stdio: [options.input === undefined ? 'ignore' : 'pipe', output, output],
       ...(options.signal ? { signal: options.signal } : {}),
       timeout: options.timeoutMs ?? 30_000,
       killSignal: 'SIGKILL',
@@ -45,25 +46,15 @@ export const execHost: Exec = (file, args, options = {}) =>
       stdout += text;
     });
     child.stderr?.setEncoding('utf8').on('data', (text: string) => {
-      if (stderr.length < OUTPUT_LIMIT_BYTES) stderr += text;
+      if (stderr.length < STDERR_LIMIT) stderr += text.slice(0, STDERR_LIMIT);
     });
     child.on('error', (error) => reject(new CommandError(name, error.message, null, '', error)));
-    // `exit` rather than `close`: a daemon that the command leaves behind may hold stderr open for ever.
-    child.on('exit', (code, signal) => {
-      const settle = () => {
-        if (code === 0) resolve(stdout);
-        else
-          reject(
-            new CommandError(
-              name,
-              signal ? `ended by ${signal}` : `exit status ${code}`,
-              code,
-              stderr.trim(),
-            ),
-          );
-      };
-      if (capture) child.once('close', settle);
-      else setImmediate(settle);
+    child.on('close', (code, signal) => {
+      if (code === 0) resolve(stdout);
+      else
+        reject(
+          new CommandError(name, signal ? `ended by ${signal}` : `exit status ${code}`, code, stderr.trim()),
+        );
     });
     if (options.input !== undefined) {
       child.stdin?.on('error', () => undefined); // the exit status says more than EPIPE

@@ -54,3 +54,13 @@ export async function killAndWait(ref: ProcessRef, timeoutMs = 10_000): Promise<
     if (performance.now() > deadline) throw new Error(`process ${ref.pid} does not die after SIGKILL`);
   }
 }
+
+/** Waits until the process has ended by itself. @throws Error where it still lives after `timeoutMs`. */
+export async function waitForExit(ref: ProcessRef, timeoutMs: number): Promise<void> {
+  const deadline = performance.now() + timeoutMs;
+  while (isAlive(ref)) {
+    if (performance.now() > deadline)
+      throw new Error(`process ${ref.pid} has not ended within ${timeoutMs} ms`);
+    await sleep(2);
+  }
+}

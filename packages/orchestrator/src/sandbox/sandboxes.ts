@@ -54,7 +54,7 @@ export class Sandboxes {
   readonly #queue = new KeyedQueue();
   readonly #gate: Gate;
   readonly #cleanups = new Set<Promise<void>>();
-  readonly #liveness: NodeJS.Timeout;
+  #liveness: NodeJS.Timeout | undefined;
   #createSuccesses = 0;
   #createFails = 0;
   #closing = false;
@@ -63,8 +63,7 @@ export class Sandboxes {
     this.#options = options;
     this.#gate = new Gate(options.startsAtOnce);
     for (const record of adopted) this.#add(record);
-    this.#liveness = setInterval(() => this.#checkLiveness(), LIVENESS_INTERVAL_MS);
-    this.#liveness.unref();
+    this.#watchLiveness();
   }
 
   list(): orchestratorProto.Sandbox[] {
@@ -183,7 +182,7 @@ export class Sandboxes {
   /** Ends all sandboxes and frees all they held. */
   async close(): Promise<void> {
     this.#closing = true;
-    clearInterval(this.#liveness);
+    clearTimeout(this.#liveness);
     const ids = new Set([...this.#live.keys(), ...this.#starting]);
     await Promise.all(
       [...ids].map((id) =>
@@ -236,21 +235,30 @@ export class Sandboxes {
       );
   }
 
-  #checkLiveness(): void {
-    for (const live of this.#live.values()) {
-      if (live.sandbox.state !== SandboxState.RUNNING || this.#options.driver.isAlive(live.machine)) continue;
+  /** One look at all sandboxes after the other, never two at once. */
+  #watchLiveness(): void {
+    this.#liveness = setTimeout(() => {
+      this.#checkLiveness()
+        .catch((error) => this.#options.logger.error({ err: error }, 'a dead sandbox could not be freed'))
+        .finally(() => {
+          if (!this.#closing) this.#watchLiveness();
+        });
+    }, LIVENESS_INTERVAL_MS);
+    this.#liveness.unref();
+  }
+
+  async #checkLiveness(): Promise<void> {
+    const { driver, logger } = this.#options;
+    for (const live of [...this.#live.values()]) {
       const id = live.machine.id;
-      this.#queue
-        .run(id, async () => {
-          if (this.#live.get(id) !== live) return;
-          const outOfMemory = await this.#options.driver.wasOutOfMemory(id);
-          const why = outOfMemory ? 'it used more memory than its limit' : 'its init process is gone';
-          this.#options.logger.warn({ sandboxId: id, outOfMemory }, `a sandbox ended by itself: ${why}`);
-          await this.#end(live, KillReason.EXITED);
-        })
-        .catch((error) =>
-          this.#options.logger.error({ err: error, sandboxId: id }, 'a dead sandbox could not be freed'),
-        );
+      const outOfMemory = await driver.wasOutOfMemory(id);
+      if (!outOfMemory && driver.isAlive(live.machine)) continue;
+      await this.#queue.run(id, async () => {
+        if (this.#live.get(id) !== live) return;
+        const why = outOfMemory ? 'it used more memory than its limit' : 'its init process is gone';
+        logger.warn({ sandboxId: id, outOfMemory }, `a sandbox ended by itself: ${why}`);
+        await this.#end(live, KillReason.EXITED);
+      });
     }
   }
 

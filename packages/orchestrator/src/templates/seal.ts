@@ -9,6 +9,7 @@ import type { SandboxDriver } from '../drivers/driver.ts';
 import type { Exec } from '../host/exec.ts';
 import type { Guest } from '../host/guest.ts';
 import type { NetworkPool } from '../network/pool.ts';
+import { waitForQuiet } from '../network/quiet.ts';
 import { initEnvd, waitForEnvd } from '../sandbox/envd-client.ts';
 import { Undo } from '../sandbox/undo.ts';
 import type { TemplateStore } from './store.ts';
@@ -42,6 +43,7 @@ export interface SealContext {
 }
 
 const BOOT_DEADLINE_MS = 60_000;
+const QUIET_DEADLINE_MS = 5_000;
 
 /** Runs of the first command before the snapshot: what V8 compiles for them is in every sandbox's memory. */
 const WARM_UP_RUNS = 12;
@@ -79,6 +81,7 @@ export async function sealTemplate(
 
     const stage = await store.stage(request.buildId);
     undo.add(() => rm(stage, { recursive: true, force: true }));
+    await waitForQuiet(slot.sandboxAddress, QUIET_DEADLINE_MS);
     await driver.checkpoint(machine, store.stagedSnapshot(stage), signal);
     await driver.kill(machine);
     const diskSizeMb = (await diskUsageMb(request.rootfsDir, context.exec)) + request.freeDiskMb;

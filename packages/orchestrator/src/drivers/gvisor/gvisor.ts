@@ -5,7 +5,7 @@ import { delimiter, join } from 'node:path';
 import { pipeline } from 'node:stream/promises';
 import { Cgroups } from '../../host/cgroups.ts';
 import { CommandError, type Exec } from '../../host/exec.ts';
-import { isAlive, killAndWait, type ProcessRef, refProcess } from '../../host/process.ts';
+import { isAlive, killAndWait, type ProcessRef, refProcess, waitForExit } from '../../host/process.ts';
 import type { Machine, MachineSpec, SandboxDriver } from '../driver.ts';
 import { type MountNamespace, needsHiddenProcSys, openMountNamespace } from './mount-namespace.ts';
 import { ociSpec } from './oci-spec.ts';
@@ -20,6 +20,7 @@ const RUNTIME_OVERHEAD_BYTES = 128 * 1024 * 1024;
 const PIDS_LIMIT = 8192;
 
 const RUNSC_TIMEOUT_MS = 60_000;
+const CHECKPOINT_TIMEOUT_MS = 60_000;
 
 export interface GvisorOptions {
   /** Short name that sets this Islet's cgroups apart from another's. */
@@ -94,6 +95,8 @@ class Gvisor implements SandboxDriver {
       ['checkpoint', '-compression=none', '-image-path', snapshotDir, machine.id],
       signal,
     );
+    // The command returns while the sandbox still writes its last pages; it exits when they are all in the file.
+    await waitForExit(machine.main, CHECKPOINT_TIMEOUT_MS);
   }
 
   isAlive(machine: Machine): boolean {
@@ -162,23 +165,28 @@ class Gvisor implements SandboxDriver {
       '--platform=systrap',
       '--network=sandbox',
       '--net-raw',
+      // Without it a checkpoint is refused for every connection in TIME-WAIT, which a server has for a minute.
+      '--net-disconnect-ok',
       '--cpu-num-from-quota',
       `--overlay2=root:dir=${join(dir, 'files')}`,
       ...(this.#cgroups.version === 'none' ? ['--ignore-cgroups'] : []),
     ];
-    const command = [this.#binary, ...flags, ...args];
+    const log = join(dir, 'runsc.log');
+    const command = [this.#binary, `--log=${log}`, '--log-format=json', ...flags, ...args];
     const [file, ...rest] = this.#namespace
       ? ['nsenter', `--mount=${this.#namespace.file}`, ...command]
       : command;
     try {
       await this.#options.exec(file as string, rest, {
         timeoutMs: RUNSC_TIMEOUT_MS,
-        stdout: 'discard',
+        output: 'discard',
         ...(signal ? { signal } : {}),
       });
     } catch (error) {
       if (!(error instanceof CommandError)) throw error;
-      throw new Error(`runsc ${args[0]} failed: ${error.output || error.message}`, { cause: error });
+      throw new Error(`runsc ${args[0]} failed: ${await lastLogged(log, error.message)}`, { cause: error });
+    } finally {
+      await rm(log, { force: true });
     }
   }
 
@@ -202,6 +210,14 @@ class Gvisor implements SandboxDriver {
   #cgroupPath(id: string): string {
     return `${this.#instanceCgroup()}/${id}`;
   }
+}
+
+/** The error that runsc logged last, without the stack trace of its own that may follow. */
+async function lastLogged(log: string, fallback: string): Promise<string> {
+  const text = await readFile(log, 'utf8').catch(() => '');
+  const messages = text.split('\n').flatMap((line) => /"msg":"((?:[^"\\]|\\.)*)"/.exec(line)?.[1] ?? []);
+  const message = messages.at(-1);
+  return message === undefined ? fallback : (message.split('\\n')[0] ?? '').slice(0, 500);
 }
 
 /** runsc names its files `<id>_sandbox:<id>.*` and `runsc-<id>.sock`. */

@@ -1,0 +1,37 @@
+import { readFile } from 'node:fs/promises';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { parseIpv4 } from './addresses.ts';
+
+/** State of a connection that only waits for stray packets: its peer has forgotten it. */
+const TIME_WAIT = '06';
+
+/** How long the last packets of a closed connection may take to be handled inside, ms. */
+const SETTLE_MS = 100;
+
+/** Connections that this host has with an address, as listed in the text of /proc/net/tcp. */
+export function countConnections(table: string, address: string): number {
+  // The kernel prints addresses as 32-bit numbers in the byte order of the machine (little-endian on all we run on).
+  const value = Buffer.alloc(4);
+  value.writeUInt32BE(parseIpv4(address));
+  const remote = `${Buffer.from(value).reverse().toString('hex').toUpperCase()}:`;
+  return table
+    .split('\n')
+    .slice(1)
+    .map((line) => line.trim().split(/\s+/))
+    .filter((fields) => fields[2]?.startsWith(remote) && fields[3] !== TIME_WAIT).length;
+}
+
+/**
+ * Waits until the host has closed its connections with a sandbox: one that is half closed keeps the sandbox from being
+ * saved. @throws Error where one is still open after `deadlineMs`.
+ */
+export async function waitForQuiet(address: string, deadlineMs: number): Promise<void> {
+  const deadline = performance.now() + deadlineMs;
+  for (;;) {
+    const open = countConnections(await readFile('/proc/net/tcp', 'utf8'), address);
+    if (open === 0) break;
+    if (performance.now() > deadline) throw new Error(`${open} connections with ${address} are still open`);
+    await sleep(10);
+  }
+  await sleep(SETTLE_MS);
+}

@@ -1,0 +1,154 @@
+import { randomBytes } from 'node:crypto';
+import { mkdir, mkdtemp, readdir, rm, truncate } from 'node:fs/promises';
+import { type ClientRequest, get } from 'node:http';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { text } from 'node:stream/consumers';
+import { createLogger } from '@islet/telemetry';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import type { Machine, MachineSpec, SandboxDriver } from '../src/drivers/driver.ts';
+import { execHost } from '../src/host/exec.ts';
+import { NetworkPool } from '../src/network/pool.ts';
+import { waitForQuiet } from '../src/network/quiet.ts';
+import { type ClaimedSubnet, claimSubnet } from '../src/network/subnet.ts';
+import { layOutProbeGuest } from './probe-guest.ts';
+
+export interface DriverSite {
+  instance: string;
+  runtimeDir: string;
+}
+
+/** What every driver must do, on the real runtime. Needs root. */
+export function driverContract(name: string, open: (site: DriverSite) => Promise<SandboxDriver>): void {
+  describe(`sandbox driver: ${name}`, () => {
+    const instance = randomBytes(3).toString('hex');
+    let root: string;
+    let claim: ClaimedSubnet;
+    let network: NetworkPool;
+    let driver: SandboxDriver;
+    const addresses = new Map<string, string>();
+    let count = 0;
+
+    const newSpec = async (memoryMb = 512): Promise<MachineSpec> => {
+      const slot = await network.take();
+      const id = `t${instance}${count++}`;
+      const dir = join(root, 'machines', id);
+      await mkdir(dir, { recursive: true });
+      addresses.set(id, slot.sandboxAddress);
+      return {
+        id,
+        dir,
+        rootfsDir: join(root, 'rootfs'),
+        guestDir: join(root, 'guest'),
+        netns: slot.netns,
+        cpuCount: 2,
+        memoryMb,
+      };
+    };
+    // A connection of its own for each question: one that is kept open would keep the sandbox from being saved.
+    const ask = (machine: Machine, path: string): Promise<string> =>
+      new Promise((resolve, reject) => {
+        const url = `http://${addresses.get(machine.id)}:49983${path}`;
+        get(url, { agent: false, timeout: 2000 }, (response) => {
+          text(response).then(resolve, reject);
+        })
+          .on('timeout', function (this: ClientRequest) {
+            this.destroy(new Error(`${url} does not answer`));
+          })
+          .on('error', reject);
+      });
+    const untilServing = (machine: Machine) =>
+      expect.poll(() => ask(machine, '/read').catch(String), { timeout: 15_000 }).toMatch(/none|kept/);
+    const end = async (machine: Machine) => {
+      await driver.kill(machine);
+      await driver.release(machine.id);
+    };
+
+    beforeAll(async () => {
+      root = await mkdtemp(join(tmpdir(), 'islet-driver-'));
+      await mkdir(join(root, 'rootfs'));
+      layOutProbeGuest(join(root, 'guest'));
+      claim = await claimSubnet(instance, join(root, 'claims'), execHost);
+      const logger = createLogger({ service: 'test', level: 'silent' });
+      network = await NetworkPool.open(
+        { instance, subnet: claim.subnet, resolvers: [], ahead: 2, exec: execHost, logger },
+        [],
+      );
+      driver = await open({ instance, runtimeDir: join(root, 'run') });
+    });
+    afterAll(async () => {
+      expect(await driver.list()).toEqual([]);
+      await driver.close();
+      await network.close();
+      await claim.release();
+      await rm(root, { recursive: true });
+      expect(await execHost('find', ['/sys/fs/cgroup', '-path', `*${instance}*`])).toBe('');
+    });
+
+    it('boots, shows the limits inside, and ends at once', async () => {
+      const machine = await driver.boot(await newSpec(300));
+      await untilServing(machine);
+      expect(driver.isAlive(machine)).toBe(true);
+      expect(await driver.list()).toEqual([machine.id]);
+      expect(Number(await ask(machine, '/memory'))).toBe(300 * 1024);
+      expect(await ask(machine, '/cpus')).toBe('2');
+      await driver.kill(machine);
+      expect(driver.isAlive(machine)).toBe(false);
+      expect(await driver.wasOutOfMemory(machine.id)).toBe(false);
+      await driver.release(machine.id);
+      await driver.release(machine.id);
+      expect(await driver.list()).toEqual([]);
+    });
+
+    it('restores memory and files, many times from one snapshot, without one seeing the other', async () => {
+      const first = await driver.boot(await newSpec());
+      await untilServing(first);
+      await ask(first, '/write');
+      expect(await ask(first, '/count')).toBe('1');
+      const snapshot = join(root, 'snapshot');
+      await mkdir(snapshot);
+      await waitForQuiet(addresses.get(first.id) ?? '', 5000);
+      await driver.checkpoint(first, snapshot);
+      await end(first);
+      const specs = [await newSpec(), await newSpec(), await newSpec()];
+      const clones = await Promise.all(specs.map((spec) => driver.restore(spec, snapshot)));
+      for (const clone of clones) {
+        await untilServing(clone);
+        expect(await ask(clone, '/read')).toBe('kept');
+        expect(await ask(clone, '/count')).toBe('2');
+      }
+      await Promise.all(clones.map(end));
+      await rm(snapshot, { recursive: true });
+    });
+
+    it('tells when a sandbox was ended for its memory', async () => {
+      const machine = await driver.boot(await newSpec(256));
+      await untilServing(machine);
+      await ask(machine, '/hog');
+      await expect.poll(() => driver.wasOutOfMemory(machine.id), { timeout: 15_000 }).toBe(true);
+      await end(machine);
+    });
+
+    it('fails clearly on a broken snapshot and leaves nothing of the try', async () => {
+      const first = await driver.boot(await newSpec());
+      await untilServing(first);
+      const snapshot = join(root, 'broken');
+      await mkdir(snapshot);
+      await waitForQuiet(addresses.get(first.id) ?? '', 5000);
+      await driver.checkpoint(first, snapshot);
+      await end(first);
+      for (const file of await readdir(snapshot)) await truncate(join(snapshot, file), 100);
+      const spec = await newSpec();
+      await expect(driver.restore(spec, snapshot)).rejects.toThrow(/restore/);
+      expect(await driver.list()).toEqual([]);
+      await rm(snapshot, { recursive: true });
+    });
+
+    it('frees a sandbox that another process started and lost', async () => {
+      const machine = await driver.boot(await newSpec());
+      await driver.release(machine.id);
+      expect(driver.isAlive(machine)).toBe(false);
+      expect(await driver.list()).toEqual([]);
+    });
+  });
+}

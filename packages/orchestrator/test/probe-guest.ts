@@ -1,0 +1,37 @@
+import { execFileSync } from 'node:child_process';
+import { copyFileSync, mkdirSync, writeFileSync } from 'node:fs';
+import { basename, join } from 'node:path';
+
+/**
+ * Lays out a guest directory whose `envd` is a small server that remembers: the drivers' own tests need a program with
+ * memory and files to look at, not all of envd.
+ */
+export function layOutProbeGuest(dir: string): void {
+  mkdirSync(join(dir, 'lib'), { recursive: true });
+  mkdirSync(join(dir, 'envd'), { recursive: true });
+  copyFileSync(process.execPath, join(dir, 'node'));
+  const libraries = execFileSync('ldd', [process.execPath], { encoding: 'utf8' }).match(/\/\S+/g) ?? [];
+  for (const library of libraries) copyFileSync(library, join(dir, 'lib', basename(library)));
+  writeFileSync(join(dir, 'envd', 'envd.mjs'), PROBE);
+}
+
+const PROBE = `
+import { readFileSync, writeFileSync, existsSync, readdirSync } from 'node:fs';
+import { createServer } from 'node:http';
+let count = 0;
+const hog = [];
+const routes = {
+  '/count': () => String(++count),
+  '/write': () => (writeFileSync('/note.txt', 'kept'), 'ok'),
+  '/read': () => (existsSync('/note.txt') ? readFileSync('/note.txt', 'utf8') : 'none'),
+  '/memory': () => /MemTotal:\\s+(\\d+)/.exec(readFileSync('/proc/meminfo', 'utf8'))[1],
+  '/cpus': () => String(readFileSync('/proc/cpuinfo', 'utf8').match(/^processor/gm).length),
+  '/hog': () => { setInterval(() => hog.push(Buffer.alloc(16 << 20, 1)), 1); return 'eating'; },
+  '/processes': () => readdirSync('/proc').filter((name) => /^\\d+$/.test(name)).join(','),
+};
+createServer((request, response) => {
+  const route = routes[request.url];
+  response.statusCode = route ? 200 : 404;
+  response.end(route ? route() : '');
+}).listen(49983, '0.0.0.0');
+`;
