@@ -1,0 +1,92 @@
+import { IsletError, isUuid, orchestratorProto } from '@islet/contracts';
+import { createApiKey, findTeam, type Team } from '@islet/db';
+import { Type } from 'typebox';
+import { access, assertStanding } from '../auth/guard.ts';
+import type { ApiApp, ApiContext } from '../context.ts';
+import { parseKeyId, presentCreatedKey, revokeKey } from '../keys/routes.ts';
+import { CreatedApiKeyShape, NamedRequest } from '../keys/shapes.ts';
+import { killSandbox } from '../sandboxes/routes.ts';
+import { ErrorShape } from '../sandboxes/shapes.ts';
+
+const errors = { '4xx': ErrorShape };
+const teamParams = Type.Object({ teamID: Type.String() });
+
+/** What only the operator may do. */
+export function addAdminRoutes(app: ApiApp, context: ApiContext): void {
+  app.post(
+    '/admin/teams/:teamID/sandboxes/kill',
+    {
+      config: { access: access.admin },
+      schema: {
+        params: teamParams,
+        response: {
+          200: Type.Object({ killedCount: Type.Integer(), failedCount: Type.Integer() }),
+          ...errors,
+        },
+      },
+    },
+    async (request) => {
+      const team = await adminTeam(context, request.params.teamID);
+      const ids = (await context.catalog.listTeam(team.id)).flatMap(
+        ({ sandbox }) => sandbox.config?.sandboxId ?? [],
+      );
+      const kills = await Promise.allSettled(
+        ids.map((id) => killSandbox(context, id, orchestratorProto.KillReason.ADMIN)),
+      );
+      const failures = kills.filter((kill) => kill.status === 'rejected');
+      for (const { reason } of failures) context.logger.error({ err: reason, teamId: team.id }, 'admin kill');
+      return { killedCount: kills.length - failures.length, failedCount: failures.length };
+    },
+  );
+
+  app.get(
+    '/admin/sandboxes/running-counts',
+    {
+      config: { access: access.admin },
+      schema: { response: { 200: Type.Record(Type.String(), Type.Integer()), ...errors } },
+    },
+    async () => Object.fromEntries(context.slots.counts()),
+  );
+
+  app.post(
+    '/admin/teams/:teamID/api-keys',
+    {
+      config: { access: access.admin },
+      schema: {
+        params: teamParams,
+        body: NamedRequest,
+        response: { 201: CreatedApiKeyShape, ...errors },
+      },
+    },
+    async (request, reply) => {
+      const team = await adminTeam(context, request.params.teamID);
+      assertStanding(team, access.admin);
+      const key = await createApiKey(context.db, { teamId: team.id, name: request.body.name });
+      return reply.code(201).send(presentCreatedKey(key));
+    },
+  );
+
+  app.delete(
+    '/admin/teams/:teamID/api-keys/:apiKeyID',
+    {
+      config: { access: access.admin },
+      schema: {
+        params: Type.Object({ teamID: Type.String(), apiKeyID: Type.String() }),
+        response: { 204: Type.Null(), ...errors },
+      },
+    },
+    async (request, reply) => {
+      const id = parseKeyId(request.params.apiKeyID);
+      const team = await adminTeam(context, request.params.teamID);
+      await revokeKey(context, { id, teamId: team.id });
+      return reply.code(204).send(null);
+    },
+  );
+}
+
+async function adminTeam({ db }: ApiContext, teamId: string): Promise<Team> {
+  if (!isUuid(teamId)) throw new IsletError(400, `Invalid team ID '${teamId}'`);
+  const team = await findTeam(db, teamId);
+  if (!team) throw new IsletError(404, 'Team not found');
+  return team;
+}

@@ -1,0 +1,111 @@
+import type { TypeBoxTypeProvider } from '@fastify/type-provider-typebox';
+import { toErrorBody } from '@islet/contracts';
+import Fastify, { type FastifyReply } from 'fastify';
+import { Type } from 'typebox';
+import { addAdminRoutes } from './admin/routes.ts';
+import { Authenticator } from './auth/authenticator.ts';
+import { access, useAuthentication } from './auth/guard.ts';
+import type { ApiApp, ApiContext } from './context.ts';
+import { type ApiDeps, systemClock } from './deps.ts';
+import { useCors } from './http/cors.ts';
+import { BODY_LIMIT, toIsletError, useErrorShape } from './http/errors.ts';
+import { useJsonBodies } from './http/json-body.ts';
+import { useOpenApi } from './http/openapi.ts';
+import { useSchemaValidation } from './http/validation.ts';
+import { addKeyRoutes } from './keys/routes.ts';
+import { addLogRoutes } from './logs/routes.ts';
+import { addMetricsRoutes } from './metrics/routes.ts';
+import { NodeSync } from './nodes/node-sync.ts';
+import { addNodeRoutes } from './nodes/routes.ts';
+import { addLifetimeRoutes } from './sandboxes/lifetime-routes.ts';
+import { addSandboxListRoutes } from './sandboxes/list-routes.ts';
+import { addSandboxRoutes } from './sandboxes/routes.ts';
+import { SandboxSlots } from './sandboxes/slots.ts';
+import { addTeamRoutes } from './teams/routes.ts';
+import { addTemplateReadRoutes } from './templates/read-routes.ts';
+import { TemplateResolver } from './templates/resolver.ts';
+import { SpawnCounter } from './templates/spawn-counter.ts';
+import { addTemplateWriteRoutes } from './templates/write-routes.ts';
+
+/** How long the start waits for the node to tell what lives on it. */
+const FIRST_SNAPSHOT_MS = 5_000;
+/** Longest wait for a request to arrive in full. */
+const REQUEST_TIMEOUT_MS = 70_000;
+const KEEP_ALIVE_MS = 620_000;
+/** Template references and ids in paths; those of the protocol are far shorter. */
+const MAX_PARAM_LENGTH = 1024;
+
+/**
+ * The control plane's HTTP service. It is not listening yet: `await app.listen(…)`. Becoming ready fills the catalog
+ * from the node; closing ends all that it does in the background, but leaves `db` and `catalog` open.
+ */
+export async function createApi(deps: ApiDeps): Promise<ApiApp> {
+  const app: ApiApp = Fastify({
+    bodyLimit: BODY_LIMIT,
+    requestTimeout: REQUEST_TIMEOUT_MS,
+    keepAliveTimeout: KEEP_ALIVE_MS,
+    forceCloseConnections: true,
+    routerOptions: { maxParamLength: MAX_PARAM_LENGTH },
+    // Paths that cannot be decoded never reach a handler.
+    frameworkErrors: (error, _request, reply) => {
+      const known = toIsletError(error);
+      void (reply as FastifyReply).code(known.status).send(toErrorBody(known));
+    },
+  }).withTypeProvider<TypeBoxTypeProvider>();
+  const context = buildContext(deps);
+
+  useErrorShape(app, deps.logger);
+  useSchemaValidation(app);
+  useJsonBodies(app);
+  await useCors(app);
+  useOpenApi(app, { title: 'Islet', version: '0.1.0' });
+  useAuthentication(app, context.authenticator);
+  addHealthRoute(app);
+  for (const addRoutes of [
+    addSandboxRoutes,
+    addSandboxListRoutes,
+    addLifetimeRoutes,
+    addMetricsRoutes,
+    addLogRoutes,
+    addTemplateReadRoutes,
+    addTemplateWriteRoutes,
+    addTeamRoutes,
+    addKeyRoutes,
+    addNodeRoutes,
+    addAdminRoutes,
+  ]) {
+    addRoutes(app, context);
+  }
+
+  app.addHook('onReady', async () => {
+    if (await context.sync.start(FIRST_SNAPSHOT_MS)) return;
+    deps.logger.warn('the node does not answer yet: its sandboxes show up when it does');
+  });
+  app.addHook('onClose', async () => {
+    await context.sync.stop();
+    await Promise.all([context.authenticator.close(), context.templates.close(), context.spawns.flush()]);
+  });
+  return app;
+}
+
+function buildContext(deps: ApiDeps): ApiContext {
+  const { db, catalog, node, logger, adminToken, clock = systemClock } = deps;
+  const slots = new SandboxSlots();
+  return {
+    ...deps,
+    clock,
+    slots,
+    authenticator: new Authenticator({ db, clock, logger, adminToken }),
+    templates: new TemplateResolver({ db, clock, logger }),
+    spawns: new SpawnCounter(db, logger),
+    sync: new NodeSync({ node, catalog, slots, clock, logger }),
+  };
+}
+
+function addHealthRoute(app: ApiApp): void {
+  app.get(
+    '/health',
+    { config: { access: access.open }, schema: { response: { 200: Type.String() } } },
+    async (_request, reply) => reply.type('text/plain; charset=utf-8').send('Health check successful'),
+  );
+}

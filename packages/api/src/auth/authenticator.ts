@@ -1,0 +1,185 @@
+import { hashKey, IsletError, isUuid, KEY_PREFIX, keyDefect, secretsEqual } from '@islet/contracts';
+import {
+  type Database,
+  findAccessTokenOwners,
+  findApiKeyOwners,
+  findTeam,
+  listUserTeams,
+  type Team,
+  touchApiKey,
+} from '@islet/db';
+import type { Logger } from '@islet/telemetry';
+import type { FastifyRequest } from 'fastify';
+import type { Clock } from '../deps.ts';
+import { CredentialCache } from './credential-cache.ts';
+import {
+  badAccessToken,
+  badAdminToken,
+  badApiKey,
+  badJwt,
+  malformedHeader,
+  missingHeader,
+  notTheUsersTeam,
+} from './messages.ts';
+
+/** Who a request comes from. */
+export type Caller =
+  | { kind: 'nobody' }
+  | { kind: 'team'; team: Team }
+  | { kind: 'user'; userId: string }
+  | { kind: 'admin' };
+
+/** Ways to prove who one is. */
+export type Scheme = 'apiKey' | 'accessToken' | 'jwt' | 'admin' | 'adminTeam';
+
+export interface AuthenticatorOptions {
+  db: Database;
+  clock: Clock;
+  logger: Logger;
+  adminToken: string | undefined;
+}
+
+function headerOf(request: FastifyRequest, name: string): string | undefined {
+  const value = request.headers[name];
+  return typeof value === 'string' && value !== '' ? value : undefined;
+}
+
+/** Proves who a request comes from, by the schemes its route accepts. */
+export class Authenticator {
+  readonly #options: AuthenticatorOptions;
+  readonly apiKeys: CredentialCache<{ keyId: string; team: Team }>;
+  readonly accessTokens: CredentialCache<string>;
+  readonly #touches = new Set<Promise<void>>();
+
+  constructor(options: AuthenticatorOptions) {
+    this.#options = options;
+    const { db, logger } = options;
+    const monotonic = () => options.clock.monotonic();
+    this.apiKeys = new CredentialCache({
+      load: async (hashes) =>
+        (await findApiKeyOwners(db, hashes)).map(({ hash, keyId, team }) => ({
+          hash,
+          value: { keyId, team },
+        })),
+      monotonic,
+      logger,
+    });
+    this.accessTokens = new CredentialCache({
+      load: async (hashes) =>
+        (await findAccessTokenOwners(db, hashes)).map(({ hash, userId }) => ({ hash, value: userId })),
+      monotonic,
+      logger,
+    });
+  }
+
+  /**
+   * Tries the schemes in order, those whose header is there. Where none succeeds, the first one tried names the reason.
+   */
+  async authenticate(request: FastifyRequest, schemes: readonly Scheme[]): Promise<Caller> {
+    if (schemes.length === 0) return { kind: 'nobody' };
+    let reason: unknown;
+    for (const scheme of schemes) {
+      try {
+        const caller = await this.#try(scheme, request);
+        if (caller) return caller;
+      } catch (error) {
+        if (!(error instanceof IsletError) || error.status >= 500) throw error;
+        reason ??= error;
+      }
+    }
+    throw reason ?? missingHeader();
+  }
+
+  /** The team that a user acts for: the one named, else the default one. */
+  async teamOfUser(userId: string, teamId: string | undefined): Promise<Team> {
+    const memberships = await listUserTeams(this.#options.db, userId);
+    if (teamId !== undefined) {
+      const named = memberships.find(({ team }) => team.id === teamId.toLowerCase());
+      if (!named) throw notTheUsersTeam();
+      return named.team;
+    }
+    const [first] = memberships;
+    if (!first?.isDefault) throw new IsletError(500, 'Default team not found');
+    return first.team;
+  }
+
+  async close(): Promise<void> {
+    await Promise.all([this.apiKeys.close(), this.accessTokens.close(), ...this.#touches]);
+  }
+
+  /** The caller, or undefined where the scheme's header is not there. */
+  async #try(scheme: Scheme, request: FastifyRequest): Promise<Caller | undefined> {
+    switch (scheme) {
+      case 'apiKey':
+        return this.#byApiKey(headerOf(request, 'x-api-key'));
+      case 'accessToken':
+        return this.#byAccessToken(headerOf(request, 'authorization'));
+      case 'jwt':
+        return this.#byJwt(headerOf(request, 'authorization'));
+      case 'admin':
+        return this.#byAdminToken(headerOf(request, 'x-admin-token'));
+      case 'adminTeam':
+        return this.#byAdminTeam(headerOf(request, 'x-admin-token'), headerOf(request, 'x-team-id'));
+    }
+  }
+
+  async #byApiKey(key: string | undefined): Promise<Caller | undefined> {
+    if (key === undefined) return undefined;
+    const defect = keyDefect('api', key);
+    if (defect === 'prefix') throw malformedHeader();
+    if (defect === 'format') throw badApiKey('Invalid API key format');
+    const hit = await this.apiKeys.get(hashKey('api', key));
+    if (!hit) throw badApiKey('Cannot get the team for the given API key');
+    if (hit.loaded) this.#touch(hit.value.keyId);
+    return { kind: 'team', team: hit.value.team };
+  }
+
+  /** Notes the use of a key behind the request's back. */
+  #touch(keyId: string): void {
+    const touch = touchApiKey(this.#options.db, keyId)
+      .catch((error: unknown) =>
+        this.#options.logger.warn({ err: error, keyId }, 'cannot note the use of a key'),
+      )
+      .finally(() => this.#touches.delete(touch));
+    this.#touches.add(touch);
+  }
+
+  async #byAccessToken(header: string | undefined): Promise<Caller | undefined> {
+    const token = bearer(header);
+    if (token === undefined || !token.startsWith(KEY_PREFIX.access)) return undefined;
+    if (keyDefect('access', token)) throw badAccessToken('Invalid access token format');
+    const hit = await this.accessTokens.get(hashKey('access', token));
+    if (!hit) throw badAccessToken('Cannot get the user for the given access token');
+    return { kind: 'user', userId: hit.value };
+  }
+
+  /** No identity provider can be configured yet, so that no such token is good. */
+  async #byJwt(header: string | undefined): Promise<Caller | undefined> {
+    const token = bearer(header);
+    if (token === undefined || token.startsWith(KEY_PREFIX.access)) return undefined;
+    throw badJwt();
+  }
+
+  async #byAdminToken(token: string | undefined): Promise<Caller | undefined> {
+    if (token === undefined) return undefined;
+    const { adminToken } = this.#options;
+    if (!adminToken || !secretsEqual(token, adminToken)) throw badAdminToken();
+    return { kind: 'admin' };
+  }
+
+  async #byAdminTeam(token: string | undefined, teamId: string | undefined): Promise<Caller | undefined> {
+    if (token === undefined || teamId === undefined) return undefined;
+    await this.#byAdminToken(token);
+    const team = isUuid(teamId) ? await findTeam(this.#options.db, teamId) : undefined;
+    if (!team) throw new IsletError(404, 'Team not found');
+    return { kind: 'team', team };
+  }
+}
+
+/** The token of a bearer header; undefined where there is no header. */
+function bearer(header: string | undefined): string | undefined {
+  if (header === undefined) return undefined;
+  const match = /^Bearer +(\S+)$/i.exec(header);
+  if (!match?.[1]) throw malformedHeader();
+  return match[1];
+}

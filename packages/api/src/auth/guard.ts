@@ -1,0 +1,101 @@
+import { IsletError } from '@islet/contracts';
+import type { Team } from '@islet/db';
+import type { FastifyInstance, FastifyRequest } from 'fastify';
+import type { Authenticator, Caller, Scheme } from './authenticator.ts';
+
+/** What a route asks of its callers. */
+export interface RouteAccess {
+  schemes: readonly Scheme[];
+  /** Open to teams that are blocked: reading and cleaning up. */
+  blockedMay?: boolean;
+}
+
+declare module 'fastify' {
+  interface FastifyRequest {
+    caller: Caller;
+  }
+  interface FastifyContextConfig {
+    access?: RouteAccess;
+  }
+}
+
+const TEAM: readonly Scheme[] = ['apiKey', 'jwt', 'adminTeam'];
+
+/** The route accesses by their names in the protocol. */
+export const access = {
+  open: { schemes: [] },
+  team: { schemes: TEAM },
+  /** For a team; blocked ones may call it too. */
+  teamRead: { schemes: TEAM, blockedMay: true },
+  teamOrToken: { schemes: ['apiKey', 'accessToken', 'jwt', 'adminTeam'] },
+  teamOrTokenRead: { schemes: ['apiKey', 'accessToken', 'jwt', 'adminTeam'], blockedMay: true },
+  user: { schemes: ['accessToken', 'jwt'] },
+  /**
+   * Managing a team's keys. The protocol knows it for tokens of an identity provider only; an installation without
+   * one has no other way than the access token, so that is accepted beside it.
+   */
+  keys: { schemes: ['accessToken', 'jwt', 'adminTeam'] },
+  keysRead: { schemes: ['accessToken', 'jwt', 'adminTeam'], blockedMay: true },
+  admin: { schemes: ['admin'] },
+} as const satisfies Record<string, RouteAccess>;
+
+/** @throws IsletError 403 where the team is banned, or blocked and the route is none for blocked teams. */
+export function assertStanding(team: Team, routeAccess: RouteAccess): void {
+  if (team.isBanned) throw new IsletError(403, 'team is banned');
+  if (team.isBlocked && !routeAccess.blockedMay) {
+    throw new IsletError(
+      403,
+      team.blockedReason ? `team is blocked: ${team.blockedReason}` : 'team is blocked',
+    );
+  }
+}
+
+/** Authenticates each request before anything of it is read. */
+export function useAuthentication(app: FastifyInstance, authenticator: Authenticator): void {
+  app.decorateRequest('caller');
+  app.addHook('onRequest', async (request) => {
+    const routeAccess = request.routeOptions.config.access;
+    if (!routeAccess) {
+      request.caller = { kind: 'nobody' };
+      return;
+    }
+    request.caller = await authenticator.authenticate(request, routeAccess.schemes);
+    if (request.caller.kind === 'team') assertStanding(request.caller.team, routeAccess);
+  });
+}
+
+/** The calling team of a route that only teams reach. */
+export function callingTeam(request: FastifyRequest): Team {
+  if (request.caller.kind !== 'team') throw new TypeError('this route is not behind team authentication');
+  return request.caller.team;
+}
+
+/** The calling user of a route that only users reach. */
+export function callingUser(request: FastifyRequest): string {
+  if (request.caller.kind !== 'user') throw new TypeError('this route is not behind user authentication');
+  return request.caller.userId;
+}
+
+/**
+ * The team a request acts for on routes that both teams and users reach. A team may name only itself; a user names one
+ * of theirs (by parameter or X-Team-ID), or means the default one.
+ */
+export async function actingTeam(
+  request: FastifyRequest,
+  authenticator: Authenticator,
+  teamId?: string,
+): Promise<Team> {
+  const { caller } = request;
+  if (caller.kind === 'team') {
+    if (teamId !== undefined && teamId.toLowerCase() !== caller.team.id) {
+      throw new IsletError(400, 'Team ID param mismatch with the API key');
+    }
+    return caller.team;
+  }
+  if (caller.kind !== 'user') throw new TypeError('this route is not behind authentication');
+  const header = request.headers['x-team-id'];
+  const named = teamId ?? (typeof header === 'string' && header !== '' ? header : undefined);
+  const team = await authenticator.teamOfUser(caller.userId, named);
+  assertStanding(team, request.routeOptions.config.access ?? { schemes: [] });
+  return team;
+}

@@ -1,0 +1,33 @@
+import type { TypeBoxTypeProvider } from '@fastify/type-provider-typebox';
+import type {
+  FastifyBaseLogger,
+  FastifyInstance,
+  RawReplyDefaultExpression,
+  RawRequestDefaultExpression,
+  RawServerDefault,
+} from 'fastify';
+import type { Authenticator } from './auth/authenticator.ts';
+import type { ApiDeps, Clock } from './deps.ts';
+import type { NodeSync } from './nodes/node-sync.ts';
+import type { SandboxSlots } from './sandboxes/slots.ts';
+import type { TemplateResolver } from './templates/resolver.ts';
+import type { SpawnCounter } from './templates/spawn-counter.ts';
+
+/** The Fastify instance that routes are added to: their schemas type their handlers. */
+export type ApiApp = FastifyInstance<
+  RawServerDefault,
+  RawRequestDefaultExpression<RawServerDefault>,
+  RawReplyDefaultExpression<RawServerDefault>,
+  FastifyBaseLogger,
+  TypeBoxTypeProvider
+>;
+
+/** What routes work with. */
+export interface ApiContext extends Omit<ApiDeps, 'clock'> {
+  clock: Clock;
+  authenticator: Authenticator;
+  templates: TemplateResolver;
+  spawns: SpawnCounter;
+  slots: SandboxSlots;
+  sync: NodeSync;
+}

@@ -1,0 +1,44 @@
+import type { Client } from '@connectrpc/connect';
+import type { Catalog, CatalogEntry, Sandbox } from '@islet/catalog';
+import type { orchestratorProto } from '@islet/contracts';
+import type { Database } from '@islet/db';
+import type { Logger } from '@islet/telemetry';
+import type { LogsSource } from './logs/source.ts';
+import type { MetricsSource } from './metrics/source.ts';
+
+export interface Clock {
+  /** Unix milliseconds. */
+  now(): number;
+  /** Milliseconds that never run backwards; only differences mean something. */
+  monotonic(): number;
+}
+
+export const systemClock: Clock = { now: () => Date.now(), monotonic: () => performance.now() };
+
+export type NodeClient = Client<typeof orchestratorProto.Orchestrator>;
+
+/** The node that sandboxes run on. */
+export interface NodeLink {
+  client: NodeClient;
+  /** How the edge reaches a sandbox of this node. */
+  route(sandbox: Sandbox): CatalogEntry['route'];
+}
+
+export interface ApiDeps {
+  /** Migrated and seeded. */
+  db: Database;
+  catalog: Catalog;
+  node: NodeLink;
+  /** Secret from which sandboxes' tokens are derived; it must survive restarts. */
+  tokenSeed: string;
+  /** Base domain of sandbox traffic, for the answers; null lets the SDK use its own. */
+  domain: string | null;
+  logger: Logger;
+  clock?: Clock;
+  /** Value of X-Admin-Token; without it no admin call is accepted. */
+  adminToken?: string | undefined;
+  /** Where samples come from; without it every sandbox has none. */
+  metrics?: MetricsSource | undefined;
+  /** Where sandbox logs come from; without it every sandbox has none. */
+  logs?: LogsSource | undefined;
+}

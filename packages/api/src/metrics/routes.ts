@@ -1,0 +1,87 @@
+import { IsletError, isSandboxId, parseSandboxId } from '@islet/contracts';
+import { type Static, Type } from 'typebox';
+import { access, callingTeam } from '../auth/guard.ts';
+import type { ApiApp, ApiContext } from '../context.ts';
+import { ErrorShape, SandboxParams } from '../sandboxes/shapes.ts';
+import type { SandboxSample } from './source.ts';
+
+const MAX_SANDBOXES = 100;
+
+const SandboxMetric = Type.Object({
+  timestamp: Type.String({ format: 'date-time', deprecated: true }),
+  timestampUnix: Type.Integer({ format: 'int64' }),
+  cpuCount: Type.Integer(),
+  cpuUsedPct: Type.Number(),
+  memUsed: Type.Integer({ format: 'int64' }),
+  memTotal: Type.Integer({ format: 'int64' }),
+  memCache: Type.Integer({ format: 'int64' }),
+  diskUsed: Type.Integer({ format: 'int64' }),
+  diskTotal: Type.Integer({ format: 'int64' }),
+});
+
+const UnixSeconds = Type.Integer({ minimum: 0, maximum: 8_640_000_000_000, format: 'int64' });
+
+function present(sample: SandboxSample): Static<typeof SandboxMetric> {
+  const { cpuCount, cpuUsedPct, memUsed, memTotal, memCache, diskUsed, diskTotal } = sample;
+  return {
+    timestamp: new Date(sample.timeMs).toISOString(),
+    timestampUnix: Math.trunc(sample.timeMs / 1000),
+    cpuCount,
+    cpuUsedPct,
+    memUsed,
+    memTotal,
+    memCache,
+    diskUsed,
+    diskTotal,
+  };
+}
+
+/** What sandboxes used, now and before. */
+export function addMetricsRoutes(app: ApiApp, { metrics }: ApiContext): void {
+  app.get(
+    '/sandboxes/:sandboxID/metrics',
+    {
+      config: { access: access.teamRead },
+      schema: {
+        params: SandboxParams,
+        querystring: Type.Object({ start: Type.Optional(UnixSeconds), end: Type.Optional(UnixSeconds) }),
+        response: { 200: Type.Array(SandboxMetric), '4xx': ErrorShape },
+      },
+    },
+    async (request) => {
+      const id = parseSandboxId(request.params.sandboxID);
+      const { start, end } = request.query;
+      if (start !== undefined && end !== undefined && start > end) {
+        throw new IsletError(400, 'Invalid time range for metrics');
+      }
+      const range = {
+        startMs: start === undefined ? undefined : start * 1000,
+        endMs: end === undefined ? undefined : end * 1000,
+      };
+      return ((await metrics?.range(callingTeam(request).id, id, range)) ?? []).map(present);
+    },
+  );
+
+  app.get(
+    '/sandboxes/metrics',
+    {
+      config: { access: access.teamRead },
+      schema: {
+        querystring: Type.Object({ sandbox_ids: Type.String({ description: 'Comma-separated' }) }),
+        response: {
+          200: Type.Object({ sandboxes: Type.Record(Type.String(), SandboxMetric) }),
+          '4xx': ErrorShape,
+        },
+      },
+    },
+    async (request) => {
+      const ids = request.query.sandbox_ids.split(',').filter((id) => id !== '');
+      if (ids.length > MAX_SANDBOXES) {
+        throw new IsletError(400, `Too many sandboxes requested, maximum is ${MAX_SANDBOXES}`);
+      }
+      const known = ids.map((id) => id.split('-')[0] ?? '').filter(isSandboxId);
+      const samples = (await metrics?.latest(callingTeam(request).id, known)) ?? [];
+      return { sandboxes: Object.fromEntries(samples.map((sample) => [sample.sandboxId, present(sample)])) };
+    },
+  );
+}

@@ -1,0 +1,108 @@
+import { IsletError, type orchestratorProto } from '@islet/contracts';
+import { type Static, Type } from 'typebox';
+import { access } from '../auth/guard.ts';
+import type { ApiApp, ApiContext } from '../context.ts';
+import { type LiveSandbox, presentListed, publicState } from '../sandboxes/present.ts';
+import { ErrorShape, ListedSandbox } from '../sandboxes/shapes.ts';
+
+/** The cluster of an installation that has one. */
+const LOCAL_CLUSTER = '00000000-0000-0000-0000-000000000000';
+const NODE_TIMEOUT_MS = 5_000;
+
+const errors = { '4xx': ErrorShape };
+
+const nodeFields = {
+  id: Type.String(),
+  serviceInstanceID: Type.String(),
+  clusterID: Type.String(),
+  status: Type.Union([Type.Literal('ready'), Type.Literal('unhealthy')]),
+  sandboxCount: Type.Integer(),
+  sandboxStartingCount: Type.Integer(),
+  createSuccesses: Type.Integer(),
+  createFails: Type.Integer(),
+  version: Type.String(),
+  commit: Type.String(),
+  machineInfo: Type.Object({
+    cpuFamily: Type.String(),
+    cpuModel: Type.String(),
+    cpuModelName: Type.String(),
+    cpuArchitecture: Type.String(),
+  }),
+  metrics: Type.Object({
+    allocatedCPU: Type.Integer(),
+    cpuCount: Type.Integer(),
+    allocatedMemoryBytes: Type.Integer(),
+    memoryTotalBytes: Type.Integer(),
+  }),
+};
+
+const NodeShape = Type.Object(nodeFields);
+const NodeDetail = Type.Object({ ...nodeFields, sandboxes: Type.Array(ListedSandbox) });
+
+/** The machines that sandboxes run on. */
+export function addNodeRoutes(app: ApiApp, context: ApiContext): void {
+  app.get(
+    '/nodes',
+    {
+      config: { access: access.admin },
+      schema: {
+        querystring: Type.Object({ clusterID: Type.Optional(Type.String()) }),
+        response: { 200: Type.Array(NodeShape), ...errors },
+      },
+    },
+    async () => [await readNode(context)],
+  );
+
+  app.get(
+    '/nodes/:nodeID',
+    {
+      config: { access: access.admin },
+      schema: { params: Type.Object({ nodeID: Type.String() }), response: { 200: NodeDetail, ...errors } },
+    },
+    async (request) => {
+      const node = await readNode(context);
+      if (node.id !== request.params.nodeID) throw new IsletError(404, 'Node not found');
+      const sandboxes = (await nodeSandboxes(context)).filter(
+        (sandbox) => publicState(sandbox) !== undefined,
+      );
+      return { ...node, sandboxes: sandboxes.map(presentListed) };
+    },
+  );
+}
+
+async function nodeSandboxes(context: ApiContext): Promise<LiveSandbox[]> {
+  const entries = await context.catalog.listAll();
+  return entries.map(({ sandbox }) => sandbox).filter((sandbox): sandbox is LiveSandbox => !!sandbox.config);
+}
+
+async function readNode(context: ApiContext): Promise<Static<typeof NodeShape>> {
+  const facts = await context.node.client.getNode({}, { timeoutMs: NODE_TIMEOUT_MS });
+  return presentNode(facts, await nodeSandboxes(context));
+}
+
+function presentNode(
+  facts: orchestratorProto.GetNodeResponse,
+  sandboxes: LiveSandbox[],
+): Static<typeof NodeShape> {
+  const sum = (of: (config: orchestratorProto.SandboxConfig) => number) =>
+    sandboxes.reduce((total, { config }) => total + of(config), 0);
+  return {
+    id: facts.nodeId,
+    serviceInstanceID: facts.nodeId,
+    clusterID: LOCAL_CLUSTER,
+    status: 'ready',
+    sandboxCount: facts.sandboxCount,
+    sandboxStartingCount: facts.sandboxStartingCount,
+    createSuccesses: facts.createSuccesses,
+    createFails: facts.createFails,
+    version: facts.version,
+    commit: '',
+    machineInfo: { cpuFamily: '', cpuModel: '', cpuModelName: '', cpuArchitecture: '' },
+    metrics: {
+      allocatedCPU: sum((config) => config.cpuCount),
+      cpuCount: facts.cpuCount,
+      allocatedMemoryBytes: sum((config) => config.memoryMb * 1024 * 1024),
+      memoryTotalBytes: facts.memoryTotalBytes,
+    },
+  };
+}

@@ -1,0 +1,194 @@
+import { create } from '@bufbuild/protobuf';
+import {
+  envdAccessToken,
+  IsletError,
+  newSandboxId,
+  orchestratorProto,
+  placementFailed,
+  trafficAccessToken,
+} from '@islet/contracts';
+import type { Team } from '@islet/db';
+import type { Static } from 'typebox';
+import type { ApiContext } from '../context.ts';
+import { isDeadline, isNodesOwn, nodeError } from '../nodes/node-call.ts';
+import type { ResolvedTemplate } from '../templates/resolver.ts';
+import { parseEgress, parseIngress } from './network-rules.ts';
+import type { LiveSandbox } from './present.ts';
+import type { NewSandbox } from './shapes.ts';
+
+export type CreateRequest = Static<typeof NewSandbox>;
+
+/** Longest wait for a node to start a sandbox; within the 70 s that a request may take. */
+const CREATE_TIMEOUT_MS = 60_000;
+const HOUR_MS = 3_600_000;
+const MAX_IAM_TOKENS = 5;
+
+/** @throws IsletError 400 where a new life would be longer than the tier's. */
+export function assertTimeoutAllowed(timeoutSeconds: number, team: Team): void {
+  const { maxLengthHours } = team.limits;
+  if (timeoutSeconds * 1000 > maxLengthHours * HOUR_MS) {
+    throw new IsletError(400, `Timeout cannot be greater than ${maxLengthHours} hours`);
+  }
+}
+
+/** Checks what needs no look at the template. */
+function checkRequest(request: CreateRequest, team: Team): void {
+  if (request.timeout === 0) throw new IsletError(400, 'Timeout must be greater than 0');
+  assertTimeoutAllowed(request.timeout, team);
+  if (!request.autoPauseMemory && !request.autoPause) {
+    throw new IsletError(400, 'autoPauseMemory=false only applies when autoPause is true.');
+  }
+  if (!request.autoPauseMemory && request.autoResume?.enabled) {
+    throw new IsletError(400, 'autoPauseMemory=false cannot be combined with autoResume.');
+  }
+  if (request.autoPause) {
+    throw new IsletError(
+      400,
+      'Pausing sandboxes is not offered yet: leave autoPause out, or set it to false.',
+    );
+  }
+  if (request.network?.allowPublicTraffic === false && !request.secure) {
+    throw new IsletError(
+      400,
+      "You cannot create a sandbox without public access unless you enable secure envd access via 'secure' flag.",
+    );
+  }
+  if (request.volumeMounts && request.volumeMounts.length > 0) {
+    throw new IsletError(400, 'Volume mounts are not enabled.');
+  }
+  checkIam(request.iam?.tokens ?? {});
+}
+
+function checkIam(tokens: Record<string, { audience: string; tokenType: string }>): void {
+  const entries = Object.entries(tokens);
+  if (entries.length > MAX_IAM_TOKENS) throw new IsletError(400, `iam: at most ${MAX_IAM_TOKENS} tokens`);
+  for (const [name, { audience, tokenType }] of entries) {
+    if (tokenType !== 'JWT-SVID')
+      throw new IsletError(400, `iam: the token type of '${name}' must be JWT-SVID`);
+    if (audience === '') throw new IsletError(400, `iam: the audience of '${name}' must not be empty`);
+  }
+  if (entries.length > 0) {
+    throw new IsletError(400, 'Workload identity (iam) is not offered here: leave it out.');
+  }
+}
+
+/** A template built under other limits may need more than the team has now. */
+function checkSize({ build }: ResolvedTemplate, { limits }: Team): void {
+  if (build.cpuCount > limits.maxVcpu) {
+    throw new IsletError(
+      400,
+      `CPU count can't be higher than ${limits.maxVcpu} (the template was built with ${build.cpuCount})`,
+    );
+  }
+  if (build.memoryMb > limits.maxRamMb) {
+    throw new IsletError(
+      400,
+      `Memory can't be higher than ${limits.maxRamMb} MiB (the template was built with ${build.memoryMb} MiB)`,
+    );
+  }
+}
+
+function configOf(
+  context: ApiContext,
+  team: Team,
+  request: CreateRequest,
+  { templateId, alias, build }: ResolvedTemplate,
+): orchestratorProto.SandboxConfig {
+  const sandboxId = newSandboxId();
+  const ingress = parseIngress(request.network);
+  return create(orchestratorProto.SandboxConfigSchema, {
+    sandboxId,
+    teamId: team.id,
+    templateId,
+    buildId: build.id,
+    alias,
+    envdVersion: build.envdVersion ?? '',
+    cpuCount: build.cpuCount,
+    memoryMb: build.memoryMb,
+    diskSizeMb: build.diskSizeMb ?? 0,
+    metadata: request.metadata ?? {},
+    envVars: request.envVars ?? {},
+    ...(request.secure && { envdAccessToken: envdAccessToken(context.tokenSeed, sandboxId) }),
+    ...(!ingress.allowPublicTraffic && {
+      trafficAccessToken: trafficAccessToken(context.tokenSeed, sandboxId),
+    }),
+    autoPause: request.autoPause,
+    autoPauseMemory: request.autoPauseMemory,
+    autoResume: request.autoResume?.enabled ?? false,
+    egress: parseEgress({ ...request.network, ...pickInternetAccess(request) }),
+    ingress,
+    maxLengthMs: team.limits.maxLengthHours * HOUR_MS,
+    defaultUser: build.defaultUser ?? '',
+    defaultWorkdir: build.defaultWorkdir ?? '',
+  });
+}
+
+function pickInternetAccess(request: CreateRequest): { allow_internet_access?: boolean } {
+  const allowed = request.allow_internet_access;
+  return allowed === undefined ? {} : { allow_internet_access: allowed };
+}
+
+/** Starts a sandbox for a team; when this returns it serves, and every read of the API shows it. */
+export async function createSandbox(
+  context: ApiContext,
+  team: Team,
+  request: CreateRequest,
+): Promise<LiveSandbox> {
+  checkRequest(request, team);
+  const template = await context.templates.resolve(team, request.templateID);
+  checkSize(template, team);
+  const config = configOf(context, team, request, template);
+  const { sandboxId } = config;
+  context.slots.reserve(team.id, sandboxId, team.limits.concurrentInstances);
+  try {
+    const sandbox = await place(context, config, request.timeout * 1000);
+    if (!(await context.sync.admit(sandbox))) {
+      throw placementFailed(500, 'the sandbox ended while it started', 'sandbox_create_failed');
+    }
+    context.spawns.add(config.templateId, new Date(context.clock.now()));
+    return sandbox as LiveSandbox;
+  } catch (error) {
+    context.slots.release(sandboxId);
+    throw error;
+  } finally {
+    context.slots.settle(sandboxId);
+  }
+}
+
+async function place(
+  context: ApiContext,
+  config: orchestratorProto.SandboxConfig,
+  timeoutMs: number,
+): Promise<orchestratorProto.Sandbox> {
+  try {
+    const answer = await context.node.client.createSandbox(
+      { config, timeoutMs },
+      { timeoutMs: CREATE_TIMEOUT_MS },
+    );
+    if (!answer.sandbox?.config) throw new Error('the node answered a create without its sandbox');
+    return answer.sandbox;
+  } catch (error) {
+    if (!isNodesOwn(error)) context.sync.abandon(config.sandboxId);
+    context.logger.error({ err: error, sandboxId: config.sandboxId }, 'the node did not start a sandbox');
+    throw placementError(error);
+  }
+}
+
+/** A failed start in the forms that clients know. */
+function placementError(error: unknown): IsletError {
+  const known = nodeError(error);
+  if (known.message.startsWith('Failed to place sandbox') || (known.status < 500 && known.status !== 404)) {
+    return known;
+  }
+  if (known.status === 503) {
+    const detail = isNodesOwn(error) ? known.message : 'no node answers';
+    return placementFailed(503, detail, known.errorCode ?? 'sandbox_capacity_unavailable', error);
+  }
+  if (known.status === 504 || isDeadline(error)) {
+    return placementFailed(504, 'the node did not start it in time', 'sandbox_placement_timeout', error);
+  }
+  if (isNodesOwn(error)) {
+    return placementFailed(500, known.message, known.errorCode ?? 'sandbox_create_failed', error);
+  }
+  return placementFailed(500, 'the node failed to start it', 'sandbox_create_failed', error);
+}

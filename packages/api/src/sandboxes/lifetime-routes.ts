@@ -1,0 +1,177 @@
+import {
+  IsletError,
+  orchestratorProto,
+  parseSandboxId,
+  sandboxBusy,
+  sandboxNotFound,
+  type Transition,
+} from '@islet/contracts';
+import type { Team } from '@islet/db';
+import type { FastifyReply } from 'fastify';
+import { Type } from 'typebox';
+import { access, callingTeam } from '../auth/guard.ts';
+import type { ApiApp, ApiContext } from '../context.ts';
+import { callNode, NODE_CALL_TIMEOUT_MS } from '../nodes/node-call.ts';
+import { assertTimeoutAllowed } from './create.ts';
+import { parseEgress } from './network-rules.ts';
+import { type LiveSandbox, ownSandbox, presentSandbox } from './present.ts';
+import { ErrorShape, NetworkUpdate, SandboxParams, SandboxShape, Seconds } from './shapes.ts';
+
+const { SandboxState } = orchestratorProto;
+
+/** What a refresh adds at least, and by default, in seconds. */
+const MIN_REFRESH = 15;
+
+const TRANSITIONS: Partial<Record<orchestratorProto.SandboxState, Transition>> = {
+  [SandboxState.PAUSING]: 'paused',
+  [SandboxState.SNAPSHOTTING]: 'snapshotted',
+  [SandboxState.KILLING]: 'killed',
+};
+
+const noContent = { 204: Type.Null(), '4xx': ErrorShape };
+const connected = { 200: SandboxShape, 201: SandboxShape, '4xx': ErrorShape };
+
+/** Moving a sandbox's end, connecting to it, and its outgoing rules. */
+export function addLifetimeRoutes(app: ApiApp, context: ApiContext): void {
+  app.post(
+    '/sandboxes/:sandboxID/timeout',
+    {
+      config: { access: access.team },
+      schema: { params: SandboxParams, body: Type.Object({ timeout: Seconds }), response: noContent },
+    },
+    async (request, reply) => {
+      const sandbox = await runningSandbox(context, request.params.sandboxID, callingTeam(request));
+      await moveEnd(context, sandbox, request.body.timeout, { onlyExtend: false });
+      return reply.code(204).send(null);
+    },
+  );
+
+  app.post(
+    '/sandboxes/:sandboxID/refreshes',
+    {
+      config: { access: access.team },
+      schema: {
+        params: SandboxParams,
+        body: Type.Object({ duration: Type.Optional(Type.Integer({ minimum: 0, maximum: 3600 })) }),
+        response: noContent,
+      },
+    },
+    async (request, reply) => {
+      const sandbox = await runningSandbox(context, request.params.sandboxID, callingTeam(request));
+      const duration = Math.max(request.body.duration ?? MIN_REFRESH, MIN_REFRESH);
+      await moveEnd(context, sandbox, duration, { onlyExtend: true });
+      return reply.code(204).send(null);
+    },
+  );
+
+  const connect = async (sandboxID: string, team: Team, timeout: number, reply: FastifyReply) => {
+    assertTimeoutAllowed(timeout, team);
+    const sandbox = await runningSandbox(context, sandboxID, team);
+    await moveEnd(context, sandbox, timeout, { onlyExtend: true });
+    return reply.code(200).send(presentSandbox(sandbox, context.domain));
+  };
+
+  app.post(
+    '/sandboxes/:sandboxID/connect',
+    {
+      config: { access: access.team },
+      schema: {
+        params: SandboxParams,
+        body: Type.Object({ timeout: Seconds, memory: Type.Optional(Type.Boolean()) }),
+        response: connected,
+      },
+    },
+    (request, reply) => connect(request.params.sandboxID, callingTeam(request), request.body.timeout, reply),
+  );
+
+  app.post(
+    '/v2/sandboxes/:sandboxID/connect',
+    {
+      config: { access: access.team },
+      schema: {
+        params: SandboxParams,
+        body: Type.Object({ timeout: Type.Optional(Seconds), memory: Type.Optional(Type.Boolean()) }),
+        response: connected,
+      },
+    },
+    (request, reply) =>
+      connect(request.params.sandboxID, callingTeam(request), request.body.timeout ?? 300, reply),
+  );
+
+  app.post(
+    '/sandboxes/:sandboxID/resume',
+    {
+      config: { access: access.team },
+      schema: {
+        params: SandboxParams,
+        body: Type.Object({
+          timeout: Type.Optional(Seconds),
+          autoPause: Type.Optional(Type.Boolean()),
+          memory: Type.Optional(Type.Boolean()),
+        }),
+        response: { 201: SandboxShape, '4xx': ErrorShape },
+      },
+    },
+    async (request) => {
+      const sandbox = await runningSandbox(context, request.params.sandboxID, callingTeam(request));
+      throw new IsletError(409, `Sandbox ${sandbox.config.sandboxId} is already running`);
+    },
+  );
+
+  app.put(
+    '/sandboxes/:sandboxID/network',
+    {
+      config: { access: access.team },
+      schema: { params: SandboxParams, body: NetworkUpdate, response: noContent },
+    },
+    async (request, reply) => {
+      const sandbox = await runningSandbox(context, request.params.sandboxID, callingTeam(request));
+      const { sandboxId } = sandbox.config;
+      const egress = parseEgress(request.body);
+      const answer = await callNode(() =>
+        context.node.client.setSandboxEgress({ sandboxId, egress }, { timeoutMs: NODE_CALL_TIMEOUT_MS }),
+      );
+      if (answer.sandbox) await context.sync.update(answer.sandbox);
+      return reply.code(204).send(null);
+    },
+  );
+}
+
+/**
+ * A team's sandbox, which runs.
+ * @throws IsletError 404 where it is unknown, another team's or paused; 409 where it is between states
+ */
+async function runningSandbox(context: ApiContext, text: string, team: Team): Promise<LiveSandbox> {
+  const id = parseSandboxId(text);
+  const sandbox = ownSandbox(await context.catalog.get(id), team.id, id);
+  const transition = TRANSITIONS[sandbox.state];
+  if (transition) throw sandboxBusy(id, transition);
+  if (sandbox.state !== SandboxState.RUNNING) throw sandboxNotFound(id);
+  return sandbox;
+}
+
+/** Sets the end of a life to so many seconds from now, within the longest life that the sandbox was given. */
+async function moveEnd(
+  context: ApiContext,
+  sandbox: LiveSandbox,
+  seconds: number,
+  { onlyExtend }: { onlyExtend: boolean },
+): Promise<void> {
+  const { sandboxId, maxLengthMs } = sandbox.config;
+  const now = context.clock.now();
+  const latestMs = sandbox.startedAtMs + maxLengthMs;
+  if (latestMs <= now) throw new IsletError(400, 'Max instance length exceeded');
+  const endAtMs = Math.min(now + seconds * 1000, latestMs);
+  try {
+    const answer = await callNode(() =>
+      context.node.client.setSandboxEnd(
+        { sandboxId, endAtMs, onlyExtend },
+        { timeoutMs: NODE_CALL_TIMEOUT_MS },
+      ),
+    );
+    if (answer.sandbox) await context.sync.update(answer.sandbox);
+  } catch (error) {
+    if (error instanceof IsletError && error.status === 404) throw sandboxNotFound(sandboxId);
+    throw error;
+  }
+}

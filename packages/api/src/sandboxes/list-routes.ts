@@ -1,0 +1,129 @@
+import { IsletError } from '@islet/contracts';
+import type { Team } from '@islet/db';
+import type { FastifyReply } from 'fastify';
+import { type Static, Type } from 'typebox';
+import { access, callingTeam } from '../auth/guard.ts';
+import type { ApiApp, ApiContext } from '../context.ts';
+import { decodePageToken, type PageToken, pageQuery, type SortOrder, sendPage } from '../http/paging.ts';
+import { parseTemplateReference } from '../templates/reference.ts';
+import { matchesMetadata, parseMetadataFilter } from './metadata-filter.ts';
+import { type LiveSandbox, presentListed, publicState, startedAtMs } from './present.ts';
+import { ErrorShape, ListedSandbox } from './shapes.ts';
+
+const ListQuery = Type.Object({
+  metadata: Type.Optional(Type.String({ description: 'A query string; each key and value encoded twice' })),
+  state: Type.String({
+    default: 'running,paused',
+    pattern: '^(running|paused)(,(running|paused))*$',
+    description: 'Comma-separated',
+  }),
+  order: Type.Union([Type.Literal('asc'), Type.Literal('desc')], { default: 'desc' }),
+  startedAfter: Type.Optional(Type.String({ format: 'date-time' })),
+  template: Type.Optional(Type.String()),
+  ...pageQuery,
+});
+
+/** The two lists of sandboxes. */
+export function addSandboxListRoutes(app: ApiApp, context: ApiContext): void {
+  app.get(
+    '/sandboxes',
+    {
+      config: { access: access.teamRead },
+      schema: {
+        querystring: Type.Object({ metadata: Type.Optional(Type.String()) }),
+        response: { 200: Type.Array(ListedSandbox), '4xx': ErrorShape },
+      },
+    },
+    async (request) => {
+      const matches = filterBy({ metadata: request.query.metadata, states: new Set(['running']) });
+      const sandboxes = (await teamSandboxes(context, callingTeam(request))).filter(matches);
+      return sandboxes.sort(comparison('desc')).map(presentListed);
+    },
+  );
+
+  app.get(
+    '/v2/sandboxes',
+    {
+      config: { access: access.teamRead },
+      schema: { querystring: ListQuery, response: { 200: Type.Array(ListedSandbox), '4xx': ErrorShape } },
+    },
+    async (request, reply) => listPage(context, callingTeam(request), request.query, reply),
+  );
+}
+
+async function listPage(
+  context: ApiContext,
+  team: Team,
+  query: Static<typeof ListQuery>,
+  reply: FastifyReply,
+) {
+  const { order, limit, nextToken, template } = query;
+  const states = new Set(query.state.split(','));
+  const after = nextToken ? decodePageToken(nextToken, order) : undefined;
+  const templateId = template === undefined ? undefined : await templateFilter(context, team, template);
+  const matches = filterBy({
+    metadata: query.metadata,
+    states,
+    startedAfterMs: query.startedAfter === undefined ? undefined : Date.parse(query.startedAfter),
+    templateId,
+  });
+  const sandboxes = (await teamSandboxes(context, team)).filter(matches);
+  if (states.has('running')) {
+    const running = sandboxes.filter((sandbox) => publicState(sandbox) === 'running').length;
+    reply.header('X-Total-Running', String(running));
+  }
+  const rows = sandboxes
+    .filter((sandbox) => !after || isBehind(sandbox, after, order))
+    .sort(comparison(order));
+  return sendPage(reply, rows, limit, order, tokenOf).map(presentListed);
+}
+
+/** The id that a template filter means; null where it means nothing, so that nothing matches. */
+async function templateFilter(context: ApiContext, team: Team, text: string): Promise<string | null> {
+  if (text.includes(':')) throw new IsletError(400, `Invalid template: '${text}' must not name a tag`);
+  return (await context.templates.findId(team, parseTemplateReference(text))) ?? null;
+}
+
+interface Filter {
+  metadata: string | undefined;
+  states: ReadonlySet<string>;
+  startedAfterMs?: number | undefined;
+  templateId?: string | null | undefined;
+}
+
+function filterBy({ metadata, states, startedAfterMs, templateId }: Filter) {
+  const pairs = metadata === undefined ? [] : parseMetadataFilter(metadata);
+  return (sandbox: LiveSandbox): boolean => {
+    const state = publicState(sandbox);
+    if (state === undefined || !states.has(state)) return false;
+    if (startedAfterMs !== undefined && startedAtMs(sandbox) < startedAfterMs) return false;
+    if (templateId !== undefined && sandbox.config.templateId !== templateId) return false;
+    return matchesMetadata(sandbox.config.metadata, pairs);
+  };
+}
+
+async function teamSandboxes(context: ApiContext, team: Team): Promise<LiveSandbox[]> {
+  const entries = await context.catalog.listTeam(team.id);
+  return entries.map(({ sandbox }) => sandbox).filter((sandbox): sandbox is LiveSandbox => !!sandbox.config);
+}
+
+function tokenOf(sandbox: LiveSandbox): PageToken {
+  return { timeMs: startedAtMs(sandbox), id: sandbox.config.sandboxId };
+}
+
+/** Newest first and then by id; ascending is the exact reverse. */
+function compareTokens(a: PageToken, b: PageToken): number {
+  if (a.timeMs !== b.timeMs) return b.timeMs - a.timeMs;
+  if (a.id === b.id) return 0;
+  return a.id < b.id ? -1 : 1;
+}
+
+function comparison(order: SortOrder) {
+  const sign = order === 'desc' ? 1 : -1;
+  return (a: LiveSandbox, b: LiveSandbox) => sign * compareTokens(tokenOf(a), tokenOf(b));
+}
+
+function isBehind(sandbox: LiveSandbox, after: PageToken, order: SortOrder): boolean {
+  const position = compareTokens(tokenOf(sandbox), after);
+  return order === 'desc' ? position > 0 : position < 0;
+}

@@ -1,0 +1,34 @@
+import { IsletError } from '@islet/contracts';
+
+function unescapeQuery(text: string): string {
+  try {
+    return decodeURIComponent(text.replaceAll('+', ' '));
+  } catch (cause) {
+    throw new IsletError(400, 'Error parsing metadata', { cause });
+  }
+}
+
+/**
+ * Reads the `metadata` parameter: a query string in a query string. SDKs encode each key and value twice, so that after
+ * the parameter itself is decoded there are two layers left, of which the outer one covers the whole.
+ */
+export function parseMetadataFilter(parameter: string): [key: string, value: string][] {
+  if (parameter === '') return [];
+  return unescapeQuery(parameter)
+    .split('&')
+    .map((piece) => {
+      const parts = piece.split('=');
+      const [key, value] = parts;
+      if (parts.length !== 2 || key === undefined || value === undefined) {
+        throw new IsletError(400, 'Error parsing metadata');
+      }
+      return [unescapeQuery(key), unescapeQuery(value)];
+    });
+}
+
+export function matchesMetadata(
+  metadata: Record<string, string>,
+  filter: readonly [key: string, value: string][],
+): boolean {
+  return filter.every(([key, value]) => Object.hasOwn(metadata, key) && metadata[key] === value);
+}

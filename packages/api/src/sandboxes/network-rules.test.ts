@@ -1,0 +1,79 @@
+import { describe, expect, it } from 'vitest';
+import { parseEgress, parseIngress } from './network-rules.ts';
+
+describe('parseEgress', () => {
+  it.each<[{ allowOut?: string[]; denyOut?: string[]; allow_internet_access?: boolean }]>([
+    [{ denyOut: ['0.0.0.0/0'] }],
+    [
+      {
+        denyOut: ['0.0.0.0/0', '0.0.0.0/0'],
+        allowOut: ['1.1.1.1', '10.0.0.0/8', '0.0.0.0/0', '2606:4700::1111'],
+      },
+    ],
+    [{ allow_internet_access: false }],
+    [{}],
+  ])('accepts %j', (request) => {
+    expect(parseEgress(request)).toMatchObject({
+      allowOut: request.allowOut ?? [],
+      denyOut: request.denyOut ?? [],
+    });
+  });
+
+  it.each([
+    ['example.com'],
+    ['0.0.0.0'],
+    ['::'],
+    ['0:0::0'],
+    ['::0.0.0.0'],
+    ['::/0'],
+    ['0.0.0.0/8'],
+    ['10.0.0.0/33'],
+    ['10.0.0.0/'],
+    ['10.0.0/8'],
+    ['1.1.1.1/8/8'],
+    ['fe80::1%eth0'],
+    ['1.1.1.1; drop'],
+    [''],
+  ])('refuses to deny %j', (entry) => {
+    expect(() => parseEgress({ denyOut: [entry] })).toThrow(`invalid denied CIDR ${entry}`);
+  });
+
+  it.each(['0.0.0.0', '::'])('refuses to allow %j', (entry) => {
+    expect(() => parseEgress({ allowOut: [entry] })).toThrow(`invalid allowed address ${entry}`);
+  });
+
+  it('asks for deny-all beside a domain, then says that domains are not offered', () => {
+    expect(() => parseEgress({ allowOut: ['example.com'], allow_internet_access: false })).toThrow(
+      "you must include 'ALL_TRAFFIC' in deny out",
+    );
+    expect(() => parseEgress({ allowOut: ['example.com'], denyOut: ['0.0.0.0/0'] })).toThrow(
+      'not offered yet',
+    );
+  });
+
+  it('keeps "never said" apart from false', () => {
+    expect(parseEgress({}).allowInternetAccess).toBeUndefined();
+    expect(parseEgress({ allow_internet_access: false }).allowInternetAccess).toBe(false);
+  });
+
+  it('refuses what needs the egress firewall', () => {
+    expect(() => parseEgress({ rules: { 'a.example': [] } })).toThrow('not available for your team');
+    expect(() => parseEgress({ egressProxy: { address: 'proxy:1080' } })).toThrow(
+      'is not enabled for this team',
+    );
+  });
+});
+
+describe('parseIngress', () => {
+  it('is public by default', () => {
+    expect(parseIngress(undefined)).toMatchObject({ allowPublicTraffic: true });
+    expect(parseIngress({ allowPublicTraffic: false, maskRequestHost: 'app.example:8080' })).toMatchObject({
+      allowPublicTraffic: false,
+      maskRequestHost: 'app.example:8080',
+    });
+  });
+
+  it('refuses a host that would break a header', () => {
+    expect(() => parseIngress({ maskRequestHost: 'a\r\nX: y' })).toThrow('invalid mask request host');
+  });
+});

@@ -1,0 +1,85 @@
+import { isIP } from 'node:net';
+import { create } from '@bufbuild/protobuf';
+import { IsletError, orchestratorProto } from '@islet/contracts';
+import type { Static } from 'typebox';
+import type { NetworkConfig, NetworkUpdate } from './shapes.ts';
+
+/** How the SDKs spell "everything". */
+const ALL_TRAFFIC = '0.0.0.0/0';
+
+/** The address part of an IP or CIDR, or undefined where the text is neither. */
+function addressOf(text: string): string | undefined {
+  const [address = '', length, ...rest] = text.split('/');
+  const version = isIP(address);
+  if (version === 0 || rest.length > 0 || address.includes('%')) return undefined;
+  if (length === undefined) return address;
+  const bits = /^\d{1,3}$/.test(length) ? Number(length) : Number.NaN;
+  return bits <= (version === 4 ? 32 : 128) ? address : undefined;
+}
+
+/** True for 0.0.0.0 and every spelling of ::. */
+function isUnspecified(address: string): boolean {
+  return isIP(address) === 4 ? address === '0.0.0.0' : /^[0:]+(?:0\.0\.0\.0)?$/.test(address);
+}
+
+type EgressRequest = Pick<
+  Static<typeof NetworkUpdate>,
+  'allowOut' | 'denyOut' | 'egressProxy' | 'rules' | 'allow_internet_access'
+>;
+
+/**
+ * Checks the outgoing rules of a create or an update, with the protocol's messages.
+ * @throws IsletError 400 or 403
+ */
+export function parseEgress(request: EgressRequest): orchestratorProto.Egress {
+  const { allowOut = [], denyOut = [], egressProxy, rules, allow_internet_access } = request;
+  for (const entry of denyOut) {
+    const address = addressOf(entry);
+    if (address === undefined || (isUnspecified(address) && entry !== ALL_TRAFFIC)) {
+      throw new IsletError(400, `invalid denied CIDR ${entry}`);
+    }
+  }
+  let domain: string | undefined;
+  for (const entry of allowOut) {
+    const address = addressOf(entry);
+    if (address === undefined) domain ??= entry;
+    else if (isUnspecified(address) && !entry.includes('/')) {
+      throw new IsletError(400, `invalid allowed address ${entry}`);
+    }
+  }
+  if (domain !== undefined && !denyOut.includes(ALL_TRAFFIC)) {
+    throw new IsletError(
+      400,
+      "When specifying allowed domains in allow out, you must include 'ALL_TRAFFIC' in deny out to block all other traffic.",
+    );
+  }
+  if (domain !== undefined) {
+    throw new IsletError(
+      400,
+      `Domains in allow out are not offered yet ('${domain}'): give IP addresses or CIDR blocks.`,
+    );
+  }
+  if (rules && Object.keys(rules).length > 0) {
+    throw new IsletError(400, 'Network transform rules are not available for your team.');
+  }
+  if (egressProxy) {
+    throw new IsletError(403, 'Egress proxy (network.egressProxy) is not enabled for this team.');
+  }
+  return create(orchestratorProto.EgressSchema, {
+    allowOut,
+    denyOut,
+    ...(allow_internet_access !== undefined && { allowInternetAccess: allow_internet_access }),
+  });
+}
+
+/** The incoming rules of a create; they are fixed for the sandbox's life. */
+export function parseIngress(network: Static<typeof NetworkConfig> | undefined): orchestratorProto.Ingress {
+  const maskRequestHost = network?.maskRequestHost;
+  if (maskRequestHost !== undefined && !/^[\x21-\x7e]{1,255}$/.test(maskRequestHost)) {
+    throw new IsletError(400, `invalid mask request host ${JSON.stringify(maskRequestHost)}`);
+  }
+  return create(orchestratorProto.IngressSchema, {
+    allowPublicTraffic: network?.allowPublicTraffic ?? true,
+    ...(maskRequestHost !== undefined && { maskRequestHost }),
+  });
+}

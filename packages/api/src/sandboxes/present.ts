@@ -1,0 +1,103 @@
+import type { CatalogEntry, Sandbox } from '@islet/catalog';
+import { CLIENT_ID, orchestratorProto, sandboxNotFound } from '@islet/contracts';
+import type { Static } from 'typebox';
+import type { ListedSandbox, SandboxDetail, SandboxShape } from './shapes.ts';
+
+const { SandboxState } = orchestratorProto;
+
+/** A sandbox with the config that every stored one has. */
+export interface LiveSandbox extends Sandbox {
+  config: orchestratorProto.SandboxConfig;
+}
+
+/** What clients call a state; undefined for one on its way out, which they are told is gone. */
+export function publicState(sandbox: Sandbox): 'running' | 'paused' | undefined {
+  switch (sandbox.state) {
+    case SandboxState.RUNNING:
+    case SandboxState.SNAPSHOTTING:
+      return 'running';
+    case SandboxState.PAUSED:
+    case SandboxState.PAUSING:
+      return 'paused';
+    default:
+      return undefined;
+  }
+}
+
+/**
+ * The sandbox of an entry where the team may see it.
+ * @throws IsletError 404 where it is missing or another team's: the two must look alike.
+ */
+export function ownSandbox(entry: CatalogEntry | undefined, teamId: string, sandboxId: string): LiveSandbox {
+  const sandbox = entry?.sandbox;
+  if (!sandbox?.config || sandbox.config.teamId !== teamId) throw sandboxNotFound(sandboxId);
+  return sandbox as LiveSandbox;
+}
+
+/** Times are ordered and shown at whole milliseconds. */
+export function startedAtMs(sandbox: Sandbox): number {
+  return Math.trunc(sandbox.startedAtMs);
+}
+
+function isoTime(ms: number): string {
+  return new Date(Math.trunc(ms)).toISOString();
+}
+
+function identity(config: orchestratorProto.SandboxConfig) {
+  return {
+    templateID: config.templateId,
+    sandboxID: config.sandboxId,
+    clientID: CLIENT_ID,
+    envdVersion: config.envdVersion,
+    ...(config.alias && { alias: config.alias }),
+  };
+}
+
+/** The answer to create and connect. */
+export function presentSandbox(sandbox: LiveSandbox, domain: string | null): Static<typeof SandboxShape> {
+  const { config } = sandbox;
+  return {
+    ...identity(config),
+    ...(config.envdAccessToken !== undefined && { envdAccessToken: config.envdAccessToken }),
+    trafficAccessToken: config.trafficAccessToken ?? null,
+    domain,
+  };
+}
+
+/** A row of a list. */
+export function presentListed(sandbox: LiveSandbox): Static<typeof ListedSandbox> {
+  const { config } = sandbox;
+  const state = publicState(sandbox);
+  if (state === undefined) throw sandboxNotFound(config.sandboxId);
+  return {
+    ...identity(config),
+    startedAt: isoTime(sandbox.startedAtMs),
+    endAt: isoTime(sandbox.endAtMs),
+    cpuCount: config.cpuCount,
+    memoryMB: config.memoryMb,
+    diskSizeMB: config.diskSizeMb,
+    state,
+    metadata: config.metadata,
+    volumeMounts: [],
+  };
+}
+
+/** The answer to get. */
+export function presentDetail(sandbox: LiveSandbox, domain: string | null): Static<typeof SandboxDetail> {
+  const { config } = sandbox;
+  const { egress, ingress } = config;
+  const listed = presentListed(sandbox);
+  return {
+    ...listed,
+    ...(config.envdAccessToken !== undefined && { envdAccessToken: config.envdAccessToken }),
+    allowInternetAccess: egress?.allowInternetAccess ?? null,
+    domain: listed.state === 'running' ? domain : null,
+    network: {
+      allowPublicTraffic: ingress?.allowPublicTraffic ?? true,
+      ...(ingress?.maskRequestHost !== undefined && { maskRequestHost: ingress.maskRequestHost }),
+      allowOut: egress?.allowOut ?? [],
+      denyOut: egress?.denyOut ?? [],
+    },
+    lifecycle: { autoResume: config.autoResume, onTimeout: config.autoPause ? 'pause' : 'kill' },
+  };
+}

@@ -1,0 +1,86 @@
+import { IsletError, orchestratorProto, parseSandboxId, sandboxNotFound } from '@islet/contracts';
+import { Type } from 'typebox';
+import { access, callingTeam } from '../auth/guard.ts';
+import type { ApiApp, ApiContext } from '../context.ts';
+import { callNode, NODE_CALL_TIMEOUT_MS } from '../nodes/node-call.ts';
+import { createSandbox } from './create.ts';
+import { ownSandbox, presentDetail, presentSandbox, publicState } from './present.ts';
+import {
+  ErrorShape,
+  NewSandbox,
+  NewSandboxV2,
+  SandboxDetail,
+  SandboxParams,
+  SandboxShape,
+} from './shapes.ts';
+
+const created = { 201: SandboxShape, '4xx': ErrorShape, '5xx': ErrorShape };
+
+/** Creating, reading and ending sandboxes. */
+export function addSandboxRoutes(app: ApiApp, context: ApiContext): void {
+  app.post(
+    '/sandboxes',
+    { config: { access: access.team }, schema: { body: NewSandbox, response: created } },
+    async (request, reply) => {
+      const sandbox = await createSandbox(context, callingTeam(request), request.body);
+      return reply.code(201).send(presentSandbox(sandbox, context.domain));
+    },
+  );
+
+  app.post(
+    '/v2/sandboxes',
+    { config: { access: access.team }, schema: { body: NewSandboxV2, response: created } },
+    async (request, reply) => {
+      // A sandbox made here is always secured.
+      const body = { ...request.body, secure: true };
+      const sandbox = await createSandbox(context, callingTeam(request), body);
+      return reply.code(201).send(presentSandbox(sandbox, context.domain));
+    },
+  );
+
+  app.get(
+    '/sandboxes/:sandboxID',
+    {
+      config: { access: access.teamRead },
+      schema: { params: SandboxParams, response: { 200: SandboxDetail, '4xx': ErrorShape } },
+    },
+    async (request) => {
+      const id = parseSandboxId(request.params.sandboxID);
+      const sandbox = ownSandbox(await context.catalog.get(id), callingTeam(request).id, id);
+      if (publicState(sandbox) === undefined) throw sandboxNotFound(id);
+      return presentDetail(sandbox, context.domain);
+    },
+  );
+
+  app.delete(
+    '/sandboxes/:sandboxID',
+    {
+      config: { access: access.teamRead },
+      schema: { params: SandboxParams, response: { 204: Type.Null(), '4xx': ErrorShape } },
+    },
+    async (request, reply) => {
+      const id = parseSandboxId(request.params.sandboxID);
+      ownSandbox(await context.catalog.get(id), callingTeam(request).id, id);
+      await killSandbox(context, id, orchestratorProto.KillReason.REQUEST);
+      return reply.code(204).send(null);
+    },
+  );
+}
+
+/**
+ * Ends a sandbox and forgets it. One that ended by itself meanwhile counts as ended by this call.
+ */
+export async function killSandbox(
+  context: ApiContext,
+  sandboxId: string,
+  reason: orchestratorProto.KillReason,
+): Promise<void> {
+  try {
+    await callNode(() =>
+      context.node.client.killSandbox({ sandboxId, reason }, { timeoutMs: NODE_CALL_TIMEOUT_MS }),
+    );
+  } catch (error) {
+    if (!(error instanceof IsletError) || error.status !== 404) throw error;
+  }
+  await context.sync.ended(sandboxId);
+}

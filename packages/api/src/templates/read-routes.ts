@@ -1,0 +1,163 @@
+import { IsletError, isUuid } from '@islet/contracts';
+import {
+  findTemplate,
+  findTemplateSummary,
+  listBuilds,
+  listTags,
+  listTemplates,
+  type Team,
+  type TemplateRow,
+} from '@islet/db';
+import { Type } from 'typebox';
+import { access, actingTeam, callingTeam } from '../auth/guard.ts';
+import type { ApiApp, ApiContext } from '../context.ts';
+import { decodePageToken, type PageToken, pageQuery, sendPage } from '../http/paging.ts';
+import { ErrorShape } from '../sandboxes/shapes.ts';
+import { presentTemplate, presentWithBuilds } from './present.ts';
+import { parseTemplateReference } from './reference.ts';
+import { TemplateAlias, TemplateShape, TemplateTag, TemplateWithBuilds } from './shapes.ts';
+
+const errors = { '4xx': ErrorShape };
+
+const tokenOf = (row: { createdAt: Date; id: string }): PageToken => ({
+  timeMs: row.createdAt.getTime(),
+  id: row.id,
+});
+
+function pageAfter(nextToken: string | undefined) {
+  if (!nextToken) return undefined;
+  const { timeMs, id } = decodePageToken(nextToken, 'desc');
+  return { time: new Date(timeMs), id };
+}
+
+/** Where a row of builds continues: build ids are UUIDs, anything else would reach the database as a bad value. */
+function buildsAfter(nextToken: string | undefined) {
+  const after = pageAfter(nextToken);
+  if (after && !isUuid(after.id)) throw new IsletError(400, 'Invalid next token');
+  return after;
+}
+
+/** Reading templates. */
+export function addTemplateReadRoutes(app: ApiApp, context: ApiContext): void {
+  const { db, authenticator } = context;
+
+  app.get(
+    '/templates',
+    {
+      config: { access: access.teamOrTokenRead },
+      schema: {
+        querystring: Type.Object({ teamID: Type.Optional(Type.String()) }),
+        response: { 200: Type.Array(TemplateShape), ...errors },
+      },
+    },
+    async (request) => {
+      const team = await actingTeam(request, authenticator, request.query.teamID);
+      return (await listTemplates(db, team.id)).map(presentTemplate);
+    },
+  );
+
+  app.get(
+    '/v2/templates',
+    {
+      config: { access: access.teamOrTokenRead },
+      schema: {
+        querystring: Type.Object({ teamID: Type.Optional(Type.String()), ...pageQuery }),
+        response: { 200: Type.Array(TemplateShape), ...errors },
+      },
+    },
+    async (request, reply) => {
+      const { teamID, limit, nextToken } = request.query;
+      const team = await actingTeam(request, authenticator, teamID);
+      const rows = await listTemplates(db, team.id, { limit: limit + 1, after: pageAfter(nextToken) });
+      return sendPage(reply, rows, limit, 'desc', tokenOf).map(presentTemplate);
+    },
+  );
+
+  app.get(
+    '/templates/:templateID',
+    {
+      config: { access: access.teamRead },
+      schema: {
+        params: Type.Object({ templateID: Type.String() }),
+        querystring: Type.Object(pageQuery),
+        response: { 200: TemplateWithBuilds, ...errors },
+      },
+    },
+    async (request, reply) => {
+      const { templateID } = request.params;
+      const { limit, nextToken } = request.query;
+      const template = isPlainId(templateID) ? await findTemplateSummary(db, templateID) : undefined;
+      if (!template) throw new IsletError(404, `Template ${templateID} not found`);
+      if (template.teamId !== callingTeam(request).id) throw foreignTemplate();
+      const rows = await listBuilds(db, template.id, { limit: limit + 1, after: buildsAfter(nextToken) });
+      return presentWithBuilds(template, sendPage(reply, rows, limit, 'desc', tokenOf));
+    },
+  );
+
+  app.get(
+    '/templates/aliases/:alias',
+    {
+      config: { access: access.teamRead },
+      schema: {
+        params: Type.Object({ alias: Type.String() }),
+        response: { 200: TemplateAlias, ...errors },
+      },
+    },
+    async (request) => {
+      const team = callingTeam(request);
+      const reference = parseTemplateReference(request.params.alias, 'Invalid alias');
+      assertOwnNamespace(reference.namespace, team);
+      const template = await findTemplate(db, reference, team.slug);
+      if (!template) throw new IsletError(404, `template '${request.params.alias}' not found`);
+      if (template.teamId !== team.id) {
+        throw new IsletError(403, "You don't have access to this template alias");
+      }
+      return { templateID: template.id, public: template.public };
+    },
+  );
+
+  app.get(
+    '/templates/:templateID/tags',
+    {
+      config: { access: access.teamRead },
+      schema: {
+        params: Type.Object({ templateID: Type.String() }),
+        response: { 200: Type.Array(TemplateTag), ...errors },
+      },
+    },
+    async (request) => {
+      const team = callingTeam(request);
+      const template = await ownTemplate(context, team, request.params.templateID);
+      const tags = await listTags(db, template.id);
+      return tags.map(({ tag, buildId, createdAt }) => ({
+        tag,
+        buildID: buildId,
+        createdAt: createdAt.toISOString(),
+      }));
+    },
+  );
+}
+
+function isPlainId(text: string): boolean {
+  return /^[a-z0-9]{1,64}$/.test(text);
+}
+
+export const foreignTemplate = () => new IsletError(403, "You don't have access to this template");
+
+/** @throws IsletError 400 where a reference names another team's namespace */
+export function assertOwnNamespace(namespace: string | undefined, team: Team): void {
+  if (namespace !== undefined && namespace !== team.slug) {
+    throw new IsletError(400, `namespace '${namespace}' must match your team '${team.slug}'`);
+  }
+}
+
+/**
+ * The template that a reference means to a team, if it is the team's own; a tag in the reference is ignored.
+ * @throws IsletError 404 where there is none, 403 where it is another team's
+ */
+export async function ownTemplate(context: ApiContext, team: Team, text: string): Promise<TemplateRow> {
+  const template = await findTemplate(context.db, parseTemplateReference(text), team.slug);
+  if (!template) throw new IsletError(404, `template '${text}' not found`);
+  if (template.teamId !== team.id) throw foreignTemplate();
+  return template;
+}

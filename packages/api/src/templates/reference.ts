@@ -1,0 +1,40 @@
+import { IsletError } from '@islet/contracts';
+import { DEFAULT_TAG } from '@islet/db';
+
+/** `[namespace/]alias[:tag]`, where the alias may be a raw id. */
+export interface TemplateReference {
+  namespace?: string;
+  name: string;
+  /** Absent where the reference names none, or the default one. */
+  tag?: string;
+}
+
+const NAME = /^[a-z0-9_-]+$/;
+const TAG = /^[a-z0-9._-]+$/;
+/** Longest reference, in characters. */
+const MAX_LENGTH = 256;
+
+/**
+ * Reads a template reference as clients write it; case and spaces around it do not count.
+ * @throws IsletError 400, its message beginning with `prefix`
+ */
+export function parseTemplateReference(text: string, prefix = 'Invalid template'): TemplateReference {
+  const refuse = (why: string) => new IsletError(400, `${prefix}: ${why}`);
+  if (text.length > MAX_LENGTH) throw refuse(`a reference has at most ${MAX_LENGTH} characters`);
+  const [path = '', tag, ...more] = text.trim().toLowerCase().split(':');
+  const segments = path.split('/');
+  const name = segments.pop() ?? '';
+  const namespace = segments.pop();
+  if (more.length > 0 || segments.length > 0) throw refuse(`'${text}' is not [namespace/]alias[:tag]`);
+  if (!NAME.test(name) || (namespace !== undefined && !NAME.test(namespace))) {
+    throw refuse(`'${text}' may hold only letters, digits, '-' and '_' in its namespace and alias`);
+  }
+  if (tag !== undefined && !TAG.test(tag)) {
+    throw refuse(`the tag '${tag}' may hold only letters, digits, '-', '_' and '.'`);
+  }
+  return {
+    ...(namespace !== undefined && { namespace }),
+    name,
+    ...(tag !== undefined && tag !== DEFAULT_TAG && { tag }),
+  };
+}

@@ -1,0 +1,123 @@
+import { IsletError } from '@islet/contracts';
+import {
+  type BuildRow,
+  type Database,
+  DEFAULT_TAG,
+  findTaggedBuild,
+  findTemplate,
+  listAliases,
+  type Team,
+} from '@islet/db';
+import type { Logger } from '@islet/telemetry';
+import type { Clock } from '../deps.ts';
+import { parseTemplateReference, type TemplateReference } from './reference.ts';
+
+/** What a sandbox is started from. */
+export interface ResolvedTemplate {
+  templateId: string;
+  /** The template's first alias, '' where it has none. */
+  alias: string;
+  build: BuildRow;
+}
+
+export interface TemplateResolverOptions {
+  db: Database;
+  clock: Clock;
+  logger: Logger;
+}
+
+interface Entry {
+  value: ResolvedTemplate;
+  loadedAt: number;
+}
+
+/** Older entries are served and read again behind the request: another process may have built or deleted meanwhile. */
+const FRESH_MS = 4_000;
+/** Older entries are read again before they are served. */
+const STALE_MS = 60_000;
+const MAX_ENTRIES = 10_000;
+
+const notFound = (reference: string) => new IsletError(404, `template '${reference}' not found`);
+
+/** Finds templates by reference, from memory where the same team asked before. */
+export class TemplateResolver {
+  readonly #options: TemplateResolverOptions;
+  readonly #entries = new Map<string, Entry>();
+  readonly #refreshes = new Map<string, Promise<void>>();
+  /** Counts the clearings: what was read before one must not be kept after it. */
+  #generation = 0;
+
+  constructor(options: TemplateResolverOptions) {
+    this.#options = options;
+  }
+
+  /**
+   * The template and ready build that a reference means to a team.
+   * @throws IsletError 400 where it is no reference, 404 where it means nothing, or nothing the team may use
+   */
+  async resolve(team: Team, text: string): Promise<ResolvedTemplate> {
+    const key = `${team.id}\n${text}`;
+    const entry = this.#entries.get(key);
+    const age = entry ? this.#options.clock.monotonic() - entry.loadedAt : Number.POSITIVE_INFINITY;
+    if (entry && age < STALE_MS) {
+      if (age > FRESH_MS) this.#refresh(key, team, text);
+      return entry.value;
+    }
+    return this.#load(key, team, text);
+  }
+
+  /** Which template a reference without a tag means, whatever its builds; undefined where it means nothing. */
+  async findId(team: Team, reference: TemplateReference): Promise<string | undefined> {
+    return (await findTemplate(this.#options.db, reference, team.slug))?.id;
+  }
+
+  /** Forgets everything, after a template was written. */
+  clear(): void {
+    this.#generation++;
+    this.#entries.clear();
+  }
+
+  async close(): Promise<void> {
+    await Promise.all(this.#refreshes.values());
+  }
+
+  async #load(key: string, team: Team, text: string): Promise<ResolvedTemplate> {
+    const generation = this.#generation;
+    const loadedAt = this.#options.clock.monotonic();
+    const value = await this.#find(team, text);
+    if (generation === this.#generation) {
+      if (this.#entries.size >= MAX_ENTRIES) this.#entries.clear();
+      this.#entries.set(key, { value, loadedAt });
+    }
+    return value;
+  }
+
+  #refresh(key: string, team: Team, text: string): void {
+    if (this.#refreshes.has(key)) return;
+    const refresh = this.#load(key, team, text)
+      .then(
+        () => undefined,
+        (error: unknown) => {
+          if (error instanceof IsletError) this.#entries.delete(key);
+          else this.#options.logger.warn({ err: error }, 'cannot look a template up again');
+        },
+      )
+      .finally(() => this.#refreshes.delete(key));
+    this.#refreshes.set(key, refresh);
+  }
+
+  async #find(team: Team, text: string): Promise<ResolvedTemplate> {
+    const { db } = this.#options;
+    const reference = parseTemplateReference(text);
+    const template = await findTemplate(db, reference, team.slug);
+    // Whether a private template of another team exists is nobody's business.
+    if (!template || (template.teamId !== team.id && !template.public)) throw notFound(text);
+    const tag = reference.tag ?? DEFAULT_TAG;
+    const [build, aliases] = await Promise.all([
+      findTaggedBuild(db, template.id, tag),
+      listAliases(db, template.id),
+    ]);
+    if (!build) throw new IsletError(404, `tag '${tag}' does not exist for template '${text}'`);
+    return { templateId: template.id, alias: aliases[0]?.alias ?? '', build };
+  }
+}

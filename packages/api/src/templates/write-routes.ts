@@ -1,0 +1,94 @@
+import { IsletError, orchestratorProto } from '@islet/contracts';
+import { claimGlobalAlias, deleteTemplate, listAliases, setTemplatePublic } from '@islet/db';
+import type { FastifyRequest } from 'fastify';
+import { Type } from 'typebox';
+import { access, actingTeam } from '../auth/guard.ts';
+import type { ApiApp, ApiContext } from '../context.ts';
+import { ErrorShape } from '../sandboxes/shapes.ts';
+import { publicNames } from './present.ts';
+import { ownTemplate } from './read-routes.ts';
+import { TemplateUpdate } from './shapes.ts';
+
+const params = Type.Object({ templateID: Type.String() });
+const errors = { '4xx': ErrorShape };
+
+/** Publishing and deleting templates. */
+export function addTemplateWriteRoutes(app: ApiApp, context: ApiContext): void {
+  const { db, authenticator, templates } = context;
+
+  const own = async (request: FastifyRequest<{ Params: { templateID: string } }>) =>
+    ownTemplate(context, await actingTeam(request, authenticator), request.params.templateID);
+
+  app.patch(
+    '/v2/templates/:templateID',
+    {
+      config: { access: access.teamOrToken },
+      schema: {
+        params,
+        body: TemplateUpdate,
+        response: { 200: Type.Object({ names: Type.Array(Type.String()) }), ...errors },
+      },
+    },
+    async (request) => {
+      const template = await own(request);
+      if (request.body.public !== undefined) {
+        await setTemplatePublic(db, template.id, request.body.public);
+        templates.clear();
+      }
+      return { names: publicNames(await listAliases(db, template.id)) };
+    },
+  );
+
+  app.patch(
+    '/templates/:templateID',
+    {
+      config: { access: access.teamOrToken },
+      schema: { params, body: TemplateUpdate, response: { 200: Type.Null(), ...errors } },
+    },
+    async (request, reply) => {
+      const template = await own(request);
+      if (request.body.public) await claimOwnAliases(context, template.id);
+      if (request.body.public !== undefined) await setTemplatePublic(db, template.id, request.body.public);
+      templates.clear();
+      // A JSON null: Fastify would send the value as an empty body, which clients do not parse.
+      return reply.type('application/json').send('null' as unknown as null);
+    },
+  );
+
+  app.delete(
+    '/templates/:templateID',
+    {
+      config: { access: access.teamOrTokenRead },
+      schema: { params, response: { 204: Type.Null(), ...errors } },
+    },
+    async (request, reply) => {
+      const template = await own(request);
+      await assertUnused(context, template.id);
+      await deleteTemplate(db, template.id);
+      templates.clear();
+      return reply.code(204).send(null);
+    },
+  );
+}
+
+/** Publishing the old way gives a template its bare names too. */
+async function claimOwnAliases(context: ApiContext, templateId: string): Promise<void> {
+  for (const { alias } of await listAliases(context.db, templateId)) {
+    if ((await claimGlobalAlias(context.db, templateId, alias)) === 'taken') {
+      throw new IsletError(409, `Alias '${alias}' is already used`);
+    }
+  }
+}
+
+/** @throws IsletError 400 where sandboxes of the template exist, whichever team's */
+async function assertUnused(context: ApiContext, templateId: string): Promise<void> {
+  const { SandboxState } = orchestratorProto;
+  for (const { sandbox } of await context.catalog.listAll()) {
+    if (sandbox.config?.templateId !== templateId) continue;
+    const state = sandbox.state === SandboxState.PAUSED ? 'paused' : 'running';
+    throw new IsletError(
+      400,
+      `cannot delete template '${templateId}' because there are ${state} sandboxes using it`,
+    );
+  }
+}

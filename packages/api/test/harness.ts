@@ -1,0 +1,132 @@
+import { mkdtemp, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { type Catalog, createMemoryCatalog } from '@islet/catalog';
+import { newTemplateId } from '@islet/contracts';
+import {
+  BASE_TIER,
+  createApiKey,
+  createTeam,
+  type Database,
+  type FinishedBuild,
+  LOCAL_DEV,
+  MIGRATIONS_DIR,
+  migrate,
+  openDatabase,
+  registerTemplateBuild,
+  seed,
+} from '@islet/db';
+import { createLogger } from '@islet/telemetry';
+import { type ApiDeps, createApi } from '../src/index.ts';
+import { SimulatedNode } from './simulated-node.ts';
+
+export const ADMIN_TOKEN = 'admin-secret';
+export const TOKEN_SEED = 'seed';
+
+export interface Answer {
+  status: number;
+  headers: Headers;
+  // biome-ignore lint/suspicious/noExplicitAny: tests look into JSON of every shape
+  body: any;
+}
+
+export interface RequestOptions {
+  /** An API key; null sends none. */
+  key?: string | null;
+  body?: unknown;
+  /** Sent as it is, in place of `body`. */
+  raw?: string;
+  headers?: Record<string, string>;
+}
+
+/** An API on a port of its own, over a real database and a simulated node. */
+export interface Harness {
+  url: string;
+  db: Database;
+  node: SimulatedNode;
+  catalog: Catalog;
+  baseTemplateId: string;
+  call(method: string, path: string, options?: RequestOptions): Promise<Answer>;
+  /** A new team with a key. */
+  team(name: string): Promise<{ id: string; slug: string; key: string }>;
+  /** A new template of a team. */
+  template(build: Partial<FinishedBuild>): Promise<FinishedBuild>;
+  close(): Promise<void>;
+}
+
+export async function startHarness(overrides: Partial<ApiDeps> = {}): Promise<Harness> {
+  const directory = await mkdtemp(join(tmpdir(), 'islet-api-'));
+  const db = await openDatabase({ dataDir: join(directory, 'db'), migrationsDir: MIGRATIONS_DIR });
+  await migrate(db);
+  await seed(db);
+  const node = new SimulatedNode();
+  const catalog = createMemoryCatalog();
+  const app = await createApi({
+    db,
+    catalog,
+    node: { client: node.client(), route: () => ({ kind: 'direct' }) },
+    tokenSeed: TOKEN_SEED,
+    domain: 'localhost:3002',
+    logger: createLogger({ service: 'api', level: 'silent' }),
+    adminToken: ADMIN_TOKEN,
+    ...overrides,
+  });
+  const url = await app.listen({ host: '127.0.0.1', port: 0 });
+
+  const template = async (over: Partial<FinishedBuild>): Promise<FinishedBuild> => {
+    const build: FinishedBuild = {
+      templateId: newTemplateId(),
+      buildId: crypto.randomUUID(),
+      teamId: LOCAL_DEV.teamId,
+      alias: `t-${newTemplateId()}`,
+      namespace: LOCAL_DEV.teamSlug,
+      public: false,
+      cpuCount: 2,
+      memoryMb: 512,
+      freeDiskMb: 512,
+      diskSizeMb: 1500,
+      envdVersion: '0.6.13',
+      defaultUser: 'user',
+      defaultWorkdir: '',
+      ...over,
+    };
+    await registerTemplateBuild(db, build);
+    return build;
+  };
+  const base = await template({ alias: 'base', namespace: null, public: true });
+
+  return {
+    url,
+    db,
+    node,
+    catalog,
+    baseTemplateId: base.templateId,
+    template,
+    async call(method, path, { key = LOCAL_DEV.apiKey, body, raw, headers = {} } = {}) {
+      const hasBody = body !== undefined || raw !== undefined;
+      const response = await fetch(url + path, {
+        method,
+        headers: {
+          ...(key !== null && { 'X-API-KEY': key }),
+          ...(hasBody && { 'Content-Type': 'application/json' }),
+          ...headers,
+        },
+        ...(hasBody && { body: raw ?? JSON.stringify(body) }),
+      });
+      const text = await response.text();
+      const json = response.headers.get('content-type')?.includes('json');
+      return { status: response.status, headers: response.headers, body: json ? JSON.parse(text) : text };
+    },
+    async team(name) {
+      const team = await createTeam(db, { name, email: `${name}@example.org`, tier: BASE_TIER.id });
+      const { key } = await createApiKey(db, { teamId: team.id, name: 'test' });
+      return { ...team, key };
+    },
+    async close() {
+      await app.close();
+      node.close();
+      await db.close();
+      await rm(directory, { recursive: true, force: true });
+    },
+  };
+}

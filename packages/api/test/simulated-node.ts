@@ -1,0 +1,207 @@
+import { create } from '@bufbuild/protobuf';
+import {
+  type ConnectRouter,
+  createClient,
+  createRouterTransport,
+  type ServiceImpl,
+} from '@connectrpc/connect';
+import { IsletError, orchestratorProto, sandboxNotFound, toConnectError } from '@islet/contracts';
+import type { NodeClient } from '../src/index.ts';
+
+type Sandbox = orchestratorProto.Sandbox;
+type Event = orchestratorProto.WatchSandboxesResponse['event'];
+
+const { KillReason, Orchestrator, SandboxState } = orchestratorProto;
+
+/**
+ * A node that runs nothing, yet keeps the orchestrator's contract: it holds sandboxes in memory, ends them on time,
+ * and tells every watcher what changes. Tests steer it through its fields.
+ */
+export class SimulatedNode {
+  readonly sandboxes = new Map<string, Sandbox>();
+  readonly kills: { sandboxId: string; reason: orchestratorProto.KillReason }[] = [];
+  readonly creates: orchestratorProto.CreateSandboxRequest[] = [];
+  /** What every create waits for, where set. */
+  gate: Promise<void> | undefined;
+  /** What every create fails with, where set. */
+  failure: Error | undefined;
+  readonly #watchers = new Set<(event: Event | undefined) => void>();
+  readonly #timers = new Map<string, NodeJS.Timeout>();
+  #made = 0;
+
+  /** A client that calls this node over an in-process transport. */
+  client(): NodeClient {
+    return createClient(
+      Orchestrator,
+      createRouterTransport((router) => this.addTo(router)),
+    );
+  }
+
+  addTo(router: ConnectRouter): void {
+    router.service(Orchestrator, this.#service());
+  }
+
+  get watchers(): number {
+    return this.#watchers.size;
+  }
+
+  /** Puts a sandbox into another state, as an operation of the node would. */
+  setState(sandboxId: string, state: orchestratorProto.SandboxState): void {
+    const sandbox = this.#known(sandboxId);
+    sandbox.state = state;
+    this.#tell({ case: 'changed', value: clone(sandbox) });
+  }
+
+  /** Ends a sandbox, as its own exit or its timeout would. */
+  end(sandboxId: string, reason: orchestratorProto.KillReason): void {
+    const sandbox = this.#known(sandboxId);
+    clearTimeout(this.#timers.get(sandboxId));
+    this.#timers.delete(sandboxId);
+    this.sandboxes.delete(sandboxId);
+    this.kills.push({ sandboxId, reason });
+    const value = create(orchestratorProto.WatchSandboxesResponse_SandboxEndedSchema, { sandbox, reason });
+    this.#tell({ case: 'ended', value });
+  }
+
+  /** Loses a sandbox without a word to anyone, as while nobody watches. */
+  lose(sandboxId: string): void {
+    clearTimeout(this.#timers.get(sandboxId));
+    this.#timers.delete(sandboxId);
+    this.sandboxes.delete(sandboxId);
+  }
+
+  /** Ends the watchers' streams. */
+  disconnect(): void {
+    this.#tell(undefined);
+  }
+
+  close(): void {
+    for (const timer of this.#timers.values()) clearTimeout(timer);
+    this.#timers.clear();
+    this.disconnect();
+  }
+
+  #service(): ServiceImpl<typeof Orchestrator> {
+    return {
+      createSandbox: (request, { signal }) => answer(() => this.#create(request, signal)),
+      setSandboxEnd: ({ sandboxId, endAtMs, onlyExtend }) =>
+        answer(async () => {
+          const sandbox = this.#known(sandboxId);
+          if (!onlyExtend || endAtMs > sandbox.endAtMs) sandbox.endAtMs = endAtMs;
+          this.#schedule(sandbox);
+          this.#tell({ case: 'changed', value: clone(sandbox) });
+          return { sandbox: clone(sandbox) };
+        }),
+      setSandboxEgress: ({ sandboxId, egress }) =>
+        answer(async () => {
+          const sandbox = this.#known(sandboxId);
+          if (sandbox.config && egress) sandbox.config.egress = egress;
+          this.#tell({ case: 'changed', value: clone(sandbox) });
+          return { sandbox: clone(sandbox) };
+        }),
+      killSandbox: ({ sandboxId, reason }) =>
+        answer(async () => {
+          this.end(sandboxId, reason);
+          return {};
+        }),
+      listSandboxes: () => ({ sandboxes: [...this.sandboxes.values()].map(clone) }),
+      watchSandboxes: (_, { signal }) => this.#watch(signal),
+      getNode: () => ({
+        nodeId: 'node-1',
+        version: '0.1.0',
+        cpuCount: 4,
+        memoryTotalBytes: 8 * 1024 ** 3,
+        sandboxCount: this.sandboxes.size,
+        createSuccesses: this.#made,
+        isolation: 'none',
+      }),
+    };
+  }
+
+  async #create(request: orchestratorProto.CreateSandboxRequest, signal: AbortSignal) {
+    this.creates.push(request);
+    await this.gate;
+    if (this.failure) throw this.failure;
+    if (!request.config) throw new IsletError(400, 'config is missing');
+    const now = Date.now();
+    const sandbox = create(orchestratorProto.SandboxSchema, {
+      config: request.config,
+      state: SandboxState.RUNNING,
+      startedAtMs: now,
+      endAtMs: now + request.timeoutMs,
+      executionId: crypto.randomUUID(),
+      nodeId: 'node-1',
+      address: '10.11.0.2',
+    });
+    this.#made++;
+    this.sandboxes.set(request.config.sandboxId, sandbox);
+    this.#schedule(sandbox);
+    this.#tell({ case: 'changed', value: clone(sandbox) });
+    signal.throwIfAborted();
+    return { sandbox: clone(sandbox) };
+  }
+
+  #known(sandboxId: string): Sandbox {
+    const sandbox = this.sandboxes.get(sandboxId);
+    if (!sandbox) throw sandboxNotFound(sandboxId);
+    return sandbox;
+  }
+
+  #schedule(sandbox: Sandbox): void {
+    const id = sandbox.config?.sandboxId ?? '';
+    clearTimeout(this.#timers.get(id));
+    const end = () => this.end(id, KillReason.TIMEOUT);
+    // Node fires timers of more than 2^31 ms at once.
+    this.#timers.set(id, setTimeout(end, Math.min(Math.max(0, sandbox.endAtMs - Date.now()), 2 ** 31 - 1)));
+  }
+
+  #tell(event: Event | undefined): void {
+    for (const watcher of this.#watchers) watcher(event);
+  }
+
+  async *#watch(signal: AbortSignal): AsyncGenerator<orchestratorProto.WatchSandboxesResponse> {
+    const queue: (Event | undefined)[] = [
+      {
+        case: 'snapshot',
+        value: create(orchestratorProto.ListSandboxesResponseSchema, {
+          sandboxes: [...this.sandboxes.values()].map(clone),
+        }),
+      },
+    ];
+    let wake = () => {};
+    const watcher = (event: Event | undefined) => {
+      queue.push(event);
+      wake();
+    };
+    const aborted = () => watcher(undefined);
+    this.#watchers.add(watcher);
+    signal.addEventListener('abort', aborted);
+    try {
+      for (;;) {
+        if (queue.length === 0) {
+          await new Promise<void>((resolve) => {
+            wake = resolve;
+          });
+        }
+        const event = queue.shift();
+        if (!event) return;
+        yield create(orchestratorProto.WatchSandboxesResponseSchema, { event });
+      }
+    } finally {
+      this.#watchers.delete(watcher);
+      signal.removeEventListener('abort', aborted);
+    }
+  }
+}
+
+function clone(sandbox: Sandbox): Sandbox {
+  return structuredClone(sandbox);
+}
+
+async function answer<T>(work: () => Promise<T>): Promise<T> {
+  try {
+    return await work();
+  } catch (error) {
+    throw toConnectError(error);
+  }
+}
