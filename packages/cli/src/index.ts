@@ -1,5 +1,7 @@
+import { stripVTControlCharacters } from 'node:util';
 import { type CommandDef, defineCommand, renderUsage, runCommand } from 'citty';
 import { dbCommand } from './commands/db.ts';
+import { doctorCommand } from './commands/doctor.ts';
 import type { CommandIo } from './commands/io.ts';
 import { keysCommand } from './commands/keys.ts';
 import { upCommand } from './commands/up.ts';
@@ -23,7 +25,7 @@ export async function runIslet(rawArgs: string[]): Promise<void> {
       version: io.version,
       description: 'A self-hosted sandbox cloud for AI agents that speaks the E2B protocol',
     },
-    subCommands: { up: upCommand(io), keys: keysCommand(io), db: dbCommand(io) },
+    subCommands: { up: upCommand(io), doctor: doctorCommand(io), keys: keysCommand(io), db: dbCommand(io) },
   });
   try {
     const path = await commandPath(main, rawArgs);
@@ -32,7 +34,7 @@ export async function runIslet(rawArgs: string[]): Promise<void> {
     const [command, parent] = [path[0] as AnyCommand, path[1]];
     if (asksHelp || command.subCommands) {
       refuseUnknownCommand(command, path, rawArgs);
-      io.print(await renderUsage(command, parent));
+      io.print(withoutStyleUnless(io.stdout.color, await renderUsage(command, parent)));
       if (!asksHelp && rawArgs.length > 0) io.setExitCode(1);
       return;
     }
@@ -43,6 +45,11 @@ export async function runIslet(rawArgs: string[]): Promise<void> {
     process.stderr.write(`islet: ${lines.join('\n')}\n`);
     io.setExitCode(1);
   }
+}
+
+/** citty colours its help also where it goes to a file. */
+function withoutStyleUnless(color: boolean, text: string): string {
+  return color ? text : stripVTControlCharacters(text);
 }
 
 /** The command that the words name and those above it, innermost first. */

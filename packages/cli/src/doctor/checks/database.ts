@@ -1,0 +1,58 @@
+import type { DatabaseReport } from '../../control/administration.ts';
+import { type CheckResult, failed, ok, warning } from '../check.ts';
+
+const ID = 'database';
+const TITLE = 'Database';
+
+export type DatabaseFacts =
+  | { kind: 'report'; report: DatabaseReport; askedRunningInstance: boolean }
+  /** There is no embedded database yet: the first start makes it. */
+  | { kind: 'none'; dataDir: string }
+  | { kind: 'unreachable'; where: string; errors: string[]; external: boolean };
+
+export function evaluateDatabase(facts: DatabaseFacts): CheckResult {
+  if (facts.kind === 'none') return ok(ID, TITLE, `none yet in ${facts.dataDir}; \`islet up\` makes it`);
+  if (facts.kind === 'unreachable') return evaluateUnreachable(facts);
+  const { report, askedRunningInstance } = facts;
+  const name = report.kind === 'pglite' ? 'embedded' : 'PostgreSQL';
+  const via = askedRunningInstance ? ', answered by the running Islet' : '';
+  if (report.pending.length > 0) {
+    return warning(ID, TITLE, {
+      detail: `${name} at ${report.location} lacks the migrations ${report.pending.join(', ')}`,
+      cause: 'it is older than this Islet; `islet up` migrates it when it starts',
+      fix: './islet db migrate',
+    });
+  }
+  return ok(ID, TITLE, `${name} at ${report.location}, ${report.applied.length} migrations applied${via}`);
+}
+
+function evaluateUnreachable(facts: Extract<DatabaseFacts, { kind: 'unreachable' }>): CheckResult {
+  const [first = 'unknown error', ...rest] = facts.errors;
+  return failed(ID, TITLE, {
+    detail: `${facts.where} does not open: ${first}`,
+    cause:
+      rest.join('; ') ||
+      (facts.external ? 'the server, the address or the password' : 'the files or a lock on them'),
+    fix: facts.external
+      ? 'check DATABASE_URL with: psql "$DATABASE_URL" -c "select 1"'
+      : 'stop what uses it, restore it from a copy, or start afresh with another --data-dir',
+  });
+}
+
+/** One result a row that can never match, and one line where all can. */
+export function evaluateKeys(facts: DatabaseFacts): CheckResult[] {
+  const [id, title] = ['keys', 'Keys'];
+  if (facts.kind !== 'report') return [];
+  const { defects } = facts.report;
+  if (defects.length === 0) return [ok(id, title, 'every stored key can match')];
+  return defects.map((row) => {
+    const isApiKey = row.table === 'team_api_keys';
+    return failed(id, title, {
+      detail: `${row.table} row ${row.id} ("${row.name}") can never be used: every request with it answers 401`,
+      cause: row.reason,
+      fix: isApiKey
+        ? `./islet keys revoke ${row.id} && ./islet keys create --team ${row.ownerId} --name '${row.name.replaceAll("'", '')}'`
+        : `delete from access_tokens where id = '${row.id}'; then make a new one`,
+    });
+  });
+}

@@ -1,0 +1,56 @@
+import { lookup } from 'node:dns/promises';
+import { connect } from 'node:net';
+import { type CheckResult, ok, warning } from '../check.ts';
+
+export interface InternetFacts {
+  host: string;
+  /** Why the name did not resolve; undefined where it did. */
+  dnsError: string | undefined;
+  /** Why no connection came about; undefined where one did. */
+  connectError: string | undefined;
+}
+
+const CONNECT_TIMEOUT_MS = 4000;
+
+/** Reaches for the server that the base template's packages come from. */
+export async function probeInternet(host: string, port: number): Promise<InternetFacts> {
+  let address: string;
+  try {
+    address = (await lookup(host, { family: 4 })).address;
+  } catch (error) {
+    return { host, dnsError: (error as Error).message, connectError: undefined };
+  }
+  const connectError = await new Promise<string | undefined>((resolve) => {
+    const socket = connect({ host: address, port, timeout: CONNECT_TIMEOUT_MS });
+    const end = (reason: string | undefined) => {
+      socket.destroy();
+      resolve(reason);
+    };
+    socket.once('connect', () => end(undefined));
+    socket.once('timeout', () => end(`no answer within ${CONNECT_TIMEOUT_MS / 1000} s`));
+    socket.once('error', (error) => end(error.message));
+  });
+  return { host, dnsError: undefined, connectError };
+}
+
+/** Never more than a warning: Islet runs without, once the base template is built. */
+export function evaluateInternet({ host, dnsError, connectError }: InternetFacts): CheckResult[] {
+  const dns =
+    dnsError === undefined
+      ? ok('dns', 'DNS', `${host} resolves`)
+      : warning('dns', 'DNS', {
+          detail: `${host} does not resolve: ${dnsError}`,
+          cause: 'no resolver in /etc/resolv.conf answers, so sandboxes cannot look names up either',
+          fix: 'check /etc/resolv.conf, or name resolvers for sandboxes with --dns',
+        });
+  if (dnsError !== undefined) return [dns];
+  const internet =
+    connectError === undefined
+      ? ok('internet', 'Internet', `${host} is reachable`)
+      : warning('internet', 'Internet', {
+          detail: `${host} is not reachable: ${connectError}`,
+          cause: 'the base template cannot be built, and sandboxes have no internet',
+          fix: 'open outgoing connections, or name a mirror that is reachable with --debian-mirror',
+        });
+  return [dns, internet];
+}

@@ -1,0 +1,53 @@
+import { type CheckResult, failed, ok } from '../check.ts';
+import { type Confinement, hasCapability } from '../confinement.ts';
+import type { Run, RunResult } from '../run.ts';
+
+const ID = 'nftables';
+const TITLE = 'Firewall (nftables)';
+
+/** What sandboxes' networks use: connection tracking, sets of ranges, address translation. */
+const RULES = `
+table inet islet_doctor {
+  set denied { type ipv4_addr; flags interval; elements = { 10.0.0.0/8 } }
+  chain forward {
+    type filter hook forward priority 0; policy drop;
+    ct state established,related accept
+    ip daddr @denied drop
+  }
+}
+table ip islet_doctor_nat {
+  chain postrouting {
+    type nat hook postrouting priority 100;
+    ip saddr 10.0.0.0/8 masquerade
+  }
+}
+`;
+
+/** Loads rules into a network namespace that ends with the probe. */
+export function probeNftables(run: Run): Promise<RunResult> {
+  return run('unshare', ['--net', 'nft', '--file', '-'], { input: RULES });
+}
+
+export function evaluateNftables(result: RunResult, confinement: Confinement): CheckResult {
+  if (result.code === 0) return ok(ID, TITLE, 'filtering, connection tracking and address translation work');
+  const error = result.stderr.trim();
+  if (/No such file or directory|ENOENT/.test(error) && /nft/.test(error) && result.code !== 1) {
+    return failed(ID, TITLE, {
+      detail: error,
+      cause: 'nft is not installed',
+      fix: 'apt-get install nftables',
+    });
+  }
+  if (!hasCapability(confinement.effective, 'CAP_NET_ADMIN')) {
+    return failed(ID, TITLE, {
+      detail: error,
+      cause: 'this process lacks CAP_NET_ADMIN',
+      fix: 'run it as root: sudo ./islet doctor',
+    });
+  }
+  return failed(ID, TITLE, {
+    detail: error,
+    cause: 'the kernel lacks nf_tables, or a module of it (nft_ct, nft_masq, nf_nat)',
+    fix: 'modprobe -a nf_tables nft_ct nft_masq nf_nat; or install the linux-modules-extra package of this kernel',
+  });
+}

@@ -1,0 +1,90 @@
+import { access, constants } from 'node:fs/promises';
+import { arch, platform, release, totalmem } from 'node:os';
+import type { UpConfig } from '../up/config.ts';
+import type { CheckResult } from './check.ts';
+import { evaluateCapabilities } from './checks/capabilities.ts';
+import { evaluateCgroups, probeCgroups } from './checks/cgroups.ts';
+import { evaluateDatabase, evaluateKeys } from './checks/database.ts';
+import { evaluateDisk, probeDisk } from './checks/disk.ts';
+import {
+  evaluateForwarding,
+  evaluateKernel,
+  evaluateMemory,
+  evaluateNode,
+  probeMemory,
+} from './checks/host.ts';
+import { evaluateInternet, probeInternet } from './checks/internet.ts';
+import { evaluateNamespaces, probeNamespaces } from './checks/namespaces.ts';
+import { evaluateNftables, probeNftables } from './checks/nftables.ts';
+import { evaluatePorts } from './checks/ports.ts';
+import { evaluatePrograms, probePrograms } from './checks/programs.ts';
+import { evaluateRunsc, probeRunsc } from './checks/runsc.ts';
+import { evaluateUnprivileged, probeUnprivileged } from './checks/unprivileged.ts';
+import { probeConfinement, readOptional } from './confinement.ts';
+import { probeDatabase, probePorts } from './installation.ts';
+import type { Run } from './run.ts';
+
+export interface DoctorOptions {
+  config: UpConfig;
+  migrationsDir: string;
+  run: Run;
+  /** Told of each result as it comes, in the order of the report. */
+  onResult: (result: CheckResult) => void;
+}
+
+/** Space of one root file system being built; and of a database and some snapshots. */
+const CACHE_DISK = { id: 'cache-disk', leastGib: 2, comfortableGib: 5 };
+const DATA_DISK = { id: 'data-disk', leastGib: 1, comfortableGib: 10 };
+
+/** Checks everything that a start needs, by doing it. Changes nothing that outlives the checks. */
+export async function examine(options: DoctorOptions): Promise<CheckResult[]> {
+  const { config, run, onResult } = options;
+  const confinement = await probeConfinement();
+  const checks: (() => Promise<CheckResult[]>)[] = [
+    async () => [evaluateNode(process.version)],
+    async () => [evaluateKernel({ platform: platform(), arch: arch(), release: release() })],
+    async () => [evaluateMemory(await probeMemory(totalmem()))],
+    async () => [
+      evaluateDisk(await probeDisk('data', config.dataDir), DATA_DISK),
+      evaluateDisk(await probeDisk('templates', config.cacheDir), CACHE_DISK),
+    ],
+    async () => [evaluatePrograms(await probePrograms(run))],
+    async () => [evaluateCapabilities(confinement)],
+    async () => [evaluateNamespaces(await probeNamespaces(run, confinement))],
+    async () => [evaluateUnprivileged(await probeUnprivileged(run, confinement))],
+    async () => [evaluateRunsc(await probeRunsc(run, process.env.PATH ?? '', confinement))],
+    async () => [evaluateNftables(await probeNftables(run), confinement)],
+    async () => [evaluateForwarding(await probeForwarding())],
+    async () => [evaluateCgroups(await probeCgroups())],
+    async () => [evaluatePorts(await probePorts(config))],
+    async () => {
+      const facts = await probeDatabase(config, options.migrationsDir);
+      return [evaluateDatabase(facts), ...evaluateKeys(facts)];
+    },
+    async () => evaluateInternet(await probeMirror(config.debianMirror)),
+  ];
+  const results: CheckResult[] = [];
+  for (const check of checks) {
+    for (const result of await check()) {
+      results.push(result);
+      onResult(result);
+    }
+  }
+  return results;
+}
+
+const IP_FORWARD = '/proc/sys/net/ipv4/ip_forward';
+
+async function probeForwarding() {
+  const value = await readOptional(IP_FORWARD);
+  const writable = await access(IP_FORWARD, constants.W_OK).then(
+    () => true,
+    () => false,
+  );
+  return { value, writable };
+}
+
+function probeMirror(mirror: string | undefined) {
+  const url = new URL(mirror ?? 'http://deb.debian.org/');
+  return probeInternet(url.hostname, Number(url.port) || (url.protocol === 'https:' ? 443 : 80));
+}
