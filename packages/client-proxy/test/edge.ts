@@ -76,7 +76,7 @@ export class Edge {
     listener: RequestListener,
     port = 0,
   ): Promise<{ server: Server; port: number }> {
-    const server = createServer(listener);
+    const server = createServer({ maxHeaderSize: 128 * 1024 }, listener);
     this.#servers.push(server);
     await new Promise<void>((resolve) => server.listen(port, address, resolve));
     return { server, port: (server.address() as AddressInfo).port };

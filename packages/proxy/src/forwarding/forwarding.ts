@@ -5,6 +5,7 @@ import type { ResponseHead } from '../upstream/response-parser.ts';
 import { BodyPump } from './body-pump.ts';
 import type { Destination } from './destination.ts';
 import type { Downstream } from './downstream.ts';
+import { endToEnd } from './hop-by-hop.ts';
 import type { ProxyRequest } from './proxy-request.ts';
 import { renderRequestHead } from './request-head.ts';
 
@@ -134,7 +135,7 @@ export class Forwarding implements Exchange {
   onComplete(trailers: string[]): void {
     if (this.#settled) return;
     this.#settled = true;
-    this.#downstream.end(trailers);
+    this.#downstream.end(endToEnd(trailers, []));
     if (this.#corked) this.#flush();
     const pump = this.#pump;
     if (pump && !pump.finished) {

@@ -1,4 +1,9 @@
-import { constants, type OutgoingHttpHeaders, type ServerHttp2Stream } from 'node:http2';
+import {
+  constants,
+  type Http2ServerResponse,
+  type OutgoingHttpHeaders,
+  type ServerHttp2Stream,
+} from 'node:http2';
 import type { RenderedError } from '../errors/render.ts';
 import type { ResponseHead } from '../upstream/response-parser.ts';
 import type { Downstream } from './downstream.ts';
@@ -36,12 +41,14 @@ function toHeaders(status: number, fields: string[]): OutgoingHttpHeaders {
 
 /** A client that speaks HTTP/2. */
 export class Http2Downstream implements Downstream {
+  readonly #response: Http2ServerResponse;
   readonly #stream: ServerHttp2Stream;
   readonly #method: string;
-  #trailers: string[] = [];
   #finished = false;
 
-  constructor(stream: ServerHttp2Stream, method: string) {
+  constructor(response: Http2ServerResponse, method: string) {
+    const { stream } = response;
+    this.#response = response;
     this.#stream = stream;
     this.#method = method;
     // A reset by the client reaches `close`, which is where it is handled.
@@ -68,7 +75,6 @@ export class Http2Downstream implements Downstream {
     const waitForTrailers = !endStream && headers.trailer !== undefined;
     this.#stream.respond(headers, { endStream, waitForTrailers });
     if (endStream) this.#finished = true;
-    if (waitForTrailers) this.#stream.once('wantTrailers', () => this.#sendTrailers());
   }
 
   write(chunk: Buffer, last: boolean): boolean {
@@ -80,9 +86,11 @@ export class Http2Downstream implements Downstream {
   }
 
   end(trailers: string[]): void {
-    this.#trailers = trailers;
     if (!this.#open || this.#finished) return;
     this.#finished = true;
+    for (let i = 0; i < trailers.length; i += 2) {
+      this.#response.addTrailers({ [(trailers[i] ?? '').toLowerCase()]: trailers[i + 1] ?? '' });
+    }
     this.#stream.end();
   }
 
@@ -93,7 +101,8 @@ export class Http2Downstream implements Downstream {
   uncork(): void {}
 
   abort(): void {
-    if (!this.#stream.destroyed) this.#stream.close(constants.NGHTTP2_INTERNAL_ERROR);
+    // With an error, so that it is reset: `close` ends it first, and the client would take the body for complete.
+    this.#stream.destroy(new Error('the answer broke off'));
   }
 
   sendError(error: RenderedError, bodyless: boolean): void {
@@ -118,13 +127,5 @@ export class Http2Downstream implements Downstream {
     this.#stream.on('close', () => {
       if (!this.#finished || this.#stream.rstCode !== constants.NGHTTP2_NO_ERROR) listener();
     });
-  }
-
-  #sendTrailers(): void {
-    const headers: Record<string, string> = {};
-    for (let i = 0; i < this.#trailers.length; i += 2) {
-      headers[(this.#trailers[i] ?? '').toLowerCase()] = this.#trailers[i + 1] ?? '';
-    }
-    if (this.#open) this.#stream.sendTrailers(headers);
   }
 }

@@ -70,8 +70,8 @@ export class Front {
 
   #serve(request: AnyRequest, response: AnyResponse): void {
     if (request.httpVersionMajor === 2) {
-      const { stream } = response as Http2ServerResponse;
-      this.#handle(request, new Http2Downstream(stream, request.method ?? 'GET'), undefined);
+      const method = request.method ?? 'GET';
+      this.#handle(request, new Http2Downstream(response as Http2ServerResponse, method), undefined);
       return;
     }
     const plain = response as ServerResponse;

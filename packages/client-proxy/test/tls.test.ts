@@ -1,0 +1,231 @@
+import { once } from 'node:events';
+import { mkdtemp, readFile, rm, stat, writeFile } from 'node:fs/promises';
+import { type ClientHttp2Session, connect as connectHttp2, constants } from 'node:http2';
+import { request } from 'node:https';
+import { connect as connectTcp } from 'node:net';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { connect as connectTls } from 'node:tls';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { loadCertificate } from '../src/index.ts';
+import { Edge, idOf, sandboxEntry } from './edge.ts';
+import { call, open } from './http1.ts';
+
+const ADDRESS = '127.0.0.26';
+let edge: Edge;
+let dir: string;
+let ca: string;
+let port: number;
+const entry = sandboxEntry(ADDRESS);
+const host = () => `${port}-${idOf(entry)}.sandboxes.test`;
+
+beforeAll(async () => {
+  dir = await mkdtemp(join(tmpdir(), 'islet-tls-'));
+  edge = await Edge.start({ tls: { kind: 'self-signed', dir }, domain: 'sandboxes.test:3002' });
+  ca = await readFile(join(dir, 'proxy.crt'), 'utf8');
+  await edge.catalog.put(entry);
+  const served = await edge.serve(ADDRESS, (incoming, response) => {
+    if (incoming.url === '/cookies') {
+      response.writeHead(200, [
+        'Set-Cookie',
+        'a=1',
+        'Set-Cookie',
+        'b=2',
+        'X-Cookie',
+        incoming.headers.cookie ?? '',
+      ]);
+      response.end();
+      return;
+    }
+    if (incoming.url === '/trailers') {
+      response.writeHead(200, { Trailer: 'x-t' });
+      response.write('x');
+      response.addTrailers({ 'x-t': 'end' });
+      response.end();
+      return;
+    }
+    if (incoming.url === '/cut') {
+      response.writeHead(200);
+      response.write('begun');
+      setTimeout(() => incoming.socket.resetAndDestroy(), 20);
+      return;
+    }
+    response.writeHead(200, {
+      'x-host': incoming.headers.host ?? '',
+      'x-length': incoming.headers['content-length'] ?? '',
+    });
+    incoming.pipe(response);
+  });
+  port = served.port;
+});
+afterAll(async () => {
+  await edge[Symbol.asyncDispose]();
+  await rm(dir, { recursive: true, force: true });
+});
+
+describe('on one port', () => {
+  it('answers plain HTTP', async () => {
+    expect((await call({ port: edge.port, host: host() })).status).toBe(200);
+  });
+
+  it('answers HTTP/1.1 over TLS, with a certificate that fits the names', async () => {
+    for (const servername of [host(), 'sandboxes.test', 'localhost']) {
+      const outgoing = request({
+        host: '127.0.0.1',
+        port: edge.port,
+        servername,
+        ca,
+        headers: { host: host() },
+        agent: false,
+      });
+      outgoing.end();
+      const [response] = await once(outgoing, 'response');
+      expect(response.statusCode).toBe(200);
+      response.resume();
+      await once(response, 'end');
+    }
+  });
+
+  it('keeps an HTTP/1.1 connection over TLS open', async () => {
+    const socket = connectTls({ host: '127.0.0.1', port: edge.port, servername: 'localhost', ca });
+    await once(socket, 'secureConnect');
+    for (let i = 0; i < 3; i++) {
+      socket.write(`GET / HTTP/1.1\r\nHost: ${host()}\r\n\r\n`);
+      expect(String((await once(socket, 'data'))[0])).toMatch(/^HTTP\/1\.1 200/);
+    }
+    socket.destroy();
+  });
+
+  it('takes a handshake and a request that come byte by byte', async () => {
+    const slow = await open(edge.port);
+    for (const char of `GET / HTTP/1.1\r\nHost: ${host()}\r\n\r\n`) slow.write(char);
+    await slow.until(/^HTTP\/1\.1 200/);
+    slow.destroy();
+  });
+
+  it('survives clients that say nothing, or nonsense', async () => {
+    const silent = connectTcp(edge.port, '127.0.0.1');
+    await once(silent, 'connect');
+    silent.end();
+    await once(silent, 'close');
+    const nonsense = connectTcp(edge.port, '127.0.0.1', () =>
+      nonsense.write(Buffer.from([0x16, 3, 1, 0, 5, 1, 2, 3, 4, 5])),
+    );
+    nonsense.on('error', () => {});
+    nonsense.resume();
+    await new Promise((resolve) => nonsense.once('close', resolve));
+    expect((await call({ port: edge.port, host: host() })).status).toBe(200);
+  });
+});
+
+describe('HTTP/2', () => {
+  let session: ClientHttp2Session;
+  beforeAll(async () => {
+    session = connectHttp2(`https://127.0.0.1:${edge.port}`, { ca, servername: 'localhost' });
+    await once(session, 'connect');
+  });
+  afterAll(() => session.destroy());
+
+  async function ask(headers: Record<string, string>, body?: Buffer) {
+    const stream = session.request({ ':authority': host(), ...headers }, { endStream: body === undefined });
+    if (body) stream.end(body);
+    let trailers = {};
+    stream.on('trailers', (fields) => {
+      trailers = fields;
+    });
+    const [response] = await once(stream, 'response');
+    const chunks: Buffer[] = [];
+    for await (const chunk of stream) chunks.push(chunk);
+    return { response, body: Buffer.concat(chunks), trailers };
+  }
+
+  it('forwards requests with and without a body', async () => {
+    const empty = await ask({ ':path': '/' });
+    expect(empty.response).toMatchObject({ ':status': 200, 'x-host': host() });
+    const body = Buffer.alloc(500_000, 5);
+    const echoed = await ask({ ':method': 'POST', ':path': '/' }, body);
+    expect(body.equals(echoed.body)).toBe(true);
+    const sized = await ask({ ':method': 'POST', ':path': '/', 'content-length': '3' }, Buffer.from('abc'));
+    expect(sized.response['x-length']).toBe('3');
+  });
+
+  it('routes by headers', async () => {
+    const headers = {
+      ':authority': 'localhost',
+      'e2b-sandbox-id': idOf(entry),
+      'e2b-sandbox-port': String(port),
+    };
+    expect((await ask({ ...headers, ':path': '/' })).response[':status']).toBe(200);
+  });
+
+  it('keeps cookies apart and trailers at the end', async () => {
+    const { response } = await ask({ ':path': '/cookies', cookie: 'x=1; y=2' });
+    expect(response['set-cookie']).toEqual(['a=1', 'b=2']);
+    expect(response['x-cookie']).toBe('x=1; y=2');
+    expect((await ask({ ':path': '/trailers' })).trailers).toMatchObject({ 'x-t': 'end' });
+  });
+
+  it('serves many streams of one connection at once', async () => {
+    const answers = await Promise.all(
+      Array.from({ length: 100 }, (_, i) => ask({ ':method': 'POST', ':path': '/' }, Buffer.from(`n${i}`))),
+    );
+    expect(answers.map((answer) => answer.body.toString())).toEqual(
+      Array.from({ length: 100 }, (_, i) => `n${i}`),
+    );
+  });
+
+  it('answers errors as HTTP/1.1 does', async () => {
+    const gone = await ask({ ':authority': '3000-inone.localhost', ':path': '/' });
+    expect(gone.response[':status']).toBe(502);
+    expect(JSON.parse(gone.body.toString()).sandboxId).toBe('inone');
+    const reserved = await ask({ ':authority': `49983-${idOf(entry)}.localhost`, ':path': '/%69nit' });
+    expect(reserved.response[':status']).toBe(404);
+    const head = await ask({ ':method': 'HEAD', ':authority': '3000-inone.localhost', ':path': '/' });
+    expect([head.response[':status'], head.body.length]).toEqual([502, 0]);
+  });
+
+  it('resets a stream whose answer breaks off', async () => {
+    const stream = session.request({ ':authority': host(), ':path': '/cut' });
+    stream.on('error', () => {});
+    stream.resume();
+    await new Promise((resolve) => stream.once('close', resolve));
+    expect(stream.rstCode).toBe(constants.NGHTTP2_INTERNAL_ERROR);
+    expect((await ask({ ':path': '/' })).response[':status']).toBe(200);
+  });
+});
+
+describe('the certificate', () => {
+  it('is kept, its key for the owner only, and made anew where it does not fit', async () => {
+    const now = new Date();
+    const kept = await loadCertificate({ kind: 'self-signed', dir }, 'sandboxes.test', now);
+    expect(kept.cert).toBe(ca);
+    expect((await stat(join(dir, 'proxy.key'))).mode & 0o777).toBe(0o600);
+
+    const other = await mkdtemp(join(tmpdir(), 'islet-tls-'));
+    try {
+      const first = await loadCertificate({ kind: 'self-signed', dir: other }, 'a.test', now);
+      const renamed = await loadCertificate({ kind: 'self-signed', dir: other }, 'b.test', now);
+      expect(renamed.cert).not.toBe(first.cert);
+      const later = new Date(now.getTime() + 800 * 24 * 60 * 60 * 1000);
+      const renewed = await loadCertificate({ kind: 'self-signed', dir: other }, 'b.test', later);
+      expect(renewed.cert).not.toBe(renamed.cert);
+      await writeFile(join(other, 'proxy.key'), 'broken');
+      const mended = await loadCertificate({ kind: 'self-signed', dir: other }, 'b.test', now);
+      expect(mended.key).toContain('PRIVATE KEY');
+    } finally {
+      await rm(other, { recursive: true, force: true });
+    }
+  });
+
+  it('may be given as files', async () => {
+    const files = {
+      kind: 'files',
+      certPath: join(dir, 'proxy.crt'),
+      keyPath: join(dir, 'proxy.key'),
+    } as const;
+    expect((await loadCertificate(files, 'x', new Date())).cert).toBe(ca);
+    await expect(loadCertificate({ ...files, certPath: join(dir, 'none') }, 'x', new Date())).rejects.toThrow(
+      'ENOENT',
+    );
+  });
+});
