@@ -1,0 +1,114 @@
+// Measures the edge against going straight to the same server, in turns within one run: `npx tsx bench/proxy/run.ts`.
+// Prints a table and, with --json, one JSON object. Ratios count; absolute figures depend on the machine.
+import { type ChildProcess, fork } from 'node:child_process';
+import { once } from 'node:events';
+import { mkdtemp, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { type Goal, measureDownload, measureRequests, measureUpload } from './load.ts';
+
+const ADDRESS = '127.0.0.31';
+const SANDBOX_ID = 'ibench';
+const ROUNDS = 5;
+const ROUND_MS = 1500;
+const BODY_BYTES = 100 * 1024 * 1024;
+
+function median(values: number[]): number {
+  const sorted = [...values].sort((a, b) => a - b);
+  return sorted[Math.floor(sorted.length / 2)] ?? 0;
+}
+
+async function start(script: string, args: string[]): Promise<{ child: ChildProcess; port: number }> {
+  const child = fork(fileURLToPath(new URL(script, import.meta.url)), args, { execArgv: process.execArgv });
+  const [port] = await Promise.race([
+    once(child, 'message'),
+    once(child, 'exit').then(([code]) => Promise.reject(new Error(`${script} ended with ${code}`))),
+  ]);
+  return { child, port: Number(port) };
+}
+
+/** The two goals by turns, so that what else the machine does hits both alike. */
+async function inTurns<T>(goals: [Goal, Goal], measure: (goal: Goal) => Promise<T>): Promise<[T, T][]> {
+  for (const goal of goals) await measure(goal);
+  const results: [T, T][] = [];
+  for (let round = 0; round < ROUNDS; round++)
+    results.push([await measure(goals[0]), await measure(goals[1])]);
+  return results;
+}
+
+interface Line {
+  what: string;
+  straight: string;
+  proxied: string;
+  ratio: number;
+  target: string;
+}
+
+async function measureAll(straight: Goal, proxied: Goal): Promise<Line[]> {
+  const goals: [Goal, Goal] = [straight, proxied];
+  const lines: Line[] = [];
+  for (const connections of [1, 32]) {
+    const pairs = await inTurns(goals, (goal) => measureRequests(goal, connections, ROUND_MS));
+    const rps = (i: 0 | 1) => median(pairs.map((pair) => pair[i].requestsPerSecond));
+    const p50 = (i: 0 | 1) => median(pairs.map((pair) => pair[i].p50));
+    lines.push({
+      what: `requests/s, ${connections} at once`,
+      straight: rps(0).toFixed(0),
+      proxied: rps(1).toFixed(0),
+      ratio: median(pairs.map(([a, b]) => b.requestsPerSecond / a.requestsPerSecond)),
+      target: '>= 0.6',
+    });
+    lines.push({
+      what: `added at p50 in ms, ${connections} at once`,
+      straight: p50(0).toFixed(3),
+      proxied: p50(1).toFixed(3),
+      ratio: median(pairs.map(([a, b]) => b.p50 - a.p50)),
+      target: '<= 1 (a difference)',
+    });
+  }
+  for (const [what, measure] of [
+    ['100 MB down, MB/s', measureDownload],
+    ['100 MB up, MB/s', measureUpload],
+  ] as const) {
+    const pairs = await inTurns(goals, (goal) => measure(goal, BODY_BYTES));
+    lines.push({
+      what,
+      straight: (median(pairs.map((pair) => pair[0])) / 1e6).toFixed(0),
+      proxied: (median(pairs.map((pair) => pair[1])) / 1e6).toFixed(0),
+      ratio: median(pairs.map(([a, b]) => b / a)),
+      target: '>= 0.7',
+    });
+  }
+  return lines;
+}
+
+const dir = await mkdtemp(join(tmpdir(), 'islet-bench-'));
+const children: ChildProcess[] = [];
+try {
+  const upstream = await start('./upstream.ts', [ADDRESS]);
+  children.push(upstream.child);
+  const edge = await start('./edge.ts', [ADDRESS, SANDBOX_ID, dir]);
+  children.push(edge.child);
+  const name = `${upstream.port}-${SANDBOX_ID}.localhost`;
+  const lines = await measureAll(
+    { host: ADDRESS, port: upstream.port, name },
+    { host: '127.0.0.1', port: edge.port, name },
+  );
+  if (process.argv.includes('--json')) {
+    process.stdout.write(`${JSON.stringify(lines)}\n`);
+  } else {
+    process.stdout.write(
+      `${'what'.padEnd(32)}${'straight'.padStart(10)}${'edge'.padStart(10)}${'ratio'.padStart(8)}  target\n`,
+    );
+    for (const line of lines) {
+      const { what, straight, proxied, ratio, target } = line;
+      process.stdout.write(
+        `${what.padEnd(32)}${straight.padStart(10)}${proxied.padStart(10)}${ratio.toFixed(2).padStart(8)}  ${target}\n`,
+      );
+    }
+  }
+} finally {
+  for (const child of children) child.kill();
+  await rm(dir, { recursive: true, force: true });
+}

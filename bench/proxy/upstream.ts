@@ -1,0 +1,38 @@
+// The server "in the sandbox": answers small requests, streams large bodies out, and reads large bodies in.
+import { createServer } from 'node:http';
+import type { AddressInfo } from 'node:net';
+
+const BLOCK = Buffer.alloc(256 * 1024, 'x');
+
+const server = createServer((request, response) => {
+  if (request.method === 'POST') {
+    let bytes = 0;
+    request.on('data', (chunk: Buffer) => {
+      bytes += chunk.length;
+    });
+    request.on('end', () => response.end(String(bytes)));
+    return;
+  }
+  const size = Number(/^\/bytes\/(\d+)$/.exec(request.url ?? '')?.[1] ?? 0);
+  if (size === 0) {
+    response.writeHead(200, { 'Content-Type': 'text/plain', 'Content-Length': 13 });
+    response.end('hello, world!');
+    return;
+  }
+  response.writeHead(200, { 'Content-Length': size });
+  let left = size;
+  const pump = (): void => {
+    while (left > 0) {
+      const piece = left >= BLOCK.length ? BLOCK : BLOCK.subarray(0, left);
+      left -= piece.length;
+      if (!response.write(piece)) {
+        response.once('drain', pump);
+        return;
+      }
+    }
+    response.end();
+  };
+  pump();
+});
+server.listen(0, process.argv[2], () => process.send?.((server.address() as AddressInfo).port));
+process.on('disconnect', () => process.exit(0));
