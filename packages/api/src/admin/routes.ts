@@ -6,7 +6,7 @@ import type { ApiApp, ApiContext } from '../context.ts';
 import { parseKeyId, presentCreatedKey, revokeKey } from '../keys/routes.ts';
 import { CreatedApiKeyShape, NamedRequest } from '../keys/shapes.ts';
 import { killSandbox } from '../sandboxes/routes.ts';
-import { ErrorShape } from '../sandboxes/shapes.ts';
+import { ErrorShape, NoContent } from '../sandboxes/shapes.ts';
 
 const errors = { '4xx': ErrorShape };
 const teamParams = Type.Object({ teamID: Type.String() });
@@ -72,14 +72,14 @@ export function addAdminRoutes(app: ApiApp, context: ApiContext): void {
       config: { access: access.admin },
       schema: {
         params: Type.Object({ teamID: Type.String(), apiKeyID: Type.String() }),
-        response: { 204: Type.Null(), ...errors },
+        response: { 204: NoContent, ...errors },
       },
     },
     async (request, reply) => {
       const id = parseKeyId(request.params.apiKeyID);
       const team = await adminTeam(context, request.params.teamID);
       await revokeKey(context, { id, teamId: team.id });
-      return reply.code(204).send(null);
+      return reply.code(204).send();
     },
   );
 }

@@ -60,11 +60,21 @@ function operation(route: RouteOptions): Json {
       ...parameters('query', schema.querystring?.properties, (name) => isRequired(schema, name)),
     ],
     ...(schema.body !== undefined && {
-      requestBody: { content: { 'application/json': { schema: schema.body } } },
+      requestBody: { content: { 'application/json': { schema: asSent(schema.body) } } },
     }),
     responses: responses(schema.response ?? {}),
     security,
   };
+}
+
+/** A request's schema as clients see it: what has a default may be left out. */
+function asSent(schema: unknown): unknown {
+  const { required, properties, ...rest } = schema as { required?: string[]; properties?: Json };
+  if (!properties) return schema;
+  const needed = required?.filter(
+    (name) => (properties[name] as { default?: unknown }).default === undefined,
+  );
+  return { ...rest, properties, ...(needed && needed.length > 0 && { required: needed }) };
 }
 
 function isRequired({ querystring }: RouteSchema, name: string): boolean {

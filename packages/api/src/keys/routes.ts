@@ -12,7 +12,7 @@ import {
 import { type Static, Type } from 'typebox';
 import { access, actingTeam, callingUser } from '../auth/guard.ts';
 import type { ApiApp, ApiContext } from '../context.ts';
-import { ErrorShape } from '../sandboxes/shapes.ts';
+import { ErrorShape, NoContent } from '../sandboxes/shapes.ts';
 import { AccessTokenShape, ApiKeyShape, CreatedApiKeyShape, NamedRequest } from './shapes.ts';
 
 const errors = { '4xx': ErrorShape };
@@ -70,13 +70,13 @@ export function addKeyRoutes(app: ApiApp, context: ApiContext): void {
     '/api-keys/:apiKeyID',
     {
       config: { access: access.keys },
-      schema: { params: keyParams, body: NamedRequest, response: { 202: Type.Null(), ...errors } },
+      schema: { params: keyParams, body: NamedRequest, response: { 202: NoContent, ...errors } },
     },
     async (request, reply) => {
       const id = parseKeyId(request.params.apiKeyID);
       const team = await actingTeam(request, authenticator);
       if (!(await renameApiKey(db, { id, teamId: team.id }, request.body.name))) throw keyNotFound();
-      return reply.code(202).send(null);
+      return reply.code(202).send();
     },
   );
 
@@ -84,13 +84,13 @@ export function addKeyRoutes(app: ApiApp, context: ApiContext): void {
     '/api-keys/:apiKeyID',
     {
       config: { access: access.keysRead },
-      schema: { params: keyParams, response: { 204: Type.Null(), ...errors } },
+      schema: { params: keyParams, response: { 204: NoContent, ...errors } },
     },
     async (request, reply) => {
       const id = parseKeyId(request.params.apiKeyID);
       const team = await actingTeam(request, authenticator);
       await revokeKey(context, { id, teamId: team.id });
-      return reply.code(204).send(null);
+      return reply.code(204).send();
     },
   );
 
@@ -112,7 +112,7 @@ export function addKeyRoutes(app: ApiApp, context: ApiContext): void {
       config: { access: access.user },
       schema: {
         params: Type.Object({ accessTokenID: Type.String() }),
-        response: { 204: Type.Null(), ...errors },
+        response: { 204: NoContent, ...errors },
       },
     },
     async (request, reply) => {
@@ -121,7 +121,7 @@ export function addKeyRoutes(app: ApiApp, context: ApiContext): void {
       const hash = await deleteAccessToken(db, { id, userId: callingUser(request) });
       if (hash === undefined) throw new IsletError(404, 'Access token not found');
       authenticator.accessTokens.drop(hash);
-      return reply.code(204).send(null);
+      return reply.code(204).send();
     },
   );
 }

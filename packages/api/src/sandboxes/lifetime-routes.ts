@@ -15,7 +15,7 @@ import { callNode, NODE_CALL_TIMEOUT_MS } from '../nodes/node-call.ts';
 import { assertTimeoutAllowed } from './create.ts';
 import { parseEgress } from './network-rules.ts';
 import { type LiveSandbox, ownSandbox, presentSandbox } from './present.ts';
-import { ErrorShape, NetworkUpdate, SandboxParams, SandboxShape, Seconds } from './shapes.ts';
+import { ErrorShape, NetworkUpdate, NoContent, SandboxParams, SandboxShape, Seconds } from './shapes.ts';
 
 const { SandboxState } = orchestratorProto;
 
@@ -28,7 +28,7 @@ const TRANSITIONS: Partial<Record<orchestratorProto.SandboxState, Transition>> =
   [SandboxState.KILLING]: 'killed',
 };
 
-const noContent = { 204: Type.Null(), '4xx': ErrorShape };
+const noContent = { 204: NoContent, '4xx': ErrorShape };
 const connected = { 200: SandboxShape, 201: SandboxShape, '4xx': ErrorShape };
 
 /** Moving a sandbox's end, connecting to it, and its outgoing rules. */
@@ -42,7 +42,7 @@ export function addLifetimeRoutes(app: ApiApp, context: ApiContext): void {
     async (request, reply) => {
       const sandbox = await runningSandbox(context, request.params.sandboxID, callingTeam(request));
       await moveEnd(context, sandbox, request.body.timeout, { onlyExtend: false });
-      return reply.code(204).send(null);
+      return reply.code(204).send();
     },
   );
 
@@ -60,7 +60,7 @@ export function addLifetimeRoutes(app: ApiApp, context: ApiContext): void {
       const sandbox = await runningSandbox(context, request.params.sandboxID, callingTeam(request));
       const duration = Math.max(request.body.duration ?? MIN_REFRESH, MIN_REFRESH);
       await moveEnd(context, sandbox, duration, { onlyExtend: true });
-      return reply.code(204).send(null);
+      return reply.code(204).send();
     },
   );
 
@@ -132,7 +132,7 @@ export function addLifetimeRoutes(app: ApiApp, context: ApiContext): void {
         context.node.client.setSandboxEgress({ sandboxId, egress }, { timeoutMs: NODE_CALL_TIMEOUT_MS }),
       );
       if (answer.sandbox) await context.sync.update(answer.sandbox);
-      return reply.code(204).send(null);
+      return reply.code(204).send();
     },
   );
 }

@@ -1,5 +1,4 @@
 import { IsletError, orchestratorProto, parseSandboxId, sandboxNotFound } from '@islet/contracts';
-import { Type } from 'typebox';
 import { access, callingTeam } from '../auth/guard.ts';
 import type { ApiApp, ApiContext } from '../context.ts';
 import { callNode, NODE_CALL_TIMEOUT_MS } from '../nodes/node-call.ts';
@@ -9,6 +8,7 @@ import {
   ErrorShape,
   NewSandbox,
   NewSandboxV2,
+  NoContent,
   SandboxDetail,
   SandboxParams,
   SandboxShape,
@@ -56,13 +56,13 @@ export function addSandboxRoutes(app: ApiApp, context: ApiContext): void {
     '/sandboxes/:sandboxID',
     {
       config: { access: access.teamRead },
-      schema: { params: SandboxParams, response: { 204: Type.Null(), '4xx': ErrorShape } },
+      schema: { params: SandboxParams, response: { 204: NoContent, '4xx': ErrorShape } },
     },
     async (request, reply) => {
       const id = parseSandboxId(request.params.sandboxID);
       ownSandbox(await context.catalog.get(id), callingTeam(request).id, id);
       await killSandbox(context, id, orchestratorProto.KillReason.REQUEST);
-      return reply.code(204).send(null);
+      return reply.code(204).send();
     },
   );
 }

@@ -12,6 +12,9 @@ export const ErrorShape = Type.Object({
   error_code: Type.Optional(Type.String({ description: 'For programs; not a closed set' })),
 });
 
+/** An answer without a body. */
+export const NoContent = Type.Unsafe<undefined>({ type: 'null' });
+
 /** Seconds that fit what clients send: a 32-bit integer. */
 export const Seconds = Type.Integer({ minimum: 0, maximum: 2_147_483_647, format: 'int32' });
 

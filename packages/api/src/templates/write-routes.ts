@@ -4,7 +4,7 @@ import type { FastifyRequest } from 'fastify';
 import { Type } from 'typebox';
 import { access, actingTeam } from '../auth/guard.ts';
 import type { ApiApp, ApiContext } from '../context.ts';
-import { ErrorShape } from '../sandboxes/shapes.ts';
+import { ErrorShape, NoContent } from '../sandboxes/shapes.ts';
 import { publicNames } from './present.ts';
 import { ownTemplate } from './read-routes.ts';
 import { TemplateUpdate } from './shapes.ts';
@@ -50,8 +50,7 @@ export function addTemplateWriteRoutes(app: ApiApp, context: ApiContext): void {
       if (request.body.public) await claimOwnAliases(context, template.id);
       if (request.body.public !== undefined) await setTemplatePublic(db, template.id, request.body.public);
       templates.clear();
-      // A JSON null: Fastify would send the value as an empty body, which clients do not parse.
-      return reply.type('application/json').send('null' as unknown as null);
+      return reply.send(null);
     },
   );
 
@@ -59,14 +58,14 @@ export function addTemplateWriteRoutes(app: ApiApp, context: ApiContext): void {
     '/templates/:templateID',
     {
       config: { access: access.teamOrTokenRead },
-      schema: { params, response: { 204: Type.Null(), ...errors } },
+      schema: { params, response: { 204: NoContent, ...errors } },
     },
     async (request, reply) => {
       const template = await own(request);
       await assertUnused(context, template.id);
       await deleteTemplate(db, template.id);
       templates.clear();
-      return reply.code(204).send(null);
+      return reply.code(204).send();
     },
   );
 }
