@@ -37,7 +37,9 @@ async function sharedLibraries(binary) {
     else if (line.includes('not found')) throw new Error(`${binary} needs a library: ${line.trim()}`);
   }
   if (![...found.keys()].some((name) => name.startsWith('ld-'))) {
-    throw new Error(`${binary} names no dynamic linker: use a node that is linked dynamically (nodejs.org, Debian)`);
+    throw new Error(
+      `${binary} names no dynamic linker: use a node that is linked dynamically (nodejs.org, Debian)`,
+    );
   }
   return found;
 }
@@ -45,7 +47,8 @@ async function sharedLibraries(binary) {
 async function copyIfChanged(from, to) {
   const source = await stat(from);
   const target = await stat(to).catch(() => undefined);
-  if (target && target.size === source.size && Math.floor(target.mtimeMs) === Math.floor(source.mtimeMs)) return;
+  if (target && target.size === source.size && Math.floor(target.mtimeMs) === Math.floor(source.mtimeMs))
+    return;
   await copyFile(from, `${to}.new`);
   await utimes(`${to}.new`, source.atime, source.mtime);
   await rename(`${to}.new`, to);

@@ -1,4 +1,4 @@
-import { mkdir, open, readFile } from 'node:fs/promises';
+import { type FileHandle, mkdir, open, readFile, rm, stat } from 'node:fs/promises';
 import { dirname } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import koffi from 'koffi';
@@ -26,30 +26,44 @@ export class LockHeldError extends Error {
 
 /**
  * Takes flock(2) on a file and writes `note` into it for those who find it taken. The kernel frees the lock when this process
- * ends, however it ends, so there are no stale locks. The file stays: removing it would let two processes lock two files.
+ * ends, however it ends, so there are no stale locks; a file that such an end leaves is simply locked by the next.
  * @throws LockHeldError.
  */
 export async function takeFileLock(path: string, note: string): Promise<AsyncDisposable> {
   await mkdir(dirname(path), { recursive: true });
-  const file = await open(path, 'a+', 0o600);
-  try {
-    if (flock(file.fd, LOCK_EX | LOCK_NB) !== 0) {
-      const errno = koffi.errno();
-      if (errno !== EWOULDBLOCK) throw new Error(`flock of ${path} failed with errno ${errno}`);
-      throw new LockHeldError(path, (await readFile(path, 'utf8')).trim());
-    }
-    await file.truncate(0);
-    await file.write(`${note}\n`);
-  } catch (error) {
-    await file.close();
-    throw error;
-  }
-  return {
-    async [Symbol.asyncDispose]() {
-      await file.truncate(0);
+  for (;;) {
+    const file = await open(path, 'a+', 0o600);
+    try {
+      if (flock(file.fd, LOCK_EX | LOCK_NB) !== 0) {
+        const errno = koffi.errno();
+        if (errno !== EWOULDBLOCK) throw new Error(`flock of ${path} failed with errno ${errno}`);
+        throw new LockHeldError(path, (await readFile(path, 'utf8').catch(() => '')).trim());
+      }
+      // Whoever held it last may have removed the file between our open and our lock: then this locks nothing.
+      if (await isSameFile(file, path)) {
+        await file.truncate(0);
+        await file.write(`${note}\n`);
+        return {
+          async [Symbol.asyncDispose]() {
+            await rm(path, { force: true });
+            await file.close();
+          },
+        };
+      }
+    } catch (error) {
       await file.close();
-    },
-  };
+      throw error;
+    }
+    await file.close();
+  }
+}
+
+async function isSameFile(file: FileHandle, path: string): Promise<boolean> {
+  const named = await stat(path).catch((error: NodeJS.ErrnoException) => {
+    if (error.code === 'ENOENT') return undefined;
+    throw error;
+  });
+  return named !== undefined && named.ino === (await file.stat()).ino;
 }
 
 export interface WaitForLock {

@@ -1,3 +1,4 @@
+import { rm } from 'node:fs/promises';
 import { LOCAL_DEV } from '@islet/db';
 import { createLogger } from '@islet/telemetry';
 import { loadSecrets } from '../host/secrets.ts';
@@ -44,6 +45,7 @@ async function start(options: UpOptions, undo: Undo): Promise<ReadyInfo> {
   const claim = await claimHost(config);
   undo.add('the claim of the data directory', () => claim[Symbol.asyncDispose]());
   const { instance } = claim;
+  undo.add('the runtime directory', () => rm(instance.runtimeDir, { recursive: true, force: true }));
   const logger = createLogger({
     service: 'islet',
     level: config.logLevel,

@@ -1,0 +1,40 @@
+#!/bin/sh
+# Everything a change has to pass, from a fresh clone: installs what is missing, then type check, lint and all tests.
+# The last line alone is `N passed, N failed`; the exit status says whether everything passed.
+set -eu
+root=$(CDPATH='' cd "$(dirname "$0")/.." && pwd -P)
+cd "$root"
+
+if [ "$(id -u)" -ne 0 ]; then
+  echo "the tests run sandboxes and need root; going through sudo" >&2
+  exec sudo --preserve-env env "PATH=$PATH" "$root/scripts/test.sh" "$@"
+fi
+
+./islet setup --with-tests
+
+status=0
+step() {
+  printf '\n== %s\n' "$1"
+  shift
+  "$@" || {
+    status=1
+    printf '== failed\n'
+  }
+}
+
+results=$(mktemp -d)
+trap 'rm -rf "$results"' EXIT
+vitest() {
+  npx --no-install vitest run --project "$1" --reporter=default --reporter=json --outputFile.json="$results/$1.json"
+}
+
+step 'type check' npm run --silent typecheck
+step 'lint' npm run --silent lint
+step 'unit and contract tests' vitest unit
+if [ -n "$(find e2e -name '*.test.ts' ! -path '*/node_modules/*')" ]; then
+  step 'end-to-end tests' vitest e2e
+fi
+
+printf '\n'
+node scripts/count-tests.mjs "$results" || status=1
+exit $status
