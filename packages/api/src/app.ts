@@ -31,6 +31,8 @@ import { addTemplateWriteRoutes } from './templates/write-routes.ts';
 const FIRST_SNAPSHOT_MS = 5_000;
 /** Longest wait for a request to arrive in full. */
 const REQUEST_TIMEOUT_MS = 70_000;
+/** Longest wait for a request's headers. */
+const HEADERS_TIMEOUT_MS = 10_000;
 const KEEP_ALIVE_MS = 620_000;
 /** Template references and ids in paths; those of the protocol are far shorter. */
 const MAX_PARAM_LENGTH = 1024;
@@ -44,7 +46,8 @@ export async function createApi(deps: ApiDeps): Promise<ApiApp> {
     bodyLimit: BODY_LIMIT,
     requestTimeout: REQUEST_TIMEOUT_MS,
     keepAliveTimeout: KEEP_ALIVE_MS,
-    forceCloseConnections: true,
+    forceCloseConnections: 'idle',
+    http: { headersTimeout: HEADERS_TIMEOUT_MS },
     routerOptions: { maxParamLength: MAX_PARAM_LENGTH },
     // Paths that cannot be decoded never reach a handler.
     frameworkErrors: (error, _request, reply) => {
@@ -77,6 +80,7 @@ export async function createApi(deps: ApiDeps): Promise<ApiApp> {
     addRoutes(app, context);
   }
 
+  closeConnectionsWithServer(app);
   app.addHook('onReady', async () => {
     if (await context.sync.start(FIRST_SNAPSHOT_MS)) return;
     deps.logger.warn('the node does not answer yet: its sandboxes show up when it does');
@@ -100,6 +104,17 @@ function buildContext(deps: ApiDeps): ApiContext {
     spawns: new SpawnCounter(db, logger),
     sync: new NodeSync({ node, catalog, slots, clock, logger }),
   };
+}
+
+/** Ends kept-alive connections with the answer under way when the server closes: it would wait minutes for them. */
+function closeConnectionsWithServer(app: ApiApp): void {
+  let closing = false;
+  app.addHook('preClose', async () => {
+    closing = true;
+  });
+  app.addHook('onSend', async (_request, reply) => {
+    if (closing) reply.header('Connection', 'close');
+  });
 }
 
 function addHealthRoute(app: ApiApp): void {

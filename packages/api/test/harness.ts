@@ -17,7 +17,9 @@ import {
   seed,
 } from '@islet/db';
 import { createLogger } from '@islet/telemetry';
+import { expect } from 'vitest';
 import { type ApiDeps, createApi } from '../src/index.ts';
+import { readDescription } from './description.ts';
 import { SimulatedNode } from './simulated-node.ts';
 
 export const ADMIN_TOKEN = 'admin-secret';
@@ -72,6 +74,7 @@ export async function startHarness(overrides: Partial<ApiDeps> = {}): Promise<Ha
     ...overrides,
   });
   const url = await app.listen({ host: '127.0.0.1', port: 0 });
+  const description = await readDescription(`${url}/openapi.json`);
 
   const template = async (over: Partial<FinishedBuild>): Promise<FinishedBuild> => {
     const build: FinishedBuild = {
@@ -115,7 +118,13 @@ export async function startHarness(overrides: Partial<ApiDeps> = {}): Promise<Ha
       });
       const text = await response.text();
       const json = response.headers.get('content-type')?.includes('json');
-      return { status: response.status, headers: response.headers, body: json ? JSON.parse(text) : text };
+      const answer = {
+        status: response.status,
+        headers: response.headers,
+        body: json ? JSON.parse(text) : text,
+      };
+      expect(description.defects(method, path, answer.status, answer.body)).toEqual([]);
+      return answer;
     },
     async team(name) {
       const team = await createTeam(db, { name, email: `${name}@example.org`, tier: BASE_TIER.id });
