@@ -32,10 +32,16 @@ export async function bundleEnvd(outDir, target = {}) {
     outfile: join(outDir, 'envd.mjs'),
     bundle: true,
     minify: true,
+    // An uncaught error prints its source line: keep it one that a log can hold.
+    lineLimit: 200,
     keepNames: true,
     platform: 'node',
     target: 'node20',
     format: 'esm',
+    banner: {
+      js: `import { createRequire as createRequireOfBundle } from 'node:module';
+const require = createRequireOfBundle(import.meta.url);`,
+    },
     legalComments: 'none',
     logLevel: 'error',
     plugins: [koffiBesideBundle],

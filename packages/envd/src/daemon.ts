@@ -1,35 +1,62 @@
+import { readFileSync } from 'node:fs';
 import type { Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
-import { processProto } from '@islet/contracts';
+import { availableParallelism, networkInterfaces } from 'node:os';
+import { filesystemProto, processProto } from '@islet/contracts';
 import { createAccounts } from './accounts/account.ts';
+import { fileRoutes } from './files/routes.ts';
+import { createEntryReader } from './filesystem/entry.ts';
+import { createFilesystemService } from './filesystem/service.ts';
+import { PolledWatchers } from './filesystem/watchers.ts';
 import { createHttpServer } from './http/server.ts';
+import { statusRoutes } from './http/status-routes.ts';
+import { createIdentityFiles } from './init/identity.ts';
+import { Initializer } from './init/initializer.ts';
+import { initRoute } from './init/routes.ts';
 import type { Logger } from './log/logger.ts';
+import { MetricsReader } from './metrics/metrics.ts';
 import { createCredentials } from './native/credentials.ts';
 import { createDescriptors } from './native/descriptors.ts';
+import { createMachine } from './native/machine.ts';
 import { createSpawner } from './native/spawn.ts';
 import { createWaiter } from './native/wait.ts';
+import { createExtendedAttributes } from './native/xattr.ts';
+import { outsideAddress } from './ports/address.ts';
+import { PortForwarder } from './ports/forwarder.ts';
+import { parseListeners } from './ports/listeners.ts';
 import { Reaper } from './process/reaper.ts';
 import { ProcessRegistry } from './process/registry.ts';
 import { createProcessService } from './process/service.ts';
 import { createSettings } from './settings.ts';
 
 export interface DaemonOptions {
+  /** 0 for any free one. */
   port: number;
   host: string;
   logger: Logger;
   /** PATH of the processes. */
   path: string | undefined;
+  /** Stands in front of the paths of the files that tell the sandbox's identity. */
+  identityRoot: string;
+  /** True for the init process of a sandbox: only then are the clock and the host name envd's to change. */
+  ownsMachine: boolean;
+  /** The address that forwarded ports listen on, where it is not the one of the first outside interface. */
+  forwardAddress?: string;
 }
 
 export interface Daemon {
   port: number;
+  /** Stops serving and watching. Processes that were started go on. */
   close(): Promise<void>;
 }
 
-/** Builds the daemon from its parts and starts it. */
+/** Builds the daemon from its parts and starts it. One a process: it collects all children that end. */
 export async function startDaemon(options: DaemonOptions): Promise<Daemon> {
+  const { logger } = options;
   const settings = createSettings();
   const accounts = createAccounts();
+  const machine = createMachine();
+  const attributes = createExtendedAttributes();
   const credentials = createCredentials();
   const reaper = new Reaper(createWaiter());
   const registry = new ProcessRegistry({
@@ -38,26 +65,76 @@ export async function startDaemon(options: DaemonOptions): Promise<Daemon> {
     spawner: createSpawner(credentials),
     descriptors: createDescriptors(),
   });
-  const onChildSignal = () => reaper.reap();
-  process.on('SIGCHLD', onChildSignal);
+  const watchers = new PolledWatchers(machine.randomBytes);
+  const metrics = new MetricsReader({
+    now: Date.now,
+    monotonicMs: () => performance.now(),
+    cpuCount: availableParallelism,
+    proc: '/proc',
+  });
+  const excludedPorts = new Set<number>();
+  const forwarder = new PortForwarder({
+    listeners: () => ['/proc/net/tcp', '/proc/net/tcp6'].flatMap((file) => parseListeners(readIfThere(file))),
+    address: () => options.forwardAddress ?? outsideAddress(networkInterfaces()),
+    hasProcesses: () => reaper.hasChildren,
+    excluded: excludedPorts,
+    onError: (error) => logger.log('warn', 'cannot forward ports', { error }),
+  });
+  const initializer = new Initializer({
+    settings,
+    logger,
+    now: Date.now,
+    files: createIdentityFiles(options.identityRoot),
+    machine: options.ownsMachine ? machine : undefined,
+    random: machine,
+    onApplied: ({ newSandbox }) => {
+      if (!newSandbox) return;
+      metrics.reset();
+      forwarder.scan(); // the address may be another one since the last scan
+    },
+  });
   const server = createHttpServer({
     settings,
-    logger: options.logger,
-    routes: [],
-    rpc: (router) => {
+    logger,
+    routes: [
+      ...statusRoutes({ settings, readMetrics: () => metrics.read() }),
+      ...fileRoutes({ settings, accounts, attributes, randomBytes: machine.randomBytes, now: Date.now }),
+      initRoute(initializer),
+    ],
+    rpc(router) {
       router.service(
         processProto.Process,
         createProcessService({ settings, accounts, registry, path: options.path }),
       );
+      router.service(
+        filesystemProto.Filesystem,
+        createFilesystemService({
+          settings,
+          accounts,
+          watchers,
+          reader: createEntryReader(accounts, attributes),
+          randomBytes: machine.randomBytes,
+        }),
+      );
     },
   });
+
+  const onChildSignal = () => reaper.reap();
+  process.on('SIGCHLD', onChildSignal);
+  reaper.onChildren(() => forwarder.wake());
+  reaper.reap(); // children that were there, or ended, before anybody listened
   await listen(server, options);
+  const { port } = server.address() as AddressInfo;
+  excludedPorts.add(port);
   return {
-    port: (server.address() as AddressInfo).port,
+    port,
     async close() {
       process.off('SIGCHLD', onChildSignal);
+      forwarder.close();
+      watchers.close();
+      const closed = new Promise((resolve) => server.close(resolve));
       server.closeAllConnections();
-      await new Promise((resolve) => server.close(resolve));
+      await closed;
     },
   };
 }
@@ -70,4 +147,14 @@ function listen(server: Server, { port, host }: DaemonOptions): Promise<void> {
       resolve();
     });
   });
+}
+
+/** tcp6 does not exist where IPv6 is off. */
+function readIfThere(path: string): string {
+  try {
+    return readFileSync(path, 'utf8');
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === 'ENOENT') return '';
+    throw error;
+  }
 }

@@ -1,12 +1,65 @@
+import { parseArgs } from 'node:util';
 import { PORTS } from '@islet/contracts';
 import { startDaemon } from './daemon.ts';
-import { createLogger } from './log/logger.ts';
+import { createLogger, type Logger, type LogLevel } from './log/logger.ts';
 
-const logger = createLogger({ level: 'warn', write: (l) => process.stderr.write(l), now: Date.now });
-const daemon = await startDaemon({
-  port: Number(process.env.ISLET_ENVD_PORT ?? PORTS.envd),
-  host: '::',
-  logger,
-  path: process.env.PATH,
+const { values } = parseArgs({
+  options: {
+    port: { type: 'string' },
+    host: { type: 'string' },
+    'identity-root': { type: 'string' },
+    'forward-address': { type: 'string' },
+    'log-level': { type: 'string' },
+  },
 });
-console.log('listening', daemon.port);
+
+const isInit = process.pid === 1;
+const logger = createLogger({
+  level: (values['log-level'] ?? process.env.ISLET_ENVD_LOG ?? 'warn') as LogLevel,
+  write: (line) => process.stderr.write(line),
+  now: Date.now,
+});
+
+survive(logger, isInit);
+// Files and directories get the modes that clients expect, whatever this process inherited.
+process.umask(0o022);
+process.chdir('/');
+
+try {
+  const daemon = await startDaemon({
+    port: Number(values.port ?? process.env.ISLET_ENVD_PORT ?? PORTS.envd),
+    host: values.host ?? '::',
+    logger,
+    path: process.env.PATH,
+    identityRoot: values['identity-root'] ?? '',
+    ownsMachine: isInit,
+    ...(values['forward-address'] !== undefined && { forwardAddress: values['forward-address'] }),
+  });
+  logger.log('info', 'listening', { port: daemon.port });
+  process.send?.({ port: daemon.port });
+} catch (error) {
+  logger.log('error', 'cannot start', { error });
+  process.exit(1);
+}
+
+/** No error of one request and no stray signal may end the sandbox. */
+function survive(log: Logger, init: boolean): void {
+  process.on('uncaughtException', (error) => log.log('error', 'uncaught exception', { error }));
+  process.on('unhandledRejection', (error) => log.log('error', 'unhandled rejection', { error }));
+  const harmless: NodeJS.Signals[] = [
+    'SIGHUP',
+    'SIGPIPE',
+    'SIGALRM',
+    'SIGUSR1',
+    'SIGUSR2',
+    'SIGWINCH',
+    'SIGCONT',
+  ];
+  for (const signal of harmless) process.on(signal, () => {});
+  for (const signal of ['SIGTERM', 'SIGINT'] as const) {
+    // The init process lives as long as its sandbox, which is ended from outside.
+    process.on(signal, () => {
+      if (!init) process.exit(0);
+    });
+  }
+}

@@ -9,7 +9,7 @@ export function respondError(response: ServerResponse, error: unknown): void {
     response.destroy();
     return;
   }
-  for (const name of ['Content-Length', 'Content-Encoding', 'Content-Disposition', 'Content-Range', 'ETag']) {
+  for (const name of ['Content-Length', 'Content-Encoding', 'Content-Disposition', 'ETag']) {
     response.removeHeader(name);
   }
   response.setHeader('X-Content-Type-Options', 'nosniff');

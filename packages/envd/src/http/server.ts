@@ -71,6 +71,8 @@ export function createHttpServer(deps: ServerDeps): Server {
         deps.logger.log('error', 'request failed', { method: request.method, error });
       }
       respondError(response, error);
+      // What is left of a refused body must be read before the connection can carry another request.
+      request.resume();
     }
   };
 

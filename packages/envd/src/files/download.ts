@@ -1,0 +1,133 @@
+import { createReadStream } from 'node:fs';
+import { type FileHandle, open } from 'node:fs/promises';
+import type { IncomingMessage, ServerResponse } from 'node:http';
+import { posix } from 'node:path';
+import { pipeline } from 'node:stream/promises';
+import { constants, createGzip } from 'node:zlib';
+import { IsletError } from '@islet/contracts';
+import { chooseEncoding } from './accept-encoding.ts';
+import {
+  type ByteRange,
+  isConditional,
+  isNotModified,
+  requestedRange,
+  type Validators,
+} from './conditions.ts';
+import { contentType, inlineDisposition, SNIFF_BYTES } from './content-type.ts';
+
+/** Read ahead of the client, at most twice this is in memory for a download. */
+const READ_BYTES = 256 * 1024;
+
+/** Answers with a file's contents. @throws IsletError */
+export async function sendFile(
+  path: string,
+  request: IncomingMessage,
+  response: ServerResponse,
+): Promise<void> {
+  const file = await openFile(path);
+  try {
+    const stat = await file.stat({ bigint: true });
+    if (stat.isDirectory()) throw new IsletError(400, `path '${path}' is a directory`);
+    const size = Number(stat.size);
+    const validators: Validators = {
+      etag: `"${stat.mtimeNs.toString(36)}-${stat.size.toString(36)}"`,
+      modifiedMs: Number(stat.mtimeMs),
+    };
+    response.setHeader('Vary', 'Accept-Encoding');
+    response.setHeader('Last-Modified', new Date(validators.modifiedMs).toUTCString());
+    response.setHeader('ETag', validators.etag);
+    response.setHeader('Accept-Ranges', 'bytes');
+    response.setHeader('Content-Disposition', inlineDisposition(posix.basename(path)));
+    response.setHeader('Content-Type', contentType(path, await readStart(file, stat.isFile())));
+
+    const encoding = isConditional(request.headers)
+      ? 'identity'
+      : chooseEncoding(headerText(request.headers['accept-encoding']));
+    if (encoding === 'none')
+      throw new IsletError(406, 'no acceptable encoding: identity and gzip are offered');
+    if (isNotModified(request.headers, validators)) {
+      response.removeHeader('Content-Type');
+      response.writeHead(304).end();
+      return;
+    }
+    if (!stat.isFile()) await sendStream(file, response);
+    else if (encoding === 'gzip' && size > 0) await sendGzip(file, response, validators);
+    else await sendRange(file, response, size, requestedRange(request.headers, size, validators));
+  } finally {
+    await file.close();
+  }
+}
+
+async function openFile(path: string): Promise<FileHandle> {
+  try {
+    return await open(path, 'r');
+  } catch (error) {
+    const { code, message } = error as NodeJS.ErrnoException;
+    if (code === 'ENOENT' || code === 'ENOTDIR') {
+      throw new IsletError(404, `path '${path}' does not exist`, { cause: error });
+    }
+    if (code === 'ENAMETOOLONG' || code === 'EINVAL') {
+      throw new IsletError(400, `invalid path '${path}': ${message}`, { cause: error });
+    }
+    throw new IsletError(500, `error opening file '${path}': ${message}`, { cause: error });
+  }
+}
+
+/** Only of regular files: a pipe's first bytes could not be read twice. */
+async function readStart(file: FileHandle, isRegular: boolean): Promise<Buffer> {
+  if (!isRegular) return Buffer.of(0);
+  const { buffer, bytesRead } = await file.read(Buffer.alloc(SNIFF_BYTES), 0, SNIFF_BYTES, 0);
+  return buffer.subarray(0, bytesRead);
+}
+
+async function sendRange(
+  file: FileHandle,
+  response: ServerResponse,
+  size: number,
+  range: ByteRange | 'all' | 'unsatisfiable',
+): Promise<void> {
+  if (range === 'unsatisfiable') {
+    response.setHeader('Content-Range', `bytes */${size}`);
+    throw new IsletError(416, 'invalid range: failed to overlap');
+  }
+  const { start, end } = range === 'all' ? { start: 0, end: size - 1 } : range;
+  if (range !== 'all') {
+    response.statusCode = 206;
+    response.setHeader('Content-Range', `bytes ${start}-${end}/${size}`);
+  }
+  response.setHeader('Content-Length', end - start + 1);
+  if (end < start) response.end();
+  else await pipe(reader(file, { start, end }), response);
+}
+
+async function sendGzip(file: FileHandle, response: ServerResponse, validators: Validators): Promise<void> {
+  response.setHeader('Content-Encoding', 'gzip');
+  // Compressed bytes are another representation: only weakly the same as the file's.
+  response.setHeader('ETag', `W/${validators.etag}`);
+  // The other end is usually on the same machine or close: speed matters more than size.
+  await pipe(reader(file, {}), createGzip({ level: constants.Z_BEST_SPEED }), response);
+}
+
+/** Devices and files of /proc tell no size. */
+async function sendStream(file: FileHandle, response: ServerResponse): Promise<void> {
+  await pipe(reader(file, {}), response);
+}
+
+function reader(file: FileHandle, range: { start?: number; end?: number }): NodeJS.ReadableStream {
+  return createReadStream('', { fd: file.fd, autoClose: false, highWaterMark: READ_BYTES, ...range });
+}
+
+async function pipe(
+  ...streams: (NodeJS.ReadableStream | NodeJS.ReadWriteStream | ServerResponse)[]
+): Promise<void> {
+  try {
+    await pipeline(streams as [NodeJS.ReadableStream, NodeJS.WritableStream]);
+  } catch (error) {
+    // The client left in the middle: nobody is there to be told.
+    if ((error as NodeJS.ErrnoException).code !== 'ERR_STREAM_PREMATURE_CLOSE') throw error;
+  }
+}
+
+function headerText(header: string | string[] | undefined): string | undefined {
+  return Array.isArray(header) ? header.join(', ') : header;
+}

@@ -1,0 +1,20 @@
+import type { IncomingMessage } from 'node:http';
+import { IsletError } from '@islet/contracts';
+
+/** Reads a small JSON body; an empty one is an empty object. @throws IsletError 400, 413 */
+export async function readJsonBody(request: IncomingMessage, maxBytes: number): Promise<unknown> {
+  const chunks: Buffer[] = [];
+  let length = 0;
+  for await (const chunk of request) {
+    length += (chunk as Buffer).length;
+    if (length > maxBytes) throw new IsletError(413, `request body is larger than ${maxBytes} bytes`);
+    chunks.push(chunk as Buffer);
+  }
+  const text = Buffer.concat(chunks).toString('utf8');
+  if (text.trim() === '') return {};
+  try {
+    return JSON.parse(text);
+  } catch (error) {
+    throw new IsletError(400, `error decoding request body: ${(error as Error).message}`, { cause: error });
+  }
+}

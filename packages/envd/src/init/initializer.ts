@@ -1,0 +1,136 @@
+import { IsletError, secretsEqual } from '@islet/contracts';
+import type { Logger } from '../log/logger.ts';
+import type { Machine } from '../native/machine.ts';
+import type { Settings } from '../settings.ts';
+import { trustCertificates } from './certificates.ts';
+import { hostsWith, type IdentityFiles, resolvConf } from './identity.ts';
+import type { InitRequest } from './request.ts';
+
+/** The clock is stepped when it is further behind or ahead than this, in milliseconds. */
+const MAX_BEHIND_MS = 50;
+const MAX_AHEAD_MS = 5000;
+
+const RUN_DIRECTORY = '/run/e2b';
+
+export interface InitializerDeps {
+  settings: Settings;
+  files: IdentityFiles;
+  logger: Logger;
+  /** Unix milliseconds. */
+  now: () => number;
+  /** Absent where envd is not the init process: then the machine is not its own to change. */
+  machine: Pick<Machine, 'setHostname' | 'setClock'> | undefined;
+  random: Pick<Machine, 'randomBytes' | 'reseedOpenssl'>;
+  /** Called after a request was applied, with whether the sandbox is another one than before. */
+  onApplied: (change: { newSandbox: boolean }) => void;
+}
+
+/** Takes over what the control plane says about this sandbox, after each boot, resume and fork. */
+export class Initializer {
+  readonly #deps: InitializerDeps;
+  #lastTimestampNs: bigint | undefined;
+  #sandboxId: string | undefined;
+  #hostname: string | undefined;
+  #eventsAddress: string | undefined;
+  #certificates: string | undefined;
+
+  constructor(deps: InitializerDeps) {
+    this.#deps = deps;
+  }
+
+  /**
+   * Applies a request, in one turn of the event loop, so that two never mix. One that is not newer than the last is
+   * only authenticated.
+   * @throws IsletError 401, 400
+   */
+  apply(request: InitRequest, headerToken: string | undefined): void {
+    const { settings } = this.#deps;
+    this.#authenticate(request, headerToken);
+    if (!this.#isNewer(request.timestampNs)) return;
+    this.#stepClock(request.timestampNs);
+    const newSandbox = request.sandboxId !== undefined && request.sandboxId !== this.#sandboxId;
+    try {
+      if (newSandbox) this.#becomeAnother();
+      this.#writeIdentity(request);
+    } catch (error) {
+      throw new IsletError(400, `cannot apply: ${(error as Error).message}`, { cause: error });
+    }
+    if (request.sandboxId !== undefined) this.#sandboxId = request.sandboxId;
+    if (request.timestampNs !== undefined) this.#lastTimestampNs = request.timestampNs;
+    if (request.envVars) settings.userEnv = request.envVars;
+    if (request.defaultUser !== undefined) settings.defaultUser = request.defaultUser;
+    if (request.defaultWorkdir !== undefined) settings.defaultWorkdir = request.defaultWorkdir;
+    settings.accessToken = request.accessToken;
+    this.#deps.onApplied({ newSandbox });
+  }
+
+  #authenticate(request: InitRequest, headerToken: string | undefined): void {
+    const current = this.#deps.settings.accessToken;
+    if (current === undefined) return;
+    const matches = (token: string | undefined) => token !== undefined && secretsEqual(token, current);
+    if (matches(headerToken) || matches(request.accessToken)) return;
+    throw new IsletError(401, 'unauthorized access, the access token does not match the current one');
+  }
+
+  #isNewer(timestampNs: bigint | undefined): boolean {
+    if (timestampNs === undefined || this.#lastTimestampNs === undefined) return true;
+    return timestampNs > this.#lastTimestampNs;
+  }
+
+  #stepClock(timestampNs: bigint | undefined): void {
+    const { machine, now, logger } = this.#deps;
+    if (timestampNs === undefined || !machine) return;
+    const target = Number(timestampNs) / 1e6;
+    const behind = target - now();
+    if (behind <= MAX_BEHIND_MS && behind >= -MAX_AHEAD_MS) return;
+    try {
+      machine.setClock(target);
+    } catch (error) {
+      // Under gVisor the clock is the host's and nobody may step it, nor needs to.
+      logger.log('debug', 'cannot step the clock', { error });
+    }
+  }
+
+  /** A clone of a memory snapshot must not draw the random bytes its siblings draw, nor be known as one of them. */
+  #becomeAnother(): void {
+    const { random, files, logger } = this.#deps;
+    if (!random.reseedOpenssl())
+      logger.log('warn', 'OpenSSL cannot be reseeded; envd draws from the kernel only');
+    files.write('/etc/machine-id', `${random.randomBytes(16).toString('hex')}\n`);
+  }
+
+  #writeIdentity(request: InitRequest): void {
+    const { files, settings } = this.#deps;
+    if (request.sandboxId !== undefined) this.#tellId('E2B_SANDBOX_ID', request.sandboxId);
+    if (request.templateId !== undefined) this.#tellId('E2B_TEMPLATE_ID', request.templateId);
+    files.write(`${RUN_DIRECTORY}/.E2B_SANDBOX`, 'true');
+    if (request.hyperloopIp !== undefined)
+      settings.systemEnv.E2B_EVENTS_ADDRESS = `http://${request.hyperloopIp}`;
+    this.#writeHosts(request.hostname, request.hyperloopIp);
+    if (request.dns) files.write('/etc/resolv.conf', resolvConf(request.dns));
+    if (request.caBundle !== undefined && request.caBundle !== this.#certificates) {
+      trustCertificates(files, request.caBundle);
+      this.#certificates = request.caBundle;
+    }
+  }
+
+  #tellId(name: 'E2B_SANDBOX_ID' | 'E2B_TEMPLATE_ID', id: string): void {
+    this.#deps.settings.systemEnv[name] = id;
+    this.#deps.files.write(`${RUN_DIRECTORY}/.${name}`, id);
+  }
+
+  #writeHosts(hostname = this.#hostname, eventsAddress = this.#eventsAddress): void {
+    if (hostname === this.#hostname && eventsAddress === this.#eventsAddress) return;
+    const { files, machine } = this.#deps;
+    const names = new Map<string, string>();
+    if (hostname !== undefined) names.set(hostname, '127.0.1.1');
+    if (eventsAddress !== undefined) names.set('events.e2b.local', eventsAddress);
+    files.write('/etc/hosts', hostsWith(files.read('/etc/hosts'), names));
+    if (hostname !== undefined && hostname !== this.#hostname) {
+      files.write('/etc/hostname', `${hostname}\n`);
+      machine?.setHostname(hostname);
+    }
+    this.#hostname = hostname;
+    this.#eventsAddress = eventsAddress;
+  }
+}

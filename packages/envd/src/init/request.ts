@@ -1,0 +1,100 @@
+import { isIP } from 'node:net';
+import { IsletError } from '@islet/contracts';
+
+/** The body of POST /init, validated. Absent fields are undefined. */
+export interface InitRequest {
+  envVars: Record<string, string> | undefined;
+  accessToken: string | undefined;
+  /** Unix nanoseconds. */
+  timestampNs: bigint | undefined;
+  defaultUser: string | undefined;
+  defaultWorkdir: string | undefined;
+  hyperloopIp: string | undefined;
+  caBundle: string | undefined;
+  sandboxId: string | undefined;
+  templateId: string | undefined;
+  hostname: string | undefined;
+  /** Addresses of name servers. */
+  dns: string[] | undefined;
+}
+
+const HOSTNAME = /^[a-z0-9](?:[a-z0-9.-]{0,62}[a-z0-9])?$/i;
+/** Ids end up in file contents and environment variables. */
+const ID = /^[A-Za-z0-9._-]{1,128}$/;
+
+/** @throws IsletError 400 */
+export function parseInitRequest(body: unknown): InitRequest {
+  if (typeof body !== 'object' || body === null || Array.isArray(body)) {
+    throw new IsletError(400, 'request body must be a JSON object');
+  }
+  const fields = body as Record<string, unknown>;
+  if (Array.isArray(fields.volumeMounts) && fields.volumeMounts.length > 0) {
+    throw new IsletError(
+      400,
+      'volumeMounts are not supported: volumes are mounted from outside of the sandbox',
+    );
+  }
+  const timestamp = text(fields, 'timestamp');
+  return {
+    envVars: envVars(fields.envVars),
+    accessToken: text(fields, 'accessToken'),
+    timestampNs: timestamp === undefined ? undefined : parseTimestamp(timestamp),
+    defaultUser: text(fields, 'defaultUser'),
+    defaultWorkdir: text(fields, 'defaultWorkdir'),
+    hyperloopIp: matching(fields, 'hyperloopIP', (value) => isIP(value) !== 0),
+    caBundle: text(fields, 'caBundle'),
+    sandboxId: matching(fields, 'sandboxId', (value) => ID.test(value)),
+    templateId: matching(fields, 'templateId', (value) => ID.test(value)),
+    hostname: matching(fields, 'hostname', (value) => HOSTNAME.test(value)),
+    dns: addresses(fields.dns),
+  };
+}
+
+/** Reads an RFC 3339 time with up to nine digits of a second. @throws IsletError 400 */
+export function parseTimestamp(value: string): bigint {
+  const match = /^(\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d)(?:\.(\d{1,9})\d*)?(Z|[+-]\d\d:\d\d)$/i.exec(value);
+  const ms = match ? Date.parse(`${match[1]}${match[3]}`) : Number.NaN;
+  if (Number.isNaN(ms))
+    throw new IsletError(400, `timestamp '${value.slice(0, 64)}' is not an RFC 3339 time`);
+  return BigInt(ms) * 1_000_000n + BigInt((match?.[2] ?? '0').padEnd(9, '0'));
+}
+
+/** Empty text counts as absent. */
+function text(fields: Record<string, unknown>, name: string): string | undefined {
+  const value = fields[name];
+  if (value === undefined || value === null || value === '') return undefined;
+  if (typeof value !== 'string') throw new IsletError(400, `${name} must be text`);
+  return value;
+}
+
+function matching(
+  fields: Record<string, unknown>,
+  name: string,
+  accept: (value: string) => boolean,
+): string | undefined {
+  const value = text(fields, name);
+  if (value !== undefined && !accept(value)) throw new IsletError(400, `${name} is not valid`);
+  return value;
+}
+
+function envVars(value: unknown): Record<string, string> | undefined {
+  if (value === undefined || value === null) return undefined;
+  if (typeof value !== 'object' || Array.isArray(value))
+    throw new IsletError(400, 'envVars must be an object');
+  const entries = Object.entries(value);
+  for (const [key, item] of entries) {
+    if (typeof item !== 'string') throw new IsletError(400, `envVars.${key} must be text`);
+    if (key === '' || /[=\0]/.test(key) || item.includes('\0')) {
+      throw new IsletError(400, `envVars has the invalid name or value '${key}'`);
+    }
+  }
+  return Object.fromEntries(entries);
+}
+
+function addresses(value: unknown): string[] | undefined {
+  if (value === undefined || value === null) return undefined;
+  if (!Array.isArray(value) || !value.every((item) => typeof item === 'string' && isIP(item) !== 0)) {
+    throw new IsletError(400, 'dns must be a list of IP addresses');
+  }
+  return value;
+}

@@ -1,0 +1,22 @@
+import { ENVD_VERSION } from '@islet/contracts';
+import { TOKEN_HEADER } from '../http/access.ts';
+import { readJsonBody } from '../http/json-body.ts';
+import type { Route } from '../http/server.ts';
+import type { Initializer } from './initializer.ts';
+import { parseInitRequest } from './request.ts';
+
+const MAX_BODY_BYTES = 4 * 1024 * 1024;
+
+/** POST /init; the proxies in front never let a client reach it. */
+export function initRoute(initializer: Initializer): Route {
+  return {
+    method: 'POST',
+    path: '/init',
+    async handle(request, response) {
+      const body = parseInitRequest(await readJsonBody(request, MAX_BODY_BYTES));
+      const token = request.headers[TOKEN_HEADER];
+      initializer.apply(body, typeof token === 'string' ? token : undefined);
+      response.writeHead(204, { 'X-Envd-Version': ENVD_VERSION, 'Cache-Control': 'no-store' }).end();
+    },
+  };
+}
