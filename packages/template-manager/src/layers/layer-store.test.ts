@@ -1,0 +1,125 @@
+import { mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { createLayerStore, type LockFile } from './layer-store.ts';
+
+const signal = new AbortController().signal;
+
+/** The lock port within one process: who comes later waits. */
+function queueLock(): LockFile {
+  const tails = new Map<string, Promise<void>>();
+  return async (path, { onWait }) => {
+    const before = tails.get(path);
+    let release = () => {};
+    const held = new Promise<void>((resolve) => {
+      release = resolve;
+    });
+    tails.set(path, held);
+    if (before) {
+      onWait();
+      await before;
+    }
+    return {
+      async [Symbol.asyncDispose]() {
+        if (tails.get(path) === held) tails.delete(path);
+        release();
+      },
+    };
+  };
+}
+
+describe('the layer store', () => {
+  let cacheDir: string;
+  let synced: string[];
+  beforeEach(async () => {
+    cacheDir = await mkdtemp(join(tmpdir(), 'islet-layers-'));
+    synced = [];
+  });
+  afterEach(() => rm(cacheDir, { recursive: true, force: true }));
+
+  const open = (lock = queueLock()) =>
+    createLayerStore(cacheDir, lock, async (path) => {
+      synced.push(path);
+    });
+  const request = (make: (dir: string) => Promise<void>) => ({
+    key: 'k1',
+    description: { recipe: 'base' },
+    onWait: () => {},
+    make,
+  });
+  const layersOf = async () =>
+    (await readdir(join(cacheDir, 'layers'))).filter((name) => !name.endsWith('.lock'));
+
+  it('makes a layer once and finds it again', async () => {
+    const store = open();
+    let made = 0;
+    const make = async (dir: string) => {
+      made++;
+      await writeFile(join(dir, 'file'), 'x');
+    };
+    const first = await store.ensure(request(make), signal);
+    const second = await open().ensure(request(make), signal);
+    expect(first.cached).toBe(false);
+    expect(second).toEqual({ rootfsDir: first.rootfsDir, cached: true });
+    expect(made).toBe(1);
+    expect(await readFile(join(first.rootfsDir, 'file'), 'utf8')).toBe('x');
+    expect(synced).toHaveLength(1);
+  });
+
+  it('makes a layer once for two that ask at the same time', async () => {
+    const lock = queueLock();
+    let made = 0;
+    let waited = 0;
+    const ask = () =>
+      open(lock).ensure(
+        {
+          ...request(async (dir) => {
+            made++;
+            await writeFile(join(dir, 'file'), 'x');
+          }),
+          onWait: () => {
+            waited++;
+          },
+        },
+        signal,
+      );
+    const layers = await Promise.all([ask(), ask()]);
+    expect(layers.map((layer) => layer.cached).sort()).toEqual([false, true]);
+    expect([made, waited]).toEqual([1, 1]);
+  });
+
+  it('leaves nothing of a build that failed, and builds again', async () => {
+    const store = open();
+    const fail = store.ensure(
+      request(async (dir) => {
+        await writeFile(join(dir, 'half'), 'x');
+        throw new Error('mirror is down');
+      }),
+      signal,
+    );
+    await expect(fail).rejects.toThrow('mirror is down');
+    expect(await layersOf()).toEqual([]);
+    expect(
+      (
+        await store.ensure(
+          request(async () => {}),
+          signal,
+        )
+      ).cached,
+    ).toBe(false);
+  });
+
+  it('removes what a killed build of the same layer left, and no other', async () => {
+    const store = open();
+    await store.ensure({ ...request(async () => {}), key: 'k0' }, signal);
+    const left = await mkdtemp(join(cacheDir, 'layers', '.making-k1-'));
+    const others = await mkdtemp(join(cacheDir, 'layers', '.making-k2-'));
+    await writeFile(join(left, 'half'), 'x');
+    await store.ensure(
+      request(async () => {}),
+      signal,
+    );
+    expect(await layersOf()).toEqual([others.split('/').at(-1), 'k0', 'k1'].sort());
+  });
+});
