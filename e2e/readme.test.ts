@@ -1,0 +1,35 @@
+import { Sandbox } from 'e2b';
+import { describe, expect, inject, it } from 'vitest';
+
+const { apiUrl, sandboxUrl, apiKey } = inject('islet');
+
+describe('what the README promises', () => {
+  it('answers the curl line with a sandbox that works', async () => {
+    const response = await fetch(`${apiUrl}/sandboxes`, {
+      method: 'POST',
+      headers: { 'Content-Type': 'application/json', 'X-API-Key': apiKey },
+      body: '{"templateID":"base"}',
+    });
+    expect(response.status).toBe(201);
+    const { sandboxID } = (await response.json()) as { sandboxID: string };
+    const sandbox = await Sandbox.connect(sandboxID, { apiUrl, sandboxUrl, apiKey });
+    expect((await sandbox.commands.run('echo works')).stdout).toBe('works\n');
+    expect(await sandbox.kill()).toBe(true);
+  });
+
+  it('runs the script: Python, a file, a web server', async () => {
+    const sandbox = await Sandbox.create({ apiUrl, sandboxUrl, apiKey });
+    try {
+      const { stdout } = await sandbox.commands.run('python3 -c "print(6 * 7)"');
+      expect(stdout).toBe('42\n');
+      await sandbox.files.write('/home/user/index.html', '<h1>Hello from a sandbox</h1>');
+      expect(await sandbox.files.read('/home/user/index.html')).toBe('<h1>Hello from a sandbox</h1>');
+      await sandbox.commands.run('python3 -m http.server 8000', { background: true, cwd: '/home/user' });
+      const page = await fetch(`http://${sandbox.getHost(8000)}/`);
+      expect(page.status).toBe(200);
+      expect(await page.text()).toContain('Hello from a sandbox');
+    } finally {
+      await sandbox.kill();
+    }
+  });
+});
