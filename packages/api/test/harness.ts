@@ -9,6 +9,7 @@ import {
   createTeam,
   type Database,
   type FinishedBuild,
+  findTemplate,
   LOCAL_DEV,
   MIGRATIONS_DIR,
   migrate,
@@ -56,11 +57,26 @@ export interface Harness {
   close(): Promise<void>;
 }
 
-export async function startHarness(overrides: Partial<ApiDeps> = {}): Promise<Harness> {
+/** A migrated and seeded PGlite in a temporary directory. */
+export async function openTestDatabase(): Promise<{ db: Database; remove(): Promise<void> }> {
   const directory = await mkdtemp(join(tmpdir(), 'islet-api-'));
   const db = await openDatabase({ dataDir: join(directory, 'db'), migrationsDir: MIGRATIONS_DIR });
   await migrate(db);
   await seed(db);
+  return {
+    db,
+    async remove() {
+      await db.close();
+      await rm(directory, { recursive: true, force: true });
+    },
+  };
+}
+
+/** Starts an API. A database that is passed in is left open at the end. */
+export async function startHarness(overrides: Partial<ApiDeps> = {}): Promise<Harness> {
+  const own = overrides.db ? undefined : await openTestDatabase();
+  const db = overrides.db ?? own?.db;
+  if (!db) throw new Error('no database');
   const node = new SimulatedNode();
   const catalog = createMemoryCatalog();
   const app = await createApi({
@@ -96,14 +112,16 @@ export async function startHarness(overrides: Partial<ApiDeps> = {}): Promise<Ha
     await registerTemplateBuild(db, build);
     return build;
   };
-  const base = await template({ alias: 'base', namespace: null, public: true });
+  const known = await findTemplate(db, { name: 'base' }, LOCAL_DEV.teamSlug);
+  const baseTemplateId =
+    known?.id ?? (await template({ alias: 'base', namespace: null, public: true })).templateId;
 
   return {
     url,
     db,
     node,
     catalog,
-    baseTemplateId: base.templateId,
+    baseTemplateId,
     template,
     async call(method, path, { key = LOCAL_DEV.apiKey, body, raw, headers = {} } = {}) {
       const hasBody = body !== undefined || raw !== undefined;
@@ -134,8 +152,7 @@ export async function startHarness(overrides: Partial<ApiDeps> = {}): Promise<Ha
     async close() {
       await app.close();
       node.close();
-      await db.close();
-      await rm(directory, { recursive: true, force: true });
+      await own?.remove();
     },
   };
 }

@@ -164,6 +164,7 @@ describe('a node behind a network', () => {
     await listen();
     const transport = createConnectTransport({ baseUrl: `http://127.0.0.1:${port}`, httpVersion: '2' });
     remote = await startHarness({
+      db: api.db,
       node: {
         client: createClient(orchestratorProto.Orchestrator, transport),
         route: () => ({ kind: 'node', proxyAddress: '127.0.0.1:5007' }),

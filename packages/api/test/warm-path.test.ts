@@ -1,51 +1,27 @@
-import { mkdtemp, rm } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
-import { type Database, MIGRATIONS_DIR, migrate, openDatabase, seed } from '@islet/db';
+import type { Database } from '@islet/db';
 import { afterAll, beforeAll, expect, it } from 'vitest';
-import { type Harness, startHarness } from './harness.ts';
+import { type Harness, openTestDatabase, startHarness } from './harness.ts';
 
-let directory: string;
-let real: Database;
+let test: { db: Database; remove(): Promise<void> };
 let api: Harness;
 let away = false;
 
 beforeAll(async () => {
-  directory = await mkdtemp(join(tmpdir(), 'islet-warm-'));
-  real = await openDatabase({ dataDir: join(directory, 'db'), migrationsDir: MIGRATIONS_DIR });
-  await migrate(real);
-  await seed(real);
-  const db: Database = Object.create(real, {
+  test = await openTestDatabase();
+  const db: Database = Object.create(test.db, {
     orm: {
       get() {
         if (away) throw new Error('the database is away');
-        return real.orm;
+        return test.db.orm;
       },
     },
   });
   api = await startHarness({ db });
-  const { registerTemplateBuild, LOCAL_DEV } = await import('@islet/db');
-  await registerTemplateBuild(real, {
-    templateId: 'a'.repeat(20),
-    buildId: crypto.randomUUID(),
-    teamId: LOCAL_DEV.teamId,
-    alias: 'base',
-    namespace: null,
-    public: true,
-    cpuCount: 2,
-    memoryMb: 512,
-    freeDiskMb: 512,
-    diskSizeMb: 1500,
-    envdVersion: '0.6.13',
-    defaultUser: 'user',
-    defaultWorkdir: '',
-  });
 });
 afterAll(async () => {
   away = false;
   await api.close();
-  await real.close();
-  await rm(directory, { recursive: true, force: true });
+  await test.remove();
 });
 
 it('creates, reads, lists and ends sandboxes without the database once it knows key and template', async () => {

@@ -3,8 +3,9 @@ import { orchestratorProto } from '@islet/contracts';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import type { Catalog, CatalogEntry } from './catalog.ts';
 
-function entry(sandboxId: string, teamId: string, endAtMs = 0): CatalogEntry {
-  const sandbox = create(orchestratorProto.SandboxSchema, { config: { sandboxId, teamId }, endAtMs });
+function entry(sandboxId: string, teamId: string, endAtMs = 0, startedAtMs = 0): CatalogEntry {
+  const config = { sandboxId, teamId };
+  const sandbox = create(orchestratorProto.SandboxSchema, { config, endAtMs, startedAtMs });
   return { sandbox, route: { kind: 'direct' } };
 }
 
@@ -35,6 +36,28 @@ export function catalogContract(name: string, open: () => Promise<Catalog>): voi
       await catalog.put(entry('ia', 't1', 1));
       await catalog.put(entry('ia', 't1', 2));
       expect((await catalog.listTeam('t1')).map((e) => e.sandbox.endAtMs)).toEqual([2]);
+    });
+
+    it('lists the newest first, by id within one millisecond, however it came about', async () => {
+      const ids = async () => (await catalog.listTeam('t1')).map((e) => e.sandbox.config?.sandboxId);
+      const put = (id: string, startedAtMs: number) => catalog.put(entry(id, 't1', 0, startedAtMs));
+      await put('ic', 5.9);
+      await put('ia', 5.1);
+      await put('ib', 9);
+      await put('id', 1);
+      expect(await ids()).toEqual(['ib', 'ia', 'ic', 'id']);
+      await put('id', 12);
+      await put('ib', 2);
+      expect(await ids()).toEqual(['id', 'ia', 'ic', 'ib']);
+      await catalog.remove('ia');
+      expect(await ids()).toEqual(['id', 'ic', 'ib']);
+    });
+
+    it('moves a sandbox that changes its team', async () => {
+      await catalog.put(entry('ia', 't1'));
+      await catalog.put(entry('ia', 't2'));
+      expect(await catalog.listTeam('t1')).toEqual([]);
+      expect(await catalog.listTeam('t2')).toHaveLength(1);
     });
 
     it('forgets what was removed, and removing twice is no error', async () => {

@@ -15,11 +15,29 @@ export interface CatalogEntry {
  */
 export interface Catalog {
   get(sandboxId: string): Promise<CatalogEntry | undefined>;
-  /** Sandboxes of one team, in no order. */
+  /** Sandboxes of one team in the order of compareNewestFirst, so that a page of thousands needs no sorting. */
   listTeam(teamId: string): Promise<CatalogEntry[]>;
   /** Every entry, in no order. */
   listAll(): Promise<CatalogEntry[]>;
   put(entry: CatalogEntry): Promise<void>;
   remove(sandboxId: string): Promise<void>;
   close(): Promise<void>;
+}
+
+/** Where a sandbox stands in a team's list. */
+export interface Position {
+  /** Start of its life in whole Unix milliseconds, the precision that clients see. */
+  startedAtMs: number;
+  sandboxId: string;
+}
+
+export function positionOf(sandbox: Sandbox): Position {
+  return { startedAtMs: Math.trunc(sandbox.startedAtMs), sandboxId: sandbox.config?.sandboxId ?? '' };
+}
+
+/** Latest start first, and by id where two started in one millisecond. */
+export function compareNewestFirst(a: Position, b: Position): number {
+  if (a.startedAtMs !== b.startedAtMs) return b.startedAtMs - a.startedAtMs;
+  if (a.sandboxId === b.sandboxId) return 0;
+  return a.sandboxId < b.sandboxId ? -1 : 1;
 }

@@ -1,2 +1,9 @@
-export type { Catalog, CatalogEntry, Sandbox } from './catalog.ts';
+export {
+  type Catalog,
+  type CatalogEntry,
+  compareNewestFirst,
+  type Position,
+  positionOf,
+  type Sandbox,
+} from './catalog.ts';
 export { createMemoryCatalog } from './memory.ts';

@@ -1,3 +1,4 @@
+import { compareNewestFirst, positionOf } from '@islet/catalog';
 import { IsletError } from '@islet/contracts';
 import type { Team } from '@islet/db';
 import type { FastifyReply } from 'fastify';
@@ -36,8 +37,7 @@ export function addSandboxListRoutes(app: ApiApp, context: ApiContext): void {
     },
     async (request) => {
       const matches = filterBy({ metadata: request.query.metadata, states: new Set(['running']) });
-      const sandboxes = (await teamSandboxes(context, callingTeam(request))).filter(matches);
-      return sandboxes.sort(comparison('desc')).map(presentListed);
+      return (await teamSandboxes(context, callingTeam(request))).filter(matches).map(presentListed);
     },
   );
 
@@ -72,9 +72,9 @@ async function listPage(
     const running = sandboxes.filter((sandbox) => publicState(sandbox) === 'running').length;
     reply.header('X-Total-Running', String(running));
   }
-  const rows = sandboxes
-    .filter((sandbox) => !after || isBehind(sandbox, after, order))
-    .sort(comparison(order));
+  if (order === 'asc') sandboxes.reverse();
+  const first = after ? sandboxes.findIndex((sandbox) => isBehind(sandbox, after, order)) : 0;
+  const rows = first === -1 ? [] : sandboxes.slice(first, first + limit + 1);
   return sendPage(reply, rows, limit, order, tokenOf).map(presentListed);
 }
 
@@ -102,6 +102,7 @@ function filterBy({ metadata, states, startedAfterMs, templateId }: Filter) {
   };
 }
 
+/** A team's sandboxes, newest first. */
 async function teamSandboxes(context: ApiContext, team: Team): Promise<LiveSandbox[]> {
   const entries = await context.catalog.listTeam(team.id);
   return entries.map(({ sandbox }) => sandbox).filter((sandbox): sandbox is LiveSandbox => !!sandbox.config);
@@ -111,19 +112,9 @@ function tokenOf(sandbox: LiveSandbox): PageToken {
   return { timeMs: startedAtMs(sandbox), id: sandbox.config.sandboxId };
 }
 
-/** Newest first and then by id; ascending is the exact reverse. */
-function compareTokens(a: PageToken, b: PageToken): number {
-  if (a.timeMs !== b.timeMs) return b.timeMs - a.timeMs;
-  if (a.id === b.id) return 0;
-  return a.id < b.id ? -1 : 1;
-}
-
-function comparison(order: SortOrder) {
-  const sign = order === 'desc' ? 1 : -1;
-  return (a: LiveSandbox, b: LiveSandbox) => sign * compareTokens(tokenOf(a), tokenOf(b));
-}
-
+/** True where a sandbox comes after the last row of the page before. */
 function isBehind(sandbox: LiveSandbox, after: PageToken, order: SortOrder): boolean {
-  const position = compareTokens(tokenOf(sandbox), after);
-  return order === 'desc' ? position > 0 : position < 0;
+  const last = { startedAtMs: after.timeMs, sandboxId: after.id };
+  const comparison = compareNewestFirst(positionOf(sandbox), last);
+  return order === 'desc' ? comparison > 0 : comparison < 0;
 }
