@@ -1,6 +1,6 @@
 import type { AddressInfo } from 'node:net';
 import type { Catalog } from '@islet/catalog';
-import { createUpstreamPool, Front } from '@islet/proxy';
+import { createUpstreamPool, Front, HEAD_TIMEOUT_MS } from '@islet/proxy';
 import type { Logger } from '@islet/telemetry';
 import { EdgeRouter } from './routing/edge-router.ts';
 import type { Resume } from './routing/resume.ts';
@@ -67,7 +67,11 @@ export function createClientProxy(options: ClientProxyOptions): ClientProxy {
       if (listener) throw new Error('the edge is listening already');
       const domain = options.domain.replace(/:\d+$/, '');
       const certificate = options.tls && (await loadCertificate(options.tls, domain, new Date()));
-      const limits = { keepAliveMs: KEEPALIVE_MS, maxConnections: MAX_CONNECTIONS };
+      const limits = {
+        keepAliveMs: KEEPALIVE_MS,
+        maxConnections: MAX_CONNECTIONS,
+        headTimeoutMs: HEAD_TIMEOUT_MS,
+      };
       const opened = new EdgeListener({ front, limits, certificate });
       await opened.listen(address);
       listener = opened;

@@ -157,6 +157,19 @@ it('serves a request with a body that offers to upgrade as an ordinary one, and 
   socket.destroy();
 });
 
+it.each([
+  'Connection: Upgrade\r\nUpgrade: websocket\r\n\r\n',
+  'Connection: Upgrade\r\nUpgrade: h2c\r\nContent-Length: 1\r\n\r\nx',
+])('ends a connection that asks for %j before its last request is answered, and goes on', async (fields) => {
+  const { port } = await edge.serve(ADDRESS, (_, response) => setTimeout(() => response.end('late'), 50));
+  const host = `Host: ${hostOf(port)}\r\n`;
+  const answer = await raw(edge.port, `GET /1 HTTP/1.1\r\n${host}\r\nPOST /2 HTTP/1.1\r\n${host}${fields}`);
+  expect(answer).toBe('');
+  const connect = await raw(edge.port, `GET /1 HTTP/1.1\r\n${host}\r\nCONNECT x:1 HTTP/1.1\r\n${host}\r\n`);
+  expect(connect).toBe('');
+  expect((await raw(edge.port, `GET / HTTP/1.0\r\n${host}\r\n`)).endsWith('late')).toBe(true);
+});
+
 it('keeps both ends in step: a reader that is slow slows the writer', async () => {
   let written = 0;
   const server = createServer();

@@ -32,7 +32,7 @@ export {
   type TargetHints,
 } from './routing/target.ts';
 export { Front, type FrontOptions } from './server/front.ts';
-export { type ClientLimits, createHttp1Server, http1Options } from './server/http-server.ts';
+export { type ClientLimits, createHttp1Server, HEAD_TIMEOUT_MS, http1Options } from './server/http-server.ts';
 export {
   createSandboxProxy,
   createUpstreamPool,

@@ -1,13 +1,12 @@
 import type { Server } from 'node:http';
 import { createSecureServer, type Http2SecureServer } from 'node:http2';
 import type { AddressInfo, Socket } from 'node:net';
-import { type ClientLimits, createHttp1Server, type Front, http1Options } from '@islet/proxy';
+import type { TLSSocket } from 'node:tls';
+import { type ClientLimits, createHttp1Server, type Front } from '@islet/proxy';
 import type { Certificate } from '../tls/certificate.ts';
 
 /** The first byte of a TLS handshake record; no HTTP request begins with it. */
 const TLS_HANDSHAKE = 0x16;
-/** For a client's first byte, and for its TLS handshake. */
-const FIRST_BYTE_TIMEOUT_MS = 60_000;
 /** Streams of one HTTP/2 connection at once. */
 const MAX_STREAMS = 256;
 
@@ -18,10 +17,12 @@ export interface EdgeListenerOptions {
   certificate: Certificate | undefined;
 }
 
-/** Plain HTTP/1.1 and, over TLS, HTTP/1.1 and HTTP/2, all on one port. */
+/**
+ * Plain HTTP/1.1 and, over TLS, HTTP/1.1 and HTTP/2, all on one port. One HTTP/1.1 server serves plain and decrypted
+ * connections alike, so that the same limits hold for both; the HTTP/2 server only does handshakes and HTTP/2.
+ */
 export class EdgeListener {
   readonly #plain: Server;
-  readonly #secure: Http2SecureServer | undefined;
   readonly #sockets = new Set<Socket>();
 
   constructor(options: EdgeListenerOptions) {
@@ -37,18 +38,21 @@ export class EdgeListener {
     front.attach(plain, (socket) => servePlain(socket as Socket));
 
     const secure = certificate && createTlsServer(certificate, limits);
-    this.#secure = secure;
     if (secure) {
-      front.attach(secure, (socket) => secure.emit('secureConnection', socket));
-      // Never listens by itself, but its request timeouts are set up as if it did.
-      plain.once('listening', () => secure.emit('listening'));
+      front.attach(secure, (socket) => servePlain(socket as Socket));
+      const serveHttp2 = secure.listeners('secureConnection') as ((socket: TLSSocket) => void)[];
+      secure.removeAllListeners('secureConnection');
+      secure.on('secureConnection', (socket: TLSSocket) => {
+        if (socket.alpnProtocol !== 'h2') servePlain(socket);
+        else for (const listener of serveHttp2) listener.call(secure, socket);
+      });
     }
     plain.on('connection', (socket: Socket) => {
       this.#sockets.add(socket);
       socket.once('close', () => this.#sockets.delete(socket));
       if (!secure) servePlain(socket);
       else
-        onFirstByte(socket, (byte) =>
+        onFirstByte(socket, limits.headTimeoutMs, (byte) =>
           byte === TLS_HANDSHAKE ? secure.emit('connection', socket) : servePlain(socket),
         );
     });
@@ -79,18 +83,16 @@ export class EdgeListener {
     }, drainMs);
     await closed;
     clearTimeout(timer);
-    // Ends the timers that 'listening' started; as it never listened, there is nothing else to close.
-    this.#secure?.close(() => {});
   }
 }
 
 function createTlsServer(certificate: Certificate, limits: ClientLimits): Http2SecureServer {
   const server = createSecureServer({
-    ...http1Options(limits),
     cert: certificate.cert,
     key: certificate.key,
+    // Offers both in the handshake.
     allowHTTP1: true,
-    handshakeTimeout: FIRST_BYTE_TIMEOUT_MS,
+    handshakeTimeout: limits.headTimeoutMs,
     settings: { maxConcurrentStreams: MAX_STREAMS },
   });
   server.on('session', (session) => session.setTimeout(limits.keepAliveMs, () => session.close()));
@@ -100,7 +102,7 @@ function createTlsServer(certificate: Certificate, limits: ClientLimits): Http2S
 }
 
 /** Looks at a connection's first byte without taking it. */
-function onFirstByte(socket: Socket, then: (byte: number) => void): void {
+function onFirstByte(socket: Socket, timeoutMs: number, then: (byte: number) => void): void {
   const giveUp = () => socket.destroy();
   const read = (): void => {
     const chunk: Buffer | null = socket.read();
@@ -113,7 +115,7 @@ function onFirstByte(socket: Socket, then: (byte: number) => void): void {
     socket.unshift(chunk);
     then(chunk[0] ?? 0);
   };
-  socket.setTimeout(FIRST_BYTE_TIMEOUT_MS);
+  socket.setTimeout(timeoutMs);
   socket.on('timeout', giveUp);
   socket.on('error', giveUp);
   socket.on('end', giveUp);

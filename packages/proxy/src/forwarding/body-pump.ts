@@ -1,4 +1,5 @@
 import type { UpstreamConnection } from '../upstream/connection.ts';
+import { MAX_BACKLOG_BYTES } from './downstream.ts';
 import type { ProxyRequest } from './proxy-request.ts';
 
 /** Sends a request's body to the sandbox as it comes, no faster than the sandbox takes it. */
@@ -41,7 +42,7 @@ export class BodyPump {
     } else {
       flows = socket.write(chunk);
     }
-    if (!flows) this.#request.body.pause();
+    if (!flows && socket.writableLength >= MAX_BACKLOG_BYTES) this.#request.body.pause();
   };
 
   readonly #onEnd = (): void => {

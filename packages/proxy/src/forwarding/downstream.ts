@@ -1,6 +1,12 @@
 import type { RenderedError } from '../errors/render.ts';
 import type { ResponseHead } from '../upstream/response-parser.ts';
 
+/**
+ * Bytes that may wait to be written to one side before the other is read no further. Well over the 16 KiB at which
+ * streams ask to pause: the kernel takes most pieces at once, and pausing after each costs a turn of the event loop.
+ */
+export const MAX_BACKLOG_BYTES = 256 * 1024;
+
 /** The client's side of an exchange: takes the response in the client's own protocol version. */
 export interface Downstream {
   /** The client is gone already. */
@@ -8,7 +14,7 @@ export interface Downstream {
   /** Passes an interim response on, where the client's protocol has it. */
   writeInformation(head: ResponseHead): void;
   writeHead(head: ResponseHead): void;
-  /** Gives false where the client should be waited for; `onDrain` tells when it took everything. */
+  /** Gives false where the client lags behind by more than the backlog; `onDrain` tells when it took everything. */
   write(chunk: Buffer, last: boolean): boolean;
   end(trailers: string[]): void;
   /** Sends the head now, where nothing was sent yet. */

@@ -1,7 +1,7 @@
 import type { ServerResponse } from 'node:http';
 import type { RenderedError } from '../errors/render.ts';
 import type { ResponseHead } from '../upstream/response-parser.ts';
-import type { Downstream } from './downstream.ts';
+import { type Downstream, MAX_BACKLOG_BYTES } from './downstream.ts';
 import { endToEnd } from './hop-by-hop.ts';
 
 /** Small bodies are sent with their head as one string: one write to the socket instead of two. */
@@ -56,7 +56,7 @@ export class Http1Downstream implements Downstream {
 
   write(chunk: Buffer, last: boolean): boolean {
     this.#bodyBegun = true;
-    if (!last) return this.#response.write(chunk);
+    if (!last) return this.#response.write(chunk) || this.#response.writableLength < MAX_BACKLOG_BYTES;
     if (chunk.length <= SMALL_BODY_BYTES) this.#response.end(chunk.toString('latin1'), 'latin1');
     else this.#response.end(chunk);
     return true;

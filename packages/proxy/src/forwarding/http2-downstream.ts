@@ -6,7 +6,7 @@ import {
 } from 'node:http2';
 import type { RenderedError } from '../errors/render.ts';
 import type { ResponseHead } from '../upstream/response-parser.ts';
-import type { Downstream } from './downstream.ts';
+import { type Downstream, MAX_BACKLOG_BYTES } from './downstream.ts';
 import { endToEnd } from './hop-by-hop.ts';
 
 /** Fields that may stand once only: HTTP/2 refuses to send a second. */
@@ -79,7 +79,7 @@ export class Http2Downstream implements Downstream {
 
   write(chunk: Buffer, last: boolean): boolean {
     if (!this.#open || this.#finished) return true;
-    if (!last) return this.#stream.write(chunk);
+    if (!last) return this.#stream.write(chunk) || this.#stream.writableLength < MAX_BACKLOG_BYTES;
     this.#finished = true;
     this.#stream.end(chunk);
     return true;

@@ -1,6 +1,7 @@
 import type { Socket } from 'node:net';
 import type { Duplex } from 'node:stream';
 import type { Closable } from '../upstream/pool.ts';
+import { MAX_BACKLOG_BYTES } from './downstream.ts';
 
 /** Two sockets whose bytes go to each other until either ends. */
 export class Tunnel implements Closable {
@@ -13,7 +14,7 @@ export class Tunnel implements Closable {
     let open = 2;
     const join = (from: Duplex, to: Duplex) => {
       from.on('data', (chunk: Buffer) => {
-        if (!to.write(chunk)) from.pause();
+        if (!to.write(chunk) && to.writableLength >= MAX_BACKLOG_BYTES) from.pause();
       });
       from.on('end', () => to.end());
       // What breaks one end ends the other; the error itself concerns neither.

@@ -59,6 +59,7 @@ export class Front {
     server.on('connect', (request: IncomingMessage, socket: Duplex) => {
       if (request.httpVersionMajor > 1) return;
       const response = takeOver(request, socket);
+      if (!response) return;
       socket.resume();
       this.#answer(
         new Http1Downstream(response, false),
@@ -97,15 +98,17 @@ export class Front {
     head: Buffer,
     readmit: (socket: Duplex) => void,
   ): void {
+    const response = takeOver(request, socket);
+    if (!response) return;
     const { headers } = request;
     if (headers['transfer-encoding'] !== undefined || Number(headers['content-length'] ?? 0) > 0) {
       // A body comes first, which the server's parser has to delimit. Upgrading is optional for a server, so the
       // request is read again as one that does not ask for it.
+      response.detachSocket(socket as Socket);
       socket.unshift(Buffer.concat([withoutUpgrade(request), head]));
       readmit(socket);
       return;
     }
-    const response = takeOver(request, socket);
     const early = new EarlyBytes(socket, head);
     this.#handle(request, new Http1Downstream(response, false), (answer, upstream, rest, place) => {
       response.detachSocket(socket as Socket);

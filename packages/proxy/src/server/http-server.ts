@@ -6,12 +6,14 @@ export interface ClientLimits {
   keepAliveMs: number;
   /** Client connections at once; more are refused by closing them. */
   maxConnections: number;
+  /** For a request's head to arrive, in milliseconds: guards against clients that send it a byte at a time. */
+  headTimeoutMs: number;
 }
 
 /** Request line and headers together, in bytes. */
 const MAX_HEAD_BYTES = 64 * 1024;
-/** For a request's head to arrive: guards against clients that send it a byte at a time. */
-const HEAD_TIMEOUT_MS = 60_000;
+/** The default of `headTimeoutMs`. */
+export const HEAD_TIMEOUT_MS = 60_000;
 /** TCP keep-alive towards clients. */
 const TCP_KEEPALIVE_MS = 20_000;
 
@@ -19,7 +21,8 @@ const TCP_KEEPALIVE_MS = 20_000;
 export function http1Options(limits: ClientLimits): ServerOptions {
   return {
     keepAliveTimeout: limits.keepAliveMs,
-    headersTimeout: HEAD_TIMEOUT_MS,
+    headersTimeout: limits.headTimeoutMs,
+    connectionsCheckingInterval: limits.headTimeoutMs / 4,
     // A stream lives as long as its sandbox.
     requestTimeout: 0,
     maxHeaderSize: MAX_HEAD_BYTES,

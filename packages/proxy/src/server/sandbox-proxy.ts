@@ -8,7 +8,7 @@ import type { SandboxRoute } from '../routing/route.ts';
 import { parseTarget, SANDBOX_ID_HEADER, SANDBOX_PORT_HEADER, type Target } from '../routing/target.ts';
 import { UpstreamPool } from '../upstream/pool.ts';
 import { Front } from './front.ts';
-import { createHttp1Server } from './http-server.ts';
+import { createHttp1Server, HEAD_TIMEOUT_MS } from './http-server.ts';
 
 export interface SandboxProxyOptions {
   /** The route to a sandbox that runs on this node, or undefined where none of that id does. */
@@ -46,7 +46,11 @@ export function createSandboxProxy(options: SandboxProxyOptions): SandboxProxy {
     },
     isRunning: (upstream) => lookup(upstream.sandboxId)?.executionId === upstream.executionId,
   });
-  const server = createHttp1Server({ keepAliveMs: KEEPALIVE_MS, maxConnections: MAX_CONNECTIONS });
+  const server = createHttp1Server({
+    keepAliveMs: KEEPALIVE_MS,
+    maxConnections: MAX_CONNECTIONS,
+    headTimeoutMs: HEAD_TIMEOUT_MS,
+  });
   front.attach(server, (socket) => server.emit('connection', socket));
   return {
     server,

@@ -23,16 +23,25 @@ export function withoutUpgrade(request: IncomingMessage): Buffer {
   return Buffer.from(`${head}\r\n`, 'latin1');
 }
 
-/** A response on a connection that the server's parser has let go of; the connection ends with it. */
-export function takeOver(request: IncomingMessage, socket: Duplex): ServerResponse {
+/**
+ * A response on a connection that the server's parser has let go of; the connection ends with it.
+ * @returns undefined, with the connection ended, where a response to an earlier request still is under way on it.
+ */
+export function takeOver(request: IncomingMessage, socket: Duplex): ServerResponse | undefined {
+  socket.on('error', () => socket.destroy());
   const response = new ServerResponse(request);
   response.shouldKeepAlive = false;
-  response.assignSocket(socket as Socket);
+  try {
+    response.assignSocket(socket as Socket);
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code !== 'ERR_HTTP_SOCKET_ASSIGNED') throw error;
+    socket.destroy();
+    return undefined;
+  }
   response.on('finish', () => {
     response.detachSocket(socket as Socket);
-    socket.end();
+    (socket as Socket).destroySoon();
   });
-  socket.on('error', () => socket.destroy());
   (socket as Socket).setTimeout(0);
   return response;
 }

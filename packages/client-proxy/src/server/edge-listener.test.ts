@@ -1,0 +1,102 @@
+import { once } from 'node:events';
+import { mkdtemp, rm } from 'node:fs/promises';
+import { connect, type Socket } from 'node:net';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { connect as connectTls } from 'node:tls';
+import { createUpstreamPool, Front, plainError } from '@islet/proxy';
+import { createLogger } from '@islet/telemetry';
+import { afterAll, beforeAll, expect, it } from 'vitest';
+import { loadCertificate } from '../tls/certificate.ts';
+import { EdgeListener } from './edge-listener.ts';
+
+const pool = createUpstreamPool(49983);
+let dir: string;
+let listener: EdgeListener;
+
+beforeAll(async () => {
+  dir = await mkdtemp(join(tmpdir(), 'islet-listener-'));
+  const front = new Front({
+    pool,
+    logger: createLogger({ service: 'listener-test', level: 'silent' }),
+    resolve: () => {
+      throw plainError(400, 'here I am');
+    },
+    isRunning: () => true,
+  });
+  listener = new EdgeListener({
+    front,
+    limits: { keepAliveMs: 300, maxConnections: 8, headTimeoutMs: 200 },
+    certificate: await loadCertificate({ kind: 'self-signed', dir }, 'x.test', new Date()),
+  });
+  await listener.listen({ host: '127.0.0.1', port: 0 });
+});
+afterAll(async () => {
+  await listener.close(0);
+  pool.close();
+  await rm(dir, { recursive: true, force: true });
+});
+
+const plain = () => connect(listener.address().port, '127.0.0.1');
+const secure = () =>
+  connectTls({ port: listener.address().port, host: '127.0.0.1', rejectUnauthorized: false });
+
+/** Everything a connection got until it was closed. */
+async function untilClosed(socket: Socket): Promise<string> {
+  let text = '';
+  socket.on('data', (chunk) => {
+    text += chunk.toString('latin1');
+  });
+  // Closing may show as a reset where the client still writes.
+  socket.on('error', () => {});
+  await new Promise((resolve) => socket.once('close', resolve));
+  return text;
+}
+
+it('closes connections that say nothing', async () => {
+  expect(await untilClosed(plain())).toBe('');
+});
+
+it('closes connections whose handshake does not go on', async () => {
+  const socket = plain();
+  socket.write(Buffer.from([0x16, 3, 1]));
+  await untilClosed(socket);
+});
+
+it.each([
+  ['plain', plain],
+  ['TLS', secure],
+])('closes %s connections that send their request a byte at a time', async (_, open) => {
+  const socket = open();
+  await once(socket, open === plain ? 'connect' : 'secureConnect');
+  socket.write('GET / HTTP/1.1\r\n');
+  const drip = setInterval(() => socket.write('X'), 20);
+  try {
+    expect(await untilClosed(socket)).toMatch(/^HTTP\/1\.1 408 /);
+  } finally {
+    clearInterval(drip);
+  }
+});
+
+it.each([
+  ['plain', plain],
+  ['TLS', secure],
+])('closes %s connections that are not used any more', async (_, open) => {
+  const socket = open();
+  socket.write('GET / HTTP/1.1\r\nHost: x\r\n\r\n');
+  expect(await untilClosed(socket)).toMatch(/^HTTP\/1\.1 400 [\s\S]*here I am$/);
+});
+
+it('takes no more connections than it may', async () => {
+  const sockets = Array.from({ length: 12 }, plain);
+  let refused = 0;
+  for (const socket of sockets) {
+    socket.on('error', () => {});
+    socket.once('close', () => refused++);
+  }
+  await expect.poll(() => refused, { timeout: 5000 }).toBeGreaterThanOrEqual(4);
+  await Promise.all(sockets.map((socket) => (socket.destroyed ? undefined : untilClosed(socket))));
+  const again = plain();
+  again.end('GET / HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n');
+  expect(await untilClosed(again)).toContain('here I am');
+});
