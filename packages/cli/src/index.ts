@@ -4,6 +4,7 @@ import { dbCommand } from './commands/db.ts';
 import { doctorCommand } from './commands/doctor.ts';
 import type { CommandIo } from './commands/io.ts';
 import { keysCommand } from './commands/keys.ts';
+import { teamsCommand } from './commands/teams.ts';
 import { upCommand } from './commands/up.ts';
 import { findLayout } from './layout.ts';
 import { OptionError } from './options/spec.ts';
@@ -25,7 +26,13 @@ export async function runIslet(rawArgs: string[]): Promise<void> {
       version: io.version,
       description: 'A self-hosted sandbox cloud for AI agents that speaks the E2B protocol',
     },
-    subCommands: { up: upCommand(io), doctor: doctorCommand(io), keys: keysCommand(io), db: dbCommand(io) },
+    subCommands: {
+      up: upCommand(io),
+      doctor: doctorCommand(io),
+      keys: keysCommand(io),
+      teams: teamsCommand(io),
+      db: dbCommand(io),
+    },
   });
   try {
     const path = await commandPath(main, rawArgs);

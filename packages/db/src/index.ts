@@ -23,7 +23,7 @@ export {
 } from './keys/api-keys.ts';
 export { type KeyDefectRow, listKeyDefects } from './keys/defects.ts';
 export { type MigrationStatus, migrate, migrationStatus } from './migrations/migrate.ts';
-export { BASE_TIER, LOCAL_DEV, type SeedOptions, seed } from './seed.ts';
+export { BASE_TIER, LOCAL_DEV, LOCAL_TEAM_LIMITS, type SeedOptions, seed } from './seed.ts';
 export {
   addUserToTeam,
   createTeam,

@@ -45,15 +45,21 @@ export const LOCAL_DEV = {
   oidcSubject: 'local-dev-user',
 } as const;
 
+/**
+ * What the local-dev team gets beyond its tier: the machine belongs to whoever uses the key, so its memory is the limit
+ * that matters. `islet teams limit` changes it.
+ */
+export const LOCAL_TEAM_LIMITS: LimitOverrides = { concurrentInstances: 100 };
+
 export interface SeedOptions {
-  /** Limits of the local-dev team in place of the tier's. Those not named stay as they are stored. */
+  /** Limits of the local-dev team in place of the tier's. They come with the team only: later changes to them stay. */
   limits?: LimitOverrides;
 }
 
 /** Puts the base tier and the local-dev user, team and keys into a database that lacks them; leaves what is there alone. */
 export async function seed(db: Database, options: SeedOptions = {}): Promise<void> {
   const { userId, teamId, apiKey, accessToken } = LOCAL_DEV;
-  await db.orm.transaction(async (tx) => {
+  const isNew = await db.orm.transaction(async (tx) => {
     await tx.insert(tiers).values(BASE_TIER).onConflictDoNothing();
     await tx.insert(users).values({ id: userId, email: LOCAL_DEV.userEmail }).onConflictDoNothing();
     await tx
@@ -72,7 +78,7 @@ export async function seed(db: Database, options: SeedOptions = {}): Promise<voi
       .onConflictDoNothing()
       .returning({ id: teams.id });
     // The keys come with the team only: one that was revoked must not come back with the next start.
-    if (made.length === 0) return;
+    if (made.length === 0) return false;
     await tx.insert(usersTeams).values({ userId, teamId, isDefault: true });
     await tx.insert(teamApiKeys).values({
       teamId,
@@ -86,7 +92,8 @@ export async function seed(db: Database, options: SeedOptions = {}): Promise<voi
       name: LOCAL_DEV.accessTokenName,
       ...accessTokenColumns(hashKey('access', accessToken), maskKey('access', accessToken)),
     });
+    return true;
   });
   const { limits } = options;
-  if (limits && Object.keys(limits).length > 0) await setProjectLimits(db, teamId, limits);
+  if (isNew && limits && Object.keys(limits).length > 0) await setProjectLimits(db, teamId, limits);
 }

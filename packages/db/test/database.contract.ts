@@ -62,7 +62,7 @@ export function databaseContract(name: string, open: () => Promise<Database>): v
     });
 
     it('seeds the published values, and twice is the same as once', async () => {
-      await seed(db);
+      await seed(db, { limits: { concurrentInstances: 40 } });
       await seed(db);
       const hash = '$sha256$RLrLQtatBzJCfetucGulV+lw+EZ/YXV1/3LBxlsAXYk';
       const [owner] = await findApiKeyOwners(db, [hash]);
@@ -73,7 +73,7 @@ export function databaseContract(name: string, open: () => Promise<Database>): v
         email: 'team@e2b-dev.local',
         tier: 'base_v1',
         limits: {
-          concurrentInstances: 20,
+          concurrentInstances: 40,
           maxLengthHours: 1,
           maxVcpu: 8,
           maxRamMb: 8192,
@@ -152,11 +152,11 @@ export function databaseContract(name: string, open: () => Promise<Database>): v
         await setTierLimits(db, BASE_TIER.id, { maxRamMb: BASE_TIER.maxRamMb });
       });
 
-      it('seeds limits of the local-dev team', async () => {
+      it('leaves limits of the local-dev team alone once it is there', async () => {
+        await setProjectLimits(db, LOCAL_DEV.teamId, { concurrentInstances: 7 });
         await seed(db, { limits: { concurrentInstances: 200 } });
-        await seed(db);
         expect(await findTeamLimits(db, LOCAL_DEV.teamId)).toMatchObject({
-          concurrentInstances: 200,
+          concurrentInstances: 7,
           maxVcpu: 8,
         });
       });

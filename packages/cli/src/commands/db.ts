@@ -1,4 +1,4 @@
-import { type Database, LOCAL_DEV, migrate, seed } from '@islet/db';
+import { type Database, LOCAL_DEV, LOCAL_TEAM_LIMITS, migrate, seed } from '@islet/db';
 import { defineCommand } from 'citty';
 import { openInstallation } from '../control/open.ts';
 import { refuseUnknownFlags, stringArgs } from '../options/args.ts';
@@ -29,7 +29,7 @@ export function dbCommand(io: CommandIo) {
       }),
       seed: change('seed', 'Put in the base tier and the local-dev user, team and keys', async (db) => {
         await migrate(db);
-        await seed(db);
+        await seed(db, { limits: LOCAL_TEAM_LIMITS });
         return `Seeded team ${LOCAL_DEV.teamSlug} with API key ${LOCAL_DEV.apiKey}.`;
       }),
     },

@@ -1,6 +1,8 @@
 import {
   type ApiKey,
+  BASE_TIER,
   createApiKey,
+  createTeam,
   type Database,
   formatMask,
   type KeyDefectRow,
@@ -10,6 +12,8 @@ import {
   listTeams,
   migrationStatus,
   revokeApiKey,
+  setProjectLimits,
+  type Team,
 } from '@islet/db';
 
 /** A key as an operator sees it. */
@@ -39,6 +43,25 @@ export interface DatabaseReport {
   defects: KeyDefectRow[];
 }
 
+/** What a team may have, as an operator says it; what is not named stays. */
+export interface TeamLimitsChange {
+  /** Sandboxes running at once. */
+  sandboxes?: number | undefined;
+  /** Hours that one sandbox may live. */
+  hours?: number | undefined;
+  vcpu?: number | undefined;
+  memoryMb?: number | undefined;
+}
+
+/** A team with the limits in force for it. */
+export interface TeamView {
+  id: string;
+  slug: string;
+  name: string;
+  tier: string;
+  limits: Required<{ [K in keyof TeamLimitsChange]: number }>;
+}
+
 /** What an operator does to an installation besides running sandboxes. */
 export interface Administration {
   /** `team` is a team's id or slug; the local-dev team where it is absent. */
@@ -46,6 +69,10 @@ export interface Administration {
   listKeys(request: { team?: string | undefined }): Promise<KeyView[]>;
   /** `selector` is an id, a key, a mask or the start of a key that names exactly one. */
   revokeKey(request: { selector: string }): Promise<KeyView>;
+  createTeam(request: { name: string }): Promise<TeamView>;
+  listTeams(request: object): Promise<TeamView[]>;
+  /** Sets limits of one team, whatever its tier says. */
+  limitTeam(request: { team: string; limits: TeamLimitsChange }): Promise<TeamView>;
   databaseReport(request: object): Promise<DatabaseReport>;
 }
 
@@ -91,11 +118,43 @@ export function administrationOf(db: Database): Administration {
       const [view] = await views([result.key]);
       return view as KeyView;
     },
+    async createTeam({ name }) {
+      const { id } = await createTeam(db, { name, email: '', tier: BASE_TIER.id });
+      return toTeamView(await teamNamed(id));
+    },
+    async listTeams() {
+      return (await listTeams(db)).map(toTeamView);
+    },
+    async limitTeam({ team, limits }) {
+      const { id } = await teamNamed(team);
+      await setProjectLimits(db, id, {
+        ...(limits.sandboxes === undefined ? {} : { concurrentInstances: limits.sandboxes }),
+        ...(limits.hours === undefined ? {} : { maxLengthHours: limits.hours }),
+        ...(limits.vcpu === undefined ? {} : { maxVcpu: limits.vcpu }),
+        ...(limits.memoryMb === undefined ? {} : { maxRamMb: limits.memoryMb }),
+      });
+      return toTeamView(await teamNamed(id));
+    },
     async databaseReport() {
       const { applied, pending } = await migrationStatus(db);
       // Before the first migration there is no table to look into.
       const defects = applied.length > 0 ? await listKeyDefects(db) : [];
       return { kind: db.kind, location: db.location, applied, pending, defects };
+    },
+  };
+}
+
+function toTeamView({ id, slug, name, tier, limits }: Team): TeamView {
+  return {
+    id,
+    slug,
+    name,
+    tier,
+    limits: {
+      sandboxes: limits.concurrentInstances,
+      hours: limits.maxLengthHours,
+      vcpu: limits.maxVcpu,
+      memoryMb: limits.maxRamMb,
     },
   };
 }

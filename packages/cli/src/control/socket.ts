@@ -11,7 +11,15 @@ export interface InstanceStatus {
   sandboxUrl: string;
 }
 
-const METHODS = ['createKey', 'listKeys', 'revokeKey', 'databaseReport'] as const;
+const METHODS = [
+  'createKey',
+  'listKeys',
+  'revokeKey',
+  'createTeam',
+  'listTeams',
+  'limitTeam',
+  'databaseReport',
+] as const;
 type Method = (typeof METHODS)[number];
 
 const BODY_LIMIT_BYTES = 64 * 1024;
@@ -112,6 +120,9 @@ export function administrationThrough(path: string): Administration {
     createKey: call('createKey'),
     listKeys: call('listKeys'),
     revokeKey: call('revokeKey'),
+    createTeam: call('createTeam'),
+    listTeams: call('listTeams'),
+    limitTeam: call('limitTeam'),
     databaseReport: call('databaseReport'),
   };
 }

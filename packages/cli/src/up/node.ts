@@ -3,7 +3,7 @@ import { createServer } from 'node:http';
 import { createClient, createRouterTransport } from '@connectrpc/connect';
 import { connectNodeAdapter } from '@connectrpc/connect-node';
 import { orchestratorProto, templateProto } from '@islet/contracts';
-import { type Database, migrate, openDatabase, seed } from '@islet/db';
+import { type Database, LOCAL_TEAM_LIMITS, migrate, openDatabase, seed } from '@islet/db';
 import { type Orchestrator, startOrchestrator } from '@islet/orchestrator';
 import { createSandboxProxy, toSandboxRoute } from '@islet/proxy';
 import type { Logger } from '@islet/telemetry';
@@ -31,7 +31,7 @@ export async function openPreparedDatabase(
   });
   try {
     await migrate(db);
-    await seed(db);
+    await seed(db, { limits: LOCAL_TEAM_LIMITS });
     return db;
   } catch (error) {
     await db.close();
