@@ -1,18 +1,19 @@
 import { type Catalog, type CatalogEntry, compareNewestFirst, type Position, positionOf } from './catalog.ts';
 
-interface Row {
-  position: Position;
-  entry: CatalogEntry;
+/** One team's entries in the order of its list; the positions stand beside them, so that a list is a plain copy. */
+interface TeamRows {
+  entries: CatalogEntry[];
+  positions: Position[];
 }
 
-/** The first index whose row does not come before the position. */
-function search(rows: Row[], position: Position): number {
+/** The first index whose position does not come before the given one. */
+function search(positions: Position[], position: Position): number {
   let low = 0;
-  let high = rows.length;
+  let high = positions.length;
   while (low < high) {
     const middle = (low + high) >>> 1;
-    const row = rows[middle];
-    if (row && compareNewestFirst(row.position, position) < 0) low = middle + 1;
+    const other = positions[middle];
+    if (other && compareNewestFirst(other, position) < 0) low = middle + 1;
     else high = middle;
   }
   return low;
@@ -20,44 +21,48 @@ function search(rows: Row[], position: Position): number {
 
 /** The embedded adapter: a map by sandbox, and each team's rows in the order of its list. */
 export function createMemoryCatalog(): Catalog {
-  const entries = new Map<string, Row & { teamId: string }>();
-  const teams = new Map<string, Row[]>();
+  const known = new Map<string, { entry: CatalogEntry; position: Position; teamId: string }>();
+  const teams = new Map<string, TeamRows>();
 
   const forget = (sandboxId: string) => {
-    const known = entries.get(sandboxId);
-    if (!known) return;
-    entries.delete(sandboxId);
-    const rows = teams.get(known.teamId) ?? [];
-    rows.splice(search(rows, known.position), 1);
-    if (rows.length === 0) teams.delete(known.teamId);
+    const row = known.get(sandboxId);
+    const rows = row && teams.get(row.teamId);
+    if (!row || !rows) return;
+    known.delete(sandboxId);
+    const index = search(rows.positions, row.position);
+    rows.positions.splice(index, 1);
+    rows.entries.splice(index, 1);
+    if (rows.entries.length === 0) teams.delete(row.teamId);
   };
 
   return {
     async get(sandboxId) {
-      return entries.get(sandboxId)?.entry;
+      return known.get(sandboxId)?.entry;
     },
     async listTeam(teamId) {
-      return (teams.get(teamId) ?? []).map(({ entry }) => entry);
+      return teams.get(teamId)?.entries.slice() ?? [];
     },
     async listAll() {
-      return Array.from(entries.values(), ({ entry }) => entry);
+      return Array.from(known.values(), ({ entry }) => entry);
     },
     async put(entry) {
       const config = entry.sandbox.config;
       if (!config) throw new TypeError('a catalog entry needs its sandbox config');
       const { sandboxId, teamId } = config;
       forget(sandboxId);
-      const row = { position: positionOf(entry.sandbox), entry };
-      entries.set(sandboxId, { ...row, teamId });
-      const rows = teams.get(teamId) ?? [];
-      rows.splice(search(rows, row.position), 0, row);
+      const position = positionOf(entry.sandbox);
+      known.set(sandboxId, { entry, position, teamId });
+      const rows = teams.get(teamId) ?? { entries: [], positions: [] };
+      const index = search(rows.positions, position);
+      rows.positions.splice(index, 0, position);
+      rows.entries.splice(index, 0, entry);
       teams.set(teamId, rows);
     },
     async remove(sandboxId) {
       forget(sandboxId);
     },
     async close() {
-      entries.clear();
+      known.clear();
       teams.clear();
     },
   };

@@ -2,7 +2,7 @@ import { IsletError, type orchestratorProto } from '@islet/contracts';
 import { type Static, Type } from 'typebox';
 import { access } from '../auth/guard.ts';
 import type { ApiApp, ApiContext } from '../context.ts';
-import { type LiveSandbox, presentListed, publicState } from '../sandboxes/present.ts';
+import { isLive, type LiveSandbox, presentListed, publicState } from '../sandboxes/present.ts';
 import { ErrorShape, ListedSandbox } from '../sandboxes/shapes.ts';
 
 /** The cluster of an installation that has one. */
@@ -72,7 +72,7 @@ export function addNodeRoutes(app: ApiApp, context: ApiContext): void {
 
 async function nodeSandboxes(context: ApiContext): Promise<LiveSandbox[]> {
   const entries = await context.catalog.listAll();
-  return entries.map(({ sandbox }) => sandbox).filter((sandbox): sandbox is LiveSandbox => !!sandbox.config);
+  return entries.map(({ sandbox }) => sandbox).filter(isLive);
 }
 
 async function readNode(context: ApiContext): Promise<Static<typeof NodeShape>> {

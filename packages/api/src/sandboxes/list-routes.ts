@@ -8,7 +8,7 @@ import type { ApiApp, ApiContext } from '../context.ts';
 import { decodePageToken, type PageToken, pageQuery, type SortOrder, sendPage } from '../http/paging.ts';
 import { parseTemplateReference } from '../templates/reference.ts';
 import { matchesMetadata, parseMetadataFilter } from './metadata-filter.ts';
-import { type LiveSandbox, presentListed, publicState, startedAtMs } from './present.ts';
+import { isLive, type LiveSandbox, presentListed, publicState, startedAtMs } from './present.ts';
 import { ErrorShape, ListedSandbox } from './shapes.ts';
 
 const ListQuery = Type.Object({
@@ -37,7 +37,12 @@ export function addSandboxListRoutes(app: ApiApp, context: ApiContext): void {
     },
     async (request) => {
       const matches = filterBy({ metadata: request.query.metadata, states: new Set(['running']) });
-      return (await teamSandboxes(context, callingTeam(request))).filter(matches).map(presentListed);
+      const entries = await context.catalog.listTeam(callingTeam(request).id);
+      return entries
+        .map(({ sandbox }) => sandbox)
+        .filter(isLive)
+        .filter(matches)
+        .map(presentListed);
     },
   );
 
@@ -67,14 +72,17 @@ async function listPage(
     startedAfterMs: query.startedAfter === undefined ? undefined : Date.parse(query.startedAfter),
     templateId,
   });
-  const sandboxes = (await teamSandboxes(context, team)).filter(matches);
-  if (states.has('running')) {
-    const running = sandboxes.filter((sandbox) => publicState(sandbox) === 'running').length;
-    reply.header('X-Total-Running', String(running));
+  const entries = await context.catalog.listTeam(team.id);
+  if (order === 'asc') entries.reverse();
+  // One pass: a team may have thousands, of which a page shows a few.
+  const rows: LiveSandbox[] = [];
+  let running = 0;
+  for (const { sandbox } of entries) {
+    if (!isLive(sandbox) || !matches(sandbox)) continue;
+    if (publicState(sandbox) === 'running') running++;
+    if (rows.length <= limit && (!after || isBehind(sandbox, after, order))) rows.push(sandbox);
   }
-  if (order === 'asc') sandboxes.reverse();
-  const first = after ? sandboxes.findIndex((sandbox) => isBehind(sandbox, after, order)) : 0;
-  const rows = first === -1 ? [] : sandboxes.slice(first, first + limit + 1);
+  if (states.has('running')) reply.header('X-Total-Running', String(running));
   return sendPage(reply, rows, limit, order, tokenOf).map(presentListed);
 }
 
@@ -100,12 +108,6 @@ function filterBy({ metadata, states, startedAfterMs, templateId }: Filter) {
     if (templateId !== undefined && sandbox.config.templateId !== templateId) return false;
     return matchesMetadata(sandbox.config.metadata, pairs);
   };
-}
-
-/** A team's sandboxes, newest first. */
-async function teamSandboxes(context: ApiContext, team: Team): Promise<LiveSandbox[]> {
-  const entries = await context.catalog.listTeam(team.id);
-  return entries.map(({ sandbox }) => sandbox).filter((sandbox): sandbox is LiveSandbox => !!sandbox.config);
 }
 
 function tokenOf(sandbox: LiveSandbox): PageToken {

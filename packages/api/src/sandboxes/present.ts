@@ -10,6 +10,10 @@ export interface LiveSandbox extends Sandbox {
   config: orchestratorProto.SandboxConfig;
 }
 
+export function isLive(sandbox: Sandbox): sandbox is LiveSandbox {
+  return sandbox.config !== undefined;
+}
+
 /** What clients call a state; undefined for one on its way out, which they are told is gone. */
 export function publicState(sandbox: Sandbox): 'running' | 'paused' | undefined {
   switch (sandbox.state) {
@@ -30,8 +34,8 @@ export function publicState(sandbox: Sandbox): 'running' | 'paused' | undefined 
  */
 export function ownSandbox(entry: CatalogEntry | undefined, teamId: string, sandboxId: string): LiveSandbox {
   const sandbox = entry?.sandbox;
-  if (!sandbox?.config || sandbox.config.teamId !== teamId) throw sandboxNotFound(sandboxId);
-  return sandbox as LiveSandbox;
+  if (!sandbox || !isLive(sandbox) || sandbox.config.teamId !== teamId) throw sandboxNotFound(sandboxId);
+  return sandbox;
 }
 
 /** Times are ordered and shown at whole milliseconds. */
