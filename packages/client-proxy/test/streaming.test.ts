@@ -282,15 +282,16 @@ describe('100 MB', () => {
 
   it('are not read from the sandbox while the client does not read', async () => {
     let written = 0;
-    let finished = false;
-    const { port } = await edge.serve(ADDRESS, async (_, response) => {
-      response.on('close', () => {
-        finished = true;
-      });
+    const { port } = await edge.serve(ADDRESS, (_, response) => {
       response.writeHead(200, { 'content-length': SIZE });
-      for (; written < SIZE && !finished; written += MIB) {
-        if (!response.write(block)) await Promise.race([once(response, 'drain'), once(response, 'close')]);
-      }
+      const pump = (): void => {
+        while (written < SIZE && !response.destroyed) {
+          written += MIB;
+          if (!response.write(block)) return;
+        }
+      };
+      response.on('drain', pump);
+      pump();
     });
     const { outgoing, answer } = begin(port);
     outgoing.end();
