@@ -57,13 +57,13 @@ export function createHttpServer(deps: ServerDeps): Server {
   const handle = async (request: IncomingMessage, response: ServerResponse) => {
     try {
       if (applyCors(request, response)) return;
-      const url = new URL(request.url ?? '/', 'http://envd');
-      requireToken(request, url.pathname, deps.settings.accessToken);
-      const route = routes.get(`${request.method} ${url.pathname}`);
-      if (route) await route.handle(request, response, url.searchParams);
-      else if (paths.has(url.pathname)) throw new IsletError(405, 'method not allowed');
+      const { path, query } = parseTarget(request.url ?? '/');
+      requireToken(request, path, deps.settings.accessToken);
+      const route = routes.get(`${request.method} ${path}`);
+      if (route) await route.handle(request, response, query);
+      else if (paths.has(path)) throw new IsletError(405, 'method not allowed');
       else {
-        prepareTimeout(request, url.pathname);
+        prepareTimeout(request, path);
         rpc(request, response);
       }
     } catch (error) {
@@ -90,6 +90,13 @@ export function createHttpServer(deps: ServerDeps): Server {
     if (socket.writable) socket.end('HTTP/1.1 400 Bad Request\r\nConnection: close\r\n\r\n');
   });
   return server;
+}
+
+/** Paths are matched exactly as they come: nothing is decoded or cleaned that could make two of one. */
+function parseTarget(target: string): { path: string; query: URLSearchParams } {
+  const mark = target.indexOf('?');
+  if (mark === -1) return { path: target, query: new URLSearchParams() };
+  return { path: target.slice(0, mark), query: new URLSearchParams(target.slice(mark + 1)) };
 }
 
 /**
