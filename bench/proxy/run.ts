@@ -1,5 +1,8 @@
-// Measures the edge against going straight to the same server, in turns within one run: `npx tsx bench/proxy/run.ts`.
-// Prints a table and, with --json, one JSON object. Ratios count; absolute figures depend on the machine.
+// Measures the edge against going straight to the same server, in turns within one run:
+//   npx tsx bench/proxy/run.ts [--json] [--upstream <address>:<port>]
+// Ratios count; absolute figures depend on the machine. Without --upstream the server is a bare one on loopback, whose
+// own cost is a fraction of a sandbox's, so the ratios are the worst case: the edge's share is nearly all system calls,
+// one read and one write more each way. The targets are for a server in a sandbox: start upstream.ts's like in one.
 import { type ChildProcess, fork } from 'node:child_process';
 import { once } from 'node:events';
 import { mkdtemp, rm } from 'node:fs/promises';
@@ -17,6 +20,14 @@ const BODY_BYTES = 100 * 1024 * 1024;
 function median(values: number[]): number {
   const sorted = [...values].sort((a, b) => a - b);
   return sorted[Math.floor(sorted.length / 2)] ?? 0;
+}
+
+function givenUpstream(): { address: string; port: number } | undefined {
+  const at = process.argv.indexOf('--upstream');
+  if (at === -1) return undefined;
+  const [address, port] = (process.argv[at + 1] ?? '').split(':');
+  if (!address || !Number(port)) throw new TypeError('--upstream needs <IPv4 address>:<port>');
+  return { address, port: Number(port) };
 }
 
 async function start(script: string, args: string[]): Promise<{ child: ChildProcess; port: number }> {
@@ -85,14 +96,21 @@ async function measureAll(straight: Goal, proxied: Goal): Promise<Line[]> {
 
 const dir = await mkdtemp(join(tmpdir(), 'islet-bench-'));
 const children: ChildProcess[] = [];
+const given = givenUpstream();
+
+async function startOwn(): Promise<number> {
+  const own = await start('./upstream.ts', [ADDRESS]);
+  children.push(own.child);
+  return own.port;
+}
+
 try {
-  const upstream = await start('./upstream.ts', [ADDRESS]);
-  children.push(upstream.child);
-  const edge = await start('./edge.ts', [ADDRESS, SANDBOX_ID, dir]);
+  const upstream = given ?? { address: ADDRESS, port: await startOwn() };
+  const edge = await start('./edge.ts', [upstream.address, SANDBOX_ID, dir]);
   children.push(edge.child);
   const name = `${upstream.port}-${SANDBOX_ID}.localhost`;
   const lines = await measureAll(
-    { host: ADDRESS, port: upstream.port, name },
+    { host: upstream.address, port: upstream.port, name },
     { host: '127.0.0.1', port: edge.port, name },
   );
   if (process.argv.includes('--json')) {

@@ -32,8 +32,13 @@ export interface ClientProxy {
   address(): AddressInfo;
   /** True between `listen` and `close`. */
   isServing(): boolean;
-  /** Resets the connections of a sandbox that was killed or paused; without it that takes up to `runCheckMs`. */
+  /**
+   * A run is over for good (the sandbox was killed or paused): resets its connections at once and makes no new ones.
+   * Nobody has to call it: runs that the catalog does not know any more are reset within `runCheckMs`.
+   */
   closeRun(executionId: string): void;
+  /** Resets a run's connections; the run may go on. */
+  resetRun(executionId: string): void;
   /** Takes no more connections, gives requests `drainMs` (default 0) to end, then ends them. */
   close(drainMs?: number): Promise<void>;
 }
@@ -85,6 +90,7 @@ export function createClientProxy(options: ClientProxyOptions): ClientProxy {
     address: () => listening().address(),
     isServing: () => listener !== undefined,
     closeRun: (executionId) => pool.closeRun(executionId),
+    resetRun: (executionId) => pool.resetRun(executionId),
     async close(drainMs = 0) {
       stopWatching();
       const closing = listener;

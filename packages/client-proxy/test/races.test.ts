@@ -277,6 +277,28 @@ describe('a client that goes away', () => {
   });
 });
 
+it('keeps a run that was only reset', async () => {
+  const { port } = await edge.serve(ADDRESS, (request, response) => {
+    response.write('begun');
+    if (request.url !== '/stay') response.end();
+  });
+  const socket = await open(edge.port);
+  socket.write(`GET /stay HTTP/1.1\r\nHost: ${hostOf(port)}\r\n\r\n`);
+  await socket.until(/begun/);
+  const closed = new Promise((resolve) => socket.once('close', resolve));
+  edge.proxy.resetRun(entry.sandbox.executionId);
+  await closed;
+  expect((await call({ port: edge.port, host: hostOf(port) })).status).toBe(200);
+});
+
+it('ends a connection with more requests waiting than it may have', async () => {
+  const { port } = await edge.serve(ADDRESS, () => {});
+  const socket = await open(edge.port);
+  const closed = new Promise((resolve) => socket.once('close', resolve));
+  socket.write(get(port).repeat(500));
+  await closed;
+});
+
 it('limits the connections of a run, where told to', async () => {
   await using limited = await Edge.start({ connectionLimit: 1 });
   await limited.catalog.put(entry);

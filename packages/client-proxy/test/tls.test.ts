@@ -184,6 +184,14 @@ describe('HTTP/2', () => {
     expect([head.response[':status'], head.body.length]).toEqual([502, 0]);
   });
 
+  it('refuses CONNECT', async () => {
+    const stream = session.request({ ':method': 'CONNECT', ':authority': host() });
+    stream.resume();
+    const [response] = await once(stream, 'response');
+    expect(response[':status']).toBe(405);
+    stream.destroy();
+  });
+
   it('resets a stream whose answer breaks off', async () => {
     const stream = session.request({ ':authority': host(), ':path': '/cut' });
     stream.on('error', () => {});

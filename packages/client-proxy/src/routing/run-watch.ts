@@ -20,7 +20,7 @@ export function watchRuns(options: RunWatchOptions): () => void {
   const check = async (run: RunId): Promise<void> => {
     if (await isRunning(run)) return;
     logger.debug({ sandboxId: run.sandboxId }, 'the sandbox is gone; its connections are reset');
-    pool.closeRun(run.executionId);
+    pool.resetRun(run.executionId);
   };
 
   const round = async (): Promise<void> => {

@@ -56,17 +56,22 @@ export class Front {
     server.on('upgrade', (request: IncomingMessage, socket: Duplex, head: Buffer) => {
       this.#serveUpgrade(request, socket, head, readmit);
     });
-    server.on('connect', (request: IncomingMessage, socket: Duplex) => {
-      if (request.httpVersionMajor > 1) return;
-      const response = takeOver(request, socket);
-      if (!response) return;
-      socket.resume();
-      this.#answer(
-        new Http1Downstream(response, false),
-        request,
-        plainError(405, 'CONNECT is not supported'),
-      );
+    server.on('connect', (request: AnyRequest, peer: Duplex | Http2ServerResponse) => {
+      this.#refuseConnect(request, peer);
     });
+  }
+
+  #refuseConnect(request: AnyRequest, peer: Duplex | Http2ServerResponse): void {
+    const refusal = plainError(405, 'CONNECT is not supported');
+    if (request.httpVersionMajor === 2) {
+      this.#answer(new Http2Downstream(peer as Http2ServerResponse, 'CONNECT'), request, refusal);
+      return;
+    }
+    const socket = peer as Duplex;
+    const response = takeOver(request as IncomingMessage, socket);
+    if (!response) return;
+    socket.resume();
+    this.#answer(new Http1Downstream(response, false), request, refusal);
   }
 
   #serve(request: AnyRequest, response: AnyResponse): void {
@@ -204,7 +209,12 @@ export class Front {
     if (rendered.status >= 500 && !isExpected(error)) {
       this.#options.logger.error({ err: error }, 'a request failed inside the proxy');
     }
-    downstream.sendError(rendered, request.method === 'HEAD');
+    try {
+      downstream.sendError(rendered, request.method === 'HEAD');
+    } catch (unsendable) {
+      this.#options.logger.error({ err: unsendable }, 'an answer could not be sent');
+      downstream.abort();
+    }
   }
 
   #tunnel(client: Duplex, upstream: Socket, start: TunnelStart): void {

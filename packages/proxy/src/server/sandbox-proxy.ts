@@ -21,8 +21,10 @@ export interface SandboxProxyOptions {
 export interface SandboxProxy {
   /** Not listening yet. */
   readonly server: Server;
-  /** Resets the connections of a sandbox that was killed or paused. */
+  /** A run is over for good (the sandbox was killed or paused): resets its connections and makes no new ones. */
   closeRun(executionId: string): void;
+  /** Resets a run's connections; the run may go on. */
+  resetRun(executionId: string): void;
   /** Stops listening and ends every connection. */
   close(): Promise<void>;
 }
@@ -55,6 +57,7 @@ export function createSandboxProxy(options: SandboxProxyOptions): SandboxProxy {
   return {
     server,
     closeRun: (executionId) => pool.closeRun(executionId),
+    resetRun: (executionId) => pool.resetRun(executionId),
     close: () =>
       new Promise((resolve) => {
         server.close(() => resolve());

@@ -181,16 +181,21 @@ export class UpstreamPool {
     return () => run.others.delete(closable);
   }
 
-  /** The run is over: resets its connections and makes no new ones. */
+  /** Resets a run's connections; new ones may be made. For a run that may go on, as after a pause that failed. */
+  resetRun(executionId: string): void {
+    const run = this.#runs.get(executionId);
+    this.#runs.delete(executionId);
+    run?.close(new RunClosedError(executionId));
+  }
+
+  /** The run is over for good: resets its connections and makes no new ones, whoever still holds its address. */
   closeRun(executionId: string): void {
     this.#ended.add(executionId);
     if (this.#ended.size > MAX_ENDED_RUNS) {
       const [oldest] = this.#ended;
       if (oldest !== undefined) this.#ended.delete(oldest);
     }
-    const run = this.#runs.get(executionId);
-    this.#runs.delete(executionId);
-    run?.close(new RunClosedError(executionId));
+    this.resetRun(executionId);
   }
 
   /** Ends every connection. */
