@@ -1,6 +1,6 @@
 // Builds dist/: the command line (islet.mjs), the files it reads (migrations, templates), and the guest files that every
 // sandbox sees at /opt/islet (node, its libraries, envd).
-import { cp, mkdir, mkdtemp, readdir, readFile, rename, rm, writeFile } from 'node:fs/promises';
+import { cp, mkdir, mkdtemp, readdir, readFile, rename, rm, stat, writeFile } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { build } from 'esbuild';
@@ -11,11 +11,37 @@ const dist = join(root, 'dist');
 /** Marks a request of the plugin below to itself. */
 const resolved = Symbol('resolved');
 
+/** Another start may be between its entry and its chunks: those of an older build are kept for a while. */
+const OLD_CHUNK_MS = 60 * 60 * 1000;
+
+/** Names of chunks change with their content; the entry comes last. */
 async function buildCommandLine(version) {
+  const staged = await mkdtemp(join(dist, '.cli-'));
+  try {
+    await bundleCommandLine(version, staged);
+    const chunks = join(dist, 'islet');
+    await mkdir(chunks, { recursive: true });
+    const made = await readdir(join(staged, 'islet'));
+    for (const name of made) await rename(join(staged, 'islet', name), join(chunks, name));
+    for (const name of await readdir(chunks)) {
+      const { mtimeMs } = await stat(join(chunks, name));
+      if (!made.includes(name) && Date.now() - mtimeMs > OLD_CHUNK_MS) await rm(join(chunks, name));
+    }
+    for (const name of ['islet.mjs.map', 'islet.mjs']) await rename(join(staged, name), join(dist, name));
+  } finally {
+    await rm(staged, { recursive: true, force: true });
+  }
+}
+
+async function bundleCommandLine(version, staged) {
   await build({
-    entryPoints: [join(root, 'packages/cli/src/main.ts')],
-    outfile: join(dist, 'islet.mjs'),
+    entryPoints: { islet: join(root, 'packages/cli/src/main.ts') },
+    outdir: staged,
+    outExtension: { '.js': '.mjs' },
+    chunkNames: 'islet/[name]-[hash]',
     bundle: true,
+    // A command loads no more than it needs.
+    splitting: true,
     platform: 'node',
     target: 'node20.19',
     format: 'esm',
@@ -60,7 +86,7 @@ async function copyData(from, to) {
 const { version } = JSON.parse(await readFile(join(root, 'package.json'), 'utf8'));
 await mkdir(join(dist, 'guest'), { recursive: true });
 for (const name of await readdir(dist)) {
-  if (name.startsWith('.envd-')) await rm(join(dist, name), { recursive: true, force: true });
+  if (/^\.(envd|cli)-/.test(name)) await rm(join(dist, name), { recursive: true, force: true });
 }
 // The stamp bears the time before the first source was read: a change during the build makes the next start build again.
 await writeFile(join(dist, '.stamp.new'), '');

@@ -1,11 +1,6 @@
 import { stripVTControlCharacters } from 'node:util';
 import { type CommandDef, defineCommand, renderUsage, runCommand } from 'citty';
-import { dbCommand } from './commands/db.ts';
-import { doctorCommand } from './commands/doctor.ts';
 import type { CommandIo } from './commands/io.ts';
-import { keysCommand } from './commands/keys.ts';
-import { teamsCommand } from './commands/teams.ts';
-import { upCommand } from './commands/up.ts';
 import { findLayout } from './layout.ts';
 import { OptionError } from './options/spec.ts';
 import { explainError } from './output/reporter.ts';
@@ -17,6 +12,8 @@ declare const ISLET_VERSION: string | undefined;
 // biome-ignore lint/suspicious/noExplicitAny: citty's own type of a command whatever its arguments
 type AnyCommand = CommandDef<any>;
 
+type LazyCommand = AnyCommand | (() => Promise<AnyCommand>);
+
 /** Runs one command line; sets the process's exit status. */
 export async function runIslet(rawArgs: string[]): Promise<void> {
   const io = processIo();
@@ -26,12 +23,13 @@ export async function runIslet(rawArgs: string[]): Promise<void> {
       version: io.version,
       description: 'A self-hosted sandbox cloud for AI agents that speaks the E2B protocol',
     },
+    // Loaded when they are asked for: all services together take half a second to load, and most commands need few of them.
     subCommands: {
-      up: upCommand(io),
-      doctor: doctorCommand(io),
-      keys: keysCommand(io),
-      teams: teamsCommand(io),
-      db: dbCommand(io),
+      up: async () => (await import('./commands/up.ts')).upCommand(io),
+      doctor: async () => (await import('./commands/doctor.ts')).doctorCommand(io),
+      keys: async () => (await import('./commands/keys.ts')).keysCommand(io),
+      teams: async () => (await import('./commands/teams.ts')).teamsCommand(io),
+      db: async () => (await import('./commands/db.ts')).dbCommand(io),
     },
   });
   try {
@@ -63,10 +61,10 @@ function withoutStyleUnless(color: boolean, text: string): string {
 async function commandPath(main: AnyCommand, rawArgs: readonly string[]): Promise<AnyCommand[]> {
   const path = [main];
   for (const word of rawArgs) {
-    const children = (path[0] as AnyCommand).subCommands as Record<string, AnyCommand> | undefined;
-    const child = children?.[word];
+    const children = (path[0] as AnyCommand).subCommands as Record<string, LazyCommand> | undefined;
+    const child = children && Object.hasOwn(children, word) ? children[word] : undefined;
     if (!child) break;
-    path.unshift(child);
+    path.unshift(typeof child === 'function' ? await child() : child);
   }
   return path;
 }

@@ -12,8 +12,9 @@ export interface Layout {
 /** @throws Error where the build is missing: the guest files exist in dist/ only. */
 export function findLayout(moduleUrl: string): Layout {
   const here = dirname(fileURLToPath(moduleUrl));
-  // Run from its source (tests), the bundle's folder is at the checkout's root.
-  const dist = existsSync(join(here, 'guest')) ? here : join(here, '../../../dist');
+  // The bundle's entry lies in dist/, its chunks in a folder of it; from its source (tests), dist/ is at the checkout's root.
+  const candidates = [here, join(here, '..'), join(here, '../../../dist')];
+  const dist = candidates.find((dir) => existsSync(join(dir, 'guest'))) ?? join(here, '../../../dist');
   const layout = {
     migrationsDir: join(dist, 'migrations'),
     recipesDir: join(dist, 'templates'),

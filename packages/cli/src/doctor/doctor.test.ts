@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import type { DatabaseReport } from '../control/administration.ts';
 import { evaluateCapabilities } from './checks/capabilities.ts';
-import { evaluateCgroups } from './checks/cgroups.ts';
+import { type CgroupFacts, evaluateCgroups } from './checks/cgroups.ts';
 import { evaluateDatabase, evaluateKeys } from './checks/database.ts';
 import { evaluateDisk } from './checks/disk.ts';
 import { evaluateForwarding, evaluateKernel, evaluateMemory, evaluateNode } from './checks/host.ts';
@@ -260,7 +260,11 @@ describe('the machine', () => {
   });
 
   it('has cgroups with every controller, some, none, or not for us', () => {
-    const full = { version: 'v2', controllers: ['cpu', 'memory', 'pids', 'io'], error: undefined } as const;
+    const full: CgroupFacts = {
+      version: 'v2',
+      controllers: ['cpu', 'memory', 'pids', 'io'],
+      error: undefined,
+    };
     expect(evaluateCgroups(full).status).toBe('ok');
     const partial = evaluateCgroups({ ...full, controllers: ['cpu', 'pids'] });
     expect(partial).toMatchObject({ status: 'warning', fix: expect.stringContaining('+memory') });

@@ -1,0 +1,181 @@
+import { execFile } from 'node:child_process';
+import { chmod, copyFile, mkdir, mkdtemp, rm, symlink, utimes, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { dirname, join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+
+const launcher = join(dirname(fileURLToPath(import.meta.url)), '../../../islet');
+
+/** What the launcher takes for an installed and built checkout, and a PATH that holds only what a test puts there. */
+describe('the launcher', () => {
+  let dir: string;
+  let root: string;
+  let bin: string;
+
+  beforeEach(async () => {
+    dir = await mkdtemp(join(tmpdir(), 'islet launcher-'));
+    root = join(dir, 'checkout');
+    bin = join(dir, 'bin');
+    await mkdir(bin);
+    for (const name of ['packages', 'templates', 'scripts', 'dist', 'node_modules']) {
+      await mkdir(join(root, name), { recursive: true });
+    }
+    await copyFile(launcher, join(root, 'islet'));
+    await chmod(join(root, 'islet'), 0o755);
+    const long = new Date(Date.now() - 60_000);
+    for (const name of ['package.json', 'package-lock.json', 'node_modules/.package-lock.json']) {
+      await writeFile(join(root, name), '{}');
+      await utimes(join(root, name), long, long);
+    }
+    await fake(
+      'node',
+      'case $1 in --version) echo v22.1.0 ;; scripts/*) echo built ;; *) shift 2; printf "ran:"; printf " [%s]" "$@"; echo ;; esac',
+    );
+    await fake('npm', 'echo "npm $*"; mkdir -p node_modules; : > node_modules/.package-lock.json');
+    for (const name of ['runsc', 'ip', 'nft', 'mmdebstrap', 'mkfs.ext4']) await fake(name, 'exit 0');
+    await writeFile(join(root, 'dist/islet.mjs'), '');
+    await writeFile(join(root, 'dist/.node'), `${join(bin, 'node')} 22.1.0`);
+    await writeFile(join(root, 'dist/.stamp'), '');
+  });
+  afterEach(() => rm(dir, { recursive: true, force: true }));
+
+  async function fake(name: string, script: string): Promise<void> {
+    await writeFile(join(bin, name), `#!/bin/sh\n${script}\n`);
+    await chmod(join(bin, name), 0o755);
+  }
+
+  /** System directories hold the real programs, so the launcher's own tools come from a folder of links. */
+  async function run(args: string[], options: { file?: string; cwd?: string; path?: string } = {}) {
+    const { file = join(root, 'islet'), cwd = '/', path = `${bin}:/usr/bin:/bin` } = options;
+    return new Promise<{ code: number; stdout: string; stderr: string }>((resolve) => {
+      execFile(file, args, { cwd, env: { PATH: path } }, (error, stdout, stderr) => {
+        resolve({ code: error ? Number(error.code) : 0, stdout, stderr });
+      });
+    });
+  }
+
+  it('runs the command line with the arguments as they are, and nothing else where all is in place', async () => {
+    const { code, stdout, stderr } = await run(['--version', 'a b', '', '$x']);
+    expect({ code, stderr }).toEqual({ code: 0, stderr: '' });
+    expect(stdout).toBe('ran: [--version] [a b] [] [$x]\n');
+  });
+
+  it('works through a chain of links and from any directory', async () => {
+    await symlink('checkout', join(dir, 'link-to-checkout'));
+    await symlink('link-to-checkout/islet', join(dir, 'relative-link'));
+    await mkdir(join(dir, 'elsewhere'));
+    await symlink('../relative-link', join(dir, 'elsewhere/islet'));
+    const { stdout } = await run(['--help'], { file: './islet', cwd: join(dir, 'elsewhere') });
+    expect(stdout).toBe('ran: [--help]\n');
+  });
+
+  it('says how to get Node where there is none', async () => {
+    await rm(join(bin, 'node'));
+    const tools = join(dir, 'tools');
+    await mkdir(tools);
+    for (const name of ['readlink', 'dirname', 'id', 'uname', 'env', 'sh']) {
+      await symlink(`/usr/bin/${name}`, join(tools, name));
+    }
+    const { code, stderr } = await run(['up'], { path: tools });
+    expect(code).toBe(1);
+    expect(stderr).toMatch(/node is not installed[\s\S]*apt-get install nodejs[\s\S]*nodejs\.org/);
+  });
+
+  it.each(['v18.20.4', 'v20.18.3'])('refuses Node %s, which is too old', async (version) => {
+    await fake('node', `echo ${version}`);
+    const { code, stderr } = await run(['--version']);
+    expect(code).toBe(1);
+    expect(stderr).toContain(`node ${version.slice(1)} is too old`);
+  });
+
+  it('builds when a source is newer than the build, tests apart', async () => {
+    const later = new Date(Date.now() + 60_000);
+    await mkdir(join(root, 'packages/x/src'), { recursive: true });
+    const source = join(root, 'packages/x/src/a.test.ts');
+    await writeFile(source, '');
+    await writeFile(join(root, 'dist/.stamp'), '');
+    await utimes(source, later, later);
+    expect((await run(['--version'])).stderr).toBe('');
+    await writeFile(join(root, 'packages/x/src/a.ts'), '');
+    await utimes(join(root, 'packages/x/src/a.ts'), later, later);
+    expect((await run(['--version'])).stderr).toBe('islet: building\nbuilt\n');
+  });
+
+  it('builds when another node runs it, whose copy the sandboxes have', async () => {
+    await writeFile(join(root, 'dist/.node'), '/opt/old/node 20.19.0');
+    expect((await run(['--version'])).stderr).toContain('islet: building');
+    expect((await run(['--version'])).stderr).toBe('');
+  });
+
+  it('installs npm packages where there are none, and when the lockfile changed, not when it was only touched', async () => {
+    await rm(join(root, 'node_modules'), { recursive: true });
+    expect((await run(['--version'])).stderr).toMatch(/npm ci/);
+    const later = new Date(Date.now() + 60_000);
+    await utimes(join(root, 'package-lock.json'), later, later);
+    expect((await run(['--version'])).stderr).not.toContain('npm');
+    await writeFile(join(root, 'package-lock.json'), '{"changed":true}');
+    await utimes(join(root, 'package-lock.json'), later, later);
+    expect((await run(['--version'])).stderr).toMatch(/npm ci/);
+  });
+
+  describe.runIf(process.getuid?.() === 0)('as root', () => {
+    /** Of /usr/bin, only the shell's own tools: what a test took away is really gone. */
+    async function barePath(): Promise<string> {
+      const tools = join(dir, 'tools');
+      await mkdir(tools);
+      for (const name of [
+        'sh',
+        'readlink',
+        'dirname',
+        'id',
+        'uname',
+        'find',
+        'head',
+        'cat',
+        'cksum',
+        'ls',
+        'ps',
+        'unshare',
+        'flock',
+      ]) {
+        await symlink(`/usr/bin/${name}`, join(tools, name));
+      }
+      return `${bin}:${tools}`;
+    }
+
+    it('with --no-install names every missing package and what it is for, and stops', async () => {
+      const path = await barePath();
+      await rm(join(bin, 'runsc'));
+      const { code, stdout, stderr } = await run(['up', '--no-install'], { path });
+      expect(code).toBe(1);
+      expect(stdout).toBe('');
+      expect(stderr).toContain('islet: missing: runsc (isolates sandboxes (gVisor))');
+      expect(stderr).toMatch(/apt-get install --no-install-recommends.* runsc/);
+    });
+
+    it('installs what is missing with apt-get before it goes on', async () => {
+      const path = await barePath();
+      await rm(join(bin, 'runsc'));
+      await fake(
+        'apt-get',
+        `echo "apt-get $*" >&2; case $* in *install*) cp ${JSON.stringify(join(bin, 'nft'))} ${JSON.stringify(join(bin, 'runsc'))} ;; esac`,
+      );
+      await symlink('/usr/bin/cp', join(dir, 'tools/cp'));
+      await fake('apt-cache', 'exit 0');
+      const { code, stdout, stderr } = await run(['up', '--json'], { path });
+      expect(stderr).toMatch(/apt-get update[\s\S]*apt-get install .* runsc/);
+      expect({ code, stdout }).toEqual({ code: 0, stdout: 'ran: [up] [--json]\n' });
+    });
+
+    it('says where to get runsc when the archive has none', async () => {
+      const path = await barePath();
+      await rm(join(bin, 'runsc'));
+      await fake('apt-get', 'exit 0');
+      await fake('apt-cache', 'exit 100');
+      const { code, stderr } = await run(['up'], { path });
+      expect(code).toBe(1);
+      expect(stderr).toMatch(/not in this system's package archive[\s\S]*storage\.googleapis\.com\/gvisor/);
+    });
+  });
+});
