@@ -1,0 +1,77 @@
+import { access, mkdtemp, rm } from 'node:fs/promises';
+import { type AddressInfo, createServer } from 'node:net';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { claimHost, StartRefused } from './claim.ts';
+import { readUpConfig } from './config.ts';
+import { Undo } from './undo.ts';
+
+/** Claiming asks for root first, as a start needs it. */
+describe.runIf(process.getuid?.() === 0)('a start', () => {
+  let dir: string;
+  beforeEach(async () => {
+    dir = await mkdtemp(join(tmpdir(), 'islet-claim-'));
+  });
+  afterEach(() => rm(dir, { recursive: true, force: true }));
+
+  const config = (apiPort = 0) =>
+    readUpConfig({
+      flags: {
+        'data-dir': join(dir, 'data'),
+        'api-port': apiPort,
+        'proxy-port': 0,
+        'sandbox-proxy-port': 0,
+        'orchestrator-port': 0,
+        'template-manager-port': 0,
+      },
+      env: {},
+    });
+
+  it('is refused where a port is taken, before it makes anything', async () => {
+    const server = createServer();
+    await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
+    try {
+      const { port } = server.address() as AddressInfo;
+      await expect(claimHost(config(port))).rejects.toThrow(new RegExp(`${port} for the API: in use by pid`));
+      await expect(access(join(dir, 'data'))).rejects.toThrow(/ENOENT/);
+    } finally {
+      await new Promise((resolve) => server.close(resolve));
+    }
+  });
+
+  it('is refused where the data directory is held, naming the holder, also where its ports are taken', async () => {
+    const server = createServer();
+    await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
+    const claim = await claimHost(config());
+    try {
+      const { port } = server.address() as AddressInfo;
+      for (const second of [config(), config(port)]) {
+        const refused = claimHost(second);
+        await expect(refused).rejects.toThrow(StartRefused);
+        await expect(refused).rejects.toThrow(`already runs (pid ${process.pid})`);
+      }
+    } finally {
+      await claim[Symbol.asyncDispose]();
+      await new Promise((resolve) => server.close(resolve));
+    }
+    await (await claimHost(config()))[Symbol.asyncDispose]();
+  });
+});
+
+describe('what was made step by step', () => {
+  it('is taken down in reverse, all of it, also where a part fails, which is then told', async () => {
+    const order: string[] = [];
+    const undo = new Undo();
+    undo.add('the database', () => order.push('database'));
+    undo.add('the node', () => {
+      order.push('node');
+      throw new Error('busy');
+    });
+    undo.add('the API', () => order.push('api'));
+    await expect(undo[Symbol.asyncDispose]()).rejects.toThrow('stopping the node failed');
+    expect(order).toEqual(['api', 'node', 'database']);
+    await undo[Symbol.asyncDispose]();
+    expect(order).toHaveLength(3);
+  });
+});
