@@ -5,6 +5,7 @@ export * as templateProto from './gen/islet/template/v1/template_manager_pb.ts';
 export * as processProto from './gen/process/process_pb.ts';
 export * from './ids.ts';
 export * from './keys.ts';
+export * from './metrics.ts';
 export * from './ports.ts';
 export * from './rpc-errors.ts';
 export * from './tokens.ts';

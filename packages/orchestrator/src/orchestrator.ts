@@ -2,7 +2,7 @@ import { rm, writeFile } from 'node:fs/promises';
 import { availableParallelism, hostname, totalmem } from 'node:os';
 import { join } from 'node:path';
 import type { ServiceImpl } from '@connectrpc/connect';
-import type { orchestratorProto } from '@islet/contracts';
+import type { orchestratorProto, SandboxSample } from '@islet/contracts';
 import type { Logger } from '@islet/telemetry';
 import type { SandboxDriver } from './drivers/driver.ts';
 import { openGvisor } from './drivers/gvisor/gvisor.ts';
@@ -12,6 +12,7 @@ import { NetworkPool } from './network/pool.ts';
 import { claimSubnet } from './network/subnet.ts';
 import { orchestratorService } from './rpc/service.ts';
 import { RecordStore, type SandboxRecord } from './sandbox/record.ts';
+import { startSampler } from './sandbox/sampler.ts';
 import { Sandboxes } from './sandbox/sandboxes.ts';
 import { Undo } from './sandbox/undo.ts';
 import { type SealRequest, type SealResult, sealTemplate } from './templates/seal.ts';
@@ -34,6 +35,8 @@ export interface OrchestratorOptions {
   version: string;
   /** Network slots kept ready. */
   slotsAhead?: number;
+  /** Takes the samples of what sandboxes use. */
+  recordSample: (sample: SandboxSample) => void;
   logger: Logger;
 }
 
@@ -113,6 +116,12 @@ export async function startOrchestrator(options: OrchestratorOptions): Promise<O
       adopted,
     );
     undo.add(() => sandboxes.close());
+    const sampler = startSampler({
+      sandboxes: () => sandboxes.list(),
+      record: options.recordSample,
+      now: Date.now,
+    });
+    undo.add(() => sampler.close());
     const sealContext = {
       driver,
       network,

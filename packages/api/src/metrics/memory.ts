@@ -1,4 +1,5 @@
-import type { MetricsSource, SandboxSample } from './source.ts';
+import type { SandboxSample } from '@islet/contracts';
+import type { MetricsSource } from './source.ts';
 
 export interface MemoryMetrics extends MetricsSource {
   /** Adds a sample, which must be newer than the sandbox's others, and forgets those that are too old. */

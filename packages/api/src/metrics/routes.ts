@@ -1,9 +1,9 @@
+import type { SandboxSample } from '@islet/contracts';
 import { IsletError, isSandboxId, parseSandboxId } from '@islet/contracts';
 import { type Static, Type } from 'typebox';
 import { access, callingTeam } from '../auth/guard.ts';
 import type { ApiApp, ApiContext } from '../context.ts';
 import { ErrorShape, SandboxParams } from '../sandboxes/shapes.ts';
-import type { SandboxSample } from './source.ts';
 
 const MAX_SANDBOXES = 100;
 

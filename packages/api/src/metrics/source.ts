@@ -1,19 +1,4 @@
-/** One sample of a sandbox, as envd reports it. */
-export interface SandboxSample {
-  sandboxId: string;
-  teamId: string;
-  /** Unix milliseconds. */
-  timeMs: number;
-  cpuCount: number;
-  /** 0 to 100 over all CPUs together. */
-  cpuUsedPct: number;
-  /** Sizes in bytes. */
-  memUsed: number;
-  memTotal: number;
-  memCache: number;
-  diskUsed: number;
-  diskTotal: number;
-}
+import type { SandboxSample } from '@islet/contracts';
 
 export interface SampleRange {
   /** Unix milliseconds; where absent, the first or last sample bounds the range. */

@@ -1,5 +1,5 @@
 import { join } from 'node:path';
-import { createApi } from '@islet/api';
+import { createApi, type MetricsSource } from '@islet/api';
 import { createMemoryCatalog } from '@islet/catalog';
 import { createClientProxy } from '@islet/client-proxy';
 import { PORTS } from '@islet/contracts';
@@ -22,6 +22,7 @@ export interface ControlPlaneOptions {
   db: Database;
   node: Node;
   secrets: Secrets;
+  metrics: MetricsSource;
   version: string;
   logger: Logger;
 }
@@ -62,6 +63,7 @@ export async function startControlPlane(options: ControlPlaneOptions): Promise<C
       tokenSeed: secrets.tokenSeed,
       adminToken: secrets.adminToken,
       domain,
+      metrics: options.metrics,
       logger: logger.child({ component: 'api' }),
     });
     undo.add('the API', () => api.close());

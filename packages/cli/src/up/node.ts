@@ -2,7 +2,7 @@ import { readFile } from 'node:fs/promises';
 import { createServer } from 'node:http';
 import { createClient, createRouterTransport } from '@connectrpc/connect';
 import { connectNodeAdapter } from '@connectrpc/connect-node';
-import { orchestratorProto, templateProto } from '@islet/contracts';
+import { orchestratorProto, type SandboxSample, templateProto } from '@islet/contracts';
 import { type Database, LOCAL_TEAM_LIMITS, migrate, openDatabase, seed } from '@islet/db';
 import { type Orchestrator, startOrchestrator } from '@islet/orchestrator';
 import { createSandboxProxy, toSandboxRoute } from '@islet/proxy';
@@ -53,6 +53,7 @@ export interface Node extends AsyncDisposable {
 }
 
 export interface NodeOptions {
+  recordSample: (sample: SandboxSample) => void;
   config: UpConfig;
   instance: Instance;
   layout: Layout;
@@ -69,6 +70,7 @@ export async function startNode(options: NodeOptions): Promise<Node> {
       runtimeDir: instance.runtimeDir,
       instance: instance.name,
       guestDir: layout.guestDir,
+      recordSample: options.recordSample,
       dns: config.dns ?? (await resolversOfHost()),
       version,
       logger: logger.child({ component: 'orchestrator' }),

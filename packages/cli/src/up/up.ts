@@ -1,4 +1,5 @@
 import { rm } from 'node:fs/promises';
+import { createMemoryMetrics } from '@islet/api';
 import { LOCAL_DEV } from '@islet/db';
 import { createLogger } from '@islet/telemetry';
 import { loadSecrets } from '../host/secrets.ts';
@@ -10,6 +11,9 @@ import type { UpConfig } from './config.ts';
 import { startControlPlane } from './control-plane.ts';
 import { openPreparedDatabase, startNode } from './node.ts';
 import { Undo } from './undo.ts';
+
+/** An hour of samples for each of the newest sandboxes, some 50 MB at the most. */
+const METRICS_KEPT = { samplesPerSandbox: 720, sandboxes: 500 };
 
 export interface UpOptions {
   config: UpConfig;
@@ -54,11 +58,12 @@ async function start(options: UpOptions, undo: Undo): Promise<ReadyInfo> {
   const secrets = await loadSecrets(instance.dataDir);
   signal.throwIfAborted();
 
+  const metrics = createMemoryMetrics(METRICS_KEPT);
   // The two longest parts wait for different things: the database for one core, the node for the kernel.
   const starting = reporter.step('services', 'Starting the database and the node');
   const [database, node] = await Promise.allSettled([
     openPreparedDatabase(config, instance, layout),
-    startNode({ config, instance, layout, version, logger }),
+    startNode({ config, instance, layout, version, logger, recordSample: metrics.record }),
   ]);
   if (database.status === 'fulfilled') undo.add('the database', () => database.value.close());
   if (node.status === 'fulfilled') undo.add('the node', () => node.value[Symbol.asyncDispose]());
@@ -78,6 +83,7 @@ async function start(options: UpOptions, undo: Undo): Promise<ReadyInfo> {
     db,
     node: node.value,
     secrets,
+    metrics,
     version,
     logger,
   });

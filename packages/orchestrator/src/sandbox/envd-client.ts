@@ -54,6 +54,36 @@ export function initEnvd(request: EnvdRequest, init: EnvdInit, currentToken?: st
   });
 }
 
+/** The part of envd's GET /metrics that samples are made of; sizes in bytes. */
+export interface EnvdMetrics {
+  cpu_used_pct: number;
+  mem_total: number;
+  mem_used: number;
+  mem_cache: number;
+  disk_used: number;
+  disk_total: number;
+}
+
+/** Asks once. @throws Error where envd does not answer in time. */
+export async function readEnvdMetrics(request: EnvdRequest, token?: string): Promise<EnvdMetrics> {
+  const deadline = AbortSignal.timeout(request.deadlineMs);
+  const client = new Client(`http://${request.address}:${PORTS.envd}`, {
+    connect: { timeout: CONNECT_TIMEOUT_MS },
+  });
+  try {
+    const { statusCode, body } = await client.request({
+      method: 'GET',
+      path: '/metrics',
+      headers: token ? { 'x-access-token': token } : {},
+      signal: request.signal ? AbortSignal.any([request.signal, deadline]) : deadline,
+    });
+    if (statusCode !== 200) throw new Error(`envd answers ${statusCode} on /metrics`);
+    return (await body.json()) as EnvdMetrics;
+  } finally {
+    await client.destroy();
+  }
+}
+
 async function retry(request: EnvdRequest, attempt: (client: Client) => Promise<void>): Promise<void> {
   const deadline = performance.now() + request.deadlineMs;
   for (;;) {
