@@ -1,3 +1,6 @@
+import { once } from 'node:events';
+import { connect } from 'node:net';
+import { text } from 'node:stream/consumers';
 import { LOCAL_DEV } from '@islet/db';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { createMemoryMetrics, type LogQuery, type LogRecord } from '../src/index.ts';
@@ -70,6 +73,22 @@ describe('errors', () => {
       body: { code: 413, message: expect.stringContaining('16 MiB') },
     });
     expect((await api.call('POST', '/sandboxes', { body: { templateID: 'base' } })).status).toBe(201);
+  });
+
+  it('answer a client that reads only when it has sent all of a body that is too large', async () => {
+    const size = 17 * 1024 * 1024;
+    const { hostname, port } = new URL(api.url);
+    const socket = connect(Number(port), hostname);
+    const answered = text(socket);
+    socket.write(
+      'POST /sandboxes HTTP/1.1\r\nHost: api\r\nConnection: close\r\nContent-Type: application/json\r\n' +
+        `X-API-Key: ${LOCAL_DEV.apiKey}\r\nContent-Length: ${size}\r\n\r\n`,
+    );
+    const chunk = Buffer.alloc(64 * 1024, 'x');
+    for (let sent = 0; sent < size; sent += chunk.length) {
+      if (!socket.write(chunk)) await once(socket, 'drain');
+    }
+    expect(await answered).toMatch(/^HTTP\/1.1 413 /);
   });
 
   it('take a body of just under the limit', async () => {

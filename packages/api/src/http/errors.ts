@@ -1,6 +1,7 @@
 import { IsletError, toErrorBody } from '@islet/contracts';
 import type { Logger } from '@islet/telemetry';
 import type { FastifyError, FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
+import { drain } from './drain.ts';
 
 /** Longest request body, in bytes. */
 export const BODY_LIMIT = 16 * 1024 * 1024;
@@ -30,11 +31,12 @@ export function toIsletError(error: unknown): IsletError {
 
 /** Renders every failure, known or not, in the one error shape. */
 export function useErrorShape(app: FastifyInstance, logger: Logger): void {
-  const render = (error: unknown, request: FastifyRequest, reply: FastifyReply) => {
+  const render = async (error: unknown, request: FastifyRequest, reply: FastifyReply) => {
     const known = toIsletError(error);
     if (known.status >= 500) {
       logger.error({ err: error, method: request.method, route: request.routeOptions.url }, 'request failed');
     }
+    if (known.status === 413) await drain(request.raw);
     return reply.code(known.status).send(toErrorBody(known));
   };
   app.setErrorHandler(render);
