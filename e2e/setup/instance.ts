@@ -31,19 +31,31 @@ export interface RunningInstance {
   stop(signal: NodeJS.Signals): Promise<number | null>;
 }
 
+export interface StartOptions {
+  /** Ends the start where it has not come to its end yet. */
+  signal?: AbortSignal;
+  /** Keep a terminal's Ctrl-C from it: the caller stops it. A second signal would end it without tidying up. */
+  ownProcessGroup?: boolean;
+}
+
 /** Starts `./islet up` and waits until it is ready. @throws Error with what it said where it ends before. */
 export async function startInstance(
   dataDir: string,
   extra: readonly string[] = [],
+  { signal, ownProcessGroup = false }: StartOptions = {},
 ): Promise<RunningInstance> {
+  signal?.throwIfAborted();
   const args = ['up', '--json', '--data-dir', dataDir, ...FREE_PORTS, ...extra];
-  const child = spawn(LAUNCHER, args, { stdio: ['ignore', 'pipe', 'pipe'] });
+  const child = spawn(LAUNCHER, args, { stdio: ['ignore', 'pipe', 'pipe'], detached: ownProcessGroup });
   const ended = new Promise<number | null>((done) => child.once('exit', done));
   let log = '';
   child.stderr.setEncoding('utf8').on('data', (text: string) => {
     log += text;
   });
+  const abandon = () => child.kill('SIGTERM');
+  signal?.addEventListener('abort', abandon, { once: true });
   const access = await untilReady(child, dataDir, () => log);
+  signal?.removeEventListener('abort', abandon);
   return {
     access,
     pid: child.pid as number,
