@@ -4,5 +4,8 @@ export interface BundleTarget {
   libc?: 'glibc' | 'musl';
 }
 
-/** Writes `envd.mjs` and the native file it loads into a directory; they need nothing else but Node. */
+/**
+ * Writes `envd.mjs`, the front of sudo (`sudo.mjs`) and the native file they load into a directory; they need nothing
+ * else but Node.
+ */
 export function bundleEnvd(outDir: string, target?: BundleTarget): Promise<void>;

@@ -20,7 +20,8 @@ export default createRequire(import.meta.url)('./koffi.node');`,
 };
 
 /**
- * Writes `envd.mjs` and the native file it loads into a directory; they need nothing else but Node.
+ * Writes `envd.mjs`, the front of sudo (`sudo.mjs`) and the native file they load into a directory; they need nothing
+ * else but Node.
  * @param {string} outDir
  * @param {{ arch?: 'x64' | 'arm64', libc?: 'glibc' | 'musl' }} [target] what the Node that runs it is built for
  */
@@ -28,8 +29,9 @@ export async function bundleEnvd(outDir, target = {}) {
   const { arch = process.arch, libc = 'glibc' } = target;
   await mkdir(outDir, { recursive: true });
   await build({
-    entryPoints: [join(here, 'src/main.ts')],
-    outfile: join(outDir, 'envd.mjs'),
+    entryPoints: { envd: join(here, 'src/main.ts'), sudo: join(here, 'src/privileges/sudo-main.ts') },
+    outdir: outDir,
+    outExtension: { '.js': '.mjs' },
     bundle: true,
     minify: true,
     // An uncaught error prints its source line: keep it one that a log can hold.

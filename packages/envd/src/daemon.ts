@@ -1,7 +1,8 @@
-import { readFileSync } from 'node:fs';
+import { mkdirSync, readFileSync } from 'node:fs';
 import type { Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { availableParallelism, networkInterfaces } from 'node:os';
+import { posix } from 'node:path';
 import { filesystemProto, processProto } from '@islet/contracts';
 import { createAccounts } from './accounts/account.ts';
 import { fileRoutes } from './files/routes.ts';
@@ -16,6 +17,7 @@ import { initRoute } from './init/routes.ts';
 import type { Logger } from './log/logger.ts';
 import { MetricsReader } from './metrics/metrics.ts';
 import { createCredentials } from './native/credentials.ts';
+import { createDescriptorPassing } from './native/descriptor-passing.ts';
 import { createDescriptors } from './native/descriptors.ts';
 import { createMachine } from './native/machine.ts';
 import { createSpawner } from './native/spawn.ts';
@@ -24,6 +26,7 @@ import { createExtendedAttributes } from './native/xattr.ts';
 import { outsideAddress } from './ports/address.ts';
 import { PortForwarder } from './ports/forwarder.ts';
 import { parseListeners } from './ports/listeners.ts';
+import { type SudoServerDeps, serveSudo } from './privileges/sudo-server.ts';
 import { Reaper } from './process/reaper.ts';
 import { ProcessRegistry } from './process/registry.ts';
 import { createProcessService } from './process/service.ts';
@@ -42,6 +45,17 @@ export interface DaemonOptions {
   ownsMachine: boolean;
   /** The address that forwarded ports listen on, where it is not the one of the first outside interface. */
   forwardAddress?: string;
+  /** Present where programs gain no rights by their set-user-ID bit, so that envd has to start sudo. */
+  sudo?: SudoOptions;
+}
+
+export interface SudoOptions {
+  /** Path of the socket that the front connects to. */
+  socket: string;
+  /** The real sudo. */
+  program: string;
+  /** Puts the front into the image; called again whenever the image may have changed. */
+  installFront: () => void;
 }
 
 export interface Daemon {
@@ -59,12 +73,13 @@ export async function startDaemon(options: DaemonOptions): Promise<Daemon> {
   const attributes = createExtendedAttributes();
   const credentials = createCredentials();
   const reaper = new Reaper(createWaiter());
-  const registry = new ProcessRegistry({
+  const tools = {
     credentials,
     reaper,
     spawner: createSpawner(credentials),
     descriptors: createDescriptors(),
-  });
+  };
+  const registry = new ProcessRegistry(tools);
   const watchers = new PolledWatchers(machine.randomBytes);
   const metrics = new MetricsReader({
     now: Date.now,
@@ -88,6 +103,7 @@ export async function startDaemon(options: DaemonOptions): Promise<Daemon> {
     machine: options.ownsMachine ? machine : undefined,
     random: machine,
     onApplied: ({ newSandbox }) => {
+      options.sudo?.installFront();
       if (!newSandbox) return;
       metrics.reset();
       forwarder.scan(); // the address may be another one since the last scan
@@ -123,6 +139,7 @@ export async function startDaemon(options: DaemonOptions): Promise<Daemon> {
   process.on('SIGCHLD', onChildSignal);
   reaper.onChildren(() => forwarder.wake());
   reaper.reap(); // children that were there, or ended, before anybody listened
+  const stopSudo = options.sudo && startSudo(options.sudo, { settings, accounts, tools, logger });
   await listen(server, options);
   const { port } = server.address() as AddressInfo;
   excludedPorts.add(port);
@@ -130,6 +147,7 @@ export async function startDaemon(options: DaemonOptions): Promise<Daemon> {
     port,
     async close() {
       process.off('SIGCHLD', onChildSignal);
+      stopSudo?.();
       forwarder.close();
       watchers.close();
       const closed = new Promise((resolve) => server.close(resolve));
@@ -137,6 +155,12 @@ export async function startDaemon(options: DaemonOptions): Promise<Daemon> {
       await closed;
     },
   };
+}
+
+function startSudo(sudo: SudoOptions, deps: Omit<SudoServerDeps, 'passing' | 'program'>): () => void {
+  mkdirSync(posix.dirname(sudo.socket), { recursive: true });
+  sudo.installFront();
+  return serveSudo(sudo.socket, { ...deps, passing: createDescriptorPassing(), program: sudo.program });
 }
 
 function listen(server: Server, { port, host }: DaemonOptions): Promise<void> {

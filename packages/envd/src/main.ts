@@ -1,7 +1,11 @@
+import { readFileSync } from 'node:fs';
 import { parseArgs } from 'node:util';
 import { PORTS } from '@islet/contracts';
-import { startDaemon } from './daemon.ts';
+import { type SudoOptions, startDaemon } from './daemon.ts';
 import { createLogger, type Logger, type LogLevel } from './log/logger.ts';
+import { hasNoNewPrivileges } from './native/machine.ts';
+import { commandFor, frontScript, installFront, REAL_SUDO } from './privileges/front.ts';
+import { SUDO_SOCKET } from './privileges/protocol.ts';
 
 const { values } = parseArgs({
   options: {
@@ -10,6 +14,8 @@ const { values } = parseArgs({
     'identity-root': { type: 'string' },
     'forward-address': { type: 'string' },
     'log-level': { type: 'string' },
+    'sudo-socket': { type: 'string' },
+    'sudo-program': { type: 'string' },
   },
 });
 
@@ -34,12 +40,35 @@ try {
     identityRoot: values['identity-root'] ?? '',
     ownsMachine: isInit,
     ...(values['forward-address'] !== undefined && { forwardAddress: values['forward-address'] }),
+    ...sudoOptions(),
   });
   logger.log('info', 'listening', { port: daemon.port });
   process.send?.({ port: daemon.port });
 } catch (error) {
   logger.log('error', 'cannot start', { error });
   process.exit(1);
+}
+
+function sudoOptions(): { sudo?: SudoOptions } {
+  const socket = values['sudo-socket'];
+  const program = values['sudo-program'] ?? REAL_SUDO;
+  if (socket !== undefined) return { sudo: { socket, program, installFront() {} } };
+  if (!isInit || !hasNoNewPrivileges()) return {};
+  const cmdline = readFileSync('/proc/self/cmdline', 'utf8');
+  const script = frontScript(commandFor('sudo.mjs', cmdline, process.argv[1] ?? ''));
+  return {
+    sudo: {
+      socket: SUDO_SOCKET,
+      program,
+      installFront() {
+        try {
+          installFront(script);
+        } catch (error) {
+          logger.log('warn', 'cannot put the front of sudo in place', { error });
+        }
+      },
+    },
+  };
 }
 
 /** No error of one request and no stray signal may end the sandbox. */

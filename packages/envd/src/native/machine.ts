@@ -52,3 +52,11 @@ function openReseed(program: ReturnType<typeof openProgram>): (() => number) | u
     return undefined; // a Node linked against a private OpenSSL: nothing in envd draws from it, see randomBytes
   }
 }
+
+const PR_GET_NO_NEW_PRIVS = 39;
+
+/** True where programs gain no rights by their set-user-ID bit: in containers set so, and always under older gVisor. */
+export function hasNoNewPrivileges(): boolean {
+  const prctl = openProgram().func('prctl', 'int', ['int', 'ulong', 'ulong', 'ulong', 'ulong']);
+  return prctl(PR_GET_NO_NEW_PRIVS, 0, 0, 0, 0) === 1;
+}

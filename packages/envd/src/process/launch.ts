@@ -14,16 +14,22 @@ export interface LaunchRequest {
   /** Absolute. */
   cwd: string;
   account: Account;
-  /** Present for a program that gets a terminal. */
-  terminal: WindowSize | undefined;
-  /** Open an input pipe; otherwise the program reads /dev/null. A terminal always has input. */
-  stdin: boolean;
+  io: RequestedIo;
 }
+
+/** What a program reads and writes. */
+export type RequestedIo =
+  | { kind: 'terminal'; size: WindowSize }
+  /** Without `stdin` the program reads /dev/null. */
+  | { kind: 'pipes'; stdin: boolean }
+  /** Descriptors of this process for its input, output and error; they stay the caller's to close. */
+  | { kind: 'given'; descriptors: readonly [number, number, number] };
 
 /** The descriptors that envd keeps of a started program. */
 export type LaunchedIo =
   | { kind: 'terminal'; master: number }
-  | { kind: 'pipes'; stdin: number | undefined; stdout: number; stderr: number };
+  | { kind: 'pipes'; stdin: number | undefined; stdout: number; stderr: number }
+  | { kind: 'none' };
 
 export type LaunchResult =
   | { started: true; pid: number; io: LaunchedIo }
@@ -67,9 +73,14 @@ export function launch(tools: LaunchTools, request: LaunchRequest): LaunchResult
     inspect: inspectPath,
   });
   if (!('found' in lookup)) return shellFailure(request.command, lookup.exitCode, lookup.reason);
-  return request.terminal
-    ? launchInTerminal(tools, request, lookup.found, request.terminal)
-    : launchWithPipes(tools, request, lookup.found);
+  switch (request.io.kind) {
+    case 'terminal':
+      return launchInTerminal(tools, request, lookup.found, request.io.size);
+    case 'pipes':
+      return launchWithPipes(tools, request, lookup.found, request.io.stdin);
+    case 'given':
+      return launchWithDescriptors(tools, request, lookup.found, request.io.descriptors);
+  }
 }
 
 function launchInTerminal(
@@ -98,7 +109,12 @@ function launchInTerminal(
   }
 }
 
-function launchWithPipes(tools: LaunchTools, request: LaunchRequest, path: string): LaunchResult {
+function launchWithPipes(
+  tools: LaunchTools,
+  request: LaunchRequest,
+  path: string,
+  withStdin: boolean,
+): LaunchResult {
   const childEnds: number[] = [];
   const ownEnds: number[] = [];
   const pipe = (own: 'read' | 'write') => {
@@ -111,7 +127,7 @@ function launchWithPipes(tools: LaunchTools, request: LaunchRequest, path: strin
   try {
     const stdout = pipe('read');
     const stderr = pipe('read');
-    const stdin = request.stdin ? pipe('write') : undefined;
+    const stdin = withStdin ? pipe('write') : undefined;
     const steps: ChildStep[] = [
       { step: 'chdir', path: request.cwd },
       stdin
@@ -132,6 +148,20 @@ function launchWithPipes(tools: LaunchTools, request: LaunchRequest, path: strin
     for (const fd of childEnds) closeSync(fd);
     if (!kept) for (const fd of ownEnds) closeSync(fd);
   }
+}
+
+function launchWithDescriptors(
+  tools: LaunchTools,
+  request: LaunchRequest,
+  path: string,
+  descriptors: readonly [number, number, number],
+): LaunchResult {
+  const steps: ChildStep[] = [
+    { step: 'chdir', path: request.cwd },
+    ...descriptors.map((from, to) => ({ step: 'dup' as const, from, to })),
+  ];
+  const outcome = spawn(tools, request, path, steps);
+  return typeof outcome === 'number' ? { started: true, pid: outcome, io: { kind: 'none' } } : outcome;
 }
 
 /** @returns the pid, or what a shell would have said. */

@@ -173,6 +173,7 @@ export class ManagedProcess {
       this.#outputs.add(output);
       return output;
     };
+    if (io.kind === 'none') return;
     if (io.kind === 'terminal') {
       const terminal = listen((listener) => new TerminalIo(io.master, listener)) as TerminalIo;
       this.#terminal = { io: terminal, master: io.master };

@@ -108,8 +108,7 @@ function start(
         env,
         cwd,
         account,
-        terminal: size,
-        stdin: request.stdin ?? true,
+        io: size ? { kind: 'terminal', size } : { kind: 'pipes', stdin: request.stdin ?? true },
       },
       request.tag,
       {

@@ -1,0 +1,107 @@
+import { describe, expect, it } from 'vitest';
+import { createSettings } from '../settings.ts';
+import { bundleWith } from './certificates.ts';
+import { hostsWith, type IdentityFiles } from './identity.ts';
+import { Initializer } from './initializer.ts';
+import { parseInitRequest, parseTimestamp } from './request.ts';
+
+describe('timestamps', () => {
+  it.each([
+    ['1970-01-01T00:00:00Z', 0n],
+    ['1970-01-01T00:00:00.5Z', 500_000_000n],
+    ['1970-01-01T00:00:00.123456789Z', 123_456_789n],
+    ['1970-01-01T01:00:00.000000001+01:00', 1n],
+  ])('%s', (text, expected) => {
+    expect(parseTimestamp(text)).toBe(expected);
+  });
+
+  it.each(['', 'now', '1970-01-01', '1970-13-01T00:00:00Z'])('%j is refused', (text) => {
+    expect(() => parseTimestamp(text)).toThrow(/RFC 3339/);
+  });
+});
+
+describe('hosts', () => {
+  it('keep all lines but those of an earlier life', () => {
+    const first = hostsWith('127.0.0.1 localhost\n\n1.2.3.4 mine # note\n', new Map([['one', '127.0.1.1']]));
+    expect(first).toBe('127.0.0.1 localhost\n1.2.3.4 mine # note\n127.0.1.1\tone\t# sandbox\n');
+    expect(hostsWith(first, new Map([['two', '127.0.1.1']]))).toBe(
+      '127.0.0.1 localhost\n1.2.3.4 mine # note\n127.0.1.1\ttwo\t# sandbox\n',
+    );
+  });
+
+  it('always know localhost', () => {
+    expect(hostsWith('', new Map())).toContain('127.0.0.1\tlocalhost\n');
+    expect(hostsWith('# 127.0.0.1 localhost\n', new Map())).toContain('127.0.0.1\tlocalhost\n');
+  });
+});
+
+it('a bundle gets one block of certificates, replaced the next time', () => {
+  const first = bundleWith('OTHERS', 'A\n');
+  expect(first).toBe('OTHERS\n# BEGIN sandbox certificates\nA\n# END sandbox certificates\n');
+  expect(bundleWith(`${first}MORE\n`, 'B')).toBe(
+    'OTHERS\nMORE\n# BEGIN sandbox certificates\nB\n# END sandbox certificates\n',
+  );
+});
+
+describe('the machine', () => {
+  const open = (options: { now: string; setClock?: (ms: number) => void }) => {
+    const clock: number[] = [];
+    const names: string[] = [];
+    let reseeds = 0;
+    const files = new Map<string, string>();
+    const identity: IdentityFiles = {
+      read: (path) => files.get(path) ?? '',
+      write: (path, contents) => void files.set(path, contents),
+    };
+    const initializer = new Initializer({
+      settings: createSettings(),
+      files: identity,
+      logger: { log() {} },
+      now: () => Date.parse(options.now),
+      machine: {
+        setClock: options.setClock ?? ((ms) => clock.push(ms)),
+        setHostname: (name) => names.push(name),
+      },
+      random: { randomBytes: (length) => Buffer.alloc(length, 7), reseedOpenssl: () => ++reseeds > 0 },
+      onApplied() {},
+    });
+    return {
+      clock,
+      names,
+      files,
+      reseeds: () => reseeds,
+      apply: (body: object) => initializer.apply(parseInitRequest(body), undefined),
+    };
+  };
+
+  it.each([
+    ['2026-01-01T00:00:00.040Z', 0],
+    ['2026-01-01T00:00:00.060Z', 1],
+    ['2025-12-31T23:59:55.500Z', 0],
+    ['2025-12-31T23:59:54.500Z', 1],
+  ])('has its clock stepped for %s %i times', (timestamp, times) => {
+    const machine = open({ now: '2026-01-01T00:00:00Z' });
+    machine.apply({ timestamp });
+    expect(machine.clock).toHaveLength(times);
+  });
+
+  it('may refuse to have its clock stepped', () => {
+    const machine = open({
+      now: '2026-01-01T00:00:00Z',
+      setClock() {
+        throw new Error('EPERM');
+      },
+    });
+    expect(() => machine.apply({ timestamp: '2026-02-01T00:00:00Z' })).not.toThrow();
+  });
+
+  it('takes a new identity and new randomness once a sandbox', () => {
+    const machine = open({ now: '2026-01-01T00:00:00Z' });
+    machine.apply({ sandboxId: 'ia', hostname: 'a' });
+    machine.apply({ sandboxId: 'ia', hostname: 'a' });
+    expect([machine.reseeds(), machine.names]).toEqual([1, ['a']]);
+    machine.apply({ sandboxId: 'ib', hostname: 'b' });
+    expect([machine.reseeds(), machine.names]).toEqual([2, ['a', 'b']]);
+    expect(machine.files.get('/etc/machine-id')).toBe(`${'07'.repeat(16)}\n`);
+  });
+});

@@ -1,0 +1,39 @@
+import { chmodSync, readFileSync, statSync, writeFileSync } from 'node:fs';
+import { posix } from 'node:path';
+
+/** The program that stands behind. */
+export const REAL_SUDO = '/usr/bin/sudo';
+/** Comes before the real one in every PATH, and survives its upgrades. */
+export const SUDO_FRONT = '/usr/local/bin/sudo';
+
+const MARK = '# Put here by the sandbox daemon';
+
+/** The script in front of sudo. `command` is how Node runs the bundled front. */
+export function frontScript(command: readonly string[]): string {
+  const quoted = command.map((word) => `'${word.replaceAll("'", "'\\''")}'`).join(' ');
+  return [
+    '#!/bin/sh',
+    `${MARK}: this kernel honours no set-user-ID programs, so the daemon starts sudo for those who may.`,
+    `[ -O / ] && exec ${REAL_SUDO} "$@"`,
+    `exec ${quoted} "$@"`,
+    '',
+  ].join('\n');
+}
+
+/** How this very daemon was started, with another script: through its own loader where there is one. */
+export function commandFor(script: string, cmdline: string, mainScript: string): string[] {
+  const words = cmdline.split('\0');
+  const at = words.indexOf(mainScript);
+  const runner = at > 0 ? words.slice(0, at) : [process.execPath];
+  return [...runner, posix.join(posix.dirname(mainScript), script)];
+}
+
+/** Puts the script in place where there is a sudo and nobody else's file. Does nothing the second time. */
+export function installFront(script: string, root = ''): void {
+  if (!statSync(root + REAL_SUDO, { throwIfNoEntry: false })?.isFile()) return;
+  const path = root + SUDO_FRONT;
+  const existing = statSync(path, { throwIfNoEntry: false }) ? readFileSync(path, 'utf8') : undefined;
+  if (existing === script || (existing !== undefined && !existing.includes(MARK))) return;
+  writeFileSync(path, script, { mode: 0o755 });
+  chmodSync(path, 0o755);
+}
