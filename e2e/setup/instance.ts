@@ -19,6 +19,7 @@ export interface InstanceAccess {
   sandboxUrl: string;
   apiKey: string;
   dataDir: string;
+  pid: number;
 }
 
 /** An Islet started the way a user starts it. */
@@ -75,7 +76,8 @@ async function untilReady(child: ChildProcess, dataDir: string, log: () => strin
     const event = parse(line);
     if (event?.event !== 'ready') continue;
     child.stdout.resume();
-    return { apiUrl: event.apiUrl, sandboxUrl: event.sandboxUrl, apiKey: event.apiKey, dataDir };
+    const { apiUrl, sandboxUrl, apiKey, pid } = event;
+    return { apiUrl, sandboxUrl, apiKey, dataDir, pid };
   }
   throw new Error(`islet up ended before it was ready:\n${lines.slice(-5).join('\n')}\n${log()}`);
 }
@@ -85,6 +87,7 @@ interface ReadyEvent {
   apiUrl: string;
   sandboxUrl: string;
   apiKey: string;
+  pid: number;
 }
 
 /** The launcher itself may say something before the first JSON line. */
