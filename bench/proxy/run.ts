@@ -9,7 +9,10 @@ import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { type Goal, measureDownload, measureRequests, measureUpload } from './load.ts';
+import type { Goal } from '../load/goal.ts';
+import { measureRequests } from '../load/requests.ts';
+import { measureDownload, measureUpload } from '../load/transfer.ts';
+import { percentile } from '../report/statistics.ts';
 
 const ADDRESS = '127.0.0.31';
 const SANDBOX_ID = 'ibench';
@@ -18,8 +21,17 @@ const ROUND_MS = 1500;
 const BODY_BYTES = 100 * 1024 * 1024;
 
 function median(values: number[]): number {
-  const sorted = [...values].sort((a, b) => a - b);
-  return sorted[Math.floor(sorted.length / 2)] ?? 0;
+  return percentile(values, 0.5);
+}
+
+function download(goal: Goal): Promise<number> {
+  return measureDownload(goal, `/bytes/${BODY_BYTES}`, BODY_BYTES);
+}
+
+async function upload(goal: Goal): Promise<number> {
+  const { rate, answer } = await measureUpload(goal, { method: 'POST', path: '/', size: BODY_BYTES });
+  if (Number(answer) !== BODY_BYTES) throw new Error(`it got ${answer} of ${BODY_BYTES} bytes`);
+  return rate;
 }
 
 function givenUpstream(): { address: string; port: number } | undefined {
@@ -62,7 +74,8 @@ async function measureAll(straight: Goal, proxied: Goal): Promise<Line[]> {
   for (const connections of [1, 32]) {
     const pairs = await inTurns(goals, (goal) => measureRequests(goal, connections, ROUND_MS));
     const rps = (i: 0 | 1) => median(pairs.map((pair) => pair[i].requestsPerSecond));
-    const p50 = (i: 0 | 1) => median(pairs.map((pair) => pair[i].p50));
+    const medians = pairs.map(([a, b]): [number, number] => [median(a.latencies), median(b.latencies)]);
+    const p50 = (i: 0 | 1) => median(medians.map((pair) => pair[i]));
     lines.push({
       what: `requests/s, ${connections} at once`,
       straight: rps(0).toFixed(0),
@@ -74,15 +87,15 @@ async function measureAll(straight: Goal, proxied: Goal): Promise<Line[]> {
       what: `added at p50 in ms, ${connections} at once`,
       straight: p50(0).toFixed(3),
       proxied: p50(1).toFixed(3),
-      ratio: median(pairs.map(([a, b]) => b.p50 - a.p50)),
+      ratio: median(medians.map(([a, b]) => b - a)),
       target: '<= 1 (a difference)',
     });
   }
   for (const [what, measure] of [
-    ['100 MB down, MB/s', measureDownload],
-    ['100 MB up, MB/s', measureUpload],
+    ['100 MiB down, MB/s', download],
+    ['100 MiB up, MB/s', upload],
   ] as const) {
-    const pairs = await inTurns(goals, (goal) => measure(goal, BODY_BYTES));
+    const pairs = await inTurns(goals, measure);
     lines.push({
       what,
       straight: (median(pairs.map((pair) => pair[0])) / 1e6).toFixed(0),
@@ -110,8 +123,8 @@ try {
   children.push(edge.child);
   const name = `${upstream.port}-${SANDBOX_ID}.localhost`;
   const lines = await measureAll(
-    { host: upstream.address, port: upstream.port, name },
-    { host: '127.0.0.1', port: edge.port, name },
+    { host: upstream.address, port: upstream.port, headers: { Host: name } },
+    { host: '127.0.0.1', port: edge.port, headers: { Host: name } },
   );
   if (process.argv.includes('--json')) {
     process.stdout.write(`${JSON.stringify(lines)}\n`);

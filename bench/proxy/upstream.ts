@@ -34,5 +34,8 @@ const server = createServer((request, response) => {
   };
   pump();
 });
-server.listen(0, process.argv[2], () => process.send?.((server.address() as AddressInfo).port));
+// Arguments: the address and, where it must be known ahead, the port.
+server.listen(Number(process.argv[3] ?? 0), process.argv[2], () =>
+  process.send?.((server.address() as AddressInfo).port),
+);
 process.on('disconnect', () => process.exit(0));

@@ -1,0 +1,123 @@
+import { access, mkdir, readFile, rm, writeFile } from 'node:fs/promises';
+import { dirname, join } from 'node:path';
+import { timed } from '../pace/timed.ts';
+import type { NetworkNamespaces } from './namespaces.ts';
+import { findSandboxProcesses, killAndWait, sandboxMemory } from './processes.ts';
+import { run } from './run.ts';
+
+/** How a running sandbox of Islet was started: the same, without Islet, is what Islet is measured against. */
+export interface RuntimeRecipe {
+  /** The command up to runsc's own flags. */
+  command: string[];
+  flags: string[];
+  /** Its OCI configuration. */
+  config: OciConfig;
+  snapshotDir: string;
+}
+
+interface OciConfig {
+  linux: { namespaces: { type: string; path?: string }[]; cgroupsPath: string };
+}
+
+/** Reads from the host how a sandbox was started. */
+export async function readRecipe(sandboxId: string, snapshotDir: string): Promise<RuntimeRecipe> {
+  const { sentryArgs } = await findSandboxProcesses(sandboxId);
+  const flags = sentryArgs.slice(1, sentryArgs.indexOf('boot'));
+  const bundle = flagValue(sentryArgs, '--bundle');
+  // Where runsc has to be run in a mount namespace of its own, that lies beside its state.
+  const mountNamespace = join(dirname(flagValue(flags, '--root')), 'mnt/runsc');
+  const isolated = await access(mountNamespace).then(
+    () => true,
+    () => false,
+  );
+  return {
+    command: [...(isolated ? ['nsenter', `--mount=${mountNamespace}`] : []), 'runsc'],
+    flags: flags.filter((flag) => !/^--(root|log|log-format|overlay2)=/.test(flag)),
+    config: JSON.parse(await readFile(join(bundle, 'config.json'), 'utf8')) as OciConfig,
+    snapshotDir,
+  };
+}
+
+function flagValue(args: readonly string[], flag: string): string {
+  const value = args.find((arg) => arg.startsWith(`${flag}=`))?.slice(flag.length + 1);
+  if (value === undefined) throw new Error(`a sandbox runs without ${flag}: ${args.join(' ')}`);
+  return value;
+}
+
+/** A sandbox of the bare runtime. What it needs stands ready before its start is timed. */
+export interface BareSandbox {
+  /** Starts it from the snapshot. @returns milliseconds */
+  restore(): Promise<number>;
+  /** Of a running one, bytes. */
+  memory(): Promise<{ rss: number; pss: number }>;
+  /** Ends a running one. @returns milliseconds */
+  kill(): Promise<number>;
+  /** Frees what the runtime keeps of it. */
+  remove(): Promise<void>;
+}
+
+/** Makes sandboxes with nothing but the runtime. */
+export class BareRuntime implements AsyncDisposable {
+  readonly #recipe: RuntimeRecipe;
+  readonly #dir: string;
+  readonly #prefix: string;
+  readonly #networks: NetworkNamespaces;
+  readonly #live = new Set<BareSandbox>();
+  #count = 0;
+
+  /** `prefix`: of the sandboxes' ids and cgroups. */
+  constructor(recipe: RuntimeRecipe, dir: string, prefix: string, networks: NetworkNamespaces) {
+    this.#recipe = recipe;
+    this.#dir = dir;
+    this.#prefix = prefix;
+    this.#networks = networks;
+  }
+
+  async prepare(signal?: AbortSignal): Promise<BareSandbox> {
+    const id = `${this.#prefix}-${this.#count++}`;
+    const dir = join(this.#dir, id);
+    await mkdir(join(dir, 'files'), { recursive: true });
+    await mkdir(join(this.#dir, 'state'), { recursive: true, mode: 0o700 });
+    const netns = await this.#networks.add();
+    await writeFile(join(dir, 'config.json'), JSON.stringify(this.#configFor(id, netns)));
+    const sandbox: BareSandbox = {
+      restore: async () => {
+        const { snapshotDir } = this.#recipe;
+        const start = ['restore', '-detach', '-image-path', snapshotDir, '-bundle', dir, id];
+        return timed(() => this.#runsc(dir, start, signal));
+      },
+      memory: () => sandboxMemory(id),
+      kill: async () => {
+        const { sentry, gofer } = await findSandboxProcesses(id);
+        return timed(() => killAndWait(gofer ? [sentry, gofer] : [sentry]));
+      },
+      remove: async () => {
+        await this.#runsc(dir, ['delete', '-force', id]);
+        await this.#networks.remove(netns);
+        await rm(dir, { recursive: true, force: true });
+        this.#live.delete(sandbox);
+      },
+    };
+    this.#live.add(sandbox);
+    return sandbox;
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await Promise.all([...this.#live].map((sandbox) => sandbox.remove()));
+  }
+
+  #runsc(dir: string, args: string[], signal?: AbortSignal): Promise<void> {
+    const { command, flags } = this.#recipe;
+    const own = [`--root=${join(this.#dir, 'state')}`, `--overlay2=root:dir=${join(dir, 'files')}`];
+    return run([...command, ...flags, ...own, ...args], signal && { signal });
+  }
+
+  #configFor(id: string, netns: string): OciConfig {
+    const config = structuredClone(this.#recipe.config);
+    config.linux.cgroupsPath = `/${id}`;
+    for (const namespace of config.linux.namespaces) {
+      if (namespace.type === 'network') namespace.path = `/run/netns/${netns}`;
+    }
+    return config;
+  }
+}

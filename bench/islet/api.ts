@@ -1,0 +1,39 @@
+import type { InstanceAccess } from '../../e2e/setup/instance.ts';
+import { timed } from '../pace/timed.ts';
+
+export interface CreatedSandbox {
+  id: string;
+  /** From the request to the answer. */
+  ms: number;
+}
+
+const BODY = JSON.stringify({ templateID: 'base', timeout: 600 });
+
+/** POST /sandboxes. @throws Error where it does not answer 201. */
+export async function createSandbox(access: InstanceAccess): Promise<CreatedSandbox> {
+  let id = '';
+  const ms = await timed(async () => {
+    const response = await fetch(`${access.apiUrl}/sandboxes`, {
+      method: 'POST',
+      headers: { 'Content-Type': 'application/json', 'X-API-Key': access.apiKey },
+      body: BODY,
+    });
+    const text = await response.text();
+    if (response.status !== 201) throw new Error(`POST /sandboxes answered ${response.status}: ${text}`);
+    id = (JSON.parse(text) as { sandboxID: string }).sandboxID;
+  });
+  return { id, ms };
+}
+
+/** DELETE /sandboxes/{id}. @returns milliseconds. @throws Error where it does not answer 204. */
+export function killSandbox(access: InstanceAccess, id: string): Promise<number> {
+  return timed(async () => {
+    const response = await fetch(`${access.apiUrl}/sandboxes/${id}`, {
+      method: 'DELETE',
+      headers: { 'X-API-Key': access.apiKey },
+    });
+    const text = await response.text();
+    if (response.status !== 204)
+      throw new Error(`DELETE /sandboxes/${id} answered ${response.status}: ${text}`);
+  });
+}

@@ -1,0 +1,21 @@
+import { commandRow } from './command.ts';
+import { createRow } from './create.ts';
+import { filesRow } from './files.ts';
+import { firstOutputRow } from './first-output.ts';
+import { httpRow } from './http.ts';
+import { memoryRow } from './memory.ts';
+import type { Row } from './row.ts';
+import { startRow } from './start.ts';
+import { terminalRow } from './terminal.ts';
+
+/** Everything that is measured, in the order of the report. Starts come first: they end every sandbox. */
+export const ROWS: readonly Row[] = [
+  startRow,
+  createRow,
+  firstOutputRow,
+  commandRow,
+  terminalRow,
+  filesRow,
+  httpRow,
+  memoryRow,
+];
