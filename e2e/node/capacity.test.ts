@@ -1,0 +1,43 @@
+import { Sandbox } from 'e2b';
+import { expect, inject, it } from 'vitest';
+
+const { apiUrl, sandboxUrl, apiKey } = inject('islet');
+const connection = { apiUrl, sandboxUrl, apiKey };
+const COUNT = 30;
+
+it('makes 30 sandboxes at once, and each of them works and is its own', { timeout: 120_000 }, async () => {
+  const created = await Promise.allSettled(
+    Array.from({ length: COUNT }, (_, index) =>
+      Sandbox.create({ ...connection, envs: { INDEX: String(index) }, timeoutMs: 120_000 }),
+    ),
+  );
+  const sandboxes = created.flatMap((result) => (result.status === 'fulfilled' ? [result.value] : []));
+  try {
+    expect(created.filter(({ status }) => status === 'rejected')).toEqual([]);
+    const outputs = await Promise.all(
+      sandboxes.map(async (sandbox) => {
+        await sandbox.files.write('/home/user/who', sandbox.sandboxId);
+        const { stdout } = await sandbox.commands.run(
+          'echo "$INDEX $(cat who) $(hostname)"; cat /etc/machine-id',
+        );
+        return stdout;
+      }),
+    );
+    for (const [index, sandbox] of sandboxes.entries()) {
+      expect(outputs[index]).toMatch(`${index} ${sandbox.sandboxId} ${sandbox.sandboxId}\n`);
+    }
+    // Clones of one snapshot: nothing that should be unique may be shared.
+    expect(new Set(outputs.map((output) => output.split('\n')[1])).size).toBe(COUNT);
+    const random = await Promise.all(
+      sandboxes.map(async (sandbox) => {
+        const { stdout } = await sandbox.commands.run(
+          `python3 -c 'import os, random, uuid; print(os.urandom(16).hex(), random.random(), uuid.uuid4())'`,
+        );
+        return stdout.trim().split(' ');
+      }),
+    );
+    expect(new Set(random.flat()).size).toBe(COUNT * 3);
+  } finally {
+    await Promise.all(sandboxes.map((sandbox) => sandbox.kill()));
+  }
+});

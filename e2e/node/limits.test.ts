@@ -1,0 +1,109 @@
+import { setTimeout as sleep } from 'node:timers/promises';
+import { Sandbox } from 'e2b';
+import { afterAll, beforeAll, describe, expect, inject, it } from 'vitest';
+import { ControlPlane } from '../setup/control-plane.ts';
+import { until } from '../setup/until.ts';
+import { readCgroup } from './cgroup.ts';
+
+const access = inject('islet');
+const { apiUrl, sandboxUrl, apiKey } = access;
+const connection = { apiUrl, sandboxUrl, apiKey };
+const api = new ControlPlane(access);
+
+/** A sandbox of somebody who does nothing wrong. */
+let bystander: Sandbox;
+beforeAll(async () => {
+  bystander = await Sandbox.create({ ...connection, timeoutMs: 300_000 });
+});
+afterAll(() => bystander.kill());
+
+async function expectOthersUnharmed(): Promise<void> {
+  expect((await bystander.commands.run('echo fine')).stdout).toBe('fine\n');
+  expect((await api.call('GET', '/health')).status).toBe(200);
+  const fresh = await Sandbox.create(connection);
+  expect((await fresh.commands.run('echo new')).stdout).toBe('new\n');
+  await fresh.kill();
+}
+
+describe('a sandbox that takes more than its share', () => {
+  it('of memory: is ended as a whole and forgotten, and nobody else is', async () => {
+    const sandbox = await Sandbox.create({ ...connection, timeoutMs: 120_000 });
+    const { memoryMB } = await sandbox.getInfo();
+    const { memoryLimit } = await readCgroup(sandbox.sandboxId);
+    // Its own memory, and some room for the runtime around it.
+    expect(memoryLimit).toBeGreaterThanOrEqual(memoryMB * 1024 * 1024);
+    expect(memoryLimit).toBeLessThanOrEqual((memoryMB + 256) * 1024 * 1024);
+    const eating = sandbox.commands.run(
+      `python3 -c 'keep = [bytearray(b"x") * (1 << 20) for _ in range(${memoryMB * 4})]; print("ate it all")'`,
+      { timeoutMs: 60_000 },
+    );
+    await expect(eating).rejects.toThrow();
+    await until(
+      'the sandbox is gone',
+      15_000,
+      () => api.get(sandbox.sandboxId),
+      ({ status }) => status === 404,
+    );
+    expect((await api.edge(sandbox.sandboxId, 49983, '/health')).status).toBe(502);
+    await expectOthersUnharmed();
+  });
+
+  it('of processes: may choke itself, harms nobody, and can be killed', async () => {
+    const sandbox = await Sandbox.create({ ...connection, timeoutMs: 120_000 });
+    const bomb = await sandbox.commands.run(
+      // Forks as fast as it can; each child does the same.
+      `python3 -c '
+import os, time
+end = time.time() + 100
+while time.time() < end:
+    try:
+        os.fork()
+    except OSError:
+        time.sleep(0.01)
+'`,
+      { background: true, timeoutMs: 0 },
+    );
+    const { threads, threadLimit } = await until(
+      'the bomb goes off',
+      20_000,
+      () => readCgroup(sandbox.sandboxId),
+      (figures) => figures.threads > 300,
+    );
+    expect(threads).toBeLessThanOrEqual(threadLimit);
+    await expectOthersUnharmed();
+    expect(await Sandbox.kill(sandbox.sandboxId, connection)).toBe(true);
+    await bomb.disconnect();
+    expect((await api.get(sandbox.sandboxId)).status).toBe(404);
+    await expectOthersUnharmed();
+  });
+
+  it('of CPU time: gets no more than its CPUs', async () => {
+    const sandbox = await Sandbox.create({ ...connection, timeoutMs: 120_000 });
+    const { cpuCount } = await sandbox.getInfo();
+    expect((await sandbox.commands.run('nproc')).stdout.trim()).toBe(String(cpuCount));
+    // Three times as many busy loops as CPUs.
+    const hogs = await sandbox.commands.run(
+      `for i in $(seq ${cpuCount * 3}); do timeout 60 sh -c 'while :; do :; done' & done; wait`,
+      { background: true },
+    );
+    const from = { time: process.hrtime.bigint(), ...(await readCgroup(sandbox.sandboxId)) };
+    await sleep(3_000);
+    const { cpuSeconds, cpuLimit } = await readCgroup(sandbox.sandboxId);
+    const wall = Number(process.hrtime.bigint() - from.time) / 1e9;
+    expect(cpuLimit).toBe(cpuCount);
+    expect(cpuSeconds - from.cpuSeconds).toBeGreaterThan(0.1);
+    // The kernel hands time out by periods of 100 ms: one more of them may have been begun.
+    expect(cpuSeconds - from.cpuSeconds).toBeLessThanOrEqual((wall + 0.1) * cpuCount);
+    await hogs.disconnect();
+    await expectOthersUnharmed();
+    await sandbox.kill();
+  });
+
+  it('of disk writes: what it writes is its own and goes with it', async () => {
+    const sandbox = await Sandbox.create({ ...connection, timeoutMs: 120_000 });
+    await sandbox.commands.run('dd if=/dev/zero of=/home/user/big bs=1M count=256 status=none');
+    expect((await bystander.commands.run('ls /home/user')).stdout).not.toContain('big');
+    await sandbox.kill();
+    await expectOthersUnharmed();
+  });
+});

@@ -1,0 +1,47 @@
+import { Sandbox, type SandboxOpts } from 'e2b';
+import { afterAll, beforeAll, inject } from 'vitest';
+
+const { apiUrl, sandboxUrl, apiKey } = inject('islet');
+
+/** What the SDK is told of the running Islet: the three lines that `./islet up` prints to export. */
+export const connection = { apiUrl, sandboxUrl, apiKey };
+
+/** Long enough for any file of tests; whatever one forgot ends by itself. */
+const LIFE_MS = 300_000;
+
+export function newSandbox(opts: SandboxOpts = {}): Promise<Sandbox> {
+  return Sandbox.create({ ...connection, timeoutMs: LIFE_MS, ...opts });
+}
+
+/** One sandbox for all tests of a file, killed after the last. The object is filled in before the first test. */
+export function sharedSandbox(opts: SandboxOpts = {}): { current: Sandbox } {
+  const shared = {} as { current: Sandbox };
+  beforeAll(async () => {
+    shared.current = await newSandbox(opts);
+  });
+  afterAll(() => shared.current?.kill());
+  return shared;
+}
+
+/** Runs with a sandbox of its own, which is killed whatever comes. */
+export async function withSandbox<T>(opts: SandboxOpts, use: (sandbox: Sandbox) => Promise<T>): Promise<T> {
+  const sandbox = await newSandbox(opts);
+  try {
+    return await use(sandbox);
+  } finally {
+    await sandbox.kill();
+  }
+}
+
+/** What a promise was rejected with. @throws Error where it was not. */
+export async function rejection(promise: Promise<unknown>): Promise<unknown> {
+  try {
+    await promise;
+  } catch (error) {
+    return error;
+  }
+  throw new Error('expected a rejection, but there was none');
+}
+
+/** The lines of a command's output, without the last one's end. */
+export const lines = (text: string): string[] => text.trimEnd().split('\n');
