@@ -102,11 +102,14 @@ export async function startDaemon(options: DaemonOptions): Promise<Daemon> {
     files: createIdentityFiles(options.identityRoot),
     machine: options.ownsMachine ? machine : undefined,
     random: machine,
-    onApplied: ({ newSandbox }) => {
-      options.sudo?.installFront();
-      if (!newSandbox) return;
-      metrics.reset();
-      forwarder.scan(); // the address may be another one since the last scan
+    onApplied({ newSandbox }) {
+      // After the answer: somebody is waiting for it to use the sandbox.
+      setImmediate(() => {
+        options.sudo?.installFront();
+        if (!newSandbox) return;
+        metrics.reset();
+        forwarder.scan(); // the address may be another one since the last scan
+      });
     },
   });
   const server = createHttpServer({

@@ -1,4 +1,4 @@
-import { lstatSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { closeSync, constants, mkdirSync, openSync, readFileSync, rmSync, writeSync } from 'node:fs';
 import { posix } from 'node:path';
 
 /** Marks the lines of /etc/hosts that are envd's to change. */
@@ -22,32 +22,49 @@ export function resolvConf(servers: readonly string[]): string {
 
 /** Files that tell programs in the sandbox who they are. Synchronous: /init is on the path of every create. */
 export interface IdentityFiles {
+  /** Empty where there is no such file. */
   read(path: string): string;
-  /** Writes where the contents differ, creating directories and replacing a link that leads elsewhere. */
+  /** Writes, creating directories where they are missing and replacing a link that leads elsewhere. */
   write(path: string, contents: string): void;
 }
 
 /** @param root stands in front of every path. */
 export function createIdentityFiles(root: string): IdentityFiles {
-  const read = (path: string) => {
-    try {
-      return readFileSync(root + path, 'utf8');
-    } catch (error) {
-      const { code } = error as NodeJS.ErrnoException;
-      if (code === 'ENOENT' || code === 'ENOTDIR') return '';
-      throw error;
-    }
-  };
   return {
-    read,
+    read(path) {
+      try {
+        return readFileSync(root + path, 'utf8');
+      } catch (error) {
+        if (isCode(error, 'ENOENT', 'ENOTDIR')) return '';
+        throw error;
+      }
+    },
     write(path, contents) {
       const full = root + path;
-      const isLink = lstatSync(full, { throwIfNoEntry: false })?.isSymbolicLink() ?? false;
-      if (!isLink && contents !== '' && read(path) === contents) return;
-      // A link leads into directories of services that do not run here, or out of /etc altogether.
-      if (isLink) rmSync(full);
-      mkdirSync(posix.dirname(full), { recursive: true });
-      writeFileSync(full, contents);
+      try {
+        overwrite(full, contents);
+      } catch (error) {
+        // A link leads into directories of services that do not run here, or out of /etc altogether.
+        if (isCode(error, 'ELOOP')) rmSync(full);
+        else if (isCode(error, 'ENOENT')) mkdirSync(posix.dirname(full), { recursive: true });
+        else throw error;
+        overwrite(full, contents);
+      }
     },
   };
+}
+
+const FLAGS = constants.O_WRONLY | constants.O_CREAT | constants.O_TRUNC | constants.O_NOFOLLOW;
+
+function overwrite(path: string, contents: string): void {
+  const fd = openSync(path, FLAGS, 0o644);
+  try {
+    writeSync(fd, contents);
+  } finally {
+    closeSync(fd);
+  }
+}
+
+function isCode(error: unknown, ...codes: string[]): boolean {
+  return codes.includes((error as NodeJS.ErrnoException).code ?? '');
 }

@@ -30,6 +30,8 @@ export class Initializer {
   readonly #deps: InitializerDeps;
   #lastTimestampNs: bigint | undefined;
   #sandboxId: string | undefined;
+  /** Whether the file that says "this is a sandbox" is there; memory and files are restored together. */
+  #marked = false;
   #hostname: string | undefined;
   #eventsAddress: string | undefined;
   #certificates: string | undefined;
@@ -103,15 +105,21 @@ export class Initializer {
     const { files, settings } = this.#deps;
     if (request.sandboxId !== undefined) this.#tellId('E2B_SANDBOX_ID', request.sandboxId);
     if (request.templateId !== undefined) this.#tellId('E2B_TEMPLATE_ID', request.templateId);
-    files.write(`${RUN_DIRECTORY}/.E2B_SANDBOX`, 'true');
+    if (!this.#marked) files.write(`${RUN_DIRECTORY}/.E2B_SANDBOX`, 'true');
+    this.#marked = true;
     if (request.hyperloopIp !== undefined)
       settings.systemEnv.E2B_EVENTS_ADDRESS = `http://${request.hyperloopIp}`;
     this.#writeHosts(request.hostname, request.hyperloopIp);
-    if (request.dns) files.write('/etc/resolv.conf', resolvConf(request.dns));
+    if (request.dns) this.#writeIfDifferent('/etc/resolv.conf', resolvConf(request.dns));
     if (request.caBundle !== undefined && request.caBundle !== this.#certificates) {
       trustCertificates(files, request.caBundle);
       this.#certificates = request.caBundle;
     }
+  }
+
+  #writeIfDifferent(path: string, contents: string): void {
+    const { files } = this.#deps;
+    if (files.read(path) !== contents) files.write(path, contents);
   }
 
   #tellId(name: 'E2B_SANDBOX_ID' | 'E2B_TEMPLATE_ID', id: string): void {
