@@ -72,7 +72,6 @@ async function claimDataDir(dataDir: string): Promise<Claim> {
     const holder = cause.note || 'another process';
     throw new StartRefused(
       `an Islet with data directory ${instance.dataDir} already runs (${holder}). Stop it, or start a second one with another --data-dir and other ports`,
-      { cause },
     );
   }
 }
