@@ -1,7 +1,18 @@
 // Lays out what runs envd in a sandbox whatever its image holds: this machine's node, the shared libraries that it and
 // envd's native modules need, and their dynamic linker.
 import { execFile } from 'node:child_process';
-import { copyFile, mkdir, readdir, readFile, realpath, rename, rm, stat, utimes } from 'node:fs/promises';
+import {
+  chmod,
+  copyFile,
+  mkdir,
+  readdir,
+  readFile,
+  realpath,
+  rename,
+  rm,
+  stat,
+  utimes,
+} from 'node:fs/promises';
 import { basename, join, relative } from 'node:path';
 import { promisify } from 'node:util';
 
@@ -20,6 +31,7 @@ export async function installGuestRuntime(guestDir) {
   }
   const libDir = join(guestDir, 'lib');
   await mkdir(libDir, { recursive: true });
+  for (const dir of [guestDir, libDir]) await chmod(dir, OPEN_FOLDER);
   for (const name of await readdir(libDir)) {
     if (!libraries.has(name)) await rm(join(libDir, name));
   }
@@ -50,13 +62,23 @@ async function copyIfChanged(from, to) {
   if (target && target.size === source.size && Math.floor(target.mtimeMs) === Math.floor(source.mtimeMs))
     return;
   await copyFile(from, `${to}.new`);
+  await chmod(`${to}.new`, 0o755);
   await utimes(`${to}.new`, source.atime, source.mtime);
   await rename(`${to}.new`, to);
 }
 
+/** Every user of a sandbox runs programs from these folders, whatever the umask of who built them. */
+const OPEN_FOLDER = 0o755;
+
 /** Puts the folder `staged` in the place of `target` where their files differ. */
 export async function replaceIfChanged(staged, target) {
-  if (await sameFiles(staged, target)) return;
+  await chmod(staged, OPEN_FOLDER);
+  for (const file of await listFiles(staged)) await chmod(file, 0o644);
+  const mode = await stat(target).then(
+    (info) => info.mode & 0o777,
+    () => undefined,
+  );
+  if (mode === OPEN_FOLDER && (await sameFiles(staged, target))) return;
   await rm(target, { recursive: true, force: true });
   await rename(staged, target);
 }
