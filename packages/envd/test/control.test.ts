@@ -19,7 +19,9 @@ beforeEach(async () => {
 });
 afterEach(() => daemon?.stop());
 
-const now = () => new Date().toISOString();
+/** Each later than the one before, which two readings of a clock need not be. */
+let ticks = 0;
+const now = () => `2026-01-01T00:00:00.${String(++ticks).padStart(9, '0')}Z`;
 const envs = async () => (await fetch(`${daemon.url}/envs`)).json();
 
 describe('init', () => {

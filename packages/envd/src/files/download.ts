@@ -15,8 +15,8 @@ import {
 } from './conditions.ts';
 import { contentType, inlineDisposition, SNIFF_BYTES } from './content-type.ts';
 
-/** Read ahead of the client, at most twice this is in memory for a download. */
-const READ_BYTES = 256 * 1024;
+/** Read at once, at most twice this is in memory for a download. Under gVisor 1 MiB is four times faster than 256 KiB. */
+const READ_BYTES = 1024 * 1024;
 
 /** Answers with a file's contents. @throws IsletError */
 export async function sendFile(
