@@ -37,3 +37,13 @@ export function killSandbox(access: InstanceAccess, id: string): Promise<number>
       throw new Error(`DELETE /sandboxes/${id} answered ${response.status}: ${text}`);
   });
 }
+
+/** The token that envd asks bare clients for. @throws Error where the sandbox has none. */
+export async function envdToken(access: InstanceAccess, id: string): Promise<string> {
+  const response = await fetch(`${access.apiUrl}/sandboxes/${id}`, {
+    headers: { 'X-API-Key': access.apiKey },
+  });
+  const { envdAccessToken } = (await response.json()) as { envdAccessToken?: string };
+  if (envdAccessToken === undefined) throw new Error(`GET /sandboxes/${id} gives no envdAccessToken`);
+  return envdAccessToken;
+}

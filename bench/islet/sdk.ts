@@ -10,12 +10,12 @@ export function sdkOptions({ apiUrl, sandboxUrl, apiKey }: InstanceAccess) {
   return { apiUrl, sandboxUrl, apiKey, timeoutMs: TIMEOUT_MS };
 }
 
-/** A sandbox for the time of one row, without an access token so that bare clients need none, too. */
+/** A sandbox for the time of one row. */
 export async function withSandbox<T>(
   access: InstanceAccess,
   use: (sandbox: Sandbox) => Promise<T>,
 ): Promise<T> {
-  const sandbox = await Sandbox.create({ ...sdkOptions(access), secure: false });
+  const sandbox = await Sandbox.create(sdkOptions(access));
   try {
     return await use(sandbox);
   } finally {

@@ -20,3 +20,8 @@ export function throughEdge(sandboxUrl: string, sandboxId: string, port: number)
 export function straightTo(host: string, port: number): Goal {
   return { host, port, headers: { Host: `${host}:${port}` } };
 }
+
+/** The same goal with more headers. */
+export function withHeaders(goal: Goal, headers: Readonly<Record<string, string>>): Goal {
+  return { ...goal, headers: { ...goal.headers, ...headers } };
+}

@@ -1,5 +1,6 @@
+import { envdToken } from '../islet/api.ts';
 import { addressOf, ENVD_PORT, withSandbox } from '../islet/sdk.ts';
-import { type Goal, straightTo, throughEdge } from '../load/goal.ts';
+import { type Goal, straightTo, throughEdge, withHeaders } from '../load/goal.ts';
 import { measureDownload, measureUpload } from '../load/transfer.ts';
 import { inTurns } from '../pace/rounds.ts';
 import type { Measurement, Target } from '../report/measurement.ts';
@@ -24,8 +25,10 @@ export const filesRow: Row = {
   description: 'a file of 100 MB up and down through the edge, against straight to envd',
   measure: (context) =>
     withSandbox(context.access, async (sandbox) => {
-      const straight = straightTo(await addressOf(sandbox), ENVD_PORT);
-      const edge = throughEdge(context.access.sandboxUrl, sandbox.sandboxId, ENVD_PORT);
+      const { access } = context;
+      const token = { 'X-Access-Token': await envdToken(access, sandbox.sandboxId) };
+      const straight = withHeaders(straightTo(await addressOf(sandbox), ENVD_PORT), token);
+      const edge = withHeaders(throughEdge(access.sandboxUrl, sandbox.sandboxId, ENVD_PORT), token);
       const pace = context.size === 'full' ? { rounds: 6, budgetMs: 30_000 } : { rounds: 1, budgetMs: 4_000 };
       const measurements: Measurement[] = [];
       for (const [what, measure] of [
