@@ -128,12 +128,16 @@ describe('the user of a command', () => {
 
   it('may be root', async () => {
     const { stdout } = await run('id -u; id -g; echo $HOME $USER $LOGNAME; pwd', { user: 'root' });
-    expect(stdout).toBe('0\n0\n/root root root\n/root\n');
+    // The template's default directory, whoever runs the command.
+    expect(stdout).toBe('0\n0\n/root root root\n/home/user\n');
   });
 
   it('may be one that was made in the sandbox', async () => {
     await run('useradd --create-home --shell /bin/bash ada && usermod -aG games ada', { user: 'root' });
-    const { stdout } = await run('id -un; id -Gn; pwd; touch mine; stat -c %U mine', { user: 'ada' });
+    const { stdout } = await run('id -un; id -Gn; pwd; touch mine; stat -c %U mine', {
+      user: 'ada',
+      cwd: '~',
+    });
     expect(lines(stdout)).toEqual(['ada', 'ada games', '/home/ada', 'ada']);
   });
 
