@@ -38,8 +38,8 @@ it('gives the program a terminal of the asked size, and its resizes', async () =
 
 it('is the controlling terminal: job control works and Ctrl-C interrupts the foreground job only', async () => {
   const terminal = await openTerminal();
-  await terminal.type('sleep 100; echo interrupted=$?\n');
-  await new Promise((resolve) => setTimeout(resolve, 300));
+  await terminal.type('echo ready-$((1+1)); sleep 100; echo interrupted=$?\n');
+  await terminal.see(/ready-2/);
   await terminal.type('\x03');
   await terminal.type('echo after=$?\n');
   await terminal.see(/after=130/);
@@ -64,8 +64,8 @@ it('shows all of a long output', async () => {
 
 it('takes a long input, also while its program is not reading', async () => {
   const terminal = await openTerminal();
-  await terminal.type('stty -echo -icanon; sleep 1; head -c 100000 | wc -c\n');
-  await new Promise((resolve) => setTimeout(resolve, 300));
+  await terminal.type('stty -echo -icanon; echo ready-$((1+1)); sleep 1; head -c 100000 | wc -c\n');
+  await terminal.see(/ready-2/);
   await terminal.type('x'.repeat(100_000));
   await terminal.see(/100000\r\n/);
   await terminal.handle.kill();
