@@ -28,6 +28,8 @@ export interface RunningInstance {
   pid: number;
   /** What it said on stderr so far. */
   log(): string;
+  /** The exit code once it has ended, null where a signal ended it. */
+  ended: Promise<number | null>;
   /** Sends a signal and waits for the end; gives the exit code, null where a signal ended it. */
   stop(signal: NodeJS.Signals): Promise<number | null>;
 }
@@ -61,6 +63,7 @@ export async function startInstance(
     access,
     pid: child.pid as number,
     log: () => log,
+    ended,
     async stop(signal) {
       child.kill(signal);
       return ended;
