@@ -6,7 +6,7 @@ import type { orchestratorProto, SandboxSample } from '@islet/contracts';
 import type { Logger } from '@islet/telemetry';
 import type { SandboxDriver } from './drivers/driver.ts';
 import { openGvisor } from './drivers/gvisor/gvisor.ts';
-import { execHost } from './host/exec.ts';
+import { openHostExec } from './host/exec.ts';
 import { guestDir, installGuest, removeUnusedGuests } from './host/guest.ts';
 import { NetworkPool } from './network/pool.ts';
 import { claimSubnet } from './network/subnet.ts';
@@ -66,8 +66,11 @@ export async function startOrchestrator(options: OrchestratorOptions): Promise<O
   const { dataDir, instance, logger, runtimeDir } = options;
   const undo = new Undo();
   try {
+    const host = openHostExec();
+    undo.add(() => host.close());
+    const { exec } = host;
     await writeFile('/proc/sys/net/ipv4/ip_forward', '1');
-    const claim = await claimSubnet(instance, SUBNET_CLAIMS, execHost);
+    const claim = await claimSubnet(instance, SUBNET_CLAIMS, exec);
     undo.add(() => claim.release());
     const records = new RecordStore(join(dataDir, 'sandboxes'));
     const found = await records.readAll();
@@ -79,7 +82,7 @@ export async function startOrchestrator(options: OrchestratorOptions): Promise<O
         subnet: claim.subnet,
         resolvers: options.dns,
         ahead: options.slotsAhead ?? 8,
-        exec: execHost,
+        exec,
         logger,
       },
       adoptable.map((record) => ({
@@ -88,7 +91,7 @@ export async function startOrchestrator(options: OrchestratorOptions): Promise<O
       })),
     );
     undo.add(() => network.close());
-    const driver = await openGvisor({ instance, runtimeDir, exec: execHost });
+    const driver = await openGvisor({ instance, runtimeDir, exec });
     undo.add(() => driver.close());
     const adopted = await adopt(adoptable, driver, network);
     await freeLeftovers([...found.keys()], adopted, driver, records);
@@ -129,7 +132,7 @@ export async function startOrchestrator(options: OrchestratorOptions): Promise<O
       guest,
       workDir: records.root,
       dns: options.dns,
-      exec: execHost,
+      exec,
       logger,
     };
     return {

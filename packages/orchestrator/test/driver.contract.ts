@@ -7,7 +7,7 @@ import { text } from 'node:stream/consumers';
 import { createLogger } from '@islet/telemetry';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import type { Machine, MachineSpec, SandboxDriver } from '../src/drivers/driver.ts';
-import { execHost } from '../src/host/exec.ts';
+import { type Exec, openHostExec } from '../src/host/exec.ts';
 import { NetworkPool } from '../src/network/pool.ts';
 import { waitForQuiet } from '../src/network/quiet.ts';
 import { type ClaimedSubnet, claimSubnet } from '../src/network/subnet.ts';
@@ -16,12 +16,15 @@ import { layOutProbeGuest } from './probe-guest.ts';
 export interface DriverSite {
   instance: string;
   runtimeDir: string;
+  exec: Exec;
 }
 
 /** What every driver must do, on the real runtime. Needs root. */
 export function driverContract(name: string, open: (site: DriverSite) => Promise<SandboxDriver>): void {
   describe(`sandbox driver: ${name}`, () => {
     const instance = randomBytes(3).toString('hex');
+    const host = openHostExec();
+    const { exec } = host;
     let root: string;
     let claim: ClaimedSubnet;
     let network: NetworkPool;
@@ -68,13 +71,13 @@ export function driverContract(name: string, open: (site: DriverSite) => Promise
       root = await mkdtemp(join(tmpdir(), 'islet-driver-'));
       await mkdir(join(root, 'rootfs'));
       layOutProbeGuest(join(root, 'guest'));
-      claim = await claimSubnet(instance, join(root, 'claims'), execHost);
+      claim = await claimSubnet(instance, join(root, 'claims'), exec);
       const logger = createLogger({ service: 'test', level: 'silent' });
       network = await NetworkPool.open(
-        { instance, subnet: claim.subnet, resolvers: [], ahead: 2, exec: execHost, logger },
+        { instance, subnet: claim.subnet, resolvers: [], ahead: 2, exec, logger },
         [],
       );
-      driver = await open({ instance, runtimeDir: join(root, 'run') });
+      driver = await open({ instance, runtimeDir: join(root, 'run'), exec });
     });
     afterAll(async () => {
       expect(await driver.list()).toEqual([]);
@@ -82,7 +85,8 @@ export function driverContract(name: string, open: (site: DriverSite) => Promise
       await network.close();
       await claim.release();
       await rm(root, { recursive: true });
-      expect(await execHost('find', ['/sys/fs/cgroup', '-path', `*${instance}*`])).toBe('');
+      expect(await exec('find', ['/sys/fs/cgroup', '-path', `*${instance}*`])).toBe('');
+      host.close();
     });
 
     it('boots, shows the limits inside, and ends at once', async () => {

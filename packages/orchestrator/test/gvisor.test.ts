@@ -1,9 +1,8 @@
 import { mkdir } from 'node:fs/promises';
 import { openGvisor } from '../src/drivers/gvisor/gvisor.ts';
-import { execHost } from '../src/host/exec.ts';
 import { driverContract } from './driver.contract.ts';
 
-driverContract('gvisor', async ({ instance, runtimeDir }) => {
+driverContract('gvisor', async ({ instance, runtimeDir, exec }) => {
   await mkdir(runtimeDir);
-  return openGvisor({ instance, runtimeDir, exec: execHost });
+  return openGvisor({ instance, runtimeDir, exec });
 });

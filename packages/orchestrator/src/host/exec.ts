@@ -1,4 +1,6 @@
-import { spawn } from 'node:child_process';
+import { closeSync, fstatSync, readSync, writeSync } from 'node:fs';
+import { constants } from 'node:os';
+import { openSpawner, type Spawner, type StartedProgram } from './spawner.ts';
 
 /** Of what a command says on stderr: an error's first lines tell, the rest is stack traces. */
 const STDERR_LIMIT = 4096;
@@ -23,41 +25,123 @@ export interface ExecOptions {
   /** ms until the command is killed. */
   timeoutMs?: number;
   signal?: AbortSignal;
-  /** 'discard' for commands that leave a daemon behind: it would inherit the pipes and keep them open for its life. */
+  /** 'discard' for commands whose output says nothing, or that leave a daemon behind, which would go on writing. */
   output?: 'capture' | 'discard';
 }
 
 /** Runs one host command to its end and gives its stdout. Passed in wherever commands are run, so that plans can be tested. */
 export type Exec = (file: string, args: readonly string[], options?: ExecOptions) => Promise<string>;
 
-export const execHost: Exec = (file, args, options = {}) =>
-  new Promise((resolve, reject) => {
-    const name = [file, ...args.slice(0, 3)].join(' ');
-    const output = options.output === 'discard' ? 'ignore' : 'pipe';
-    const child = spawn(file, args, {
-      stdio: [options.input === undefined ? 'ignore' : 'pipe', output, output],
-      ...(options.signal ? { signal: options.signal } : {}),
-      timeout: options.timeoutMs ?? 30_000,
-      killSignal: 'SIGKILL',
-    });
-    let stdout = '';
-    let stderr = '';
-    child.stdout?.setEncoding('utf8').on('data', (text: string) => {
-      stdout += text;
-    });
-    child.stderr?.setEncoding('utf8').on('data', (text: string) => {
-      if (stderr.length < STDERR_LIMIT) stderr += text.slice(0, STDERR_LIMIT);
-    });
-    child.on('error', (error) => reject(new CommandError(name, error.message, null, '', error)));
-    child.on('close', (code, signal) => {
-      if (code === 0) resolve(stdout);
-      else
-        reject(
-          new CommandError(name, signal ? `ended by ${signal}` : `exit status ${code}`, code, stderr.trim()),
-        );
-    });
-    if (options.input !== undefined) {
-      child.stdin?.on('error', () => undefined); // the exit status says more than EPIPE
-      child.stdin?.end(options.input);
+const DEFAULT_TIMEOUT_MS = 30_000;
+
+/** Runs host commands of this process. */
+export interface HostExec {
+  exec: Exec;
+  /** No command may be running any more. */
+  close(): void;
+}
+
+export function openHostExec(): HostExec {
+  const spawner = openSpawner();
+  return {
+    exec: (file, args, options = {}) => execute(spawner, file, args, options),
+    close: () => spawner.close(),
+  };
+}
+
+async function execute(
+  spawner: Spawner,
+  file: string,
+  args: readonly string[],
+  options: ExecOptions,
+): Promise<string> {
+  const { input, signal, timeoutMs = DEFAULT_TIMEOUT_MS } = options;
+  const name = [file, ...args.slice(0, 3)].join(' ');
+  if (signal?.aborted) throw new CommandError(name, 'aborted', null, '', signal.reason);
+  const streams = new MemoryStreams(spawner);
+  try {
+    const stdin = input === undefined ? undefined : streams.add('stdin', input);
+    const captured = options.output !== 'discard';
+    const stdout = captured ? streams.add('stdout') : undefined;
+    const stderr = captured ? streams.add('stderr') : undefined;
+    const program = startProgram(spawner, name, { file, args, stdin, stdout, stderr });
+    const end = await untilEnd(program, timeoutMs, signal);
+    if (end.exitCode === 0) return stdout === undefined ? '' : readText(stdout);
+    const said = stderr === undefined ? '' : readText(stderr, STDERR_LIMIT).trim();
+    if (signal?.aborted) throw new CommandError(name, 'aborted', null, said, signal.reason);
+    const reason = end.signal === 0 ? `exit status ${end.exitCode}` : `ended by ${signalName(end.signal)}`;
+    throw new CommandError(name, reason, end.signal === 0 ? end.exitCode : null, said);
+  } finally {
+    streams.close();
+  }
+}
+
+function startProgram(
+  spawner: Spawner,
+  name: string,
+  start: Parameters<Spawner['start']>[0],
+): StartedProgram {
+  try {
+    return spawner.start(start);
+  } catch (error) {
+    throw new CommandError(name, (error as Error).message, null, '', error);
+  }
+}
+
+/** Waits for the end; SIGKILL brings it about where the time is over or the caller gave up. */
+async function untilEnd(program: StartedProgram, timeoutMs: number, signal: AbortSignal | undefined) {
+  // Until its end was seen a program keeps its pid, so that no other process can be hit.
+  const kill = () => process.kill(program.pid, 'SIGKILL');
+  const timer = setTimeout(kill, timeoutMs);
+  signal?.addEventListener('abort', kill, { once: true });
+  try {
+    return await program.ended;
+  } finally {
+    clearTimeout(timer);
+    signal?.removeEventListener('abort', kill);
+  }
+}
+
+/**
+ * What a command reads and writes, in memory. Files rather than pipes: nothing has to be pumped while the command runs, and a
+ * program that it leaves behind cannot hold its end up.
+ */
+class MemoryStreams {
+  readonly #spawner: Spawner;
+  readonly #open: number[] = [];
+
+  constructor(spawner: Spawner) {
+    this.#spawner = spawner;
+  }
+
+  add(name: string, content?: string): number {
+    const descriptor = this.#spawner.memoryFile(name);
+    this.#open.push(descriptor);
+    const bytes = Buffer.from(content ?? '');
+    // At a position: the offset, which the command shares, stays at the beginning.
+    for (let done = 0; done < bytes.length; ) {
+      done += writeSync(descriptor, bytes, done, bytes.length - done, done);
     }
-  });
+    return descriptor;
+  }
+
+  close(): void {
+    for (const descriptor of this.#open.splice(0)) closeSync(descriptor);
+  }
+}
+
+function readText(descriptor: number, limit = Number.POSITIVE_INFINITY): string {
+  const bytes = Buffer.alloc(Math.min(fstatSync(descriptor).size, limit));
+  let done = 0;
+  while (done < bytes.length) {
+    const count = readSync(descriptor, bytes, done, bytes.length - done, done);
+    if (count === 0) break;
+    done += count;
+  }
+  return bytes.toString('utf8', 0, done);
+}
+
+function signalName(signal: number): string {
+  const entry = Object.entries(constants.signals).find(([, value]) => value === signal);
+  return entry?.[0] ?? `signal ${signal}`;
+}

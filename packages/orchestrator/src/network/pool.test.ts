@@ -4,14 +4,17 @@ import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { createLogger } from '@islet/telemetry';
-import { afterEach, beforeEach, describe, expect, it } from 'vitest';
-import { CommandError, execHost } from '../host/exec.ts';
+import { afterAll, afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { CommandError, openHostExec } from '../host/exec.ts';
 import type { Slot } from './addresses.ts';
 import { slotIndices } from './commands.ts';
 import { NetworkPool } from './pool.ts';
 import { type ClaimedSubnet, claimSubnet } from './subnet.ts';
 
 const logger = createLogger({ service: 'test', level: 'silent' });
+
+const host = openHostExec();
+afterAll(() => host.close());
 
 /** Real namespaces, links and firewall rules; needs root. */
 describe('NetworkPool', () => {
@@ -22,12 +25,12 @@ describe('NetworkPool', () => {
 
   const open = (adopted: Parameters<typeof NetworkPool.open>[1] = []) =>
     NetworkPool.open(
-      { instance, subnet: claim.subnet, resolvers: ['8.8.8.8'], ahead: 3, exec: execHost, logger },
+      { instance, subnet: claim.subnet, resolvers: ['8.8.8.8'], ahead: 3, exec: host.exec, logger },
       adopted,
     );
   const namespaces = async () => slotIndices(instance, await readdir('/run/netns')).sort((a, b) => a - b);
   const inside = (slot: Slot, ...command: string[]) =>
-    execHost('ip', ['netns', 'exec', slot.netns, ...command]);
+    host.exec('ip', ['netns', 'exec', slot.netns, ...command]);
   const reaches = (slot: Slot, address: string, port: number) =>
     inside(slot, 'bash', '-c', `timeout 1 bash -c 'exec 3<>/dev/tcp/${address}/${port}'`).then(
       () => true,
@@ -39,7 +42,7 @@ describe('NetworkPool', () => {
 
   beforeEach(async () => {
     claims = await mkdtemp(join(tmpdir(), 'islet-claims-'));
-    claim = await claimSubnet(instance, claims, execHost);
+    claim = await claimSubnet(instance, claims, host.exec);
     pool = await open();
   });
   afterEach(async () => {
@@ -47,17 +50,17 @@ describe('NetworkPool', () => {
     await claim.release();
     await rm(claims, { recursive: true });
     expect(await namespaces()).toEqual([]);
-    expect(await execHost('nft', ['list', 'tables'])).not.toContain(instance);
-    expect(await execHost('ip', ['-br', 'link'])).not.toContain(instance);
+    expect(await host.exec('nft', ['list', 'tables'])).not.toContain(instance);
+    expect(await host.exec('ip', ['-br', 'link'])).not.toContain(instance);
   });
 
   it('gives slots with an address and a route, and serves a burst beyond what is ready', async () => {
     const slots = await Promise.all(Array.from({ length: 12 }, () => pool.take()));
     expect(new Set(slots.map((slot) => slot.index)).size).toBe(12);
     const slot = slots[11] as Slot;
-    const routes = await execHost('ip', ['-n', slot.netns, 'route']);
+    const routes = await host.exec('ip', ['-n', slot.netns, 'route']);
     expect(routes).toContain(`default via ${slot.hostAddress}`);
-    expect(await execHost('ip', ['-n', slot.netns, '-6', 'addr', 'show', 'dev', 'eth0'])).toBe('');
+    expect(await host.exec('ip', ['-n', slot.netns, '-6', 'addr', 'show', 'dev', 'eth0'])).toBe('');
   });
 
   it('keeps slots from the host, from each other, and from taking another address', async () => {
@@ -81,7 +84,8 @@ describe('NetworkPool', () => {
       ).catch(() => '');
       await expect
         .poll(
-          () => execHost('bash', ['-c', `timeout 1 cat < /dev/tcp/${b.sandboxAddress}/7777`]).catch(() => ''),
+          () =>
+            host.exec('bash', ['-c', `timeout 1 cat < /dev/tcp/${b.sandboxAddress}/7777`]).catch(() => ''),
           { timeout: 5000 },
         )
         .toBe('hi');
@@ -95,13 +99,13 @@ describe('NetworkPool', () => {
   it('removes a discarded slot with its rules and makes another', async () => {
     const slot = await pool.take();
     await pool.setEgress(slot, { allowInternetAccess: false, allowOut: ['1.1.1.1'], denyOut: [] });
-    expect(await execHost('nft', ['list', 'table', 'inet', `islet_${instance}`])).toContain(
+    expect(await host.exec('nft', ['list', 'table', 'inet', `islet_${instance}`])).toContain(
       `owner_${slot.index}`,
     );
     pool.discard(slot);
     await expect.poll(namespaces, { timeout: 5000 }).not.toContain(slot.index);
     await expect
-      .poll(() => execHost('nft', ['list', 'table', 'inet', `islet_${instance}`]), { timeout: 5000 })
+      .poll(() => host.exec('nft', ['list', 'table', 'inet', `islet_${instance}`]), { timeout: 5000 })
       .not.toContain(`"is${instance}-${slot.index}"`);
   });
 
@@ -109,15 +113,15 @@ describe('NetworkPool', () => {
     const [kept, dropped] = [await pool.take(), await pool.take()];
     await expect.poll(namespaces, { timeout: 5000 }).toHaveLength(5); // the first pool has nothing left to do
     for (const slot of [kept, dropped])
-      await execHost('ip', ['-n', slot.netns, 'link', 'set', 'lo', 'mtu', '1234']);
+      await host.exec('ip', ['-n', slot.netns, 'link', 'set', 'lo', 'mtu', '1234']);
     const isOld = (slot: Slot) =>
-      execHost('ip', ['-n', slot.netns, 'link', 'show', 'lo']).then((text) => text.includes('mtu 1234'));
+      host.exec('ip', ['-n', slot.netns, 'link', 'show', 'lo']).then((text) => text.includes('mtu 1234'));
     const second = await open([
       { index: kept.index, egress: { allowInternetAccess: false, allowOut: [], denyOut: [] } },
     ]);
     expect(await isOld(kept)).toBe(true);
     expect(await isOld(dropped)).toBe(false); // a new one of the same name
-    expect(await execHost('nft', ['list', 'table', 'inet', `islet_${instance}`])).toContain(
+    expect(await host.exec('nft', ['list', 'table', 'inet', `islet_${instance}`])).toContain(
       `jump owner_${kept.index}`,
     );
     expect((await second.take()).index).not.toBe(kept.index);
@@ -129,12 +133,12 @@ describe('claimSubnet', () => {
   it('gives two living Islets different blocks', async () => {
     const claims = await mkdtemp(join(tmpdir(), 'islet-claims-'));
     const [a, b] = [
-      await claimSubnet('00000a', claims, execHost),
-      await claimSubnet('10000a', claims, execHost),
+      await claimSubnet('00000a', claims, host.exec),
+      await claimSubnet('10000a', claims, host.exec),
     ];
     expect(a.subnet.block).not.toBe(b.subnet.block);
     await a.release();
-    const again = await claimSubnet('20000a', claims, execHost);
+    const again = await claimSubnet('20000a', claims, host.exec);
     expect(again.subnet).toEqual(a.subnet);
     await rm(claims, { recursive: true });
   });
