@@ -1,6 +1,7 @@
 import type { CheckResult } from '../check.ts';
 import { failed, ok } from '../check.ts';
-import { type Capability, type Confinement, hasCapability } from '../confinement.ts';
+import type { Capability, Confinement } from '../confinement.ts';
+import { type Explanation, explainDenial } from '../denial.ts';
 import type { Run, RunResult } from '../run.ts';
 
 const ID = 'namespaces';
@@ -76,11 +77,6 @@ export function evaluateNamespaces(facts: NamespaceFacts): CheckResult {
   return ok(ID, TITLE, 'network, mount, pid, ipc and uts namespaces, veth and mounts work');
 }
 
-interface Explanation {
-  cause: string;
-  fix: string;
-}
-
 function explain(confinement: Confinement, needed: Capability, error: string): Explanation {
   if (/No space left|ENOSPC/i.test(error)) return explainLimit(confinement);
   if (/Invalid argument|Function not implemented/i.test(error)) {
@@ -102,45 +98,5 @@ function explainLimit({ sysctls }: Confinement): Explanation {
   return {
     cause: `the limit ${name} is ${value ?? 'unknown'} and used up`,
     fix: `sysctl -w ${name}=65536`,
-  };
-}
-
-function explainDenial(confinement: Confinement, needed: Capability): Explanation {
-  const { effective, bounding, uid } = confinement;
-  if (!hasCapability(effective, needed)) {
-    if (hasCapability(bounding, needed)) {
-      return {
-        cause: `this process lacks ${needed} (uid ${uid}; its CapEff is ${effective.toString(16)})`,
-        fix: 'run it as root: sudo ./islet doctor',
-      };
-    }
-    const option = needed.replace('CAP_', '');
-    return {
-      cause: `the container or service that this runs in has dropped ${needed} (it is not in CapBnd either)`,
-      fix: `give it back: docker run --cap-add ${option} …, or CapabilityBoundingSet= and AmbientCapabilities= of the systemd unit`,
-    };
-  }
-  if (confinement.appArmorProfile !== undefined) {
-    const profile = confinement.appArmorProfile;
-    return {
-      cause: `AppArmor denies it: the process runs under the profile "${profile}" though it has ${needed}`,
-      fix: `start it unconfined (docker run --security-opt apparmor=unconfined …), or: aa-complain "${profile}"`,
-    };
-  }
-  if (confinement.seLinuxContext !== undefined) {
-    return {
-      cause: `SELinux denies it: the process runs as ${confinement.seLinuxContext} though it has ${needed}`,
-      fix: 'see what was denied with: ausearch -m avc -ts recent; in a container: docker run --security-opt label=disable …',
-    };
-  }
-  if (confinement.seccomp !== 'off') {
-    return {
-      cause: `a seccomp ${confinement.seccomp === 'filter' ? 'filter' : 'mode'} denies the call though the process has ${needed}`,
-      fix: 'start the container without it: docker run --security-opt seccomp=unconfined …; for a systemd unit: RestrictNamespaces=no',
-    };
-  }
-  return {
-    cause: `the kernel denied it though the process has ${needed}, and neither AppArmor, SELinux nor seccomp shows itself`,
-    fix: 'look at the kernel log for the reason: dmesg | tail',
   };
 }

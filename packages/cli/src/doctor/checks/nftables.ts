@@ -1,9 +1,11 @@
 import { type CheckResult, failed, ok } from '../check.ts';
 import { type Confinement, hasCapability } from '../confinement.ts';
+import { explainDenial } from '../denial.ts';
 import type { Run, RunResult } from '../run.ts';
 
 const ID = 'nftables';
 const TITLE = 'Firewall (nftables)';
+const PROBE_NEEDS = ['CAP_SYS_ADMIN', 'CAP_NET_ADMIN'] as const;
 
 /** What sandboxes' networks use: connection tracking, sets of ranges, address translation. */
 const RULES = `
@@ -38,12 +40,11 @@ export function evaluateNftables(result: RunResult, confinement: Confinement): C
       fix: 'apt-get install nftables',
     });
   }
-  if (!hasCapability(confinement.effective, 'CAP_NET_ADMIN')) {
-    return failed(ID, TITLE, {
-      detail: error,
-      cause: 'this process lacks CAP_NET_ADMIN',
-      fix: 'run it as root: sudo ./islet doctor',
-    });
+  // The probe needs one capability for its namespace, and another for the rules in it.
+  const needs = /^unshare: unshare failed/.test(error) ? PROBE_NEEDS : PROBE_NEEDS.slice(1);
+  const missing = needs.find((name) => !hasCapability(confinement.effective, name));
+  if (missing) {
+    return failed(ID, TITLE, { detail: error, ...explainDenial(confinement, missing) });
   }
   return failed(ID, TITLE, {
     detail: error,

@@ -15,7 +15,7 @@ export function evaluatePorts({ ports, problems, runningPid }: PortFacts): Check
   const list = ports.filter((port) => port !== 0).join(', ');
   if (runningPid !== undefined && problems.length > 0)
     return ok(ID, TITLE, `in use by the running Islet (pid ${runningPid})`);
-  if (problems.length === 0) return ok(ID, TITLE, `${list} are free`);
+  if (problems.length === 0) return ok(ID, TITLE, list ? `${list} are free` : 'any free ones are taken');
   return failed(ID, TITLE, {
     detail: problems.map(({ wish }) => wish.port).join(', '),
     cause: problems.map(({ wish, reason }) => `${wish.port} (${wish.purpose}): ${reason}`).join('; '),

@@ -3,6 +3,7 @@ import { tmpdir } from 'node:os';
 import { delimiter, join } from 'node:path';
 import { type CheckResult, failed, ok } from '../check.ts';
 import { type Confinement, hasCapability } from '../confinement.ts';
+import { type Explanation, explainDenial } from '../denial.ts';
 import type { Run, RunResult } from '../run.ts';
 
 const ID = 'runsc';
@@ -128,7 +129,7 @@ export function evaluateRunsc({ path, version, sandbox, confinement }: RunscFact
   });
 }
 
-function explain(said: string, confinement: Confinement): { cause: string; fix: string } {
+function explain(said: string, confinement: Confinement): Explanation {
   if (/root network namespace/.test(said)) {
     return {
       cause:
@@ -137,7 +138,7 @@ function explain(said: string, confinement: Confinement): { cause: string; fix: 
     };
   }
   if (!hasCapability(confinement.effective, 'CAP_SYS_ADMIN')) {
-    return { cause: 'this process lacks CAP_SYS_ADMIN', fix: 'run it as root: sudo ./islet doctor' };
+    return explainDenial(confinement, 'CAP_SYS_ADMIN');
   }
   if (/ptrace|seccomp|operation not permitted/i.test(said)) {
     return {
