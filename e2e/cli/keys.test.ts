@@ -1,0 +1,155 @@
+import { afterAll, beforeAll, describe, expect, inject, it } from 'vitest';
+import { runIslet } from '../setup/command.ts';
+import { ControlPlane } from '../setup/control-plane.ts';
+import { newDataDir, removeDataDir } from '../setup/instance.ts';
+
+interface Key {
+  id: string;
+  name: string;
+  mask: string;
+  team: string;
+  teamId: string;
+  createdAt: string;
+  lastUsed: string | null;
+  key?: string;
+}
+
+const SEED_KEY = 'e2b_53ae1fed82754c17ad8077fbc8bcdd90';
+const running = inject('islet');
+let stopped: string;
+beforeAll(async () => {
+  stopped = await newDataDir();
+});
+afterAll(() => removeDataDir(stopped));
+
+/** A command that must work, and its stdout. */
+async function good(dataDir: string, ...args: string[]): Promise<string> {
+  const { code, stdout, stderr } = await runIslet([...args, '--data-dir', dataDir]);
+  expect({ code, stderr }).toEqual({ code: 0, stderr: '' });
+  return stdout;
+}
+
+async function goodJson<T>(dataDir: string, ...args: string[]): Promise<T> {
+  return JSON.parse(await good(dataDir, ...args, '--json')) as T;
+}
+
+/** A command that must fail, and what it said on stderr. */
+async function bad(dataDir: string, ...args: string[]): Promise<string> {
+  const { code, stdout, stderr } = await runIslet([...args, '--data-dir', dataDir]);
+  expect({ code, stdout }).toEqual({ code: 1, stdout: '' });
+  return stderr;
+}
+
+describe('islet db', () => {
+  it('makes the database once, however often it is asked to', async () => {
+    expect(await good(stopped, 'db', 'migrate')).toMatch(/^Applied .+\.\n$/);
+    expect(await good(stopped, 'db', 'migrate')).toBe('The schema is up to date.\n');
+    for (let i = 0; i < 2; i++) expect(await good(stopped, 'db', 'seed')).toContain(SEED_KEY);
+    const keys = await goodJson<Key[]>(stopped, 'keys', 'list');
+    expect(keys.map(({ mask, team }) => [mask, team])).toEqual([['e2b_53...dd90', 'local-dev-team']]);
+  });
+
+  it('keeps what is there: a key made before a seed works after it', async () => {
+    const made = await goodJson<Key>(stopped, 'keys', 'create', '--name', 'kept');
+    await good(stopped, 'db', 'seed');
+    expect((await goodJson<Key[]>(stopped, 'keys', 'list')).map(({ id }) => id)).toContain(made.id);
+    await good(stopped, 'keys', 'revoke', made.id);
+  });
+
+  it('leaves the database of a running Islet to that', async () => {
+    for (const command of ['migrate', 'seed']) {
+      expect(await good(running.dataDir, 'db', command)).toContain('A running Islet holds');
+    }
+  });
+});
+
+describe.each([
+  ['while Islet runs', () => running.dataDir],
+  ['while it does not', () => stopped],
+])('islet keys, %s', (_, where) => {
+  it('makes a key, shows it once, lists and revokes it', async () => {
+    const made = await goodJson<Key>(where(), 'keys', 'create', '--name', 'ci');
+    const { key = '', ...shown } = made;
+    expect(made).toEqual({
+      id: expect.stringMatching(/^[0-9a-f-]{36}$/),
+      name: 'ci',
+      mask: `${key.slice(0, 6)}...${key.slice(-4)}`,
+      team: 'local-dev-team',
+      teamId: '0b8a3ded-4489-4722-afd1-1d82e64ec2d5',
+      createdAt: expect.stringMatching(/^\d{4}-\d\d-\d\dT.*Z$/),
+      lastUsed: null,
+      key: expect.stringMatching(/^e2b_[0-9a-f]{40}$/),
+    });
+    const list = await good(where(), 'keys', 'list', '--json');
+    expect(JSON.parse(list)).toContainEqual(shown);
+    expect(list).not.toContain(key);
+    expect(await goodJson<Key>(where(), 'keys', 'revoke', made.id)).toMatchObject({ id: made.id });
+    expect(await good(where(), 'keys', 'list', '--json')).not.toContain(made.id);
+    expect(await bad(where(), 'keys', 'revoke', made.id)).toContain(`no key is named by "${made.id}"`);
+  });
+
+  it('says all that to people', async () => {
+    const output = await good(where(), 'keys', 'create', '--name', 'for people');
+    const [key = ''] = output.split('\n');
+    expect(key).toMatch(/^e2b_[0-9a-f]{40}$/);
+    expect(output).toContain('only time');
+    const mask = `${key.slice(0, 6)}...${key.slice(-4)}`;
+    const table = await good(where(), 'keys', 'list');
+    expect(table).toMatch(/^ID +KEY +NAME +TEAM +CREATED +LAST USED$/m);
+    expect(table.split('\n').find((line) => line.includes(mask))).toContain('for people');
+    expect(table).not.toContain(key);
+    expect(await good(where(), 'keys', 'revoke', key)).toContain(`Revoked ${mask} ("for people"`);
+  });
+
+  it('revokes by mask and by beginning, but nothing that means several', async () => {
+    const [one, two] = [
+      await goodJson<Key>(where(), 'keys', 'create', '--name', 'one'),
+      await goodJson<Key>(where(), 'keys', 'create', '--name', 'two'),
+    ];
+    expect(await bad(where(), 'keys', 'revoke', 'e2b_')).toMatch(/names several keys|no key is named/);
+    expect((await goodJson<Key[]>(where(), 'keys', 'list')).map(({ id }) => id)).toEqual(
+      expect.arrayContaining([one.id, two.id]),
+    );
+    await good(where(), 'keys', 'revoke', one.mask);
+    await good(where(), 'keys', 'revoke', two.key ?? '');
+    expect(await bad(where(), 'keys', 'revoke', 'nonsense')).toContain('islet keys list');
+  });
+
+  it('names the teams there are where one is asked for that is not', async () => {
+    const error = await bad(where(), 'keys', 'create', '--team', 'nobody');
+    expect(error).toContain('there is no team "nobody"');
+    expect(error).toContain('local-dev-team');
+  });
+
+  it('makes teams, gives them keys and limits', async () => {
+    const team = await goodJson<{ id: string; slug: string }>(
+      ...([where(), 'teams', 'create', '--name', 'Zoë & Co'] as const),
+    );
+    expect(team.slug).toMatch(/^[a-z0-9-]+$/);
+    const key = await goodJson<Key>(where(), 'keys', 'create', '--team', team.slug);
+    expect(key).toMatchObject({ team: team.slug, teamId: team.id });
+    expect(await goodJson<Key[]>(where(), 'keys', 'list', '--team', team.id)).toHaveLength(1);
+    const limited = await goodJson(where(), 'teams', 'limit', team.slug, '--sandboxes', '7', '--hours', '3');
+    expect(limited).toMatchObject({ id: team.id, limits: { sandboxes: 7, hours: 3 } });
+    expect(await goodJson<object[]>(where(), 'teams', 'list')).toContainEqual(limited);
+    expect(await bad(where(), 'teams', 'limit', team.slug, '--sandboxes', '0')).toContain('--sandboxes');
+  });
+});
+
+describe('a key made while Islet runs', () => {
+  it('works at once, and notes its use', async () => {
+    const { id, key = '' } = await goodJson<Key>(running.dataDir, 'keys', 'create', '--name', 'used');
+    const api = new ControlPlane(running, key);
+    expect((await api.call('GET', '/sandboxes')).status).toBe(200);
+    await expect
+      .poll(
+        async () => {
+          const keys = await goodJson<Key[]>(running.dataDir, 'keys', 'list');
+          return keys.find((row) => row.id === id)?.lastUsed;
+        },
+        { timeout: 10_000 },
+      )
+      .toMatch(/^\d{4}-/);
+    await good(running.dataDir, 'keys', 'revoke', id);
+  });
+});

@@ -1,0 +1,129 @@
+import { spawn } from 'node:child_process';
+import { resolve } from 'node:path';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { jsonLines } from '../setup/command.ts';
+import { send } from '../setup/http.ts';
+import { newDataDir, removeDataDir } from '../setup/instance.ts';
+
+const LAUNCHER = resolve(import.meta.dirname, '../../islet');
+const PORTS = ['API', 'PROXY', 'SANDBOX_PROXY', 'ORCHESTRATOR', 'TEMPLATE_MANAGER'];
+let dataDir: string;
+beforeAll(async () => {
+  dataDir = await newDataDir();
+});
+afterAll(() => removeDataDir(dataDir));
+
+/** Everything by environment variables, as a service's unit would have it. */
+const environment = () => ({
+  ...process.env,
+  ISLET_DATA_DIR: dataDir,
+  ...Object.fromEntries(PORTS.map((name) => [`ISLET_${name}_PORT`, '0'])),
+});
+
+/** Runs `islet up` until its output matches, does something meanwhile, then stops it; gives all that it printed. */
+async function upUntil(
+  args: string[],
+  ready: RegExp,
+  meanwhile: (output: string) => Promise<void>,
+): Promise<{ code: number | null; output: string }> {
+  const child = spawn(LAUNCHER, ['up', ...args], {
+    env: environment(),
+    stdio: ['ignore', 'pipe', 'inherit'],
+  });
+  let output = '';
+  const isReady = new Promise<void>((done) => {
+    child.stdout.setEncoding('utf8').on('data', (text: string) => {
+      output += text;
+      if (ready.test(output)) done();
+    });
+  });
+  const ended = new Promise<number | null>((done) => child.once('close', done));
+  await Promise.race([isReady, ended]);
+  try {
+    await meanwhile(output);
+  } finally {
+    child.kill('SIGTERM');
+    await ended;
+  }
+  return { code: await ended, output };
+}
+
+interface UpEvent {
+  event: string;
+  step?: string;
+  message?: string;
+  progress?: number;
+  ms?: number;
+  apiUrl?: string;
+  sandboxUrl?: string;
+}
+
+describe('islet up --json', () => {
+  it('prints one object a line: each step from its begin to its end, then ready, then how it stopped', async () => {
+    const { code, output } = await upUntil(['--json'], /"event":"ready".*\n/, async () => {});
+    expect(code).toBe(0);
+    const events = jsonLines<UpEvent>(output);
+    const kinds = events.map(({ event }) => event);
+    expect(kinds.slice(-3)).toEqual(['ready', 'stopping', 'stopped']);
+    expect(events.at(-2)).toEqual({ event: 'stopping', reason: 'SIGTERM' });
+    const open: string[] = [];
+    for (const { event, step = '', message, progress, ms } of events.slice(0, -3)) {
+      expect(message).toEqual(expect.stringMatching(/\S/));
+      if (event === 'step') open.push(step);
+      else expect(open).toContain(step);
+      if (event === 'done') {
+        expect(ms).toBeGreaterThanOrEqual(0);
+        open.splice(open.indexOf(step), 1);
+      }
+      if (progress !== undefined) {
+        expect(progress).toBeGreaterThanOrEqual(0);
+        expect(progress).toBeLessThanOrEqual(1);
+      }
+    }
+    expect(open).toEqual([]);
+    expect(events.find(({ event }) => event === 'ready')).toEqual({
+      event: 'ready',
+      apiUrl: expect.stringMatching(/^http:\/\/localhost:\d+$/),
+      sandboxUrl: expect.stringMatching(/^http:\/\/localhost:\d+$/),
+      apiKey: 'e2b_53ae1fed82754c17ad8077fbc8bcdd90',
+      accessToken: 'sk_e2b_89215020937a4c989cde33d7bc647715',
+      domain: expect.stringMatching(/^localhost:\d+$/),
+      templateId: expect.stringMatching(/^[a-z0-9]{20}$/),
+      dataDir,
+      pid: expect.any(Number),
+      ports: {
+        api: expect.any(Number),
+        clientProxy: expect.any(Number),
+        sandboxProxy: expect.any(Number),
+        orchestrator: expect.any(Number),
+        templateManager: expect.any(Number),
+      },
+      startedInMs: expect.any(Number),
+    });
+  });
+});
+
+describe('islet up for people', () => {
+  it('tells what it does and then the lines to export, which work; a second start builds nothing', async () => {
+    const exported = (output: string, name: string) =>
+      new RegExp(`export ${name}=['"]?([^\\s'"]+)`).exec(output)?.[1] ?? `no ${name} in: ${output}`;
+    const { code, output } = await upUntil([], /export E2B_API_KEY=\S+/, async (text) => {
+      const { status } = await send({
+        method: 'GET',
+        url: `${exported(text, 'E2B_API_URL')}/sandboxes`,
+        headers: { 'X-API-Key': exported(text, 'E2B_API_KEY') },
+      });
+      expect(status).toBe(200);
+      // Nobody's sandbox: the edge answers as the edge.
+      const edge = await send({
+        method: 'GET',
+        url: `${exported(text, 'E2B_SANDBOX_URL')}/health`,
+        headers: { 'E2b-Sandbox-Id': 'iabc', 'E2b-Sandbox-Port': '49983' },
+      });
+      expect(edge.status).toBe(502);
+    });
+    expect(code).toBe(0);
+    expect(output).not.toContain('\u001b');
+    expect(output).not.toMatch(/snapshot/);
+  });
+});
