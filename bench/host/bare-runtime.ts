@@ -32,7 +32,7 @@ export async function readRecipe(sandboxId: string, snapshotDir: string): Promis
   );
   return {
     command: [...(isolated ? ['nsenter', `--mount=${mountNamespace}`] : []), 'runsc'],
-    flags: flags.filter((flag) => !/^--(root|log|log-format|overlay2)=/.test(flag)),
+    flags: flags.filter((flag) => !/^--(root|log|log-fd|log-format|overlay2)=/.test(flag)),
     config: JSON.parse(await readFile(join(bundle, 'config.json'), 'utf8')) as OciConfig,
     snapshotDir,
   };
