@@ -26,7 +26,7 @@ export function createEntryReader(accounts: Accounts, attributes: ExtendedAttrib
       // Of a link, clients see what it leads to; size, times and owner stay the link's.
       const target = own.isSymbolicLink() ? statSync(path, { bigint: true, throwIfNoEntry: false }) : own;
       return create(EntryInfoSchema, {
-        name: posix.basename(shown),
+        name: posix.basename(shown) || '/',
         type: target ? fileType(target) : FileType.UNSPECIFIED,
         path: shown,
         size: own.size,
