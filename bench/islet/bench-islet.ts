@@ -1,5 +1,8 @@
+import { mkdtemp } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import type { InstanceAccess } from '../../e2e/setup/instance.ts';
-import { newDataDir, type RunningInstance, removeDataDir, startInstance } from '../../e2e/setup/instance.ts';
+import { type RunningInstance, removeDataDir, startInstance } from '../../e2e/setup/instance.ts';
 import { timed } from '../pace/timed.ts';
 
 /** The Islet that is measured: started as a user starts it, on free ports, with a data directory of its own. */
@@ -15,7 +18,7 @@ export class BenchIslet implements AsyncDisposable {
 
   /** Starts on an empty data directory. @throws Error with what it said where it does not become ready. */
   static async start(signal: AbortSignal): Promise<BenchIslet> {
-    const islet = new BenchIslet(await newDataDir(), signal);
+    const islet = new BenchIslet(await mkdtemp(join(tmpdir(), 'islet-bench-data-')), signal);
     try {
       await islet.#begin();
       return islet;
