@@ -88,39 +88,6 @@ describe.each([
     expect(await bad(where(), 'keys', 'revoke', made.id)).toContain(`no key is named by "${made.id}"`);
   });
 
-  it('says all that to people', async () => {
-    const output = await good(where(), 'keys', 'create', '--name', 'for people');
-    const [key = ''] = output.split('\n');
-    expect(key).toMatch(/^e2b_[0-9a-f]{40}$/);
-    expect(output).toContain('only time');
-    const mask = `${key.slice(0, 6)}...${key.slice(-4)}`;
-    const table = await good(where(), 'keys', 'list');
-    expect(table).toMatch(/^ID +KEY +NAME +TEAM +CREATED +LAST USED$/m);
-    expect(table.split('\n').find((line) => line.includes(mask))).toContain('for people');
-    expect(table).not.toContain(key);
-    expect(await good(where(), 'keys', 'revoke', key)).toContain(`Revoked ${mask} ("for people"`);
-  });
-
-  it('revokes by mask and by beginning, but nothing that means several', async () => {
-    const [one, two] = [
-      await goodJson<Key>(where(), 'keys', 'create', '--name', 'one'),
-      await goodJson<Key>(where(), 'keys', 'create', '--name', 'two'),
-    ];
-    expect(await bad(where(), 'keys', 'revoke', 'e2b_')).toMatch(/names several keys|no key is named/);
-    expect((await goodJson<Key[]>(where(), 'keys', 'list')).map(({ id }) => id)).toEqual(
-      expect.arrayContaining([one.id, two.id]),
-    );
-    await good(where(), 'keys', 'revoke', one.mask);
-    await good(where(), 'keys', 'revoke', two.key ?? '');
-    expect(await bad(where(), 'keys', 'revoke', 'nonsense')).toContain('islet keys list');
-  });
-
-  it('names the teams there are where one is asked for that is not', async () => {
-    const error = await bad(where(), 'keys', 'create', '--team', 'nobody');
-    expect(error).toContain('there is no team "nobody"');
-    expect(error).toContain('local-dev-team');
-  });
-
   it('makes teams, gives them keys and limits', async () => {
     const team = await goodJson<{ id: string; slug: string }>(
       ...([where(), 'teams', 'create', '--name', 'Zoë & Co'] as const),
@@ -133,6 +100,43 @@ describe.each([
     expect(limited).toMatchObject({ id: team.id, limits: { sandboxes: 7, hours: 3 } });
     expect(await goodJson<object[]>(where(), 'teams', 'list')).toContainEqual(limited);
     expect(await bad(where(), 'teams', 'limit', team.slug, '--sandboxes', '0')).toContain('--sandboxes');
+  });
+});
+
+describe('islet keys', () => {
+  it('says all that to people', async () => {
+    const output = await good(running.dataDir, 'keys', 'create', '--name', 'for people');
+    const [key = ''] = output.split('\n');
+    expect(key).toMatch(/^e2b_[0-9a-f]{40}$/);
+    expect(output).toContain('only time');
+    const mask = `${key.slice(0, 6)}...${key.slice(-4)}`;
+    const table = await good(running.dataDir, 'keys', 'list');
+    expect(table).toMatch(/^ID +KEY +NAME +TEAM +CREATED +LAST USED$/m);
+    expect(table.split('\n').find((line) => line.includes(mask))).toContain('for people');
+    expect(table).not.toContain(key);
+    expect(await good(running.dataDir, 'keys', 'revoke', key)).toContain(`Revoked ${mask} ("for people"`);
+  });
+
+  it('revokes by mask and by beginning, but nothing that means several', async () => {
+    const [one, two] = [
+      await goodJson<Key>(running.dataDir, 'keys', 'create', '--name', 'one'),
+      await goodJson<Key>(running.dataDir, 'keys', 'create', '--name', 'two'),
+    ];
+    expect(await bad(running.dataDir, 'keys', 'revoke', 'e2b_')).toMatch(
+      /names several keys|no key is named/,
+    );
+    expect((await goodJson<Key[]>(running.dataDir, 'keys', 'list')).map(({ id }) => id)).toEqual(
+      expect.arrayContaining([one.id, two.id]),
+    );
+    await good(running.dataDir, 'keys', 'revoke', one.mask);
+    await good(running.dataDir, 'keys', 'revoke', two.key ?? '');
+    expect(await bad(running.dataDir, 'keys', 'revoke', 'nonsense')).toContain('islet keys list');
+  });
+
+  it('names the teams there are where one is asked for that is not', async () => {
+    const error = await bad(running.dataDir, 'keys', 'create', '--team', 'nobody');
+    expect(error).toContain('there is no team "nobody"');
+    expect(error).toContain('local-dev-team');
   });
 });
 

@@ -113,6 +113,28 @@ describe('beside a running Islet', () => {
   });
 });
 
+describe('the log', () => {
+  it('says why a sandbox ended that nobody ended', async () => {
+    const { sandboxID } = await api.create({ timeout: 120 });
+    const { sandboxID: killed } = await api.create({ timeout: 120 });
+    const eater = await connectTo(sandboxID);
+    const eating = eater.commands.run(
+      `python3 -c 'keep = [bytearray(b"x") * (1 << 20) for _ in range(4096)]'`,
+    );
+    await expect(eating).rejects.toThrow();
+    await api.kill(killed);
+    const log = await until(
+      'the log has it',
+      10_000,
+      () => islet?.log() ?? '',
+      (text) => text.includes(sandboxID),
+    );
+    const lines = log.split('\n').filter((line) => line.includes(sandboxID));
+    expect(lines.join('\n')).toContain('it used more memory than its limit');
+    expect(log).not.toContain(killed);
+  });
+});
+
 describe('an Islet that was killed and started again', () => {
   let empty: Footprint;
   let lasting: SandboxBody;
