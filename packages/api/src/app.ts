@@ -19,6 +19,8 @@ import { NodeSync } from './nodes/node-sync.ts';
 import { addNodeRoutes } from './nodes/routes.ts';
 import { addLifetimeRoutes } from './sandboxes/lifetime-routes.ts';
 import { addSandboxListRoutes } from './sandboxes/list-routes.ts';
+import { addPauseRoutes } from './sandboxes/pause-routes.ts';
+import { createWake, type Wake } from './sandboxes/resume.ts';
 import { addSandboxRoutes } from './sandboxes/routes.ts';
 import { SandboxSlots } from './sandboxes/slots.ts';
 import { addTeamRoutes } from './teams/routes.ts';
@@ -37,11 +39,17 @@ const KEEP_ALIVE_MS = 620_000;
 /** Template references and ids in paths; those of the protocol are far shorter. */
 const MAX_PARAM_LENGTH = 1024;
 
+export interface Api {
+  app: ApiApp;
+  /** Resumes a paused sandbox for the edge, where its owner wants that. */
+  wake: Wake;
+}
+
 /**
  * The control plane's HTTP service. It is not listening yet: `await app.listen(…)`. Becoming ready fills the catalog
  * from the node; closing ends all that it does in the background, but leaves `db` and `catalog` open.
  */
-export async function createApi(deps: ApiDeps): Promise<ApiApp> {
+export async function createApi(deps: ApiDeps): Promise<Api> {
   const app: ApiApp = Fastify({
     bodyLimit: BODY_LIMIT,
     requestTimeout: REQUEST_TIMEOUT_MS,
@@ -68,6 +76,7 @@ export async function createApi(deps: ApiDeps): Promise<ApiApp> {
     addSandboxRoutes,
     addSandboxListRoutes,
     addLifetimeRoutes,
+    addPauseRoutes,
     addMetricsRoutes,
     addLogRoutes,
     addTemplateReadRoutes,
@@ -89,7 +98,7 @@ export async function createApi(deps: ApiDeps): Promise<ApiApp> {
     await context.sync.stop();
     await Promise.all([context.authenticator.close(), context.templates.close(), context.spawns.flush()]);
   });
-  return app;
+  return { app, wake: createWake(context) };
 }
 
 function buildContext(deps: ApiDeps): ApiContext {

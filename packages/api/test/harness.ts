@@ -19,7 +19,7 @@ import {
 } from '@islet/db';
 import { createLogger } from '@islet/telemetry';
 import { expect } from 'vitest';
-import { type ApiDeps, createApi } from '../src/index.ts';
+import { type ApiDeps, createApi, type Wake } from '../src/index.ts';
 import { readDescription } from './description.ts';
 import { SimulatedNode } from './simulated-node.ts';
 
@@ -48,6 +48,7 @@ export interface Harness {
   db: Database;
   node: SimulatedNode;
   catalog: Catalog;
+  wake: Wake;
   baseTemplateId: string;
   call(method: string, path: string, options?: RequestOptions): Promise<Answer>;
   /** A new team with a key. */
@@ -79,7 +80,7 @@ export async function startHarness(overrides: Partial<ApiDeps> = {}): Promise<Ha
   if (!db) throw new Error('no database');
   const node = new SimulatedNode();
   const catalog = createMemoryCatalog();
-  const app = await createApi({
+  const { app, wake } = await createApi({
     db,
     catalog,
     node: { client: node.client(), route: () => ({ kind: 'direct' }) },
@@ -121,6 +122,7 @@ export async function startHarness(overrides: Partial<ApiDeps> = {}): Promise<Ha
     db,
     node,
     catalog,
+    wake,
     baseTemplateId,
     template,
     async call(method, path, { key = LOCAL_DEV.apiKey, body, raw, headers = {} } = {}) {

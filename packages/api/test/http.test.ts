@@ -37,7 +37,7 @@ describe('errors', () => {
       ['GET', '/nothing?x=1'],
       ['PATCH', '/sandboxes'],
       ['POST', '/sandboxes/iabc/snapshots'],
-      ['POST', '/sandboxes/iabc/pause'],
+      ['POST', '/sandboxes/iabc/unheard-of'],
     ] as const) {
       const answer = await api.call(method, path);
       expect(answer).toMatchObject({

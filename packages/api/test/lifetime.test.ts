@@ -28,6 +28,7 @@ describe.each([
   ['POST', '/refreshes', { duration: 60 }],
   ['POST', '/connect', { timeout: 60 }],
   ['POST', '/resume', { timeout: 60 }],
+  ['POST', '/pause', {}],
   ['PUT', '/network', {}],
 ])('%s /sandboxes/{id}%s', (method, suffix, body) => {
   it('does not tell another team’s sandbox from none', async () => {

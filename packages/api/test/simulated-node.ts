@@ -99,6 +99,35 @@ export class SimulatedNode {
           this.#tell({ case: 'changed', value: clone(sandbox) });
           return { sandbox: clone(sandbox) };
         }),
+      pauseSandbox: ({ sandboxId, filesOnly }) =>
+        answer(async () => {
+          const sandbox = this.#known(sandboxId);
+          if (sandbox.state === SandboxState.PAUSED) {
+            throw new IsletError(409, `Error pausing sandbox - sandbox '${sandboxId}' is already paused`);
+          }
+          clearTimeout(this.#timers.get(sandboxId));
+          Object.assign(sandbox, { filesOnly, endAtMs: Date.now() });
+          this.setState(sandboxId, SandboxState.PAUSED);
+          return { sandbox: clone(sandbox) };
+        }),
+      resumeSandbox: ({ sandboxId, timeoutMs, autoPause }) =>
+        answer(async () => {
+          const sandbox = this.#known(sandboxId);
+          await this.gate;
+          if (sandbox.state !== SandboxState.PAUSED) {
+            throw new IsletError(409, `Sandbox ${sandboxId} is already running`);
+          }
+          const now = Date.now();
+          Object.assign(sandbox, {
+            startedAtMs: now,
+            endAtMs: now + timeoutMs,
+            executionId: crypto.randomUUID(),
+          });
+          if (sandbox.config && autoPause !== undefined) sandbox.config.autoPause = autoPause;
+          this.setState(sandboxId, SandboxState.RUNNING);
+          this.#schedule(sandbox);
+          return { sandbox: clone(sandbox) };
+        }),
       killSandbox: ({ sandboxId, reason }) =>
         answer(async () => {
           this.end(sandboxId, reason);

@@ -2,7 +2,7 @@ import { rm, writeFile } from 'node:fs/promises';
 import { availableParallelism, hostname, totalmem } from 'node:os';
 import { join } from 'node:path';
 import type { ServiceImpl } from '@connectrpc/connect';
-import type { orchestratorProto, SandboxSample } from '@islet/contracts';
+import { orchestratorProto, type SandboxSample } from '@islet/contracts';
 import type { Logger } from '@islet/telemetry';
 import type { SandboxDriver } from './drivers/driver.ts';
 import { openGvisor } from './drivers/gvisor/gvisor.ts';
@@ -17,6 +17,8 @@ import { Sandboxes } from './sandbox/sandboxes.ts';
 import { Undo } from './sandbox/undo.ts';
 import { type SealRequest, type SealResult, sealTemplate } from './templates/seal.ts';
 import { TemplateStore } from './templates/store.ts';
+
+const { SandboxState } = orchestratorProto;
 
 /** Shared by all Islets of a host: which of them uses which addresses. */
 const SUBNET_CLAIMS = '/run/islet/subnets';
@@ -85,15 +87,14 @@ export async function startOrchestrator(options: OrchestratorOptions): Promise<O
         exec,
         logger,
       },
-      adoptable.map((record) => ({
-        index: record.slotIndex,
-        egress: record.sandbox.config?.egress ?? { allowOut: [], denyOut: [] },
-      })),
+      adoptable.flatMap(({ run, sandbox }) =>
+        run ? { index: run.slotIndex, egress: sandbox.config?.egress ?? { allowOut: [], denyOut: [] } } : [],
+      ),
     );
     undo.add(() => network.close());
     const driver = await openGvisor({ instance, runtimeDir, exec });
     undo.add(() => driver.close());
-    const adopted = await adopt(adoptable, driver, network);
+    const adopted = await adopt(adoptable, driver, network, records);
     await freeLeftovers([...found.keys()], adopted, driver, records);
 
     const guestsDir = join(dataDir, 'guest');
@@ -103,7 +104,14 @@ export async function startOrchestrator(options: OrchestratorOptions): Promise<O
       digest: driver.runtimeDigest,
       guestDigest: guest.digest,
     });
-    await removeUnusedGuests(guestsDir, new Set([...templates.guestDigests(), guest.digest]));
+    await removeUnusedGuests(
+      guestsDir,
+      new Set([
+        ...templates.guestDigests(),
+        ...adopted.map((record) => record.base.guestDigest),
+        guest.digest,
+      ]),
+    );
     const sandboxes = new Sandboxes(
       {
         driver,
@@ -156,16 +164,37 @@ export async function startOrchestrator(options: OrchestratorOptions): Promise<O
   }
 }
 
-/** Those records whose sandbox still runs; the slots of the others are given up. */
+/**
+ * Those records whose sandbox still runs or is saved; the slots of the others are given up. A pause that the earlier
+ * process did not see the end of counts as done where the sandbox has ended, and as never begun where it still runs.
+ */
 async function adopt(
-  records: readonly SandboxRecord[],
+  found: readonly SandboxRecord[],
   driver: SandboxDriver,
   network: NetworkPool,
+  records: RecordStore,
 ): Promise<SandboxRecord[]> {
   const adopted: SandboxRecord[] = [];
-  for (const record of records) {
-    if (driver.isAlive(record.machine)) adopted.push(record);
-    else network.discard(network.slot(record.slotIndex));
+  for (const record of found) {
+    const { run, sandbox } = record;
+    if (!run) {
+      adopted.push(record);
+    } else if (driver.isAlive(run.machine)) {
+      adopted.push({ ...record, sandbox: { ...sandbox, state: SandboxState.RUNNING } });
+    } else {
+      network.discard(network.slot(run.slotIndex));
+      if (sandbox.state !== SandboxState.PAUSING) continue;
+      const id = run.machine.id;
+      if (!(await records.takeUnfinishedSnapshot(id))) continue;
+      await driver.release(id);
+      const paused = {
+        ...record,
+        run: undefined,
+        sandbox: { ...sandbox, state: SandboxState.PAUSED, endAtMs: Date.now(), address: '' },
+      };
+      await records.write(paused, { durable: true });
+      adopted.push(paused);
+    }
   }
   return adopted;
 }
@@ -177,7 +206,7 @@ async function freeLeftovers(
   driver: SandboxDriver,
   records: RecordStore,
 ): Promise<void> {
-  const kept = new Set(adopted.map((record) => record.machine.id));
+  const kept = new Set(adopted.map((record) => record.sandbox.config?.sandboxId));
   const ids = new Set([...folders, ...(await driver.list())]);
   for (const id of ids) {
     if (kept.has(id)) continue;

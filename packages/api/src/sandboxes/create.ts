@@ -22,6 +22,8 @@ export type CreateRequest = Static<typeof NewSandbox>;
 const CREATE_TIMEOUT_MS = 60_000;
 const HOUR_MS = 3_600_000;
 const MAX_IAM_TOKENS = 5;
+/** A sandbox that traffic wakes lives at least so long. */
+const MIN_RESUME_MS = 300_000;
 
 /** @throws IsletError 400 where a new life would be longer than the tier's. */
 export function assertTimeoutAllowed(timeoutSeconds: number, team: Team): void {
@@ -40,12 +42,6 @@ function checkRequest(request: CreateRequest, team: Team): void {
   }
   if (!request.autoPauseMemory && request.autoResume?.enabled) {
     throw new IsletError(400, 'autoPauseMemory=false cannot be combined with autoResume.');
-  }
-  if (request.autoPause) {
-    throw new IsletError(
-      400,
-      'Pausing sandboxes is not offered yet: leave autoPause out, or set it to false.',
-    );
   }
   if (request.network?.allowPublicTraffic === false && !request.secure) {
     throw new IsletError(
@@ -96,6 +92,7 @@ function configOf(
 ): orchestratorProto.SandboxConfig {
   const sandboxId = newSandboxId();
   const ingress = parseIngress(request.network);
+  const maxLengthMs = team.limits.maxLengthHours * HOUR_MS;
   return create(orchestratorProto.SandboxConfigSchema, {
     sandboxId,
     teamId: team.id,
@@ -117,7 +114,8 @@ function configOf(
     autoResume: request.autoResume?.enabled ?? false,
     egress: parseEgress({ ...request.network, ...pickInternetAccess(request) }),
     ingress,
-    maxLengthMs: team.limits.maxLengthHours * HOUR_MS,
+    resumeTimeoutMs: Math.min(Math.max(request.timeout * 1000, MIN_RESUME_MS), maxLengthMs),
+    maxLengthMs,
     defaultUser: build.defaultUser ?? '',
     defaultWorkdir: build.defaultWorkdir ?? '',
   });

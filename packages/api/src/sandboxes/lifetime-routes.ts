@@ -1,5 +1,4 @@
 import {
-  IsletError,
   orchestratorProto,
   parseSandboxId,
   sandboxBusy,
@@ -7,15 +6,14 @@ import {
   type Transition,
 } from '@islet/contracts';
 import type { Team } from '@islet/db';
-import type { FastifyReply } from 'fastify';
 import { Type } from 'typebox';
 import { access, callingTeam } from '../auth/guard.ts';
 import type { ApiApp, ApiContext } from '../context.ts';
 import { callNode, NODE_CALL_TIMEOUT_MS } from '../nodes/node-call.ts';
-import { assertTimeoutAllowed } from './create.ts';
+import { moveEnd } from './lifetime.ts';
 import { parseEgress } from './network-rules.ts';
-import { type LiveSandbox, ownSandbox, presentSandbox } from './present.ts';
-import { ErrorShape, NetworkUpdate, NoContent, SandboxParams, SandboxShape, Seconds } from './shapes.ts';
+import { type LiveSandbox, ownSandbox } from './present.ts';
+import { ErrorShape, NetworkUpdate, NoContent, SandboxParams, Seconds } from './shapes.ts';
 
 const { SandboxState } = orchestratorProto;
 
@@ -29,9 +27,8 @@ const TRANSITIONS: Partial<Record<orchestratorProto.SandboxState, Transition>> =
 };
 
 const noContent = { 204: NoContent, '4xx': ErrorShape };
-const connected = { 200: SandboxShape, 201: SandboxShape, '4xx': ErrorShape };
 
-/** Moving a sandbox's end, connecting to it, and its outgoing rules. */
+/** Moving a sandbox's end, and its outgoing rules. */
 export function addLifetimeRoutes(app: ApiApp, context: ApiContext): void {
   app.post(
     '/sandboxes/:sandboxID/timeout',
@@ -61,60 +58,6 @@ export function addLifetimeRoutes(app: ApiApp, context: ApiContext): void {
       const duration = Math.max(request.body.duration ?? MIN_REFRESH, MIN_REFRESH);
       await moveEnd(context, sandbox, duration, { onlyExtend: true });
       return reply.code(204).send();
-    },
-  );
-
-  const connect = async (sandboxID: string, team: Team, timeout: number, reply: FastifyReply) => {
-    assertTimeoutAllowed(timeout, team);
-    const sandbox = await runningSandbox(context, sandboxID, team);
-    await moveEnd(context, sandbox, timeout, { onlyExtend: true });
-    return reply.code(200).send(presentSandbox(sandbox, context.domain));
-  };
-
-  app.post(
-    '/sandboxes/:sandboxID/connect',
-    {
-      config: { access: access.team },
-      schema: {
-        params: SandboxParams,
-        body: Type.Object({ timeout: Seconds, memory: Type.Optional(Type.Boolean()) }),
-        response: connected,
-      },
-    },
-    (request, reply) => connect(request.params.sandboxID, callingTeam(request), request.body.timeout, reply),
-  );
-
-  app.post(
-    '/v2/sandboxes/:sandboxID/connect',
-    {
-      config: { access: access.team },
-      schema: {
-        params: SandboxParams,
-        body: Type.Object({ timeout: Type.Optional(Seconds), memory: Type.Optional(Type.Boolean()) }),
-        response: connected,
-      },
-    },
-    (request, reply) =>
-      connect(request.params.sandboxID, callingTeam(request), request.body.timeout ?? 300, reply),
-  );
-
-  app.post(
-    '/sandboxes/:sandboxID/resume',
-    {
-      config: { access: access.team },
-      schema: {
-        params: SandboxParams,
-        body: Type.Object({
-          timeout: Type.Optional(Seconds),
-          autoPause: Type.Optional(Type.Boolean()),
-          memory: Type.Optional(Type.Boolean()),
-        }),
-        response: { 201: SandboxShape, '4xx': ErrorShape },
-      },
-    },
-    async (request) => {
-      const sandbox = await runningSandbox(context, request.params.sandboxID, callingTeam(request));
-      throw new IsletError(409, `Sandbox ${sandbox.config.sandboxId} is already running`);
     },
   );
 
@@ -148,30 +91,4 @@ async function runningSandbox(context: ApiContext, text: string, team: Team): Pr
   if (transition) throw sandboxBusy(id, transition);
   if (sandbox.state !== SandboxState.RUNNING) throw sandboxNotFound(id);
   return sandbox;
-}
-
-/** Sets the end of a life to so many seconds from now, within the longest life that the sandbox was given. */
-async function moveEnd(
-  context: ApiContext,
-  sandbox: LiveSandbox,
-  seconds: number,
-  { onlyExtend }: { onlyExtend: boolean },
-): Promise<void> {
-  const { sandboxId, maxLengthMs } = sandbox.config;
-  const now = context.clock.now();
-  const latestMs = sandbox.startedAtMs + maxLengthMs;
-  if (latestMs <= now) throw new IsletError(400, 'Max instance length exceeded');
-  const endAtMs = Math.min(now + seconds * 1000, latestMs);
-  try {
-    const answer = await callNode(() =>
-      context.node.client.setSandboxEnd(
-        { sandboxId, endAtMs, onlyExtend },
-        { timeoutMs: NODE_CALL_TIMEOUT_MS },
-      ),
-    );
-    if (answer.sandbox) await context.sync.update(answer.sandbox);
-  } catch (error) {
-    if (error instanceof IsletError && error.status === 404) throw sandboxNotFound(sandboxId);
-    throw error;
-  }
 }

@@ -7,7 +7,7 @@ import { IsletError } from '@islet/contracts';
 export class SandboxSlots {
   readonly #teamOf = new Map<string, string>();
   readonly #counts = new Map<string, number>();
-  /** Held by a create that has no answer yet. */
+  /** Held by a create or resume that has no answer yet. */
   readonly #starting = new Set<string>();
 
   count(teamId: string): number {
@@ -19,8 +19,12 @@ export class SandboxSlots {
     return this.#counts;
   }
 
+  holds(sandboxId: string): boolean {
+    return this.#teamOf.has(sandboxId);
+  }
+
   /**
-   * Takes a slot for a sandbox that is about to be created.
+   * Takes a slot for a sandbox that is about to be created or resumed.
    * @throws IsletError 429 where the team has none left.
    */
   reserve(teamId: string, sandboxId: string, limit: number): void {

@@ -1,5 +1,5 @@
 import { join } from 'node:path';
-import { createApi, type MetricsSource } from '@islet/api';
+import { createApi, type MetricsSource, type Wake } from '@islet/api';
 import { createMemoryCatalog } from '@islet/catalog';
 import { createClientProxy } from '@islet/client-proxy';
 import { PORTS } from '@islet/contracts';
@@ -11,7 +11,7 @@ import { serveControl } from '../control/socket.ts';
 import type { Instance } from '../host/instance.ts';
 import type { Secrets } from '../host/secrets.ts';
 import type { UpConfig } from './config.ts';
-import { followEnds } from './follow-ends.ts';
+import { followRuns } from './follow-runs.ts';
 import { urlHost } from './listen.ts';
 import type { Node } from './node.ts';
 import { Undo } from './undo.ts';
@@ -42,8 +42,12 @@ export async function startControlPlane(options: ControlPlaneOptions): Promise<C
   try {
     const catalog = createMemoryCatalog();
     undo.add('the catalog', () => catalog.close());
+    let wake: Wake | undefined;
     const edge = createClientProxy({
       catalog,
+      // The edge opens before the API, whose answers name its port.
+      resume: async (sandboxId, credentials) =>
+        (await wake?.(sandboxId, credentials)) ?? { kind: 'not-found' },
       envdPort: PORTS.envd,
       domain: config.domain ?? 'localhost',
       logger: logger.child({ component: 'client-proxy' }),
@@ -66,14 +70,12 @@ export async function startControlPlane(options: ControlPlaneOptions): Promise<C
       metrics: options.metrics,
       logger: logger.child({ component: 'api' }),
     });
-    undo.add('the API', () => api.close());
-    const ends = followEnds(node.client, logger, (executionId) => {
-      edge.closeRun(executionId);
-      node.closeRun(executionId);
-    });
-    undo.add('the watch of ending sandboxes', () => ends[Symbol.asyncDispose]());
+    wake = api.wake;
+    undo.add('the API', () => api.app.close());
+    const runs = followRuns(node.client, logger, [edge, node]);
+    undo.add('the watch of ending runs', () => runs[Symbol.asyncDispose]());
 
-    const address = new URL(await api.listen({ host: config.host, port: config.apiPort }));
+    const address = new URL(await api.app.listen({ host: config.host, port: config.apiPort }));
     const apiPort = Number(address.port);
     const apiUrl = `http://${urlHost(config.host)}:${apiPort}`;
     const sandboxUrl = `http://${urlHost(config.host)}:${clientProxy}`;

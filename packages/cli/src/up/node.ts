@@ -49,6 +49,8 @@ export interface Node extends AsyncDisposable {
   client: NodeClient;
   /** Resets connections of a sandbox's run on the node's own proxy. */
   closeRun(executionId: string): void;
+  /** Cuts a run's connections; it may go on. */
+  resetRun(executionId: string): void;
   ports: { sandboxProxy: number; orchestrator: number; templateManager: number };
 }
 
@@ -121,6 +123,7 @@ export async function startNode(options: NodeOptions): Promise<Node> {
       builder,
       client: createClient(orchestratorProto.Orchestrator, transport),
       closeRun: (executionId) => proxy.closeRun(executionId),
+      resetRun: (executionId) => proxy.resetRun(executionId),
       ports,
       [Symbol.asyncDispose]: () => undo[Symbol.asyncDispose](),
     };

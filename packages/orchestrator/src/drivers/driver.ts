@@ -52,6 +52,8 @@ export interface SandboxDriver {
    * sandbox standing but stuck, so such a sandbox has to be ended. To be asked before `release`.
    */
   wasOutOfMemory(id: string): Promise<boolean>;
+  /** Memory that the sandbox and its runtime hold now, bytes; 0 where nobody counts. */
+  memoryUsedBytes(id: string): Promise<number>;
   /** Ids the runtime knows of, alive or not: for finding what belongs to nobody. */
   list(): Promise<string[]>;
   /** Frees what the driver itself holds on the host. No sandbox may be left. */

@@ -33,13 +33,21 @@ export class Cgroups {
 
   /** How often the OOM killer struck in the cgroup; 0 where the cgroup is gone. */
   async oomKills(path: string): Promise<number> {
-    const file =
-      this.version === 'v2' ? join(path, 'memory.events') : join('memory', path, 'memory.oom_control');
+    const text = await this.#readMemory(path, { v1: 'memory.oom_control', v2: 'memory.events' });
+    return Number(/^oom_kill (\d+)$/m.exec(text)?.[1] ?? 0);
+  }
+
+  /** Bytes that the cgroup's processes hold; 0 where the cgroup is gone. */
+  async memoryUsed(path: string): Promise<number> {
+    return Number(await this.#readMemory(path, { v1: 'memory.usage_in_bytes', v2: 'memory.current' }));
+  }
+
+  async #readMemory(path: string, names: { v1: string; v2: string }): Promise<string> {
+    const file = this.version === 'v2' ? join(path, names.v2) : join('memory', path, names.v1);
     try {
-      const text = await readFile(join(this.#root, file), 'utf8');
-      return Number(/^oom_kill (\d+)$/m.exec(text)?.[1] ?? 0);
+      return await readFile(join(this.#root, file), 'utf8');
     } catch (error) {
-      if (isGone(error)) return 0;
+      if (isGone(error)) return '';
       throw error;
     }
   }

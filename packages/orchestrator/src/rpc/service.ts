@@ -31,6 +31,12 @@ export function orchestratorService(sandboxes: Sandboxes, facts: NodeFacts): Ser
         const rules = egress ?? create(orchestratorProto.EgressSchema);
         return { sandbox: await sandboxes.setEgress(sandboxId, rules) };
       }),
+    pauseSandbox: ({ sandboxId, filesOnly }) =>
+      answer(async () => ({ sandbox: await sandboxes.pause(sandboxId, filesOnly) })),
+    resumeSandbox: ({ sandboxId, timeoutMs, autoPause, filesOnly }) =>
+      answer(async () => ({
+        sandbox: await sandboxes.resume(sandboxId, { timeoutMs, autoPause, filesOnly }),
+      })),
     killSandbox: ({ sandboxId, reason }) =>
       answer(async () => {
         await sandboxes.kill(sandboxId, reason);

@@ -13,6 +13,8 @@ export interface EnvdInit {
   defaultUser?: string;
   defaultWorkdir?: string;
   dns?: readonly string[];
+  /** End every other process first, as a reboot does. */
+  reboot?: boolean;
   timestamp: string;
 }
 

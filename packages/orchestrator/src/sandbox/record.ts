@@ -1,28 +1,42 @@
-import { mkdir, readdir, readFile, rename, writeFile } from 'node:fs/promises';
+import { mkdir, open, readdir, readFile, rename, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { fromJson, type JsonValue, toJson } from '@bufbuild/protobuf';
 import { orchestratorProto } from '@islet/contracts';
 import type { Machine } from '../drivers/driver.ts';
 
-/** What the node knows of a running sandbox and needs to adopt it after its own end. */
+/** What a sandbox's memory was saved under and maps; it starts again only on the same. */
+export interface SandboxBase {
+  rootfsDir: string;
+  guestDigest: string;
+}
+
+/** What the node knows of a sandbox and needs to take it over after its own end. */
 export interface SandboxRecord {
   sandbox: orchestratorProto.Sandbox;
+  base: SandboxBase;
+  /** What runs of it; undefined for a paused one. */
+  run: SandboxRun | undefined;
+}
+
+/** A sandbox's machine and the network slot that belongs to it. */
+export interface SandboxRun {
   machine: Machine;
   slotIndex: number;
 }
 
 interface StoredRecord {
-  version: 1;
+  version: 2;
   sandbox: JsonValue;
-  machine: Machine;
-  slotIndex: number;
+  base: SandboxBase;
+  run: SandboxRun | null;
 }
 
 const STATE_FILE = 'state.json';
+const SNAPSHOT = 'snapshot';
 
 /**
  * The node's records on disk, one folder a sandbox. A record is replaced by a rename, so a killed process leaves the
- * old or the new one. There is no sync: what lives in memory (the sandboxes) does not survive a power cut either.
+ * old or the new one.
  */
 export class RecordStore {
   readonly root: string;
@@ -35,18 +49,39 @@ export class RecordStore {
     return join(this.root, sandboxId);
   }
 
-  async write(record: SandboxRecord): Promise<void> {
+  /** Where a paused sandbox's memory and files are. */
+  snapshotDir(sandboxId: string): string {
+    return join(this.dir(sandboxId), SNAPSHOT);
+  }
+
+  /**
+   * `durable` also survives a power cut: for paused sandboxes. A running one does not survive it either, so its record
+   * need not wait for the disk.
+   */
+  async write(record: SandboxRecord, { durable }: { durable: boolean }): Promise<void> {
     const id = record.sandbox.config?.sandboxId ?? '';
     const stored: StoredRecord = {
-      version: 1,
+      version: 2,
       sandbox: toJson(orchestratorProto.SandboxSchema, record.sandbox),
-      machine: record.machine,
-      slotIndex: record.slotIndex,
+      base: record.base,
+      run: record.run ?? null,
     };
     const file = join(this.dir(id), STATE_FILE);
     const temporary = `${file}.new`;
-    await writeFile(temporary, JSON.stringify(stored), { mode: 0o600 });
+    await writeFile(temporary, JSON.stringify(stored), { mode: 0o600, flush: durable });
     await rename(temporary, file);
+    if (durable) await syncDirectory(this.dir(id));
+  }
+
+  /** Puts a snapshot whose end nobody saw in its place. False where there is none. */
+  async takeUnfinishedSnapshot(sandboxId: string): Promise<boolean> {
+    const dir = this.snapshotDir(sandboxId);
+    const names = await readdir(`${dir}.new`).catch(() => undefined);
+    if (names === undefined) return (await readdir(dir).catch(() => [])).length > 0;
+    if (names.length === 0) return false;
+    await rm(dir, { recursive: true, force: true });
+    await rename(`${dir}.new`, dir);
+    return true;
   }
 
   /** Every folder's id with its record, undefined where it holds none that can be read. */
@@ -59,14 +94,23 @@ export class RecordStore {
   async #read(id: string): Promise<SandboxRecord | undefined> {
     try {
       const stored = JSON.parse(await readFile(join(this.dir(id), STATE_FILE), 'utf8')) as StoredRecord;
-      if (stored.version !== 1) return undefined;
+      if (stored.version !== 2) return undefined;
       return {
         sandbox: fromJson(orchestratorProto.SandboxSchema, stored.sandbox),
-        machine: stored.machine,
-        slotIndex: stored.slotIndex,
+        base: stored.base,
+        run: stored.run ?? undefined,
       };
     } catch {
       return undefined; // half made: its owner frees it
     }
+  }
+}
+
+async function syncDirectory(dir: string): Promise<void> {
+  const handle = await open(dir, 'r');
+  try {
+    await handle.sync();
+  } finally {
+    await handle.close();
   }
 }

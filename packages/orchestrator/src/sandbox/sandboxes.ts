@@ -1,25 +1,20 @@
 import { randomUUID } from 'node:crypto';
 import { rm } from 'node:fs/promises';
 import { create } from '@bufbuild/protobuf';
-import {
-  IsletError,
-  orchestratorProto,
-  placementFailed,
-  sandboxBusy,
-  sandboxNotFound,
-} from '@islet/contracts';
+import { IsletError, orchestratorProto, placementFailed, sandboxNotFound } from '@islet/contracts';
 import type { Logger } from '@islet/telemetry';
 import type { TemplateStore } from '../templates/store.ts';
-import { type SandboxEvent, SandboxEvents } from './events.ts';
+import { SandboxEvents } from './events.ts';
 import { Gate } from './gate.ts';
 import { KeyedQueue } from './keyed-queue.ts';
-import type { RecordStore, SandboxRecord } from './record.ts';
-import { type StartContext, startFromSnapshot } from './start.ts';
+import { watchLiveness } from './liveness.ts';
+import { saveSandbox } from './pause.ts';
+import type { RecordStore, SandboxRecord, SandboxRun } from './record.ts';
+import { firstInit, resumeInit, type StartContext, type StartedRun, startFromSnapshot } from './start.ts';
 
 const { KillReason, SandboxSchema, SandboxState } = orchestratorProto;
-
-/** How often the node looks whether its sandboxes still run, ms. */
-const LIVENESS_INTERVAL_MS = 500;
+type Sandbox = orchestratorProto.Sandbox;
+type SandboxConfig = orchestratorProto.SandboxConfig;
 
 /** setTimeout takes at most this many ms; later ends are looked at again when it has passed. */
 const LONGEST_TIMER_MS = 2 ** 31 - 1;
@@ -34,8 +29,12 @@ export interface SandboxesOptions extends StartContext {
   now: () => number;
 }
 
-interface Live extends SandboxRecord {
+interface Entry extends SandboxRecord {
+  config: SandboxConfig;
+  /** Ends it at its time; undefined while nothing of it runs. */
   timer: NodeJS.Timeout | undefined;
+  /** Settles when its last run has freed what it held; the next run takes the same names. */
+  freed: Promise<void>;
 }
 
 export interface SandboxCounts {
@@ -45,16 +44,24 @@ export interface SandboxCounts {
   createFails: number;
 }
 
+export interface ResumeRequest {
+  timeoutMs: number;
+  /** Absent: as it was before. */
+  autoPause: boolean | undefined;
+  filesOnly: boolean;
+}
+
 /** The node's sandboxes: the only place where one comes to be, changes, or ends. Operations on one sandbox run in order. */
 export class Sandboxes {
   readonly events = new SandboxEvents();
   readonly #options: SandboxesOptions;
-  readonly #live = new Map<string, Live>();
+  readonly #entries = new Map<string, Entry>();
   readonly #starting = new Set<string>();
+  readonly #pausing = new Map<string, Promise<Sandbox>>();
   readonly #queue = new KeyedQueue();
   readonly #gate: Gate;
   readonly #cleanups = new Set<Promise<void>>();
-  #liveness: NodeJS.Timeout | undefined;
+  readonly #liveness: { close(): Promise<void> };
   #createSuccesses = 0;
   #createFails = 0;
   #closing = false;
@@ -63,20 +70,29 @@ export class Sandboxes {
     this.#options = options;
     this.#gate = new Gate(options.startsAtOnce);
     for (const record of adopted) this.#add(record);
-    this.#watchLiveness();
+    this.#liveness = watchLiveness({
+      driver: options.driver,
+      logger: options.logger,
+      machines: () => [...this.#entries.values()].flatMap(({ run }) => run?.machine ?? []),
+      onDead: (sandboxId, machine) =>
+        this.#queue.run(sandboxId, async () => {
+          const entry = this.#entries.get(sandboxId);
+          if (entry?.run?.machine === machine) await this.#end(entry, KillReason.EXITED);
+        }),
+    });
   }
 
-  list(): orchestratorProto.Sandbox[] {
-    return [...this.#live.values()].map((live) => live.sandbox);
+  list(): Sandbox[] {
+    return [...this.#entries.values()].map((entry) => entry.sandbox);
   }
 
-  get(sandboxId: string): orchestratorProto.Sandbox | undefined {
-    return this.#live.get(sandboxId)?.sandbox;
+  get(sandboxId: string): Sandbox | undefined {
+    return this.#entries.get(sandboxId)?.sandbox;
   }
 
   counts(): SandboxCounts {
     return {
-      running: this.#live.size,
+      running: [...this.#entries.values()].filter((entry) => entry.run).length,
       starting: this.#starting.size,
       createSuccesses: this.#createSuccesses,
       createFails: this.#createFails,
@@ -87,107 +103,128 @@ export class Sandboxes {
    * Starts a sandbox. Its time begins when it is ready.
    * @throws IsletError 404 unknown build, 409 id in use, 503 no room or the node stops, 500 the start failed.
    */
-  create(
-    config: orchestratorProto.SandboxConfig,
-    timeoutMs: number,
-    signal?: AbortSignal,
-  ): Promise<orchestratorProto.Sandbox> {
+  create(config: SandboxConfig, timeoutMs: number, signal?: AbortSignal): Promise<Sandbox> {
     const id = config.sandboxId;
     return this.#queue.run(id, async () => {
-      if (this.#closing) throw placementFailed(503, 'the node is stopping', 'sandbox_capacity_unavailable');
-      if (this.#live.has(id)) throw new IsletError(409, `Sandbox "${id}" already exists`);
-      this.#starting.add(id);
+      if (this.#entries.has(id)) throw new IsletError(409, `Sandbox "${id}" already exists`);
       try {
-        const sandbox = await this.#gate.run(() => this.#start(config, timeoutMs, signal));
+        const { manifest, snapshotDir } = this.#options.templates.get(config.buildId);
+        const base = { rootfsDir: manifest.rootfsDir, guestDigest: manifest.guestDigest };
+        const source = { base, snapshotDir, dir: this.#options.records.dir(id) };
+        const init = firstInit(config, new Date(this.#options.now()));
+        const run = await this.#start(id, () =>
+          startFromSnapshot(this.#options, config, source, { init }, signal),
+        );
+        const sandbox = create(SandboxSchema, { config, nodeId: this.#options.nodeId });
+        const entry = this.#add({ sandbox, base, run: undefined });
+        await this.#becomeRunning(entry, run, timeoutMs);
         this.#createSuccesses++;
         return sandbox;
       } catch (error) {
         this.#createFails++;
-        if (error instanceof IsletError) throw error;
-        this.#options.logger.error({ err: error, sandboxId: id }, 'a sandbox could not be started');
-        const cause = error instanceof Error ? error.message : String(error);
-        throw placementFailed(500, cause, 'sandbox_create_failed', error);
-      } finally {
-        this.#starting.delete(id);
+        if (!this.#entries.has(id)) await rm(this.#options.records.dir(id), { recursive: true, force: true });
+        throw error;
       }
     });
   }
 
-  async #start(
-    config: orchestratorProto.SandboxConfig,
-    timeoutMs: number,
-    signal: AbortSignal | undefined,
-  ): Promise<orchestratorProto.Sandbox> {
-    const { records, templates, nodeId, now } = this.#options;
-    const template = templates.get(config.buildId);
-    const dir = records.dir(config.sandboxId);
-    const { machine, slot } = await startFromSnapshot(this.#options, config, dir, template, signal);
-    const startedAtMs = now();
-    const sandbox = create(SandboxSchema, {
-      config,
-      state: SandboxState.RUNNING,
-      startedAtMs,
-      endAtMs: startedAtMs + Math.min(timeoutMs, config.maxLengthMs),
-      executionId: randomUUID(),
-      nodeId,
-      address: slot.sandboxAddress,
-    });
-    const record = { sandbox, machine, slotIndex: slot.index };
-    await records.write(record);
-    this.#add(record);
-    this.#emit({ kind: 'changed', sandbox });
-    return sandbox;
-  }
-
   /**
-   * Moves the end of a sandbox's life, never past its tier's longest life. An end that has passed ends it at once.
-   * @throws IsletError 404, 409 in transition, 400 where its longest life is over already.
+   * Moves the end of a running sandbox's life, never past its tier's longest life. An end that has passed ends it at once.
+   * @throws IsletError 404 where it is unknown or paused, 400 where its longest life is over already.
    */
-  setEnd(sandboxId: string, endAtMs: number, onlyExtend: boolean): Promise<orchestratorProto.Sandbox> {
+  setEnd(sandboxId: string, endAtMs: number, onlyExtend: boolean): Promise<Sandbox> {
     return this.#queue.run(sandboxId, async () => {
-      const live = this.#running(sandboxId);
-      const { sandbox } = live;
-      const latest = sandbox.startedAtMs + (sandbox.config?.maxLengthMs ?? 0);
+      const entry = this.#running(sandboxId);
+      const { sandbox } = entry;
+      const latest = sandbox.startedAtMs + entry.config.maxLengthMs;
       if (latest <= this.#options.now()) throw new IsletError(400, 'Max instance length exceeded');
       const end = Math.min(endAtMs, latest);
       if (onlyExtend && end <= sandbox.endAtMs) return sandbox;
-      await this.#change(live, { endAtMs: end });
-      this.#schedule(live);
+      sandbox.endAtMs = end;
+      await this.#save(entry);
+      this.#schedule(entry);
       return sandbox;
     });
   }
 
-  /** Replaces the egress rules, for new connections at once. @throws IsletError 404, 409. */
-  setEgress(sandboxId: string, egress: orchestratorProto.Egress): Promise<orchestratorProto.Sandbox> {
+  /** Replaces the egress rules, for new connections at once. @throws IsletError 404 where it is unknown or paused. */
+  setEgress(sandboxId: string, egress: orchestratorProto.Egress): Promise<Sandbox> {
     return this.#queue.run(sandboxId, async () => {
-      const live = this.#running(sandboxId);
-      const { config } = live.sandbox;
-      if (!config) throw sandboxNotFound(sandboxId);
-      await this.#options.network.setEgress(this.#options.network.slot(live.slotIndex), egress);
-      config.egress = egress;
-      await this.#change(live, {});
-      return live.sandbox;
+      const entry = this.#running(sandboxId);
+      await this.#options.network.setEgress(this.#options.network.slot(entry.run.slotIndex), egress);
+      entry.config.egress = egress;
+      await this.#save(entry);
+      return entry.sandbox;
+    });
+  }
+
+  /**
+   * Saves a sandbox and frees the rest of it. Calls made while it is being paused share the outcome.
+   * @throws IsletError 404; 409 where it is paused already; 503 where it cannot be saved now and still runs.
+   */
+  pause(sandboxId: string, filesOnly: boolean): Promise<Sandbox> {
+    const underWay = this.#pausing.get(sandboxId);
+    if (underWay) return underWay;
+    const pause = this.#queue
+      .run(sandboxId, async () => {
+        if (this.#entries.get(sandboxId)?.sandbox.state === SandboxState.PAUSED) {
+          throw new IsletError(409, `Error pausing sandbox - sandbox '${sandboxId}' is already paused`);
+        }
+        const entry = this.#running(sandboxId);
+        await this.#pause(entry, entry.run, filesOnly);
+        return entry.sandbox;
+      })
+      .finally(() => this.#pausing.delete(sandboxId));
+    this.#pausing.set(sandboxId, pause);
+    return pause;
+  }
+
+  /**
+   * Starts a paused sandbox from where it was saved.
+   * @throws IsletError 404; 409 where it runs; 503 no room; 500 where its saved state does not start: it stays paused.
+   */
+  resume(sandboxId: string, request: ResumeRequest): Promise<Sandbox> {
+    return this.#queue.run(sandboxId, async () => {
+      const entry = this.#entries.get(sandboxId);
+      if (!entry) throw sandboxNotFound(sandboxId);
+      if (entry.run) throw new IsletError(409, `Sandbox ${sandboxId} is already running`);
+      await entry.freed;
+      const { config, base, sandbox } = entry;
+      const { records, now } = this.#options;
+      const source = { base, snapshotDir: records.snapshotDir(sandboxId), dir: records.dir(sandboxId) };
+      const reboot = sandbox.filesOnly || request.filesOnly;
+      const init = { ...resumeInit(config, new Date(now())), ...(reboot ? { reboot } : {}) };
+      const identity = { init, currentToken: config.envdAccessToken };
+      const run = await this.#start(sandboxId, () =>
+        startFromSnapshot(this.#options, config, source, identity),
+      );
+      config.autoPause = request.autoPause ?? config.autoPause;
+      sandbox.filesOnly = false;
+      await this.#becomeRunning(entry, run, request.timeoutMs);
+      this.#inBackground(sandboxId, rm(source.snapshotDir, { recursive: true, force: true }));
+      return sandbox;
     });
   }
 
   /** Ends a sandbox; when it returns nothing of it runs, and what it held is being freed. @throws IsletError 404. */
   kill(sandboxId: string, reason: orchestratorProto.KillReason): Promise<void> {
     return this.#queue.run(sandboxId, async () => {
-      const live = this.#live.get(sandboxId);
-      if (!live) throw sandboxNotFound(sandboxId);
-      await this.#end(live, reason);
+      const entry = this.#entries.get(sandboxId);
+      if (!entry) throw sandboxNotFound(sandboxId);
+      await this.#end(entry, reason);
     });
   }
 
-  /** Ends all sandboxes and frees all they held. */
+  /** Ends what runs and frees all it held; paused sandboxes stay on disk. */
   async close(): Promise<void> {
     this.#closing = true;
-    clearTimeout(this.#liveness);
-    const ids = new Set([...this.#live.keys(), ...this.#starting]);
+    await this.#liveness.close();
+    const ids = new Set([...this.#entries.keys(), ...this.#starting]);
     await Promise.all(
       [...ids].map((id) =>
-        this.kill(id, KillReason.ORPHANED).catch((error) => {
-          if (!(error instanceof IsletError && error.status === 404)) throw error;
+        this.#queue.run(id, async () => {
+          const entry = this.#entries.get(id);
+          if (entry?.run) await this.#end(entry, KillReason.ORPHANED);
         }),
       ),
     );
@@ -195,99 +232,138 @@ export class Sandboxes {
     this.events.close();
   }
 
-  #add(record: SandboxRecord): void {
-    const live: Live = { ...record, timer: undefined };
-    this.#live.set(record.machine.id, live);
-    this.#schedule(live);
-  }
-
-  #running(sandboxId: string): Live {
-    const live = this.#live.get(sandboxId);
-    if (!live) throw sandboxNotFound(sandboxId);
-    if (live.sandbox.state === SandboxState.KILLING) throw sandboxBusy(sandboxId, 'killed');
-    return live;
-  }
-
-  async #change(live: Live, change: Partial<Pick<orchestratorProto.Sandbox, 'endAtMs'>>): Promise<void> {
-    Object.assign(live.sandbox, change);
-    await this.#options.records.write(live);
-    this.#emit({ kind: 'changed', sandbox: live.sandbox });
-  }
-
-  #schedule(live: Live): void {
-    clearTimeout(live.timer);
-    const wait = live.sandbox.endAtMs - this.#options.now();
-    live.timer = setTimeout(() => this.#expire(live), Math.max(0, Math.min(wait, LONGEST_TIMER_MS)));
-    live.timer.unref();
-  }
-
-  #expire(live: Live): void {
-    const id = live.machine.id;
-    this.#queue
-      .run(id, async () => {
-        if (this.#live.get(id) !== live) return;
-        // A later end may have been set while this waited for its turn, or the timer was cut short.
-        if (live.sandbox.endAtMs > this.#options.now()) this.#schedule(live);
-        else await this.#end(live, KillReason.TIMEOUT);
-      })
-      .catch((error) =>
-        this.#options.logger.error({ err: error, sandboxId: id }, 'a sandbox could not be ended at its time'),
-      );
-  }
-
-  /** One look at all sandboxes after the other, never two at once. */
-  #watchLiveness(): void {
-    this.#liveness = setTimeout(() => {
-      this.#checkLiveness()
-        .catch((error) => this.#options.logger.error({ err: error }, 'a dead sandbox could not be freed'))
-        .finally(() => {
-          if (!this.#closing) this.#watchLiveness();
-        });
-    }, LIVENESS_INTERVAL_MS);
-    this.#liveness.unref();
-  }
-
-  async #checkLiveness(): Promise<void> {
-    const { driver, logger } = this.#options;
-    for (const live of [...this.#live.values()]) {
-      const id = live.machine.id;
-      const outOfMemory = await driver.wasOutOfMemory(id);
-      if (!outOfMemory && driver.isAlive(live.machine)) continue;
-      await this.#queue.run(id, async () => {
-        if (this.#live.get(id) !== live) return;
-        const why = outOfMemory ? 'it used more memory than its limit' : 'its init process is gone';
-        logger.warn({ sandboxId: id, outOfMemory }, `a sandbox ended by itself: ${why}`);
-        await this.#end(live, KillReason.EXITED);
-      });
+  /** One start among the others; whatever the driver throws reaches clients as a failed placement. */
+  async #start(sandboxId: string, start: () => Promise<StartedRun>): Promise<StartedRun> {
+    if (this.#closing) throw placementFailed(503, 'the node is stopping', 'sandbox_capacity_unavailable');
+    this.#starting.add(sandboxId);
+    try {
+      return await this.#gate.run(start);
+    } catch (error) {
+      if (error instanceof IsletError) throw error;
+      this.#options.logger.error({ err: error, sandboxId }, 'a sandbox could not be started');
+      const cause = error instanceof Error ? error.message : String(error);
+      throw placementFailed(500, cause, 'sandbox_create_failed', error);
+    } finally {
+      this.#starting.delete(sandboxId);
     }
   }
 
-  async #end(live: Live, reason: orchestratorProto.KillReason): Promise<void> {
-    clearTimeout(live.timer);
-    live.sandbox.state = SandboxState.KILLING;
-    this.#emit({ kind: 'changed', sandbox: live.sandbox });
-    await this.#options.driver.kill(live.machine);
-    this.#live.delete(live.machine.id);
-    this.#emit({ kind: 'ended', sandbox: live.sandbox, reason });
-    const cleanup = this.#free(live)
+  #add(record: SandboxRecord): Entry {
+    const { config } = record.sandbox;
+    if (!config) throw new TypeError('a sandbox needs its config');
+    const entry: Entry = { ...record, config, timer: undefined, freed: Promise.resolve() };
+    this.#entries.set(config.sandboxId, entry);
+    if (entry.run) this.#schedule(entry);
+    return entry;
+  }
+
+  async #becomeRunning(
+    entry: Entry,
+    { address, machine, slotIndex }: StartedRun,
+    timeoutMs: number,
+  ): Promise<void> {
+    const startedAtMs = this.#options.now();
+    entry.run = { machine, slotIndex };
+    Object.assign(entry.sandbox, {
+      state: SandboxState.RUNNING,
+      startedAtMs,
+      endAtMs: startedAtMs + Math.min(timeoutMs, entry.config.maxLengthMs),
+      executionId: randomUUID(),
+      address,
+    });
+    await this.#save(entry);
+    this.#schedule(entry);
+  }
+
+  #running(sandboxId: string): Entry & { run: SandboxRun } {
+    const entry = this.#entries.get(sandboxId);
+    if (!entry?.run) throw sandboxNotFound(sandboxId);
+    return entry as Entry & { run: SandboxRun };
+  }
+
+  async #pause(entry: Entry, run: SandboxRun, filesOnly: boolean): Promise<void> {
+    const { driver, records, now } = this.#options;
+    const { sandbox } = entry;
+    clearTimeout(entry.timer);
+    // Of an earlier pause, if it is still there: a snapshot beside a sandbox that is being paused is always of this pause.
+    await rm(records.snapshotDir(run.machine.id), { recursive: true, force: true });
+    sandbox.state = SandboxState.PAUSING;
+    await this.#save(entry);
+    try {
+      await saveSandbox(driver, records, run.machine.id, sandbox.address, run);
+    } catch (error) {
+      if (!driver.isAlive(run.machine)) {
+        await this.#end(entry, KillReason.EXITED);
+        throw new IsletError(500, `Sandbox "${run.machine.id}" was lost while it was saved`, {
+          cause: error,
+        });
+      }
+      sandbox.state = SandboxState.RUNNING;
+      await this.#save(entry);
+      this.#schedule(entry);
+      throw error;
+    }
+    entry.run = undefined;
+    Object.assign(sandbox, { state: SandboxState.PAUSED, endAtMs: now(), address: '', filesOnly });
+    await this.#save(entry);
+    entry.freed = this.#inBackground(run.machine.id, this.#freeRun(run));
+  }
+
+  async #end(entry: Entry, reason: orchestratorProto.KillReason): Promise<void> {
+    const { driver, records } = this.#options;
+    const { run, sandbox } = entry;
+    const id = entry.config.sandboxId;
+    clearTimeout(entry.timer);
+    sandbox.state = SandboxState.KILLING;
+    this.events.emit({ kind: 'changed', sandbox });
+    if (run) await driver.kill(run.machine);
+    this.#entries.delete(id);
+    this.events.emit({ kind: 'ended', sandbox, reason });
+    const removeFolder = () => rm(records.dir(id), { recursive: true, force: true });
+    this.#inBackground(id, run ? this.#freeRun(run).then(removeFolder) : removeFolder());
+  }
+
+  async #freeRun({ machine, slotIndex }: SandboxRun): Promise<void> {
+    const { driver, network } = this.#options;
+    await driver.release(machine.id);
+    await rm(`${machine.dir}/files`, { recursive: true, force: true });
+    network.discard(network.slot(slotIndex));
+  }
+
+  #inBackground(sandboxId: string, work: Promise<void>): Promise<void> {
+    const cleanup = work
       .catch((error) =>
-        this.#options.logger.error(
-          { err: error, sandboxId: live.machine.id },
-          'an ended sandbox left something behind',
-        ),
+        this.#options.logger.error({ err: error, sandboxId }, 'a sandbox left something behind'),
       )
       .finally(() => this.#cleanups.delete(cleanup));
     this.#cleanups.add(cleanup);
+    return cleanup;
   }
 
-  async #free(live: Live): Promise<void> {
-    const { driver, network } = this.#options;
-    await driver.release(live.machine.id);
-    await rm(live.machine.dir, { recursive: true, force: true });
-    network.discard(network.slot(live.slotIndex));
+  async #save(entry: Entry): Promise<void> {
+    await this.#options.records.write(entry, { durable: entry.sandbox.state === SandboxState.PAUSED });
+    this.events.emit({ kind: 'changed', sandbox: entry.sandbox });
   }
 
-  #emit(event: SandboxEvent): void {
-    this.events.emit(event);
+  #schedule(entry: Entry): void {
+    clearTimeout(entry.timer);
+    const wait = entry.sandbox.endAtMs - this.#options.now();
+    entry.timer = setTimeout(() => this.#expire(entry), Math.max(0, Math.min(wait, LONGEST_TIMER_MS)));
+    entry.timer.unref();
+  }
+
+  #expire(entry: Entry): void {
+    const id = entry.config.sandboxId;
+    this.#queue
+      .run(id, async () => {
+        if (this.#entries.get(id) !== entry || !entry.run) return;
+        // A later end may have been set while this waited for its turn, or the timer was cut short.
+        if (entry.sandbox.endAtMs > this.#options.now()) return this.#schedule(entry);
+        if (!entry.config.autoPause) return this.#end(entry, KillReason.TIMEOUT);
+        await this.#pause(entry, entry.run, !entry.config.autoPauseMemory);
+      })
+      .catch((error) => {
+        this.#options.logger.error({ err: error, sandboxId: id }, 'a sandbox could not be ended at its time');
+      });
   }
 }

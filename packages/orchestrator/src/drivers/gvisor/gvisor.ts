@@ -118,6 +118,10 @@ class Gvisor implements SandboxDriver {
     return (await this.#cgroups.oomKills(this.#cgroupPath(id))) > 0;
   }
 
+  memoryUsedBytes(id: string): Promise<number> {
+    return this.#cgroups.memoryUsed(this.#cgroupPath(id));
+  }
+
   async list(): Promise<string[]> {
     const ids = (await readdir(this.#stateDir)).map(
       (name) => /^(.+)_sandbox:\1\.(?:state|lock)$/.exec(name)?.[1],

@@ -13,7 +13,7 @@ import type { Message } from "@bufbuild/protobuf";
  * Describes the file islet/orchestrator/v1/orchestrator.proto.
  */
 export const file_islet_orchestrator_v1_orchestrator: GenFile = /*@__PURE__*/
-  fileDesc("Cihpc2xldC9vcmNoZXN0cmF0b3IvdjEvb3JjaGVzdHJhdG9yLnByb3RvEhVpc2xldC5vcmNoZXN0cmF0b3IudjEiawoGRWdyZXNzEiIKFWFsbG93X2ludGVybmV0X2FjY2VzcxgBIAEoCEgAiAEBEhEKCWFsbG93X291dBgCIAMoCRIQCghkZW55X291dBgDIAMoCUIYChZfYWxsb3dfaW50ZXJuZXRfYWNjZXNzIl0KB0luZ3Jlc3MSHAoUYWxsb3dfcHVibGljX3RyYWZmaWMYASABKAgSHgoRbWFza19yZXF1ZXN0X2hvc3QYAiABKAlIAIgBAUIUChJfbWFza19yZXF1ZXN0X2hvc3QihAYKDVNhbmRib3hDb25maWcSEgoKc2FuZGJveF9pZBgBIAEoCRIPCgd0ZWFtX2lkGAIgASgJEhMKC3RlbXBsYXRlX2lkGAMgASgJEhAKCGJ1aWxkX2lkGAQgASgJEg0KBWFsaWFzGAUgASgJEhQKDGVudmRfdmVyc2lvbhgGIAEoCRIRCgljcHVfY291bnQYByABKA0SEQoJbWVtb3J5X21iGAggASgNEhQKDGRpc2tfc2l6ZV9tYhgJIAEoDRJECghtZXRhZGF0YRgKIAMoCzIyLmlzbGV0Lm9yY2hlc3RyYXRvci52MS5TYW5kYm94Q29uZmlnLk1ldGFkYXRhRW50cnkSQwoIZW52X3ZhcnMYCyADKAsyMS5pc2xldC5vcmNoZXN0cmF0b3IudjEuU2FuZGJveENvbmZpZy5FbnZWYXJzRW50cnkSHgoRZW52ZF9hY2Nlc3NfdG9rZW4YDCABKAlIAIgBARIhChR0cmFmZmljX2FjY2Vzc190b2tlbhgNIAEoCUgBiAEBEhIKCmF1dG9fcGF1c2UYDiABKAgSGQoRYXV0b19wYXVzZV9tZW1vcnkYDyABKAgSEwoLYXV0b19yZXN1bWUYECABKAgSLQoGZWdyZXNzGBEgASgLMh0uaXNsZXQub3JjaGVzdHJhdG9yLnYxLkVncmVzcxIvCgdpbmdyZXNzGBIgASgLMh4uaXNsZXQub3JjaGVzdHJhdG9yLnYxLkluZ3Jlc3MSFQoNbWF4X2xlbmd0aF9tcxgTIAEoARIUCgxkZWZhdWx0X3VzZXIYFCABKAkSFwoPZGVmYXVsdF93b3JrZGlyGBUgASgJGi8KDU1ldGFkYXRhRW50cnkSCwoDa2V5GAEgASgJEg0KBXZhbHVlGAIgASgJOgI4ARouCgxFbnZWYXJzRW50cnkSCwoDa2V5GAEgASgJEg0KBXZhbHVlGAIgASgJOgI4AUIUChJfZW52ZF9hY2Nlc3NfdG9rZW5CFwoVX3RyYWZmaWNfYWNjZXNzX3Rva2VuItUBCgdTYW5kYm94EjQKBmNvbmZpZxgBIAEoCzIkLmlzbGV0Lm9yY2hlc3RyYXRvci52MS5TYW5kYm94Q29uZmlnEjIKBXN0YXRlGAIgASgOMiMuaXNsZXQub3JjaGVzdHJhdG9yLnYxLlNhbmRib3hTdGF0ZRIVCg1zdGFydGVkX2F0X21zGAMgASgBEhEKCWVuZF9hdF9tcxgEIAEoARIUCgxleGVjdXRpb25faWQYBSABKAkSDwoHbm9kZV9pZBgGIAEoCRIPCgdhZGRyZXNzGAcgASgJImAKFENyZWF0ZVNhbmRib3hSZXF1ZXN0EjQKBmNvbmZpZxgBIAEoCzIkLmlzbGV0Lm9yY2hlc3RyYXRvci52MS5TYW5kYm94Q29uZmlnEhIKCnRpbWVvdXRfbXMYAiABKAEiSAoVQ3JlYXRlU2FuZGJveFJlc3BvbnNlEi8KB3NhbmRib3gYASABKAsyHi5pc2xldC5vcmNoZXN0cmF0b3IudjEuU2FuZGJveCJSChRTZXRTYW5kYm94RW5kUmVxdWVzdBISCgpzYW5kYm94X2lkGAEgASgJEhEKCWVuZF9hdF9tcxgCIAEoARITCgtvbmx5X2V4dGVuZBgDIAEoCCJIChVTZXRTYW5kYm94RW5kUmVzcG9uc2USLwoHc2FuZGJveBgBIAEoCzIeLmlzbGV0Lm9yY2hlc3RyYXRvci52MS5TYW5kYm94IlwKF1NldFNhbmRib3hFZ3Jlc3NSZXF1ZXN0EhIKCnNhbmRib3hfaWQYASABKAkSLQoGZWdyZXNzGAIgASgLMh0uaXNsZXQub3JjaGVzdHJhdG9yLnYxLkVncmVzcyJLChhTZXRTYW5kYm94RWdyZXNzUmVzcG9uc2USLwoHc2FuZGJveBgBIAEoCzIeLmlzbGV0Lm9yY2hlc3RyYXRvci52MS5TYW5kYm94IlsKEktpbGxTYW5kYm94UmVxdWVzdBISCgpzYW5kYm94X2lkGAEgASgJEjEKBnJlYXNvbhgCIAEoDjIhLmlzbGV0Lm9yY2hlc3RyYXRvci52MS5LaWxsUmVhc29uIhUKE0tpbGxTYW5kYm94UmVzcG9uc2UiFgoUTGlzdFNhbmRib3hlc1JlcXVlc3QiSgoVTGlzdFNhbmRib3hlc1Jlc3BvbnNlEjEKCXNhbmRib3hlcxgBIAMoCzIeLmlzbGV0Lm9yY2hlc3RyYXRvci52MS5TYW5kYm94IhcKFVdhdGNoU2FuZGJveGVzUmVxdWVzdCKyAwoWV2F0Y2hTYW5kYm94ZXNSZXNwb25zZRJACghzbmFwc2hvdBgBIAEoCzIsLmlzbGV0Lm9yY2hlc3RyYXRvci52MS5MaXN0U2FuZGJveGVzUmVzcG9uc2VIABIxCgdjaGFuZ2VkGAIgASgLMh4uaXNsZXQub3JjaGVzdHJhdG9yLnYxLlNhbmRib3hIABJLCgVlbmRlZBgDIAEoCzI6LmlzbGV0Lm9yY2hlc3RyYXRvci52MS5XYXRjaFNhbmRib3hlc1Jlc3BvbnNlLlNhbmRib3hFbmRlZEgAEkwKCWtlZXBhbGl2ZRgEIAEoCzI3LmlzbGV0Lm9yY2hlc3RyYXRvci52MS5XYXRjaFNhbmRib3hlc1Jlc3BvbnNlLktlZXBBbGl2ZUgAGnIKDFNhbmRib3hFbmRlZBIvCgdzYW5kYm94GAEgASgLMh4uaXNsZXQub3JjaGVzdHJhdG9yLnYxLlNhbmRib3gSMQoGcmVhc29uGAIgASgOMiEuaXNsZXQub3JjaGVzdHJhdG9yLnYxLktpbGxSZWFzb24aCwoJS2VlcEFsaXZlQgcKBWV2ZW50IhAKDkdldE5vZGVSZXF1ZXN0IvMBCg9HZXROb2RlUmVzcG9uc2USDwoHbm9kZV9pZBgBIAEoCRIPCgd2ZXJzaW9uGAIgASgJEhEKCWNwdV9jb3VudBgDIAEoDRIaChJtZW1vcnlfdG90YWxfYnl0ZXMYBCABKAESFQoNc2FuZGJveF9jb3VudBgFIAEoDRIeChZzYW5kYm94X3N0YXJ0aW5nX2NvdW50GAYgASgNEhgKEGNyZWF0ZV9zdWNjZXNzZXMYByABKAESFAoMY3JlYXRlX2ZhaWxzGAggASgBEhEKCWlzb2xhdGlvbhgJIAEoCRIVCg1wcm94eV9hZGRyZXNzGAogASgJKrgBCgxTYW5kYm94U3RhdGUSHQoZU0FOREJPWF9TVEFURV9VTlNQRUNJRklFRBAAEhkKFVNBTkRCT1hfU1RBVEVfUlVOTklORxABEhkKFVNBTkRCT1hfU1RBVEVfUEFVU0lORxACEhgKFFNBTkRCT1hfU1RBVEVfUEFVU0VEEAMSHgoaU0FOREJPWF9TVEFURV9TTkFQU0hPVFRJTkcQBBIZChVTQU5EQk9YX1NUQVRFX0tJTExJTkcQBSqkAQoKS2lsbFJlYXNvbhIbChdLSUxMX1JFQVNPTl9VTlNQRUNJRklFRBAAEhcKE0tJTExfUkVBU09OX1JFUVVFU1QQARIXChNLSUxMX1JFQVNPTl9USU1FT1VUEAISFQoRS0lMTF9SRUFTT05fQURNSU4QAxIYChRLSUxMX1JFQVNPTl9PUlBIQU5FRBAEEhYKEktJTExfUkVBU09OX0VYSVRFRBAFMvgFCgxPcmNoZXN0cmF0b3ISagoNQ3JlYXRlU2FuZGJveBIrLmlzbGV0Lm9yY2hlc3RyYXRvci52MS5DcmVhdGVTYW5kYm94UmVxdWVzdBosLmlzbGV0Lm9yY2hlc3RyYXRvci52MS5DcmVhdGVTYW5kYm94UmVzcG9uc2USagoNU2V0U2FuZGJveEVuZBIrLmlzbGV0Lm9yY2hlc3RyYXRvci52MS5TZXRTYW5kYm94RW5kUmVxdWVzdBosLmlzbGV0Lm9yY2hlc3RyYXRvci52MS5TZXRTYW5kYm94RW5kUmVzcG9uc2UScwoQU2V0U2FuZGJveEVncmVzcxIuLmlzbGV0Lm9yY2hlc3RyYXRvci52MS5TZXRTYW5kYm94RWdyZXNzUmVxdWVzdBovLmlzbGV0Lm9yY2hlc3RyYXRvci52MS5TZXRTYW5kYm94RWdyZXNzUmVzcG9uc2USZAoLS2lsbFNhbmRib3gSKS5pc2xldC5vcmNoZXN0cmF0b3IudjEuS2lsbFNhbmRib3hSZXF1ZXN0GiouaXNsZXQub3JjaGVzdHJhdG9yLnYxLktpbGxTYW5kYm94UmVzcG9uc2USagoNTGlzdFNhbmRib3hlcxIrLmlzbGV0Lm9yY2hlc3RyYXRvci52MS5MaXN0U2FuZGJveGVzUmVxdWVzdBosLmlzbGV0Lm9yY2hlc3RyYXRvci52MS5MaXN0U2FuZGJveGVzUmVzcG9uc2USbwoOV2F0Y2hTYW5kYm94ZXMSLC5pc2xldC5vcmNoZXN0cmF0b3IudjEuV2F0Y2hTYW5kYm94ZXNSZXF1ZXN0Gi0uaXNsZXQub3JjaGVzdHJhdG9yLnYxLldhdGNoU2FuZGJveGVzUmVzcG9uc2UwARJYCgdHZXROb2RlEiUuaXNsZXQub3JjaGVzdHJhdG9yLnYxLkdldE5vZGVSZXF1ZXN0GiYuaXNsZXQub3JjaGVzdHJhdG9yLnYxLkdldE5vZGVSZXNwb25zZWIGcHJvdG8z");
+  fileDesc("Cihpc2xldC9vcmNoZXN0cmF0b3IvdjEvb3JjaGVzdHJhdG9yLnByb3RvEhVpc2xldC5vcmNoZXN0cmF0b3IudjEiawoGRWdyZXNzEiIKFWFsbG93X2ludGVybmV0X2FjY2VzcxgBIAEoCEgAiAEBEhEKCWFsbG93X291dBgCIAMoCRIQCghkZW55X291dBgDIAMoCUIYChZfYWxsb3dfaW50ZXJuZXRfYWNjZXNzIl0KB0luZ3Jlc3MSHAoUYWxsb3dfcHVibGljX3RyYWZmaWMYASABKAgSHgoRbWFza19yZXF1ZXN0X2hvc3QYAiABKAlIAIgBAUIUChJfbWFza19yZXF1ZXN0X2hvc3QinwYKDVNhbmRib3hDb25maWcSEgoKc2FuZGJveF9pZBgBIAEoCRIPCgd0ZWFtX2lkGAIgASgJEhMKC3RlbXBsYXRlX2lkGAMgASgJEhAKCGJ1aWxkX2lkGAQgASgJEg0KBWFsaWFzGAUgASgJEhQKDGVudmRfdmVyc2lvbhgGIAEoCRIRCgljcHVfY291bnQYByABKA0SEQoJbWVtb3J5X21iGAggASgNEhQKDGRpc2tfc2l6ZV9tYhgJIAEoDRJECghtZXRhZGF0YRgKIAMoCzIyLmlzbGV0Lm9yY2hlc3RyYXRvci52MS5TYW5kYm94Q29uZmlnLk1ldGFkYXRhRW50cnkSQwoIZW52X3ZhcnMYCyADKAsyMS5pc2xldC5vcmNoZXN0cmF0b3IudjEuU2FuZGJveENvbmZpZy5FbnZWYXJzRW50cnkSHgoRZW52ZF9hY2Nlc3NfdG9rZW4YDCABKAlIAIgBARIhChR0cmFmZmljX2FjY2Vzc190b2tlbhgNIAEoCUgBiAEBEhIKCmF1dG9fcGF1c2UYDiABKAgSGQoRYXV0b19wYXVzZV9tZW1vcnkYDyABKAgSEwoLYXV0b19yZXN1bWUYECABKAgSLQoGZWdyZXNzGBEgASgLMh0uaXNsZXQub3JjaGVzdHJhdG9yLnYxLkVncmVzcxIvCgdpbmdyZXNzGBIgASgLMh4uaXNsZXQub3JjaGVzdHJhdG9yLnYxLkluZ3Jlc3MSFQoNbWF4X2xlbmd0aF9tcxgTIAEoARIUCgxkZWZhdWx0X3VzZXIYFCABKAkSFwoPZGVmYXVsdF93b3JrZGlyGBUgASgJEhkKEXJlc3VtZV90aW1lb3V0X21zGBYgASgBGi8KDU1ldGFkYXRhRW50cnkSCwoDa2V5GAEgASgJEg0KBXZhbHVlGAIgASgJOgI4ARouCgxFbnZWYXJzRW50cnkSCwoDa2V5GAEgASgJEg0KBXZhbHVlGAIgASgJOgI4AUIUChJfZW52ZF9hY2Nlc3NfdG9rZW5CFwoVX3RyYWZmaWNfYWNjZXNzX3Rva2VuIukBCgdTYW5kYm94EjQKBmNvbmZpZxgBIAEoCzIkLmlzbGV0Lm9yY2hlc3RyYXRvci52MS5TYW5kYm94Q29uZmlnEjIKBXN0YXRlGAIgASgOMiMuaXNsZXQub3JjaGVzdHJhdG9yLnYxLlNhbmRib3hTdGF0ZRIVCg1zdGFydGVkX2F0X21zGAMgASgBEhEKCWVuZF9hdF9tcxgEIAEoARIUCgxleGVjdXRpb25faWQYBSABKAkSDwoHbm9kZV9pZBgGIAEoCRIPCgdhZGRyZXNzGAcgASgJEhIKCmZpbGVzX29ubHkYCCABKAgiYAoUQ3JlYXRlU2FuZGJveFJlcXVlc3QSNAoGY29uZmlnGAEgASgLMiQuaXNsZXQub3JjaGVzdHJhdG9yLnYxLlNhbmRib3hDb25maWcSEgoKdGltZW91dF9tcxgCIAEoASJIChVDcmVhdGVTYW5kYm94UmVzcG9uc2USLwoHc2FuZGJveBgBIAEoCzIeLmlzbGV0Lm9yY2hlc3RyYXRvci52MS5TYW5kYm94IlIKFFNldFNhbmRib3hFbmRSZXF1ZXN0EhIKCnNhbmRib3hfaWQYASABKAkSEQoJZW5kX2F0X21zGAIgASgBEhMKC29ubHlfZXh0ZW5kGAMgASgIIkgKFVNldFNhbmRib3hFbmRSZXNwb25zZRIvCgdzYW5kYm94GAEgASgLMh4uaXNsZXQub3JjaGVzdHJhdG9yLnYxLlNhbmRib3giXAoXU2V0U2FuZGJveEVncmVzc1JlcXVlc3QSEgoKc2FuZGJveF9pZBgBIAEoCRItCgZlZ3Jlc3MYAiABKAsyHS5pc2xldC5vcmNoZXN0cmF0b3IudjEuRWdyZXNzIksKGFNldFNhbmRib3hFZ3Jlc3NSZXNwb25zZRIvCgdzYW5kYm94GAEgASgLMh4uaXNsZXQub3JjaGVzdHJhdG9yLnYxLlNhbmRib3giPQoTUGF1c2VTYW5kYm94UmVxdWVzdBISCgpzYW5kYm94X2lkGAEgASgJEhIKCmZpbGVzX29ubHkYAiABKAgiRwoUUGF1c2VTYW5kYm94UmVzcG9uc2USLwoHc2FuZGJveBgBIAEoCzIeLmlzbGV0Lm9yY2hlc3RyYXRvci52MS5TYW5kYm94InoKFFJlc3VtZVNhbmRib3hSZXF1ZXN0EhIKCnNhbmRib3hfaWQYASABKAkSEgoKdGltZW91dF9tcxgCIAEoARIXCgphdXRvX3BhdXNlGAMgASgISACIAQESEgoKZmlsZXNfb25seRgEIAEoCEINCgtfYXV0b19wYXVzZSJIChVSZXN1bWVTYW5kYm94UmVzcG9uc2USLwoHc2FuZGJveBgBIAEoCzIeLmlzbGV0Lm9yY2hlc3RyYXRvci52MS5TYW5kYm94IlsKEktpbGxTYW5kYm94UmVxdWVzdBISCgpzYW5kYm94X2lkGAEgASgJEjEKBnJlYXNvbhgCIAEoDjIhLmlzbGV0Lm9yY2hlc3RyYXRvci52MS5LaWxsUmVhc29uIhUKE0tpbGxTYW5kYm94UmVzcG9uc2UiFgoUTGlzdFNhbmRib3hlc1JlcXVlc3QiSgoVTGlzdFNhbmRib3hlc1Jlc3BvbnNlEjEKCXNhbmRib3hlcxgBIAMoCzIeLmlzbGV0Lm9yY2hlc3RyYXRvci52MS5TYW5kYm94IhcKFVdhdGNoU2FuZGJveGVzUmVxdWVzdCKyAwoWV2F0Y2hTYW5kYm94ZXNSZXNwb25zZRJACghzbmFwc2hvdBgBIAEoCzIsLmlzbGV0Lm9yY2hlc3RyYXRvci52MS5MaXN0U2FuZGJveGVzUmVzcG9uc2VIABIxCgdjaGFuZ2VkGAIgASgLMh4uaXNsZXQub3JjaGVzdHJhdG9yLnYxLlNhbmRib3hIABJLCgVlbmRlZBgDIAEoCzI6LmlzbGV0Lm9yY2hlc3RyYXRvci52MS5XYXRjaFNhbmRib3hlc1Jlc3BvbnNlLlNhbmRib3hFbmRlZEgAEkwKCWtlZXBhbGl2ZRgEIAEoCzI3LmlzbGV0Lm9yY2hlc3RyYXRvci52MS5XYXRjaFNhbmRib3hlc1Jlc3BvbnNlLktlZXBBbGl2ZUgAGnIKDFNhbmRib3hFbmRlZBIvCgdzYW5kYm94GAEgASgLMh4uaXNsZXQub3JjaGVzdHJhdG9yLnYxLlNhbmRib3gSMQoGcmVhc29uGAIgASgOMiEuaXNsZXQub3JjaGVzdHJhdG9yLnYxLktpbGxSZWFzb24aCwoJS2VlcEFsaXZlQgcKBWV2ZW50IhAKDkdldE5vZGVSZXF1ZXN0IvMBCg9HZXROb2RlUmVzcG9uc2USDwoHbm9kZV9pZBgBIAEoCRIPCgd2ZXJzaW9uGAIgASgJEhEKCWNwdV9jb3VudBgDIAEoDRIaChJtZW1vcnlfdG90YWxfYnl0ZXMYBCABKAESFQoNc2FuZGJveF9jb3VudBgFIAEoDRIeChZzYW5kYm94X3N0YXJ0aW5nX2NvdW50GAYgASgNEhgKEGNyZWF0ZV9zdWNjZXNzZXMYByABKAESFAoMY3JlYXRlX2ZhaWxzGAggASgBEhEKCWlzb2xhdGlvbhgJIAEoCRIVCg1wcm94eV9hZGRyZXNzGAogASgJKrgBCgxTYW5kYm94U3RhdGUSHQoZU0FOREJPWF9TVEFURV9VTlNQRUNJRklFRBAAEhkKFVNBTkRCT1hfU1RBVEVfUlVOTklORxABEhkKFVNBTkRCT1hfU1RBVEVfUEFVU0lORxACEhgKFFNBTkRCT1hfU1RBVEVfUEFVU0VEEAMSHgoaU0FOREJPWF9TVEFURV9TTkFQU0hPVFRJTkcQBBIZChVTQU5EQk9YX1NUQVRFX0tJTExJTkcQBSqkAQoKS2lsbFJlYXNvbhIbChdLSUxMX1JFQVNPTl9VTlNQRUNJRklFRBAAEhcKE0tJTExfUkVBU09OX1JFUVVFU1QQARIXChNLSUxMX1JFQVNPTl9USU1FT1VUEAISFQoRS0lMTF9SRUFTT05fQURNSU4QAxIYChRLSUxMX1JFQVNPTl9PUlBIQU5FRBAEEhYKEktJTExfUkVBU09OX0VYSVRFRBAFMs0HCgxPcmNoZXN0cmF0b3ISagoNQ3JlYXRlU2FuZGJveBIrLmlzbGV0Lm9yY2hlc3RyYXRvci52MS5DcmVhdGVTYW5kYm94UmVxdWVzdBosLmlzbGV0Lm9yY2hlc3RyYXRvci52MS5DcmVhdGVTYW5kYm94UmVzcG9uc2USagoNU2V0U2FuZGJveEVuZBIrLmlzbGV0Lm9yY2hlc3RyYXRvci52MS5TZXRTYW5kYm94RW5kUmVxdWVzdBosLmlzbGV0Lm9yY2hlc3RyYXRvci52MS5TZXRTYW5kYm94RW5kUmVzcG9uc2UScwoQU2V0U2FuZGJveEVncmVzcxIuLmlzbGV0Lm9yY2hlc3RyYXRvci52MS5TZXRTYW5kYm94RWdyZXNzUmVxdWVzdBovLmlzbGV0Lm9yY2hlc3RyYXRvci52MS5TZXRTYW5kYm94RWdyZXNzUmVzcG9uc2USZwoMUGF1c2VTYW5kYm94EiouaXNsZXQub3JjaGVzdHJhdG9yLnYxLlBhdXNlU2FuZGJveFJlcXVlc3QaKy5pc2xldC5vcmNoZXN0cmF0b3IudjEuUGF1c2VTYW5kYm94UmVzcG9uc2USagoNUmVzdW1lU2FuZGJveBIrLmlzbGV0Lm9yY2hlc3RyYXRvci52MS5SZXN1bWVTYW5kYm94UmVxdWVzdBosLmlzbGV0Lm9yY2hlc3RyYXRvci52MS5SZXN1bWVTYW5kYm94UmVzcG9uc2USZAoLS2lsbFNhbmRib3gSKS5pc2xldC5vcmNoZXN0cmF0b3IudjEuS2lsbFNhbmRib3hSZXF1ZXN0GiouaXNsZXQub3JjaGVzdHJhdG9yLnYxLktpbGxTYW5kYm94UmVzcG9uc2USagoNTGlzdFNhbmRib3hlcxIrLmlzbGV0Lm9yY2hlc3RyYXRvci52MS5MaXN0U2FuZGJveGVzUmVxdWVzdBosLmlzbGV0Lm9yY2hlc3RyYXRvci52MS5MaXN0U2FuZGJveGVzUmVzcG9uc2USbwoOV2F0Y2hTYW5kYm94ZXMSLC5pc2xldC5vcmNoZXN0cmF0b3IudjEuV2F0Y2hTYW5kYm94ZXNSZXF1ZXN0Gi0uaXNsZXQub3JjaGVzdHJhdG9yLnYxLldhdGNoU2FuZGJveGVzUmVzcG9uc2UwARJYCgdHZXROb2RlEiUuaXNsZXQub3JjaGVzdHJhdG9yLnYxLkdldE5vZGVSZXF1ZXN0GiYuaXNsZXQub3JjaGVzdHJhdG9yLnYxLkdldE5vZGVSZXNwb25zZWIGcHJvdG8z");
 
 /**
  * @generated from message islet.orchestrator.v1.Egress
@@ -186,6 +186,13 @@ export type SandboxConfig = Message<"islet.orchestrator.v1.SandboxConfig"> & {
    * @generated from field: string default_workdir = 21;
    */
   defaultWorkdir: string;
+
+  /**
+   * How long a resume by traffic lets it live.
+   *
+   * @generated from field: double resume_timeout_ms = 22;
+   */
+  resumeTimeoutMs: number;
 };
 
 /**
@@ -235,6 +242,13 @@ export type Sandbox = Message<"islet.orchestrator.v1.Sandbox"> & {
    * @generated from field: string address = 7;
    */
   address: string;
+
+  /**
+   * Of a paused one: only its files go on at the next start, its processes do not.
+   *
+   * @generated from field: bool files_only = 8;
+   */
+  filesOnly: boolean;
 };
 
 /**
@@ -369,6 +383,100 @@ export const SetSandboxEgressResponseSchema: GenMessage<SetSandboxEgressResponse
   messageDesc(file_islet_orchestrator_v1_orchestrator, 9);
 
 /**
+ * @generated from message islet.orchestrator.v1.PauseSandboxRequest
+ */
+export type PauseSandboxRequest = Message<"islet.orchestrator.v1.PauseSandboxRequest"> & {
+  /**
+   * @generated from field: string sandbox_id = 1;
+   */
+  sandboxId: string;
+
+  /**
+   * Its processes end; the next start is a reboot.
+   *
+   * @generated from field: bool files_only = 2;
+   */
+  filesOnly: boolean;
+};
+
+/**
+ * Describes the message islet.orchestrator.v1.PauseSandboxRequest.
+ * Use `create(PauseSandboxRequestSchema)` to create a new message.
+ */
+export const PauseSandboxRequestSchema: GenMessage<PauseSandboxRequest> = /*@__PURE__*/
+  messageDesc(file_islet_orchestrator_v1_orchestrator, 10);
+
+/**
+ * @generated from message islet.orchestrator.v1.PauseSandboxResponse
+ */
+export type PauseSandboxResponse = Message<"islet.orchestrator.v1.PauseSandboxResponse"> & {
+  /**
+   * @generated from field: islet.orchestrator.v1.Sandbox sandbox = 1;
+   */
+  sandbox?: Sandbox | undefined;
+};
+
+/**
+ * Describes the message islet.orchestrator.v1.PauseSandboxResponse.
+ * Use `create(PauseSandboxResponseSchema)` to create a new message.
+ */
+export const PauseSandboxResponseSchema: GenMessage<PauseSandboxResponse> = /*@__PURE__*/
+  messageDesc(file_islet_orchestrator_v1_orchestrator, 11);
+
+/**
+ * @generated from message islet.orchestrator.v1.ResumeSandboxRequest
+ */
+export type ResumeSandboxRequest = Message<"islet.orchestrator.v1.ResumeSandboxRequest"> & {
+  /**
+   * @generated from field: string sandbox_id = 1;
+   */
+  sandboxId: string;
+
+  /**
+   * @generated from field: double timeout_ms = 2;
+   */
+  timeoutMs: number;
+
+  /**
+   * Absent: as it was before.
+   *
+   * @generated from field: optional bool auto_pause = 3;
+   */
+  autoPause?: boolean | undefined;
+
+  /**
+   * Start from its files alone, whatever else was saved.
+   *
+   * @generated from field: bool files_only = 4;
+   */
+  filesOnly: boolean;
+};
+
+/**
+ * Describes the message islet.orchestrator.v1.ResumeSandboxRequest.
+ * Use `create(ResumeSandboxRequestSchema)` to create a new message.
+ */
+export const ResumeSandboxRequestSchema: GenMessage<ResumeSandboxRequest> = /*@__PURE__*/
+  messageDesc(file_islet_orchestrator_v1_orchestrator, 12);
+
+/**
+ * @generated from message islet.orchestrator.v1.ResumeSandboxResponse
+ */
+export type ResumeSandboxResponse = Message<"islet.orchestrator.v1.ResumeSandboxResponse"> & {
+  /**
+   * @generated from field: islet.orchestrator.v1.Sandbox sandbox = 1;
+   */
+  sandbox?: Sandbox | undefined;
+};
+
+/**
+ * Describes the message islet.orchestrator.v1.ResumeSandboxResponse.
+ * Use `create(ResumeSandboxResponseSchema)` to create a new message.
+ */
+export const ResumeSandboxResponseSchema: GenMessage<ResumeSandboxResponse> = /*@__PURE__*/
+  messageDesc(file_islet_orchestrator_v1_orchestrator, 13);
+
+/**
  * @generated from message islet.orchestrator.v1.KillSandboxRequest
  */
 export type KillSandboxRequest = Message<"islet.orchestrator.v1.KillSandboxRequest"> & {
@@ -388,7 +496,7 @@ export type KillSandboxRequest = Message<"islet.orchestrator.v1.KillSandboxReque
  * Use `create(KillSandboxRequestSchema)` to create a new message.
  */
 export const KillSandboxRequestSchema: GenMessage<KillSandboxRequest> = /*@__PURE__*/
-  messageDesc(file_islet_orchestrator_v1_orchestrator, 10);
+  messageDesc(file_islet_orchestrator_v1_orchestrator, 14);
 
 /**
  * @generated from message islet.orchestrator.v1.KillSandboxResponse
@@ -401,7 +509,7 @@ export type KillSandboxResponse = Message<"islet.orchestrator.v1.KillSandboxResp
  * Use `create(KillSandboxResponseSchema)` to create a new message.
  */
 export const KillSandboxResponseSchema: GenMessage<KillSandboxResponse> = /*@__PURE__*/
-  messageDesc(file_islet_orchestrator_v1_orchestrator, 11);
+  messageDesc(file_islet_orchestrator_v1_orchestrator, 15);
 
 /**
  * @generated from message islet.orchestrator.v1.ListSandboxesRequest
@@ -414,7 +522,7 @@ export type ListSandboxesRequest = Message<"islet.orchestrator.v1.ListSandboxesR
  * Use `create(ListSandboxesRequestSchema)` to create a new message.
  */
 export const ListSandboxesRequestSchema: GenMessage<ListSandboxesRequest> = /*@__PURE__*/
-  messageDesc(file_islet_orchestrator_v1_orchestrator, 12);
+  messageDesc(file_islet_orchestrator_v1_orchestrator, 16);
 
 /**
  * @generated from message islet.orchestrator.v1.ListSandboxesResponse
@@ -431,7 +539,7 @@ export type ListSandboxesResponse = Message<"islet.orchestrator.v1.ListSandboxes
  * Use `create(ListSandboxesResponseSchema)` to create a new message.
  */
 export const ListSandboxesResponseSchema: GenMessage<ListSandboxesResponse> = /*@__PURE__*/
-  messageDesc(file_islet_orchestrator_v1_orchestrator, 13);
+  messageDesc(file_islet_orchestrator_v1_orchestrator, 17);
 
 /**
  * @generated from message islet.orchestrator.v1.WatchSandboxesRequest
@@ -444,7 +552,7 @@ export type WatchSandboxesRequest = Message<"islet.orchestrator.v1.WatchSandboxe
  * Use `create(WatchSandboxesRequestSchema)` to create a new message.
  */
 export const WatchSandboxesRequestSchema: GenMessage<WatchSandboxesRequest> = /*@__PURE__*/
-  messageDesc(file_islet_orchestrator_v1_orchestrator, 14);
+  messageDesc(file_islet_orchestrator_v1_orchestrator, 18);
 
 /**
  * @generated from message islet.orchestrator.v1.WatchSandboxesResponse
@@ -485,7 +593,7 @@ export type WatchSandboxesResponse = Message<"islet.orchestrator.v1.WatchSandbox
  * Use `create(WatchSandboxesResponseSchema)` to create a new message.
  */
 export const WatchSandboxesResponseSchema: GenMessage<WatchSandboxesResponse> = /*@__PURE__*/
-  messageDesc(file_islet_orchestrator_v1_orchestrator, 15);
+  messageDesc(file_islet_orchestrator_v1_orchestrator, 19);
 
 /**
  * @generated from message islet.orchestrator.v1.WatchSandboxesResponse.SandboxEnded
@@ -507,7 +615,7 @@ export type WatchSandboxesResponse_SandboxEnded = Message<"islet.orchestrator.v1
  * Use `create(WatchSandboxesResponse_SandboxEndedSchema)` to create a new message.
  */
 export const WatchSandboxesResponse_SandboxEndedSchema: GenMessage<WatchSandboxesResponse_SandboxEnded> = /*@__PURE__*/
-  messageDesc(file_islet_orchestrator_v1_orchestrator, 15, 0);
+  messageDesc(file_islet_orchestrator_v1_orchestrator, 19, 0);
 
 /**
  * @generated from message islet.orchestrator.v1.WatchSandboxesResponse.KeepAlive
@@ -520,7 +628,7 @@ export type WatchSandboxesResponse_KeepAlive = Message<"islet.orchestrator.v1.Wa
  * Use `create(WatchSandboxesResponse_KeepAliveSchema)` to create a new message.
  */
 export const WatchSandboxesResponse_KeepAliveSchema: GenMessage<WatchSandboxesResponse_KeepAlive> = /*@__PURE__*/
-  messageDesc(file_islet_orchestrator_v1_orchestrator, 15, 1);
+  messageDesc(file_islet_orchestrator_v1_orchestrator, 19, 1);
 
 /**
  * @generated from message islet.orchestrator.v1.GetNodeRequest
@@ -533,7 +641,7 @@ export type GetNodeRequest = Message<"islet.orchestrator.v1.GetNodeRequest"> & {
  * Use `create(GetNodeRequestSchema)` to create a new message.
  */
 export const GetNodeRequestSchema: GenMessage<GetNodeRequest> = /*@__PURE__*/
-  messageDesc(file_islet_orchestrator_v1_orchestrator, 16);
+  messageDesc(file_islet_orchestrator_v1_orchestrator, 20);
 
 /**
  * @generated from message islet.orchestrator.v1.GetNodeResponse
@@ -595,7 +703,7 @@ export type GetNodeResponse = Message<"islet.orchestrator.v1.GetNodeResponse"> &
  * Use `create(GetNodeResponseSchema)` to create a new message.
  */
 export const GetNodeResponseSchema: GenMessage<GetNodeResponse> = /*@__PURE__*/
-  messageDesc(file_islet_orchestrator_v1_orchestrator, 17);
+  messageDesc(file_islet_orchestrator_v1_orchestrator, 21);
 
 /**
  * @generated from enum islet.orchestrator.v1.SandboxState
@@ -716,7 +824,27 @@ export const Orchestrator: GenService<{
     output: typeof SetSandboxEgressResponseSchema;
   },
   /**
-   * Ends a sandbox. Unknown ids answer not_found; a second call waits for the first.
+   * Saves a running sandbox and frees what it holds but its saved state. Calls made while it is being paused share its end.
+   *
+   * @generated from rpc islet.orchestrator.v1.Orchestrator.PauseSandbox
+   */
+  pauseSandbox: {
+    methodKind: "unary";
+    input: typeof PauseSandboxRequestSchema;
+    output: typeof PauseSandboxResponseSchema;
+  },
+  /**
+   * Starts a paused sandbox from its saved state. Waits for a pause under way.
+   *
+   * @generated from rpc islet.orchestrator.v1.Orchestrator.ResumeSandbox
+   */
+  resumeSandbox: {
+    methodKind: "unary";
+    input: typeof ResumeSandboxRequestSchema;
+    output: typeof ResumeSandboxResponseSchema;
+  },
+  /**
+   * Ends a sandbox, running or paused. Unknown ids answer not_found; a second call waits for the first.
    *
    * @generated from rpc islet.orchestrator.v1.Orchestrator.KillSandbox
    */

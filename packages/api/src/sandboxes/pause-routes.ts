@@ -1,0 +1,140 @@
+import {
+  IsletError,
+  orchestratorProto,
+  parseSandboxId,
+  sandboxBusy,
+  sandboxNotFound,
+} from '@islet/contracts';
+import type { Team } from '@islet/db';
+import type { FastifyReply } from 'fastify';
+import { Type } from 'typebox';
+import { access, callingTeam } from '../auth/guard.ts';
+import type { ApiApp, ApiContext } from '../context.ts';
+import { callNode } from '../nodes/node-call.ts';
+import { assertTimeoutAllowed } from './create.ts';
+import { moveEnd } from './lifetime.ts';
+import { type LiveSandbox, ownSandbox, presentSandbox } from './present.ts';
+import { isPaused, resumeSandbox, withSettledSandbox } from './resume.ts';
+import { ErrorShape, NoContent, SandboxParams, SandboxShape, Seconds } from './shapes.ts';
+
+const { SandboxState } = orchestratorProto;
+
+/** Writing a sandbox's memory takes as long as its disk needs. */
+const PAUSE_TIMEOUT_MS = 65_000;
+
+/** What a connect or resume lets a sandbox live, in seconds, where the client does not say. */
+const DEFAULT_CONNECT_S = 300;
+const DEFAULT_RESUME_S = 15;
+
+const errors = { '4xx': ErrorShape, '5xx': ErrorShape };
+
+/** Pausing sandboxes, and everything that starts them again. */
+export function addPauseRoutes(app: ApiApp, context: ApiContext): void {
+  const readOwn = async (text: string, team: Team): Promise<LiveSandbox> => {
+    const id = parseSandboxId(text);
+    return ownSandbox(await context.catalog.get(id), team.id, id);
+  };
+
+  app.post(
+    '/sandboxes/:sandboxID/pause',
+    {
+      config: { access: access.team },
+      schema: {
+        params: SandboxParams,
+        body: Type.Object({ memory: Type.Optional(Type.Boolean()) }),
+        response: { 204: NoContent, ...errors },
+      },
+    },
+    async (request, reply) => {
+      const { config, state } = await readOwn(request.params.sandboxID, callingTeam(request));
+      const { sandboxId } = config;
+      if (state === SandboxState.KILLING) throw sandboxNotFound(sandboxId);
+      const filesOnly = request.body.memory === false;
+      const answer = await callNode(() =>
+        context.node.client.pauseSandbox({ sandboxId, filesOnly }, { timeoutMs: PAUSE_TIMEOUT_MS }),
+      );
+      if (answer.sandbox) await context.sync.update(answer.sandbox);
+      return reply.code(204).send();
+    },
+  );
+
+  const connect = async (
+    text: string,
+    team: Team,
+    {
+      timeout = DEFAULT_CONNECT_S,
+      memory = true,
+    }: { timeout?: number | undefined; memory?: boolean | undefined },
+    reply: FastifyReply,
+  ) => {
+    assertTimeoutAllowed(timeout, team);
+    return withSettledSandbox(
+      () => readOwn(text, team),
+      async (sandbox) => {
+        if (!isPaused(sandbox)) {
+          await moveEnd(context, sandbox, timeout, { onlyExtend: true });
+          return reply.code(200).send(presentSandbox(sandbox, context.domain));
+        }
+        const options = { timeoutMs: timeout * 1000, filesOnly: !memory };
+        const resumed = await resumeSandbox(context, sandbox, team, options);
+        return reply.code(201).send(presentSandbox(resumed, context.domain));
+      },
+    );
+  };
+  const connected = { 200: SandboxShape, 201: SandboxShape, ...errors };
+
+  app.post(
+    '/sandboxes/:sandboxID/connect',
+    {
+      config: { access: access.team },
+      schema: {
+        params: SandboxParams,
+        body: Type.Object({ timeout: Seconds, memory: Type.Optional(Type.Boolean()) }),
+        response: connected,
+      },
+    },
+    (request, reply) => connect(request.params.sandboxID, callingTeam(request), request.body, reply),
+  );
+
+  app.post(
+    '/v2/sandboxes/:sandboxID/connect',
+    {
+      config: { access: access.team },
+      schema: {
+        params: SandboxParams,
+        body: Type.Object({ timeout: Type.Optional(Seconds), memory: Type.Optional(Type.Boolean()) }),
+        response: connected,
+      },
+    },
+    (request, reply) => connect(request.params.sandboxID, callingTeam(request), request.body, reply),
+  );
+
+  app.post(
+    '/sandboxes/:sandboxID/resume',
+    {
+      config: { access: access.team },
+      schema: {
+        params: SandboxParams,
+        body: Type.Object({
+          timeout: Type.Optional(Seconds),
+          autoPause: Type.Optional(Type.Boolean()),
+          memory: Type.Optional(Type.Boolean()),
+        }),
+        response: { 201: SandboxShape, ...errors },
+      },
+    },
+    async (request, reply) => {
+      const team = callingTeam(request);
+      const { timeout = DEFAULT_RESUME_S, autoPause, memory = true } = request.body;
+      assertTimeoutAllowed(timeout, team);
+      const sandbox = await readOwn(request.params.sandboxID, team);
+      const { sandboxId } = sandbox.config;
+      if (sandbox.state === SandboxState.KILLING) throw sandboxNotFound(sandboxId);
+      if (sandbox.state === SandboxState.SNAPSHOTTING) throw sandboxBusy(sandboxId, 'snapshotted');
+      if (!isPaused(sandbox)) throw new IsletError(409, `Sandbox ${sandboxId} is already running`);
+      const options = { timeoutMs: timeout * 1000, autoPause, filesOnly: !memory };
+      const resumed = await resumeSandbox(context, sandbox, team, options);
+      return reply.code(201).send(presentSandbox(resumed, context.domain));
+    },
+  );
+}

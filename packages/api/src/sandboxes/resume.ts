@@ -1,0 +1,151 @@
+import { setTimeout as sleep } from 'node:timers/promises';
+import type { CatalogEntry } from '@islet/catalog';
+import { IsletError, orchestratorProto, sandboxBusy, secretsEqual } from '@islet/contracts';
+import { findTeam, type Team } from '@islet/db';
+import type { ApiContext } from '../context.ts';
+import { callNode } from '../nodes/node-call.ts';
+import type { LiveSandbox } from './present.ts';
+
+const { SandboxState } = orchestratorProto;
+
+/** Longest wait for a pause under way to end and the sandbox to start again; within the 70 s a request may take. */
+const RESUME_TIMEOUT_MS = 60_000;
+
+/** envd's port takes the access token, every other the traffic token. */
+const ENVD_PORT = 49983;
+
+export interface ResumeOptions {
+  timeoutMs: number;
+  /** Absent: as it was before. */
+  autoPause?: boolean | undefined;
+  /** From its files alone, as after a reboot. */
+  filesOnly?: boolean;
+}
+
+/** True for a sandbox that a resume can start: paused, or about to be. */
+export function isPaused(sandbox: LiveSandbox): boolean {
+  return sandbox.state === SandboxState.PAUSED || sandbox.state === SandboxState.PAUSING;
+}
+
+/**
+ * Starts a paused sandbox; waits for its pause where that is still under way.
+ * @throws IsletError 404 it has ended, 409 it runs, 429 the team's limit, 5xx it could not be started and stays paused
+ */
+export async function resumeSandbox(
+  context: ApiContext,
+  sandbox: LiveSandbox,
+  team: Team,
+  options: ResumeOptions,
+): Promise<LiveSandbox> {
+  const { sandboxId } = sandbox.config;
+  const { slots, sync, node } = context;
+  const reserved = !slots.holds(sandboxId);
+  if (reserved) slots.reserve(team.id, sandboxId, team.limits.concurrentInstances);
+  try {
+    const { timeoutMs, autoPause, filesOnly = false } = options;
+    const answer = await callNode(() =>
+      node.client.resumeSandbox(
+        { sandboxId, timeoutMs, filesOnly, ...(autoPause === undefined ? {} : { autoPause }) },
+        { timeoutMs: RESUME_TIMEOUT_MS },
+      ),
+    );
+    if (!answer.sandbox?.config) throw new Error('the node answered a resume without its sandbox');
+    await sync.update(answer.sandbox);
+    return answer.sandbox as LiveSandbox;
+  } catch (error) {
+    // Where another resume won, the slot is that one's.
+    const runs = error instanceof IsletError && error.status === 409;
+    if (reserved && !runs) slots.release(sandboxId);
+    throw error;
+  } finally {
+    if (reserved) slots.settle(sandboxId);
+  }
+}
+
+/** What traffic brings along that may entitle it to wake a sandbox. */
+export interface WakeCredentials {
+  port: number;
+  envdAccessToken: string | undefined;
+  trafficAccessToken: string | undefined;
+}
+
+export type WakeOutcome =
+  | { kind: 'resumed'; entry: CatalogEntry }
+  | { kind: 'not-found' }
+  | { kind: 'refused' }
+  | { kind: 'transitioning' }
+  | { kind: 'limit-reached'; message: string };
+
+/** Wakes a sandbox that traffic arrives for. */
+export type Wake = (sandboxId: string, credentials: WakeCredentials) => Promise<WakeOutcome>;
+
+/** Concurrent requests for one sandbox share one resume; each is checked for its own credentials. */
+export function createWake(context: ApiContext): Wake {
+  const underWay = new Map<string, Promise<WakeOutcome>>();
+  return async (sandboxId, credentials) => {
+    const entry = await context.catalog.get(sandboxId);
+    const sandbox = entry?.sandbox as LiveSandbox | undefined;
+    if (!entry || !sandbox) return { kind: 'not-found' };
+    if (sandbox.state === SandboxState.RUNNING) return { kind: 'resumed', entry };
+    if (!isPaused(sandbox) || !sandbox.config.autoResume || sandbox.filesOnly) return { kind: 'not-found' };
+    if (!mayWake(sandbox.config, credentials)) return { kind: 'refused' };
+    const running = underWay.get(sandboxId);
+    if (running) return running;
+    const wake = wakeUp(context, sandbox).finally(() => underWay.delete(sandboxId));
+    underWay.set(sandboxId, wake);
+    return wake;
+  };
+}
+
+function mayWake(config: orchestratorProto.SandboxConfig, credentials: WakeCredentials): boolean {
+  const isEnvd = credentials.port === ENVD_PORT;
+  const needed = isEnvd ? config.envdAccessToken : config.trafficAccessToken;
+  if (needed === undefined) return true;
+  const given = isEnvd ? credentials.envdAccessToken : credentials.trafficAccessToken;
+  return given !== undefined && secretsEqual(given, needed);
+}
+
+async function wakeUp(context: ApiContext, sandbox: LiveSandbox): Promise<WakeOutcome> {
+  const { sandboxId, teamId, resumeTimeoutMs } = sandbox.config;
+  const team = await findTeam(context.db, teamId);
+  if (!team || team.isBlocked || team.isBanned) return { kind: 'not-found' };
+  try {
+    await resumeSandbox(context, sandbox, team, { timeoutMs: resumeTimeoutMs });
+  } catch (error) {
+    if (!(error instanceof IsletError)) throw error;
+    if (error.status === 429) return { kind: 'limit-reached', message: error.message };
+    if (error.status === 404) return { kind: 'not-found' };
+    // It was resumed by somebody else meanwhile.
+    if (error.status !== 409) throw error;
+  }
+  const entry = await context.catalog.get(sandboxId);
+  if (!entry) return { kind: 'not-found' };
+  return entry.sandbox.state === SandboxState.RUNNING
+    ? { kind: 'resumed', entry }
+    : { kind: 'transitioning' };
+}
+
+/** How often a call is tried again that met a sandbox between two states. */
+const ATTEMPTS = 4;
+const BETWEEN_ATTEMPTS_MS = 25;
+
+/**
+ * Runs `step` with the sandbox as it is now, again where it changed its state under the call.
+ * @throws IsletError 409 where it keeps changing
+ */
+export async function withSettledSandbox<T>(
+  read: () => Promise<LiveSandbox>,
+  step: (sandbox: LiveSandbox) => Promise<T>,
+): Promise<T> {
+  for (let attempt = 1; ; attempt++) {
+    const sandbox = await read();
+    if (sandbox.state === SandboxState.KILLING) throw sandboxBusy(sandbox.config.sandboxId, 'killed');
+    try {
+      return await step(sandbox);
+    } catch (error) {
+      const moved = error instanceof IsletError && (error.status === 404 || error.status === 409);
+      if (!moved || attempt === ATTEMPTS) throw error;
+    }
+    await sleep(BETWEEN_ATTEMPTS_MS);
+  }
+}
