@@ -178,6 +178,8 @@ async function adopt(
   for (const record of found) {
     const { run, sandbox } = record;
     if (!run) {
+      // Its last run may not have been freed when the earlier process ended.
+      await driver.release(sandbox.config?.sandboxId ?? '');
       adopted.push(record);
     } else if (driver.isAlive(run.machine)) {
       adopted.push({ ...record, sandbox: { ...sandbox, state: SandboxState.RUNNING } });
