@@ -96,6 +96,29 @@ describe('a paused sandbox', () => {
     expect(await ended).toBeInstanceOf(Error);
   });
 
+  it('keeps its files alone where that was asked for, at the pause or at the connect', async () => {
+    const sandbox = await create();
+    const start = () => sandbox.commands.run('sleep 1000', { background: true, timeoutMs: 0 });
+    const post = async (path: string, body: object) => {
+      const headers = { 'Content-Type': 'application/json', 'X-API-Key': apiKey };
+      return (await fetch(`${apiUrl}${path}`, { method: 'POST', headers, body: JSON.stringify(body) }))
+        .status;
+    };
+    await sandbox.files.write('/home/user/note.txt', 'kept');
+    await start();
+    expect(await post(`/sandboxes/${sandbox.sandboxId}/pause`, { memory: false })).toBe(204);
+    const rebooted = await connect(sandbox);
+    expect(await rebooted.commands.list()).toEqual([]);
+    expect((await rebooted.commands.run('pgrep sleep; cat note.txt', { cwd: '/home/user' })).stdout).toBe(
+      'kept',
+    );
+    await start();
+    await sandbox.pause();
+    expect(await post(`/v2/sandboxes/${sandbox.sandboxId}/connect`, { memory: false })).toBe(201);
+    expect(await sandbox.commands.list()).toEqual([]);
+    expect(await sandbox.files.read('/home/user/note.txt')).toBe('kept');
+  });
+
   it('is listed as paused, holds its token, and can be killed', async () => {
     const sandbox = await create({ metadata: { purpose: 'pausing' } });
     await sandbox.pause();

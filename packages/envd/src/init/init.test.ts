@@ -48,6 +48,7 @@ describe('the machine', () => {
     const clock: number[] = [];
     const names: string[] = [];
     let reseeds = 0;
+    let reboots = 0;
     const files = new Map<string, string>();
     const identity: IdentityFiles = {
       read: (path) => files.get(path) ?? '',
@@ -61,6 +62,7 @@ describe('the machine', () => {
       machine: {
         setClock: options.setClock ?? ((ms) => clock.push(ms)),
         setHostname: (name) => names.push(name),
+        endOtherProcesses: () => void reboots++,
       },
       random: { randomBytes: (length) => Buffer.alloc(length, 7), reseedOpenssl: () => ++reseeds > 0 },
       onApplied() {},
@@ -70,6 +72,7 @@ describe('the machine', () => {
       names,
       files,
       reseeds: () => reseeds,
+      reboots: () => reboots,
       apply: (body: object) => initializer.apply(parseInitRequest(body), undefined),
     };
   };
@@ -103,5 +106,13 @@ describe('the machine', () => {
     machine.apply({ sandboxId: 'ib', hostname: 'b' });
     expect([machine.reseeds(), machine.names]).toEqual([2, ['a', 'b']]);
     expect(machine.files.get('/etc/machine-id')).toBe(`${'07'.repeat(16)}\n`);
+  });
+
+  it('ends what ran only where a reboot is asked for', () => {
+    const machine = open({ now: '2026-01-01T00:00:00Z' });
+    machine.apply({ sandboxId: 'ia' });
+    expect(machine.reboots()).toBe(0);
+    machine.apply({ sandboxId: 'ia', reboot: true });
+    expect(machine.reboots()).toBe(1);
   });
 });

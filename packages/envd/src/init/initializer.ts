@@ -19,7 +19,7 @@ export interface InitializerDeps {
   /** Unix milliseconds. */
   now: () => number;
   /** Absent where envd is not the init process: then the machine is not its own to change. */
-  machine: Pick<Machine, 'setHostname' | 'setClock'> | undefined;
+  machine: Pick<Machine, 'setHostname' | 'setClock' | 'endOtherProcesses'> | undefined;
   random: Pick<Machine, 'randomBytes' | 'reseedOpenssl'>;
   /** Called after a request was applied, with whether the sandbox is another one than before. */
   onApplied: (change: { newSandbox: boolean }) => void;
@@ -50,6 +50,7 @@ export class Initializer {
     this.#authenticate(request, headerToken);
     if (!this.#isNewer(request.timestampNs)) return;
     this.#stepClock(request.timestampNs);
+    if (request.reboot) this.#deps.machine?.endOtherProcesses();
     const newSandbox = request.sandboxId !== undefined && request.sandboxId !== this.#sandboxId;
     try {
       if (newSandbox) this.#becomeAnother();

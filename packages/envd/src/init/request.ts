@@ -16,6 +16,8 @@ export interface InitRequest {
   hostname: string | undefined;
   /** Addresses of name servers. */
   dns: string[] | undefined;
+  /** True: end every other process, as a reboot does. */
+  reboot: boolean;
 }
 
 const HOSTNAME = /^[a-z0-9](?:[a-z0-9.-]{0,62}[a-z0-9])?$/i;
@@ -47,6 +49,7 @@ export function parseInitRequest(body: unknown): InitRequest {
     templateId: matching(fields, 'templateId', (value) => ID.test(value)),
     hostname: matching(fields, 'hostname', (value) => HOSTNAME.test(value)),
     dns: addresses(fields.dns),
+    reboot: fields.reboot === true,
   };
 }
 

@@ -5,6 +5,8 @@ export interface Machine {
   setHostname(name: string): void;
   /** Steps the wall clock. @throws SystemError where the kernel does not allow it. */
   setClock(unixMs: number): void;
+  /** Sends SIGKILL to every process but this one, which has to be the init process. */
+  endOtherProcesses(): void;
   /** Kernel randomness, read anew each time: never from a buffer that a memory snapshot could have copied. */
   randomBytes(length: number): Buffer;
   /** Makes OpenSSL's generators start anew from kernel randomness. @returns false where this Node does not let us. */
@@ -31,6 +33,13 @@ export function createMachine(arch: string = process.arch): Machine {
       spec.writeBigInt64LE(BigInt(seconds), 0);
       spec.writeBigInt64LE(BigInt(Math.round((unixMs - seconds * 1000) * 1e6)), 8);
       checked('clock_settime', settime(CLOCK_REALTIME, spec));
+    },
+    endOtherProcesses() {
+      try {
+        process.kill(-1, 'SIGKILL');
+      } catch (error) {
+        if ((error as NodeJS.ErrnoException).code !== 'ESRCH') throw error; // there are none
+      }
     },
     randomBytes(length) {
       const bytes = Buffer.alloc(length);
