@@ -60,6 +60,20 @@ export function catalogContract(name: string, open: () => Promise<Catalog>): voi
       expect(await catalog.listTeam('t2')).toHaveLength(1);
     });
 
+    it('keeps the later revision, whichever comes last', async () => {
+      const at = (revision: number) => {
+        const known = entry('ia', 't1', revision);
+        known.sandbox.revision = revision;
+        return known;
+      };
+      expect(await catalog.put(at(2))).toBe(true);
+      expect(await catalog.put(at(1))).toBe(false);
+      expect((await catalog.get('ia'))?.sandbox.endAtMs).toBe(2);
+      expect(await catalog.put(at(2))).toBe(true);
+      expect(await catalog.put(at(3))).toBe(true);
+      expect((await catalog.listTeam('t1')).map((known) => known.sandbox.endAtMs)).toEqual([3]);
+    });
+
     it('forgets what was removed, and removing twice is no error', async () => {
       await catalog.put(entry('ia', 't1'));
       await catalog.remove('ia');

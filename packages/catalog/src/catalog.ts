@@ -19,7 +19,8 @@ export interface Catalog {
   listTeam(teamId: string): Promise<CatalogEntry[]>;
   /** Every entry, in no order. */
   listAll(): Promise<CatalogEntry[]>;
-  put(entry: CatalogEntry): Promise<void>;
+  /** Enters what is known of a sandbox now. False where a later revision of it is there already: that one stays. */
+  put(entry: CatalogEntry): Promise<boolean>;
   remove(sandboxId: string): Promise<void>;
   close(): Promise<void>;
 }

@@ -49,6 +49,8 @@ export function createMemoryCatalog(): Catalog {
       const config = entry.sandbox.config;
       if (!config) throw new TypeError('a catalog entry needs its sandbox config');
       const { sandboxId, teamId } = config;
+      const before = known.get(sandboxId)?.entry.sandbox;
+      if (before && before.revision > entry.sandbox.revision) return false;
       forget(sandboxId);
       const position = positionOf(entry.sandbox);
       known.set(sandboxId, { entry, position, teamId });
@@ -57,6 +59,7 @@ export function createMemoryCatalog(): Catalog {
       rows.positions.splice(index, 0, position);
       rows.entries.splice(index, 0, entry);
       teams.set(teamId, rows);
+      return true;
     },
     async remove(sandboxId) {
       forget(sandboxId);

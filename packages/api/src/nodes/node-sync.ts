@@ -173,10 +173,10 @@ export class NodeSync {
     const { catalog, slots, node } = this.#options;
     const config = sandbox.config;
     if (!config) return;
+    if (!(await catalog.put({ sandbox, route: node.route(sandbox) }))) return;
     // A paused sandbox holds no slot.
     if (sandbox.state === orchestratorProto.SandboxState.PAUSED) slots.release(config.sandboxId);
     else slots.occupy(config.teamId, config.sandboxId);
-    await catalog.put({ sandbox, route: node.route(sandbox) });
   }
 }
 

@@ -1,6 +1,6 @@
 import { randomUUID } from 'node:crypto';
 import { rm } from 'node:fs/promises';
-import { create } from '@bufbuild/protobuf';
+import { clone, create } from '@bufbuild/protobuf';
 import { IsletError, orchestratorProto, placementFailed, sandboxNotFound } from '@islet/contracts';
 import type { Logger } from '@islet/telemetry';
 import type { TemplateStore } from '../templates/store.ts';
@@ -83,9 +83,10 @@ export class Sandboxes {
   }
 
   list(): Sandbox[] {
-    return [...this.#entries.values()].map((entry) => entry.sandbox);
+    return [...this.#entries.values()].map(view);
   }
 
+  /** As it is now; not to be kept or changed. */
   get(sandboxId: string): Sandbox | undefined {
     return this.#entries.get(sandboxId)?.sandbox;
   }
@@ -119,7 +120,7 @@ export class Sandboxes {
         const entry = this.#add({ sandbox, base, run: undefined });
         await this.#becomeRunning(entry, run, timeoutMs);
         this.#createSuccesses++;
-        return sandbox;
+        return view(entry);
       } catch (error) {
         this.#createFails++;
         if (!this.#entries.has(id)) await rm(this.#options.records.dir(id), { recursive: true, force: true });
@@ -139,11 +140,11 @@ export class Sandboxes {
       const latest = sandbox.startedAtMs + entry.config.maxLengthMs;
       if (latest <= this.#options.now()) throw new IsletError(400, 'Max instance length exceeded');
       const end = Math.min(endAtMs, latest);
-      if (onlyExtend && end <= sandbox.endAtMs) return sandbox;
+      if (onlyExtend && end <= sandbox.endAtMs) return view(entry);
       sandbox.endAtMs = end;
       await this.#save(entry);
       this.#schedule(entry);
-      return sandbox;
+      return view(entry);
     });
   }
 
@@ -154,7 +155,7 @@ export class Sandboxes {
       await this.#options.network.setEgress(this.#options.network.slot(entry.run.slotIndex), egress);
       entry.config.egress = egress;
       await this.#save(entry);
-      return entry.sandbox;
+      return view(entry);
     });
   }
 
@@ -172,7 +173,7 @@ export class Sandboxes {
         }
         const entry = this.#running(sandboxId);
         await this.#pause(entry, entry.run, filesOnly);
-        return entry.sandbox;
+        return view(entry);
       })
       .finally(() => this.#pausing.delete(sandboxId));
     this.#pausing.set(sandboxId, pause);
@@ -202,7 +203,7 @@ export class Sandboxes {
       sandbox.filesOnly = false;
       await this.#becomeRunning(entry, run, request.timeoutMs);
       this.#inBackground(sandboxId, rm(source.snapshotDir, { recursive: true, force: true }));
-      return sandbox;
+      return view(entry);
     });
   }
 
@@ -290,7 +291,7 @@ export class Sandboxes {
     sandbox.state = SandboxState.PAUSING;
     await this.#save(entry);
     try {
-      await saveSandbox(driver, records, run.machine.id, sandbox.address, run);
+      await saveSandbox(driver, records, run.machine.id, sandbox.address, run, now() - sandbox.startedAtMs);
     } catch (error) {
       if (!driver.isAlive(run.machine)) {
         await this.#end(entry, KillReason.EXITED);
@@ -315,10 +316,11 @@ export class Sandboxes {
     const id = entry.config.sandboxId;
     clearTimeout(entry.timer);
     sandbox.state = SandboxState.KILLING;
-    this.events.emit({ kind: 'changed', sandbox });
+    sandbox.revision++;
+    this.events.emit({ kind: 'changed', sandbox: view(entry) });
     if (run) await driver.kill(run.machine);
     this.#entries.delete(id);
-    this.events.emit({ kind: 'ended', sandbox, reason });
+    this.events.emit({ kind: 'ended', sandbox: view(entry), reason });
     const removeFolder = () => rm(records.dir(id), { recursive: true, force: true });
     this.#inBackground(id, run ? this.#freeRun(run).then(removeFolder) : removeFolder());
   }
@@ -341,8 +343,9 @@ export class Sandboxes {
   }
 
   async #save(entry: Entry): Promise<void> {
+    entry.sandbox.revision++;
     await this.#options.records.write(entry, { durable: entry.sandbox.state === SandboxState.PAUSED });
-    this.events.emit({ kind: 'changed', sandbox: entry.sandbox });
+    this.events.emit({ kind: 'changed', sandbox: view(entry) });
   }
 
   #schedule(entry: Entry): void {
@@ -366,4 +369,9 @@ export class Sandboxes {
         this.#options.logger.error({ err: error, sandboxId: id }, 'a sandbox could not be ended at its time');
       });
   }
+}
+
+/** A sandbox as it is at this moment: whoever gets it may look at it later, when the entry has moved on. */
+function view(entry: Entry): Sandbox {
+  return clone(SandboxSchema, entry.sandbox);
 }

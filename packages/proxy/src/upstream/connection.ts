@@ -89,7 +89,7 @@ export class UpstreamConnection {
   /** Ends it at once; a running exchange fails with `reason`. */
   destroy(reason: Error): void {
     this.#failure ??= reason;
-    this.socket.destroy();
+    this.socket.resetAndDestroy();
     this.#fail(reason);
   }
 
