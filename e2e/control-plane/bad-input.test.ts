@@ -1,7 +1,11 @@
-import { afterAll, afterEach, describe, expect, inject, it } from 'vitest';
-import { ControlPlane, type ListedBody } from '../setup/control-plane.ts';
+import { afterAll, afterEach, beforeAll, describe, expect, inject, it } from 'vitest';
+import { type ControlPlane, type ListedBody, newTeam } from '../setup/control-plane.ts';
 
-const api = new ControlPlane(inject('islet'));
+/** A team of its own, so that nobody else's sandboxes are in its lists. */
+let api: ControlPlane;
+beforeAll(async () => {
+  api = await newTeam(inject('islet'), 'Fumblers');
+});
 afterAll(() => api[Symbol.asyncDispose]());
 
 const ROOTS = ['/sandboxes', '/v2/sandboxes'] as const;

@@ -1,11 +1,11 @@
 import { afterAll, beforeAll, describe, expect, inject, it } from 'vitest';
-import { type CallOptions, ControlPlane, newTeam } from '../setup/control-plane.ts';
+import { type CallOptions, type ControlPlane, newTeam } from '../setup/control-plane.ts';
 
 const access = inject('islet');
-const api = new ControlPlane(access);
+let api: ControlPlane;
 let others: ControlPlane;
 beforeAll(async () => {
-  others = await newTeam(access, 'Strangers');
+  [api, others] = await Promise.all([newTeam(access, 'Owners'), newTeam(access, 'Strangers')]);
 });
 afterAll(async () => {
   await api[Symbol.asyncDispose]();
