@@ -1,3 +1,4 @@
+import { existsSync } from 'node:fs';
 import { afterAll, beforeAll, expect, it } from 'vitest';
 import { eventually, OTHER_USER, startTestDaemon, type TestDaemon } from './harness.ts';
 
@@ -21,6 +22,7 @@ async function openTerminal(size = { cols: 80, rows: 24 }) {
   });
   return {
     handle,
+    shown: () => shown,
     type: (text: string) => daemon.sandbox.pty.sendInput(handle.pid, Buffer.from(text)),
     see: (pattern: RegExp) => eventually(() => pattern.test(shown), `${pattern} in ${JSON.stringify(shown)}`),
   };
@@ -46,6 +48,15 @@ it('is the controlling terminal: job control works and Ctrl-C interrupts the for
   await terminal.type('sleep 50 &\njobs; kill %1\n');
   await terminal.see(/Running +sleep 50/);
   await terminal.handle.kill();
+});
+
+it('takes the programs in it along when it is killed', async () => {
+  const terminal = await openTerminal();
+  await terminal.type("echo pid=$$; sh -c 'echo child=$$; exec sleep 600'\n");
+  await terminal.see(/child=\d+/);
+  const child = Number(/child=(\d+)/.exec(terminal.shown())?.[1]);
+  await terminal.handle.kill();
+  await eventually(() => !existsSync(`/proc/${child}`), 'the program is gone');
 });
 
 it('runs as its user and ends with the exit code of its shell', async () => {

@@ -3,6 +3,7 @@ import { endOf, exitedWith, type ProcessEnd } from './end.ts';
 import type { LaunchedIo } from './launch.ts';
 import { type Input, type Output, readPipe, TerminalIo, writePipe } from './output.ts';
 import type { Reaper } from './reaper.ts';
+import { hangUpSession, tellSessionOfResize } from './session.ts';
 import { type OutputKind, type ProcessEvent, Subscription } from './subscription.ts';
 
 /** Why a request cannot be served by this process. */
@@ -144,6 +145,7 @@ export class ManagedProcess {
     }
     if (this.#end) throw new ProcessStateError('not_found', `process with pid ${this.pid} not found`);
     this.#descriptors.resizeTerminal(this.#terminal.master, size);
+    tellSessionOfResize(this.pid);
   }
 
   /** Asks for the death of the process itself, not of its group. From then on its pipes are not waited for. */
@@ -204,7 +206,10 @@ export class ManagedProcess {
     this.#exit = exit;
     this.#stdin?.close();
     this.#stdin = undefined;
-    if (this.#killed) this.#finishSoon();
+    if (this.#killed) {
+      if (this.#terminal) hangUpSession(this.pid);
+      this.#finishSoon();
+    }
     this.#finishIfDone();
   }
 

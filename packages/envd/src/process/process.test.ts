@@ -3,6 +3,7 @@ import type { WaitResult } from '../native/wait.ts';
 import { endOf, exitedWith } from './end.ts';
 import { findExecutable, type PathKind } from './executable.ts';
 import { Reaper } from './reaper.ts';
+import { parseSession } from './session.ts';
 import { HIGH_WATER_BYTES, Subscription } from './subscription.ts';
 
 describe('the end of a process', () => {
@@ -24,6 +25,15 @@ describe('the end of a process', () => {
     [-1, 34, false, { exitCode: -1, exited: false, status: 'signal: signal 34', error: 'signal: signal 34' }],
   ])('with code %i and signal %i', (exitCode, signal, coreDumped, expected) => {
     expect(endOf({ pid: 1, exitCode, signal, coreDumped })).toEqual(expected);
+  });
+});
+
+describe('the session of a process', () => {
+  it.each([
+    ['24 (bash) S 1 20 21 0 -1 4194560 5 0', 21],
+    ['24 (a) S 9 (b c) S 1 20 21 0 -1', 21],
+  ])('of `%s` is %i', (stat, session) => {
+    expect(parseSession(stat)).toBe(session);
   });
 });
 
