@@ -54,17 +54,21 @@ describe('list', () => {
   });
 
   it('leaves out links that lead nowhere', async () => {
-    await sandbox.current.commands.run('mkdir -p dangling && ln -s /no/where dangling/link && touch dangling/x');
+    await sandbox.current.commands.run(
+      'mkdir -p dangling && ln -s /no/where dangling/link && touch dangling/x',
+    );
     expect((await sandbox.current.files.list('dangling')).map(({ name }) => name)).toEqual(['x']);
   });
 
   it('shows hidden files, and names of all kinds', async () => {
     const { files } = sandbox.current;
-    const names = ['.hidden', 'a b', 'ünï 漢 🏝', "quote'\"\\", '-rf', 'line\nbreak', '100%', '$HOME'];
+    const names = ['.hidden', 'a b', 'ünï 漢 🏝', 'quote\'"\\', '-rf', 'line\nbreak', '100%', '$HOME'];
     for (const name of names) await files.write(`odd/${name}`, name, { useOctetStream: true });
     expect((await files.list('odd')).map(({ name }) => name).toSorted()).toEqual(names.toSorted());
     for (const name of names) expect(await files.read(`odd/${name}`)).toBe(name);
-    expect((await sandbox.current.commands.run('ls -A odd -1 --zero | tr -cd "\\0" | wc -c')).stdout).toBe('8\n');
+    expect((await sandbox.current.commands.run('ls -A odd -1 --zero | tr -cd "\\0" | wc -c')).stdout).toBe(
+      '8\n',
+    );
   });
 
   it('gives 2,000 entries', async () => {
@@ -89,7 +93,9 @@ describe('list', () => {
   });
 
   it('fails for a depth of 0', async () => {
-    expect(await rejection(sandbox.current.files.list('listed', { depth: 0 }))).toBeInstanceOf(InvalidArgumentError);
+    expect(await rejection(sandbox.current.files.list('listed', { depth: 0 }))).toBeInstanceOf(
+      InvalidArgumentError,
+    );
   });
 });
 
@@ -117,7 +123,11 @@ describe('getInfo and exists', () => {
   it('tell of a folder, of the root and of special permissions', async () => {
     const { files } = sandbox.current;
     expect(await files.getInfo('/')).toMatchObject({ name: '/', path: '/', type: 'dir', owner: 'root' });
-    expect(await files.getInfo('/tmp')).toMatchObject({ type: 'dir', mode: 0o777, permissions: 'dtrwxrwxrwx' });
+    expect(await files.getInfo('/tmp')).toMatchObject({
+      type: 'dir',
+      mode: 0o777,
+      permissions: 'dtrwxrwxrwx',
+    });
     expect(await files.exists('/tmp')).toBe(true);
   });
 
@@ -210,7 +220,9 @@ describe('rename', () => {
   });
 
   it('fails where there is nothing', async () => {
-    expect(await rejection(sandbox.current.files.rename('absent', 'elsewhere'))).toBeInstanceOf(FileNotFoundError);
+    expect(await rejection(sandbox.current.files.rename('absent', 'elsewhere'))).toBeInstanceOf(
+      FileNotFoundError,
+    );
   });
 });
 

@@ -126,7 +126,9 @@ describe('write of several files', () => {
     ];
     const paths = ['/home/user/many/a.txt', '/home/user/many/deep/b.bin', '/tmp/many c.txt'];
     expect((await files.write(entries)).map(({ path }) => path)).toEqual(paths);
-    expect((await files.writeFiles(entries, { useOctetStream: true })).map(({ path }) => path)).toEqual(paths);
+    expect((await files.writeFiles(entries, { useOctetStream: true })).map(({ path }) => path)).toEqual(
+      paths,
+    );
     expect(await files.read('many/a.txt')).toBe('a');
     expect(await files.read('/home/user/many/deep/b.bin', { format: 'bytes' })).toEqual(bytes);
     expect(await files.read('/tmp/many c.txt')).toBe('c');
@@ -190,7 +192,9 @@ describe('metadata', () => {
   });
 
   it('that is too long is refused', async () => {
-    const error = await rejection(sandbox.current.files.write('big-meta', 'x', { metadata: { k: 'v'.repeat(4_096) } }));
+    const error = await rejection(
+      sandbox.current.files.write('big-meta', 'x', { metadata: { k: 'v'.repeat(4_096) } }),
+    );
     expect(error).toBeInstanceOf(InvalidArgumentError);
     expect((error as Error).message).toContain('invalid metadata');
     expect(await sandbox.current.files.exists('big-meta')).toBe(false);
