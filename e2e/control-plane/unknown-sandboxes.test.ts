@@ -23,6 +23,8 @@ const ROUTES: [method: string, path: (id: string) => string, options?: CallOptio
   ['POST', (id) => `/v2/sandboxes/${id}/connect`, { body: { timeout: 60 } }],
   ['POST', (id) => `/v2/sandboxes/${id}/connect`],
   ['POST', (id) => `/sandboxes/${id}/resume`, { body: { timeout: 60 } }],
+  ['POST', (id) => `/sandboxes/${id}/pause`],
+  ['POST', (id) => `/sandboxes/${id}/pause`, { body: { memory: true } }],
   ['PUT', (id) => `/sandboxes/${id}/network`, { body: {} }],
 ];
 
