@@ -44,7 +44,7 @@ export const httpRow: Row = {
       await startServer(sandbox, straight, context.signal);
       const full = context.size === 'full';
       const pace = full ? { rounds: 6, budgetMs: 20_000 } : { rounds: 2, budgetMs: 4_000 };
-      const ms = full ? 1500 : 700;
+      const ms = full ? 1500 : 400;
       const measurements: Measurement[] = [];
       for (const connections of [1, 32]) {
         const [proxied, direct] = await inTurns(pace, context, [

@@ -7,7 +7,7 @@ import type { Row, RowContext } from './row.ts';
 const MANY = 20;
 const CREATES_AT_ONCE = 4;
 /** Time in which a new sandbox comes to rest. */
-const SETTLE_MS = 3000;
+const SETTLE_MS = { quick: 1000, full: 3000 };
 
 interface Uses {
   rss: number[];
@@ -27,7 +27,7 @@ async function measureIdle(context: RowContext, count: number): Promise<Uses> {
       const created = await Promise.all(Array.from({ length: next }, () => createSandbox(access)));
       ids.push(...created.map(({ id }) => id));
     }
-    await sleep(SETTLE_MS, undefined, { signal });
+    await sleep(SETTLE_MS[context.size], undefined, { signal });
     const uses = [];
     for (const id of ids) uses.push(await sandboxMemory(id));
     return { rss: uses.map(({ rss }) => rss / MB), pss: uses.map(({ pss }) => pss / MB) };
@@ -39,7 +39,7 @@ async function measureIdle(context: RowContext, count: number): Promise<Uses> {
 async function measureBare(context: RowContext): Promise<Uses> {
   const sandbox = await (await context.bare()).prepare(context.signal);
   await sandbox.restore();
-  await sleep(SETTLE_MS, undefined, { signal: context.signal });
+  await sleep(SETTLE_MS[context.size], undefined, { signal: context.signal });
   const { rss, pss } = await sandbox.memory();
   await sandbox.kill();
   await sandbox.remove();

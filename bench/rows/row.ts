@@ -21,6 +21,5 @@ export interface Row {
   name: string;
   /** For the help. */
   description: string;
-  /** Milliseconds that it takes at the most on a slow machine, by its rounds' budget. */
   measure(context: RowContext): Promise<Measurement[]>;
 }
