@@ -68,10 +68,9 @@ describe('a command', () => {
     await handle.kill();
   });
 
-  it('can open its output again by name', async () => {
-    const result = await daemon.sandbox.commands.run('echo a > /dev/stdout; echo b > /dev/stderr', {
-      user: 'root',
-    });
+  it.each(['root', OTHER_USER])('can open its output again by name, as %s', async (user) => {
+    const command = 'echo a > /dev/stdout; echo b > /dev/stderr';
+    const result = await daemon.sandbox.commands.run(command, { user, cwd: '/tmp' });
     expect(result).toMatchObject({ stdout: 'a\n', stderr: 'b\n' });
   });
 

@@ -117,8 +117,10 @@ function launchWithPipes(
 ): LaunchResult {
   const childEnds: number[] = [];
   const ownEnds: number[] = [];
+  const open = () => tools.descriptors.pipe();
   const pipe = (own: 'read' | 'write') => {
-    const ends = tools.descriptors.pipe();
+    // A pipe is its maker's: the user's, since opening one again by name (/dev/stdout) asks whose it is.
+    const ends = request.account.uid === 0 ? open() : tools.credentials.run(request.account, open);
     ownEnds.push(ends[own]);
     childEnds.push(own === 'read' ? ends.write : ends.read);
     return { own: ends[own], child: own === 'read' ? ends.write : ends.read };
