@@ -75,7 +75,7 @@ describe('much output', () => {
   });
 
   it('of a program that is cut off by its reader ends it with SIGPIPE', async () => {
-    const { stdout } = await sandbox.current.commands.run('yes | head -n 1; echo ${PIPESTATUS[0]}');
+    const { stdout } = await sandbox.current.commands.run('yes | head -n 1; echo "$PIPESTATUS"');
     expect(stdout).toBe('y\n141\n');
   });
 });
