@@ -3,7 +3,7 @@ import { parseArgs } from 'node:util';
 import { PORTS } from '@islet/contracts';
 import { type SudoOptions, startDaemon } from './daemon.ts';
 import { createLogger, type Logger, type LogLevel } from './log/logger.ts';
-import { hasNoNewPrivileges } from './native/machine.ts';
+import { createMachine, hasNoNewPrivileges, isInMemory } from './native/machine.ts';
 import { commandFor, frontScript, installFront, REAL_SUDO } from './privileges/front.ts';
 import { SUDO_SOCKET } from './privileges/protocol.ts';
 
@@ -30,6 +30,7 @@ survive(logger, isInit);
 // Files and directories get the modes that clients expect, whatever this process inherited.
 process.umask(0o022);
 process.chdir('/');
+if (isInit) putTmpOnDisk();
 
 try {
   const daemon = await startDaemon({
@@ -47,6 +48,18 @@ try {
 } catch (error) {
   logger.log('error', 'cannot start', { error });
   process.exit(1);
+}
+
+/**
+ * gVisor mounts a file system in memory over an empty /tmp. What is written there would count as the sandbox's memory,
+ * and end it where it is much.
+ */
+function putTmpOnDisk(): void {
+  try {
+    if (isInMemory(readFileSync('/proc/mounts', 'utf8'), '/tmp')) createMachine().unmount('/tmp');
+  } catch (error) {
+    logger.log('warn', '/tmp stays in memory', { error });
+  }
 }
 
 function sudoOptions(): { sudo?: SudoOptions } {

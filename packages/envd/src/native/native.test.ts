@@ -1,7 +1,7 @@
 import { expect, it } from 'vitest';
 import { parseEvents } from './inotify.ts';
 import { errnoName, SystemError } from './libc.ts';
-import { createMachine } from './machine.ts';
+import { createMachine, isInMemory } from './machine.ts';
 import { decodeStatus } from './wait.ts';
 
 it('takes wait statuses apart', () => {
@@ -37,4 +37,11 @@ it('draws kernel randomness and reseeds OpenSSL', () => {
   expect(machine.randomBytes(16)).toHaveLength(16);
   expect(machine.randomBytes(16).equals(machine.randomBytes(16))).toBe(false);
   expect(machine.reseedOpenssl()).toBe(true);
+});
+
+it('finds out whether a directory is in memory', () => {
+  const mounts = 'none / overlay rw 0 0\nnone /dev/shm tmpfs rw 0 0\nnone /data ext4 rw 0 0\n';
+  expect(isInMemory(mounts, '/tmp')).toBe(false);
+  expect(isInMemory(`${mounts}none /tmp tmpfs rw,mode=01777 0 0\n`, '/tmp')).toBe(true);
+  expect(isInMemory(mounts, '/data')).toBe(false);
 });
