@@ -49,3 +49,13 @@ describe('a file of 100 MB', () => {
     await files.remove('/tmp/big');
   });
 });
+
+describe('files larger than the memory of the sandbox', () => {
+  it.each(['/home/user', '/tmp'])('have room in %s', async (dir) => {
+    const { commands, files } = sandbox.current;
+    const size = Math.round((await sandbox.current.getInfo()).memoryMB * 1.2) * 1024 * 1024;
+    await commands.run(`head -c ${size} /dev/zero > large`, { cwd: dir });
+    expect((await files.getInfo(`${dir}/large`)).size).toBe(size);
+    await files.remove(`${dir}/large`);
+  });
+});

@@ -157,7 +157,7 @@ describe('kill', () => {
     expect(await Sandbox.kill(UNKNOWN, connection)).toBe(false);
   });
 
-  it('makes what is asked of it afterwards fail as timed out', async () => {
+  it('makes what is asked of it afterwards fail as timed out or not found', async () => {
     const made = await newSandbox();
     await made.kill();
     const calls = [
@@ -167,7 +167,13 @@ describe('kill', () => {
       () => made.commands.list(),
     ];
     for (const call of calls) expect(await rejection(call())).toBeInstanceOf(TimeoutError);
-    expect(await rejection(made.commands.run('true'))).toBeInstanceOf(SandboxError);
+    const starts = [
+      () => made.commands.run('true'),
+      () => made.commands.connect(1),
+      () => made.files.watchDir('/tmp', () => {}),
+      () => made.pty.create({ cols: 80, rows: 24, onData: () => {} }),
+    ];
+    for (const start of starts) expect(await rejection(start())).toBeInstanceOf(SandboxNotFoundError);
   });
 
   it('ends what is running in it, and says why', async () => {
