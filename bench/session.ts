@@ -1,6 +1,7 @@
 import { mkdtemp, readdir, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { machineOf } from '../e2e/setup/machine.ts';
 import { BareRuntime, readRecipe } from './host/bare-runtime.ts';
 import { NetworkNamespaces } from './host/namespaces.ts';
 import { createSandbox, killSandbox } from './islet/api.ts';
@@ -41,7 +42,7 @@ export class Session implements AsyncDisposable {
     const [build] = (await readdir(templates)).filter((name) => !name.startsWith('.'));
     if (build === undefined) throw new Error(`${templates} holds no template`);
     const { id } = await createSandbox(access);
-    const recipe = await readRecipe(id, join(templates, build, 'snapshot'));
+    const recipe = await readRecipe(await machineOf(access.dataDir, id), join(templates, build, 'snapshot'));
     await killSandbox(access, id);
     return new BareRuntime(recipe, this.#workDir, this.#prefix, this.#networks);
   }

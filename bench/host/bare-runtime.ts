@@ -20,8 +20,8 @@ interface OciConfig {
 }
 
 /** Reads from the host how a sandbox was started. */
-export async function readRecipe(sandboxId: string, snapshotDir: string): Promise<RuntimeRecipe> {
-  const { sentryArgs } = await findSandboxProcesses(sandboxId);
+export async function readRecipe(machineId: string, snapshotDir: string): Promise<RuntimeRecipe> {
+  const { sentryArgs } = await findSandboxProcesses(machineId);
   const flags = sentryArgs.slice(1, sentryArgs.indexOf('boot'));
   const bundle = flagValue(sentryArgs, '--bundle');
   // Where runsc has to be run in a mount namespace of its own, that lies beside its state.

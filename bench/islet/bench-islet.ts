@@ -34,10 +34,10 @@ export class BenchIslet implements AsyncDisposable {
     return this.#instance.access;
   }
 
-  /** Stops it and starts it again. @returns milliseconds from the command to ready. */
-  async restart(): Promise<number> {
+  /** Stops it and starts it again, with further options. @returns milliseconds from the command to ready. */
+  async restart(options: readonly string[] = []): Promise<number> {
     await this.#end();
-    return timed(() => this.#begin());
+    return timed(() => this.#begin(options));
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
@@ -48,8 +48,11 @@ export class BenchIslet implements AsyncDisposable {
     }
   }
 
-  async #begin(): Promise<void> {
-    this.#instance = await startInstance(this.#dataDir, [], { signal: this.#signal, ownProcessGroup: true });
+  async #begin(options: readonly string[] = []): Promise<void> {
+    this.#instance = await startInstance(this.#dataDir, options, {
+      signal: this.#signal,
+      ownProcessGroup: true,
+    });
   }
 
   async #end(): Promise<void> {

@@ -1,4 +1,5 @@
 import { setTimeout as sleep } from 'node:timers/promises';
+import { machineOf } from '../../e2e/setup/machine.ts';
 import { sandboxMemory } from '../host/processes.ts';
 import { createSandbox, killSandbox } from '../islet/api.ts';
 import type { Measurement } from '../report/measurement.ts';
@@ -29,7 +30,7 @@ async function measureIdle(context: RowContext, count: number): Promise<Uses> {
     }
     await sleep(SETTLE_MS[context.size], undefined, { signal });
     const uses = [];
-    for (const id of ids) uses.push(await sandboxMemory(id));
+    for (const id of ids) uses.push(await sandboxMemory(await machineOf(access.dataDir, id)));
     return { rss: uses.map(({ rss }) => rss / MB), pss: uses.map(({ pss }) => pss / MB) };
   } finally {
     await Promise.all(ids.map((id) => killSandbox(access, id)));

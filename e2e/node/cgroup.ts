@@ -1,5 +1,6 @@
 import { access, readdir, readFile } from 'node:fs/promises';
 import { join } from 'node:path';
+import { machineOf } from '../setup/machine.ts';
 
 const ROOT = '/sys/fs/cgroup';
 
@@ -17,11 +18,12 @@ export interface CgroupFigures {
 }
 
 /** Reads the sandbox's cgroup in either version. @throws Error where it has none. */
-export async function readCgroup(sandboxId: string): Promise<CgroupFigures> {
+export async function readCgroup(dataDir: string, sandboxId: string): Promise<CgroupFigures> {
+  const machineId = await machineOf(dataDir, sandboxId);
   const unified = await exists(join(ROOT, 'cgroup.controllers'));
   const read = async (controller: string, file: string) => {
     const root = unified ? ROOT : join(ROOT, controller);
-    return (await readFile(join(await findBelow(root, sandboxId), file), 'utf8')).trim();
+    return (await readFile(join(await findBelow(root, machineId), file), 'utf8')).trim();
   };
   if (unified) {
     const [quota, period] = (await read('cpu', 'cpu.max')).split(' ').map(Number);

@@ -29,7 +29,7 @@ describe('a sandbox that takes more than its share', () => {
   it('of memory: is ended as a whole and forgotten, and nobody else is', async () => {
     const sandbox = await Sandbox.create({ ...connection, timeoutMs: 120_000 });
     const { memoryMB } = await sandbox.getInfo();
-    const { memoryLimit } = await readCgroup(sandbox.sandboxId);
+    const { memoryLimit } = await readCgroup(access.dataDir, sandbox.sandboxId);
     // Its own memory, and some room for the runtime around it.
     expect(memoryLimit).toBeGreaterThanOrEqual(memoryMB * 1024 * 1024);
     expect(memoryLimit).toBeLessThanOrEqual((memoryMB + 256) * 1024 * 1024);
@@ -66,7 +66,7 @@ while time.time() < end:
     const { threads, threadLimit } = await until(
       'the bomb goes off',
       20_000,
-      () => readCgroup(sandbox.sandboxId),
+      () => readCgroup(access.dataDir, sandbox.sandboxId),
       (figures) => figures.threads > 300,
     );
     expect(threads).toBeLessThanOrEqual(threadLimit);
@@ -86,9 +86,9 @@ while time.time() < end:
       `for i in $(seq ${cpuCount * 3}); do timeout 60 sh -c 'while :; do :; done' & done; wait`,
       { background: true },
     );
-    const from = { time: process.hrtime.bigint(), ...(await readCgroup(sandbox.sandboxId)) };
+    const from = { time: process.hrtime.bigint(), ...(await readCgroup(access.dataDir, sandbox.sandboxId)) };
     await sleep(3_000);
-    const { cpuSeconds, cpuLimit } = await readCgroup(sandbox.sandboxId);
+    const { cpuSeconds, cpuLimit } = await readCgroup(access.dataDir, sandbox.sandboxId);
     const wall = Number(process.hrtime.bigint() - from.time) / 1e9;
     expect(cpuLimit).toBe(cpuCount);
     expect(cpuSeconds - from.cpuSeconds).toBeGreaterThan(0.1);

@@ -5,6 +5,7 @@ import { jsonLines, runIslet } from '../setup/command.ts';
 import { ControlPlane, type ListedBody, type SandboxBody } from '../setup/control-plane.ts';
 import { type Footprint, footprint } from '../setup/footprint.ts';
 import { newDataDir, type RunningInstance, removeDataDir, startInstance } from '../setup/instance.ts';
+import { machineOf } from '../setup/machine.ts';
 import { expectSettlesTo, settledFootprint } from '../setup/settle.ts';
 import { until } from '../setup/until.ts';
 
@@ -14,8 +15,11 @@ let dataDir: string;
 let islet: RunningInstance | undefined;
 let api: ControlPlane;
 
-async function start(ownProcessGroup = false): Promise<RunningInstance> {
-  islet = await startInstance(dataDir, [], { ownProcessGroup });
+/** None is kept ready where things are counted: the number of things would follow the demand. */
+const NONE_READY = ['--warm-memory', '0'];
+
+async function start(options = NONE_READY, ownProcessGroup = false): Promise<RunningInstance> {
+  islet = await startInstance(dataDir, options, { ownProcessGroup });
   api = new ControlPlane(islet.access);
   return islet;
 }
@@ -46,7 +50,7 @@ async function expectNothingLeft(): Promise<void> {
     claims: [],
   };
   expect(rest).toEqual(nothing);
-  const kept = /^(secrets|tls|templates|guest|sandboxes$|logs)/;
+  const kept = /^(secrets|tls|templates|guest|sandboxes$|machines$|logs)/;
   const odd = files.filter((file) => !kept.test(file.replace(`${dataDir}/`, '')));
   expect(odd).toEqual([]);
 }
@@ -206,8 +210,9 @@ describe('an Islet that was killed and started again', () => {
     expect(folders.sort()).toEqual(body.map(({ sandboxID }) => sandboxID).sort());
     const named = cgroups
       .map((group) => group.split('/').at(-1))
-      .filter((name) => /^i[a-z0-9]{20}$/.test(name ?? ''));
-    expect([...new Set(named)].sort()).toEqual(folders);
+      .filter((name) => /^m[0-9a-f]{16}$/.test(name ?? ''));
+    const machines = await Promise.all(body.map(({ sandboxID }) => machineOf(dataDir, sandboxID)));
+    expect([...new Set(named)].sort()).toEqual(machines.sort());
   });
 
   it('ends them on time, and on demand, without a trace', async () => {
@@ -231,14 +236,15 @@ describe('an Islet that was killed and started again', () => {
 
 describe('an Islet that is stopped while sandboxes run', () => {
   it('ends with 0 on SIGTERM and leaves nothing', async () => {
-    if (!islet) await start();
+    if (islet) await stop('SIGTERM');
+    await start([]);
     await Promise.all(Array.from({ length: 3 }, () => api.create({ timeout: 600 })));
     expect(await stop('SIGTERM')).toBe(0);
     await expectNothingLeft();
   });
 
   it('ends with 0 on Ctrl-C at the terminal, which every process of it gets, and leaves nothing', async () => {
-    const running = await start(true);
+    const running = await start([], true);
     await Promise.all(Array.from({ length: 3 }, () => api.create({ timeout: 600 })));
     // One more is on its way: it must not be left half made.
     const last = api.call('POST', '/sandboxes', { body: { templateID: 'base' } }).catch(() => undefined);

@@ -8,6 +8,7 @@ import {
   parseHost,
   parseHttpUrl,
   parseLogLevel,
+  parseMebibytes,
   parsePort,
 } from './parse.ts';
 import type { OptionSpec } from './spec.ts';
@@ -109,6 +110,14 @@ export const OPTIONS = {
     hint: 'file',
     description: "The certificate's private key, PEM",
     parse: parseFile,
+  },
+  warmMemory: {
+    flag: 'warm-memory',
+    env: 'ISLET_WARM_MEMORY',
+    hint: 'MiB',
+    description: 'Memory for sandboxes kept ready ahead of demand, about 85 MiB each; 0 keeps none',
+    fallback: '1024',
+    parse: parseMebibytes,
   },
   logLevel: {
     flag: 'log-level',

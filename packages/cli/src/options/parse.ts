@@ -8,6 +8,13 @@ export function parsePort(text: string): number {
   return port;
 }
 
+/** A size in MiB, up to a tebibyte. */
+export function parseMebibytes(text: string): number {
+  const size = /^\d{1,7}$/.test(text) ? Number(text) : Number.NaN;
+  if (!(size <= 1_048_576)) throw new RangeError('must be a number of MiB, 0 to 1048576');
+  return size;
+}
+
 export function parseDirectory(text: string): string {
   if (text.trim() === '' || text.includes('\0')) throw new RangeError('must be a directory');
   return resolve(text);

@@ -13,12 +13,12 @@ export interface BaseTemplateDeps {
   reporter: Reporter;
 }
 
-/** Sees to it that the template `base` exists and starts here: builds what is missing, and nothing else. */
-export async function ensureBaseTemplate(deps: BaseTemplateDeps, signal: AbortSignal): Promise<void> {
+/** Sees to it that the template `base` exists and starts here: builds what is missing, and nothing else. Gives its build's id. */
+export async function ensureBaseTemplate(deps: BaseTemplateDeps, signal: AbortSignal): Promise<string> {
   const { db, builder, templates, reporter } = deps;
   const { recipe, buildId } = await builder.recipe('base');
   const stored = await findTaggedBuild(db, BASE_TEMPLATE_ID, DEFAULT_TAG);
-  if (stored?.id === buildId && templates.has(buildId)) return;
+  if (stored?.id === buildId && templates.has(buildId)) return buildId;
 
   const step = reporter.step('base-template', 'Base template');
   const { cpuCount, memoryMb, freeDiskMb } = recipe;
@@ -41,4 +41,5 @@ export async function ensureBaseTemplate(deps: BaseTemplateDeps, signal: AbortSi
     ...result,
   });
   step.done(`Base template is built (${(result.diskSizeMb / 1024).toFixed(1)} GiB disk)`);
+  return buildId;
 }

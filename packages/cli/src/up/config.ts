@@ -16,6 +16,7 @@ export interface UpConfig {
   debianMirror: string | undefined;
   databaseUrl: string | undefined;
   tls: { certFile: string; keyFile: string } | undefined;
+  warmMemoryMb: number;
   logLevel: 'debug' | 'info' | 'warn' | 'error' | 'silent';
 }
 
@@ -42,6 +43,7 @@ export function readUpConfig(sources: OptionSources): UpConfig {
     debianMirror: readOption(OPTIONS.debianMirror, sources),
     databaseUrl: readOption(OPTIONS.databaseUrl, sources),
     tls: certFile && keyFile ? { certFile, keyFile } : undefined,
+    warmMemoryMb: requireOption(OPTIONS.warmMemory, sources),
     logLevel: requireOption(OPTIONS.logLevel, sources),
   };
 }

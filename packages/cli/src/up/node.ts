@@ -73,6 +73,7 @@ export async function startNode(options: NodeOptions): Promise<Node> {
       instance: instance.name,
       guestDir: layout.guestDir,
       recordSample: options.recordSample,
+      warmMemoryMb: config.warmMemoryMb,
       dns: config.dns ?? (await resolversOfHost()),
       version,
       logger: logger.child({ component: 'orchestrator' }),

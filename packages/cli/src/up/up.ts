@@ -74,7 +74,11 @@ async function start(options: UpOptions, undo: Undo): Promise<ReadyInfo> {
 
   const db = database.value;
   const { builder, orchestrator } = node.value;
-  await ensureBaseTemplate({ db, builder, templates: orchestrator.templates, reporter }, signal);
+  const baseBuildId = await ensureBaseTemplate(
+    { db, builder, templates: orchestrator.templates, reporter },
+    signal,
+  );
+  orchestrator.templates.keepWarm(baseBuildId);
 
   const serving = reporter.step('listen', 'Opening the API and the proxy');
   const control = await startControlPlane({

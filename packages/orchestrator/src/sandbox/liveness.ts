@@ -5,10 +5,16 @@ import type { Machine, SandboxDriver } from '../drivers/driver.ts';
 /** How often the node looks whether its sandboxes still run, ms. */
 const INTERVAL_MS = 500;
 
+/** A sandbox and what runs of it. */
+export interface RunningSandbox {
+  sandboxId: string;
+  machine: Machine;
+}
+
 export interface LivenessOptions {
   driver: SandboxDriver;
   logger: Logger;
-  machines: () => readonly Machine[];
+  running: () => readonly RunningSandbox[];
   /** The machine ended by itself, or is stuck without memory. */
   onDead: (sandboxId: string, machine: Machine) => Promise<void>;
 }
@@ -19,7 +25,7 @@ export function watchLiveness(options: LivenessOptions): { close(): Promise<void
   const watching = (async () => {
     while (!stop.signal.aborted) {
       await sleep(INTERVAL_MS, undefined, { signal: stop.signal, ref: false }).catch(() => undefined);
-      for (const machine of stop.signal.aborted ? [] : options.machines()) await look(options, machine);
+      for (const sandbox of stop.signal.aborted ? [] : options.running()) await look(options, sandbox);
     }
   })();
   return {
@@ -30,10 +36,12 @@ export function watchLiveness(options: LivenessOptions): { close(): Promise<void
   };
 }
 
-async function look({ driver, logger, onDead }: LivenessOptions, machine: Machine): Promise<void> {
-  const sandboxId = machine.id;
+async function look(
+  { driver, logger, onDead }: LivenessOptions,
+  { sandboxId, machine }: RunningSandbox,
+): Promise<void> {
   try {
-    const outOfMemory = await driver.wasOutOfMemory(sandboxId);
+    const outOfMemory = await driver.wasOutOfMemory(machine.id);
     if (!outOfMemory && driver.isAlive(machine)) return;
     const why = outOfMemory ? 'it used more memory than its limit' : 'its init process is gone';
     logger.warn({ sandboxId, outOfMemory }, `a sandbox ended by itself: ${why}`);

@@ -32,7 +32,7 @@ export async function saveSandbox(
 ): Promise<void> {
   const snapshotDir = records.snapshotDir(sandboxId);
   const temporary = `${snapshotDir}.new`;
-  await assertRoom(records.root, (await driver.memoryUsedBytes(sandboxId)) + SNAPSHOT_SLACK_BYTES);
+  await assertRoom(records.root, (await driver.memoryUsedBytes(run.machine.id)) + SNAPSHOT_SLACK_BYTES);
   if (ageMs < YOUNGEST_TO_SAVE_MS) await sleep(YOUNGEST_TO_SAVE_MS - ageMs);
   try {
     await waitForQuiet(address, QUIET_DEADLINE_MS);

@@ -49,6 +49,11 @@ export class RecordStore {
     return join(this.root, sandboxId);
   }
 
+  /** Makes the sandbox's folder, if it is not there. */
+  async make(sandboxId: string): Promise<void> {
+    await mkdir(this.dir(sandboxId), { recursive: true, mode: 0o700 });
+  }
+
   /** Where a paused sandbox's memory and files are. */
   snapshotDir(sandboxId: string): string {
     return join(this.dir(sandboxId), SNAPSHOT);

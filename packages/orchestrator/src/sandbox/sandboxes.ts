@@ -1,20 +1,35 @@
 import { randomUUID } from 'node:crypto';
 import { rm } from 'node:fs/promises';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { clone, create } from '@bufbuild/protobuf';
 import { IsletError, orchestratorProto, placementFailed, sandboxNotFound } from '@islet/contracts';
 import type { Logger } from '@islet/telemetry';
 import type { TemplateStore } from '../templates/store.ts';
+import { WarmPool } from '../warm/pool.ts';
+import { waitForEnvd } from './envd-client.ts';
 import { SandboxEvents } from './events.ts';
 import { Gate } from './gate.ts';
 import { KeyedQueue } from './keyed-queue.ts';
 import { watchLiveness } from './liveness.ts';
 import { saveSandbox } from './pause.ts';
-import type { RecordStore, SandboxRecord, SandboxRun } from './record.ts';
-import { firstInit, resumeInit, type StartContext, type StartedRun, startFromSnapshot } from './start.ts';
+import type { RecordStore, SandboxBase, SandboxRecord, SandboxRun } from './record.ts';
+import {
+  firstInit,
+  freeMachine,
+  identify,
+  resumeInit,
+  type StartContext,
+  type StartedRun,
+  startMachine,
+} from './start.ts';
 
 const { KillReason, SandboxSchema, SandboxState } = orchestratorProto;
 type Sandbox = orchestratorProto.Sandbox;
 type SandboxConfig = orchestratorProto.SandboxConfig;
+
+/** A sandbox answers slowly at first: measured 14 to 104 ms right after a restore, 3 to 8 ms when it was asked again a while later. */
+const SETTLE_MS = 300;
+const PRIME_DEADLINE_MS = 5_000;
 
 /** setTimeout takes at most this many ms; later ends are looked at again when it has passed. */
 const LONGEST_TIMER_MS = 2 ** 31 - 1;
@@ -25,6 +40,8 @@ export interface SandboxesOptions extends StartContext {
   records: RecordStore;
   /** Starts from a snapshot at once; more would only make each of them slower. */
   startsAtOnce: number;
+  /** Sandboxes kept ready for creates to come. */
+  warmAtMost: number;
   logger: Logger;
   now: () => number;
 }
@@ -33,8 +50,6 @@ interface Entry extends SandboxRecord {
   config: SandboxConfig;
   /** Ends it at its time; undefined while nothing of it runs. */
   timer: NodeJS.Timeout | undefined;
-  /** Settles when its last run has freed what it held; the next run takes the same names. */
-  freed: Promise<void>;
 }
 
 export interface SandboxCounts {
@@ -62,6 +77,7 @@ export class Sandboxes {
   readonly #gate: Gate;
   readonly #cleanups = new Set<Promise<void>>();
   readonly #liveness: { close(): Promise<void> };
+  readonly #warm: WarmPool;
   #createSuccesses = 0;
   #createFails = 0;
   #closing = false;
@@ -70,10 +86,22 @@ export class Sandboxes {
     this.#options = options;
     this.#gate = new Gate(options.startsAtOnce);
     for (const record of adopted) this.#add(record);
+    this.#warm = new WarmPool({
+      driver: options.driver,
+      start: (buildId) => this.#startWarm(buildId),
+      discard: (run) => freeMachine(options, run),
+      most: options.warmAtMost,
+      isBusy: () => this.#starting.size > 0,
+      now: options.now,
+      logger: options.logger,
+    });
     this.#liveness = watchLiveness({
       driver: options.driver,
       logger: options.logger,
-      machines: () => [...this.#entries.values()].flatMap(({ run }) => run?.machine ?? []),
+      running: () =>
+        [...this.#entries].flatMap(([sandboxId, { run }]) =>
+          run ? { sandboxId, machine: run.machine } : [],
+        ),
       onDead: (sandboxId, machine) =>
         this.#queue.run(sandboxId, async () => {
           const entry = this.#entries.get(sandboxId);
@@ -84,6 +112,11 @@ export class Sandboxes {
 
   list(): Sandbox[] {
     return [...this.#entries.values()].map(view);
+  }
+
+  /** Keeps sandboxes of a build ready from now on. */
+  keepWarm(buildId: string): void {
+    this.#warm.keep(buildId);
   }
 
   /** As it is now; not to be kept or changed. */
@@ -109,13 +142,8 @@ export class Sandboxes {
     return this.#queue.run(id, async () => {
       if (this.#entries.has(id)) throw new IsletError(409, `Sandbox "${id}" already exists`);
       try {
-        const { manifest, snapshotDir } = this.#options.templates.get(config.buildId);
-        const base = { rootfsDir: manifest.rootfsDir, guestDigest: manifest.guestDigest };
-        const source = { base, snapshotDir, dir: this.#options.records.dir(id) };
-        const init = firstInit(config, new Date(this.#options.now()));
-        const run = await this.#start(id, () =>
-          startFromSnapshot(this.#options, config, source, { init }, signal),
-        );
+        const base = this.#baseOf(config.buildId);
+        const run = await this.#start(id, () => this.#startNew(config, signal));
         const sandbox = create(SandboxSchema, { config, nodeId: this.#options.nodeId });
         const entry = this.#add({ sandbox, base, run: undefined });
         await this.#becomeRunning(entry, run, timeoutMs);
@@ -123,7 +151,6 @@ export class Sandboxes {
         return view(entry);
       } catch (error) {
         this.#createFails++;
-        if (!this.#entries.has(id)) await rm(this.#options.records.dir(id), { recursive: true, force: true });
         throw error;
       }
     });
@@ -189,20 +216,21 @@ export class Sandboxes {
       const entry = this.#entries.get(sandboxId);
       if (!entry) throw sandboxNotFound(sandboxId);
       if (entry.run) throw new IsletError(409, `Sandbox ${sandboxId} is already running`);
-      await entry.freed;
       const { config, base, sandbox } = entry;
       const { records, now } = this.#options;
-      const source = { base, snapshotDir: records.snapshotDir(sandboxId), dir: records.dir(sandboxId) };
       const reboot = sandbox.filesOnly || request.filesOnly;
       const init = { ...resumeInit(config, new Date(now())), ...(reboot ? { reboot } : {}) };
-      const identity = { init, currentToken: config.envdAccessToken };
-      const run = await this.#start(sandboxId, () =>
-        startFromSnapshot(this.#options, config, source, identity),
-      );
+      const { cpuCount, memoryMb } = config;
+      const snapshotDir = records.snapshotDir(sandboxId);
+      const source = { base, snapshotDir, cpuCount, memoryMb };
+      const run = await this.#start(sandboxId, async () => {
+        const started = await startMachine(this.#options, source, config.egress);
+        return this.#identified(started, () => identify(started, init, config.envdAccessToken));
+      });
       config.autoPause = request.autoPause ?? config.autoPause;
       sandbox.filesOnly = false;
       await this.#becomeRunning(entry, run, request.timeoutMs);
-      this.#inBackground(sandboxId, rm(source.snapshotDir, { recursive: true, force: true }));
+      this.#inBackground(sandboxId, rm(snapshotDir, { recursive: true, force: true }));
       return view(entry);
     });
   }
@@ -220,6 +248,7 @@ export class Sandboxes {
   async close(): Promise<void> {
     this.#closing = true;
     await this.#liveness.close();
+    await this.#warm.close();
     const ids = new Set([...this.#entries.keys(), ...this.#starting]);
     await Promise.all(
       [...ids].map((id) =>
@@ -233,12 +262,12 @@ export class Sandboxes {
     this.events.close();
   }
 
-  /** One start among the others; whatever the driver throws reaches clients as a failed placement. */
+  /** Whatever the driver throws reaches clients as a failed placement. */
   async #start(sandboxId: string, start: () => Promise<StartedRun>): Promise<StartedRun> {
     if (this.#closing) throw placementFailed(503, 'the node is stopping', 'sandbox_capacity_unavailable');
     this.#starting.add(sandboxId);
     try {
-      return await this.#gate.run(start);
+      return await start();
     } catch (error) {
       if (error instanceof IsletError) throw error;
       this.#options.logger.error({ err: error, sandboxId }, 'a sandbox could not be started');
@@ -249,10 +278,65 @@ export class Sandboxes {
     }
   }
 
+  #baseOf(buildId: string): SandboxBase {
+    const { rootfsDir, guestDigest } = this.#options.templates.get(buildId).manifest;
+    return { rootfsDir, guestDigest };
+  }
+
+  /** A machine nobody has asked for yet. */
+  async #startWarm(buildId: string): Promise<StartedRun> {
+    const { manifest, snapshotDir } = this.#options.templates.get(buildId);
+    const { cpuCount, memoryMb } = manifest;
+    const source = { base: this.#baseOf(buildId), snapshotDir, cpuCount, memoryMb };
+    const run = await startMachine(this.#options, source, undefined);
+    return this.#identified(run, async () => {
+      await sleep(SETTLE_MS);
+      await waitForEnvd({ address: run.address, deadlineMs: PRIME_DEADLINE_MS });
+    });
+  }
+
+  /** Takes a ready machine where there is one, else starts one, and gives it the sandbox's identity. */
+  async #startNew(config: SandboxConfig, signal: AbortSignal | undefined): Promise<StartedRun> {
+    const { network, now } = this.#options;
+    const init = firstInit(config, new Date(now()));
+    const warm = this.#warm.take(config.buildId);
+    if (warm) {
+      try {
+        if (config.egress) await network.setEgress(network.slot(warm.slotIndex), config.egress);
+        await identify(warm, init, undefined, signal);
+        return warm;
+      } catch (error) {
+        this.#options.logger.warn(
+          { err: error, sandboxId: config.sandboxId },
+          'a sandbox kept ready did not answer',
+        );
+        this.#inBackground(config.sandboxId, freeMachine(this.#options, warm));
+      }
+    }
+    const run = await this.#gate.run(async () => {
+      const { snapshotDir } = this.#options.templates.get(config.buildId);
+      const { cpuCount, memoryMb } = config;
+      const source = { base: this.#baseOf(config.buildId), snapshotDir, cpuCount, memoryMb };
+      return startMachine(this.#options, source, config.egress, signal);
+    });
+    return this.#identified(run, () => identify(run, init, undefined, signal));
+  }
+
+  /** The machine, once it has taken what it is told; freed where it does not. */
+  async #identified(run: StartedRun, tell: () => Promise<void>): Promise<StartedRun> {
+    try {
+      await tell();
+      return run;
+    } catch (error) {
+      await freeMachine(this.#options, run);
+      throw error;
+    }
+  }
+
   #add(record: SandboxRecord): Entry {
     const { config } = record.sandbox;
     if (!config) throw new TypeError('a sandbox needs its config');
-    const entry: Entry = { ...record, config, timer: undefined, freed: Promise.resolve() };
+    const entry: Entry = { ...record, config, timer: undefined };
     this.#entries.set(config.sandboxId, entry);
     if (entry.run) this.#schedule(entry);
     return entry;
@@ -264,6 +348,7 @@ export class Sandboxes {
     timeoutMs: number,
   ): Promise<void> {
     const startedAtMs = this.#options.now();
+    await this.#options.records.make(entry.config.sandboxId);
     entry.run = { machine, slotIndex };
     Object.assign(entry.sandbox, {
       state: SandboxState.RUNNING,
@@ -284,18 +369,18 @@ export class Sandboxes {
 
   async #pause(entry: Entry, run: SandboxRun, filesOnly: boolean): Promise<void> {
     const { driver, records, now } = this.#options;
-    const { sandbox } = entry;
+    const { config, sandbox } = entry;
     clearTimeout(entry.timer);
     // Of an earlier pause, if it is still there: a snapshot beside a sandbox that is being paused is always of this pause.
-    await rm(records.snapshotDir(run.machine.id), { recursive: true, force: true });
+    await rm(records.snapshotDir(config.sandboxId), { recursive: true, force: true });
     sandbox.state = SandboxState.PAUSING;
     await this.#save(entry);
     try {
-      await saveSandbox(driver, records, run.machine.id, sandbox.address, run, now() - sandbox.startedAtMs);
+      await saveSandbox(driver, records, config.sandboxId, sandbox.address, run, now() - sandbox.startedAtMs);
     } catch (error) {
       if (!driver.isAlive(run.machine)) {
         await this.#end(entry, KillReason.EXITED);
-        throw new IsletError(500, `Sandbox "${run.machine.id}" was lost while it was saved`, {
+        throw new IsletError(500, `Sandbox "${config.sandboxId}" was lost while it was saved`, {
           cause: error,
         });
       }
@@ -307,7 +392,7 @@ export class Sandboxes {
     entry.run = undefined;
     Object.assign(sandbox, { state: SandboxState.PAUSED, endAtMs: now(), address: '', filesOnly });
     await this.#save(entry);
-    entry.freed = this.#inBackground(run.machine.id, this.#freeRun(run));
+    this.#inBackground(config.sandboxId, freeMachine(this.#options, run));
   }
 
   async #end(entry: Entry, reason: orchestratorProto.KillReason): Promise<void> {
@@ -322,24 +407,16 @@ export class Sandboxes {
     this.#entries.delete(id);
     this.events.emit({ kind: 'ended', sandbox: view(entry), reason });
     const removeFolder = () => rm(records.dir(id), { recursive: true, force: true });
-    this.#inBackground(id, run ? this.#freeRun(run).then(removeFolder) : removeFolder());
+    this.#inBackground(id, run ? freeMachine(this.#options, run).then(removeFolder) : removeFolder());
   }
 
-  async #freeRun({ machine, slotIndex }: SandboxRun): Promise<void> {
-    const { driver, network } = this.#options;
-    await driver.release(machine.id);
-    await rm(`${machine.dir}/files`, { recursive: true, force: true });
-    network.discard(network.slot(slotIndex));
-  }
-
-  #inBackground(sandboxId: string, work: Promise<void>): Promise<void> {
+  #inBackground(sandboxId: string, work: Promise<void>): void {
     const cleanup = work
       .catch((error) =>
         this.#options.logger.error({ err: error, sandboxId }, 'a sandbox left something behind'),
       )
       .finally(() => this.#cleanups.delete(cleanup));
     this.#cleanups.add(cleanup);
-    return cleanup;
   }
 
   async #save(entry: Entry): Promise<void> {

@@ -3,7 +3,8 @@ import { join } from 'node:path';
 import type { orchestratorProto } from '@islet/contracts';
 import type { SandboxDriver } from '../drivers/driver.ts';
 import type { NetworkPool } from '../network/pool.ts';
-import { type EnvdInit, initEnvd } from './envd-client.ts';
+import type { EgressRules } from '../network/rules.ts';
+import { type EnvdInit, initEnvd, waitForEnvd } from './envd-client.ts';
 import type { SandboxBase, SandboxRun } from './record.ts';
 import { Undo } from './undo.ts';
 
@@ -11,23 +12,33 @@ export interface StartContext {
   driver: SandboxDriver;
   network: NetworkPool;
   guestDirOf: (digest: string) => string;
+  /** One folder a machine: what the driver writes for it. */
+  machinesDir: string;
+  newMachineId: () => string;
 }
 
 export interface StartedRun extends SandboxRun {
   address: string;
 }
 
+/** What a machine starts from. */
+export interface StartSource {
+  base: SandboxBase;
+  snapshotDir: string;
+  cpuCount: number;
+  memoryMb: number;
+}
+
 const ENVD_DEADLINE_MS = 15_000;
 
 /**
- * Starts a sandbox from a snapshot and tells its envd who it is. Its egress rules hold before it runs its first
- * instruction. Whatever fails, everything made until then is freed before the error is thrown; the sandbox's folder stays.
+ * Starts a machine from a snapshot; its envd serves when this returns, under nobody's name yet. `egress` holds before it runs its
+ * first instruction. Whatever fails, everything made until then is freed before the error is thrown.
  */
-export async function startFromSnapshot(
+export async function startMachine(
   context: StartContext,
-  config: orchestratorProto.SandboxConfig,
-  source: { base: SandboxBase; snapshotDir: string; dir: string },
-  identity: { init: EnvdInit; currentToken?: string | undefined },
+  source: StartSource,
+  egress: EgressRules | undefined,
   signal?: AbortSignal,
 ): Promise<StartedRun> {
   const { driver, network } = context;
@@ -35,30 +46,41 @@ export async function startFromSnapshot(
   try {
     const slot = await network.take();
     undo.add(() => network.discard(slot));
-    if (config.egress) await network.setEgress(slot, config.egress);
-    await mkdir(source.dir, { recursive: true, mode: 0o700 });
-    undo.add(() => rm(join(source.dir, 'files'), { recursive: true, force: true }));
-    undo.add(() => driver.release(config.sandboxId));
-    const machine = await driver.restore(
-      {
-        id: config.sandboxId,
-        dir: source.dir,
-        rootfsDir: source.base.rootfsDir,
-        guestDir: context.guestDirOf(source.base.guestDigest),
-        netns: slot.netns,
-        cpuCount: config.cpuCount,
-        memoryMb: config.memoryMb,
-      },
-      source.snapshotDir,
-      signal,
-    );
-    const envd = { address: slot.sandboxAddress, deadlineMs: ENVD_DEADLINE_MS, signal };
-    await initEnvd(envd, identity.init, identity.currentToken);
+    if (egress) await network.setEgress(slot, egress);
+    const id = context.newMachineId();
+    const dir = join(context.machinesDir, id);
+    await mkdir(dir, { recursive: true, mode: 0o700 });
+    undo.add(() => rm(dir, { recursive: true, force: true }));
+    undo.add(() => driver.release(id));
+    const { base, cpuCount, memoryMb, snapshotDir } = source;
+    const guestDir = context.guestDirOf(base.guestDigest);
+    const spec = { id, dir, rootfsDir: base.rootfsDir, guestDir, netns: slot.netns, cpuCount, memoryMb };
+    const machine = await driver.restore(spec, snapshotDir, signal);
+    await waitForEnvd({ address: slot.sandboxAddress, deadlineMs: ENVD_DEADLINE_MS, signal });
     return { machine, slotIndex: slot.index, address: slot.sandboxAddress };
   } catch (error) {
     await undo.run();
     throw error;
   }
+}
+
+/** Ends a machine and frees what it holds. */
+export async function freeMachine(context: StartContext, { machine, slotIndex }: SandboxRun): Promise<void> {
+  const { driver, network } = context;
+  await driver.kill(machine);
+  await driver.release(machine.id);
+  await rm(machine.dir, { recursive: true, force: true });
+  network.discard(network.slot(slotIndex));
+}
+
+/** Tells a machine's envd who it is from now on. `currentToken` is what it asks for before. */
+export function identify(
+  run: StartedRun,
+  init: EnvdInit,
+  currentToken?: string,
+  signal?: AbortSignal,
+): Promise<void> {
+  return initEnvd({ address: run.address, deadlineMs: ENVD_DEADLINE_MS, signal }, init, currentToken);
 }
 
 /** What envd of a new sandbox is told. */
