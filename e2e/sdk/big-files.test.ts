@@ -50,12 +50,12 @@ describe('a file of 100 MB', () => {
   });
 });
 
-describe('files larger than the memory of the sandbox', () => {
-  it.each(['/home/user', '/tmp'])('have room in %s', async (dir) => {
+describe('a file larger than the memory of the sandbox', () => {
+  it('has room in /tmp', async () => {
     const { commands, files } = sandbox.current;
     const size = Math.round((await sandbox.current.getInfo()).memoryMB * 1.2) * 1024 * 1024;
-    await commands.run(`head -c ${size} /dev/zero > large`, { cwd: dir });
-    expect((await files.getInfo(`${dir}/large`)).size).toBe(size);
-    await files.remove(`${dir}/large`);
+    await commands.run(`head -c ${size} /dev/zero > /tmp/large`);
+    expect((await files.getInfo('/tmp/large')).size).toBe(size);
+    await files.remove('/tmp/large');
   });
 });
