@@ -1,49 +1,28 @@
 import { randomUUID } from 'node:crypto';
-import { rm } from 'node:fs/promises';
-import { setTimeout as sleep } from 'node:timers/promises';
+import { rename, rm } from 'node:fs/promises';
 import { clone, create } from '@bufbuild/protobuf';
 import { IsletError, orchestratorProto, placementFailed, sandboxNotFound } from '@islet/contracts';
-import type { Logger } from '@islet/telemetry';
-import type { TemplateStore } from '../templates/store.ts';
-import { WarmPool } from '../warm/pool.ts';
-import { waitForEnvd } from './envd-client.ts';
 import { SandboxEvents } from './events.ts';
-import { Gate } from './gate.ts';
 import { KeyedQueue } from './keyed-queue.ts';
 import { watchLiveness } from './liveness.ts';
 import { saveSandbox } from './pause.ts';
-import type { RecordStore, SandboxBase, SandboxRecord, SandboxRun } from './record.ts';
-import {
-  firstInit,
-  freeMachine,
-  identify,
-  resumeInit,
-  type StartContext,
-  type StartedRun,
-  startMachine,
-} from './start.ts';
+import type { RecordStore, SandboxRecord, SandboxRun } from './record.ts';
+import { freeMachine, type StartedRun } from './start.ts';
+import { Starter, type StarterOptions } from './starter.ts';
 
 const { KillReason, SandboxSchema, SandboxState } = orchestratorProto;
 type Sandbox = orchestratorProto.Sandbox;
 type SandboxConfig = orchestratorProto.SandboxConfig;
 
-/** A sandbox answers slowly at first: measured 14 to 104 ms right after a restore, 3 to 8 ms when it was asked again a while later. */
-const SETTLE_MS = 300;
-const PRIME_DEADLINE_MS = 5_000;
+/** How long after a pause at its time failed it is tried again, ms. */
+const PAUSE_AGAIN_MS = 10_000;
 
 /** setTimeout takes at most this many ms; later ends are looked at again when it has passed. */
 const LONGEST_TIMER_MS = 2 ** 31 - 1;
 
-export interface SandboxesOptions extends StartContext {
+export interface SandboxesOptions extends Omit<StarterOptions, 'isBusy' | 'onLoss'> {
   nodeId: string;
-  templates: TemplateStore;
   records: RecordStore;
-  /** Starts from a snapshot at once; more would only make each of them slower. */
-  startsAtOnce: number;
-  /** Sandboxes kept ready for creates to come. */
-  warmAtMost: number;
-  logger: Logger;
-  now: () => number;
 }
 
 interface Entry extends SandboxRecord {
@@ -74,26 +53,20 @@ export class Sandboxes {
   readonly #starting = new Set<string>();
   readonly #pausing = new Map<string, Promise<Sandbox>>();
   readonly #queue = new KeyedQueue();
-  readonly #gate: Gate;
   readonly #cleanups = new Set<Promise<void>>();
   readonly #liveness: { close(): Promise<void> };
-  readonly #warm: WarmPool;
+  readonly #starter: Starter;
   #createSuccesses = 0;
   #createFails = 0;
   #closing = false;
 
   constructor(options: SandboxesOptions, adopted: readonly SandboxRecord[]) {
     this.#options = options;
-    this.#gate = new Gate(options.startsAtOnce);
     for (const record of adopted) this.#add(record);
-    this.#warm = new WarmPool({
-      driver: options.driver,
-      start: (buildId) => this.#startWarm(buildId),
-      discard: (run) => freeMachine(options, run),
-      most: options.warmAtMost,
+    this.#starter = new Starter({
+      ...options,
       isBusy: () => this.#starting.size > 0,
-      now: options.now,
-      logger: options.logger,
+      onLoss: (sandboxId, work) => this.#inBackground(sandboxId, work),
     });
     this.#liveness = watchLiveness({
       driver: options.driver,
@@ -116,7 +89,7 @@ export class Sandboxes {
 
   /** Keeps sandboxes of a build ready from now on. */
   keepWarm(buildId: string): void {
-    this.#warm.keep(buildId);
+    this.#starter.keepWarm(buildId);
   }
 
   /** As it is now; not to be kept or changed. */
@@ -142,8 +115,8 @@ export class Sandboxes {
     return this.#queue.run(id, async () => {
       if (this.#entries.has(id)) throw new IsletError(409, `Sandbox "${id}" already exists`);
       try {
-        const base = this.#baseOf(config.buildId);
-        const run = await this.#start(id, () => this.#startNew(config, signal));
+        const base = this.#starter.baseOf(config.buildId);
+        const run = await this.#start(id, () => this.#starter.startNew(config, signal));
         const sandbox = create(SandboxSchema, { config, nodeId: this.#options.nodeId });
         const entry = this.#add({ sandbox, base, run: undefined });
         await this.#becomeRunning(entry, run, timeoutMs);
@@ -151,6 +124,8 @@ export class Sandboxes {
         return view(entry);
       } catch (error) {
         this.#createFails++;
+        if (this.#entries.delete(id))
+          await rm(this.#options.records.dir(id), { recursive: true, force: true });
         throw error;
       }
     });
@@ -217,20 +192,19 @@ export class Sandboxes {
       if (!entry) throw sandboxNotFound(sandboxId);
       if (entry.run) throw new IsletError(409, `Sandbox ${sandboxId} is already running`);
       const { config, base, sandbox } = entry;
-      const { records, now } = this.#options;
+      const { records } = this.#options;
       const reboot = sandbox.filesOnly || request.filesOnly;
-      const init = { ...resumeInit(config, new Date(now())), ...(reboot ? { reboot } : {}) };
-      const { cpuCount, memoryMb } = config;
       const snapshotDir = records.snapshotDir(sandboxId);
-      const source = { base, snapshotDir, cpuCount, memoryMb };
-      const run = await this.#start(sandboxId, async () => {
-        const started = await startMachine(this.#options, source, config.egress);
-        return this.#identified(started, () => identify(started, init, config.envdAccessToken));
-      });
+      const run = await this.#start(sandboxId, () =>
+        this.#starter.startSaved(config, base, snapshotDir, reboot),
+      );
       config.autoPause = request.autoPause ?? config.autoPause;
       sandbox.filesOnly = false;
       await this.#becomeRunning(entry, run, request.timeoutMs);
-      this.#inBackground(sandboxId, rm(snapshotDir, { recursive: true, force: true }));
+      // Out of the way of the next pause at once; removing much takes its time.
+      const used = `${snapshotDir}.${sandbox.executionId}`;
+      await rename(snapshotDir, used);
+      this.#inBackground(sandboxId, rm(used, { recursive: true, force: true }));
       return view(entry);
     });
   }
@@ -248,7 +222,7 @@ export class Sandboxes {
   async close(): Promise<void> {
     this.#closing = true;
     await this.#liveness.close();
-    await this.#warm.close();
+    await this.#starter.close();
     const ids = new Set([...this.#entries.keys(), ...this.#starting]);
     await Promise.all(
       [...ids].map((id) =>
@@ -278,61 +252,6 @@ export class Sandboxes {
     }
   }
 
-  #baseOf(buildId: string): SandboxBase {
-    const { rootfsDir, guestDigest } = this.#options.templates.get(buildId).manifest;
-    return { rootfsDir, guestDigest };
-  }
-
-  /** A machine nobody has asked for yet. */
-  async #startWarm(buildId: string): Promise<StartedRun> {
-    const { manifest, snapshotDir } = this.#options.templates.get(buildId);
-    const { cpuCount, memoryMb } = manifest;
-    const source = { base: this.#baseOf(buildId), snapshotDir, cpuCount, memoryMb };
-    const run = await startMachine(this.#options, source, undefined);
-    return this.#identified(run, async () => {
-      await sleep(SETTLE_MS);
-      await waitForEnvd({ address: run.address, deadlineMs: PRIME_DEADLINE_MS });
-    });
-  }
-
-  /** Takes a ready machine where there is one, else starts one, and gives it the sandbox's identity. */
-  async #startNew(config: SandboxConfig, signal: AbortSignal | undefined): Promise<StartedRun> {
-    const { network, now } = this.#options;
-    const init = firstInit(config, new Date(now()));
-    const warm = this.#warm.take(config.buildId);
-    if (warm) {
-      try {
-        if (config.egress) await network.setEgress(network.slot(warm.slotIndex), config.egress);
-        await identify(warm, init, undefined, signal);
-        return warm;
-      } catch (error) {
-        this.#options.logger.warn(
-          { err: error, sandboxId: config.sandboxId },
-          'a sandbox kept ready did not answer',
-        );
-        this.#inBackground(config.sandboxId, freeMachine(this.#options, warm));
-      }
-    }
-    const run = await this.#gate.run(async () => {
-      const { snapshotDir } = this.#options.templates.get(config.buildId);
-      const { cpuCount, memoryMb } = config;
-      const source = { base: this.#baseOf(config.buildId), snapshotDir, cpuCount, memoryMb };
-      return startMachine(this.#options, source, config.egress, signal);
-    });
-    return this.#identified(run, () => identify(run, init, undefined, signal));
-  }
-
-  /** The machine, once it has taken what it is told; freed where it does not. */
-  async #identified(run: StartedRun, tell: () => Promise<void>): Promise<StartedRun> {
-    try {
-      await tell();
-      return run;
-    } catch (error) {
-      await freeMachine(this.#options, run);
-      throw error;
-    }
-  }
-
   #add(record: SandboxRecord): Entry {
     const { config } = record.sandbox;
     if (!config) throw new TypeError('a sandbox needs its config');
@@ -342,22 +261,28 @@ export class Sandboxes {
     return entry;
   }
 
-  async #becomeRunning(
-    entry: Entry,
-    { address, machine, slotIndex }: StartedRun,
-    timeoutMs: number,
-  ): Promise<void> {
+  /** Hands a started machine to a sandbox. Where that cannot be written down, the machine is freed and nothing has changed. */
+  async #becomeRunning(entry: Entry, run: StartedRun, timeoutMs: number): Promise<void> {
+    const { config, sandbox } = entry;
     const startedAtMs = this.#options.now();
-    await this.#options.records.make(entry.config.sandboxId);
-    entry.run = { machine, slotIndex };
-    Object.assign(entry.sandbox, {
+    const before = clone(SandboxSchema, sandbox);
+    Object.assign(sandbox, {
       state: SandboxState.RUNNING,
       startedAtMs,
-      endAtMs: startedAtMs + Math.min(timeoutMs, entry.config.maxLengthMs),
+      endAtMs: startedAtMs + Math.min(timeoutMs, config.maxLengthMs),
       executionId: randomUUID(),
-      address,
+      address: run.address,
     });
-    await this.#save(entry);
+    entry.run = { machine: run.machine, slotIndex: run.slotIndex };
+    try {
+      await this.#options.records.make(config.sandboxId);
+      await this.#save(entry);
+    } catch (error) {
+      Object.assign(sandbox, before);
+      entry.run = undefined;
+      await freeMachine(this.#options, run);
+      throw error;
+    }
     this.#schedule(entry);
   }
 
@@ -391,8 +316,11 @@ export class Sandboxes {
     }
     entry.run = undefined;
     Object.assign(sandbox, { state: SandboxState.PAUSED, endAtMs: now(), address: '', filesOnly });
-    await this.#save(entry);
-    this.#inBackground(config.sandboxId, freeMachine(this.#options, run));
+    try {
+      await this.#save(entry);
+    } finally {
+      this.#inBackground(config.sandboxId, freeMachine(this.#options, run));
+    }
   }
 
   async #end(entry: Entry, reason: orchestratorProto.KillReason): Promise<void> {
@@ -440,7 +368,11 @@ export class Sandboxes {
         // A later end may have been set while this waited for its turn, or the timer was cut short.
         if (entry.sandbox.endAtMs > this.#options.now()) return this.#schedule(entry);
         if (!entry.config.autoPause) return this.#end(entry, KillReason.TIMEOUT);
-        await this.#pause(entry, entry.run, !entry.config.autoPauseMemory);
+        await this.#pause(entry, entry.run, !entry.config.autoPauseMemory).catch((error) => {
+          clearTimeout(entry.timer);
+          entry.timer = setTimeout(() => this.#expire(entry), PAUSE_AGAIN_MS).unref();
+          throw error;
+        });
       })
       .catch((error) => {
         this.#options.logger.error({ err: error, sandboxId: id }, 'a sandbox could not be ended at its time');
