@@ -22,6 +22,8 @@ export interface SandboxRecord {
 export interface SandboxRun {
   machine: Machine;
   slotIndex: number;
+  /** When the machine was started, Unix ms; before its sandbox's life began where it was kept ready. */
+  restoredAtMs: number;
 }
 
 interface StoredRecord {

@@ -273,7 +273,8 @@ export class Sandboxes {
       executionId: randomUUID(),
       address: run.address,
     });
-    entry.run = { machine: run.machine, slotIndex: run.slotIndex };
+    const { machine, slotIndex, restoredAtMs } = run;
+    entry.run = { machine, slotIndex, restoredAtMs };
     try {
       await this.#options.records.make(config.sandboxId);
       await this.#save(entry);
@@ -301,7 +302,7 @@ export class Sandboxes {
     sandbox.state = SandboxState.PAUSING;
     await this.#save(entry);
     try {
-      await saveSandbox(driver, records, config.sandboxId, sandbox.address, run, now() - sandbox.startedAtMs);
+      await saveSandbox(driver, records, config.sandboxId, sandbox.address, run, now);
     } catch (error) {
       if (!driver.isAlive(run.machine)) {
         await this.#end(entry, KillReason.EXITED);

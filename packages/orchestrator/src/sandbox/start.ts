@@ -15,6 +15,8 @@ export interface StartContext {
   /** One folder a machine: what the driver writes for it. */
   machinesDir: string;
   newMachineId: () => string;
+  /** Unix ms. */
+  now: () => number;
 }
 
 export interface StartedRun extends SandboxRun {
@@ -56,8 +58,9 @@ export async function startMachine(
     const guestDir = context.guestDirOf(base.guestDigest);
     const spec = { id, dir, rootfsDir: base.rootfsDir, guestDir, netns: slot.netns, cpuCount, memoryMb };
     const machine = await driver.restore(spec, snapshotDir, signal);
+    const restoredAtMs = context.now();
     await waitForEnvd({ address: slot.sandboxAddress, deadlineMs: ENVD_DEADLINE_MS, signal });
-    return { machine, slotIndex: slot.index, address: slot.sandboxAddress };
+    return { machine, slotIndex: slot.index, address: slot.sandboxAddress, restoredAtMs };
   } catch (error) {
     await undo.run();
     throw error;

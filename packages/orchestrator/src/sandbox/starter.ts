@@ -29,7 +29,6 @@ export interface StarterOptions extends StartContext {
   /** Takes the freeing of a machine that was lost. */
   onLoss: (sandboxId: string, work: Promise<void>) => void;
   logger: Logger;
-  now: () => number;
 }
 
 /** A sandbox answers slowly at first: measured 14 to 104 ms right after a restore, 3 to 8 ms when it was asked again a while later. */
