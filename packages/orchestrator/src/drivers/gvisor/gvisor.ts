@@ -1,6 +1,7 @@
 import { createHash } from 'node:crypto';
 import { createReadStream } from 'node:fs';
 import { access, mkdir, readdir, readFile, rm, writeFile } from 'node:fs/promises';
+import { availableParallelism } from 'node:os';
 import { delimiter, join } from 'node:path';
 import { pipeline } from 'node:stream/promises';
 import { Cgroups } from '../../host/cgroups.ts';
@@ -158,6 +159,7 @@ class Gvisor implements SandboxDriver {
       cgroupsPath: `/${this.#cgroupPath(spec.id)}`,
       ldName: await linkerName(spec.guestDir),
       pidsLimit: PIDS_LIMIT,
+      hostCpus: availableParallelism(),
     });
     await writeFile(join(spec.dir, 'config.json'), JSON.stringify(config));
     return spec.dir;
