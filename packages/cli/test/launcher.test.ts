@@ -33,7 +33,7 @@ describe('the launcher', () => {
       'case $1 in --version) echo v22.1.0 ;; scripts/*) echo built ;; *) shift 2; printf "ran:"; printf " [%s]" "$@"; echo ;; esac',
     );
     await fake('npm', 'echo "npm $*"; mkdir -p node_modules; : > node_modules/.package-lock.json');
-    for (const name of ['runsc', 'ip', 'nft', 'mmdebstrap', 'mkfs.ext4']) await fake(name, 'exit 0');
+    for (const name of ['runsc', 'ip', 'nft', 'mmdebstrap']) await fake(name, 'exit 0');
     await writeFile(join(root, 'dist/islet.mjs'), '');
     await writeFile(join(root, 'dist/.node'), `${join(bin, 'node')} 22.1.0`);
     await writeFile(join(root, 'dist/.stamp'), '');
