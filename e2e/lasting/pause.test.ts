@@ -96,27 +96,24 @@ describe('a paused sandbox', () => {
     expect(await ended).toBeInstanceOf(Error);
   });
 
-  it('keeps its files alone where that was asked for, at the pause or at the connect', async () => {
+  it('is never made of its files alone: who asks for that is told that it is not offered, and nothing changes', async () => {
     const sandbox = await create();
-    const start = () => sandbox.commands.run('sleep 1000', { background: true, timeoutMs: 0 });
     const post = async (path: string, body: object) => {
       const headers = { 'Content-Type': 'application/json', 'X-API-Key': apiKey };
-      return (await fetch(`${apiUrl}${path}`, { method: 'POST', headers, body: JSON.stringify(body) }))
-        .status;
+      const response = await fetch(`${apiUrl}${path}`, {
+        method: 'POST',
+        headers,
+        body: JSON.stringify(body),
+      });
+      return { status: response.status, body: await response.json() };
     };
-    await sandbox.files.write('/home/user/note.txt', 'kept');
-    await start();
-    expect(await post(`/sandboxes/${sandbox.sandboxId}/pause`, { memory: false })).toBe(204);
-    const rebooted = await connect(sandbox);
-    expect(await rebooted.commands.list()).toEqual([]);
-    expect((await rebooted.commands.run('pgrep sleep; cat note.txt', { cwd: '/home/user' })).stdout).toBe(
-      'kept',
-    );
-    await start();
+    const refusal = { status: 400, body: { code: 400, error_code: 'sandbox_memory_override_disabled' } };
+    expect(await post(`/sandboxes/${sandbox.sandboxId}/pause`, { memory: false })).toMatchObject(refusal);
+    expect(await stateOf(sandbox)).toBe('running');
     await sandbox.pause();
-    expect(await post(`/v2/sandboxes/${sandbox.sandboxId}/connect`, { memory: false })).toBe(201);
-    expect(await sandbox.commands.list()).toEqual([]);
-    expect(await sandbox.files.read('/home/user/note.txt')).toBe('kept');
+    const connectPath = `/v2/sandboxes/${sandbox.sandboxId}/connect`;
+    expect(await post(connectPath, { memory: false })).toMatchObject(refusal);
+    expect(await stateOf(sandbox)).toBe('paused');
   });
 
   it('is listed as paused, holds its token, and can be killed', async () => {

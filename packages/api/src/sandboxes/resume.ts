@@ -18,8 +18,6 @@ export interface ResumeOptions {
   timeoutMs: number;
   /** Absent: as it was before. */
   autoPause?: boolean | undefined;
-  /** From its files alone, as after a reboot. */
-  filesOnly?: boolean;
 }
 
 /** True for a sandbox that a resume can start: paused, or about to be. */
@@ -42,10 +40,10 @@ export async function resumeSandbox(
   const reserved = !slots.holds(sandboxId);
   if (reserved) slots.reserve(team.id, sandboxId, team.limits.concurrentInstances);
   try {
-    const { timeoutMs, autoPause, filesOnly = false } = options;
+    const { timeoutMs, autoPause } = options;
     const answer = await callNode(() =>
       node.client.resumeSandbox(
-        { sandboxId, timeoutMs, filesOnly, ...(autoPause === undefined ? {} : { autoPause }) },
+        { sandboxId, timeoutMs, ...(autoPause === undefined ? {} : { autoPause }) },
         { timeoutMs: RESUME_TIMEOUT_MS },
       ),
     );
