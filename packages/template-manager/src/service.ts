@@ -10,7 +10,7 @@ type BuildResponse = MessageInitShape<typeof templateProto.BuildResponseSchema>;
 export function createTemplateManagerService(
   builder: Builder,
   clock: () => number,
-): ServiceImpl<typeof templateProto.TemplateManager> {
+): Pick<ServiceImpl<typeof templateProto.TemplateManager>, 'build'> {
   return {
     build: (request, context) => streamBuild(builder, clock, request, context),
   };
@@ -30,7 +30,7 @@ async function* streamBuild(
     wake();
   };
   const log = (step: string, message: string, level: templateProto.LogLevel, progress?: number) => {
-    const value = create(templateProto.BuildResponse_LogSchema, {
+    const value = create(templateProto.LogSchema, {
       timestampMs: clock(),
       level,
       message,

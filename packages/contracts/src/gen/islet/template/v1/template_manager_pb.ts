@@ -12,7 +12,7 @@ import type { Message } from "@bufbuild/protobuf";
  * Describes the file islet/template/v1/template_manager.proto.
  */
 export const file_islet_template_v1_template_manager: GenFile = /*@__PURE__*/
-  fileDesc("Cihpc2xldC90ZW1wbGF0ZS92MS90ZW1wbGF0ZV9tYW5hZ2VyLnByb3RvEhFpc2xldC50ZW1wbGF0ZS52MSKBAQoMQnVpbGRSZXF1ZXN0EhMKC3RlbXBsYXRlX2lkGAEgASgJEhAKCGJ1aWxkX2lkGAIgASgJEg4KBnJlY2lwZRgDIAEoCRIRCgljcHVfY291bnQYBCABKA0SEQoJbWVtb3J5X21iGAUgASgNEhQKDGZyZWVfZGlza19tYhgGIAEoDSL3AgoNQnVpbGRSZXNwb25zZRIzCgNsb2cYASABKAsyJC5pc2xldC50ZW1wbGF0ZS52MS5CdWlsZFJlc3BvbnNlLkxvZ0gAEjcKBXJlYWR5GAIgASgLMiYuaXNsZXQudGVtcGxhdGUudjEuQnVpbGRSZXNwb25zZS5SZWFkeUgAGooBCgNMb2cSFAoMdGltZXN0YW1wX21zGAEgASgBEioKBWxldmVsGAIgASgOMhsuaXNsZXQudGVtcGxhdGUudjEuTG9nTGV2ZWwSDwoHbWVzc2FnZRgDIAEoCRIMCgRzdGVwGAQgASgJEhUKCHByb2dyZXNzGAUgASgBSACIAQFCCwoJX3Byb2dyZXNzGmIKBVJlYWR5EhQKDGVudmRfdmVyc2lvbhgBIAEoCRIUCgxkaXNrX3NpemVfbWIYAiABKA0SFAoMZGVmYXVsdF91c2VyGAMgASgJEhcKD2RlZmF1bHRfd29ya2RpchgEIAEoCUIHCgVldmVudCp3CghMb2dMZXZlbBIZChVMT0dfTEVWRUxfVU5TUEVDSUZJRUQQABITCg9MT0dfTEVWRUxfREVCVUcQARISCg5MT0dfTEVWRUxfSU5GTxACEhIKDkxPR19MRVZFTF9XQVJOEAMSEwoPTE9HX0xFVkVMX0VSUk9SEAQyXwoPVGVtcGxhdGVNYW5hZ2VyEkwKBUJ1aWxkEh8uaXNsZXQudGVtcGxhdGUudjEuQnVpbGRSZXF1ZXN0GiAuaXNsZXQudGVtcGxhdGUudjEuQnVpbGRSZXNwb25zZTABYgZwcm90bzM");
+  fileDesc("Cihpc2xldC90ZW1wbGF0ZS92MS90ZW1wbGF0ZV9tYW5hZ2VyLnByb3RvEhFpc2xldC50ZW1wbGF0ZS52MSKBAQoMQnVpbGRSZXF1ZXN0EhMKC3RlbXBsYXRlX2lkGAEgASgJEhAKCGJ1aWxkX2lkGAIgASgJEg4KBnJlY2lwZRgDIAEoCRIRCgljcHVfY291bnQYBCABKA0SEQoJbWVtb3J5X21iGAUgASgNEhQKDGZyZWVfZGlza19tYhgGIAEoDSL/AgoRU3RhcnRCdWlsZFJlcXVlc3QSEwoLdGVtcGxhdGVfaWQYASABKAkSEAoIYnVpbGRfaWQYAiABKAkSDwoHdGVhbV9pZBgDIAEoCRIRCgljcHVfY291bnQYBCABKA0SEQoJbWVtb3J5X21iGAUgASgNEhQKDGZyZWVfZGlza19tYhgGIAEoDRIpCgVpbWFnZRgHIAEoCzIYLmlzbGV0LnRlbXBsYXRlLnYxLkltYWdlSAASGQoPcGFyZW50X2J1aWxkX2lkGAggASgJSAASJgoFc3RlcHMYCSADKAsyFy5pc2xldC50ZW1wbGF0ZS52MS5TdGVwEhoKDXN0YXJ0X2NvbW1hbmQYCiABKAlIAYgBARIaCg1yZWFkeV9jb21tYW5kGAsgASgJSAKIAQESDQoFZm9yY2UYDCABKAgSEwoLbGVnYWN5X3VzZXIYDSABKAhCCAoGc291cmNlQhAKDl9zdGFydF9jb21tYW5kQhAKDl9yZWFkeV9jb21tYW5kIs8CCgVJbWFnZRIRCglyZWZlcmVuY2UYASABKAkSLwoFYmFzaWMYAiABKAsyHi5pc2xldC50ZW1wbGF0ZS52MS5JbWFnZS5CYXNpY0gAEisKA2F3cxgDIAEoCzIcLmlzbGV0LnRlbXBsYXRlLnYxLkltYWdlLkF3c0gAEisKA2djcBgEIAEoCzIcLmlzbGV0LnRlbXBsYXRlLnYxLkltYWdlLkdjcEgAGisKBUJhc2ljEhAKCHVzZXJuYW1lGAEgASgJEhAKCHBhc3N3b3JkGAIgASgJGkcKA0F3cxIVCg1hY2Nlc3Nfa2V5X2lkGAEgASgJEhkKEXNlY3JldF9hY2Nlc3Nfa2V5GAIgASgJEg4KBnJlZ2lvbhgDIAEoCRojCgNHY3ASHAoUc2VydmljZV9hY2NvdW50X2pzb24YASABKAlCDQoLY3JlZGVudGlhbHMiWQoEU3RlcBIMCgR0eXBlGAEgASgJEgwKBGFyZ3MYAiADKAkSFwoKZmlsZXNfaGFzaBgDIAEoCUgAiAEBEg0KBWZvcmNlGAQgASgIQg0KC19maWxlc19oYXNoIhQKElN0YXJ0QnVpbGRSZXNwb25zZSIlChFXYXRjaEJ1aWxkUmVxdWVzdBIQCghidWlsZF9pZBgBIAEoCSLHAQoSV2F0Y2hCdWlsZFJlc3BvbnNlEkIKCGJ1aWxkaW5nGAEgASgLMi4uaXNsZXQudGVtcGxhdGUudjEuV2F0Y2hCdWlsZFJlc3BvbnNlLkJ1aWxkaW5nSAASKQoFcmVhZHkYAiABKAsyGC5pc2xldC50ZW1wbGF0ZS52MS5SZWFkeUgAEi0KB2ZhaWx1cmUYAyABKAsyGi5pc2xldC50ZW1wbGF0ZS52MS5GYWlsdXJlSAAaCgoIQnVpbGRpbmdCBwoFc3RhdGUiKAoHRmFpbHVyZRIPCgdtZXNzYWdlGAEgASgJEgwKBHN0ZXAYAiABKAkicgoTR2V0QnVpbGRMb2dzUmVxdWVzdBIQCghidWlsZF9pZBgBIAEoCRIOCgZvZmZzZXQYAiABKA0SDQoFbGltaXQYAyABKA0SKgoFbGV2ZWwYBCABKA4yGy5pc2xldC50ZW1wbGF0ZS52MS5Mb2dMZXZlbCI/ChRHZXRCdWlsZExvZ3NSZXNwb25zZRInCgdlbnRyaWVzGAEgAygLMhYuaXNsZXQudGVtcGxhdGUudjEuTG9nIjYKEkNhbmNlbEJ1aWxkUmVxdWVzdBIQCghidWlsZF9pZBgBIAEoCRIOCgZyZWFzb24YAiABKAkiFQoTQ2FuY2VsQnVpbGRSZXNwb25zZSImChJEZWxldGVCdWlsZFJlcXVlc3QSEAoIYnVpbGRfaWQYASABKAkiFQoTRGVsZXRlQnVpbGRSZXNwb25zZSKKAQoDTG9nEhQKDHRpbWVzdGFtcF9tcxgBIAEoARIqCgVsZXZlbBgCIAEoDjIbLmlzbGV0LnRlbXBsYXRlLnYxLkxvZ0xldmVsEg8KB21lc3NhZ2UYAyABKAkSDAoEc3RlcBgEIAEoCRIVCghwcm9ncmVzcxgFIAEoAUgAiAEBQgsKCV9wcm9ncmVzcyJiCgVSZWFkeRIUCgxlbnZkX3ZlcnNpb24YASABKAkSFAoMZGlza19zaXplX21iGAIgASgNEhQKDGRlZmF1bHRfdXNlchgDIAEoCRIXCg9kZWZhdWx0X3dvcmtkaXIYBCABKAkiagoNQnVpbGRSZXNwb25zZRIlCgNsb2cYASABKAsyFi5pc2xldC50ZW1wbGF0ZS52MS5Mb2dIABIpCgVyZWFkeRgCIAEoCzIYLmlzbGV0LnRlbXBsYXRlLnYxLlJlYWR5SABCBwoFZXZlbnQqdwoITG9nTGV2ZWwSGQoVTE9HX0xFVkVMX1VOU1BFQ0lGSUVEEAASEwoPTE9HX0xFVkVMX0RFQlVHEAESEgoOTE9HX0xFVkVMX0lORk8QAhISCg5MT0dfTEVWRUxfV0FSThADEhMKD0xPR19MRVZFTF9FUlJPUhAEMrQECg9UZW1wbGF0ZU1hbmFnZXISTAoFQnVpbGQSHy5pc2xldC50ZW1wbGF0ZS52MS5CdWlsZFJlcXVlc3QaIC5pc2xldC50ZW1wbGF0ZS52MS5CdWlsZFJlc3BvbnNlMAESWQoKU3RhcnRCdWlsZBIkLmlzbGV0LnRlbXBsYXRlLnYxLlN0YXJ0QnVpbGRSZXF1ZXN0GiUuaXNsZXQudGVtcGxhdGUudjEuU3RhcnRCdWlsZFJlc3BvbnNlElsKCldhdGNoQnVpbGQSJC5pc2xldC50ZW1wbGF0ZS52MS5XYXRjaEJ1aWxkUmVxdWVzdBolLmlzbGV0LnRlbXBsYXRlLnYxLldhdGNoQnVpbGRSZXNwb25zZTABEl8KDEdldEJ1aWxkTG9ncxImLmlzbGV0LnRlbXBsYXRlLnYxLkdldEJ1aWxkTG9nc1JlcXVlc3QaJy5pc2xldC50ZW1wbGF0ZS52MS5HZXRCdWlsZExvZ3NSZXNwb25zZRJcCgtDYW5jZWxCdWlsZBIlLmlzbGV0LnRlbXBsYXRlLnYxLkNhbmNlbEJ1aWxkUmVxdWVzdBomLmlzbGV0LnRlbXBsYXRlLnYxLkNhbmNlbEJ1aWxkUmVzcG9uc2USXAoLRGVsZXRlQnVpbGQSJS5pc2xldC50ZW1wbGF0ZS52MS5EZWxldGVCdWlsZFJlcXVlc3QaJi5pc2xldC50ZW1wbGF0ZS52MS5EZWxldGVCdWlsZFJlc3BvbnNlYgZwcm90bzM");
 
 /**
  * @generated from message islet.template.v1.BuildRequest
@@ -59,38 +59,471 @@ export const BuildRequestSchema: GenMessage<BuildRequest> = /*@__PURE__*/
   messageDesc(file_islet_template_v1_template_manager, 0);
 
 /**
- * @generated from message islet.template.v1.BuildResponse
+ * @generated from message islet.template.v1.StartBuildRequest
  */
-export type BuildResponse = Message<"islet.template.v1.BuildResponse"> & {
+export type StartBuildRequest = Message<"islet.template.v1.StartBuildRequest"> & {
   /**
-   * @generated from oneof islet.template.v1.BuildResponse.event
+   * @generated from field: string template_id = 1;
    */
-  event: {
+  templateId: string;
+
+  /**
+   * @generated from field: string build_id = 2;
+   */
+  buildId: string;
+
+  /**
+   * Owner of the files that COPY steps name, and of the layers that the build may share.
+   *
+   * @generated from field: string team_id = 3;
+   */
+  teamId: string;
+
+  /**
+   * @generated from field: uint32 cpu_count = 4;
+   */
+  cpuCount: number;
+
+  /**
+   * @generated from field: uint32 memory_mb = 5;
+   */
+  memoryMb: number;
+
+  /**
+   * @generated from field: uint32 free_disk_mb = 6;
+   */
+  freeDiskMb: number;
+
+  /**
+   * @generated from oneof islet.template.v1.StartBuildRequest.source
+   */
+  source: {
     /**
-     * @generated from field: islet.template.v1.BuildResponse.Log log = 1;
+     * @generated from field: islet.template.v1.Image image = 7;
      */
-    value: BuildResponse_Log;
-    case: "log";
+    value: Image;
+    case: "image";
   } | {
     /**
-     * @generated from field: islet.template.v1.BuildResponse.Ready ready = 2;
+     * A ready build of another template.
+     *
+     * @generated from field: string parent_build_id = 8;
      */
-    value: BuildResponse_Ready;
-    case: "ready";
+    value: string;
+    case: "parentBuildId";
+  } | { case: undefined; value?: undefined };
+
+  /**
+   * @generated from field: repeated islet.template.v1.Step steps = 9;
+   */
+  steps: Step[];
+
+  /**
+   * Absent: the parent's, where there is a parent and neither is given.
+   *
+   * @generated from field: optional string start_command = 10;
+   */
+  startCommand?: string | undefined;
+
+  /**
+   * @generated from field: optional string ready_command = 11;
+   */
+  readyCommand?: string | undefined;
+
+  /**
+   * Use no cached layer, and pull the image again.
+   *
+   * @generated from field: bool force = 12;
+   */
+  force: boolean;
+
+  /**
+   * Of builds asked for by SDKs before 2.3.0: no default user phase, steps start as root.
+   *
+   * @generated from field: bool legacy_user = 13;
+   */
+  legacyUser: boolean;
+};
+
+/**
+ * Describes the message islet.template.v1.StartBuildRequest.
+ * Use `create(StartBuildRequestSchema)` to create a new message.
+ */
+export const StartBuildRequestSchema: GenMessage<StartBuildRequest> = /*@__PURE__*/
+  messageDesc(file_islet_template_v1_template_manager, 1);
+
+/**
+ * @generated from message islet.template.v1.Image
+ */
+export type Image = Message<"islet.template.v1.Image"> & {
+  /**
+   * @generated from field: string reference = 1;
+   */
+  reference: string;
+
+  /**
+   * @generated from oneof islet.template.v1.Image.credentials
+   */
+  credentials: {
+    /**
+     * @generated from field: islet.template.v1.Image.Basic basic = 2;
+     */
+    value: Image_Basic;
+    case: "basic";
+  } | {
+    /**
+     * @generated from field: islet.template.v1.Image.Aws aws = 3;
+     */
+    value: Image_Aws;
+    case: "aws";
+  } | {
+    /**
+     * @generated from field: islet.template.v1.Image.Gcp gcp = 4;
+     */
+    value: Image_Gcp;
+    case: "gcp";
   } | { case: undefined; value?: undefined };
 };
 
 /**
- * Describes the message islet.template.v1.BuildResponse.
- * Use `create(BuildResponseSchema)` to create a new message.
+ * Describes the message islet.template.v1.Image.
+ * Use `create(ImageSchema)` to create a new message.
  */
-export const BuildResponseSchema: GenMessage<BuildResponse> = /*@__PURE__*/
-  messageDesc(file_islet_template_v1_template_manager, 1);
+export const ImageSchema: GenMessage<Image> = /*@__PURE__*/
+  messageDesc(file_islet_template_v1_template_manager, 2);
 
 /**
- * @generated from message islet.template.v1.BuildResponse.Log
+ * @generated from message islet.template.v1.Image.Basic
  */
-export type BuildResponse_Log = Message<"islet.template.v1.BuildResponse.Log"> & {
+export type Image_Basic = Message<"islet.template.v1.Image.Basic"> & {
+  /**
+   * @generated from field: string username = 1;
+   */
+  username: string;
+
+  /**
+   * @generated from field: string password = 2;
+   */
+  password: string;
+};
+
+/**
+ * Describes the message islet.template.v1.Image.Basic.
+ * Use `create(Image_BasicSchema)` to create a new message.
+ */
+export const Image_BasicSchema: GenMessage<Image_Basic> = /*@__PURE__*/
+  messageDesc(file_islet_template_v1_template_manager, 2, 0);
+
+/**
+ * @generated from message islet.template.v1.Image.Aws
+ */
+export type Image_Aws = Message<"islet.template.v1.Image.Aws"> & {
+  /**
+   * @generated from field: string access_key_id = 1;
+   */
+  accessKeyId: string;
+
+  /**
+   * @generated from field: string secret_access_key = 2;
+   */
+  secretAccessKey: string;
+
+  /**
+   * @generated from field: string region = 3;
+   */
+  region: string;
+};
+
+/**
+ * Describes the message islet.template.v1.Image.Aws.
+ * Use `create(Image_AwsSchema)` to create a new message.
+ */
+export const Image_AwsSchema: GenMessage<Image_Aws> = /*@__PURE__*/
+  messageDesc(file_islet_template_v1_template_manager, 2, 1);
+
+/**
+ * @generated from message islet.template.v1.Image.Gcp
+ */
+export type Image_Gcp = Message<"islet.template.v1.Image.Gcp"> & {
+  /**
+   * @generated from field: string service_account_json = 1;
+   */
+  serviceAccountJson: string;
+};
+
+/**
+ * Describes the message islet.template.v1.Image.Gcp.
+ * Use `create(Image_GcpSchema)` to create a new message.
+ */
+export const Image_GcpSchema: GenMessage<Image_Gcp> = /*@__PURE__*/
+  messageDesc(file_islet_template_v1_template_manager, 2, 2);
+
+/**
+ * @generated from message islet.template.v1.Step
+ */
+export type Step = Message<"islet.template.v1.Step"> & {
+  /**
+   * COPY, ADD, RUN, ENV, ARG, WORKDIR, USER; in any case.
+   *
+   * @generated from field: string type = 1;
+   */
+  type: string;
+
+  /**
+   * @generated from field: repeated string args = 2;
+   */
+  args: string[];
+
+  /**
+   * Of COPY and ADD: SHA-256 hex of the uploaded archive's content.
+   *
+   * @generated from field: optional string files_hash = 3;
+   */
+  filesHash?: string | undefined;
+
+  /**
+   * Run this step and all after it again, whatever is cached.
+   *
+   * @generated from field: bool force = 4;
+   */
+  force: boolean;
+};
+
+/**
+ * Describes the message islet.template.v1.Step.
+ * Use `create(StepSchema)` to create a new message.
+ */
+export const StepSchema: GenMessage<Step> = /*@__PURE__*/
+  messageDesc(file_islet_template_v1_template_manager, 3);
+
+/**
+ * @generated from message islet.template.v1.StartBuildResponse
+ */
+export type StartBuildResponse = Message<"islet.template.v1.StartBuildResponse"> & {
+};
+
+/**
+ * Describes the message islet.template.v1.StartBuildResponse.
+ * Use `create(StartBuildResponseSchema)` to create a new message.
+ */
+export const StartBuildResponseSchema: GenMessage<StartBuildResponse> = /*@__PURE__*/
+  messageDesc(file_islet_template_v1_template_manager, 4);
+
+/**
+ * @generated from message islet.template.v1.WatchBuildRequest
+ */
+export type WatchBuildRequest = Message<"islet.template.v1.WatchBuildRequest"> & {
+  /**
+   * @generated from field: string build_id = 1;
+   */
+  buildId: string;
+};
+
+/**
+ * Describes the message islet.template.v1.WatchBuildRequest.
+ * Use `create(WatchBuildRequestSchema)` to create a new message.
+ */
+export const WatchBuildRequestSchema: GenMessage<WatchBuildRequest> = /*@__PURE__*/
+  messageDesc(file_islet_template_v1_template_manager, 5);
+
+/**
+ * @generated from message islet.template.v1.WatchBuildResponse
+ */
+export type WatchBuildResponse = Message<"islet.template.v1.WatchBuildResponse"> & {
+  /**
+   * @generated from oneof islet.template.v1.WatchBuildResponse.state
+   */
+  state: {
+    /**
+     * @generated from field: islet.template.v1.WatchBuildResponse.Building building = 1;
+     */
+    value: WatchBuildResponse_Building;
+    case: "building";
+  } | {
+    /**
+     * @generated from field: islet.template.v1.Ready ready = 2;
+     */
+    value: Ready;
+    case: "ready";
+  } | {
+    /**
+     * @generated from field: islet.template.v1.Failure failure = 3;
+     */
+    value: Failure;
+    case: "failure";
+  } | { case: undefined; value?: undefined };
+};
+
+/**
+ * Describes the message islet.template.v1.WatchBuildResponse.
+ * Use `create(WatchBuildResponseSchema)` to create a new message.
+ */
+export const WatchBuildResponseSchema: GenMessage<WatchBuildResponse> = /*@__PURE__*/
+  messageDesc(file_islet_template_v1_template_manager, 6);
+
+/**
+ * @generated from message islet.template.v1.WatchBuildResponse.Building
+ */
+export type WatchBuildResponse_Building = Message<"islet.template.v1.WatchBuildResponse.Building"> & {
+};
+
+/**
+ * Describes the message islet.template.v1.WatchBuildResponse.Building.
+ * Use `create(WatchBuildResponse_BuildingSchema)` to create a new message.
+ */
+export const WatchBuildResponse_BuildingSchema: GenMessage<WatchBuildResponse_Building> = /*@__PURE__*/
+  messageDesc(file_islet_template_v1_template_manager, 6, 0);
+
+/**
+ * What went wrong with a build, for the one who wrote the template.
+ *
+ * @generated from message islet.template.v1.Failure
+ */
+export type Failure = Message<"islet.template.v1.Failure"> & {
+  /**
+   * @generated from field: string message = 1;
+   */
+  message: string;
+
+  /**
+   * base, user, 1…n, finalize, optimize; empty where no step is to blame.
+   *
+   * @generated from field: string step = 2;
+   */
+  step: string;
+};
+
+/**
+ * Describes the message islet.template.v1.Failure.
+ * Use `create(FailureSchema)` to create a new message.
+ */
+export const FailureSchema: GenMessage<Failure> = /*@__PURE__*/
+  messageDesc(file_islet_template_v1_template_manager, 7);
+
+/**
+ * @generated from message islet.template.v1.GetBuildLogsRequest
+ */
+export type GetBuildLogsRequest = Message<"islet.template.v1.GetBuildLogsRequest"> & {
+  /**
+   * @generated from field: string build_id = 1;
+   */
+  buildId: string;
+
+  /**
+   * Entries of at least `level` to skip.
+   *
+   * @generated from field: uint32 offset = 2;
+   */
+  offset: number;
+
+  /**
+   * At most so many entries.
+   *
+   * @generated from field: uint32 limit = 3;
+   */
+  limit: number;
+
+  /**
+   * @generated from field: islet.template.v1.LogLevel level = 4;
+   */
+  level: LogLevel;
+};
+
+/**
+ * Describes the message islet.template.v1.GetBuildLogsRequest.
+ * Use `create(GetBuildLogsRequestSchema)` to create a new message.
+ */
+export const GetBuildLogsRequestSchema: GenMessage<GetBuildLogsRequest> = /*@__PURE__*/
+  messageDesc(file_islet_template_v1_template_manager, 8);
+
+/**
+ * @generated from message islet.template.v1.GetBuildLogsResponse
+ */
+export type GetBuildLogsResponse = Message<"islet.template.v1.GetBuildLogsResponse"> & {
+  /**
+   * @generated from field: repeated islet.template.v1.Log entries = 1;
+   */
+  entries: Log[];
+};
+
+/**
+ * Describes the message islet.template.v1.GetBuildLogsResponse.
+ * Use `create(GetBuildLogsResponseSchema)` to create a new message.
+ */
+export const GetBuildLogsResponseSchema: GenMessage<GetBuildLogsResponse> = /*@__PURE__*/
+  messageDesc(file_islet_template_v1_template_manager, 9);
+
+/**
+ * @generated from message islet.template.v1.CancelBuildRequest
+ */
+export type CancelBuildRequest = Message<"islet.template.v1.CancelBuildRequest"> & {
+  /**
+   * @generated from field: string build_id = 1;
+   */
+  buildId: string;
+
+  /**
+   * What the build's log and state say of it.
+   *
+   * @generated from field: string reason = 2;
+   */
+  reason: string;
+};
+
+/**
+ * Describes the message islet.template.v1.CancelBuildRequest.
+ * Use `create(CancelBuildRequestSchema)` to create a new message.
+ */
+export const CancelBuildRequestSchema: GenMessage<CancelBuildRequest> = /*@__PURE__*/
+  messageDesc(file_islet_template_v1_template_manager, 10);
+
+/**
+ * @generated from message islet.template.v1.CancelBuildResponse
+ */
+export type CancelBuildResponse = Message<"islet.template.v1.CancelBuildResponse"> & {
+};
+
+/**
+ * Describes the message islet.template.v1.CancelBuildResponse.
+ * Use `create(CancelBuildResponseSchema)` to create a new message.
+ */
+export const CancelBuildResponseSchema: GenMessage<CancelBuildResponse> = /*@__PURE__*/
+  messageDesc(file_islet_template_v1_template_manager, 11);
+
+/**
+ * @generated from message islet.template.v1.DeleteBuildRequest
+ */
+export type DeleteBuildRequest = Message<"islet.template.v1.DeleteBuildRequest"> & {
+  /**
+   * @generated from field: string build_id = 1;
+   */
+  buildId: string;
+};
+
+/**
+ * Describes the message islet.template.v1.DeleteBuildRequest.
+ * Use `create(DeleteBuildRequestSchema)` to create a new message.
+ */
+export const DeleteBuildRequestSchema: GenMessage<DeleteBuildRequest> = /*@__PURE__*/
+  messageDesc(file_islet_template_v1_template_manager, 12);
+
+/**
+ * @generated from message islet.template.v1.DeleteBuildResponse
+ */
+export type DeleteBuildResponse = Message<"islet.template.v1.DeleteBuildResponse"> & {
+};
+
+/**
+ * Describes the message islet.template.v1.DeleteBuildResponse.
+ * Use `create(DeleteBuildResponseSchema)` to create a new message.
+ */
+export const DeleteBuildResponseSchema: GenMessage<DeleteBuildResponse> = /*@__PURE__*/
+  messageDesc(file_islet_template_v1_template_manager, 13);
+
+/**
+ * @generated from message islet.template.v1.Log
+ */
+export type Log = Message<"islet.template.v1.Log"> & {
   /**
    * @generated from field: double timestamp_ms = 1;
    */
@@ -107,7 +540,7 @@ export type BuildResponse_Log = Message<"islet.template.v1.BuildResponse.Log"> &
   message: string;
 
   /**
-   * base, 1…n, finalize.
+   * base, user, 1…n, finalize, optimize.
    *
    * @generated from field: string step = 4;
    */
@@ -122,16 +555,16 @@ export type BuildResponse_Log = Message<"islet.template.v1.BuildResponse.Log"> &
 };
 
 /**
- * Describes the message islet.template.v1.BuildResponse.Log.
- * Use `create(BuildResponse_LogSchema)` to create a new message.
+ * Describes the message islet.template.v1.Log.
+ * Use `create(LogSchema)` to create a new message.
  */
-export const BuildResponse_LogSchema: GenMessage<BuildResponse_Log> = /*@__PURE__*/
-  messageDesc(file_islet_template_v1_template_manager, 1, 0);
+export const LogSchema: GenMessage<Log> = /*@__PURE__*/
+  messageDesc(file_islet_template_v1_template_manager, 14);
 
 /**
- * @generated from message islet.template.v1.BuildResponse.Ready
+ * @generated from message islet.template.v1.Ready
  */
-export type BuildResponse_Ready = Message<"islet.template.v1.BuildResponse.Ready"> & {
+export type Ready = Message<"islet.template.v1.Ready"> & {
   /**
    * @generated from field: string envd_version = 1;
    */
@@ -154,11 +587,40 @@ export type BuildResponse_Ready = Message<"islet.template.v1.BuildResponse.Ready
 };
 
 /**
- * Describes the message islet.template.v1.BuildResponse.Ready.
- * Use `create(BuildResponse_ReadySchema)` to create a new message.
+ * Describes the message islet.template.v1.Ready.
+ * Use `create(ReadySchema)` to create a new message.
  */
-export const BuildResponse_ReadySchema: GenMessage<BuildResponse_Ready> = /*@__PURE__*/
-  messageDesc(file_islet_template_v1_template_manager, 1, 1);
+export const ReadySchema: GenMessage<Ready> = /*@__PURE__*/
+  messageDesc(file_islet_template_v1_template_manager, 15);
+
+/**
+ * @generated from message islet.template.v1.BuildResponse
+ */
+export type BuildResponse = Message<"islet.template.v1.BuildResponse"> & {
+  /**
+   * @generated from oneof islet.template.v1.BuildResponse.event
+   */
+  event: {
+    /**
+     * @generated from field: islet.template.v1.Log log = 1;
+     */
+    value: Log;
+    case: "log";
+  } | {
+    /**
+     * @generated from field: islet.template.v1.Ready ready = 2;
+     */
+    value: Ready;
+    case: "ready";
+  } | { case: undefined; value?: undefined };
+};
+
+/**
+ * Describes the message islet.template.v1.BuildResponse.
+ * Use `create(BuildResponseSchema)` to create a new message.
+ */
+export const BuildResponseSchema: GenMessage<BuildResponse> = /*@__PURE__*/
+  messageDesc(file_islet_template_v1_template_manager, 16);
 
 /**
  * @generated from enum islet.template.v1.LogLevel
@@ -209,6 +671,57 @@ export const TemplateManager: GenService<{
     methodKind: "server_streaming";
     input: typeof BuildRequestSchema;
     output: typeof BuildResponseSchema;
+  },
+  /**
+   * Takes a client's build and returns when it is on disk. It goes on by itself, and again from its cached layers where
+   * the manager was ended in between. A second call for the same build changes nothing.
+   *
+   * @generated from rpc islet.template.v1.TemplateManager.StartBuild
+   */
+  startBuild: {
+    methodKind: "unary";
+    input: typeof StartBuildRequestSchema;
+    output: typeof StartBuildResponseSchema;
+  },
+  /**
+   * Every change of a build's state: the one it has now first, the last one is `ready` or `error`. Unknown ids: not_found.
+   *
+   * @generated from rpc islet.template.v1.TemplateManager.WatchBuild
+   */
+  watchBuild: {
+    methodKind: "server_streaming";
+    input: typeof WatchBuildRequestSchema;
+    output: typeof WatchBuildResponseSchema;
+  },
+  /**
+   * A page of a build's log, oldest first; also long after its end. Unknown ids: not_found.
+   *
+   * @generated from rpc islet.template.v1.TemplateManager.GetBuildLogs
+   */
+  getBuildLogs: {
+    methodKind: "unary";
+    input: typeof GetBuildLogsRequestSchema;
+    output: typeof GetBuildLogsResponseSchema;
+  },
+  /**
+   * Ends a build with an error; returns when nothing of it runs. Ended and unknown builds: nothing to do.
+   *
+   * @generated from rpc islet.template.v1.TemplateManager.CancelBuild
+   */
+  cancelBuild: {
+    methodKind: "unary";
+    input: typeof CancelBuildRequestSchema;
+    output: typeof CancelBuildResponseSchema;
+  },
+  /**
+   * Frees a build's snapshot, log and what no other build uses. Sandboxes that run keep what they need.
+   *
+   * @generated from rpc islet.template.v1.TemplateManager.DeleteBuild
+   */
+  deleteBuild: {
+    methodKind: "unary";
+    input: typeof DeleteBuildRequestSchema;
+    output: typeof DeleteBuildResponseSchema;
   },
 }> = /*@__PURE__*/
   serviceDesc(file_islet_template_v1_template_manager, 0);
