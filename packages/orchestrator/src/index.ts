@@ -1,7 +1,10 @@
+export type { WritableRoot } from './drivers/driver.ts';
 export {
   type Orchestrator,
   type OrchestratorOptions,
   startOrchestrator,
   type TemplateRuntime,
 } from './orchestrator.ts';
+export type { CommandEnd, SandboxCommand } from './sandbox/command.ts';
+export { type BuildSandboxRequest, type CommandRunner, OutOfMemoryError } from './templates/build-sandbox.ts';
 export type { SealRequest, SealResult } from './templates/seal.ts';

@@ -16,6 +16,7 @@ import { RecordStore, type SandboxRecord } from './sandbox/record.ts';
 import { startSampler } from './sandbox/sampler.ts';
 import { Sandboxes } from './sandbox/sandboxes.ts';
 import { Undo } from './sandbox/undo.ts';
+import { type BuildSandboxRequest, type CommandRunner, withBuildSandbox } from './templates/build-sandbox.ts';
 import { type SealRequest, type SealResult, sealTemplate } from './templates/seal.ts';
 import { TemplateStore } from './templates/store.ts';
 
@@ -54,6 +55,17 @@ export interface TemplateRuntime {
   has(buildId: string): boolean;
   /** Boots a root file system and takes the snapshot its sandboxes start from. */
   seal(request: SealRequest, signal?: AbortSignal): Promise<SealResult>;
+  /** The root file system of a build that can start here. @throws IsletError 404, 503. */
+  rootfsOf(buildId: string): string;
+  /**
+   * Boots a sandbox on layers, for `use` to run commands in, and ends it; what was written is in the upper layer then.
+   * @throws whatever `use` throws; nothing of the sandbox is left.
+   */
+  withBuildSandbox<T>(
+    request: BuildSandboxRequest,
+    use: (runner: CommandRunner) => Promise<T>,
+    signal?: AbortSignal,
+  ): Promise<T>;
   /** Keeps sandboxes of a build ready, so that creates need not wait for a start. */
   keepWarm(buildId: string): void;
 }
@@ -166,6 +178,8 @@ export async function startOrchestrator(options: OrchestratorOptions): Promise<O
       templates: {
         has: (buildId) => templates.isCurrent(buildId),
         seal: (request, signal) => sealTemplate(sealContext, request, signal),
+        rootfsOf: (buildId) => templates.get(buildId).manifest.rootfsDir,
+        withBuildSandbox: (request, use, signal) => withBuildSandbox(sealContext, request, use, signal),
         keepWarm: (buildId) => sandboxes.keepWarm(buildId),
       },
       sandbox: (sandboxId) => sandboxes.get(sandboxId),

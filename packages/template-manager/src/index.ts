@@ -9,6 +9,8 @@ export {
   type SealRequest,
   type TemplateSealer,
 } from './build/build.ts';
+export type { Builds } from './builds/builds.ts';
+export { type ClientBuildsOptions, openClientBuilds } from './client-builds.ts';
 export type { LockFile, LockOptions } from './layers/layer-store.ts';
 export { type Recipe, RecipeError } from './recipe/recipe.ts';
 export { BuildCommandError } from './rootfs/run.ts';

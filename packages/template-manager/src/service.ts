@@ -2,18 +2,55 @@ import { create, type MessageInitShape } from '@bufbuild/protobuf';
 import type { HandlerContext, ServiceImpl } from '@connectrpc/connect';
 import { IsletError, templateProto, toConnectError } from '@islet/contracts';
 import type { Builder, BuildListener } from './build/build.ts';
+import type { Builds } from './builds/builds.ts';
+import { fromLevel, toLevel, toSpec, toState } from './messages.ts';
 import { RecipeError } from './recipe/recipe.ts';
+
+/** What builds templates on a node. */
+export interface TemplateManager {
+  /** Recipes that ship with Islet. */
+  builder: Builder;
+  /** Clients' templates. */
+  builds: Builds;
+}
 
 type BuildResponse = MessageInitShape<typeof templateProto.BuildResponseSchema>;
 
 /** The Connect service of the template manager. */
 export function createTemplateManagerService(
-  builder: Builder,
+  { builder, builds }: TemplateManager,
   clock: () => number,
-): Pick<ServiceImpl<typeof templateProto.TemplateManager>, 'build'> {
+): ServiceImpl<typeof templateProto.TemplateManager> {
   return {
     build: (request, context) => streamBuild(builder, clock, request, context),
+    async startBuild(request) {
+      await builds.start(toSpec(request));
+      return {};
+    },
+    async *watchBuild({ buildId }, context) {
+      try {
+        for await (const state of builds.watch(buildId, context.signal)) yield { state: toState(state) };
+      } catch (error) {
+        throw toConnectError(error);
+      }
+    },
+    async getBuildLogs({ buildId, offset, limit, level }) {
+      const entries = await builds.logs(buildId, { offset, limit, level: fromLevel(level) }).catch(rethrow);
+      return { entries: entries.map((entry) => ({ ...entry, level: toLevel(entry.level) })) };
+    },
+    async cancelBuild({ buildId, reason }) {
+      await builds.cancel(buildId, reason);
+      return {};
+    },
+    async deleteBuild({ buildId }) {
+      await builds.delete(buildId);
+      return {};
+    },
   };
+}
+
+function rethrow(error: unknown): never {
+  throw toConnectError(error);
 }
 
 /** Events wait here for the stream; a build has some thousand lines at most, so there is no bound to mind. */

@@ -1,5 +1,6 @@
 import { readFile } from 'node:fs/promises';
 import { createServer } from 'node:http';
+import { availableParallelism } from 'node:os';
 import { createClient, createRouterTransport } from '@connectrpc/connect';
 import { connectNodeAdapter } from '@connectrpc/connect-node';
 import { orchestratorProto, type SandboxSample, templateProto } from '@islet/contracts';
@@ -7,7 +8,13 @@ import { type Database, LOCAL_TEAM_LIMITS, migrate, openDatabase, seed } from '@
 import { type Orchestrator, startOrchestrator } from '@islet/orchestrator';
 import { createSandboxProxy, toSandboxRoute } from '@islet/proxy';
 import type { Logger } from '@islet/telemetry';
-import { type Builder, createBuilder, createTemplateManagerService } from '@islet/template-manager';
+import {
+  type Builder,
+  type Builds,
+  createBuilder,
+  createTemplateManagerService,
+  openClientBuilds,
+} from '@islet/template-manager';
 import { databaseDir } from '../control/open.ts';
 import { waitForFileLock } from '../host/file-lock.ts';
 import type { Instance } from '../host/instance.ts';
@@ -41,12 +48,20 @@ export async function openPreparedDatabase(
 
 export type NodeClient = ReturnType<typeof createClient<typeof orchestratorProto.Orchestrator>>;
 
+export type TemplateClient = ReturnType<typeof createClient<typeof templateProto.TemplateManager>>;
+
+/** A build keeps a core busy; while one waits for its network, another may go on. */
+const BUILDS_AT_ONCE = Math.max(2, availableParallelism());
+
 /** What runs sandboxes and builds templates on this machine. */
 export interface Node extends AsyncDisposable {
   orchestrator: Orchestrator;
   builder: Builder;
+  builds: Builds;
   /** Calls the orchestrator in this process, without a socket. */
   client: NodeClient;
+  /** Calls the template manager, likewise. */
+  templates: TemplateClient;
   /** Resets connections of a sandbox's run on the node's own proxy. */
   closeRun(executionId: string): void;
   /** Cuts a run's connections; it may go on. */
@@ -97,6 +112,18 @@ export async function startNode(options: NodeOptions): Promise<Node> {
       lock: waitForFileLock,
       logger: logger.child({ component: 'template-manager' }),
     });
+    const builds = await openClientBuilds({
+      dataDir: instance.dataDir,
+      cacheDir: config.cacheDir,
+      runtime: orchestrator.templates,
+      baseBuildId: async () => (await builder.recipe('base')).buildId,
+      atOnce: BUILDS_AT_ONCE,
+      lock: waitForFileLock,
+      logger: logger.child({ component: 'template-manager' }),
+      now: Date.now,
+    });
+    undo.add('the builds', () => builds.close());
+    const templateService = createTemplateManagerService({ builder, builds }, Date.now);
     const orchestratorServer = createServer(
       connectNodeAdapter({
         routes: (router) => router.service(orchestratorProto.Orchestrator, orchestrator.service),
@@ -104,8 +131,7 @@ export async function startNode(options: NodeOptions): Promise<Node> {
     );
     const templateServer = createServer(
       connectNodeAdapter({
-        routes: (router) =>
-          router.service(templateProto.TemplateManager, createTemplateManagerService(builder, Date.now)),
+        routes: (router) => router.service(templateProto.TemplateManager, templateService),
       }),
     );
     undo.add('the orchestrator service', () => closeServer(orchestratorServer));
@@ -116,13 +142,16 @@ export async function startNode(options: NodeOptions): Promise<Node> {
       templateManager: await listen(templateServer, LOCAL_HOST, config.templateManagerPort),
     };
 
-    const transport = createRouterTransport((router) =>
-      router.service(orchestratorProto.Orchestrator, orchestrator.service),
-    );
+    const transport = createRouterTransport((router) => {
+      router.service(orchestratorProto.Orchestrator, orchestrator.service);
+      router.service(templateProto.TemplateManager, templateService);
+    });
     return {
       orchestrator,
       builder,
+      builds,
       client: createClient(orchestratorProto.Orchestrator, transport),
+      templates: createClient(templateProto.TemplateManager, transport),
       closeRun: (executionId) => proxy.closeRun(executionId),
       resetRun: (executionId) => proxy.resetRun(executionId),
       ports,

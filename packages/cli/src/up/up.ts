@@ -79,6 +79,7 @@ async function start(options: UpOptions, undo: Undo): Promise<ReadyInfo> {
     signal,
   );
   orchestrator.templates.keepWarm(baseBuildId);
+  await node.value.builds.resume();
 
   const serving = reporter.step('listen', 'Opening the API and the proxy');
   const control = await startControlPlane({

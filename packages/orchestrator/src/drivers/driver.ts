@@ -13,6 +13,21 @@ export interface MachineSpec {
   netns: string;
   cpuCount: number;
   memoryMb: number;
+  /**
+   * Where the machine's files are kept when it has ended, for builds: absent, they end with it. `rootfsDir` says nothing
+   * then. Such a machine cannot be saved.
+   */
+  writableRoot?: WritableRoot;
+}
+
+/** A root file system in layers, as overlayfs takes them. */
+export interface WritableRoot {
+  /** Never written; the topmost first. */
+  lowerDirs: readonly string[];
+  /** Takes everything that changes. */
+  upperDir: string;
+  /** Empty, on the same file system as `upperDir`; left with overlayfs's own files in it. */
+  workDir: string;
 }
 
 /** A started sandbox as its driver knows it; survives as JSON, so that another process can adopt it. */

@@ -1,17 +1,13 @@
 import { randomBytes } from 'node:crypto';
 import { mkdir, rm } from 'node:fs/promises';
 import { join } from 'node:path';
-import { createClient } from '@connectrpc/connect';
-import { createConnectTransport } from '@connectrpc/connect-node';
-import { ENVD_VERSION, PORTS, processProto } from '@islet/contracts';
-import type { Logger } from '@islet/telemetry';
-import type { SandboxDriver } from '../drivers/driver.ts';
+import { ENVD_VERSION } from '@islet/contracts';
 import type { Exec } from '../host/exec.ts';
-import type { Guest } from '../host/guest.ts';
-import type { NetworkPool } from '../network/pool.ts';
 import { waitForQuiet } from '../network/quiet.ts';
+import { runInSandbox } from '../sandbox/command.ts';
 import { initEnvd, waitForEnvd } from '../sandbox/envd-client.ts';
 import { Undo } from '../sandbox/undo.ts';
+import { type BuildSandboxContext, type CommandRunner, orOutOfMemory } from './build-sandbox.ts';
 import type { TemplateStore } from './store.ts';
 
 export interface SealRequest {
@@ -24,22 +20,17 @@ export interface SealRequest {
   freeDiskMb: number;
   defaultUser: string;
   defaultWorkdir: string;
+  /** Runs in the sandbox before its snapshot; what it leaves running is in the snapshot, and so in every sandbox. */
+  prepare?: (runner: CommandRunner, signal: AbortSignal | undefined) => Promise<void>;
 }
 
 export interface SealResult {
   diskSizeMb: number;
 }
 
-export interface SealContext {
-  driver: SandboxDriver;
-  network: NetworkPool;
+export interface SealContext extends BuildSandboxContext {
   store: TemplateStore;
-  guest: Guest;
-  /** Where the sandbox that is being sealed keeps its files. */
-  workDir: string;
-  dns: readonly string[];
   exec: Exec;
-  logger: Logger;
 }
 
 const BOOT_DEADLINE_MS = 60_000;
@@ -78,6 +69,14 @@ export async function sealTemplate(
       timestamp: new Date().toISOString(),
     });
     await warmUp(slot.sandboxAddress, request.defaultUser, signal);
+    const { memoryMb } = request;
+    await request.prepare?.(
+      {
+        run: (command, signal) =>
+          orOutOfMemory(context, { id, memoryMb }, runInSandbox(slot.sandboxAddress, command, signal)),
+      },
+      signal,
+    );
 
     const stage = await store.stage(request.buildId);
     undo.add(() => rm(stage, { recursive: true, force: true }));
@@ -108,19 +107,8 @@ export async function sealTemplate(
 
 /** Runs what a sandbox's first client will run, so that envd's code for it is compiled in the snapshot. */
 async function warmUp(address: string, user: string, signal: AbortSignal | undefined): Promise<void> {
-  const transport = createConnectTransport({
-    baseUrl: `http://${address}:${PORTS.envd}`,
-    httpVersion: '1.1',
-    useBinaryFormat: false,
-    nodeOptions: { agent: false },
-  });
-  const client = createClient(processProto.Process, transport);
-  const headers = { Authorization: `Basic ${Buffer.from(`${user}:`).toString('base64')}` };
   for (let run = 0; run < WARM_UP_RUNS; run++) {
-    const request = { process: { cmd: '/bin/bash', args: ['-l', '-c', 'echo ready'] }, stdin: false };
-    for await (const _ of client.start(request, { headers, ...(signal ? { signal } : {}) })) {
-      // Only reaching the end matters.
-    }
+    await runInSandbox(address, { program: '/bin/bash', args: ['-l', '-c', 'echo ready'], user }, signal);
   }
 }
 

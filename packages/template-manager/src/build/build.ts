@@ -1,6 +1,7 @@
 import { execFile } from 'node:child_process';
 import { createHash } from 'node:crypto';
 import { access } from 'node:fs/promises';
+import { join } from 'node:path';
 import { promisify } from 'node:util';
 import { ENVD_VERSION } from '@islet/contracts';
 import type { Logger } from '@islet/telemetry';
@@ -73,7 +74,7 @@ export interface Builder {
 
 /** Builds templates from recipes on this machine. */
 export function createBuilder(options: BuilderOptions): Builder {
-  const layers = createLayerStore(options.cacheDir, options.lock, async (path) => {
+  const layers = createLayerStore(join(options.cacheDir, 'layers'), options.lock, async (path) => {
     await run('sync', ['--file-system', path]);
   });
   const load = (name: string) => loadRecipe(options.recipesDir, name, process.arch);

@@ -39,7 +39,7 @@ describe('the layer store', () => {
   afterEach(() => rm(cacheDir, { recursive: true, force: true }));
 
   const open = (lock = queueLock()) =>
-    createLayerStore(cacheDir, lock, async (path) => {
+    createLayerStore(join(cacheDir, 'layers'), lock, async (path) => {
       synced.push(path);
     });
   const request = (make: (dir: string) => Promise<void>) => ({
@@ -61,7 +61,7 @@ describe('the layer store', () => {
     const first = await store.ensure(request(make), signal);
     const second = await open().ensure(request(make), signal);
     expect(first.cached).toBe(false);
-    expect(second).toEqual({ rootfsDir: first.rootfsDir, cached: true });
+    expect(second).toEqual({ id: 'k1', rootfsDir: first.rootfsDir, cached: true });
     expect(made).toBe(1);
     expect(await readFile(join(first.rootfsDir, 'file'), 'utf8')).toBe('x');
     expect(synced).toHaveLength(1);

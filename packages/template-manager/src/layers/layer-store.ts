@@ -1,4 +1,4 @@
-import { mkdir, mkdtemp, readdir, rename, rm, stat, writeFile } from 'node:fs/promises';
+import { mkdir, mkdtemp, readdir, readFile, rename, rm, utimes, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 
 export interface LockOptions {
@@ -11,17 +11,21 @@ export interface LockOptions {
 export type LockFile = (path: string, options: LockOptions) => Promise<AsyncDisposable>;
 
 export interface LayerRequest {
-  /** Names the content: the same key always means the same layer. */
+  /** Names what the layer is made of. */
   key: string;
   /** Written beside the layer, for people. */
   description: Record<string, string>;
-  /** Fills `dir`, which exists and is empty. */
+  /** Fills `dir`, which exists and is empty; beside it is room for what is not to be kept. */
   make: (dir: string, signal: AbortSignal) => Promise<void>;
   /** Called where another process is already making this layer. */
   onWait: () => void;
+  /** Make it again even if it is there, except where it was made for this very build (which then goes on after a crash). */
+  freshFor?: string | undefined;
 }
 
 export interface Layer {
+  /** Names this very content: a layer that is made again gets another id. */
+  id: string;
   rootfsDir: string;
   /** Whether it was there before. */
   cached: boolean;
@@ -32,39 +36,59 @@ export interface LayerStore {
   ensure(request: LayerRequest, signal: AbortSignal): Promise<Layer>;
 }
 
+/** What is kept beside a layer; its time of modification is when the layer was last asked for. */
+const DESCRIPTION = 'layer.json';
+
 /**
- * Layers under `<cacheDir>/layers/<key>/rootfs`. A layer appears by a rename when it is whole and on disk, so a directory
- * that is there is complete; half-made ones are named `.making-…` and removed.
+ * Layers under `<layersDir>/<id>/rootfs`, the id being the key, or `<key>.<n>` where it was made again. A layer appears by a
+ * rename when it is whole and on disk, so a directory that is there is complete; half-made ones are named `.making-…` and
+ * removed. A layer never changes: whoever uses one that was made again since goes on with what it has.
  */
-export function createLayerStore(cacheDir: string, lock: LockFile, syncFs: SyncFs): LayerStore {
-  const layersDir = join(cacheDir, 'layers');
-  const rootfsOf = (key: string) => join(layersDir, key, 'rootfs');
+export function createLayerStore(layersDir: string, lock: LockFile, syncFs: SyncFs): LayerStore {
+  const layer = (id: string, cached: boolean): Layer => {
+    return { id, rootfsDir: join(layersDir, id, 'rootfs'), cached };
+  };
+  const find = async ({ key, freshFor }: LayerRequest): Promise<Layer | undefined> => {
+    const id = (await generations(layersDir, key)).at(-1);
+    if (id === undefined) return undefined;
+    if (freshFor !== undefined && (await madeFor(join(layersDir, id))) !== freshFor) return undefined;
+    const now = new Date();
+    await utimes(join(layersDir, id, DESCRIPTION), now, now);
+    return layer(id, true);
+  };
 
   return {
     async ensure(request, signal) {
-      const rootfsDir = rootfsOf(request.key);
-      if (await isDirectory(rootfsDir)) return { rootfsDir, cached: true };
+      const found = await find(request);
+      if (found) return found;
 
       await mkdir(layersDir, { recursive: true });
-      const { onWait } = request;
-      await using _held = await lock(join(layersDir, `.${request.key}.lock`), { signal, onWait });
-      if (await isDirectory(rootfsDir)) return { rootfsDir, cached: true };
+      const { onWait, key } = request;
+      await using _held = await lock(join(layersDir, `.${key}.lock`), { signal, onWait });
+      const foundNow = await find(request);
+      if (foundNow) return foundNow;
 
-      const prefix = `.making-${request.key}-`;
+      const prefix = `.making-${key}-`;
       await removeAll(layersDir, prefix);
       const making = await mkdtemp(join(layersDir, prefix));
       try {
         const rootfs = join(making, 'rootfs');
         await mkdir(rootfs, { mode: 0o755 });
         await request.make(rootfs, signal);
-        await writeFile(join(making, 'layer.json'), `${JSON.stringify(request.description, undefined, 2)}\n`);
+        for (const name of await readdir(making)) {
+          if (name !== 'rootfs') await rm(join(making, name), { recursive: true, force: true });
+        }
+        const description = { ...request.description, madeFor: request.freshFor };
+        await writeFile(join(making, DESCRIPTION), `${JSON.stringify(description, undefined, 2)}\n`);
         await syncFs(making);
-        await rename(making, join(layersDir, request.key));
+        const count = (await generations(layersDir, key)).length;
+        const id = count === 0 ? key : `${key}.${nextGeneration(await generations(layersDir, key))}`;
+        await rename(making, join(layersDir, id));
+        return layer(id, false);
       } catch (error) {
         await rm(making, { recursive: true, force: true });
         throw error;
       }
-      return { rootfsDir, cached: false };
     },
   };
 }
@@ -72,18 +96,31 @@ export function createLayerStore(cacheDir: string, lock: LockFile, syncFs: SyncF
 /** Writes out everything of the file system that `path` is on. */
 export type SyncFs = (path: string) => Promise<void>;
 
+/** Ids of the layers with this key, the newest last. */
+async function generations(layersDir: string, key: string): Promise<string[]> {
+  const names = await readdir(layersDir).catch((error: NodeJS.ErrnoException) => {
+    if (error.code === 'ENOENT') return [];
+    throw error;
+  });
+  const own = names.filter((name) => name === key || name.startsWith(`${key}.`));
+  return own.sort((a, b) => generationOf(a) - generationOf(b));
+}
+
+function generationOf(id: string): number {
+  return Number(id.split('.')[1] ?? 1);
+}
+
+function nextGeneration(ids: readonly string[]): number {
+  return generationOf(ids.at(-1) ?? '') + 1;
+}
+
+async function madeFor(dir: string): Promise<string | undefined> {
+  return (JSON.parse(await readFile(join(dir, DESCRIPTION), 'utf8')) as { madeFor?: string }).madeFor;
+}
+
 /** What a process that was killed in the middle left; the lock says that nobody is at it any more. */
 async function removeAll(dir: string, prefix: string): Promise<void> {
   for (const name of await readdir(dir)) {
     if (name.startsWith(prefix)) await rm(join(dir, name), { recursive: true, force: true });
-  }
-}
-
-async function isDirectory(path: string): Promise<boolean> {
-  try {
-    return (await stat(path)).isDirectory();
-  } catch (error) {
-    if ((error as NodeJS.ErrnoException).code === 'ENOENT') return false;
-    throw error;
   }
 }

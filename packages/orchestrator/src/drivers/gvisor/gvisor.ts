@@ -7,9 +7,10 @@ import { pipeline } from 'node:stream/promises';
 import { Cgroups } from '../../host/cgroups.ts';
 import { CommandError, type Exec } from '../../host/exec.ts';
 import { isAlive, killAndWait, type ProcessRef, refProcess, waitForExit } from '../../host/process.ts';
-import type { Machine, MachineSpec, SandboxDriver } from '../driver.ts';
+import type { Machine, MachineSpec, SandboxDriver, WritableRoot } from '../driver.ts';
 import { type MountNamespace, needsHiddenProcSys, openMountNamespace } from './mount-namespace.ts';
 import { ociSpec } from './oci-spec.ts';
+import { inOverlay } from './overlay.ts';
 
 /**
  * What gVisor's own processes need beside the sandbox's memory: measured 43 MB for the sentry and 22 MB for the gofer
@@ -77,7 +78,9 @@ class Gvisor implements SandboxDriver {
   }
 
   async boot(spec: MachineSpec, signal?: AbortSignal): Promise<Machine> {
-    const bundle = await this.#writeBundle(spec);
+    const mountPoint = join(spec.dir, 'root');
+    const bundle = await this.#writeBundle(spec.writableRoot ? { ...spec, rootfsDir: mountPoint } : spec);
+    if (spec.writableRoot) await mkdir(mountPoint);
     return this.#launch(spec, ['run', '-detach', '-bundle', bundle, spec.id], signal);
   }
 
@@ -138,7 +141,7 @@ class Gvisor implements SandboxDriver {
 
   async #launch(spec: MachineSpec, args: string[], signal: AbortSignal | undefined): Promise<Machine> {
     try {
-      await this.#runsc(spec.dir, args, signal);
+      await this.#runsc(spec.dir, args, signal, spec.writableRoot);
       const [main, ...companions] = await this.#processes(spec.id);
       if (!main) throw new Error(`sandbox ${spec.id} ended while it started`);
       await this.#cgroups.setMemoryLimit(
@@ -165,7 +168,12 @@ class Gvisor implements SandboxDriver {
     return spec.dir;
   }
 
-  async #runsc(dir: string, args: string[], signal: AbortSignal | undefined): Promise<void> {
+  async #runsc(
+    dir: string,
+    args: string[],
+    signal: AbortSignal | undefined,
+    writableRoot?: WritableRoot,
+  ): Promise<void> {
     const flags = [
       `--root=${this.#stateDir}`,
       '--platform=systrap',
@@ -174,11 +182,12 @@ class Gvisor implements SandboxDriver {
       // Without it a checkpoint is refused for every connection in TIME-WAIT, which a server has for a minute.
       '--net-disconnect-ok',
       '--cpu-num-from-quota',
-      `--overlay2=root:dir=${join(dir, 'files')}`,
+      writableRoot ? '--overlay2=none' : `--overlay2=root:dir=${join(dir, 'files')}`,
       ...(this.#cgroups.version === 'none' ? ['--ignore-cgroups'] : []),
     ];
     const log = join(dir, 'runsc.log');
-    const command = [this.#binary, `--log=${log}`, '--log-format=json', ...flags, ...args];
+    const runsc = [this.#binary, `--log=${log}`, '--log-format=json', ...flags, ...args];
+    const command = writableRoot ? inOverlay(writableRoot, join(dir, 'root'), runsc) : runsc;
     const [file, ...rest] = this.#namespace
       ? ['nsenter', `--mount=${this.#namespace.file}`, ...command]
       : command;

@@ -1,0 +1,65 @@
+import { createClient } from '@connectrpc/connect';
+import { createConnectTransport } from '@connectrpc/connect-node';
+import { PORTS, processProto } from '@islet/contracts';
+
+/** A program to run in a sandbox. */
+export interface SandboxCommand {
+  program: string;
+  args: readonly string[];
+  /** Name of a user of the image. */
+  user: string;
+  /** Absent: the user's home. */
+  cwd?: string;
+  env?: Readonly<Record<string, string>>;
+  onOutput?: (stream: 'stdout' | 'stderr', bytes: Uint8Array) => void;
+}
+
+/** How a program ended. */
+export interface CommandEnd {
+  exitCode: number;
+  /** `exit status 1`, `signal: killed`. */
+  status: string;
+}
+
+/**
+ * Runs a program to its end through envd at `address`. Where `signal` aborts, only the waiting ends.
+ * @throws ConnectError where envd refuses it (no such user, no such directory) or is gone.
+ */
+export async function runInSandbox(
+  address: string,
+  command: SandboxCommand,
+  signal?: AbortSignal,
+): Promise<CommandEnd> {
+  const transport = createConnectTransport({
+    baseUrl: `http://${address}:${PORTS.envd}`,
+    httpVersion: '1.1',
+    useBinaryFormat: false,
+    // An open connection would keep the sandbox from being saved.
+    nodeOptions: { agent: false },
+  });
+  const client = createClient(processProto.Process, transport);
+  const { program, args, user, cwd, env = {}, onOutput } = command;
+  const request = {
+    process: { cmd: program, args: [...args], envs: { ...env }, ...(cwd === undefined ? {} : { cwd }) },
+    stdin: false,
+  };
+  const headers = { Authorization: `Basic ${Buffer.from(`${user}:`).toString('base64')}` };
+  // The RPC library leaves its listeners on a signal, and a build's signal is given to many commands.
+  const stop = new AbortController();
+  const onAbort = () => stop.abort(signal?.reason);
+  signal?.throwIfAborted();
+  signal?.addEventListener('abort', onAbort, { once: true });
+  try {
+    for await (const { event } of client.start(request, { headers, signal: stop.signal })) {
+      const news = event?.event;
+      if (news?.case === 'data') {
+        const { output } = news.value;
+        if (output.case === 'stdout' || output.case === 'stderr') onOutput?.(output.case, output.value);
+      }
+      if (news?.case === 'end') return { exitCode: news.value.exitCode, status: news.value.status };
+    }
+    throw new Error('envd did not tell how the command ended');
+  } finally {
+    signal?.removeEventListener('abort', onAbort);
+  }
+}

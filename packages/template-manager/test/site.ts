@@ -1,0 +1,126 @@
+import { randomBytes } from 'node:crypto';
+import { mkdtemp, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { dirname, join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { createClient, createRouterTransport } from '@connectrpc/connect';
+import { templateProto } from '@islet/contracts';
+import { type Orchestrator, startOrchestrator } from '@islet/orchestrator';
+import { createLogger, type Logger } from '@islet/telemetry';
+import {
+  type Builds,
+  createBuilder,
+  createTemplateManagerService,
+  type LockFile,
+  openClientBuilds,
+} from '../src/index.ts';
+
+const dist = join(dirname(fileURLToPath(import.meta.url)), '../../../dist');
+
+export type TemplateClient = ReturnType<typeof createClient<typeof templateProto.TemplateManager>>;
+
+/** A node with its template manager in a folder of its own, on the real runtime. Needs root and the project's build. */
+export interface Site extends AsyncDisposable {
+  dir: string;
+  orchestrator: Orchestrator;
+  builds: Builds;
+  client: TemplateClient;
+  baseBuildId: string;
+  /** Stops the template manager alone and opens it again on what it left. */
+  reopenBuilds(): Promise<void>;
+}
+
+export interface SiteOptions {
+  /** Layers that tests of several files share; absent: the site's own. */
+  cacheDir?: string;
+}
+
+/** One process: nobody else is at the same folder. */
+const noLock: LockFile = async () => ({ [Symbol.asyncDispose]: async () => {} });
+
+export async function openSite({ cacheDir }: SiteOptions = {}): Promise<Site> {
+  const dir = await mkdtemp(join(tmpdir(), 'islet-builds-'));
+  const logger = createLogger({ service: 'test', level: 'error' });
+  const orchestrator = await startOrchestrator({
+    dataDir: dir,
+    runtimeDir: join(dir, 'run'),
+    instance: randomBytes(3).toString('hex'),
+    guestDir: join(dist, 'guest'),
+    dns: ['1.1.1.1'],
+    version: 'test',
+    slotsAhead: 2,
+    warmMemoryMb: 0,
+    recordSample: () => {},
+    logger,
+  });
+  const builder = createBuilder({
+    recipesDir: join(dist, 'templates'),
+    // The base template takes a minute to make: the machine's own cache is used where it has one.
+    cacheDir: '/var/cache/islet',
+    sealer: orchestrator.templates,
+    lock: noLock,
+    logger,
+  });
+  const { recipe, buildId } = await builder.recipe('base');
+  const { cpuCount, memoryMb, freeDiskMb } = recipe;
+  await builder.build(
+    { templateId: 'islet0base0template0', buildId, recipe: 'base', cpuCount, memoryMb, freeDiskMb },
+    { log: () => {}, output: () => {} },
+    new AbortController().signal,
+  );
+  const open = () => openBuilds(dir, cacheDir ?? join(dir, 'cache'), orchestrator, buildId, logger);
+  let builds = await open();
+  let client = clientOf(builds);
+  return {
+    dir,
+    orchestrator,
+    get builds() {
+      return builds;
+    },
+    get client() {
+      return client;
+    },
+    baseBuildId: buildId,
+    async reopenBuilds() {
+      await builds.close();
+      builds = await open();
+      client = clientOf(builds);
+    },
+    async [Symbol.asyncDispose]() {
+      await builds.close();
+      await orchestrator.close();
+      await rm(dir, { recursive: true, force: true });
+    },
+  };
+
+  function clientOf(builds: Builds): TemplateClient {
+    return createClient(
+      templateProto.TemplateManager,
+      createRouterTransport((router) =>
+        router.service(
+          templateProto.TemplateManager,
+          createTemplateManagerService({ builder, builds }, Date.now),
+        ),
+      ),
+    );
+  }
+}
+
+function openBuilds(
+  dataDir: string,
+  cacheDir: string,
+  orchestrator: Orchestrator,
+  baseBuildId: string,
+  logger: Logger,
+): Promise<Builds> {
+  return openClientBuilds({
+    dataDir,
+    cacheDir,
+    runtime: orchestrator.templates,
+    baseBuildId: async () => baseBuildId,
+    atOnce: 2,
+    lock: noLock,
+    logger,
+    now: Date.now,
+  });
+}
