@@ -21,6 +21,7 @@ export class SimulatedNode {
   readonly sandboxes = new Map<string, Sandbox>();
   readonly kills: { sandboxId: string; reason: orchestratorProto.KillReason }[] = [];
   readonly creates: orchestratorProto.CreateSandboxRequest[] = [];
+  readonly builds = new Map<string, orchestratorProto.Build>();
   /** What every create waits for, where set. */
   gate: Promise<void> | undefined;
   /** What every create fails with, where set. */
@@ -128,6 +129,31 @@ export class SimulatedNode {
           this.#schedule(sandbox);
           return { sandbox: clone(sandbox) };
         }),
+      snapshotSandbox: ({ sandboxId, templateId, buildId }) =>
+        answer(async () => {
+          const sandbox = this.#known(sandboxId);
+          await this.gate;
+          if (this.failure) throw this.failure;
+          const parentBuildId = sandbox.config?.buildId ?? '';
+          const build = { buildId, templateId, parentBuildId, snapshotBytes: 1, createdAtMs: Date.now() };
+          this.builds.set(buildId, create(orchestratorProto.BuildSchema, build));
+          return { sandbox: clone(sandbox), build, stoppedMs: 1 };
+        }),
+      forkSandbox: ({ sandboxId, configs, timeoutMs }, { signal }) =>
+        answer(async () => {
+          this.#known(sandboxId);
+          const outcomes = configs.map(async (config) => {
+            const request = create(orchestratorProto.CreateSandboxRequestSchema, { config, timeoutMs });
+            const { sandbox } = await this.#create(request, signal);
+            return { outcome: { case: 'sandbox' as const, value: sandbox } };
+          });
+          return { outcomes: await Promise.all(outcomes) };
+        }),
+      listBuilds: () => ({ builds: [...this.builds.values()] }),
+      deleteBuild: ({ buildId }) => {
+        this.builds.delete(buildId);
+        return {};
+      },
       killSandbox: ({ sandboxId, reason }) =>
         answer(async () => {
           this.end(sandboxId, reason);

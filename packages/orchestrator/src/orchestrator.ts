@@ -15,6 +15,7 @@ import { orchestratorService } from './rpc/service.ts';
 import { RecordStore, type SandboxRecord } from './sandbox/record.ts';
 import { startSampler } from './sandbox/sampler.ts';
 import { Sandboxes } from './sandbox/sandboxes.ts';
+import { sealSaved } from './sandbox/save.ts';
 import { Undo } from './sandbox/undo.ts';
 import { type BuildSandboxRequest, type CommandRunner, withBuildSandbox } from './templates/build-sandbox.ts';
 import { type SealRequest, type SealResult, sealTemplate } from './templates/seal.ts';
@@ -68,6 +69,10 @@ export interface TemplateRuntime {
   ): Promise<T>;
   /** Keeps sandboxes of a build ready, so that creates need not wait for a start. */
   keepWarm(buildId: string): void;
+  /** Frees a build's snapshot and its sandboxes kept ready. Running and paused sandboxes need it no more. */
+  remove(buildId: string): Promise<void>;
+  /** Root file systems that a snapshot or a sandbox, running or paused, goes back to: these must stay. */
+  rootfsDirs(): Set<string>;
 }
 
 /** A node: what runs sandboxes on this machine. */
@@ -121,8 +126,7 @@ export async function startOrchestrator(options: OrchestratorOptions): Promise<O
     const guestsDir = join(dataDir, 'guest');
     const guest = await installGuest(options.guestDir, guestsDir);
     const templates = await TemplateStore.open(join(dataDir, 'templates'), {
-      name: driver.name,
-      digest: driver.runtimeDigest,
+      runtime: { name: driver.name, digest: driver.runtimeDigest },
       guestDigest: guest.digest,
     });
     await removeUnusedGuests(
@@ -138,6 +142,8 @@ export async function startOrchestrator(options: OrchestratorOptions): Promise<O
         driver,
         network,
         templates,
+        guestDigest: guest.digest,
+        dns: options.dns,
         records,
         guestDirOf: (digest) => guestDir(guestsDir, digest),
         machinesDir,
@@ -168,12 +174,17 @@ export async function startOrchestrator(options: OrchestratorOptions): Promise<O
       logger,
     };
     return {
-      service: orchestratorService(sandboxes, {
-        nodeId: hostname(),
-        version: options.version,
-        isolation: driver.name,
-        cpuCount: availableParallelism(),
-        memoryTotalBytes: totalmem(),
+      service: orchestratorService({
+        sandboxes,
+        templates,
+        facts: {
+          nodeId: hostname(),
+          version: options.version,
+          isolation: driver.name,
+          cpuCount: availableParallelism(),
+          memoryTotalBytes: totalmem(),
+        },
+        dataDir,
       }),
       templates: {
         has: (buildId) => templates.isCurrent(buildId),
@@ -181,6 +192,9 @@ export async function startOrchestrator(options: OrchestratorOptions): Promise<O
         rootfsOf: (buildId) => templates.get(buildId).manifest.rootfsDir,
         withBuildSandbox: (request, use, signal) => withBuildSandbox(sealContext, request, use, signal),
         keepWarm: (buildId) => sandboxes.keepWarm(buildId),
+        remove: (buildId) => sandboxes.dropBuild(buildId),
+        rootfsDirs: () =>
+          new Set([...templates.rootfsDirs(), ...sandboxes.bases().map(({ rootfsDir }) => rootfsDir)]),
       },
       sandbox: (sandboxId) => sandboxes.get(sandboxId),
       close: () => undo.run(),
@@ -211,7 +225,10 @@ async function adopt(
     } else {
       network.discard(network.slot(run.slotIndex));
       if (sandbox.state !== SandboxState.PAUSING) continue;
-      if (!(await records.takeUnfinishedSnapshot(sandbox.config?.sandboxId ?? ''))) continue;
+      const { sandboxId = '', buildId = '' } = sandbox.config ?? {};
+      const runtime = { name: driver.name, digest: driver.runtimeDigest };
+      const origin = { ...record.base, runtime, parentBuildId: buildId };
+      if (!(await records.takeUnfinishedSnapshot(sandboxId, (dir) => sealSaved(dir, origin)))) continue;
       const paused = {
         ...record,
         run: undefined,

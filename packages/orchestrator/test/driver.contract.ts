@@ -125,6 +125,26 @@ export function driverContract(name: string, open: (site: DriverSite) => Promise
       await rm(snapshot, { recursive: true });
     });
 
+    it('goes on beside what starts from its snapshot', async () => {
+      const original = await driver.boot(await newSpec());
+      await untilServing(original);
+      await ask(original, '/write');
+      expect(await ask(original, '/count')).toBe('1');
+      const snapshot = join(root, 'live');
+      await mkdir(snapshot);
+      await waitForQuiet(addresses.get(original.id) ?? '', 5000);
+      await driver.snapshot(original, snapshot);
+      expect(driver.isAlive(original)).toBe(true);
+      expect(await ask(original, '/count')).toBe('2');
+      const clone = await driver.restore(await newSpec(), snapshot);
+      await untilServing(clone);
+      expect(await ask(clone, '/read')).toBe('kept');
+      expect(await ask(clone, '/count')).toBe('2');
+      expect(await ask(original, '/count')).toBe('3');
+      await Promise.all([original, clone].map(end));
+      await rm(snapshot, { recursive: true });
+    });
+
     it('tells when a sandbox was ended for its memory', async () => {
       const machine = await driver.boot(await newSpec(256));
       await untilServing(machine);

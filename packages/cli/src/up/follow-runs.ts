@@ -28,7 +28,9 @@ export function followRuns(
     }
     if (event.case !== 'changed') return;
     const { executionId, state } = event.value;
-    if (state === SandboxState.PAUSING) for (const holder of holders) holder.resetRun(executionId);
+    if (state === SandboxState.PAUSING || state === SandboxState.SNAPSHOTTING) {
+      for (const holder of holders) holder.resetRun(executionId);
+    }
     if (state === SandboxState.PAUSED) for (const holder of holders) holder.closeRun(executionId);
   };
   const following = (async () => {

@@ -1,3 +1,4 @@
+import { setTimeout as sleep } from 'node:timers/promises';
 import type { Catalog, CatalogEntry } from '@islet/catalog';
 import { IsletError, orchestratorProto } from '@islet/contracts';
 import {
@@ -38,11 +39,19 @@ function isReachable(entry: CatalogEntry | undefined): entry is CatalogEntry {
   return entry !== undefined && !AWAY.has(entry.sandbox.state);
 }
 
+/** How long requests are held while a sandbox is being snapshotted, and how often is looked whether it serves again, ms. */
+const HOLD_MS = 30_000;
+const HOLD_INTERVAL_MS = 5;
+
 /** `host:port`, also `[v6]:port`. */
 function parseAddress(address: string): { host: string; port: number } {
   const match = /^(?:\[([^\]]+)\]|([^:]+)):(\d{1,5})$/.exec(address);
   if (!match) throw new TypeError(`a node's proxy address must be host:port, not ${JSON.stringify(address)}`);
   return { host: match[1] ?? match[2] ?? '', port: Number(match[3]) };
+}
+
+function transitioning(sandboxId: string): IsletError {
+  return sandboxRefused(409, sandboxId, 'The sandbox is still transitioning. Try again in a moment.');
 }
 
 /** Decides where the edge sends a request. */
@@ -76,8 +85,9 @@ export class EdgeRouter {
 
   async #resolveUnnamed(request: ProxyRequest): Promise<Destination> {
     if (!this.#signedFiles.claims(request.method, request.target)) throw new IsletError(400, 'Invalid host');
-    const entry = await this.#signedFiles.find(request.method, request.target);
-    const sandboxId = entry.sandbox.config?.sandboxId ?? '';
+    const { sandbox } = await this.#signedFiles.find(request.method, request.target);
+    const sandboxId = sandbox.config?.sandboxId ?? '';
+    const entry = await this.#settled(sandboxId);
     if (!isReachable(entry)) throw sandboxGone(sandboxId);
     const target = { sandboxId, port: this.#options.admission.envdPort };
     // The node cannot find it out again: it is told.
@@ -86,9 +96,9 @@ export class EdgeRouter {
   }
 
   async #entry(target: Target, request: ProxyRequest): Promise<CatalogEntry> {
-    const { catalog, resume } = this.#options;
+    const { resume } = this.#options;
     const { sandboxId, port } = target;
-    const entry = await catalog.get(sandboxId);
+    const entry = await this.#settled(sandboxId);
     if (isReachable(entry)) return entry;
     if (!resume) throw sandboxGone(sandboxId);
     const outcome = await resume(sandboxId, {
@@ -108,9 +118,20 @@ export class EdgeRouter {
           "This sandbox can't be resumed with the credentials provided. Check your access token and try again.",
         );
       case 'transitioning':
-        throw sandboxRefused(409, sandboxId, 'The sandbox is still transitioning. Try again in a moment.');
+        throw transitioning(sandboxId);
       case 'limit-reached':
         throw sandboxRefused(429, sandboxId, outcome.message);
+    }
+  }
+
+  /** Holds a request while its sandbox is stopped for a snapshot: it goes on from the same instant within moments. */
+  async #settled(sandboxId: string): Promise<CatalogEntry | undefined> {
+    const deadline = performance.now() + HOLD_MS;
+    for (;;) {
+      const entry = await this.#options.catalog.get(sandboxId);
+      if (entry?.sandbox.state !== SandboxState.SNAPSHOTTING) return entry;
+      if (performance.now() > deadline) throw transitioning(sandboxId);
+      await sleep(HOLD_INTERVAL_MS);
     }
   }
 

@@ -1,7 +1,9 @@
 import { create } from '@bufbuild/protobuf';
 import type { ServiceImpl } from '@connectrpc/connect';
 import { orchestratorProto, toConnectError } from '@islet/contracts';
-import type { Sandboxes } from '../sandbox/sandboxes.ts';
+import { diskOf } from '../host/disk.ts';
+import type { ForkOutcome, Sandboxes } from '../sandbox/sandboxes.ts';
+import { type StoredTemplate, snapshotBytes, type TemplateStore } from '../templates/store.ts';
 
 const KEEPALIVE_INTERVAL_MS = 20_000;
 
@@ -16,8 +18,16 @@ export interface NodeFacts {
   memoryTotalBytes: number;
 }
 
+export interface NodeParts {
+  sandboxes: Sandboxes;
+  templates: TemplateStore;
+  facts: NodeFacts;
+  /** Where the node keeps what lasts. */
+  dataDir: string;
+}
+
 /** The node's Connect service over its sandboxes. */
-export function orchestratorService(sandboxes: Sandboxes, facts: NodeFacts): Service {
+export function orchestratorService({ sandboxes, templates, facts, dataDir }: NodeParts): Service {
   return {
     createSandbox: ({ config, timeoutMs }, context) =>
       answer(async () => {
@@ -37,6 +47,22 @@ export function orchestratorService(sandboxes: Sandboxes, facts: NodeFacts): Ser
       answer(async () => ({
         sandbox: await sandboxes.resume(sandboxId, { timeoutMs, autoPause, filesOnly }),
       })),
+    snapshotSandbox: ({ sandboxId, templateId, buildId }) =>
+      answer(async () => {
+        const { sandbox, stored, stoppedMs } = await sandboxes.snapshot(sandboxId, { templateId, buildId });
+        return { sandbox, build: present(stored), stoppedMs };
+      }),
+    forkSandbox: ({ sandboxId, configs, timeoutMs }) =>
+      answer(async () => {
+        const outcomes = await sandboxes.fork(sandboxId, configs, timeoutMs);
+        return { outcomes: outcomes.map(presentOutcome) };
+      }),
+    listBuilds: () => ({ builds: templates.list().map(present) }),
+    deleteBuild: ({ buildId }) =>
+      answer(async () => {
+        await sandboxes.dropBuild(buildId);
+        return {};
+      }),
     killSandbox: ({ sandboxId, reason }) =>
       answer(async () => {
         await sandboxes.kill(sandboxId, reason);
@@ -44,9 +70,11 @@ export function orchestratorService(sandboxes: Sandboxes, facts: NodeFacts): Ser
       }),
     listSandboxes: () => ({ sandboxes: sandboxes.list() }),
     watchSandboxes: (_, context) => watch(sandboxes, context.signal),
-    getNode: () => {
+    getNode: async () => {
       const counts = sandboxes.counts();
       return {
+        disk: await diskOf(dataDir),
+        snapshotBytes: await sandboxes.snapshotBytes(),
         ...facts,
         sandboxCount: counts.running,
         sandboxStartingCount: counts.starting,
@@ -55,6 +83,28 @@ export function orchestratorService(sandboxes: Sandboxes, facts: NodeFacts): Ser
       };
     },
   };
+}
+
+function present(stored: StoredTemplate) {
+  const { buildId, templateId, parentBuildId, createdAt } = stored.manifest;
+  return create(orchestratorProto.BuildSchema, {
+    buildId,
+    templateId,
+    ...(parentBuildId !== undefined && { parentBuildId }),
+    snapshotBytes: snapshotBytes(stored),
+    createdAtMs: Date.parse(createdAt),
+  });
+}
+
+function presentOutcome(outcome: ForkOutcome) {
+  if ('sandbox' in outcome) {
+    return create(orchestratorProto.ForkOutcomeSchema, {
+      outcome: { case: 'sandbox', value: outcome.sandbox },
+    });
+  }
+  const { status, message, errorCode = '' } = outcome.error;
+  const value = create(orchestratorProto.ForkErrorSchema, { status, message, errorCode });
+  return create(orchestratorProto.ForkOutcomeSchema, { outcome: { case: 'error', value } });
 }
 
 async function answer<T>(work: () => Promise<T>): Promise<T> {

@@ -4,7 +4,7 @@ import { fromJson, type JsonValue, toJson } from '@bufbuild/protobuf';
 import { orchestratorProto } from '@islet/contracts';
 import type { Machine } from '../drivers/driver.ts';
 
-/** What a sandbox's memory was saved under and maps; it starts again only on the same. */
+/** What a sandbox's memory maps; it starts again only on the same. */
 export interface SandboxBase {
   rootfsDir: string;
   guestDigest: string;
@@ -80,12 +80,13 @@ export class RecordStore {
     if (durable) await syncDirectory(this.dir(id));
   }
 
-  /** Puts a snapshot whose end nobody saw in its place. False where there is none. */
-  async takeUnfinishedSnapshot(sandboxId: string): Promise<boolean> {
+  /** Puts a snapshot whose end nobody saw in its place, after `seal` made it whole. False where there is none. */
+  async takeUnfinishedSnapshot(sandboxId: string, seal: (dir: string) => Promise<void>): Promise<boolean> {
     const dir = this.snapshotDir(sandboxId);
     const names = await readdir(`${dir}.new`).catch(() => undefined);
     if (names === undefined) return (await readdir(dir).catch(() => [])).length > 0;
     if (names.length === 0) return false;
+    await seal(`${dir}.new`);
     await rm(dir, { recursive: true, force: true });
     await rename(`${dir}.new`, dir);
     return true;

@@ -2,11 +2,16 @@ import { randomUUID } from 'node:crypto';
 import { rename, rm } from 'node:fs/promises';
 import { clone, create } from '@bufbuild/protobuf';
 import { IsletError, orchestratorProto, placementFailed, sandboxNotFound } from '@islet/contracts';
+import type { SandboxDriver } from '../drivers/driver.ts';
+import { bytesIn } from '../host/disk.ts';
+import type { SnapshotOrigin } from '../snapshots/manifest.ts';
+import { type StoredTemplate, snapshotBytes } from '../templates/store.ts';
+import { EndTimers } from './end-timers.ts';
 import { SandboxEvents } from './events.ts';
 import { KeyedQueue } from './keyed-queue.ts';
 import { watchLiveness } from './liveness.ts';
-import { saveSandbox } from './pause.ts';
-import type { RecordStore, SandboxRecord, SandboxRun } from './record.ts';
+import type { RecordStore, SandboxBase, SandboxRecord, SandboxRun } from './record.ts';
+import { type Saving, saveAndEnd, saveLive, untilSavable } from './save.ts';
 import { freeMachine, type StartedRun } from './start.ts';
 import { Starter, type StarterOptions } from './starter.ts';
 
@@ -17,9 +22,6 @@ type SandboxConfig = orchestratorProto.SandboxConfig;
 /** How long after a pause at its time failed it is tried again, ms. */
 const PAUSE_AGAIN_MS = 10_000;
 
-/** setTimeout takes at most this many ms; later ends are looked at again when it has passed. */
-const LONGEST_TIMER_MS = 2 ** 31 - 1;
-
 export interface SandboxesOptions extends Omit<StarterOptions, 'isBusy' | 'onLoss'> {
   nodeId: string;
   records: RecordStore;
@@ -27,8 +29,10 @@ export interface SandboxesOptions extends Omit<StarterOptions, 'isBusy' | 'onLos
 
 interface Entry extends SandboxRecord {
   config: SandboxConfig;
-  /** Ends it at its time; undefined while nothing of it runs. */
-  timer: NodeJS.Timeout | undefined;
+}
+
+interface RunningEntry extends Entry {
+  run: SandboxRun;
 }
 
 export interface SandboxCounts {
@@ -45,6 +49,17 @@ export interface ResumeRequest {
   filesOnly: boolean;
 }
 
+/** A sandbox's snapshot: a build from which others start. */
+export interface TakenSnapshot {
+  sandbox: Sandbox;
+  stored: StoredTemplate;
+  /** How long the sandbox was stopped, ms. */
+  stoppedMs: number;
+}
+
+/** What became of one sandbox of a fork. */
+export type ForkOutcome = { sandbox: Sandbox } | { error: IsletError };
+
 /** The node's sandboxes: the only place where one comes to be, changes, or ends. Operations on one sandbox run in order. */
 export class Sandboxes {
   readonly events = new SandboxEvents();
@@ -56,12 +71,14 @@ export class Sandboxes {
   readonly #cleanups = new Set<Promise<void>>();
   readonly #liveness: { close(): Promise<void> };
   readonly #starter: Starter;
+  readonly #ends: EndTimers;
   #createSuccesses = 0;
   #createFails = 0;
   #closing = false;
 
   constructor(options: SandboxesOptions, adopted: readonly SandboxRecord[]) {
     this.#options = options;
+    this.#ends = new EndTimers(options.now, (sandboxId) => this.#expire(sandboxId));
     for (const record of adopted) this.#add(record);
     this.#starter = new Starter({
       ...options,
@@ -92,6 +109,25 @@ export class Sandboxes {
     this.#starter.keepWarm(buildId);
   }
 
+  /** What the sandboxes, running and paused, start over. */
+  bases(): SandboxBase[] {
+    return [...this.#entries.values()].map(({ base }) => base);
+  }
+
+  /** Frees a build's snapshot and its sandboxes kept ready; unknown ones are no error. */
+  async dropBuild(buildId: string): Promise<void> {
+    await this.#options.templates.remove(buildId);
+    this.#starter.dropWarm(buildId);
+  }
+
+  /** What builds' snapshots and paused sandboxes hold on disk, bytes. */
+  async snapshotBytes(): Promise<number> {
+    const { records, templates } = this.#options;
+    const paused = [...this.#entries].filter(([, { run }]) => !run);
+    const sizes = await Promise.all(paused.map(([id]) => bytesIn(records.snapshotDir(id))));
+    return [...sizes, ...templates.list().map(snapshotBytes)].reduce((sum, size) => sum + size, 0);
+  }
+
   /** As it is now; not to be kept or changed. */
   get(sandboxId: string): Sandbox | undefined {
     return this.#entries.get(sandboxId)?.sandbox;
@@ -111,24 +147,69 @@ export class Sandboxes {
    * @throws IsletError 404 unknown build, 409 id in use, 503 no room or the node stops, 500 the start failed.
    */
   create(config: SandboxConfig, timeoutMs: number, signal?: AbortSignal): Promise<Sandbox> {
-    const id = config.sandboxId;
-    return this.#queue.run(id, async () => {
-      if (this.#entries.has(id)) throw new IsletError(409, `Sandbox "${id}" already exists`);
-      try {
-        const base = this.#starter.baseOf(config.buildId);
-        const run = await this.#start(id, () => this.#starter.startNew(config, signal));
-        const sandbox = create(SandboxSchema, { config, nodeId: this.#options.nodeId });
-        const entry = this.#add({ sandbox, base, run: undefined });
-        await this.#becomeRunning(entry, run, timeoutMs);
-        this.#createSuccesses++;
-        return view(entry);
-      } catch (error) {
-        this.#createFails++;
-        if (this.#entries.delete(id))
-          await rm(this.#options.records.dir(id), { recursive: true, force: true });
-        throw error;
-      }
-    });
+    return this.#createBy(config, timeoutMs, () => this.#starter.startNew(config, signal));
+  }
+
+  /**
+   * Starts sandboxes that go on, under ids of their own, from where a running one is now; it goes on too.
+   * @throws IsletError as `snapshot`, for all of them; what fails for one of them is its outcome.
+   */
+  async fork(
+    sandboxId: string,
+    configs: readonly SandboxConfig[],
+    timeoutMs: number,
+  ): Promise<ForkOutcome[]> {
+    const { templates } = this.#options;
+    const stage = await templates.stage();
+    try {
+      const snapshotDir = templates.stagedSnapshot(stage);
+      const source = await this.#queue.run(sandboxId, async () => {
+        const entry = this.#running(sandboxId);
+        await this.#saveLive(entry, snapshotDir);
+        return { base: entry.base, snapshotDir, accessToken: entry.config.envdAccessToken };
+      });
+      return await Promise.all(
+        configs.map(async (config) => {
+          const start = () => this.#starter.startFrom(config, source);
+          return this.#createBy(config, timeoutMs, start).then(
+            (sandbox) => ({ sandbox }),
+            (error: unknown) => ({ error: asIsletError(error) }),
+          );
+        }),
+      );
+    } finally {
+      await rm(stage, { recursive: true, force: true });
+    }
+  }
+
+  /**
+   * Keeps a running sandbox's memory and files as a build; it goes on from the same instant.
+   * @throws IsletError 404; 409 where it is paused; 503 where it cannot be saved now.
+   */
+  async snapshot(sandboxId: string, ids: { templateId: string; buildId: string }): Promise<TakenSnapshot> {
+    const { driver, templates } = this.#options;
+    const stage = await templates.stage();
+    try {
+      return await this.#queue.run(sandboxId, async () => {
+        const entry = this.#running(sandboxId);
+        const stoppedMs = await this.#saveLive(entry, templates.stagedSnapshot(stage));
+        const { config } = entry;
+        const stored = await templates.commit(stage, {
+          ...ids,
+          ...originOf(entry, driver),
+          cpuCount: config.cpuCount,
+          memoryMb: config.memoryMb,
+          diskSizeMb: config.diskSizeMb,
+          defaultUser: config.defaultUser,
+          defaultWorkdir: config.defaultWorkdir,
+          envdVersion: config.envdVersion,
+          ...(config.envdAccessToken !== undefined && { envdAccessToken: config.envdAccessToken }),
+        });
+        return { sandbox: view(entry), stored, stoppedMs };
+      });
+    } finally {
+      await rm(stage, { recursive: true, force: true });
+    }
   }
 
   /**
@@ -145,7 +226,7 @@ export class Sandboxes {
       if (onlyExtend && end <= sandbox.endAtMs) return view(entry);
       sandbox.endAtMs = end;
       await this.#save(entry);
-      this.#schedule(entry);
+      this.#ends.set(sandboxId, end);
       return view(entry);
     });
   }
@@ -174,7 +255,7 @@ export class Sandboxes {
           throw new IsletError(409, `Error pausing sandbox - sandbox '${sandboxId}' is already paused`);
         }
         const entry = this.#running(sandboxId);
-        await this.#pause(entry, entry.run, filesOnly);
+        await this.#pause(entry, filesOnly);
         return view(entry);
       })
       .finally(() => this.#pausing.delete(sandboxId));
@@ -237,7 +318,7 @@ export class Sandboxes {
   }
 
   /** Whatever the driver throws reaches clients as a failed placement. */
-  async #start(sandboxId: string, start: () => Promise<StartedRun>): Promise<StartedRun> {
+  async #start<T>(sandboxId: string, start: () => Promise<T>): Promise<T> {
     if (this.#closing) throw placementFailed(503, 'the node is stopping', 'sandbox_capacity_unavailable');
     this.#starting.add(sandboxId);
     try {
@@ -255,10 +336,34 @@ export class Sandboxes {
   #add(record: SandboxRecord): Entry {
     const { config } = record.sandbox;
     if (!config) throw new TypeError('a sandbox needs its config');
-    const entry: Entry = { ...record, config, timer: undefined };
+    const entry: Entry = { ...record, config };
     this.#entries.set(config.sandboxId, entry);
-    if (entry.run) this.#schedule(entry);
+    if (entry.run) this.#ends.set(config.sandboxId, entry.sandbox.endAtMs);
     return entry;
+  }
+
+  #createBy(
+    config: SandboxConfig,
+    timeoutMs: number,
+    start: () => Promise<StartedRun & { base: SandboxBase }>,
+  ): Promise<Sandbox> {
+    const id = config.sandboxId;
+    return this.#queue.run(id, async () => {
+      if (this.#entries.has(id)) throw new IsletError(409, `Sandbox "${id}" already exists`);
+      try {
+        const { base, ...run } = await this.#start(id, start);
+        const sandbox = create(SandboxSchema, { config, nodeId: this.#options.nodeId });
+        const entry = this.#add({ sandbox, base, run: undefined });
+        await this.#becomeRunning(entry, run, timeoutMs);
+        this.#createSuccesses++;
+        return view(entry);
+      } catch (error) {
+        this.#createFails++;
+        if (this.#entries.delete(id))
+          await rm(this.#options.records.dir(id), { recursive: true, force: true });
+        throw error;
+      }
+    });
   }
 
   /** Hands a started machine to a sandbox. Where that cannot be written down, the machine is freed and nothing has changed. */
@@ -284,25 +389,58 @@ export class Sandboxes {
       await freeMachine(this.#options, run);
       throw error;
     }
-    this.#schedule(entry);
+    this.#ends.set(config.sandboxId, sandbox.endAtMs);
   }
 
-  #running(sandboxId: string): Entry & { run: SandboxRun } {
+  #running(sandboxId: string): RunningEntry {
     const entry = this.#entries.get(sandboxId);
     if (!entry?.run) throw sandboxNotFound(sandboxId);
-    return entry as Entry & { run: SandboxRun };
+    return entry as RunningEntry;
   }
 
-  async #pause(entry: Entry, run: SandboxRun, filesOnly: boolean): Promise<void> {
+  async #pause(entry: RunningEntry, filesOnly: boolean): Promise<void> {
     const { driver, records, now } = this.#options;
-    const { config, sandbox } = entry;
-    clearTimeout(entry.timer);
+    const { config, run, sandbox } = entry;
+    const snapshotDir = records.snapshotDir(config.sandboxId);
     // Of an earlier pause, if it is still there: a snapshot beside a sandbox that is being paused is always of this pause.
-    await rm(records.snapshotDir(config.sandboxId), { recursive: true, force: true });
-    sandbox.state = SandboxState.PAUSING;
+    await rm(snapshotDir, { recursive: true, force: true });
+    await this.#whileSaving(entry, SandboxState.PAUSING, (saving) =>
+      saveAndEnd(saving, snapshotDir, originOf(entry, driver)),
+    );
+    this.#ends.clear(config.sandboxId);
+    Object.assign(entry, { run: undefined });
+    Object.assign(sandbox, { state: SandboxState.PAUSED, endAtMs: now(), address: '', filesOnly });
+    try {
+      await this.#save(entry);
+    } finally {
+      this.#inBackground(config.sandboxId, freeMachine(this.#options, run));
+    }
+  }
+
+  /** Returns how long the sandbox was stopped, ms. */
+  async #saveLive(entry: RunningEntry, snapshotDir: string): Promise<number> {
+    const stoppedMs = await this.#whileSaving(entry, SandboxState.SNAPSHOTTING, (saving) =>
+      saveLive(saving, snapshotDir),
+    );
+    entry.sandbox.state = SandboxState.RUNNING;
+    await this.#save(entry);
+    return stoppedMs;
+  }
+
+  /** Saves a sandbox in a state that says so. Where that fails it runs as before, or has ended. */
+  async #whileSaving<T>(
+    entry: RunningEntry,
+    state: orchestratorProto.SandboxState,
+    save: (saving: Saving) => Promise<T>,
+  ): Promise<T> {
+    const { driver, now } = this.#options;
+    const { config, run, sandbox } = entry;
+    const saving = { driver, run, address: sandbox.address, now };
+    await untilSavable(saving, this.#options.records.root);
+    sandbox.state = state;
     await this.#save(entry);
     try {
-      await saveSandbox(driver, records, config.sandboxId, sandbox.address, run, now);
+      return await save(saving);
     } catch (error) {
       if (!driver.isAlive(run.machine)) {
         await this.#end(entry, KillReason.EXITED);
@@ -312,15 +450,7 @@ export class Sandboxes {
       }
       sandbox.state = SandboxState.RUNNING;
       await this.#save(entry);
-      this.#schedule(entry);
       throw error;
-    }
-    entry.run = undefined;
-    Object.assign(sandbox, { state: SandboxState.PAUSED, endAtMs: now(), address: '', filesOnly });
-    try {
-      await this.#save(entry);
-    } finally {
-      this.#inBackground(config.sandboxId, freeMachine(this.#options, run));
     }
   }
 
@@ -328,7 +458,7 @@ export class Sandboxes {
     const { driver, records } = this.#options;
     const { run, sandbox } = entry;
     const id = entry.config.sandboxId;
-    clearTimeout(entry.timer);
+    this.#ends.clear(id);
     sandbox.state = SandboxState.KILLING;
     sandbox.revision++;
     this.events.emit({ kind: 'changed', sandbox: view(entry) });
@@ -354,31 +484,35 @@ export class Sandboxes {
     this.events.emit({ kind: 'changed', sandbox: view(entry) });
   }
 
-  #schedule(entry: Entry): void {
-    clearTimeout(entry.timer);
-    const wait = entry.sandbox.endAtMs - this.#options.now();
-    entry.timer = setTimeout(() => this.#expire(entry), Math.max(0, Math.min(wait, LONGEST_TIMER_MS)));
-    entry.timer.unref();
-  }
-
-  #expire(entry: Entry): void {
-    const id = entry.config.sandboxId;
+  #expire(sandboxId: string): void {
     this.#queue
-      .run(id, async () => {
-        if (this.#entries.get(id) !== entry || !entry.run) return;
+      .run(sandboxId, async () => {
+        const entry = this.#entries.get(sandboxId);
+        if (!entry?.run) return;
+        const { endAtMs } = entry.sandbox;
         // A later end may have been set while this waited for its turn, or the timer was cut short.
-        if (entry.sandbox.endAtMs > this.#options.now()) return this.#schedule(entry);
+        if (endAtMs > this.#options.now()) return this.#ends.set(sandboxId, endAtMs);
         if (!entry.config.autoPause) return this.#end(entry, KillReason.TIMEOUT);
-        await this.#pause(entry, entry.run, !entry.config.autoPauseMemory).catch((error) => {
-          clearTimeout(entry.timer);
-          entry.timer = setTimeout(() => this.#expire(entry), PAUSE_AGAIN_MS).unref();
+        await this.#pause(this.#running(sandboxId), !entry.config.autoPauseMemory).catch((error) => {
+          this.#ends.set(sandboxId, this.#options.now() + PAUSE_AGAIN_MS);
           throw error;
         });
       })
       .catch((error) => {
-        this.#options.logger.error({ err: error, sandboxId: id }, 'a sandbox could not be ended at its time');
+        this.#options.logger.error({ err: error, sandboxId }, 'a sandbox could not be ended at its time');
       });
   }
+}
+
+/** What a sandbox's saved state will need to start again. */
+function originOf({ base, config }: Entry, driver: SandboxDriver): SnapshotOrigin {
+  const runtime = { name: driver.name, digest: driver.runtimeDigest };
+  return { ...base, runtime, parentBuildId: config.buildId };
+}
+
+function asIsletError(error: unknown): IsletError {
+  if (error instanceof IsletError) return error;
+  return new IsletError(500, 'the sandbox could not be started', { cause: error });
 }
 
 /** A sandbox as it is at this moment: whoever gets it may look at it later, when the entry has moved on. */

@@ -26,15 +26,17 @@ export interface StartedRun extends SandboxRun {
 /** What a machine starts from. */
 export interface StartSource {
   base: SandboxBase;
-  snapshotDir: string;
+  /** Absent: it boots. */
+  snapshotDir: string | undefined;
   cpuCount: number;
   memoryMb: number;
 }
 
 const ENVD_DEADLINE_MS = 15_000;
+const BOOT_DEADLINE_MS = 45_000;
 
 /**
- * Starts a machine from a snapshot; its envd serves when this returns, under nobody's name yet. `egress` holds before it runs its
+ * Starts a machine; its envd serves when this returns, under nobody's name yet. `egress` holds before it runs its
  * first instruction. Whatever fails, everything made until then is freed before the error is thrown.
  */
 export async function startMachine(
@@ -57,9 +59,12 @@ export async function startMachine(
     const { base, cpuCount, memoryMb, snapshotDir } = source;
     const guestDir = context.guestDirOf(base.guestDigest);
     const spec = { id, dir, rootfsDir: base.rootfsDir, guestDir, netns: slot.netns, cpuCount, memoryMb };
-    const machine = await driver.restore(spec, snapshotDir, signal);
+    const machine = await (snapshotDir === undefined
+      ? driver.boot(spec, signal)
+      : driver.restore(spec, snapshotDir, signal));
     const restoredAtMs = context.now();
-    await waitForEnvd({ address: slot.sandboxAddress, deadlineMs: ENVD_DEADLINE_MS, signal });
+    const deadlineMs = snapshotDir === undefined ? BOOT_DEADLINE_MS : ENVD_DEADLINE_MS;
+    await waitForEnvd({ address: slot.sandboxAddress, deadlineMs, signal });
     return { machine, slotIndex: slot.index, address: slot.sandboxAddress, restoredAtMs };
   } catch (error) {
     await undo.run();
@@ -91,7 +96,8 @@ export function firstInit(config: orchestratorProto.SandboxConfig, now: Date): E
   return {
     ...resumeInit(config, now),
     hostname: config.sandboxId,
-    envVars: config.envVars,
+    // None: those of the saved sandbox, if it had any, stay.
+    ...(Object.keys(config.envVars).length > 0 && { envVars: config.envVars }),
     defaultUser: config.defaultUser,
     defaultWorkdir: config.defaultWorkdir,
   };

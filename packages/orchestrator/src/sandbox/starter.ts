@@ -1,6 +1,9 @@
 import { setTimeout as sleep } from 'node:timers/promises';
-import type { orchestratorProto } from '@islet/contracts';
+import { IsletError, type orchestratorProto, placementFailed } from '@islet/contracts';
 import type { Logger } from '@islet/telemetry';
+import { assertIntact, DamagedSnapshotError } from '../snapshots/checksums.ts';
+import { incompatibility, readManifest } from '../snapshots/manifest.ts';
+import type { TemplateManifest } from '../templates/manifest.ts';
 import type { TemplateStore } from '../templates/store.ts';
 import { WarmPool } from '../warm/pool.ts';
 import { waitForEnvd } from './envd-client.ts';
@@ -20,6 +23,10 @@ type SandboxConfig = orchestratorProto.SandboxConfig;
 
 export interface StarterOptions extends StartContext {
   templates: TemplateStore;
+  /** Of the node's own guest files, for sandboxes that boot. */
+  guestDigest: string;
+  /** Resolvers of sandboxes that boot, IPv4. */
+  dns: readonly string[];
   /** Starts at once; more would only make each of them slower. */
   startsAtOnce: number;
   /** Machines kept ready for creates to come. */
@@ -34,6 +41,18 @@ export interface StarterOptions extends StartContext {
 /** A sandbox answers slowly at first: measured 14 to 104 ms right after a restore, 3 to 8 ms when it was asked again a while later. */
 const SETTLE_MS = 300;
 const PRIME_DEADLINE_MS = 5_000;
+
+/** A sandbox's saved state, and what its envd asks for until it is told otherwise. */
+export interface SavedSource {
+  base: SandboxBase;
+  snapshotDir: string;
+  accessToken: string | undefined;
+}
+
+/** A started machine and what its memory maps. */
+export interface BasedRun extends StartedRun {
+  base: SandboxBase;
+}
 
 /** Gets sandboxes their machines: new ones from what is kept ready or from their build's snapshot, paused ones from their own. */
 export class Starter {
@@ -55,43 +74,67 @@ export class Starter {
     });
   }
 
-  /** @throws IsletError where the build cannot start here. */
-  baseOf(buildId: string): SandboxBase {
-    const { rootfsDir, guestDigest } = this.#options.templates.get(buildId).manifest;
-    return { rootfsDir, guestDigest };
-  }
-
   /** Keeps machines of a build ready from now on. */
   keepWarm(buildId: string): void {
     this.#warm.keep(buildId);
   }
 
-  /** A machine with a new sandbox's identity and rules: one that was ready, or else one that is started now. */
-  async startNew(config: SandboxConfig, signal: AbortSignal | undefined): Promise<StartedRun> {
-    const init = firstInit(config, new Date(this.#options.now()));
+  /**
+   * A machine with a new sandbox's identity and rules: one that was ready, or else one that is started now.
+   * @throws IsletError 404 unknown build; 503 where it is a sandbox's snapshot that cannot be restored here.
+   */
+  async startNew(config: SandboxConfig, signal: AbortSignal | undefined): Promise<BasedRun> {
+    const stored = this.#options.templates.get(config.buildId);
+    const { manifest, snapshotDir } = stored;
+    const { envdAccessToken: accessToken } = manifest;
     const ready = this.#warm.take(config.buildId);
-    if (ready && (await this.#adopt(ready, config, signal))) return ready;
-    const run = await this.#gate.run(async () => {
-      const { snapshotDir } = this.#options.templates.get(config.buildId);
-      const source = { base: this.baseOf(config.buildId), snapshotDir, ...sizeOf(config) };
-      return startMachine(this.#options, source, config.egress, signal);
-    });
-    return this.#orFree(run, () => identify(run, init, undefined, signal));
+    if (ready && (await this.#adopt(ready, config, accessToken, signal))) {
+      return { ...ready, base: baseOf(manifest) };
+    }
+    const obstacle = await this.#options.templates.obstacle(stored);
+    if (obstacle === undefined) {
+      return this.startFrom(config, { base: baseOf(manifest), snapshotDir, accessToken }, signal);
+    }
+    if (manifest.parentBuildId !== undefined) throw notRestorable(config, obstacle);
+    this.#options.logger.warn(
+      { buildId: config.buildId, obstacle },
+      'a template is booted, since its snapshot cannot be restored: build it again',
+    );
+    return this.#boot(config, manifest, signal);
   }
 
-  /** A machine that goes on where a paused sandbox was saved; `reboot`: with its files alone. */
+  /** A machine with a new sandbox's identity that goes on where another one was saved. */
+  async startFrom(config: SandboxConfig, source: SavedSource, signal?: AbortSignal): Promise<BasedRun> {
+    const { base, snapshotDir, accessToken } = source;
+    const run = await this.#gate.run(() =>
+      startMachine(this.#options, { base, snapshotDir, ...sizeOf(config) }, config.egress, signal),
+    );
+    const init = firstInit(config, new Date(this.#options.now()));
+    await this.#orFree(run, () => identify(run, init, accessToken, signal));
+    return { ...run, base };
+  }
+
+  /**
+   * A machine that goes on where a paused sandbox was saved; `reboot`: with its files alone.
+   * @throws IsletError 500 where the saved state is damaged, 503 where it needs another runtime.
+   */
   async startSaved(
     config: SandboxConfig,
     base: SandboxBase,
     snapshotDir: string,
     reboot: boolean,
   ): Promise<StartedRun> {
+    await this.#assertSaved(config.sandboxId, snapshotDir);
     const init = resumeInit(config, new Date(this.#options.now()));
     const source = { base, snapshotDir, ...sizeOf(config) };
     const run = await this.#gate.run(() => startMachine(this.#options, source, config.egress));
-    return this.#orFree(run, () =>
-      identify(run, reboot ? { ...init, reboot } : init, config.envdAccessToken),
-    );
+    await this.#orFree(run, () => identify(run, reboot ? { ...init, reboot } : init, config.envdAccessToken));
+    return run;
+  }
+
+  /** Ends the machines of a build that were kept ready, and keeps none any more. */
+  dropWarm(buildId: string): void {
+    this.#warm.drop(buildId);
   }
 
   /** Ends every machine that was kept ready. */
@@ -100,12 +143,17 @@ export class Starter {
   }
 
   /** Gives a ready machine to a sandbox. False where it does not answer: it is being freed then. */
-  async #adopt(run: StartedRun, config: SandboxConfig, signal: AbortSignal | undefined): Promise<boolean> {
+  async #adopt(
+    run: StartedRun,
+    config: SandboxConfig,
+    currentToken: string | undefined,
+    signal: AbortSignal | undefined,
+  ): Promise<boolean> {
     const { network, now, logger, onLoss } = this.#options;
     const { sandboxId } = config;
     try {
       if (config.egress) await network.setEgress(network.slot(run.slotIndex), config.egress);
-      await identify(run, firstInit(config, new Date(now())), undefined, signal);
+      await identify(run, firstInit(config, new Date(now())), currentToken, signal);
       return true;
     } catch (error) {
       logger.warn({ err: error, sandboxId }, 'a sandbox kept ready did not answer');
@@ -116,24 +164,74 @@ export class Starter {
 
   /** A machine nobody has asked for yet. */
   async #startWarm(buildId: string): Promise<StartedRun> {
-    const { manifest, snapshotDir } = this.#options.templates.get(buildId);
-    const source = { base: this.baseOf(buildId), snapshotDir, ...sizeOf(manifest) };
+    const stored = this.#options.templates.get(buildId);
+    const { manifest, snapshotDir } = stored;
+    const obstacle = await this.#options.templates.obstacle(stored);
+    if (obstacle !== undefined) throw new Error(`build '${buildId}' cannot be restored: ${obstacle}`);
+    const source = { base: baseOf(manifest), snapshotDir, ...sizeOf(manifest) };
     const run = await startMachine(this.#options, source, undefined);
-    return this.#orFree(run, async () => {
+    await this.#orFree(run, async () => {
       await sleep(SETTLE_MS);
       await waitForEnvd({ address: run.address, deadlineMs: PRIME_DEADLINE_MS });
     });
+    return run;
   }
 
-  async #orFree(run: StartedRun, step: () => Promise<void>): Promise<StartedRun> {
+  /** A machine that boots a template's root file system, with the node's own envd. */
+  async #boot(
+    config: SandboxConfig,
+    { rootfsDir }: TemplateManifest,
+    signal: AbortSignal | undefined,
+  ): Promise<BasedRun> {
+    const base = { rootfsDir, guestDigest: this.#options.guestDigest };
+    const run = await this.#gate.run(() =>
+      startMachine(this.#options, { base, snapshotDir: undefined, ...sizeOf(config) }, config.egress, signal),
+    );
+    const init = { ...firstInit(config, new Date(this.#options.now())), dns: this.#options.dns };
+    await this.#orFree(run, () => identify(run, init, undefined, signal));
+    return { ...run, base };
+  }
+
+  async #assertSaved(sandboxId: string, snapshotDir: string): Promise<void> {
+    const { driver } = this.#options;
+    const refuse = (status: number, why: string, cause?: unknown) =>
+      new IsletError(
+        status,
+        `Sandbox ${sandboxId} cannot be resumed: its saved state ${why}. It stays paused; kill it where it is not needed.`,
+        { cause },
+      );
+    const manifest = await readManifest(snapshotDir);
+    if (!manifest) throw refuse(500, 'has no manifest that can be read');
+    const reason = incompatibility(manifest, { name: driver.name, digest: driver.runtimeDigest });
+    if (reason) throw refuse(503, `does not start here: ${reason}`);
+    try {
+      await assertIntact(snapshotDir, manifest.files);
+    } catch (error) {
+      if (error instanceof DamagedSnapshotError) throw refuse(500, `is damaged: ${error.message}`, error);
+      throw error;
+    }
+  }
+
+  async #orFree(run: StartedRun, step: () => Promise<void>): Promise<void> {
     try {
       await step();
-      return run;
     } catch (error) {
       await freeMachine(this.#options, run);
       throw error;
     }
   }
+}
+
+function baseOf({ rootfsDir, guestDigest }: TemplateManifest): SandboxBase {
+  return { rootfsDir, guestDigest };
+}
+
+function notRestorable({ buildId }: SandboxConfig, obstacle: string): IsletError {
+  return placementFailed(
+    503,
+    `snapshot '${buildId}' cannot be restored: ${obstacle}`,
+    'sandbox_no_compatible_node',
+  );
 }
 
 function sizeOf({ cpuCount, memoryMb }: { cpuCount: number; memoryMb: number }) {

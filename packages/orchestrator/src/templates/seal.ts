@@ -78,17 +78,15 @@ export async function sealTemplate(
       signal,
     );
 
-    const stage = await store.stage(request.buildId);
+    const stage = await store.stage();
     undo.add(() => rm(stage, { recursive: true, force: true }));
     await waitForQuiet(slot.sandboxAddress, QUIET_DEADLINE_MS);
     await driver.checkpoint(machine, store.stagedSnapshot(stage), signal);
     await driver.kill(machine);
     const diskSizeMb = (await diskUsageMb(request.rootfsDir, context.exec)) + request.freeDiskMb;
     await store.commit(stage, {
-      version: 1,
       templateId: request.templateId,
       buildId: request.buildId,
-      createdAt: new Date().toISOString(),
       rootfsDir: request.rootfsDir,
       cpuCount: request.cpuCount,
       memoryMb: request.memoryMb,

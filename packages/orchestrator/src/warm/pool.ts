@@ -65,6 +65,13 @@ export class WarmPool {
     return undefined;
   }
 
+  /** Ends a build's machines and keeps none of it any more. */
+  drop(buildId: string): void {
+    const build = this.#builds.get(buildId);
+    this.#builds.delete(buildId);
+    for (const run of build?.ready.splice(0) ?? []) this.#discard(run);
+  }
+
   /** Ends every machine that nobody took. */
   async close(): Promise<void> {
     this.#closing = true;
@@ -95,7 +102,9 @@ export class WarmPool {
         continue;
       }
       try {
-        step.build.ready.push(await this.#options.start(step.buildId));
+        const run = await this.#options.start(step.buildId);
+        if (this.#builds.get(step.buildId) === step.build) step.build.ready.push(run);
+        else this.#discard(run); // it was dropped meanwhile
       } catch (error) {
         this.#options.logger.warn(
           { err: error, buildId: step.buildId },

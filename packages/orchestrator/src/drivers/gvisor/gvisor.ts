@@ -103,6 +103,15 @@ class Gvisor implements SandboxDriver {
     await waitForExit(machine.main, CHECKPOINT_TIMEOUT_MS);
   }
 
+  async snapshot(machine: Machine, snapshotDir: string, signal?: AbortSignal): Promise<void> {
+    // Measured: unlike a checkpoint that ends the sandbox, the command returns when all pages are in the file.
+    await this.#runsc(
+      machine.dir,
+      ['checkpoint', '-leave-running', '-compression=none', '-image-path', snapshotDir, machine.id],
+      signal,
+    );
+  }
+
   isAlive(machine: Machine): boolean {
     return isAlive(machine.main);
   }

@@ -13,7 +13,7 @@ import type { Message } from "@bufbuild/protobuf";
  * Describes the file islet/orchestrator/v1/orchestrator.proto.
  */
 export const file_islet_orchestrator_v1_orchestrator: GenFile = /*@__PURE__*/
-  fileDesc("Cihpc2xldC9vcmNoZXN0cmF0b3IvdjEvb3JjaGVzdHJhdG9yLnByb3RvEhVpc2xldC5vcmNoZXN0cmF0b3IudjEiawoGRWdyZXNzEiIKFWFsbG93X2ludGVybmV0X2FjY2VzcxgBIAEoCEgAiAEBEhEKCWFsbG93X291dBgCIAMoCRIQCghkZW55X291dBgDIAMoCUIYChZfYWxsb3dfaW50ZXJuZXRfYWNjZXNzIl0KB0luZ3Jlc3MSHAoUYWxsb3dfcHVibGljX3RyYWZmaWMYASABKAgSHgoRbWFza19yZXF1ZXN0X2hvc3QYAiABKAlIAIgBAUIUChJfbWFza19yZXF1ZXN0X2hvc3QinwYKDVNhbmRib3hDb25maWcSEgoKc2FuZGJveF9pZBgBIAEoCRIPCgd0ZWFtX2lkGAIgASgJEhMKC3RlbXBsYXRlX2lkGAMgASgJEhAKCGJ1aWxkX2lkGAQgASgJEg0KBWFsaWFzGAUgASgJEhQKDGVudmRfdmVyc2lvbhgGIAEoCRIRCgljcHVfY291bnQYByABKA0SEQoJbWVtb3J5X21iGAggASgNEhQKDGRpc2tfc2l6ZV9tYhgJIAEoDRJECghtZXRhZGF0YRgKIAMoCzIyLmlzbGV0Lm9yY2hlc3RyYXRvci52MS5TYW5kYm94Q29uZmlnLk1ldGFkYXRhRW50cnkSQwoIZW52X3ZhcnMYCyADKAsyMS5pc2xldC5vcmNoZXN0cmF0b3IudjEuU2FuZGJveENvbmZpZy5FbnZWYXJzRW50cnkSHgoRZW52ZF9hY2Nlc3NfdG9rZW4YDCABKAlIAIgBARIhChR0cmFmZmljX2FjY2Vzc190b2tlbhgNIAEoCUgBiAEBEhIKCmF1dG9fcGF1c2UYDiABKAgSGQoRYXV0b19wYXVzZV9tZW1vcnkYDyABKAgSEwoLYXV0b19yZXN1bWUYECABKAgSLQoGZWdyZXNzGBEgASgLMh0uaXNsZXQub3JjaGVzdHJhdG9yLnYxLkVncmVzcxIvCgdpbmdyZXNzGBIgASgLMh4uaXNsZXQub3JjaGVzdHJhdG9yLnYxLkluZ3Jlc3MSFQoNbWF4X2xlbmd0aF9tcxgTIAEoARIUCgxkZWZhdWx0X3VzZXIYFCABKAkSFwoPZGVmYXVsdF93b3JrZGlyGBUgASgJEhkKEXJlc3VtZV90aW1lb3V0X21zGBYgASgBGi8KDU1ldGFkYXRhRW50cnkSCwoDa2V5GAEgASgJEg0KBXZhbHVlGAIgASgJOgI4ARouCgxFbnZWYXJzRW50cnkSCwoDa2V5GAEgASgJEg0KBXZhbHVlGAIgASgJOgI4AUIUChJfZW52ZF9hY2Nlc3NfdG9rZW5CFwoVX3RyYWZmaWNfYWNjZXNzX3Rva2VuIvsBCgdTYW5kYm94EjQKBmNvbmZpZxgBIAEoCzIkLmlzbGV0Lm9yY2hlc3RyYXRvci52MS5TYW5kYm94Q29uZmlnEjIKBXN0YXRlGAIgASgOMiMuaXNsZXQub3JjaGVzdHJhdG9yLnYxLlNhbmRib3hTdGF0ZRIVCg1zdGFydGVkX2F0X21zGAMgASgBEhEKCWVuZF9hdF9tcxgEIAEoARIUCgxleGVjdXRpb25faWQYBSABKAkSDwoHbm9kZV9pZBgGIAEoCRIPCgdhZGRyZXNzGAcgASgJEhIKCmZpbGVzX29ubHkYCCABKAgSEAoIcmV2aXNpb24YCSABKAEiYAoUQ3JlYXRlU2FuZGJveFJlcXVlc3QSNAoGY29uZmlnGAEgASgLMiQuaXNsZXQub3JjaGVzdHJhdG9yLnYxLlNhbmRib3hDb25maWcSEgoKdGltZW91dF9tcxgCIAEoASJIChVDcmVhdGVTYW5kYm94UmVzcG9uc2USLwoHc2FuZGJveBgBIAEoCzIeLmlzbGV0Lm9yY2hlc3RyYXRvci52MS5TYW5kYm94IlIKFFNldFNhbmRib3hFbmRSZXF1ZXN0EhIKCnNhbmRib3hfaWQYASABKAkSEQoJZW5kX2F0X21zGAIgASgBEhMKC29ubHlfZXh0ZW5kGAMgASgIIkgKFVNldFNhbmRib3hFbmRSZXNwb25zZRIvCgdzYW5kYm94GAEgASgLMh4uaXNsZXQub3JjaGVzdHJhdG9yLnYxLlNhbmRib3giXAoXU2V0U2FuZGJveEVncmVzc1JlcXVlc3QSEgoKc2FuZGJveF9pZBgBIAEoCRItCgZlZ3Jlc3MYAiABKAsyHS5pc2xldC5vcmNoZXN0cmF0b3IudjEuRWdyZXNzIksKGFNldFNhbmRib3hFZ3Jlc3NSZXNwb25zZRIvCgdzYW5kYm94GAEgASgLMh4uaXNsZXQub3JjaGVzdHJhdG9yLnYxLlNhbmRib3giPQoTUGF1c2VTYW5kYm94UmVxdWVzdBISCgpzYW5kYm94X2lkGAEgASgJEhIKCmZpbGVzX29ubHkYAiABKAgiRwoUUGF1c2VTYW5kYm94UmVzcG9uc2USLwoHc2FuZGJveBgBIAEoCzIeLmlzbGV0Lm9yY2hlc3RyYXRvci52MS5TYW5kYm94InoKFFJlc3VtZVNhbmRib3hSZXF1ZXN0EhIKCnNhbmRib3hfaWQYASABKAkSEgoKdGltZW91dF9tcxgCIAEoARIXCgphdXRvX3BhdXNlGAMgASgISACIAQESEgoKZmlsZXNfb25seRgEIAEoCEINCgtfYXV0b19wYXVzZSJIChVSZXN1bWVTYW5kYm94UmVzcG9uc2USLwoHc2FuZGJveBgBIAEoCzIeLmlzbGV0Lm9yY2hlc3RyYXRvci52MS5TYW5kYm94IlsKEktpbGxTYW5kYm94UmVxdWVzdBISCgpzYW5kYm94X2lkGAEgASgJEjEKBnJlYXNvbhgCIAEoDjIhLmlzbGV0Lm9yY2hlc3RyYXRvci52MS5LaWxsUmVhc29uIhUKE0tpbGxTYW5kYm94UmVzcG9uc2UiFgoUTGlzdFNhbmRib3hlc1JlcXVlc3QiSgoVTGlzdFNhbmRib3hlc1Jlc3BvbnNlEjEKCXNhbmRib3hlcxgBIAMoCzIeLmlzbGV0Lm9yY2hlc3RyYXRvci52MS5TYW5kYm94IhcKFVdhdGNoU2FuZGJveGVzUmVxdWVzdCKyAwoWV2F0Y2hTYW5kYm94ZXNSZXNwb25zZRJACghzbmFwc2hvdBgBIAEoCzIsLmlzbGV0Lm9yY2hlc3RyYXRvci52MS5MaXN0U2FuZGJveGVzUmVzcG9uc2VIABIxCgdjaGFuZ2VkGAIgASgLMh4uaXNsZXQub3JjaGVzdHJhdG9yLnYxLlNhbmRib3hIABJLCgVlbmRlZBgDIAEoCzI6LmlzbGV0Lm9yY2hlc3RyYXRvci52MS5XYXRjaFNhbmRib3hlc1Jlc3BvbnNlLlNhbmRib3hFbmRlZEgAEkwKCWtlZXBhbGl2ZRgEIAEoCzI3LmlzbGV0Lm9yY2hlc3RyYXRvci52MS5XYXRjaFNhbmRib3hlc1Jlc3BvbnNlLktlZXBBbGl2ZUgAGnIKDFNhbmRib3hFbmRlZBIvCgdzYW5kYm94GAEgASgLMh4uaXNsZXQub3JjaGVzdHJhdG9yLnYxLlNhbmRib3gSMQoGcmVhc29uGAIgASgOMiEuaXNsZXQub3JjaGVzdHJhdG9yLnYxLktpbGxSZWFzb24aCwoJS2VlcEFsaXZlQgcKBWV2ZW50IhAKDkdldE5vZGVSZXF1ZXN0IvMBCg9HZXROb2RlUmVzcG9uc2USDwoHbm9kZV9pZBgBIAEoCRIPCgd2ZXJzaW9uGAIgASgJEhEKCWNwdV9jb3VudBgDIAEoDRIaChJtZW1vcnlfdG90YWxfYnl0ZXMYBCABKAESFQoNc2FuZGJveF9jb3VudBgFIAEoDRIeChZzYW5kYm94X3N0YXJ0aW5nX2NvdW50GAYgASgNEhgKEGNyZWF0ZV9zdWNjZXNzZXMYByABKAESFAoMY3JlYXRlX2ZhaWxzGAggASgBEhEKCWlzb2xhdGlvbhgJIAEoCRIVCg1wcm94eV9hZGRyZXNzGAogASgJKrgBCgxTYW5kYm94U3RhdGUSHQoZU0FOREJPWF9TVEFURV9VTlNQRUNJRklFRBAAEhkKFVNBTkRCT1hfU1RBVEVfUlVOTklORxABEhkKFVNBTkRCT1hfU1RBVEVfUEFVU0lORxACEhgKFFNBTkRCT1hfU1RBVEVfUEFVU0VEEAMSHgoaU0FOREJPWF9TVEFURV9TTkFQU0hPVFRJTkcQBBIZChVTQU5EQk9YX1NUQVRFX0tJTExJTkcQBSqkAQoKS2lsbFJlYXNvbhIbChdLSUxMX1JFQVNPTl9VTlNQRUNJRklFRBAAEhcKE0tJTExfUkVBU09OX1JFUVVFU1QQARIXChNLSUxMX1JFQVNPTl9USU1FT1VUEAISFQoRS0lMTF9SRUFTT05fQURNSU4QAxIYChRLSUxMX1JFQVNPTl9PUlBIQU5FRBAEEhYKEktJTExfUkVBU09OX0VYSVRFRBAFMs0HCgxPcmNoZXN0cmF0b3ISagoNQ3JlYXRlU2FuZGJveBIrLmlzbGV0Lm9yY2hlc3RyYXRvci52MS5DcmVhdGVTYW5kYm94UmVxdWVzdBosLmlzbGV0Lm9yY2hlc3RyYXRvci52MS5DcmVhdGVTYW5kYm94UmVzcG9uc2USagoNU2V0U2FuZGJveEVuZBIrLmlzbGV0Lm9yY2hlc3RyYXRvci52MS5TZXRTYW5kYm94RW5kUmVxdWVzdBosLmlzbGV0Lm9yY2hlc3RyYXRvci52MS5TZXRTYW5kYm94RW5kUmVzcG9uc2UScwoQU2V0U2FuZGJveEVncmVzcxIuLmlzbGV0Lm9yY2hlc3RyYXRvci52MS5TZXRTYW5kYm94RWdyZXNzUmVxdWVzdBovLmlzbGV0Lm9yY2hlc3RyYXRvci52MS5TZXRTYW5kYm94RWdyZXNzUmVzcG9uc2USZwoMUGF1c2VTYW5kYm94EiouaXNsZXQub3JjaGVzdHJhdG9yLnYxLlBhdXNlU2FuZGJveFJlcXVlc3QaKy5pc2xldC5vcmNoZXN0cmF0b3IudjEuUGF1c2VTYW5kYm94UmVzcG9uc2USagoNUmVzdW1lU2FuZGJveBIrLmlzbGV0Lm9yY2hlc3RyYXRvci52MS5SZXN1bWVTYW5kYm94UmVxdWVzdBosLmlzbGV0Lm9yY2hlc3RyYXRvci52MS5SZXN1bWVTYW5kYm94UmVzcG9uc2USZAoLS2lsbFNhbmRib3gSKS5pc2xldC5vcmNoZXN0cmF0b3IudjEuS2lsbFNhbmRib3hSZXF1ZXN0GiouaXNsZXQub3JjaGVzdHJhdG9yLnYxLktpbGxTYW5kYm94UmVzcG9uc2USagoNTGlzdFNhbmRib3hlcxIrLmlzbGV0Lm9yY2hlc3RyYXRvci52MS5MaXN0U2FuZGJveGVzUmVxdWVzdBosLmlzbGV0Lm9yY2hlc3RyYXRvci52MS5MaXN0U2FuZGJveGVzUmVzcG9uc2USbwoOV2F0Y2hTYW5kYm94ZXMSLC5pc2xldC5vcmNoZXN0cmF0b3IudjEuV2F0Y2hTYW5kYm94ZXNSZXF1ZXN0Gi0uaXNsZXQub3JjaGVzdHJhdG9yLnYxLldhdGNoU2FuZGJveGVzUmVzcG9uc2UwARJYCgdHZXROb2RlEiUuaXNsZXQub3JjaGVzdHJhdG9yLnYxLkdldE5vZGVSZXF1ZXN0GiYuaXNsZXQub3JjaGVzdHJhdG9yLnYxLkdldE5vZGVSZXNwb25zZWIGcHJvdG8z");
+  fileDesc("Cihpc2xldC9vcmNoZXN0cmF0b3IvdjEvb3JjaGVzdHJhdG9yLnByb3RvEhVpc2xldC5vcmNoZXN0cmF0b3IudjEiawoGRWdyZXNzEiIKFWFsbG93X2ludGVybmV0X2FjY2VzcxgBIAEoCEgAiAEBEhEKCWFsbG93X291dBgCIAMoCRIQCghkZW55X291dBgDIAMoCUIYChZfYWxsb3dfaW50ZXJuZXRfYWNjZXNzIl0KB0luZ3Jlc3MSHAoUYWxsb3dfcHVibGljX3RyYWZmaWMYASABKAgSHgoRbWFza19yZXF1ZXN0X2hvc3QYAiABKAlIAIgBAUIUChJfbWFza19yZXF1ZXN0X2hvc3QinwYKDVNhbmRib3hDb25maWcSEgoKc2FuZGJveF9pZBgBIAEoCRIPCgd0ZWFtX2lkGAIgASgJEhMKC3RlbXBsYXRlX2lkGAMgASgJEhAKCGJ1aWxkX2lkGAQgASgJEg0KBWFsaWFzGAUgASgJEhQKDGVudmRfdmVyc2lvbhgGIAEoCRIRCgljcHVfY291bnQYByABKA0SEQoJbWVtb3J5X21iGAggASgNEhQKDGRpc2tfc2l6ZV9tYhgJIAEoDRJECghtZXRhZGF0YRgKIAMoCzIyLmlzbGV0Lm9yY2hlc3RyYXRvci52MS5TYW5kYm94Q29uZmlnLk1ldGFkYXRhRW50cnkSQwoIZW52X3ZhcnMYCyADKAsyMS5pc2xldC5vcmNoZXN0cmF0b3IudjEuU2FuZGJveENvbmZpZy5FbnZWYXJzRW50cnkSHgoRZW52ZF9hY2Nlc3NfdG9rZW4YDCABKAlIAIgBARIhChR0cmFmZmljX2FjY2Vzc190b2tlbhgNIAEoCUgBiAEBEhIKCmF1dG9fcGF1c2UYDiABKAgSGQoRYXV0b19wYXVzZV9tZW1vcnkYDyABKAgSEwoLYXV0b19yZXN1bWUYECABKAgSLQoGZWdyZXNzGBEgASgLMh0uaXNsZXQub3JjaGVzdHJhdG9yLnYxLkVncmVzcxIvCgdpbmdyZXNzGBIgASgLMh4uaXNsZXQub3JjaGVzdHJhdG9yLnYxLkluZ3Jlc3MSFQoNbWF4X2xlbmd0aF9tcxgTIAEoARIUCgxkZWZhdWx0X3VzZXIYFCABKAkSFwoPZGVmYXVsdF93b3JrZGlyGBUgASgJEhkKEXJlc3VtZV90aW1lb3V0X21zGBYgASgBGi8KDU1ldGFkYXRhRW50cnkSCwoDa2V5GAEgASgJEg0KBXZhbHVlGAIgASgJOgI4ARouCgxFbnZWYXJzRW50cnkSCwoDa2V5GAEgASgJEg0KBXZhbHVlGAIgASgJOgI4AUIUChJfZW52ZF9hY2Nlc3NfdG9rZW5CFwoVX3RyYWZmaWNfYWNjZXNzX3Rva2VuIvsBCgdTYW5kYm94EjQKBmNvbmZpZxgBIAEoCzIkLmlzbGV0Lm9yY2hlc3RyYXRvci52MS5TYW5kYm94Q29uZmlnEjIKBXN0YXRlGAIgASgOMiMuaXNsZXQub3JjaGVzdHJhdG9yLnYxLlNhbmRib3hTdGF0ZRIVCg1zdGFydGVkX2F0X21zGAMgASgBEhEKCWVuZF9hdF9tcxgEIAEoARIUCgxleGVjdXRpb25faWQYBSABKAkSDwoHbm9kZV9pZBgGIAEoCRIPCgdhZGRyZXNzGAcgASgJEhIKCmZpbGVzX29ubHkYCCABKAgSEAoIcmV2aXNpb24YCSABKAEiYAoUQ3JlYXRlU2FuZGJveFJlcXVlc3QSNAoGY29uZmlnGAEgASgLMiQuaXNsZXQub3JjaGVzdHJhdG9yLnYxLlNhbmRib3hDb25maWcSEgoKdGltZW91dF9tcxgCIAEoASJIChVDcmVhdGVTYW5kYm94UmVzcG9uc2USLwoHc2FuZGJveBgBIAEoCzIeLmlzbGV0Lm9yY2hlc3RyYXRvci52MS5TYW5kYm94IlIKFFNldFNhbmRib3hFbmRSZXF1ZXN0EhIKCnNhbmRib3hfaWQYASABKAkSEQoJZW5kX2F0X21zGAIgASgBEhMKC29ubHlfZXh0ZW5kGAMgASgIIkgKFVNldFNhbmRib3hFbmRSZXNwb25zZRIvCgdzYW5kYm94GAEgASgLMh4uaXNsZXQub3JjaGVzdHJhdG9yLnYxLlNhbmRib3giXAoXU2V0U2FuZGJveEVncmVzc1JlcXVlc3QSEgoKc2FuZGJveF9pZBgBIAEoCRItCgZlZ3Jlc3MYAiABKAsyHS5pc2xldC5vcmNoZXN0cmF0b3IudjEuRWdyZXNzIksKGFNldFNhbmRib3hFZ3Jlc3NSZXNwb25zZRIvCgdzYW5kYm94GAEgASgLMh4uaXNsZXQub3JjaGVzdHJhdG9yLnYxLlNhbmRib3giPQoTUGF1c2VTYW5kYm94UmVxdWVzdBISCgpzYW5kYm94X2lkGAEgASgJEhIKCmZpbGVzX29ubHkYAiABKAgiRwoUUGF1c2VTYW5kYm94UmVzcG9uc2USLwoHc2FuZGJveBgBIAEoCzIeLmlzbGV0Lm9yY2hlc3RyYXRvci52MS5TYW5kYm94InoKFFJlc3VtZVNhbmRib3hSZXF1ZXN0EhIKCnNhbmRib3hfaWQYASABKAkSEgoKdGltZW91dF9tcxgCIAEoARIXCgphdXRvX3BhdXNlGAMgASgISACIAQESEgoKZmlsZXNfb25seRgEIAEoCEINCgtfYXV0b19wYXVzZSJIChVSZXN1bWVTYW5kYm94UmVzcG9uc2USLwoHc2FuZGJveBgBIAEoCzIeLmlzbGV0Lm9yY2hlc3RyYXRvci52MS5TYW5kYm94IlMKFlNuYXBzaG90U2FuZGJveFJlcXVlc3QSEgoKc2FuZGJveF9pZBgBIAEoCRITCgt0ZW1wbGF0ZV9pZBgCIAEoCRIQCghidWlsZF9pZBgDIAEoCSKLAQoXU25hcHNob3RTYW5kYm94UmVzcG9uc2USLwoHc2FuZGJveBgBIAEoCzIeLmlzbGV0Lm9yY2hlc3RyYXRvci52MS5TYW5kYm94EisKBWJ1aWxkGAIgASgLMhwuaXNsZXQub3JjaGVzdHJhdG9yLnYxLkJ1aWxkEhIKCnN0b3BwZWRfbXMYAyABKAEicwoSRm9ya1NhbmRib3hSZXF1ZXN0EhIKCnNhbmRib3hfaWQYASABKAkSNQoHY29uZmlncxgCIAMoCzIkLmlzbGV0Lm9yY2hlc3RyYXRvci52MS5TYW5kYm94Q29uZmlnEhIKCnRpbWVvdXRfbXMYAyABKAEiSwoTRm9ya1NhbmRib3hSZXNwb25zZRI0CghvdXRjb21lcxgBIAMoCzIiLmlzbGV0Lm9yY2hlc3RyYXRvci52MS5Gb3JrT3V0Y29tZSJ+CgtGb3JrT3V0Y29tZRIxCgdzYW5kYm94GAEgASgLMh4uaXNsZXQub3JjaGVzdHJhdG9yLnYxLlNhbmRib3hIABIxCgVlcnJvchgCIAEoCzIgLmlzbGV0Lm9yY2hlc3RyYXRvci52MS5Gb3JrRXJyb3JIAEIJCgdvdXRjb21lIkAKCUZvcmtFcnJvchIOCgZzdGF0dXMYASABKA0SDwoHbWVzc2FnZRgCIAEoCRISCgplcnJvcl9jb2RlGAMgASgJIhMKEUxpc3RCdWlsZHNSZXF1ZXN0IkIKEkxpc3RCdWlsZHNSZXNwb25zZRIsCgZidWlsZHMYASADKAsyHC5pc2xldC5vcmNoZXN0cmF0b3IudjEuQnVpbGQijwEKBUJ1aWxkEhAKCGJ1aWxkX2lkGAEgASgJEhMKC3RlbXBsYXRlX2lkGAIgASgJEhwKD3BhcmVudF9idWlsZF9pZBgDIAEoCUgAiAEBEhYKDnNuYXBzaG90X2J5dGVzGAQgASgBEhUKDWNyZWF0ZWRfYXRfbXMYBSABKAFCEgoQX3BhcmVudF9idWlsZF9pZCImChJEZWxldGVCdWlsZFJlcXVlc3QSEAoIYnVpbGRfaWQYASABKAkiFQoTRGVsZXRlQnVpbGRSZXNwb25zZSJbChJLaWxsU2FuZGJveFJlcXVlc3QSEgoKc2FuZGJveF9pZBgBIAEoCRIxCgZyZWFzb24YAiABKA4yIS5pc2xldC5vcmNoZXN0cmF0b3IudjEuS2lsbFJlYXNvbiIVChNLaWxsU2FuZGJveFJlc3BvbnNlIhYKFExpc3RTYW5kYm94ZXNSZXF1ZXN0IkoKFUxpc3RTYW5kYm94ZXNSZXNwb25zZRIxCglzYW5kYm94ZXMYASADKAsyHi5pc2xldC5vcmNoZXN0cmF0b3IudjEuU2FuZGJveCIXChVXYXRjaFNhbmRib3hlc1JlcXVlc3QisgMKFldhdGNoU2FuZGJveGVzUmVzcG9uc2USQAoIc25hcHNob3QYASABKAsyLC5pc2xldC5vcmNoZXN0cmF0b3IudjEuTGlzdFNhbmRib3hlc1Jlc3BvbnNlSAASMQoHY2hhbmdlZBgCIAEoCzIeLmlzbGV0Lm9yY2hlc3RyYXRvci52MS5TYW5kYm94SAASSwoFZW5kZWQYAyABKAsyOi5pc2xldC5vcmNoZXN0cmF0b3IudjEuV2F0Y2hTYW5kYm94ZXNSZXNwb25zZS5TYW5kYm94RW5kZWRIABJMCglrZWVwYWxpdmUYBCABKAsyNy5pc2xldC5vcmNoZXN0cmF0b3IudjEuV2F0Y2hTYW5kYm94ZXNSZXNwb25zZS5LZWVwQWxpdmVIABpyCgxTYW5kYm94RW5kZWQSLwoHc2FuZGJveBgBIAEoCzIeLmlzbGV0Lm9yY2hlc3RyYXRvci52MS5TYW5kYm94EjEKBnJlYXNvbhgCIAEoDjIhLmlzbGV0Lm9yY2hlc3RyYXRvci52MS5LaWxsUmVhc29uGgsKCUtlZXBBbGl2ZUIHCgVldmVudCIQCg5HZXROb2RlUmVxdWVzdCK2AgoPR2V0Tm9kZVJlc3BvbnNlEg8KB25vZGVfaWQYASABKAkSDwoHdmVyc2lvbhgCIAEoCRIRCgljcHVfY291bnQYAyABKA0SGgoSbWVtb3J5X3RvdGFsX2J5dGVzGAQgASgBEhUKDXNhbmRib3hfY291bnQYBSABKA0SHgoWc2FuZGJveF9zdGFydGluZ19jb3VudBgGIAEoDRIYChBjcmVhdGVfc3VjY2Vzc2VzGAcgASgBEhQKDGNyZWF0ZV9mYWlscxgIIAEoARIRCglpc29sYXRpb24YCSABKAkSFQoNcHJveHlfYWRkcmVzcxgKIAEoCRIpCgRkaXNrGAsgASgLMhsuaXNsZXQub3JjaGVzdHJhdG9yLnYxLkRpc2sSFgoOc25hcHNob3RfYnl0ZXMYDCABKAEibQoERGlzaxITCgttb3VudF9wb2ludBgBIAEoCRIOCgZkZXZpY2UYAiABKAkSFwoPZmlsZXN5c3RlbV90eXBlGAMgASgJEhIKCnVzZWRfYnl0ZXMYBCABKAESEwoLdG90YWxfYnl0ZXMYBSABKAEquAEKDFNhbmRib3hTdGF0ZRIdChlTQU5EQk9YX1NUQVRFX1VOU1BFQ0lGSUVEEAASGQoVU0FOREJPWF9TVEFURV9SVU5OSU5HEAESGQoVU0FOREJPWF9TVEFURV9QQVVTSU5HEAISGAoUU0FOREJPWF9TVEFURV9QQVVTRUQQAxIeChpTQU5EQk9YX1NUQVRFX1NOQVBTSE9UVElORxAEEhkKFVNBTkRCT1hfU1RBVEVfS0lMTElORxAFKqQBCgpLaWxsUmVhc29uEhsKF0tJTExfUkVBU09OX1VOU1BFQ0lGSUVEEAASFwoTS0lMTF9SRUFTT05fUkVRVUVTVBABEhcKE0tJTExfUkVBU09OX1RJTUVPVVQQAhIVChFLSUxMX1JFQVNPTl9BRE1JThADEhgKFEtJTExfUkVBU09OX09SUEhBTkVEEAQSFgoSS0lMTF9SRUFTT05fRVhJVEVEEAUy7goKDE9yY2hlc3RyYXRvchJqCg1DcmVhdGVTYW5kYm94EisuaXNsZXQub3JjaGVzdHJhdG9yLnYxLkNyZWF0ZVNhbmRib3hSZXF1ZXN0GiwuaXNsZXQub3JjaGVzdHJhdG9yLnYxLkNyZWF0ZVNhbmRib3hSZXNwb25zZRJqCg1TZXRTYW5kYm94RW5kEisuaXNsZXQub3JjaGVzdHJhdG9yLnYxLlNldFNhbmRib3hFbmRSZXF1ZXN0GiwuaXNsZXQub3JjaGVzdHJhdG9yLnYxLlNldFNhbmRib3hFbmRSZXNwb25zZRJzChBTZXRTYW5kYm94RWdyZXNzEi4uaXNsZXQub3JjaGVzdHJhdG9yLnYxLlNldFNhbmRib3hFZ3Jlc3NSZXF1ZXN0Gi8uaXNsZXQub3JjaGVzdHJhdG9yLnYxLlNldFNhbmRib3hFZ3Jlc3NSZXNwb25zZRJnCgxQYXVzZVNhbmRib3gSKi5pc2xldC5vcmNoZXN0cmF0b3IudjEuUGF1c2VTYW5kYm94UmVxdWVzdBorLmlzbGV0Lm9yY2hlc3RyYXRvci52MS5QYXVzZVNhbmRib3hSZXNwb25zZRJqCg1SZXN1bWVTYW5kYm94EisuaXNsZXQub3JjaGVzdHJhdG9yLnYxLlJlc3VtZVNhbmRib3hSZXF1ZXN0GiwuaXNsZXQub3JjaGVzdHJhdG9yLnYxLlJlc3VtZVNhbmRib3hSZXNwb25zZRJwCg9TbmFwc2hvdFNhbmRib3gSLS5pc2xldC5vcmNoZXN0cmF0b3IudjEuU25hcHNob3RTYW5kYm94UmVxdWVzdBouLmlzbGV0Lm9yY2hlc3RyYXRvci52MS5TbmFwc2hvdFNhbmRib3hSZXNwb25zZRJkCgtGb3JrU2FuZGJveBIpLmlzbGV0Lm9yY2hlc3RyYXRvci52MS5Gb3JrU2FuZGJveFJlcXVlc3QaKi5pc2xldC5vcmNoZXN0cmF0b3IudjEuRm9ya1NhbmRib3hSZXNwb25zZRJhCgpMaXN0QnVpbGRzEiguaXNsZXQub3JjaGVzdHJhdG9yLnYxLkxpc3RCdWlsZHNSZXF1ZXN0GikuaXNsZXQub3JjaGVzdHJhdG9yLnYxLkxpc3RCdWlsZHNSZXNwb25zZRJkCgtEZWxldGVCdWlsZBIpLmlzbGV0Lm9yY2hlc3RyYXRvci52MS5EZWxldGVCdWlsZFJlcXVlc3QaKi5pc2xldC5vcmNoZXN0cmF0b3IudjEuRGVsZXRlQnVpbGRSZXNwb25zZRJkCgtLaWxsU2FuZGJveBIpLmlzbGV0Lm9yY2hlc3RyYXRvci52MS5LaWxsU2FuZGJveFJlcXVlc3QaKi5pc2xldC5vcmNoZXN0cmF0b3IudjEuS2lsbFNhbmRib3hSZXNwb25zZRJqCg1MaXN0U2FuZGJveGVzEisuaXNsZXQub3JjaGVzdHJhdG9yLnYxLkxpc3RTYW5kYm94ZXNSZXF1ZXN0GiwuaXNsZXQub3JjaGVzdHJhdG9yLnYxLkxpc3RTYW5kYm94ZXNSZXNwb25zZRJvCg5XYXRjaFNhbmRib3hlcxIsLmlzbGV0Lm9yY2hlc3RyYXRvci52MS5XYXRjaFNhbmRib3hlc1JlcXVlc3QaLS5pc2xldC5vcmNoZXN0cmF0b3IudjEuV2F0Y2hTYW5kYm94ZXNSZXNwb25zZTABElgKB0dldE5vZGUSJS5pc2xldC5vcmNoZXN0cmF0b3IudjEuR2V0Tm9kZVJlcXVlc3QaJi5pc2xldC5vcmNoZXN0cmF0b3IudjEuR2V0Tm9kZVJlc3BvbnNlYgZwcm90bzM");
 
 /**
  * @generated from message islet.orchestrator.v1.Egress
@@ -484,6 +484,271 @@ export const ResumeSandboxResponseSchema: GenMessage<ResumeSandboxResponse> = /*
   messageDesc(file_islet_orchestrator_v1_orchestrator, 13);
 
 /**
+ * @generated from message islet.orchestrator.v1.SnapshotSandboxRequest
+ */
+export type SnapshotSandboxRequest = Message<"islet.orchestrator.v1.SnapshotSandboxRequest"> & {
+  /**
+   * @generated from field: string sandbox_id = 1;
+   */
+  sandboxId: string;
+
+  /**
+   * Of the build that the snapshot becomes.
+   *
+   * @generated from field: string template_id = 2;
+   */
+  templateId: string;
+
+  /**
+   * @generated from field: string build_id = 3;
+   */
+  buildId: string;
+};
+
+/**
+ * Describes the message islet.orchestrator.v1.SnapshotSandboxRequest.
+ * Use `create(SnapshotSandboxRequestSchema)` to create a new message.
+ */
+export const SnapshotSandboxRequestSchema: GenMessage<SnapshotSandboxRequest> = /*@__PURE__*/
+  messageDesc(file_islet_orchestrator_v1_orchestrator, 14);
+
+/**
+ * @generated from message islet.orchestrator.v1.SnapshotSandboxResponse
+ */
+export type SnapshotSandboxResponse = Message<"islet.orchestrator.v1.SnapshotSandboxResponse"> & {
+  /**
+   * @generated from field: islet.orchestrator.v1.Sandbox sandbox = 1;
+   */
+  sandbox?: Sandbox | undefined;
+
+  /**
+   * @generated from field: islet.orchestrator.v1.Build build = 2;
+   */
+  build?: Build | undefined;
+
+  /**
+   * How long the sandbox was stopped.
+   *
+   * @generated from field: double stopped_ms = 3;
+   */
+  stoppedMs: number;
+};
+
+/**
+ * Describes the message islet.orchestrator.v1.SnapshotSandboxResponse.
+ * Use `create(SnapshotSandboxResponseSchema)` to create a new message.
+ */
+export const SnapshotSandboxResponseSchema: GenMessage<SnapshotSandboxResponse> = /*@__PURE__*/
+  messageDesc(file_islet_orchestrator_v1_orchestrator, 15);
+
+/**
+ * @generated from message islet.orchestrator.v1.ForkSandboxRequest
+ */
+export type ForkSandboxRequest = Message<"islet.orchestrator.v1.ForkSandboxRequest"> & {
+  /**
+   * @generated from field: string sandbox_id = 1;
+   */
+  sandboxId: string;
+
+  /**
+   * One a sandbox that is to be started.
+   *
+   * @generated from field: repeated islet.orchestrator.v1.SandboxConfig configs = 2;
+   */
+  configs: SandboxConfig[];
+
+  /**
+   * @generated from field: double timeout_ms = 3;
+   */
+  timeoutMs: number;
+};
+
+/**
+ * Describes the message islet.orchestrator.v1.ForkSandboxRequest.
+ * Use `create(ForkSandboxRequestSchema)` to create a new message.
+ */
+export const ForkSandboxRequestSchema: GenMessage<ForkSandboxRequest> = /*@__PURE__*/
+  messageDesc(file_islet_orchestrator_v1_orchestrator, 16);
+
+/**
+ * @generated from message islet.orchestrator.v1.ForkSandboxResponse
+ */
+export type ForkSandboxResponse = Message<"islet.orchestrator.v1.ForkSandboxResponse"> & {
+  /**
+   * In the order of the configs.
+   *
+   * @generated from field: repeated islet.orchestrator.v1.ForkOutcome outcomes = 1;
+   */
+  outcomes: ForkOutcome[];
+};
+
+/**
+ * Describes the message islet.orchestrator.v1.ForkSandboxResponse.
+ * Use `create(ForkSandboxResponseSchema)` to create a new message.
+ */
+export const ForkSandboxResponseSchema: GenMessage<ForkSandboxResponse> = /*@__PURE__*/
+  messageDesc(file_islet_orchestrator_v1_orchestrator, 17);
+
+/**
+ * @generated from message islet.orchestrator.v1.ForkOutcome
+ */
+export type ForkOutcome = Message<"islet.orchestrator.v1.ForkOutcome"> & {
+  /**
+   * @generated from oneof islet.orchestrator.v1.ForkOutcome.outcome
+   */
+  outcome: {
+    /**
+     * @generated from field: islet.orchestrator.v1.Sandbox sandbox = 1;
+     */
+    value: Sandbox;
+    case: "sandbox";
+  } | {
+    /**
+     * @generated from field: islet.orchestrator.v1.ForkError error = 2;
+     */
+    value: ForkError;
+    case: "error";
+  } | { case: undefined; value?: undefined };
+};
+
+/**
+ * Describes the message islet.orchestrator.v1.ForkOutcome.
+ * Use `create(ForkOutcomeSchema)` to create a new message.
+ */
+export const ForkOutcomeSchema: GenMessage<ForkOutcome> = /*@__PURE__*/
+  messageDesc(file_islet_orchestrator_v1_orchestrator, 18);
+
+/**
+ * @generated from message islet.orchestrator.v1.ForkError
+ */
+export type ForkError = Message<"islet.orchestrator.v1.ForkError"> & {
+  /**
+   * HTTP status for the client.
+   *
+   * @generated from field: uint32 status = 1;
+   */
+  status: number;
+
+  /**
+   * @generated from field: string message = 2;
+   */
+  message: string;
+
+  /**
+   * @generated from field: string error_code = 3;
+   */
+  errorCode: string;
+};
+
+/**
+ * Describes the message islet.orchestrator.v1.ForkError.
+ * Use `create(ForkErrorSchema)` to create a new message.
+ */
+export const ForkErrorSchema: GenMessage<ForkError> = /*@__PURE__*/
+  messageDesc(file_islet_orchestrator_v1_orchestrator, 19);
+
+/**
+ * @generated from message islet.orchestrator.v1.ListBuildsRequest
+ */
+export type ListBuildsRequest = Message<"islet.orchestrator.v1.ListBuildsRequest"> & {
+};
+
+/**
+ * Describes the message islet.orchestrator.v1.ListBuildsRequest.
+ * Use `create(ListBuildsRequestSchema)` to create a new message.
+ */
+export const ListBuildsRequestSchema: GenMessage<ListBuildsRequest> = /*@__PURE__*/
+  messageDesc(file_islet_orchestrator_v1_orchestrator, 20);
+
+/**
+ * @generated from message islet.orchestrator.v1.ListBuildsResponse
+ */
+export type ListBuildsResponse = Message<"islet.orchestrator.v1.ListBuildsResponse"> & {
+  /**
+   * @generated from field: repeated islet.orchestrator.v1.Build builds = 1;
+   */
+  builds: Build[];
+};
+
+/**
+ * Describes the message islet.orchestrator.v1.ListBuildsResponse.
+ * Use `create(ListBuildsResponseSchema)` to create a new message.
+ */
+export const ListBuildsResponseSchema: GenMessage<ListBuildsResponse> = /*@__PURE__*/
+  messageDesc(file_islet_orchestrator_v1_orchestrator, 21);
+
+/**
+ * @generated from message islet.orchestrator.v1.Build
+ */
+export type Build = Message<"islet.orchestrator.v1.Build"> & {
+  /**
+   * @generated from field: string build_id = 1;
+   */
+  buildId: string;
+
+  /**
+   * @generated from field: string template_id = 2;
+   */
+  templateId: string;
+
+  /**
+   * Of a sandbox's snapshot: the build that the sandbox was started from.
+   *
+   * @generated from field: optional string parent_build_id = 3;
+   */
+  parentBuildId?: string | undefined;
+
+  /**
+   * What its snapshot holds on disk.
+   *
+   * @generated from field: double snapshot_bytes = 4;
+   */
+  snapshotBytes: number;
+
+  /**
+   * @generated from field: double created_at_ms = 5;
+   */
+  createdAtMs: number;
+};
+
+/**
+ * Describes the message islet.orchestrator.v1.Build.
+ * Use `create(BuildSchema)` to create a new message.
+ */
+export const BuildSchema: GenMessage<Build> = /*@__PURE__*/
+  messageDesc(file_islet_orchestrator_v1_orchestrator, 22);
+
+/**
+ * @generated from message islet.orchestrator.v1.DeleteBuildRequest
+ */
+export type DeleteBuildRequest = Message<"islet.orchestrator.v1.DeleteBuildRequest"> & {
+  /**
+   * @generated from field: string build_id = 1;
+   */
+  buildId: string;
+};
+
+/**
+ * Describes the message islet.orchestrator.v1.DeleteBuildRequest.
+ * Use `create(DeleteBuildRequestSchema)` to create a new message.
+ */
+export const DeleteBuildRequestSchema: GenMessage<DeleteBuildRequest> = /*@__PURE__*/
+  messageDesc(file_islet_orchestrator_v1_orchestrator, 23);
+
+/**
+ * @generated from message islet.orchestrator.v1.DeleteBuildResponse
+ */
+export type DeleteBuildResponse = Message<"islet.orchestrator.v1.DeleteBuildResponse"> & {
+};
+
+/**
+ * Describes the message islet.orchestrator.v1.DeleteBuildResponse.
+ * Use `create(DeleteBuildResponseSchema)` to create a new message.
+ */
+export const DeleteBuildResponseSchema: GenMessage<DeleteBuildResponse> = /*@__PURE__*/
+  messageDesc(file_islet_orchestrator_v1_orchestrator, 24);
+
+/**
  * @generated from message islet.orchestrator.v1.KillSandboxRequest
  */
 export type KillSandboxRequest = Message<"islet.orchestrator.v1.KillSandboxRequest"> & {
@@ -503,7 +768,7 @@ export type KillSandboxRequest = Message<"islet.orchestrator.v1.KillSandboxReque
  * Use `create(KillSandboxRequestSchema)` to create a new message.
  */
 export const KillSandboxRequestSchema: GenMessage<KillSandboxRequest> = /*@__PURE__*/
-  messageDesc(file_islet_orchestrator_v1_orchestrator, 14);
+  messageDesc(file_islet_orchestrator_v1_orchestrator, 25);
 
 /**
  * @generated from message islet.orchestrator.v1.KillSandboxResponse
@@ -516,7 +781,7 @@ export type KillSandboxResponse = Message<"islet.orchestrator.v1.KillSandboxResp
  * Use `create(KillSandboxResponseSchema)` to create a new message.
  */
 export const KillSandboxResponseSchema: GenMessage<KillSandboxResponse> = /*@__PURE__*/
-  messageDesc(file_islet_orchestrator_v1_orchestrator, 15);
+  messageDesc(file_islet_orchestrator_v1_orchestrator, 26);
 
 /**
  * @generated from message islet.orchestrator.v1.ListSandboxesRequest
@@ -529,7 +794,7 @@ export type ListSandboxesRequest = Message<"islet.orchestrator.v1.ListSandboxesR
  * Use `create(ListSandboxesRequestSchema)` to create a new message.
  */
 export const ListSandboxesRequestSchema: GenMessage<ListSandboxesRequest> = /*@__PURE__*/
-  messageDesc(file_islet_orchestrator_v1_orchestrator, 16);
+  messageDesc(file_islet_orchestrator_v1_orchestrator, 27);
 
 /**
  * @generated from message islet.orchestrator.v1.ListSandboxesResponse
@@ -546,7 +811,7 @@ export type ListSandboxesResponse = Message<"islet.orchestrator.v1.ListSandboxes
  * Use `create(ListSandboxesResponseSchema)` to create a new message.
  */
 export const ListSandboxesResponseSchema: GenMessage<ListSandboxesResponse> = /*@__PURE__*/
-  messageDesc(file_islet_orchestrator_v1_orchestrator, 17);
+  messageDesc(file_islet_orchestrator_v1_orchestrator, 28);
 
 /**
  * @generated from message islet.orchestrator.v1.WatchSandboxesRequest
@@ -559,7 +824,7 @@ export type WatchSandboxesRequest = Message<"islet.orchestrator.v1.WatchSandboxe
  * Use `create(WatchSandboxesRequestSchema)` to create a new message.
  */
 export const WatchSandboxesRequestSchema: GenMessage<WatchSandboxesRequest> = /*@__PURE__*/
-  messageDesc(file_islet_orchestrator_v1_orchestrator, 18);
+  messageDesc(file_islet_orchestrator_v1_orchestrator, 29);
 
 /**
  * @generated from message islet.orchestrator.v1.WatchSandboxesResponse
@@ -600,7 +865,7 @@ export type WatchSandboxesResponse = Message<"islet.orchestrator.v1.WatchSandbox
  * Use `create(WatchSandboxesResponseSchema)` to create a new message.
  */
 export const WatchSandboxesResponseSchema: GenMessage<WatchSandboxesResponse> = /*@__PURE__*/
-  messageDesc(file_islet_orchestrator_v1_orchestrator, 19);
+  messageDesc(file_islet_orchestrator_v1_orchestrator, 30);
 
 /**
  * @generated from message islet.orchestrator.v1.WatchSandboxesResponse.SandboxEnded
@@ -622,7 +887,7 @@ export type WatchSandboxesResponse_SandboxEnded = Message<"islet.orchestrator.v1
  * Use `create(WatchSandboxesResponse_SandboxEndedSchema)` to create a new message.
  */
 export const WatchSandboxesResponse_SandboxEndedSchema: GenMessage<WatchSandboxesResponse_SandboxEnded> = /*@__PURE__*/
-  messageDesc(file_islet_orchestrator_v1_orchestrator, 19, 0);
+  messageDesc(file_islet_orchestrator_v1_orchestrator, 30, 0);
 
 /**
  * @generated from message islet.orchestrator.v1.WatchSandboxesResponse.KeepAlive
@@ -635,7 +900,7 @@ export type WatchSandboxesResponse_KeepAlive = Message<"islet.orchestrator.v1.Wa
  * Use `create(WatchSandboxesResponse_KeepAliveSchema)` to create a new message.
  */
 export const WatchSandboxesResponse_KeepAliveSchema: GenMessage<WatchSandboxesResponse_KeepAlive> = /*@__PURE__*/
-  messageDesc(file_islet_orchestrator_v1_orchestrator, 19, 1);
+  messageDesc(file_islet_orchestrator_v1_orchestrator, 30, 1);
 
 /**
  * @generated from message islet.orchestrator.v1.GetNodeRequest
@@ -648,7 +913,7 @@ export type GetNodeRequest = Message<"islet.orchestrator.v1.GetNodeRequest"> & {
  * Use `create(GetNodeRequestSchema)` to create a new message.
  */
 export const GetNodeRequestSchema: GenMessage<GetNodeRequest> = /*@__PURE__*/
-  messageDesc(file_islet_orchestrator_v1_orchestrator, 20);
+  messageDesc(file_islet_orchestrator_v1_orchestrator, 31);
 
 /**
  * @generated from message islet.orchestrator.v1.GetNodeResponse
@@ -703,6 +968,20 @@ export type GetNodeResponse = Message<"islet.orchestrator.v1.GetNodeResponse"> &
    * @generated from field: string proxy_address = 10;
    */
   proxyAddress: string;
+
+  /**
+   * The disk that holds the node's data.
+   *
+   * @generated from field: islet.orchestrator.v1.Disk disk = 11;
+   */
+  disk?: Disk | undefined;
+
+  /**
+   * Held by builds' snapshots and by paused sandboxes.
+   *
+   * @generated from field: double snapshot_bytes = 12;
+   */
+  snapshotBytes: number;
 };
 
 /**
@@ -710,7 +989,44 @@ export type GetNodeResponse = Message<"islet.orchestrator.v1.GetNodeResponse"> &
  * Use `create(GetNodeResponseSchema)` to create a new message.
  */
 export const GetNodeResponseSchema: GenMessage<GetNodeResponse> = /*@__PURE__*/
-  messageDesc(file_islet_orchestrator_v1_orchestrator, 21);
+  messageDesc(file_islet_orchestrator_v1_orchestrator, 32);
+
+/**
+ * @generated from message islet.orchestrator.v1.Disk
+ */
+export type Disk = Message<"islet.orchestrator.v1.Disk"> & {
+  /**
+   * @generated from field: string mount_point = 1;
+   */
+  mountPoint: string;
+
+  /**
+   * @generated from field: string device = 2;
+   */
+  device: string;
+
+  /**
+   * @generated from field: string filesystem_type = 3;
+   */
+  filesystemType: string;
+
+  /**
+   * @generated from field: double used_bytes = 4;
+   */
+  usedBytes: number;
+
+  /**
+   * @generated from field: double total_bytes = 5;
+   */
+  totalBytes: number;
+};
+
+/**
+ * Describes the message islet.orchestrator.v1.Disk.
+ * Use `create(DiskSchema)` to create a new message.
+ */
+export const DiskSchema: GenMessage<Disk> = /*@__PURE__*/
+  messageDesc(file_islet_orchestrator_v1_orchestrator, 33);
 
 /**
  * @generated from enum islet.orchestrator.v1.SandboxState
@@ -849,6 +1165,46 @@ export const Orchestrator: GenService<{
     methodKind: "unary";
     input: typeof ResumeSandboxRequestSchema;
     output: typeof ResumeSandboxResponseSchema;
+  },
+  /**
+   * Keeps a running sandbox's memory and files as a build; it goes on.
+   *
+   * @generated from rpc islet.orchestrator.v1.Orchestrator.SnapshotSandbox
+   */
+  snapshotSandbox: {
+    methodKind: "unary";
+    input: typeof SnapshotSandboxRequestSchema;
+    output: typeof SnapshotSandboxResponseSchema;
+  },
+  /**
+   * Starts sandboxes that go on from where a running one is; it goes on too.
+   *
+   * @generated from rpc islet.orchestrator.v1.Orchestrator.ForkSandbox
+   */
+  forkSandbox: {
+    methodKind: "unary";
+    input: typeof ForkSandboxRequestSchema;
+    output: typeof ForkSandboxResponseSchema;
+  },
+  /**
+   * Builds, of templates and of sandboxes' snapshots, that this node can start.
+   *
+   * @generated from rpc islet.orchestrator.v1.Orchestrator.ListBuilds
+   */
+  listBuilds: {
+    methodKind: "unary";
+    input: typeof ListBuildsRequestSchema;
+    output: typeof ListBuildsResponseSchema;
+  },
+  /**
+   * Frees a build's snapshot. Sandboxes that run or are paused need it no more. Unknown ids: nothing to do.
+   *
+   * @generated from rpc islet.orchestrator.v1.Orchestrator.DeleteBuild
+   */
+  deleteBuild: {
+    methodKind: "unary";
+    input: typeof DeleteBuildRequestSchema;
+    output: typeof DeleteBuildResponseSchema;
   },
   /**
    * Ends a sandbox, running or paused. Unknown ids answer not_found; a second call waits for the first.
