@@ -37,6 +37,8 @@ export interface RunningInstance {
 export interface StartOptions {
   /** Ends the start where it has not come to its end yet. */
   signal?: AbortSignal;
+  /** How `signal` ends it. */
+  abandonWith?: NodeJS.Signals;
   /** Keep a terminal's Ctrl-C from it: the caller stops it. A second signal would end it without tidying up. */
   ownProcessGroup?: boolean;
 }
@@ -45,7 +47,7 @@ export interface StartOptions {
 export async function startInstance(
   dataDir: string,
   extra: readonly string[] = [],
-  { signal, ownProcessGroup = false }: StartOptions = {},
+  { signal, abandonWith = 'SIGTERM', ownProcessGroup = false }: StartOptions = {},
 ): Promise<RunningInstance> {
   signal?.throwIfAborted();
   const args = ['up', '--json', '--data-dir', dataDir, ...FREE_PORTS, ...extra];
@@ -55,7 +57,7 @@ export async function startInstance(
   child.stderr.setEncoding('utf8').on('data', (text: string) => {
     log += text;
   });
-  const abandon = () => child.kill('SIGTERM');
+  const abandon = () => child.kill(abandonWith);
   signal?.addEventListener('abort', abandon, { once: true });
   const access = await untilReady(child, dataDir, () => log);
   signal?.removeEventListener('abort', abandon);

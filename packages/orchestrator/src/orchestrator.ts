@@ -9,6 +9,7 @@ import type { SandboxDriver } from './drivers/driver.ts';
 import { openGvisor } from './drivers/gvisor/gvisor.ts';
 import { openHostExec } from './host/exec.ts';
 import { guestDir, installGuest, removeUnusedGuests } from './host/guest.ts';
+import { waitForExit } from './host/process.ts';
 import { NetworkPool } from './network/pool.ts';
 import { claimSubnet } from './network/subnet.ts';
 import { orchestratorService } from './rpc/service.ts';
@@ -25,6 +26,9 @@ const { SandboxState } = orchestratorProto;
 
 /** Shared by all Islets of a host: which of them uses which addresses. */
 const SUBNET_CLAIMS = '/run/islet/subnets';
+
+/** How long a save may take to end that an earlier process began, ms. */
+const SAVE_DEADLINE_MS = 60_000;
 
 /** An idle sandbox measured: 43 MB for its kernel, 22 MB for its file server, and some 20 MB of its programs' pages. */
 const WARM_SANDBOX_MB = 85;
@@ -207,7 +211,7 @@ export async function startOrchestrator(options: OrchestratorOptions): Promise<O
 
 /**
  * Those records whose sandbox still runs or is saved; the slots of the others are given up. A pause that the earlier
- * process did not see the end of counts as done where the sandbox has ended, and as never begun where it still runs.
+ * process did not see the end of counts as done where the sandbox has ended, and as never begun where it runs on.
  */
 async function adopt(
   found: readonly SandboxRecord[],
@@ -216,6 +220,7 @@ async function adopt(
   records: RecordStore,
 ): Promise<SandboxRecord[]> {
   const adopted: SandboxRecord[] = [];
+  await Promise.all(found.map((record) => waitForSave(record, records)));
   for (const record of found) {
     const { run, sandbox } = record;
     if (!run) {
@@ -238,7 +243,16 @@ async function adopt(
       adopted.push(paused);
     }
   }
+  await Promise.all(adopted.map((record) => records.tidy(record)));
   return adopted;
+}
+
+/** A sandbox that is being written ends by itself: nothing may take it for a running one until then. */
+async function waitForSave({ sandbox, run }: SandboxRecord, records: RecordStore): Promise<void> {
+  const id = sandbox.config?.sandboxId ?? '';
+  if (!run || sandbox.state !== SandboxState.PAUSING || !(await records.hasUnfinishedSnapshot(id))) return;
+  // Where it does not, its saving has not begun in earnest.
+  await waitForExit(run.machine.main, SAVE_DEADLINE_MS).catch(() => undefined);
 }
 
 /** Frees what belongs to no adopted sandbox: half-started ones, those kept ready, and those that ended while nobody watched. */

@@ -1,4 +1,4 @@
-import { readFileSync } from 'node:fs';
+import { readdirSync, readFileSync } from 'node:fs';
 import { setTimeout as sleep } from 'node:timers/promises';
 
 /** A process named so that a reused pid is never taken for it. */
@@ -29,6 +29,20 @@ function readStat(pid: number): ProcessStat | undefined {
 export function refProcess(pid: number): ProcessRef | undefined {
   const stat = readStat(pid);
   return stat && stat.state !== 'Z' ? { pid, startTicks: stat.startTicks } : undefined;
+}
+
+/** The live processes whose command line, by arguments, is one that is looked for. */
+export function findProcesses(isWanted: (argv: readonly string[]) => boolean): ProcessRef[] {
+  return readdirSync('/proc').flatMap((entry) => {
+    if (!/^\d+$/.test(entry)) return [];
+    let argv: string[];
+    try {
+      argv = readFileSync(`/proc/${entry}/cmdline`, 'utf8').split('\0');
+    } catch {
+      return []; // ended meanwhile
+    }
+    return isWanted(argv) ? (refProcess(Number(entry)) ?? []) : [];
+  });
 }
 
 /** False for a zombie too: nothing of it runs any more. */

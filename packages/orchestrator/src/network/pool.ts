@@ -60,6 +60,8 @@ export class NetworkPool {
     const names = await readdir('/run/netns').catch(() => []);
     const stale = slotIndices(options.instance, names).filter((index) => !pool.#used.has(index));
     if (stale.length > 0) await pool.#remove(stale.map((index) => pool.slot(index)));
+    // Until it is bound, nothing leaves a slot: its owner's rules are there before.
+    for (const { index, egress } of adopted) await pool.setEgress(pool.slot(index), egress);
     if (adopted.length > 0)
       await pool.#nft(
         bindScript(
@@ -67,7 +69,6 @@ export class NetworkPool {
           adopted.map(({ index }) => pool.slot(index)),
         ),
       );
-    for (const { index, egress } of adopted) await pool.setEgress(pool.slot(index), egress);
     pool.#startWork();
     await pool.#work;
     return pool;

@@ -80,6 +80,25 @@ export class RecordStore {
     if (durable) await syncDirectory(this.dir(id));
   }
 
+  /** From here on the sandbox is not there for whoever starts next, however much of its folder is left. */
+  async forget(sandboxId: string): Promise<void> {
+    await rm(join(this.dir(sandboxId), STATE_FILE), { force: true });
+  }
+
+  /** Removes what a killed process left half made or half removed in a sandbox's folder. */
+  async tidy({ sandbox, run }: SandboxRecord): Promise<void> {
+    const dir = this.dir(sandbox.config?.sandboxId ?? '');
+    const kept = run ? [STATE_FILE] : [STATE_FILE, SNAPSHOT];
+    for (const name of await readdir(dir)) {
+      if (!kept.includes(name)) await rm(join(dir, name), { recursive: true, force: true });
+    }
+  }
+
+  /** Whether the saving of a sandbox has begun to write. */
+  async hasUnfinishedSnapshot(sandboxId: string): Promise<boolean> {
+    return (await readdir(`${this.snapshotDir(sandboxId)}.new`).catch(() => [])).length > 0;
+  }
+
   /** Puts a snapshot whose end nobody saw in its place, after `seal` made it whole. False where there is none. */
   async takeUnfinishedSnapshot(sandboxId: string, seal: (dir: string) => Promise<void>): Promise<boolean> {
     const dir = this.snapshotDir(sandboxId);

@@ -463,6 +463,7 @@ export class Sandboxes {
     sandbox.revision++;
     this.events.emit({ kind: 'changed', sandbox: view(entry) });
     if (run) await driver.kill(run.machine);
+    await records.forget(id);
     this.#entries.delete(id);
     this.events.emit({ kind: 'ended', sandbox: view(entry), reason });
     const removeFolder = () => rm(records.dir(id), { recursive: true, force: true });

@@ -2,11 +2,18 @@ import { createHash } from 'node:crypto';
 import { createReadStream } from 'node:fs';
 import { access, mkdir, readdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { availableParallelism } from 'node:os';
-import { delimiter, join } from 'node:path';
+import { basename, delimiter, join } from 'node:path';
 import { pipeline } from 'node:stream/promises';
 import { Cgroups } from '../../host/cgroups.ts';
 import { CommandError, type Exec } from '../../host/exec.ts';
-import { isAlive, killAndWait, type ProcessRef, refProcess, waitForExit } from '../../host/process.ts';
+import {
+  findProcesses,
+  isAlive,
+  killAndWait,
+  type ProcessRef,
+  refProcess,
+  waitForExit,
+} from '../../host/process.ts';
 import type { Machine, MachineSpec, SandboxDriver, WritableRoot } from '../driver.ts';
 import { type MountNamespace, needsHiddenProcSys, openMountNamespace } from './mount-namespace.ts';
 import { ociSpec } from './oci-spec.ts';
@@ -35,10 +42,24 @@ export interface GvisorOptions {
 /** Opens the gVisor driver. @throws Error where runsc is missing. */
 export async function openGvisor(options: GvisorOptions): Promise<SandboxDriver> {
   const binary = await findRunsc();
-  await mkdir(join(options.runtimeDir, 'runsc'), { recursive: true, mode: 0o700 });
+  const stateDir = join(options.runtimeDir, 'runsc');
+  await mkdir(stateDir, { recursive: true, mode: 0o700 });
+  await endCommandsOfOthers(stateDir);
   const hidden = await needsHiddenProcSys(options.exec);
   const namespace = hidden ? await openMountNamespace(options.runtimeDir, options.exec) : undefined;
   return new Gvisor(options, binary, await fileDigest(binary), namespace);
+}
+
+/**
+ * Waits for the commands that a killed process left under way: a sandbox that one of them starts or saves is seen by nobody
+ * who looks before it is done.
+ */
+async function endCommandsOfOthers(stateDir: string): Promise<void> {
+  const commands = findProcesses(
+    ([file = '', ...args]) =>
+      ['runsc', 'nsenter'].includes(basename(file)) && args.includes(`--root=${stateDir}`),
+  );
+  await Promise.all(commands.map((ref) => waitForExit(ref, RUNSC_TIMEOUT_MS).catch(() => killAndWait(ref))));
 }
 
 /** The runsc that a start would use. @throws Error naming the mending command where there is none. */

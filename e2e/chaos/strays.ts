@@ -1,0 +1,60 @@
+import { readdir, readFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import type { Footprint } from '../setup/footprint.ts';
+
+export interface Belongings {
+  dataDir: string;
+  /** The sandboxes that the API lists, with their state. */
+  listed: ReadonlyMap<string, string>;
+  /** Machines that may be kept ready for creates. */
+  readyAtMost: number;
+  /** Network slots that may be kept ready for machines. */
+  slotsAtMost: number;
+}
+
+interface Run {
+  machine: { id: string };
+  slotIndex: number;
+}
+
+/** What on the host belongs to no sandbox and to nothing that is kept ready; a line each. Look at a settled footprint. */
+export async function findStrays(print: Footprint, belongings: Belongings): Promise<string[]> {
+  const { dataDir, listed, readyAtMost, slotsAtMost } = belongings;
+  const strays: string[] = [];
+  const folders = await readdir(join(dataDir, 'sandboxes'));
+  const machines = new Set(await readdir(join(dataDir, 'machines')));
+  const runs = new Map<string, Run>();
+  for (const id of folders) {
+    const state = listed.get(id);
+    if (state === undefined) strays.push(`the folder of ${id}, which is not listed`);
+    else {
+      const allowed = state === 'paused' ? ['snapshot', 'state.json'] : ['state.json'];
+      const files = await readdir(join(dataDir, 'sandboxes', id));
+      for (const file of files)
+        if (!allowed.includes(file)) strays.push(`${file} of ${id}, which is ${state}`);
+      const text = await readFile(join(dataDir, 'sandboxes', id, 'state.json'), 'utf8');
+      const { run } = JSON.parse(text) as { run: Run | null };
+      if (run) runs.set(run.machine.id, run);
+    }
+  }
+  for (const id of listed.keys()) if (!folders.includes(id)) strays.push(`${id} is listed and has no folder`);
+  const ready = [...machines].filter((id) => !runs.has(id));
+  if (ready.length > readyAtMost) strays.push(`machines of nobody: ${ready.join(', ')}`);
+  for (const id of runs.keys()) if (!machines.has(id)) strays.push(`${id} runs and has no folder`);
+
+  const nameOfMachine = /\bm[0-9a-f]{16}\b/g;
+  const kinds = ['processes', 'cgroups', 'mounts', 'files'] as const;
+  for (const line of kinds.flatMap((kind) => print[kind])) {
+    for (const [id] of line.matchAll(nameOfMachine)) if (!machines.has(id)) strays.push(line);
+  }
+  const slots = print.networkNamespaces.length;
+  if (slots > machines.size + slotsAtMost) strays.push(`${slots} namespaces for ${machines.size} machines`);
+  if (print.links.length !== slots) strays.push(`${print.links.length} links for ${slots} namespaces`);
+  const indices = new Set(print.networkNamespaces.map((name) => Number(name.split('-').at(-1))));
+  for (const { slotIndex } of runs.values()) {
+    if (!indices.has(slotIndex)) strays.push(`slot ${slotIndex} is used and has no namespace`);
+  }
+  const bound = print.firewall.filter((line) => line.startsWith('{"concat":["')).length;
+  if (bound !== slots) strays.push(`${bound} addresses are bound for ${slots} namespaces`);
+  return strays;
+}
