@@ -150,7 +150,15 @@ async function expectAsTold(access: InstanceAccess): Promise<void> {
     await api.kill(id);
   }
   for (const told of everyone()) expectState(told, listed.get(told.id), span);
-  await Promise.all(everyone().map((told) => expectContent(told, access)));
+  await Promise.all(
+    everyone().map(async (told) => {
+      const { id, states } = told;
+      const before = [...states].join(' or ');
+      await expectContent(told, access).catch((error) => {
+        throw new Error(`${id}, found ${before}: ${(error as Error).message}`, { cause: error });
+      });
+    }),
+  );
   for (const client of clients) {
     client.unanswered = 0;
     client.told.splice(0, client.told.length, ...client.told.filter(({ states }) => !states.has('gone')));
