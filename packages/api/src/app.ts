@@ -7,6 +7,7 @@ import { Authenticator } from './auth/authenticator.ts';
 import { access, useAuthentication } from './auth/guard.ts';
 import type { ApiApp, ApiContext } from './context.ts';
 import { type ApiDeps, systemClock } from './deps.ts';
+import { useBodyTimeout } from './http/body-timeout.ts';
 import { useCors } from './http/cors.ts';
 import { BODY_LIMIT, toIsletError, useErrorShape } from './http/errors.ts';
 import { useJsonBodies } from './http/json-body.ts';
@@ -24,14 +25,19 @@ import { createWake, type Wake } from './sandboxes/resume.ts';
 import { addSandboxRoutes } from './sandboxes/routes.ts';
 import { SandboxSlots } from './sandboxes/slots.ts';
 import { addTeamRoutes } from './teams/routes.ts';
+import { Builds } from './templates/builds/builds.ts';
+import { addBuildRequestRoutes } from './templates/builds/request-routes.ts';
+import { addBuildRoutes } from './templates/builds/routes.ts';
 import { addTemplateReadRoutes } from './templates/read-routes.ts';
 import { TemplateResolver } from './templates/resolver.ts';
 import { SpawnCounter } from './templates/spawn-counter.ts';
+import { addTagRoutes } from './templates/tag-routes.ts';
+import { addUploadRoutes } from './templates/upload-routes.ts';
 import { addTemplateWriteRoutes } from './templates/write-routes.ts';
 
 /** How long the start waits for the node to tell what lives on it. */
 const FIRST_SNAPSHOT_MS = 5_000;
-/** Longest wait for a request to arrive in full. */
+/** Longest wait for a request to arrive in full, where its route sets no other. */
 const REQUEST_TIMEOUT_MS = 70_000;
 /** Longest wait for a request's headers. */
 const HEADERS_TIMEOUT_MS = 10_000;
@@ -52,7 +58,8 @@ export interface Api {
 export async function createApi(deps: ApiDeps): Promise<Api> {
   const app: ApiApp = Fastify({
     bodyLimit: BODY_LIMIT,
-    requestTimeout: REQUEST_TIMEOUT_MS,
+    // Each route has its own: uploads take longer than anything else.
+    requestTimeout: 0,
     keepAliveTimeout: KEEP_ALIVE_MS,
     forceCloseConnections: 'idle',
     http: { headersTimeout: HEADERS_TIMEOUT_MS },
@@ -66,6 +73,7 @@ export async function createApi(deps: ApiDeps): Promise<Api> {
   const context = buildContext(deps);
 
   useErrorShape(app, deps.logger);
+  useBodyTimeout(app, REQUEST_TIMEOUT_MS);
   useSchemaValidation(app);
   useJsonBodies(app);
   await useCors(app);
@@ -81,6 +89,10 @@ export async function createApi(deps: ApiDeps): Promise<Api> {
     addLogRoutes,
     addTemplateReadRoutes,
     addTemplateWriteRoutes,
+    addTagRoutes,
+    addBuildRequestRoutes,
+    addBuildRoutes,
+    addUploadRoutes,
     addTeamRoutes,
     addKeyRoutes,
     addNodeRoutes,
@@ -91,11 +103,12 @@ export async function createApi(deps: ApiDeps): Promise<Api> {
 
   closeConnectionsWithServer(app);
   app.addHook('onReady', async () => {
+    await context.builds.resume();
     if (await context.sync.start(FIRST_SNAPSHOT_MS)) return;
     deps.logger.warn('the node does not answer yet: its sandboxes show up when it does');
   });
   app.addHook('onClose', async () => {
-    await context.sync.stop();
+    await Promise.all([context.sync.stop(), context.builds.close()]);
     await Promise.all([context.authenticator.close(), context.templates.close(), context.spawns.flush()]);
   });
   return { app, wake: createWake(context) };
@@ -104,12 +117,15 @@ export async function createApi(deps: ApiDeps): Promise<Api> {
 function buildContext(deps: ApiDeps): ApiContext {
   const { db, catalog, node, logger, adminToken, clock = systemClock } = deps;
   const slots = new SandboxSlots();
+  const templates = new TemplateResolver({ db, clock, logger });
+  const { templateManager } = deps;
   return {
     ...deps,
     clock,
     slots,
     authenticator: new Authenticator({ db, clock, logger, adminToken }),
-    templates: new TemplateResolver({ db, clock, logger }),
+    templates,
+    builds: new Builds({ db, templateManager, logger, onReady: () => templates.clear() }),
     spawns: new SpawnCounter(db, logger),
     sync: new NodeSync({ node, catalog, slots, clock, logger }),
   };

@@ -1,6 +1,7 @@
 import type { Client } from '@connectrpc/connect';
+import type { ArtifactStore, UploadSignatures } from '@islet/artifacts';
 import type { Catalog, CatalogEntry, Sandbox } from '@islet/catalog';
-import type { orchestratorProto } from '@islet/contracts';
+import type { orchestratorProto, templateProto } from '@islet/contracts';
 import type { Database } from '@islet/db';
 import type { Logger } from '@islet/telemetry';
 import type { LogsSource } from './logs/source.ts';
@@ -17,6 +18,8 @@ export const systemClock: Clock = { now: () => Date.now(), monotonic: () => perf
 
 export type NodeClient = Client<typeof orchestratorProto.Orchestrator>;
 
+export type TemplateManagerClient = Client<typeof templateProto.TemplateManager>;
+
 /** The node that sandboxes run on. */
 export interface NodeLink {
   client: NodeClient;
@@ -29,6 +32,12 @@ export interface ApiDeps {
   db: Database;
   catalog: Catalog;
   node: NodeLink;
+  /** Builds templates. */
+  templateManager: TemplateManagerClient;
+  /** Keeps the files of COPY steps for it. */
+  artifacts: ArtifactStore;
+  /** Where the store cannot take uploads itself: what its addresses, which lead here then, are signed with. */
+  uploads?: UploadSignatures | undefined;
   /** Secret from which sandboxes' tokens are derived; it must survive restarts. */
   tokenSeed: string;
   /** Base domain of sandbox traffic, for the answers; null lets the SDK use its own. */

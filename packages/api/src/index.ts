@@ -1,5 +1,12 @@
 export { type Api, createApi } from './app.ts';
-export { type ApiDeps, type Clock, type NodeClient, type NodeLink, systemClock } from './deps.ts';
+export {
+  type ApiDeps,
+  type Clock,
+  type NodeClient,
+  type NodeLink,
+  systemClock,
+  type TemplateManagerClient,
+} from './deps.ts';
 export type { LogLevel, LogQuery, LogRecord, LogsSource } from './logs/source.ts';
 export { createMemoryMetrics, type MemoryMetrics, type MemoryMetricsOptions } from './metrics/memory.ts';
 export type { MetricsSource, SampleRange } from './metrics/source.ts';

@@ -1,6 +1,7 @@
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { createDirectoryArtifacts, UploadSignatures } from '@islet/artifacts';
 import { type Catalog, createMemoryCatalog } from '@islet/catalog';
 import { newTemplateId } from '@islet/contracts';
 import {
@@ -22,6 +23,7 @@ import { expect } from 'vitest';
 import { type ApiDeps, createApi, type Wake } from '../src/index.ts';
 import { readDescription } from './description.ts';
 import { SimulatedNode } from './simulated-node.ts';
+import { SimulatedTemplateManager } from './simulated-template-manager.ts';
 
 export const ADMIN_TOKEN = 'admin-secret';
 export const TOKEN_SEED = 'seed';
@@ -47,6 +49,7 @@ export interface Harness {
   url: string;
   db: Database;
   node: SimulatedNode;
+  templateManager: SimulatedTemplateManager;
   catalog: Catalog;
   wake: Wake;
   baseTemplateId: string;
@@ -79,11 +82,17 @@ export async function startHarness(overrides: Partial<ApiDeps> = {}): Promise<Ha
   const db = overrides.db ?? own?.db;
   if (!db) throw new Error('no database');
   const node = new SimulatedNode();
+  const templateManager = new SimulatedTemplateManager();
   const catalog = createMemoryCatalog();
+  const artifactsDir = await mkdtemp(join(tmpdir(), 'islet-artifacts-'));
+  const uploads = new UploadSignatures(TOKEN_SEED);
   const { app, wake } = await createApi({
     db,
     catalog,
     node: { client: node.client(), route: () => ({ kind: 'direct' }) },
+    templateManager: templateManager.client(),
+    artifacts: createDirectoryArtifacts({ directory: artifactsDir, signatures: uploads }),
+    uploads,
     tokenSeed: TOKEN_SEED,
     domain: 'localhost:3002',
     logger: createLogger({ service: 'api', level: 'silent' }),
@@ -121,6 +130,7 @@ export async function startHarness(overrides: Partial<ApiDeps> = {}): Promise<Ha
     url,
     db,
     node,
+    templateManager,
     catalog,
     wake,
     baseTemplateId,
@@ -155,6 +165,7 @@ export async function startHarness(overrides: Partial<ApiDeps> = {}): Promise<Ha
       await app.close();
       node.close();
       await own?.remove();
+      await rm(artifactsDir, { recursive: true, force: true });
     },
   };
 }

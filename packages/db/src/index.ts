@@ -38,6 +38,17 @@ export {
   type UserTeam,
 } from './teams/teams.ts';
 export {
+  type BuildDetail,
+  type BuildOutcome,
+  beginBuild,
+  type Failure,
+  failBuilds,
+  findBuild,
+  finishBuild,
+  listUnfinishedBuilds,
+  type UnfinishedBuild,
+} from './templates/builds.ts';
+export {
   type AliasRow,
   type BuildRow,
   DEFAULT_TAG,
@@ -58,6 +69,8 @@ export {
   type Page,
   type TemplateSummary,
 } from './templates/list.ts';
+export { type BuildRequest, type BuildRequestResult, requestBuild } from './templates/request.ts';
+export { assignTags, removeTags } from './templates/tags.ts';
 export {
   type ClaimResult,
   claimGlobalAlias,

@@ -3,7 +3,6 @@ import {
   findTemplate,
   findTemplateSummary,
   listBuilds,
-  listTags,
   listTemplates,
   type Team,
   type TemplateRow,
@@ -15,7 +14,7 @@ import { decodePageToken, type PageToken, pageQuery, sendPage } from '../http/pa
 import { ErrorShape } from '../sandboxes/shapes.ts';
 import { presentTemplate, presentWithBuilds } from './present.ts';
 import { parseTemplateReference } from './reference.ts';
-import { TemplateAlias, TemplateShape, TemplateTag, TemplateWithBuilds } from './shapes.ts';
+import { TemplateAlias, TemplateShape, TemplateWithBuilds } from './shapes.ts';
 
 const errors = { '4xx': ErrorShape };
 
@@ -113,27 +112,6 @@ export function addTemplateReadRoutes(app: ApiApp, context: ApiContext): void {
         throw new IsletError(403, "You don't have access to this template alias");
       }
       return { templateID: template.id, public: template.public };
-    },
-  );
-
-  app.get(
-    '/templates/:templateID/tags',
-    {
-      config: { access: access.teamRead },
-      schema: {
-        params: Type.Object({ templateID: Type.String() }),
-        response: { 200: Type.Array(TemplateTag), ...errors },
-      },
-    },
-    async (request) => {
-      const team = callingTeam(request);
-      const template = await ownTemplate(context, team, request.params.templateID);
-      const tags = await listTags(db, template.id);
-      return tags.map(({ tag, buildId, createdAt }) => ({
-        tag,
-        buildID: buildId,
-        createdAt: createdAt.toISOString(),
-      }));
     },
   );
 }

@@ -13,6 +13,7 @@ const NAME = /^[a-z0-9_-]+$/;
 const TAG = /^[a-z0-9._-]+$/;
 /** Longest reference, in characters. */
 const MAX_LENGTH = 256;
+const MAX_TAG_LENGTH = 128;
 
 /**
  * Reads a template reference as clients write it; case and spaces around it do not count.
@@ -29,12 +30,25 @@ export function parseTemplateReference(text: string, prefix = 'Invalid template'
   if (!NAME.test(name) || (namespace !== undefined && !NAME.test(namespace))) {
     throw refuse(`'${text}' may hold only letters, digits, '-' and '_' in its namespace and alias`);
   }
-  if (tag !== undefined && !TAG.test(tag)) {
-    throw refuse(`the tag '${tag}' may hold only letters, digits, '-', '_' and '.'`);
-  }
+  if (tag !== undefined) parseTag(tag, prefix);
   return {
     ...(namespace !== undefined && { namespace }),
     name,
     ...(tag !== undefined && tag !== DEFAULT_TAG && { tag }),
   };
+}
+
+/**
+ * Reads a tag as clients write it; case and spaces around it do not count.
+ * @throws IsletError 400, its message beginning with `prefix`
+ */
+export function parseTag(text: string, prefix = 'Invalid tag'): string {
+  const tag = text.trim().toLowerCase();
+  if (!TAG.test(tag) || tag.length > MAX_TAG_LENGTH) {
+    throw new IsletError(
+      400,
+      `${prefix}: the tag '${tag}' may hold only letters, digits, '-', '_' and '.', at most ${MAX_TAG_LENGTH} of them`,
+    );
+  }
+  return tag;
 }

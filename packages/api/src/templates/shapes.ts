@@ -30,6 +30,9 @@ export const TemplateShape = Type.Object({
   buildStatus: BuildStatus,
 });
 
+/** What calls before version 3 answer. */
+export const TemplateLegacy = Type.Omit(TemplateShape, ['names', 'buildStatus']);
+
 export const TemplateBuild = Type.Object({
   buildID: Type.String(),
   status: BuildStatus,

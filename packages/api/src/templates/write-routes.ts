@@ -14,7 +14,7 @@ const errors = { '4xx': ErrorShape };
 
 /** Publishing and deleting templates. */
 export function addTemplateWriteRoutes(app: ApiApp, context: ApiContext): void {
-  const { db, authenticator, templates } = context;
+  const { authenticator, builds, db, templates } = context;
 
   const own = async (request: FastifyRequest<{ Params: { templateID: string } }>) =>
     ownTemplate(context, await actingTeam(request, authenticator), request.params.templateID);
@@ -63,8 +63,9 @@ export function addTemplateWriteRoutes(app: ApiApp, context: ApiContext): void {
     async (request, reply) => {
       const template = await own(request);
       await assertUnused(context, template.id);
-      await deleteTemplate(db, template.id);
+      const buildIds = await deleteTemplate(db, template.id);
       templates.clear();
+      void builds.discard(buildIds);
       return reply.code(204).send();
     },
   );

@@ -1,5 +1,6 @@
 import { join } from 'node:path';
 import { createApi, type MetricsSource, type Wake } from '@islet/api';
+import type { ArtifactStore, UploadSignatures } from '@islet/artifacts';
 import { createMemoryCatalog } from '@islet/catalog';
 import { createClientProxy } from '@islet/client-proxy';
 import { PORTS } from '@islet/contracts';
@@ -22,6 +23,8 @@ export interface ControlPlaneOptions {
   db: Database;
   node: Node;
   secrets: Secrets;
+  artifacts: ArtifactStore;
+  uploads: UploadSignatures;
   metrics: MetricsSource;
   version: string;
   logger: Logger;
@@ -64,6 +67,9 @@ export async function startControlPlane(options: ControlPlaneOptions): Promise<C
       db,
       catalog,
       node: { client: node.client, route: () => ({ kind: 'direct' }) },
+      templateManager: node.templates,
+      artifacts: options.artifacts,
+      uploads: options.uploads,
       tokenSeed: secrets.tokenSeed,
       adminToken: secrets.adminToken,
       domain,

@@ -1,5 +1,7 @@
 import { rm } from 'node:fs/promises';
+import { join } from 'node:path';
 import { createMemoryMetrics } from '@islet/api';
+import { createDirectoryArtifacts, UploadSignatures } from '@islet/artifacts';
 import { LOCAL_DEV } from '@islet/db';
 import { createLogger } from '@islet/telemetry';
 import { loadSecrets } from '../host/secrets.ts';
@@ -59,6 +61,11 @@ async function start(options: UpOptions, undo: Undo): Promise<ReadyInfo> {
   signal.throwIfAborted();
 
   const metrics = createMemoryMetrics(METRICS_KEPT);
+  const uploads = new UploadSignatures(secrets.tokenSeed);
+  const artifacts = createDirectoryArtifacts({
+    directory: join(instance.dataDir, 'artifacts'),
+    signatures: uploads,
+  });
   // The two longest parts wait for different things: the database for one core, the node for the kernel.
   const starting = reporter.step('services', 'Starting the database and the node');
   const [database, node] = await Promise.allSettled([
@@ -88,6 +95,8 @@ async function start(options: UpOptions, undo: Undo): Promise<ReadyInfo> {
     db,
     node: node.value,
     secrets,
+    artifacts,
+    uploads,
     metrics,
     version,
     logger,

@@ -23,3 +23,6 @@ export class DatabaseError extends Error {
     this.name = 'DatabaseError';
   }
 }
+
+/** What can be queried: a database, or a transaction on it as `{ orm: transaction }`. */
+export type Queries = Pick<Database, 'orm'>;

@@ -1,3 +1,4 @@
+import { sql } from 'drizzle-orm';
 import { bigint, boolean, index, integer, pgTable, text, unique, uuid } from 'drizzle-orm/pg-core';
 import { createdAt, instant, updatedAt } from './columns.ts';
 import { teams, users } from './teams.ts';
@@ -57,11 +58,19 @@ export const envBuilds = pgTable(
     /** What envd runs commands as where the client names no user. */
     defaultUser: text('default_user'),
     defaultWorkdir: text('default_workdir'),
+    /** Of failed builds: what went wrong, for the one who wrote the template. */
+    failureMessage: text('failure_message'),
+    /** The step to blame as text; null where there is none. */
+    failureStep: text('failure_step'),
     createdAt: createdAt(),
     updatedAt: updatedAt(),
     finishedAt: instant('finished_at'),
   },
-  (table) => [index('env_builds_env').on(table.envId, table.createdAt)],
+  (table) => [
+    index('env_builds_env').on(table.envId, table.createdAt),
+    // Of all builds that ever were, only those under way are looked for by their status.
+    index('env_builds_unfinished').on(table.createdAt).where(sql`${table.status} in ('waiting', 'building')`),
+  ],
 );
 
 /** Which build a tag names: of the assignments whose build is ready, the newest. */

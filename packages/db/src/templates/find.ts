@@ -1,5 +1,5 @@
 import { and, asc, desc, eq, isNull } from 'drizzle-orm';
-import type { Database } from '../connection/database.ts';
+import type { Database, Queries } from '../connection/database.ts';
 import { envAliases, envBuildAssignments, envBuilds, envs, teams } from '../schema/index.ts';
 
 /** The tag of a reference that names none. */
@@ -131,7 +131,7 @@ export interface AliasRow {
 }
 
 /** A template's names, oldest first. */
-export async function listAliases(db: Database, templateId: string): Promise<AliasRow[]> {
+export async function listAliases(db: Queries, templateId: string): Promise<AliasRow[]> {
   return db.orm
     .select({ alias: envAliases.alias, namespace: envAliases.namespace })
     .from(envAliases)

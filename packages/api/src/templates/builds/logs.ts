@@ -1,0 +1,121 @@
+import { Code, ConnectError } from '@connectrpc/connect';
+import { templateProto } from '@islet/contracts';
+import type { BuildDetail } from '@islet/db';
+import type { Static } from 'typebox';
+import type { TemplateManagerClient } from '../../deps.ts';
+import { callNode, NODE_CALL_TIMEOUT_MS } from '../../nodes/node-call.ts';
+import type { BuildLogEntry, LogLevel } from './shapes.ts';
+
+export type Level = Static<typeof LogLevel>;
+export type Entry = Static<typeof BuildLogEntry>;
+
+const { LogLevel: ProtoLevel } = templateProto;
+
+const TO_PROTO: Record<Level, templateProto.LogLevel> = {
+  debug: ProtoLevel.DEBUG,
+  info: ProtoLevel.INFO,
+  warn: ProtoLevel.WARN,
+  error: ProtoLevel.ERROR,
+};
+
+const FROM_PROTO: Record<templateProto.LogLevel, Level> = {
+  [ProtoLevel.UNSPECIFIED]: 'info',
+  [ProtoLevel.DEBUG]: 'debug',
+  [ProtoLevel.INFO]: 'info',
+  [ProtoLevel.WARN]: 'warn',
+  [ProtoLevel.ERROR]: 'error',
+};
+
+/** Entries that are read at once where a search has to look at all of them. */
+const SCAN_PAGE = 1_000;
+
+export interface LogPage {
+  /** Entries of at least `level` to skip, oldest first. */
+  offset: number;
+  limit: number;
+  level?: Level | undefined;
+}
+
+/** A page of a build's log. What ended before the template manager saw it has its failure as the only entry. */
+export async function readLog(
+  templateManager: TemplateManagerClient,
+  build: BuildDetail,
+  { offset, limit, level = 'debug' }: LogPage,
+): Promise<Entry[]> {
+  if (build.status === 'waiting' || limit === 0) return [];
+  try {
+    const { entries } = await templateManager.getBuildLogs(
+      { buildId: build.id, offset, limit, level: TO_PROTO[level] },
+      { timeoutMs: NODE_CALL_TIMEOUT_MS },
+    );
+    return entries.map(present);
+  } catch (error) {
+    if (ConnectError.from(error).code !== Code.NotFound) {
+      return callNode(() => Promise.reject(error));
+    }
+    return failureOf(build).slice(offset, offset + limit);
+  }
+}
+
+function present({ timestampMs, level, message, step }: templateProto.Log): Entry {
+  return {
+    timestamp: new Date(timestampMs).toISOString(),
+    level: FROM_PROTO[level],
+    message,
+    ...(step && { step }),
+  };
+}
+
+function failureOf({ failure, finishedAt, updatedAt }: BuildDetail): Entry[] {
+  if (!failure) return [];
+  const { message, step } = failure;
+  return [
+    {
+      timestamp: (finishedAt ?? updatedAt).toISOString(),
+      level: 'error',
+      message: `Build failed: ${message}`,
+      ...(step && { step }),
+    },
+  ];
+}
+
+/** The entries that tell why a step failed: at least warnings, of that step. */
+export async function readReasons(
+  templateManager: TemplateManagerClient,
+  build: BuildDetail,
+  most: number,
+): Promise<Entry[]> {
+  const step = build.failure?.step;
+  const entries = await readLog(templateManager, build, { offset: 0, limit: SCAN_PAGE, level: 'warn' });
+  return entries.filter((entry) => entry.step === step).slice(-most);
+}
+
+export interface LogSearch {
+  /** Unix milliseconds: where to start, in the direction. */
+  cursorMs?: number | undefined;
+  direction: 'forward' | 'backward';
+  limit: number;
+  level?: Level | undefined;
+}
+
+/** Entries from a point in time on, in the direction: oldest first where it is forward, newest first where backward. */
+export async function searchLog(
+  templateManager: TemplateManagerClient,
+  build: BuildDetail,
+  { cursorMs, direction, limit, level }: LogSearch,
+): Promise<Entry[]> {
+  let found: Entry[] = [];
+  for (let offset = 0; ; offset += SCAN_PAGE) {
+    const page = await readLog(templateManager, build, { offset, limit: SCAN_PAGE, level });
+    const matching = page.filter(({ timestamp }) => {
+      if (cursorMs === undefined) return true;
+      const time = Date.parse(timestamp);
+      return direction === 'forward' ? time >= cursorMs : time <= cursorMs;
+    });
+    found = [...found, ...matching];
+    if (direction === 'backward') found = found.slice(-limit);
+    const isFull = direction === 'forward' && found.length >= limit;
+    if (page.length < SCAN_PAGE || isFull) break;
+  }
+  return direction === 'forward' ? found.slice(0, limit) : found.reverse();
+}

@@ -1,0 +1,100 @@
+import { IsletError } from '@islet/contracts';
+import { findTemplateSummary } from '@islet/db';
+import type { FastifyRequest } from 'fastify';
+import { Type } from 'typebox';
+import { access, actingTeam, callingTeam } from '../../auth/guard.ts';
+import type { ApiApp, ApiContext } from '../../context.ts';
+import { ErrorShape } from '../../sandboxes/shapes.ts';
+import { presentTemplate, publicNames } from '../present.ts';
+import { TemplateLegacy } from '../shapes.ts';
+import { acceptBuild } from './request.ts';
+
+const errors = { '4xx': ErrorShape };
+const int32 = (description: string) =>
+  Type.Optional(Type.Integer({ description, minimum: -2_147_483_648, maximum: 2_147_483_647 }));
+
+const sizes = {
+  cpuCount: int32('1, or an even number; 2 where absent'),
+  memoryMB: int32('MiB, even; 1024 where absent'),
+};
+
+const RequestedBuild = Type.Object({
+  templateID: Type.String(),
+  buildID: Type.String(),
+  public: Type.Boolean(),
+  aliases: Type.Array(Type.String(), { deprecated: true }),
+  names: Type.Array(Type.String()),
+  tags: Type.Array(Type.String()),
+});
+
+/** Asking for builds: each makes the template, or a further build of it. */
+export function addBuildRequestRoutes(app: ApiApp, context: ApiContext): void {
+  app.post(
+    '/v3/templates',
+    {
+      config: { access: access.team },
+      schema: {
+        body: Type.Object({
+          name: Type.Optional(Type.String({ description: '[namespace/]alias[:tag]' })),
+          alias: Type.Optional(Type.String({ deprecated: true })),
+          tags: Type.Optional(Type.Array(Type.String())),
+          teamID: Type.Optional(Type.String({ deprecated: true })),
+          ...sizes,
+          minFreeDiskMb: int32('Free disk after the last step, MiB'),
+        }),
+        response: { 202: RequestedBuild, ...errors },
+      },
+    },
+    async (request, reply) => {
+      const { name, alias, tags, cpuCount, memoryMB, minFreeDiskMb } = request.body;
+      const build = await acceptBuild(context, callingTeam(request), {
+        name: name ?? alias,
+        tags,
+        cpuCount,
+        memoryMb: memoryMB,
+        freeDiskMb: minFreeDiskMb,
+      });
+      return reply.code(202).send({
+        templateID: build.templateId,
+        buildID: build.buildId,
+        public: build.public,
+        aliases: build.aliases.map(({ alias }) => alias),
+        names: publicNames(build.aliases),
+        tags: build.tags,
+      });
+    },
+  );
+
+  app.post(
+    '/v2/templates',
+    {
+      config: { access: access.team },
+      schema: {
+        body: Type.Object({ alias: Type.String(), teamID: Type.Optional(Type.String()), ...sizes }),
+        response: { 202: TemplateLegacy, ...errors },
+      },
+    },
+    async (request, reply) => {
+      const { alias, teamID, cpuCount, memoryMB } = request.body;
+      const team = await actingTeam(request, context.authenticator, teamID);
+      const build = await acceptBuild(context, team, { name: alias, cpuCount, memoryMb: memoryMB });
+      const template = await findTemplateSummary(context.db, build.templateId);
+      if (!template) throw new IsletError(404, `Template ${build.templateId} not found`);
+      const { names: _names, buildStatus: _status, ...legacy } = presentTemplate(template);
+      const { buildId: buildID, cpuCount: vcpu, memoryMb } = build;
+      return reply.code(202).send({ ...legacy, buildID, cpuCount: vcpu, memoryMB: memoryMb });
+    },
+  );
+
+  const refuse = async (_request: FastifyRequest): Promise<never> => {
+    throw new IsletError(
+      410,
+      'Building an image with Docker and pushing it is not offered here. Build with the SDK (Template.build), ' +
+        'with `e2b template create`, or on the server with `islet template build`: none of them needs Docker.',
+    );
+  };
+  for (const path of ['/templates', '/templates/:templateID', '/templates/:templateID/builds/:buildID']) {
+    const schema = { summary: 'Builds by docker push: answered with what to use instead', response: errors };
+    app.post(path, { config: { access: access.user }, schema }, refuse);
+  }
+}

@@ -1,0 +1,113 @@
+import { IsletError, isUuid, newTemplateId } from '@islet/contracts';
+import { DEFAULT_TAG, requestBuild, type Team, type TeamLimits } from '@islet/db';
+import type { ApiContext } from '../../context.ts';
+import { assertOwnNamespace } from '../read-routes.ts';
+import { parseTag, parseTemplateReference } from '../reference.ts';
+
+/** What clients ask for; which fields are there depends on the version of the call. */
+export interface WantedBuild {
+  /** `[namespace/]alias[:tag]`, or the id of a template of the team. */
+  name: string | undefined;
+  tags?: string[] | undefined;
+  cpuCount?: number | undefined;
+  /** MiB. */
+  memoryMb?: number | undefined;
+  /** Free disk after the last step, MiB; the team's own default where absent. */
+  freeDiskMb?: number | undefined;
+  createdBy?: string | undefined;
+}
+
+export interface AcceptedBuild {
+  templateId: string;
+  buildId: string;
+  public: boolean;
+  aliases: { alias: string; namespace: string | null }[];
+  tags: string[];
+  cpuCount: number;
+  memoryMb: number;
+}
+
+/** Longest name of a template with its namespace and tag, in characters. */
+const MAX_NAME_LENGTH = 128;
+const MAX_TAGS = 100;
+const DEFAULT_CPU_COUNT = 2;
+const DEFAULT_MEMORY_MB = 1024;
+const MAX_CPU_COUNT = 32;
+const MIN_MEMORY_MB = 128;
+
+/**
+ * Takes a build that a client is about to start, and the names it will be known by.
+ * @throws IsletError 400 where the request is wrong or beyond the team's limits, 404 and 409 for ids that cannot be
+ *   built, 429 where too many builds are under way
+ */
+export async function acceptBuild(
+  context: ApiContext,
+  team: Team,
+  wanted: WantedBuild,
+): Promise<AcceptedBuild> {
+  const { name, tags } = parseNames(wanted, team);
+  const size = parseSize(wanted, team.limits);
+  const result = await requestBuild(context.db, {
+    ...size,
+    teamId: team.id,
+    teamSlug: team.slug,
+    name,
+    tags,
+    newTemplateId: newTemplateId(),
+    createdBy: wanted.createdBy,
+    maxConcurrent: team.limits.concurrentTemplateBuilds,
+  });
+  switch (result.kind) {
+    case 'accepted': {
+      const { cpuCount, memoryMb } = size;
+      return { ...result, tags, cpuCount, memoryMb };
+    }
+    case 'deleted':
+      throw new IsletError(404, `Template '${name}' has been deleted and cannot be rebuilt`);
+    case 'taken':
+      throw new IsletError(409, `Alias '${name}' is already used`);
+    case 'too-many':
+      throw new IsletError(
+        429,
+        `you have reached the maximum number of concurrent template builds (${team.limits.concurrentTemplateBuilds}). Wait for one to end, or ask the operator for a higher limit`,
+      );
+  }
+}
+
+function parseNames({ name, tags = [] }: WantedBuild, team: Team): { name: string; tags: string[] } {
+  if (!name?.trim()) throw new IsletError(400, 'Name is required');
+  if (name.length > MAX_NAME_LENGTH) {
+    throw new IsletError(400, `Invalid name: a name has at most ${MAX_NAME_LENGTH} characters`);
+  }
+  const reference = parseTemplateReference(name, 'Invalid name');
+  assertOwnNamespace(reference.namespace, team);
+  // `name:default` says no more than `name`, unless other tags stand beside it.
+  const named = /:default$/i.test(name.trim()) ? DEFAULT_TAG : reference.tag;
+  const all = [...(named === undefined ? [] : [named]), ...tags].map(parseNewTag);
+  if (all.length > MAX_TAGS) throw new IsletError(400, `Invalid tag: a build has at most ${MAX_TAGS} tags`);
+  return { name: reference.name, tags: all.length > 0 ? [...new Set(all)] : [DEFAULT_TAG] };
+}
+
+/** A tag to be assigned. @throws IsletError 400 where it is none, or would read as the id of a build */
+export function parseNewTag(text: string): string {
+  const tag = parseTag(text);
+  if (isUuid(tag)) throw new IsletError(400, `Invalid tag: '${tag}' reads as a build's id`);
+  return tag;
+}
+
+function parseSize(wanted: WantedBuild, limits: TeamLimits) {
+  const { cpuCount = DEFAULT_CPU_COUNT, memoryMb = DEFAULT_MEMORY_MB, freeDiskMb = limits.diskMb } = wanted;
+  const refuse = (message: string) => new IsletError(400, message);
+  const beyond = (what: string, most: number | string) =>
+    refuse(`${what} can't be higher than ${most} (the limit of your team; its operator can raise it)`);
+  if (cpuCount < 1) throw refuse('CPU count must be at least 1');
+  if (cpuCount > MAX_CPU_COUNT) throw refuse(`CPU count must be at most ${MAX_CPU_COUNT}`);
+  if (cpuCount !== 1 && cpuCount % 2 !== 0) throw refuse('CPU count must be 1 or an even number');
+  if (cpuCount > limits.maxVcpu) throw beyond('CPU count', limits.maxVcpu);
+  if (memoryMb < MIN_MEMORY_MB) throw refuse(`Memory must be at least ${MIN_MEMORY_MB} MiB`);
+  if (memoryMb % 2 !== 0) throw refuse('Memory must be divisible by 2');
+  if (memoryMb > limits.maxRamMb) throw beyond('Memory', `${limits.maxRamMb} MiB`);
+  if (freeDiskMb < 0) throw refuse('Free disk must be at least 0 MiB');
+  if (freeDiskMb > limits.maxDiskSizeMb) throw beyond('Free disk', `${limits.maxDiskSizeMb} MiB`);
+  return { cpuCount, memoryMb, freeDiskMb };
+}
