@@ -18,7 +18,7 @@ import {
   seed,
 } from '../src/index.ts';
 import { teamApiKeys } from '../src/schema/index.ts';
-
+import { buildsContract } from './builds.contract.ts';
 import { keysContract } from './keys.contract.ts';
 import { teamsContract } from './teams.contract.ts';
 import { templatesContract } from './templates.contract.ts';
@@ -88,5 +88,6 @@ export function databaseContract(name: string, open: () => Promise<Database>): v
     teamsContract(database);
     keysContract(database);
     templatesContract(database);
+    buildsContract(database);
   });
 }
