@@ -121,7 +121,7 @@ export async function startOrchestrator(options: OrchestratorOptions): Promise<O
       ),
     );
     undo.add(() => network.close());
-    const driver = await openGvisor({ instance, runtimeDir, exec });
+    const driver = await openGvisor({ instance, runtimeDir, exec, logger });
     undo.add(() => driver.close());
     const adopted = await adopt(adoptable, driver, network, records);
     const machinesDir = join(dataDir, 'machines');

@@ -4,7 +4,7 @@ import { type ClientRequest, get } from 'node:http';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { text } from 'node:stream/consumers';
-import { createLogger } from '@islet/telemetry';
+import { createLogger, type Logger } from '@islet/telemetry';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import type { Machine, MachineSpec, SandboxDriver } from '../src/drivers/driver.ts';
 import { type Exec, openHostExec } from '../src/host/exec.ts';
@@ -17,6 +17,7 @@ export interface DriverSite {
   instance: string;
   runtimeDir: string;
   exec: Exec;
+  logger: Logger;
 }
 
 /** What every driver must do, on the real runtime. Needs root. */
@@ -77,7 +78,7 @@ export function driverContract(name: string, open: (site: DriverSite) => Promise
         { instance, subnet: claim.subnet, resolvers: [], ahead: 2, exec, logger },
         [],
       );
-      driver = await open({ instance, runtimeDir: join(root, 'run'), exec });
+      driver = await open({ instance, runtimeDir: join(root, 'run'), exec, logger });
     });
     afterAll(async () => {
       expect(await driver.list()).toEqual([]);

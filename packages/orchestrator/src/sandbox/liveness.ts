@@ -15,8 +15,11 @@ export interface LivenessOptions {
   driver: SandboxDriver;
   logger: Logger;
   running: () => readonly RunningSandbox[];
-  /** The machine ended by itself, or is stuck without memory. */
-  onDead: (sandboxId: string, machine: Machine) => Promise<void>;
+  /**
+   * The machine ended by itself, or is stuck without memory. False where it is the sandbox's no more, which was paused or killed
+   * meanwhile.
+   */
+  onDead: (sandboxId: string, machine: Machine) => Promise<boolean>;
 }
 
 /** Looks at every running sandbox, one after the other, again and again until it is closed. */
@@ -43,9 +46,9 @@ async function look(
   try {
     const outOfMemory = await driver.wasOutOfMemory(machine.id);
     if (!outOfMemory && driver.isAlive(machine)) return;
+    if (!(await onDead(sandboxId, machine))) return;
     const why = outOfMemory ? 'it used more memory than its limit' : 'its init process is gone';
     logger.warn({ sandboxId, outOfMemory }, `a sandbox ended by itself: ${why}`);
-    await onDead(sandboxId, machine);
   } catch (error) {
     logger.error({ err: error, sandboxId }, 'a dead sandbox could not be freed');
   }

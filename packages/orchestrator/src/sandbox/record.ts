@@ -22,8 +22,6 @@ export interface SandboxRecord {
 export interface SandboxRun {
   machine: Machine;
   slotIndex: number;
-  /** When the machine was started, Unix ms; before its sandbox's life began where it was kept ready. */
-  restoredAtMs: number;
 }
 
 interface StoredRecord {

@@ -11,7 +11,7 @@ import { SandboxEvents } from './events.ts';
 import { KeyedQueue } from './keyed-queue.ts';
 import { watchLiveness } from './liveness.ts';
 import type { RecordStore, SandboxBase, SandboxRecord, SandboxRun } from './record.ts';
-import { type Saving, saveAndEnd, saveLive, untilSavable } from './save.ts';
+import { assertSavable, type Saving, saveAndEnd, saveLive } from './save.ts';
 import { freeMachine, type StartedRun } from './start.ts';
 import { Starter, type StarterOptions } from './starter.ts';
 
@@ -95,7 +95,9 @@ export class Sandboxes {
       onDead: (sandboxId, machine) =>
         this.#queue.run(sandboxId, async () => {
           const entry = this.#entries.get(sandboxId);
-          if (entry?.run?.machine === machine) await this.#end(entry, KillReason.EXITED);
+          if (entry?.run?.machine !== machine) return false;
+          await this.#end(entry, KillReason.EXITED);
+          return true;
         }),
     });
   }
@@ -378,8 +380,8 @@ export class Sandboxes {
       executionId: randomUUID(),
       address: run.address,
     });
-    const { machine, slotIndex, restoredAtMs } = run;
-    entry.run = { machine, slotIndex, restoredAtMs };
+    const { machine, slotIndex } = run;
+    entry.run = { machine, slotIndex };
     try {
       await this.#options.records.make(config.sandboxId);
       await this.#save(entry);
@@ -433,10 +435,10 @@ export class Sandboxes {
     state: orchestratorProto.SandboxState,
     save: (saving: Saving) => Promise<T>,
   ): Promise<T> {
-    const { driver, now } = this.#options;
+    const { driver } = this.#options;
     const { config, run, sandbox } = entry;
-    const saving = { driver, run, address: sandbox.address, now };
-    await untilSavable(saving, this.#options.records.root);
+    const saving = { driver, run, address: sandbox.address };
+    await assertSavable(saving, this.#options.records.root);
     sandbox.state = state;
     await this.#save(entry);
     try {

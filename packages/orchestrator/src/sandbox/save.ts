@@ -1,5 +1,4 @@
 import { mkdir, rename, rm, statfs } from 'node:fs/promises';
-import { setTimeout as sleep } from 'node:timers/promises';
 import { IsletError } from '@islet/contracts';
 import type { SandboxDriver } from '../drivers/driver.ts';
 import { waitForQuiet } from '../network/quiet.ts';
@@ -10,13 +9,6 @@ import type { SandboxRun } from './record.ts';
 /** How long connections from outside may take to close once the proxies were told, ms. */
 const QUIET_DEADLINE_MS = 10_000;
 
-/**
- * A gVisor sandbox that is saved too soon after its own restore is broken after the next one: its programs' timers fire at
- * once, so that they spin and close connections behind their first answer. Measured on an idle machine: often within 300 ms,
- * never from 400 ms on; with twice as many busy loops as cores still now and then after 1 s, never after 3 s.
- */
-const YOUNGEST_TO_SAVE_MS = 3_000;
-
 /** Beside the sandbox's memory: its files' changes are counted in it, tables are not. */
 const SNAPSHOT_SLACK_BYTES = 64 * 1024 * 1024;
 
@@ -25,17 +17,14 @@ export interface Saving {
   driver: SandboxDriver;
   run: SandboxRun;
   address: string;
-  /** Unix ms. */
-  now: () => number;
 }
 
 /**
- * Waits until a sandbox may be saved; it serves meanwhile. `dir` is where it will be saved.
+ * Makes sure that a sandbox can be saved below `dir`.
  * @throws IsletError 503 where there is no room for it.
  */
-export async function untilSavable({ driver, run, now }: Saving, dir: string): Promise<void> {
+export async function assertSavable({ driver, run }: Saving, dir: string): Promise<void> {
   await assertRoom(dir, (await driver.memoryUsedBytes(run.machine.id)) + SNAPSHOT_SLACK_BYTES);
-  await sleep(Math.max(0, run.restoredAtMs + YOUNGEST_TO_SAVE_MS - now()));
 }
 
 /**

@@ -62,10 +62,9 @@ export async function startMachine(
     const machine = await (snapshotDir === undefined
       ? driver.boot(spec, signal)
       : driver.restore(spec, snapshotDir, signal));
-    const restoredAtMs = context.now();
     const deadlineMs = snapshotDir === undefined ? BOOT_DEADLINE_MS : ENVD_DEADLINE_MS;
     await waitForEnvd({ address: slot.sandboxAddress, deadlineMs, signal });
-    return { machine, slotIndex: slot.index, address: slot.sandboxAddress, restoredAtMs };
+    return { machine, slotIndex: slot.index, address: slot.sandboxAddress };
   } catch (error) {
     await undo.run();
     throw error;

@@ -4,6 +4,7 @@ import { access, mkdir, readdir, readFile, rm, writeFile } from 'node:fs/promise
 import { availableParallelism } from 'node:os';
 import { basename, delimiter, join } from 'node:path';
 import { pipeline } from 'node:stream/promises';
+import type { Logger } from '@islet/telemetry';
 import { Cgroups } from '../../host/cgroups.ts';
 import { CommandError, type Exec } from '../../host/exec.ts';
 import {
@@ -15,9 +16,11 @@ import {
   waitForExit,
 } from '../../host/process.ts';
 import type { Machine, MachineSpec, SandboxDriver, WritableRoot } from '../driver.ts';
+import { disarmDeadPolls } from './dead-polls.ts';
 import { type MountNamespace, needsHiddenProcSys, openMountNamespace } from './mount-namespace.ts';
 import { ociSpec } from './oci-spec.ts';
 import { inOverlay } from './overlay.ts';
+import { StateFileError } from './state-file.ts';
 
 /**
  * What gVisor's own processes need beside the sandbox's memory: measured 43 MB for the sentry and 22 MB for the gofer
@@ -37,6 +40,7 @@ export interface GvisorOptions {
   /** Volatile state: runsc's own files and the mount namespace. */
   runtimeDir: string;
   exec: Exec;
+  logger: Logger;
 }
 
 /** Opens the gVisor driver. @throws Error where runsc is missing. */
@@ -122,6 +126,7 @@ class Gvisor implements SandboxDriver {
     );
     // The command returns while the sandbox still writes its last pages; it exits when they are all in the file.
     await waitForExit(machine.main, CHECKPOINT_TIMEOUT_MS);
+    await this.#disarm(snapshotDir);
   }
 
   async snapshot(machine: Machine, snapshotDir: string, signal?: AbortSignal): Promise<void> {
@@ -131,6 +136,7 @@ class Gvisor implements SandboxDriver {
       ['checkpoint', '-leave-running', '-compression=none', '-image-path', snapshotDir, machine.id],
       signal,
     );
+    await this.#disarm(snapshotDir);
   }
 
   isAlive(machine: Machine): boolean {
@@ -182,6 +188,16 @@ class Gvisor implements SandboxDriver {
     } catch (error) {
       await this.release(spec.id);
       throw error;
+    }
+  }
+
+  /** Another release of gVisor may write its checkpoints otherwise: they are used as they are. */
+  async #disarm(snapshotDir: string): Promise<void> {
+    try {
+      await disarmDeadPolls(snapshotDir);
+    } catch (error) {
+      if (!(error instanceof StateFileError)) throw error;
+      this.#options.logger.warn({ err: error }, 'a checkpoint could not be looked through for closed files');
     }
   }
 

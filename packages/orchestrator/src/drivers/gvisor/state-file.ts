@@ -1,0 +1,307 @@
+/**
+ * Reads the part of a gVisor checkpoint that describes its kernel's objects (`checkpoint.img`), as far as looking for some
+ * objects and their fields needs it. The format is that of gVisor's pkg/state/wire without compression: after a header, chunks
+ * of a length (32 bits, big-endian) and as many bytes; in them streams of types and numbered objects.
+ */
+
+/** A field that points to another object, by that one's number. */
+export interface Reference {
+  kind: 'reference';
+  object: number;
+}
+
+/** A number, and where its bytes stand in the file, so that it can be overwritten in place. */
+export interface StoredUint {
+  kind: 'uint';
+  value: number;
+  offsets: number[];
+}
+
+/** A map's values, as far as they are references to whole objects. */
+export interface ReferenceMap {
+  kind: 'map';
+  values: number[];
+}
+
+/** Anything else: read over. */
+export interface Skipped {
+  kind: 'skipped';
+}
+
+export type FieldValue = Reference | StoredUint | ReferenceMap | Skipped;
+
+/** Takes what is found, object by object. */
+export interface StateVisitor {
+  /** A struct that is an object of its own, and its fields by name. */
+  onStruct(object: number, type: string, fields: ReadonlyMap<string, FieldValue>): void;
+  /** A map that is an object of its own. */
+  onMap(object: number, map: ReferenceMap): void;
+}
+
+/** The bytes are not what this reader knows as a checkpoint: another version of gVisor, or a damaged file. */
+export class StateFileError extends Error {
+  override readonly name = 'StateFileError';
+}
+
+const MAGIC = Buffer.from('gVisorSF');
+/** SHA-256 over the metadata. */
+const METADATA_DIGEST_BYTES = 32;
+
+/** Headers of values, as in pkg/state/wire. */
+const BOOL = 0;
+const INT = 1;
+const UINT = 2;
+const FLOAT32 = 3;
+const FLOAT64 = 4;
+const NIL = 5;
+const REF = 6;
+const STRING = 7;
+const SLICE = 8;
+const ARRAY = 9;
+const MAP = 10;
+const STRUCT = 11;
+const NO_OBJECTS = 12;
+const MULTIPLE_OBJECTS = 13;
+const INTERFACE = 14;
+const COMPLEX64 = 15;
+const COMPLEX128 = 16;
+const TYPE = 17;
+
+/** Headers of type specifications. */
+const SPEC_ID = 0;
+const SPEC_POINTER = 1;
+const SPEC_ARRAY = 2;
+const SPEC_SLICE = 3;
+const SPEC_MAP = 4;
+const SPEC_NIL = 5;
+
+const SKIPPED: Skipped = { kind: 'skipped' };
+
+interface StructType {
+  name: string;
+  fields: string[];
+}
+
+/**
+ * Shows the objects of the stream that holds the sandbox's kernel to a visitor.
+ * @param rootType names the type that tells this stream from others before it.
+ * @throws StateFileError
+ */
+export function readState(image: Buffer, rootType: string, visitor: StateVisitor): void {
+  if (!image.subarray(0, MAGIC.length).equals(MAGIC)) throw new StateFileError('it is no gVisor checkpoint');
+  const metadataBytes = Number(image.readBigUInt64BE(MAGIC.length));
+  const start = MAGIC.length + 8 + metadataBytes + METADATA_DIGEST_BYTES;
+  const metadata = image.toString('utf8', MAGIC.length + 8, MAGIC.length + 8 + metadataBytes);
+  if (!metadata.includes('"compression":"none"')) throw new StateFileError('it is compressed');
+  const stream = new StateStream(image, start);
+  while (!stream.read(visitor, rootType));
+}
+
+class StateStream {
+  readonly #image: Buffer;
+  #at: number;
+  #chunkEnd: number;
+  #types: StructType[] = [];
+
+  constructor(image: Buffer, start: number) {
+    this.#image = image;
+    this.#at = start;
+    this.#chunkEnd = start;
+  }
+
+  /** Reads one stream of objects. @returns whether it was the one with `rootType`. */
+  read(visitor: StateVisitor, rootType: string): boolean {
+    this.#types = [];
+    const count = this.#uint();
+    for (let objects = 0; objects < count; ) {
+      const header = this.#uint();
+      if (header === TYPE) {
+        this.#types.push({ name: this.#text(), fields: this.#times(this.#uint(), () => this.#text()) });
+      } else if (header === UINT) {
+        this.#object(this.#uint(), visitor);
+        objects++;
+      } else throw new StateFileError(`${header} where a type or an object has to begin, at ${this.#at}`);
+    }
+    return this.#types.some((type) => type.name === rootType);
+  }
+
+  #object(id: number, visitor: StateVisitor): void {
+    const header = this.#uint();
+    if (header === STRUCT) {
+      const type = this.#types[this.#uint() - 1];
+      const fields = this.#fields(type);
+      if (type) visitor.onStruct(id, type.name, fields);
+    } else if (header === MAP) visitor.onMap(id, this.#map());
+    else this.#value(header);
+  }
+
+  #fields(type: StructType | undefined): Map<string, FieldValue> {
+    const fields = new Map<string, FieldValue>();
+    const header = this.#uint();
+    if (header === NO_OBJECTS) return fields;
+    const count = header === MULTIPLE_OBJECTS ? this.#uint() : 1;
+    for (let i = 0; i < count; i++) {
+      const value = this.#value(header === MULTIPLE_OBJECTS ? this.#uint() : header);
+      const name = type?.fields[i];
+      if (name !== undefined) fields.set(name, value);
+    }
+    return fields;
+  }
+
+  #value(header: number): FieldValue {
+    switch (header) {
+      case UINT:
+        return this.#storedUint();
+      case REF:
+        return this.#reference();
+      case MAP:
+        return this.#map();
+      case BOOL:
+      case INT:
+      case FLOAT32:
+      case FLOAT64:
+        this.#uint();
+        return SKIPPED;
+      case NIL:
+      case NO_OBJECTS:
+        return SKIPPED;
+      case STRING:
+        this.#skip(this.#uint());
+        return SKIPPED;
+      case SLICE:
+        this.#uint();
+        this.#uint();
+        this.#reference();
+        return SKIPPED;
+      case ARRAY:
+        this.#array();
+        return SKIPPED;
+      case STRUCT:
+        this.#uint();
+        this.#fields(undefined);
+        return SKIPPED;
+      case INTERFACE:
+        this.#typeSpec();
+        this.#value(this.#uint());
+        return SKIPPED;
+      case COMPLEX64:
+      case COMPLEX128:
+        this.#uint();
+        this.#uint();
+        return SKIPPED;
+      default:
+        throw new StateFileError(`${header} where a value has to begin, at ${this.#at}`);
+    }
+  }
+
+  /** All elements have the type of the first. Bytes are numbers as well, so the plain ones go fast. */
+  #array(): void {
+    const count = this.#uint();
+    if (count === 0) return;
+    const header = this.#uint();
+    if (header === UINT || header === INT || header === BOOL) for (let i = 0; i < count; i++) this.#uint();
+    else for (let i = 0; i < count; i++) this.#value(header);
+  }
+
+  #map(): ReferenceMap {
+    const values: number[] = [];
+    const count = this.#uint();
+    let keyHeader = 0;
+    let valueHeader = 0;
+    for (let i = 0; i < count; i++) {
+      if (i === 0) keyHeader = this.#uint();
+      this.#value(keyHeader);
+      if (i === 0) valueHeader = this.#uint();
+      const value = this.#value(valueHeader);
+      if (value.kind === 'reference') values.push(value.object);
+    }
+    return { kind: 'map', values };
+  }
+
+  /** Of one into another object's inside, the number of that object. */
+  #reference(): Reference {
+    const object = this.#uint();
+    const steps = this.#uint();
+    for (let i = 0; i < steps; i++) {
+      const step = this.#uint();
+      // Signed numbers are folded into unsigned ones: an odd one is ~(n >> 1), and minus a name's length.
+      if (step % 2 === 1) this.#skip((step - 1) / 2 + 1);
+    }
+    if (steps > 0) this.#typeSpec();
+    return { kind: 'reference', object };
+  }
+
+  #typeSpec(): void {
+    const header = this.#uint();
+    switch (header) {
+      case SPEC_ID:
+        this.#uint();
+        return;
+      case SPEC_POINTER:
+      case SPEC_SLICE:
+        this.#typeSpec();
+        return;
+      case SPEC_ARRAY:
+        this.#uint();
+        this.#typeSpec();
+        return;
+      case SPEC_MAP:
+        this.#typeSpec();
+        this.#typeSpec();
+        return;
+      case SPEC_NIL:
+        return;
+      default:
+        throw new StateFileError(`${header} where a type has to be named, at ${this.#at}`);
+    }
+  }
+
+  #storedUint(): StoredUint {
+    const offsets: number[] = [];
+    return { kind: 'uint', value: this.#uint(offsets), offsets };
+  }
+
+  /**
+   * A number of seven bits a byte. Bits from 2^49 on are dropped: only hashes and addresses have them.
+   * @param offsets gets where its bytes stand.
+   */
+  #uint(offsets?: number[]): number {
+    let value = 0;
+    for (let factor = 1; ; factor *= 128) {
+      this.#enterChunk();
+      offsets?.push(this.#at);
+      const byte = this.#image[this.#at++] as number;
+      if (factor < 2 ** 49) value += (byte & 0x7f) * factor;
+      if (byte < 0x80) return value;
+    }
+  }
+
+  #text(): string {
+    const length = this.#uint();
+    this.#enterChunk();
+    const start = this.#at;
+    this.#skip(length);
+    return this.#image.toString('latin1', start, start + length);
+  }
+
+  /** What gVisor writes in one go is within one chunk. */
+  #skip(length: number): void {
+    if (length === 0) return;
+    this.#enterChunk();
+    this.#at += length;
+    if (this.#at > this.#chunkEnd) throw new StateFileError(`a text is cut at ${this.#chunkEnd}`);
+  }
+
+  #enterChunk(): void {
+    while (this.#at === this.#chunkEnd) {
+      if (this.#at + 4 > this.#image.length) throw new StateFileError('it ends too early');
+      this.#chunkEnd = this.#at + 4 + this.#image.readUInt32BE(this.#at);
+      if (this.#chunkEnd > this.#image.length) throw new StateFileError('it ends too early');
+      this.#at += 4;
+    }
+  }
+
+  #times<T>(count: number, step: () => T): T[] {
+    return Array.from({ length: count }, step);
+  }
+}
