@@ -96,26 +96,6 @@ describe('a paused sandbox', () => {
     expect(await ended).toBeInstanceOf(Error);
   });
 
-  it('is never made of its files alone: who asks for that is told that it is not offered, and nothing changes', async () => {
-    const sandbox = await create();
-    const post = async (path: string, body: object) => {
-      const headers = { 'Content-Type': 'application/json', 'X-API-Key': apiKey };
-      const response = await fetch(`${apiUrl}${path}`, {
-        method: 'POST',
-        headers,
-        body: JSON.stringify(body),
-      });
-      return { status: response.status, body: await response.json() };
-    };
-    const refusal = { status: 400, body: { code: 400, error_code: 'sandbox_memory_override_disabled' } };
-    expect(await post(`/sandboxes/${sandbox.sandboxId}/pause`, { memory: false })).toMatchObject(refusal);
-    expect(await stateOf(sandbox)).toBe('running');
-    await sandbox.pause();
-    const connectPath = `/v2/sandboxes/${sandbox.sandboxId}/connect`;
-    expect(await post(connectPath, { memory: false })).toMatchObject(refusal);
-    expect(await stateOf(sandbox)).toBe('paused');
-  });
-
   it('is listed as paused, holds its token, and can be killed', async () => {
     const sandbox = await create({ metadata: { purpose: 'pausing' } });
     await sandbox.pause();

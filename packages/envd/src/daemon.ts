@@ -27,6 +27,7 @@ import { outsideAddress } from './ports/address.ts';
 import { PortForwarder } from './ports/forwarder.ts';
 import { parseListeners } from './ports/listeners.ts';
 import { type SudoServerDeps, serveSudo } from './privileges/sudo-server.ts';
+import { endAllProcesses } from './process/end-all.ts';
 import { Reaper } from './process/reaper.ts';
 import { ProcessRegistry } from './process/registry.ts';
 import { createProcessService } from './process/service.ts';
@@ -101,6 +102,12 @@ export async function startDaemon(options: DaemonOptions): Promise<Daemon> {
     now: Date.now,
     files: createIdentityFiles(options.identityRoot),
     machine: options.ownsMachine ? machine : undefined,
+    endAllProcesses: options.ownsMachine
+      ? async () => {
+          watchers.close();
+          await endAllProcesses({ killOthers: machine.endOtherProcesses, reaper, registry });
+        }
+      : undefined,
     random: machine,
     onApplied({ newSandbox }) {
       // After the answer: somebody is waiting for it to use the sandbox.

@@ -43,15 +43,6 @@ function checkRequest(request: CreateRequest, team: Team): void {
   if (!request.autoPauseMemory && request.autoResume?.enabled) {
     throw new IsletError(400, 'autoPauseMemory=false cannot be combined with autoResume.');
   }
-  if (!request.autoPauseMemory) {
-    throw new IsletError(
-      400,
-      'Pausing without memory is not offered yet: leave autoPauseMemory out, or set it to true.',
-      {
-        errorCode: 'sandbox_memory_override_disabled',
-      },
-    );
-  }
   if (request.network?.allowPublicTraffic === false && !request.secure) {
     throw new IsletError(
       400,

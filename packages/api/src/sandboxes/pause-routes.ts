@@ -49,9 +49,9 @@ export function addPauseRoutes(app: ApiApp, context: ApiContext): void {
       const { config, state } = await readOwn(request.params.sandboxID, callingTeam(request));
       const { sandboxId } = config;
       if (state === SandboxState.KILLING) throw sandboxNotFound(sandboxId);
-      if (request.body.memory === false) throw filesOnlyNotOffered();
+      const filesOnly = request.body.memory === false;
       const answer = await callNode(() =>
-        context.node.client.pauseSandbox({ sandboxId }, { timeoutMs: PAUSE_TIMEOUT_MS }),
+        context.node.client.pauseSandbox({ sandboxId, filesOnly }, { timeoutMs: PAUSE_TIMEOUT_MS }),
       );
       if (answer.sandbox) await context.sync.update(answer.sandbox);
       return reply.code(204).send();
@@ -75,8 +75,8 @@ export function addPauseRoutes(app: ApiApp, context: ApiContext): void {
           await moveEnd(context, sandbox, timeout, { onlyExtend: true });
           return reply.code(200).send(presentSandbox(sandbox, context.domain));
         }
-        if (!memory) throw filesOnlyNotOffered();
-        const resumed = await resumeSandbox(context, sandbox, team, { timeoutMs: timeout * 1000 });
+        const options = { timeoutMs: timeout * 1000, filesOnly: !memory };
+        const resumed = await resumeSandbox(context, sandbox, team, options);
         return reply.code(201).send(presentSandbox(resumed, context.domain));
       },
     );
@@ -132,21 +132,9 @@ export function addPauseRoutes(app: ApiApp, context: ApiContext): void {
       if (sandbox.state === SandboxState.KILLING) throw sandboxNotFound(sandboxId);
       if (sandbox.state === SandboxState.SNAPSHOTTING) throw sandboxBusy(sandboxId, 'snapshotted');
       if (!isPaused(sandbox)) throw new IsletError(409, `Sandbox ${sandboxId} is already running`);
-      if (!memory) throw filesOnlyNotOffered();
-      const options = { timeoutMs: timeout * 1000, autoPause };
+      const options = { timeoutMs: timeout * 1000, autoPause, filesOnly: !memory };
       const resumed = await resumeSandbox(context, sandbox, team, options);
       return reply.code(201).send(presentSandbox(resumed, context.domain));
-    },
-  );
-}
-
-/** A start from files alone is a reboot, and rebooted sandboxes now and then break the first connections to them. */
-function filesOnlyNotOffered(): IsletError {
-  return new IsletError(
-    400,
-    'Pausing or resuming without memory is not offered yet: leave memory out, or set it to true.',
-    {
-      errorCode: 'sandbox_memory_override_disabled',
     },
   );
 }

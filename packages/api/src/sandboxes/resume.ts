@@ -18,6 +18,8 @@ export interface ResumeOptions {
   timeoutMs: number;
   /** Absent: as it was before. */
   autoPause?: boolean | undefined;
+  /** From its files alone, as after a reboot. */
+  filesOnly?: boolean;
 }
 
 /** True for a sandbox that a resume can start: paused, or about to be. */
@@ -40,10 +42,10 @@ export async function resumeSandbox(
   const reserved = !slots.holds(sandboxId);
   if (reserved) slots.reserve(team.id, sandboxId, team.limits.concurrentInstances);
   try {
-    const { timeoutMs, autoPause } = options;
+    const { timeoutMs, autoPause, filesOnly = false } = options;
     const answer = await callNode(() =>
       node.client.resumeSandbox(
-        { sandboxId, timeoutMs, ...(autoPause === undefined ? {} : { autoPause }) },
+        { sandboxId, timeoutMs, filesOnly, ...(autoPause === undefined ? {} : { autoPause }) },
         { timeoutMs: RESUME_TIMEOUT_MS },
       ),
     );

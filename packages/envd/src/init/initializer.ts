@@ -19,7 +19,9 @@ export interface InitializerDeps {
   /** Unix milliseconds. */
   now: () => number;
   /** Absent where envd is not the init process: then the machine is not its own to change. */
-  machine: Pick<Machine, 'setHostname' | 'setClock' | 'endOtherProcesses'> | undefined;
+  machine: Pick<Machine, 'setHostname' | 'setClock'> | undefined;
+  /** Ends every other process. Absent where envd is not the init process. */
+  endAllProcesses: (() => Promise<void>) | undefined;
   random: Pick<Machine, 'randomBytes' | 'reseedOpenssl'>;
   /** Called after a request was applied, with whether the sandbox is another one than before. */
   onApplied: (change: { newSandbox: boolean }) => void;
@@ -41,16 +43,28 @@ export class Initializer {
   }
 
   /**
-   * Applies a request, in one turn of the event loop, so that two never mix. One that is not newer than the last is
-   * only authenticated.
-   * @throws IsletError 401, 400
+   * Applies a request. One that is not newer than the last is only authenticated.
+   * @throws IsletError 401, 400; 503 where a reboot is asked for and processes stay.
    */
-  apply(request: InitRequest, headerToken: string | undefined): void {
-    const { settings } = this.#deps;
+  async apply(request: InitRequest, headerToken: string | undefined): Promise<void> {
+    if (!this.#admits(request, headerToken)) return;
+    if (request.reboot) {
+      await this.#reboot();
+      if (!this.#admits(request, headerToken)) return;
+    }
+    this.#applyAtOnce(request);
+  }
+
+  /** Whether a request is to be applied. @throws IsletError 401 */
+  #admits(request: InitRequest, headerToken: string | undefined): boolean {
     this.#authenticate(request, headerToken);
-    if (!this.#isNewer(request.timestampNs)) return;
+    return this.#isNewer(request.timestampNs);
+  }
+
+  /** In one turn of the event loop, so that two requests never mix. */
+  #applyAtOnce(request: InitRequest): void {
+    const { settings } = this.#deps;
     this.#stepClock(request.timestampNs);
-    if (request.reboot) this.#deps.machine?.endOtherProcesses();
     const newSandbox = request.sandboxId !== undefined && request.sandboxId !== this.#sandboxId;
     try {
       if (newSandbox) this.#becomeAnother();
@@ -73,6 +87,14 @@ export class Initializer {
     const matches = (token: string | undefined) => token !== undefined && secretsEqual(token, current);
     if (matches(headerToken) || matches(request.accessToken)) return;
     throw new IsletError(401, 'unauthorized access, the access token does not match the current one');
+  }
+
+  async #reboot(): Promise<void> {
+    try {
+      await this.#deps.endAllProcesses?.();
+    } catch (error) {
+      throw new IsletError(503, `cannot reboot: ${(error as Error).message}`, { cause: error });
+    }
   }
 
   #isNewer(timestampNs: bigint | undefined): boolean {

@@ -15,7 +15,7 @@ export function initRoute(initializer: Initializer): Route {
     async handle(request, response) {
       const body = parseInitRequest(await readJsonBody(request, MAX_BODY_BYTES));
       const token = request.headers[TOKEN_HEADER];
-      initializer.apply(body, typeof token === 'string' ? token : undefined);
+      await initializer.apply(body, typeof token === 'string' ? token : undefined);
       response.writeHead(204, { 'X-Envd-Version': ENVD_VERSION, 'Cache-Control': 'no-store' }).end();
     },
   };
