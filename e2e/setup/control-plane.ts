@@ -26,6 +26,7 @@ export interface ListedBody {
   startedAt: string;
   endAt: string;
   state: string;
+  diskSizeMB: number;
   metadata?: Record<string, string>;
 }
 

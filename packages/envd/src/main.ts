@@ -2,8 +2,10 @@ import { readFileSync } from 'node:fs';
 import { parseArgs } from 'node:util';
 import { PORTS } from '@islet/contracts';
 import { type SudoOptions, startDaemon } from './daemon.ts';
+import { enterDisk } from './disk/disk.ts';
 import { createLogger, type Logger, type LogLevel } from './log/logger.ts';
 import { createMachine, hasNoNewPrivileges, isInMemory } from './native/machine.ts';
+import { createMounts } from './native/mounts.ts';
 import { commandFor, frontScript, installFront, REAL_SUDO } from './privileges/front.ts';
 import { SUDO_SOCKET } from './privileges/protocol.ts';
 
@@ -16,6 +18,8 @@ const { values } = parseArgs({
     'log-level': { type: 'string' },
     'sudo-socket': { type: 'string' },
     'sudo-program': { type: 'string' },
+    disk: { type: 'string' },
+    'disk-used-mb': { type: 'string' },
   },
 });
 
@@ -30,9 +34,13 @@ survive(logger, isInit);
 // Files and directories get the modes that clients expect, whatever this process inherited.
 process.umask(0o022);
 process.chdir('/');
-if (isInit) putTmpOnDisk();
 
 try {
+  if (values.disk !== undefined) {
+    enterDisk({ disk: values.disk, usedMb: Number(values['disk-used-mb'] ?? 0), mounts: createMounts() });
+  } else if (isInit) {
+    putTmpOnDisk();
+  }
   const daemon = await startDaemon({
     port: Number(values.port ?? process.env.ISLET_ENVD_PORT ?? PORTS.envd),
     host: values.host ?? '::',

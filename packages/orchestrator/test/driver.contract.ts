@@ -20,6 +20,9 @@ export interface DriverSite {
   logger: Logger;
 }
 
+/** More than the memory of the sandbox that fills it. */
+const DISK_MB = 512;
+
 /** What every driver must do, on the real runtime. Needs root. */
 export function driverContract(name: string, open: (site: DriverSite) => Promise<SandboxDriver>): void {
   describe(`sandbox driver: ${name}`, () => {
@@ -47,6 +50,8 @@ export function driverContract(name: string, open: (site: DriverSite) => Promise
         netns: slot.netns,
         cpuCount: 2,
         memoryMb,
+        diskSizeMb: DISK_MB,
+        diskUsedMb: 0,
       };
     };
     // A connection of its own for each question: one that is kept open would keep the sandbox from being saved.
@@ -144,6 +149,21 @@ export function driverContract(name: string, open: (site: DriverSite) => Promise
       expect(await ask(original, '/count')).toBe('3');
       await Promise.all([original, clone].map(end));
       await rm(snapshot, { recursive: true });
+    });
+
+    it('lets a sandbox write as much as its disk holds, and not into its memory', async () => {
+      const machine = await driver.boot(await newSpec(128));
+      await untilServing(machine);
+      const totalMb = Number(await ask(machine, '/disk'));
+      // A file system with tables of its own leaves less to files.
+      expect(totalMb).toBeGreaterThan(DISK_MB * 0.8);
+      expect(totalMb).toBeLessThanOrEqual(DISK_MB);
+      const [code, writtenMb] = (await ask(machine, '/fill')).split(' ');
+      expect(code).toBe('ENOSPC');
+      expect(Number(writtenMb)).toBeGreaterThan(DISK_MB * 0.8);
+      expect(Number(writtenMb)).toBeLessThanOrEqual(DISK_MB);
+      expect(await driver.wasOutOfMemory(machine.id)).toBe(false);
+      await end(machine);
     });
 
     it('tells when a sandbox was ended for its memory', async () => {

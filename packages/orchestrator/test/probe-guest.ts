@@ -16,16 +16,27 @@ export function layOutProbeGuest(dir: string): void {
 }
 
 const PROBE = `
-import { readFileSync, writeFileSync, existsSync, readdirSync } from 'node:fs';
+import { readFileSync, writeFileSync, existsSync, openSync, readdirSync, statfsSync, writeSync } from 'node:fs';
 import { createServer } from 'node:http';
+// Where a driver hands envd the disk apart from the root file system, that is the one to write to.
+const at = process.argv.indexOf('--disk');
+const disk = at === -1 ? '' : process.argv[at + 1];
 let count = 0;
 const hog = [];
 const routes = {
   '/count': () => String(++count),
-  '/write': () => (writeFileSync('/note.txt', 'kept'), 'ok'),
-  '/read': () => (existsSync('/note.txt') ? readFileSync('/note.txt', 'utf8') : 'none'),
+  '/write': () => (writeFileSync(disk + '/note.txt', 'kept'), 'ok'),
+  '/read': () => (existsSync(disk + '/note.txt') ? readFileSync(disk + '/note.txt', 'utf8') : 'none'),
   '/memory': () => /MemTotal:\\s+(\\d+)/.exec(readFileSync('/proc/meminfo', 'utf8'))[1],
   '/cpus': () => String(readFileSync('/proc/cpuinfo', 'utf8').match(/^processor/gm).length),
+  '/disk': () => { const { blocks, bsize } = statfsSync(disk + '/'); return String(Math.floor((blocks * bsize) / (1 << 20))); },
+  '/fill': () => {
+    const file = openSync(disk + '/big', 'w');
+    const bytes = Buffer.alloc(1 << 20, 1);
+    for (let written = 0; ; written++) {
+      try { writeSync(file, bytes); } catch (error) { return error.code + ' ' + written; }
+    }
+  },
   '/hog': () => { setInterval(() => hog.push(Buffer.alloc(16 << 20, 1)), 1); return 'eating'; },
   '/processes': () => readdirSync('/proc').filter((name) => /^\\d+$/.test(name)).join(','),
 };

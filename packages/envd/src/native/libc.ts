@@ -35,10 +35,10 @@ export function checked(call: string, result: number): number {
 /** Numbers of the raw system calls that envd makes, by architecture. */
 const SYSCALL_NUMBERS: Record<
   string,
-  { setgroups: number; setresuid: number; setresgid: number; getrandom: number }
+  { setgroups: number; setresuid: number; setresgid: number; getrandom: number; pivotRoot: number }
 > = {
-  x64: { setgroups: 116, setresuid: 117, setresgid: 119, getrandom: 318 },
-  arm64: { setgroups: 159, setresuid: 147, setresgid: 149, getrandom: 278 },
+  x64: { setgroups: 116, setresuid: 117, setresgid: 119, getrandom: 318, pivotRoot: 155 },
+  arm64: { setgroups: 159, setresuid: 147, setresgid: 149, getrandom: 278, pivotRoot: 41 },
 };
 
 export type Syscalls = (typeof SYSCALL_NUMBERS)[string];

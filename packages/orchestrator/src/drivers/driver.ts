@@ -14,6 +14,14 @@ export interface MachineSpec {
   cpuCount: number;
   memoryMb: number;
   /**
+   * Size of the root file system as the sandbox sees it, MiB: what the template's files take and the free space. A snapshot
+   * keeps the size that it was booted with, whatever is said here when it is restored. Undefined only with `writableRoot`,
+   * which is as big as the file system that it is on.
+   */
+  diskSizeMb: number | undefined;
+  /** What the template's files take of it, MiB; only asked for to boot. */
+  diskUsedMb?: number | undefined;
+  /**
    * Where the machine's files are kept when it has ended, for builds: absent, they end with it. `rootfsDir` says nothing
    * then. Such a machine cannot be saved.
    */

@@ -10,8 +10,6 @@ const ASKED_AT_ONCE = 8;
 /** A sandbox that is busy misses a sample. */
 const ANSWER_DEADLINE_MS = 1_000;
 
-const MIB = 1024 * 1024;
-
 export interface SamplerOptions {
   sandboxes: () => readonly orchestratorProto.Sandbox[];
   record: (sample: SandboxSample) => void;
@@ -72,7 +70,6 @@ async function takeSample(
     memTotal: metrics.mem_total,
     memCache: metrics.mem_cache,
     diskUsed: metrics.disk_used,
-    // gVisor's root file system has no size of its own: it names 8 EB.
-    diskTotal: Math.min(metrics.disk_total, config.diskSizeMb * MIB),
+    diskTotal: metrics.disk_total,
   };
 }

@@ -30,6 +30,9 @@ export interface StartSource {
   snapshotDir: string | undefined;
   cpuCount: number;
   memoryMb: number;
+  diskSizeMb: number;
+  /** What the root file system takes of it, MiB; only asked for to boot. */
+  diskUsedMb?: number | undefined;
 }
 
 const ENVD_DEADLINE_MS = 15_000;
@@ -56,9 +59,9 @@ export async function startMachine(
     await mkdir(dir, { recursive: true, mode: 0o700 });
     undo.add(() => rm(dir, { recursive: true, force: true }));
     undo.add(() => driver.release(id));
-    const { base, cpuCount, memoryMb, snapshotDir } = source;
+    const { base, snapshotDir, ...size } = source;
     const guestDir = context.guestDirOf(base.guestDigest);
-    const spec = { id, dir, rootfsDir: base.rootfsDir, guestDir, netns: slot.netns, cpuCount, memoryMb };
+    const spec = { id, dir, rootfsDir: base.rootfsDir, guestDir, netns: slot.netns, ...size };
     const machine = await (snapshotDir === undefined
       ? driver.boot(spec, signal)
       : driver.restore(spec, snapshotDir, signal));

@@ -16,6 +16,7 @@ import {
   resumeInit,
   type StartContext,
   type StartedRun,
+  type StartSource,
   startMachine,
 } from './start.ts';
 
@@ -180,12 +181,17 @@ export class Starter {
   /** A machine that boots a template's root file system, with the node's own envd. */
   async #boot(
     config: SandboxConfig,
-    { rootfsDir }: TemplateManifest,
+    { rootfsDir, diskUsedMb }: TemplateManifest,
     signal: AbortSignal | undefined,
   ): Promise<BasedRun> {
     const base = { rootfsDir, guestDigest: this.#options.guestDigest };
     const run = await this.#gate.run(() =>
-      startMachine(this.#options, { base, snapshotDir: undefined, ...sizeOf(config) }, config.egress, signal),
+      startMachine(
+        this.#options,
+        { base, snapshotDir: undefined, ...sizeOf(config), diskUsedMb },
+        config.egress,
+        signal,
+      ),
     );
     const init = { ...firstInit(config, new Date(this.#options.now())), dns: this.#options.dns };
     await this.#orFree(run, () => identify(run, init, undefined, signal));
@@ -234,6 +240,10 @@ function notRestorable({ buildId }: SandboxConfig, obstacle: string): IsletError
   );
 }
 
-function sizeOf({ cpuCount, memoryMb }: { cpuCount: number; memoryMb: number }) {
-  return { cpuCount, memoryMb };
+function sizeOf({
+  cpuCount,
+  memoryMb,
+  diskSizeMb,
+}: Pick<StartSource, 'cpuCount' | 'memoryMb' | 'diskSizeMb'>) {
+  return { cpuCount, memoryMb, diskSizeMb };
 }

@@ -57,7 +57,7 @@ export async function withBuildSandbox<T>(
     const machine = await driver.boot(
       {
         ...{ id, dir, rootfsDir: root.upperDir, guestDir: context.guest.dir, netns: slot.netns },
-        ...{ cpuCount, memoryMb, writableRoot: root },
+        ...{ cpuCount, memoryMb, diskSizeMb: undefined, writableRoot: root },
       },
       signal,
     );

@@ -8,6 +8,8 @@ export interface TemplateManifest extends SnapshotManifest {
   memoryMb: number;
   /** Size of the root file system as sandboxes see it: what the template fills and the tier's free space. */
   diskSizeMb: number;
+  /** What the root file system takes of it, MiB; absent where that never boots, as of a sandbox's snapshot. */
+  diskUsedMb?: number;
   defaultUser: string;
   defaultWorkdir: string;
   envdVersion: string;

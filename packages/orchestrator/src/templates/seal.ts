@@ -58,7 +58,17 @@ export async function sealTemplate(
     const slot = await network.take();
     undo.add(() => network.discard(slot));
     undo.add(() => driver.release(id));
-    const spec = { ...request, id, dir, guestDir: context.guest.dir, netns: slot.netns };
+    const diskUsedMb = await diskUsageMb(request.rootfsDir, context.exec);
+    const diskSizeMb = diskUsedMb + request.freeDiskMb;
+    const spec = {
+      ...request,
+      id,
+      dir,
+      guestDir: context.guest.dir,
+      netns: slot.netns,
+      diskSizeMb,
+      diskUsedMb,
+    };
     const machine = await driver.boot(spec, signal);
     const envd = { address: slot.sandboxAddress, deadlineMs: BOOT_DEADLINE_MS, signal };
     await waitForEnvd(envd);
@@ -83,7 +93,6 @@ export async function sealTemplate(
     await waitForQuiet(slot.sandboxAddress, QUIET_DEADLINE_MS);
     await driver.checkpoint(machine, store.stagedSnapshot(stage), signal);
     await driver.kill(machine);
-    const diskSizeMb = (await diskUsageMb(request.rootfsDir, context.exec)) + request.freeDiskMb;
     await store.commit(stage, {
       templateId: request.templateId,
       buildId: request.buildId,
@@ -91,6 +100,7 @@ export async function sealTemplate(
       cpuCount: request.cpuCount,
       memoryMb: request.memoryMb,
       diskSizeMb,
+      diskUsedMb,
       defaultUser: request.defaultUser,
       defaultWorkdir: request.defaultWorkdir,
       envdVersion: ENVD_VERSION,

@@ -1,6 +1,6 @@
 import { createHash } from 'node:crypto';
 import { createReadStream } from 'node:fs';
-import { access, mkdir, readdir, readFile, rm, writeFile } from 'node:fs/promises';
+import { access, chmod, mkdir, readdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { availableParallelism } from 'node:os';
 import { basename, delimiter, join } from 'node:path';
 import { pipeline } from 'node:stream/promises';
@@ -18,7 +18,7 @@ import {
 import type { Machine, MachineSpec, SandboxDriver, WritableRoot } from '../driver.ts';
 import { disarmDeadPolls } from './dead-polls.ts';
 import { type MountNamespace, needsHiddenProcSys, openMountNamespace } from './mount-namespace.ts';
-import { ociSpec } from './oci-spec.ts';
+import { DISK_FOLDER, MOUNT_POINTS, ociSpec, SPEC_SHAPE } from './oci-spec.ts';
 import { inOverlay } from './overlay.ts';
 import { StateFileError } from './state-file.ts';
 
@@ -97,15 +97,18 @@ class Gvisor implements SandboxDriver {
   constructor(options: GvisorOptions, binary: string, digest: string, namespace: MountNamespace | undefined) {
     this.#options = options;
     this.#binary = binary;
-    this.runtimeDigest = digest;
+    // A snapshot restores only with the mounts it was taken with: those are part of what it needs.
+    this.runtimeDigest = `${digest}-${SPEC_SHAPE}`;
     this.#namespace = namespace;
     this.#stateDir = join(options.runtimeDir, 'runsc');
   }
 
   async boot(spec: MachineSpec, signal?: AbortSignal): Promise<Machine> {
     const mountPoint = join(spec.dir, 'root');
-    const bundle = await this.#writeBundle(spec.writableRoot ? { ...spec, rootfsDir: mountPoint } : spec);
     if (spec.writableRoot) await mkdir(mountPoint);
+    // An image that is mounted read-only must have them: the runtime cannot make them in it.
+    else for (const { path, mode } of MOUNT_POINTS) await makeMissing(join(spec.rootfsDir, path), mode);
+    const bundle = await this.#writeBundle(spec.writableRoot ? { ...spec, rootfsDir: mountPoint } : spec);
     return this.#launch(spec, ['run', '-detach', '-bundle', bundle, spec.id], signal);
   }
 
@@ -202,8 +205,7 @@ class Gvisor implements SandboxDriver {
   }
 
   async #writeBundle(spec: MachineSpec): Promise<string> {
-    const files = join(spec.dir, 'files');
-    await mkdir(files, { recursive: true });
+    await mkdir(join(spec.dir, DISK_FOLDER), { recursive: true });
     const config = ociSpec(spec, {
       cgroupsPath: `/${this.#cgroupPath(spec.id)}`,
       ldName: await linkerName(spec.guestDir),
@@ -225,10 +227,11 @@ class Gvisor implements SandboxDriver {
       '--platform=systrap',
       '--network=sandbox',
       '--net-raw',
+      // The image is read-only and what is written goes to the sandbox's disk, see `ociSpec`.
+      '--overlay2=none',
       // Without it a checkpoint is refused for every connection in TIME-WAIT, which a server has for a minute.
       '--net-disconnect-ok',
       '--cpu-num-from-quota',
-      writableRoot ? '--overlay2=none' : `--overlay2=root:dir=${join(dir, 'files')}`,
       ...(this.#cgroups.version === 'none' ? ['--ignore-cgroups'] : []),
     ];
     const log = join(dir, 'runsc.log');
@@ -284,6 +287,11 @@ async function lastLogged(log: string, fallback: string): Promise<string> {
 /** runsc names its files `<id>_sandbox:<id>.*` and `runsc-<id>.sock`. */
 function belongsTo(fileName: string, id: string): boolean {
   return fileName.startsWith(`${id}_sandbox:`) || fileName === `runsc-${id}.sock`;
+}
+
+async function makeMissing(dir: string, mode: number): Promise<void> {
+  const made = await mkdir(dir, { recursive: true });
+  if (made !== undefined) await chmod(dir, mode); // mkdir's own mode is cut by the umask
 }
 
 async function linkerName(guestDir: string): Promise<string> {

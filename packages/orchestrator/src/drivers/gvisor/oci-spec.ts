@@ -1,7 +1,26 @@
+import { join } from 'node:path';
 import type { MachineSpec } from '../driver.ts';
+
+/** Changes whenever the mounts below do: snapshots taken with others do not restore. */
+export const SPEC_SHAPE = 2;
 
 /** Where the guest runtime (node, its libraries, envd) is seen in every sandbox. */
 const GUEST_MOUNT = '/opt/islet';
+
+/** The sandbox's disk until envd has made it the root file system. In /dev, which is the sandbox's own, so that no image needs the folder. */
+const DISK_MOUNT = '/dev/islet-disk';
+
+/** The folder below a machine's own in which gVisor keeps the content of the disk. */
+export const DISK_FOLDER = 'files';
+
+/** What an image must have for the mounts of its sandboxes. */
+export const MOUNT_POINTS = [
+  { path: 'proc', mode: 0o555 },
+  { path: 'sys', mode: 0o555 },
+  { path: 'dev', mode: 0o755 },
+  { path: 'tmp', mode: 0o1777 },
+  { path: GUEST_MOUNT, mode: 0o755 },
+] as const;
 
 /**
  * Root in a sandbox is root of gVisor's own kernel, not of the host: it gets everything that a virtual machine's root
@@ -46,7 +65,7 @@ export function cpuQuotaUs(cpuCount: number, hostCpus: number): number {
 }
 
 /** The command that runs envd on the bundled node, whatever C library the image has, if any. */
-export function envdCommand(ldName: string): string[] {
+export function envdCommand(ldName: string, args: readonly string[]): string[] {
   return [
     `${GUEST_MOUNT}/lib/${ldName}`,
     '--library-path',
@@ -54,6 +73,7 @@ export function envdCommand(ldName: string): string[] {
     `${GUEST_MOUNT}/node`,
     '--max-semi-space-size=4',
     `${GUEST_MOUNT}/envd/envd.mjs`,
+    ...args,
   ];
 }
 
@@ -68,33 +88,31 @@ export interface SpecOptions {
 
 /** The OCI configuration of a sandbox. A snapshot restores only with the same mounts as it was taken with. */
 export function ociSpec(machine: MachineSpec, options: SpecOptions): object {
-  const tmpfs = (destination: string, mode: string) => ({
-    destination,
-    type: 'tmpfs',
-    source: 'tmpfs',
-    options: ['nosuid', 'nodev', `mode=${mode}`],
-  });
+  const disk = diskOf(machine);
   return {
     ociVersion: '1.0.0',
     process: {
       user: { uid: 0, gid: 0 },
-      args: envdCommand(options.ldName),
+      args: envdCommand(options.ldName, disk.args),
       env: ['PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin', 'HOME=/root'],
       cwd: '/',
       capabilities: { bounding: CAPABILITIES, effective: CAPABILITIES, permitted: CAPABILITIES },
       rlimits: [{ type: 'RLIMIT_NOFILE', hard: 1_048_576, soft: 65_536 }],
       noNewPrivileges: false,
     },
-    root: { path: machine.rootfsDir, readonly: false },
+    root: { path: machine.rootfsDir, readonly: machine.writableRoot === undefined },
     hostname: 'islet',
     mounts: [
       { destination: '/proc', type: 'proc', source: 'proc' },
-      { destination: '/dev', type: 'tmpfs', source: 'tmpfs', options: ['nosuid', 'mode=755'] },
+      tmpfs('/dev', ['nosuid', 'mode=755', 'size=1m']),
       { destination: '/dev/pts', type: 'devpts', source: 'devpts' },
-      tmpfs('/dev/shm', '1777'),
+      // As Linux has it: half of the memory.
+      tmpfs('/dev/shm', ['nosuid', 'nodev', 'mode=1777', `size=${Math.floor(machine.memoryMb / 2)}m`]),
+      ...disk.mounts,
       { destination: '/sys', type: 'sysfs', source: 'sysfs', options: ['ro'] },
       { destination: GUEST_MOUNT, type: 'bind', source: machine.guestDir, options: ['bind', 'ro'] },
     ],
+    annotations: disk.annotations,
     linux: {
       namespaces: [
         { type: 'pid' },
@@ -111,4 +129,35 @@ export function ociSpec(machine: MachineSpec, options: SpecOptions): object {
       },
     },
   };
+}
+
+interface Disk {
+  args: string[];
+  mounts: object[];
+  annotations: Record<string, string>;
+}
+
+/**
+ * gVisor's own overlay over the root file system has no size. So the image is mounted read-only, and beside it a file system
+ * that does have one: the annotations make a `tmpfs` of the bind mount, which keeps its content in a file of the mount's
+ * source instead of in memory. envd, which is told of it when it boots, lays it over the image and makes that its root.
+ */
+function diskOf({ dir, diskSizeMb, diskUsedMb, writableRoot }: MachineSpec): Disk {
+  if (writableRoot) return { args: [], mounts: [], annotations: {} };
+  if (diskSizeMb === undefined) throw new TypeError('a machine needs the size of its disk');
+  const source = join(dir, DISK_FOLDER);
+  return {
+    args: ['--disk', DISK_MOUNT, ...(diskUsedMb === undefined ? [] : ['--disk-used-mb', `${diskUsedMb}`])],
+    mounts: [{ destination: DISK_MOUNT, type: 'bind', source, options: ['bind', 'rw'] }],
+    annotations: {
+      'dev.gvisor.spec.mount.disk.source': source,
+      'dev.gvisor.spec.mount.disk.type': 'tmpfs',
+      'dev.gvisor.spec.mount.disk.share': 'container',
+      'dev.gvisor.spec.mount.disk.options': `rw,size=${diskSizeMb}m`,
+    },
+  };
+}
+
+function tmpfs(destination: string, options: string[]): object {
+  return { destination, type: 'tmpfs', source: 'tmpfs', options };
 }

@@ -1,0 +1,51 @@
+import { checked, openProgram, syscallNumbers } from './libc.ts';
+
+/** The calls that arrange file systems; all throw SystemError where the kernel does not allow it. */
+export interface Mounts {
+  mount(source: string, target: string, kind: string, options: string): void;
+  /** Shows a mounted file system, without what is mounted below it, at a second place. */
+  bind(source: string, target: string): void;
+  /** Makes the working directory, a mount point, the root of all processes, and lets the old root go. */
+  enterRoot(): void;
+  /** Takes the space of a file of this length, all of it unwritten, from a file system in gVisor's memory or filestore. */
+  reserve(descriptor: number, bytes: number): void;
+}
+
+const MS_BIND = 0x1000;
+const MNT_DETACH = 2;
+const PROT_READ_WRITE = 3;
+const MAP_SHARED = 1;
+
+export function createMounts(arch: string = process.arch): Mounts {
+  const program = openProgram();
+  const numbers = syscallNumbers(arch);
+  const mount = program.func(
+    'int mount(const char *source, const char *target, const char *kind, ulong flags, const char *options)',
+  );
+  const umount = program.func('int umount2(const char *, int)');
+  const pivotRoot = program.func('syscall', 'long', ['long', 'const char *', 'const char *']);
+  const map = program.func('intptr_t mmap(void *, size_t, int, int, int, intptr_t)');
+  const unmap = program.func('int munmap(intptr_t, size_t)');
+  const copy = program.func('void *memcpy(void *, intptr_t, size_t)');
+
+  return {
+    mount(source, target, kind, options) {
+      checked('mount', mount(source, target, kind, 0, options));
+    },
+    bind(source, target) {
+      checked('mount', mount(source, target, null, MS_BIND, null));
+    },
+    enterRoot() {
+      // pivot_root(2) describes it: with both the same, the old root is on top of the new one and is unmounted there.
+      checked('pivot_root', Number(pivotRoot(numbers.pivotRoot, '.', '.')));
+      checked('umount2', umount('.', MNT_DETACH));
+    },
+    reserve(descriptor, bytes) {
+      // gVisor charges a whole mapping to its file system with the first touch, and keeps no memory for pages never touched.
+      const address = map(null, bytes, PROT_READ_WRITE, MAP_SHARED, descriptor, 0);
+      checked('mmap', Number(address));
+      copy(Buffer.alloc(1), address, 1);
+      checked('munmap', unmap(address, bytes));
+    },
+  };
+}
