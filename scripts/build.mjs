@@ -4,7 +4,7 @@ import { cp, mkdir, mkdtemp, readdir, readFile, rename, rm, stat, writeFile } fr
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { build } from 'esbuild';
-import { installGuestRuntime, replaceIfChanged } from './guest.mjs';
+import { installGuestRuntime, installGuestTools, replaceIfChanged } from './guest.mjs';
 
 const root = dirname(dirname(fileURLToPath(import.meta.url)));
 const dist = join(root, 'dist');
@@ -75,6 +75,18 @@ async function buildEnvd() {
   }
 }
 
+/** The part of the template manager that runs in the sandboxes of builds. */
+async function buildInside() {
+  const { bundleInside } = await import('../packages/template-manager/bundle.mjs');
+  const staged = await mkdtemp(join(dist, '.inside-'));
+  try {
+    await bundleInside(staged);
+    await replaceIfChanged(staged, join(dist, 'guest/build'));
+  } finally {
+    await rm(staged, { recursive: true, force: true });
+  }
+}
+
 async function copyData(from, to) {
   const staged = join(dist, `.${to}`);
   await rm(staged, { recursive: true, force: true });
@@ -86,13 +98,15 @@ async function copyData(from, to) {
 const { version } = JSON.parse(await readFile(join(root, 'package.json'), 'utf8'));
 await mkdir(join(dist, 'guest'), { recursive: true });
 for (const name of await readdir(dist)) {
-  if (/^\.(envd|cli)-/.test(name)) await rm(join(dist, name), { recursive: true, force: true });
+  if (/^\.(envd|inside|cli)-/.test(name)) await rm(join(dist, name), { recursive: true, force: true });
 }
 // The stamp bears the time before the first source was read: a change during the build makes the next start build again.
 await writeFile(join(dist, '.stamp.new'), '');
 await Promise.all([
   buildCommandLine(version),
   buildEnvd().then(() => installGuestRuntime(join(dist, 'guest'))),
+  buildInside(),
+  installGuestTools(join(dist, 'guest')),
   copyData('packages/db/migrations', 'migrations'),
   copyData('templates', 'templates'),
 ]);

@@ -39,6 +39,32 @@ export async function installGuestRuntime(guestDir) {
   for (const [name, path] of libraries) await copyIfChanged(path, join(libDir, name));
 }
 
+/** Programs that need nothing of an image, by the name they get: shells and tools for images that have none. */
+const STATIC_TOOLS = { bash: '/usr/bin/bash-static', busybox: '/usr/bin/busybox' };
+
+/**
+ * Puts them into `guestDir`/bin. Where this machine has not got them (a build without the system packages), images without a
+ * shell cannot be built on; the launcher builds again when they are there.
+ */
+export async function installGuestTools(guestDir) {
+  const binDir = join(guestDir, 'bin');
+  await mkdir(binDir, { recursive: true });
+  await chmod(binDir, OPEN_FOLDER);
+  for (const [name, path] of Object.entries(STATIC_TOOLS)) {
+    if (await stat(path).catch(() => undefined))
+      await copyIfChanged(await realpath(path), join(binDir, name));
+  }
+}
+
+/** False where it is not there, too. Debian has a BusyBox that loads libraries under the same path. */
+async function isStatic(binary) {
+  if (!(await stat(binary).catch(() => undefined))) return false;
+  return run('ldd', [binary]).then(
+    () => false,
+    () => true,
+  );
+}
+
 /** Name → path of what a binary loads, its dynamic linker included. */
 async function sharedLibraries(binary) {
   const { stdout } = await run('ldd', [binary]);

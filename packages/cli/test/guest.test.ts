@@ -6,11 +6,12 @@ import { fileURLToPath } from 'node:url';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 
 interface GuestScript {
+  installGuestTools(guestDir: string): Promise<void>;
   installGuestRuntime(guestDir: string): Promise<void>;
   replaceIfChanged(staged: string, target: string): Promise<void>;
 }
 const path = join(dirname(fileURLToPath(import.meta.url)), '../../../scripts/guest.mjs');
-const { installGuestRuntime, replaceIfChanged }: GuestScript = await import(path);
+const { installGuestRuntime, installGuestTools, replaceIfChanged }: GuestScript = await import(path);
 
 describe('the guest files', () => {
   let dir: string;
@@ -32,6 +33,17 @@ describe('the guest files', () => {
     const after = await stat(join(dir, 'node'));
     expect([after.ino, after.mtimeMs]).toEqual([before.ino, before.mtimeMs]);
     expect(await readdir(lib)).not.toContain('libgone.so.1');
+  });
+
+  it('have a shell and tools that need nothing of an image', async () => {
+    await installGuestTools(dir);
+    // An empty root: a program that loaded anything would not start.
+    const run = (program: string, ...args: string[]) =>
+      execFileSync('unshare', ['--map-root-user', 'chroot', join(dir, 'bin'), program, ...args], {
+        encoding: 'utf8',
+      });
+    expect(run('/bash', '-c', 'echo "$BASH"')).toBe('/bash\n');
+    expect(run('/busybox', 'basename', '/a/b')).toBe('b\n');
   });
 
   it('can be reached by every user, and keep their times where their content is the same', async () => {

@@ -34,6 +34,9 @@ describe('the launcher', () => {
     );
     await fake('npm', 'echo "npm $*"; mkdir -p node_modules; : > node_modules/.package-lock.json');
     for (const name of ['runsc', 'ip', 'nft', 'mmdebstrap']) await fake(name, 'exit 0');
+    await mkdir(join(root, 'dist/guest/bin'), { recursive: true });
+    for (const name of ['bash', 'busybox'])
+      await writeFile(join(root, 'dist/guest/bin', name), '', { mode: 0o755 });
     await writeFile(join(root, 'dist/islet.mjs'), '');
     await writeFile(join(root, 'dist/.node'), `${join(bin, 'node')} 22.1.0`);
     await writeFile(join(root, 'dist/.stamp'), '');

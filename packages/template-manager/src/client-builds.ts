@@ -1,6 +1,7 @@
 import { execFile } from 'node:child_process';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
+import type { ArtifactStore } from '@islet/artifacts';
 import type { TemplateRuntime } from '@islet/orchestrator';
 import type { Logger } from '@islet/telemetry';
 import { Builds } from './builds/builds.ts';
@@ -15,6 +16,8 @@ export interface ClientBuildsOptions {
   /** Layers, which all Islets of the machine share. */
   cacheDir: string;
   runtime: TemplateRuntime;
+  /** What clients uploaded for COPY steps. */
+  files: Pick<ArtifactStore, 'open'>;
   /** The build of the base template that ships with Islet. */
   baseBuildId: () => Promise<string>;
   /** Builds that run at once; more wait. */
@@ -27,7 +30,7 @@ export interface ClientBuildsOptions {
 
 /** Opens the node's builds of clients' templates; `resume` goes on with those that an earlier process did not finish. */
 export async function openClientBuilds(options: ClientBuildsOptions): Promise<Builds> {
-  const { dataDir, cacheDir, runtime, baseBuildId, atOnce, lock, logger, now } = options;
+  const { dataDir, cacheDir, runtime, files, baseBuildId, atOnce, lock, logger, now } = options;
   const syncFs = async (path: string) => {
     await run('sync', ['--file-system', path]);
   };
@@ -38,7 +41,7 @@ export async function openClientBuilds(options: ClientBuildsOptions): Promise<Bu
     atOnce,
     run: (spec, report, signal) =>
       runBuild(
-        { runtime, layers, rootfs, baseBuildId, outcomeOf: (buildId) => builds.outcome(buildId) },
+        { runtime, layers, rootfs, files, baseBuildId, outcomeOf: (buildId) => builds.outcome(buildId) },
         spec,
         report,
         signal,

@@ -4,9 +4,10 @@ import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { createClient, createRouterTransport } from '@connectrpc/connect';
+import { type ArtifactStore, createDirectoryArtifacts, UploadSignatures } from '@islet/artifacts';
 import { templateProto } from '@islet/contracts';
 import { type Orchestrator, startOrchestrator } from '@islet/orchestrator';
-import { createLogger, type Logger } from '@islet/telemetry';
+import { createLogger } from '@islet/telemetry';
 import {
   type Builds,
   createBuilder,
@@ -26,6 +27,8 @@ export interface Site extends AsyncDisposable {
   builds: Builds;
   client: TemplateClient;
   baseBuildId: string;
+  /** What clients uploaded. */
+  uploads: ArtifactStore;
   /** Stops the template manager alone and opens it again on what it left. */
   reopenBuilds(): Promise<void>;
 }
@@ -68,7 +71,22 @@ export async function openSite({ cacheDir }: SiteOptions = {}): Promise<Site> {
     { log: () => {}, output: () => {} },
     new AbortController().signal,
   );
-  const open = () => openBuilds(dir, cacheDir ?? join(dir, 'cache'), orchestrator, buildId, logger);
+  const uploads = createDirectoryArtifacts({
+    directory: join(dir, 'uploads'),
+    signatures: new UploadSignatures('unused'),
+  });
+  const open = () =>
+    openClientBuilds({
+      dataDir: dir,
+      cacheDir: cacheDir ?? join(dir, 'cache'),
+      runtime: orchestrator.templates,
+      files: uploads,
+      baseBuildId: async () => buildId,
+      atOnce: 2,
+      lock: noLock,
+      logger,
+      now: Date.now,
+    });
   let builds = await open();
   let client = clientOf(builds);
   return {
@@ -81,9 +99,11 @@ export async function openSite({ cacheDir }: SiteOptions = {}): Promise<Site> {
       return client;
     },
     baseBuildId: buildId,
+    uploads,
     async reopenBuilds() {
       await builds.close();
       builds = await open();
+      await builds.resume();
       client = clientOf(builds);
     },
     async [Symbol.asyncDispose]() {
@@ -104,23 +124,4 @@ export async function openSite({ cacheDir }: SiteOptions = {}): Promise<Site> {
       ),
     );
   }
-}
-
-function openBuilds(
-  dataDir: string,
-  cacheDir: string,
-  orchestrator: Orchestrator,
-  baseBuildId: string,
-  logger: Logger,
-): Promise<Builds> {
-  return openClientBuilds({
-    dataDir,
-    cacheDir,
-    runtime: orchestrator.templates,
-    baseBuildId: async () => baseBuildId,
-    atOnce: 2,
-    lock: noLock,
-    logger,
-    now: Date.now,
-  });
 }

@@ -1,4 +1,4 @@
-import { randomUUID } from 'node:crypto';
+import { randomBytes, randomUUID } from 'node:crypto';
 import type { MessageInitShape } from '@bufbuild/protobuf';
 import type { templateProto } from '@islet/contracts';
 import type { Site } from './site.ts';
@@ -10,7 +10,23 @@ export const runStep = (command: string, user?: string): StepInit => ({
   type: 'RUN',
   args: user === undefined ? [command] : [command, user],
 });
+export const step = (type: string, args: string[], filesHash?: string): StepInit => ({
+  type,
+  args,
+  ...(filesHash === undefined ? {} : { filesHash }),
+});
 export const env = (...args: string[]): StepInit => ({ type: 'ENV', args });
+
+/** Stores an archive as a client's upload does. @returns the hash by which COPY steps name it. */
+export async function upload(
+  site: Site,
+  teamId: string,
+  archive: AsyncIterable<Uint8Array>,
+): Promise<string> {
+  const hash = randomBytes(32).toString('hex');
+  await site.uploads.put({ teamId, hash }, archive);
+  return hash;
+}
 
 export interface TemplateWish extends Omit<RequestInit, 'source' | 'buildId' | '$typeName' | '$unknown'> {
   /** A ready build to build on. */

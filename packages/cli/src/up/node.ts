@@ -3,6 +3,7 @@ import { createServer } from 'node:http';
 import { availableParallelism } from 'node:os';
 import { createClient, createRouterTransport } from '@connectrpc/connect';
 import { connectNodeAdapter } from '@connectrpc/connect-node';
+import type { ArtifactStore } from '@islet/artifacts';
 import { orchestratorProto, type SandboxSample, templateProto } from '@islet/contracts';
 import { type Database, LOCAL_TEAM_LIMITS, migrate, openDatabase, seed } from '@islet/db';
 import { type Orchestrator, startOrchestrator } from '@islet/orchestrator';
@@ -70,6 +71,8 @@ export interface Node extends AsyncDisposable {
 }
 
 export interface NodeOptions {
+  /** What clients uploaded for COPY steps. */
+  artifacts: ArtifactStore;
   recordSample: (sample: SandboxSample) => void;
   config: UpConfig;
   instance: Instance;
@@ -116,6 +119,7 @@ export async function startNode(options: NodeOptions): Promise<Node> {
       dataDir: instance.dataDir,
       cacheDir: config.cacheDir,
       runtime: orchestrator.templates,
+      files: options.artifacts,
       baseBuildId: async () => (await builder.recipe('base')).buildId,
       atOnce: BUILDS_AT_ONCE,
       lock: waitForFileLock,

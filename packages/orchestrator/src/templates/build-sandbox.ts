@@ -3,7 +3,8 @@ import { mkdir, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { Logger } from '@islet/telemetry';
 import type { SandboxDriver, WritableRoot } from '../drivers/driver.ts';
-import type { Guest } from '../host/guest.ts';
+import { guestNodeCommand } from '../drivers/gvisor/oci-spec.ts';
+import { type Guest, linkerName } from '../host/guest.ts';
 import type { NetworkPool } from '../network/pool.ts';
 import { type CommandEnd, runInSandbox, type SandboxCommand } from '../sandbox/command.ts';
 import { initEnvd, waitForEnvd } from '../sandbox/envd-client.ts';
@@ -25,10 +26,17 @@ export interface BuildSandboxRequest {
   memoryMb: number;
 }
 
-/** Runs commands in a sandbox whose files are kept. */
+/** Runs programs in a sandbox. */
 export interface CommandRunner {
   /** @throws Error where it cannot be started, the sandbox ended under it, or `signal` aborted. */
   run(command: SandboxCommand, signal?: AbortSignal): Promise<CommandEnd>;
+  /** Runs a Node script of the guest files as root, which needs nothing of the image. */
+  runGuestScript(script: GuestScript, signal?: AbortSignal): Promise<CommandEnd>;
+}
+
+export interface GuestScript extends Pick<SandboxCommand, 'args' | 'onOutput'> {
+  /** Below the guest files. */
+  script: string;
 }
 
 const BOOT_DEADLINE_MS = 60_000;
@@ -69,11 +77,7 @@ export async function withBuildSandbox<T>(
       dns: context.dns,
       timestamp: new Date().toISOString(),
     });
-    const result = await use({
-      run: (command, signal) =>
-        orOutOfMemory(context, { id, memoryMb }, runInSandbox(slot.sandboxAddress, command, signal)),
-    });
-    // The sandbox's kernel writes through to the host, except for what it still holds of open files.
+    const result = await use(await commandRunner(context, { id, memoryMb, address: slot.sandboxAddress }));
     await driver.kill(machine);
     return result;
   } finally {
@@ -81,10 +85,34 @@ export async function withBuildSandbox<T>(
   }
 }
 
+export interface RunningMachine {
+  id: string;
+  memoryMb: number;
+  address: string;
+}
+
+/** Runs programs in a machine whose envd serves at an address. */
+export async function commandRunner(
+  context: Pick<BuildSandboxContext, 'driver' | 'guest'>,
+  machine: RunningMachine,
+): Promise<CommandRunner> {
+  const ldName = await linkerName(context.guest.dir);
+  const run: CommandRunner['run'] = (command, signal) =>
+    orOutOfMemory(context.driver, machine, runInSandbox(machine.address, command, signal));
+  return {
+    run,
+    runGuestScript({ script, args, onOutput }, signal) {
+      const [program = '', ...words] = guestNodeCommand(ldName, [], script);
+      const command = { program, args: [...words, ...args], user: 'root', cwd: '/' };
+      return run(onOutput ? { ...command, onOutput } : command, signal);
+    },
+  };
+}
+
 /** Says so where a command failed for want of memory: the kernel's own words are `killed` or a lost connection. */
-export async function orOutOfMemory(
-  { driver }: Pick<BuildSandboxContext, 'driver'>,
-  { id, memoryMb }: { id: string; memoryMb: number },
+async function orOutOfMemory(
+  driver: SandboxDriver,
+  { id, memoryMb }: RunningMachine,
   running: Promise<CommandEnd>,
 ): Promise<CommandEnd> {
   const outcome = await running.then(

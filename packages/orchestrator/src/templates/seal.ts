@@ -7,7 +7,7 @@ import { waitForQuiet } from '../network/quiet.ts';
 import { runInSandbox } from '../sandbox/command.ts';
 import { initEnvd, waitForEnvd } from '../sandbox/envd-client.ts';
 import { Undo } from '../sandbox/undo.ts';
-import { type BuildSandboxContext, type CommandRunner, orOutOfMemory } from './build-sandbox.ts';
+import { type BuildSandboxContext, type CommandRunner, commandRunner } from './build-sandbox.ts';
 import type { TemplateStore } from './store.ts';
 
 export interface SealRequest {
@@ -80,13 +80,8 @@ export async function sealTemplate(
     });
     await warmUp(slot.sandboxAddress, request.defaultUser, signal);
     const { memoryMb } = request;
-    await request.prepare?.(
-      {
-        run: (command, signal) =>
-          orOutOfMemory(context, { id, memoryMb }, runInSandbox(slot.sandboxAddress, command, signal)),
-      },
-      signal,
-    );
+    const running = { id, memoryMb, address: slot.sandboxAddress };
+    await request.prepare?.(await commandRunner(context, running), signal);
 
     const stage = await store.stage();
     undo.add(() => rm(stage, { recursive: true, force: true }));

@@ -1,3 +1,4 @@
+import type { ArtifactStore } from '@islet/artifacts';
 import { ENVD_VERSION } from '@islet/contracts';
 import type { CommandRunner, TemplateRuntime } from '@islet/orchestrator';
 import { BuildError } from '../builds/build-error.ts';
@@ -5,14 +6,14 @@ import type { BuildOutcome, BuildSpec } from '../builds/build-spec.ts';
 import type { LayerStore } from '../layers/layer-store.ts';
 import { mergeLayers } from '../layers/merge.ts';
 import { identityFile } from '../rootfs/plan.ts';
-import { type BuildContext, withVariables } from '../steps/context.ts';
-import { parseSteps, type Step } from '../steps/step.ts';
+import { parseSteps } from '../steps/step.ts';
 import { type BaseSources, findBase } from './base.ts';
 import { cacheKey, shortKey } from './cache-key.ts';
-import { LayerMaker, type LayerStack } from './layer-stack.ts';
+import { runInside } from './inside.ts';
+import { LayerMaker, type LayerStack, type SandboxSize } from './layer-stack.ts';
 import type { Report } from './reporter.ts';
-import { runShell } from './run-command.ts';
 import { startUp } from './start-up.ts';
+import { carryOutStep, type Progress } from './step.ts';
 
 export interface EngineDeps extends BaseSources {
   runtime: Pick<TemplateRuntime, 'rootfsOf' | 'withBuildSandbox' | 'seal'>;
@@ -20,14 +21,8 @@ export interface EngineDeps extends BaseSources {
   layers: LayerStore;
   /** Root file systems of this Islet's builds. */
   rootfs: LayerStore;
-}
-
-/** What a build's phases hand on to each other. */
-interface Progress {
-  stack: LayerStack;
-  context: BuildContext;
-  /** Everything from here on is made again. */
-  forced: boolean;
+  /** What COPY steps copy from. */
+  files: Pick<ArtifactStore, 'open'>;
 }
 
 /**
@@ -51,10 +46,13 @@ export async function runBuild(
     forced: spec.force,
   };
   for (const [index, step] of steps.entries()) {
-    progress = await runStep({ maker, spec, report, signal }, progress, step, index, steps.length);
+    const place = { number: index + 1, count: steps.length };
+    progress = await carryOutStep({ maker, files: deps.files, spec, report, signal }, progress, step, place);
   }
-  report('info', 'finalize', `Finalizing template build [${shortKey(progress.stack.id)}]`);
-  const rootfsDir = await rootfsOf(deps, progress.stack, signal);
+  const size = { cpuCount: spec.cpuCount, memoryMb: spec.memoryMb };
+  report('info', 'finalize', `[finalize] Finalizing template build [${shortKey(progress.stack.id)}]`);
+  const stack = steps.length === 0 ? progress.stack : await configured(maker, progress.stack, size, signal);
+  const rootfsDir = await rootfsOf(deps, stack, signal);
   const { context } = progress;
   const inherits = spec.startCommand === undefined && spec.readyCommand === undefined;
   const { startCommand, readyCommand } = inherits ? base : spec;
@@ -89,72 +87,22 @@ export async function runBuild(
   };
 }
 
-interface StepScene {
-  maker: LayerMaker;
-  spec: BuildSpec;
-  report: Report;
-  signal: AbortSignal;
-}
-
-async function runStep(
-  { maker, spec, report, signal }: StepScene,
-  before: Progress,
-  step: Step,
-  index: number,
-  count: number,
-): Promise<Progress> {
-  const phase = String(index + 1);
-  const prefix = `[builder ${phase}/${count}]`;
-  const forced = before.forced || step.force;
-  const { action, title } = step;
-  const { context } = before;
+/** What every template gets last: its default user, and folders that everybody may install into. */
+async function configured(
+  maker: LayerMaker,
+  stack: LayerStack,
+  size: SandboxSize,
+  signal: AbortSignal,
+): Promise<LayerStack> {
   const layer = {
-    parts: [spec.teamId, ...partsOf(step), ...(action.kind === 'env' ? [] : contextParts(context))],
-    description: { step: title.slice(0, 200) },
-    freshFor: forced ? spec.buildId : undefined,
-    onWait: () => report('info', phase, `${prefix} waiting for another build that makes the same layer`),
-    size: { cpuCount: spec.cpuCount, memoryMb: spec.memoryMb },
+    parts: ['configure'],
+    description: { step: 'configure' },
+    onWait: () => {},
+    size,
+    act: (runner: CommandRunner, signal: AbortSignal) =>
+      runInside(runner, { kind: 'configure', user: 'user' }, 'finalize', signal),
   };
-  const line = `${prefix} ${title} [${shortKey(maker.key(before.stack, layer))}]`;
-  let told = false;
-  const act = async (runner: CommandRunner) => {
-    if (action.kind === 'run') {
-      const own = { ...context, user: action.user ?? context.user };
-      await runShell(runner, { command: action.command, phase, prefix, context: own }, report, signal);
-    }
-  };
-  const { stack, cached } = await maker.put(
-    before.stack,
-    {
-      ...layer,
-      prepare: async () => {
-        told = true;
-        report('info', phase, line);
-      },
-      act,
-    },
-    signal,
-  );
-  if (cached && !told) report('info', phase, `CACHED ${line}`);
-  const next = action.kind === 'env' ? withVariables(context, action.variables) : context;
-  return { stack, context: next, forced };
-}
-
-/** What of a step decides about its layer. */
-function partsOf({ action }: Step): readonly (string | number | boolean | undefined)[] {
-  switch (action.kind) {
-    case 'run':
-      return ['run', action.command, action.user];
-    case 'env':
-      return ['env', ...action.variables.flat()];
-    default:
-      throw new BuildError('', `${action.kind.toUpperCase()} is not there yet`);
-  }
-}
-
-function contextParts({ env, user, workdir }: BuildContext): readonly (string | undefined)[] {
-  const names = Object.keys(env).sort();
-  return [user, workdir, ...names.flatMap((name) => [name, env[name]])];
+  return (await maker.put(stack, layer, signal)).stack;
 }
 
 /** One plain directory of all layers, shared by the builds that have the same. */

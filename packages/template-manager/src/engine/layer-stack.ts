@@ -18,17 +18,22 @@ export interface SandboxSize {
   memoryMb: number;
 }
 
+/** What decides about a layer, beside what is below it. */
+export type LayerParts = readonly (string | number | boolean | undefined)[];
+
 export interface NewLayer {
-  /** What the layer is made of, beside what is below it. */
-  parts: readonly (string | number | boolean | undefined)[];
+  parts: LayerParts;
   description: Record<string, string>;
-  freshFor: string | undefined;
+  freshFor?: string | undefined;
+  /** Called where another process is already making it. */
   onWait: () => void;
+  /** Called where it is not there and will be made. */
+  onMake?: () => void;
   size: SandboxSize;
-  /** Runs what makes the layer. `dir` is the layer as the host sees it, for files that are put in before the sandbox starts. */
-  act: (runner: CommandRunner) => Promise<void>;
-  /** Puts files into the layer before the sandbox starts. */
+  /** Puts files into the layer, as the host sees it, before the sandbox starts. */
   prepare?: (dir: string) => Promise<void>;
+  /** Makes the layer in a sandbox; absent: it holds no files. */
+  act?: (runner: CommandRunner, signal: AbortSignal) => Promise<void>;
 }
 
 /** One mount takes some forty layers with paths as long as ours. */
@@ -45,8 +50,8 @@ export class LayerMaker {
   }
 
   /** What a new layer on the stack will be found by. */
-  key(stack: LayerStack, layer: Pick<NewLayer, 'parts'>): string {
-    return cacheKey('layer', stack.id, ...layer.parts);
+  key(stack: LayerStack, parts: LayerParts): string {
+    return cacheKey('layer', stack.id, ...parts);
   }
 
   async put(
@@ -58,16 +63,19 @@ export class LayerMaker {
     const { description, freshFor, onWait, size } = layer;
     const made = await this.#store.ensure(
       {
-        key: this.key(stack, layer),
+        key: this.key(stack, layer.parts),
         description,
         freshFor,
         onWait,
         make: async (upperDir, signal) => {
+          layer.onMake?.();
+          await layer.prepare?.(upperDir);
+          const { act } = layer;
+          if (!act) return;
           const workDir = join(dirname(upperDir), 'work');
           await mkdir(workDir);
-          await layer.prepare?.(upperDir);
           const root = { lowerDirs: [...stack.dirs].reverse(), upperDir, workDir };
-          await this.#runtime.withBuildSandbox({ root, ...size }, (runner) => layer.act(runner), signal);
+          await this.#runtime.withBuildSandbox({ root, ...size }, (runner) => act(runner, signal), signal);
         },
       },
       signal,

@@ -32,7 +32,7 @@ export interface Step {
 }
 
 const FILES_HASH = /^[0-9a-f]{64}$/;
-const USER_NAME = /^[a-z_][a-z0-9_.-]{0,31}\$?$/i;
+const USER_NAME = /^(?:\d{1,9}|[a-z_][a-z0-9_.-]{0,31})$/i;
 const OWNER = /^[^\s:]+(?::[^\s:]*)?$/;
 const MODE = /^0?[0-7]{1,4}$/;
 

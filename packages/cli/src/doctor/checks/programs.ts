@@ -9,6 +9,8 @@ const NEEDED: Record<string, string> = {
   ip: 'iproute2',
   nft: 'nftables',
   mmdebstrap: 'mmdebstrap',
+  skopeo: 'skopeo',
+  umoci: 'umoci',
   unshare: 'util-linux',
   nsenter: 'util-linux',
   setpriv: 'util-linux',

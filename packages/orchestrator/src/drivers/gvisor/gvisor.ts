@@ -7,6 +7,7 @@ import { pipeline } from 'node:stream/promises';
 import type { Logger } from '@islet/telemetry';
 import { Cgroups } from '../../host/cgroups.ts';
 import { CommandError, type Exec } from '../../host/exec.ts';
+import { linkerName } from '../../host/guest.ts';
 import {
   findProcesses,
   isAlive,
@@ -292,10 +293,4 @@ function belongsTo(fileName: string, id: string): boolean {
 async function makeMissing(dir: string, mode: number): Promise<void> {
   const made = await mkdir(dir, { recursive: true });
   if (made !== undefined) await chmod(dir, mode); // mkdir's own mode is cut by the umask
-}
-
-async function linkerName(guestDir: string): Promise<string> {
-  const name = (await readdir(join(guestDir, 'lib'))).find((file) => /^ld-.*\.so/.test(file));
-  if (!name) throw new Error(`${guestDir}/lib holds no dynamic linker: build Islet again`);
-  return name;
 }

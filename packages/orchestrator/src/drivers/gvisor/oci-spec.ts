@@ -64,16 +64,20 @@ export function cpuQuotaUs(cpuCount: number, hostCpus: number): number {
   return Math.round(Math.min(cpuCount, Math.max(0.5, hostCpus - CPUS_KEPT_FREE)) * CPU_PERIOD_US);
 }
 
-/** The command that runs envd on the bundled node, whatever C library the image has, if any. */
+/** The command that runs envd on the bundled node. */
 export function envdCommand(ldName: string, args: readonly string[]): string[] {
+  return [...guestNodeCommand(ldName, ['--max-semi-space-size=4'], 'envd/envd.mjs'), ...args];
+}
+
+/** The command that runs a script of the guest files on their node, whatever C library the image has, if any. */
+export function guestNodeCommand(ldName: string, nodeOptions: readonly string[], script: string): string[] {
   return [
     `${GUEST_MOUNT}/lib/${ldName}`,
     '--library-path',
     `${GUEST_MOUNT}/lib`,
     `${GUEST_MOUNT}/node`,
-    '--max-semi-space-size=4',
-    `${GUEST_MOUNT}/envd/envd.mjs`,
-    ...args,
+    ...nodeOptions,
+    `${GUEST_MOUNT}/${script}`,
   ];
 }
 

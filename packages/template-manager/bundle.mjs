@@ -1,0 +1,29 @@
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { build } from 'esbuild';
+
+const here = fileURLToPath(new URL('.', import.meta.url));
+
+/**
+ * Writes `inside.mjs`, which does in a build's sandbox what is no command of the client's, into a directory.
+ * @param {string} outDir
+ */
+export async function bundleInside(outDir) {
+  await build({
+    entryPoints: { inside: join(here, 'src/inside/main.ts') },
+    outdir: outDir,
+    outExtension: { '.js': '.mjs' },
+    bundle: true,
+    minify: true,
+    keepNames: true,
+    platform: 'node',
+    target: 'node20',
+    format: 'esm',
+    banner: {
+      js: `import { createRequire as createRequireOfBundle } from 'node:module';
+const require = createRequireOfBundle(import.meta.url);`,
+    },
+    legalComments: 'none',
+    logLevel: 'error',
+  });
+}
