@@ -13,7 +13,7 @@ const USAGE = `Measures Islet beside its baselines, in turns within one run.
 
   npm run bench -- [--quick] [--only <row>[,<row>…]] [--json <file>]
 
-  --quick   a few rounds of each row, in less than a minute
+  --quick   a few rounds of each row, in some three minutes
   --only    measure these rows only:
 ${ROWS.map(({ name, description }) => `              ${name.padEnd(14)}${description}`).join('\n')}
   --json    write the figures there instead of bench/results/<time>.json

@@ -2,7 +2,7 @@ import { access, mkdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { timed } from '../pace/timed.ts';
 import type { NetworkNamespaces } from './namespaces.ts';
-import { findSandboxProcesses, killAndWait, sandboxMemory } from './processes.ts';
+import { findSandboxProcesses, killAndWait, sandboxMemory, waitForEnd } from './processes.ts';
 import { run } from './run.ts';
 
 /** How a running sandbox of Islet was started: the same, without Islet, is what Islet is measured against. */
@@ -10,12 +10,14 @@ export interface RuntimeRecipe {
   /** The command up to runsc's own flags. */
   command: string[];
   flags: string[];
-  /** Its OCI configuration. */
+  /** Its OCI configuration, and the folder of its own that this names. */
   config: OciConfig;
+  machineDir: string;
   snapshotDir: string;
 }
 
 interface OciConfig {
+  mounts: { type: string; source: string }[];
   linux: { namespaces: { type: string; path?: string }[]; cgroupsPath: string };
 }
 
@@ -32,8 +34,9 @@ export async function readRecipe(machineId: string, snapshotDir: string): Promis
   );
   return {
     command: [...(isolated ? ['nsenter', `--mount=${mountNamespace}`] : []), 'runsc'],
-    flags: flags.filter((flag) => !/^--(root|log|log-fd|log-format|overlay2)=/.test(flag)),
+    flags: flags.filter((flag) => !/^--(root|log|log-fd|log-format)=/.test(flag)),
     config: JSON.parse(await readFile(join(bundle, 'config.json'), 'utf8')) as OciConfig,
+    machineDir: bundle,
     snapshotDir,
   };
 }
@@ -50,6 +53,8 @@ export interface BareSandbox {
   restore(): Promise<number>;
   /** Of a running one, bytes. */
   memory(): Promise<{ rss: number; pss: number }>;
+  /** Writes a running one into an empty folder, which ends it. @returns milliseconds until all is written */
+  checkpoint(imageDir: string): Promise<number>;
   /** Ends a running one. @returns milliseconds */
   kill(): Promise<number>;
   /** Frees what the runtime keeps of it. */
@@ -73,26 +78,39 @@ export class BareRuntime implements AsyncDisposable {
     this.#networks = networks;
   }
 
-  async prepare(signal?: AbortSignal): Promise<BareSandbox> {
+  /** One that starts from `snapshotDir`, or else from the template's snapshot. */
+  async prepare(signal?: AbortSignal, snapshotDir = this.#recipe.snapshotDir): Promise<BareSandbox> {
     const id = `${this.#prefix}-${this.#count++}`;
     const dir = join(this.#dir, id);
-    await mkdir(join(dir, 'files'), { recursive: true });
+    await mkdir(dir, { recursive: true });
     await mkdir(join(this.#dir, 'state'), { recursive: true, mode: 0o700 });
     const netns = await this.#networks.add();
-    await writeFile(join(dir, 'config.json'), JSON.stringify(this.#configFor(id, netns)));
+    const config = this.#configFor(id, dir, netns);
+    // What it writes goes to a folder of its own.
+    const own = config.mounts.filter(({ type, source }) => type === 'bind' && source.startsWith(dir));
+    for (const { source } of own) await mkdir(source, { recursive: true });
+    await writeFile(join(dir, 'config.json'), JSON.stringify(config));
     const sandbox: BareSandbox = {
       restore: async () => {
-        const { snapshotDir } = this.#recipe;
         const start = ['restore', '-detach', '-image-path', snapshotDir, '-bundle', dir, id];
-        return timed(() => this.#runsc(dir, start, signal));
+        return timed(() => this.#runsc(start, signal));
       },
       memory: () => sandboxMemory(id),
+      checkpoint: async (imageDir) => {
+        const { sentry } = await findSandboxProcesses(id);
+        const save = ['checkpoint', '-compression=none', '-image-path', imageDir, id];
+        return timed(async () => {
+          await this.#runsc(save, signal);
+          // The command returns before the last pages are written.
+          await waitForEnd([sentry]);
+        });
+      },
       kill: async () => {
         const { sentry, gofer } = await findSandboxProcesses(id);
         return timed(() => killAndWait(gofer ? [sentry, gofer] : [sentry]));
       },
       remove: async () => {
-        await this.#runsc(dir, ['delete', '-force', id]);
+        await this.#runsc(['delete', '-force', id]);
         await this.#networks.remove(netns);
         await rm(dir, { recursive: true, force: true });
         this.#live.delete(sandbox);
@@ -106,14 +124,15 @@ export class BareRuntime implements AsyncDisposable {
     await Promise.all([...this.#live].map((sandbox) => sandbox.remove()));
   }
 
-  #runsc(dir: string, args: string[], signal?: AbortSignal): Promise<void> {
+  #runsc(args: string[], signal?: AbortSignal): Promise<void> {
     const { command, flags } = this.#recipe;
-    const own = [`--root=${join(this.#dir, 'state')}`, `--overlay2=root:dir=${join(dir, 'files')}`];
-    return run([...command, ...flags, ...own, ...args], signal && { signal });
+    const own = `--root=${join(this.#dir, 'state')}`;
+    return run([...command, ...flags, own, ...args], signal && { signal });
   }
 
-  #configFor(id: string, netns: string): OciConfig {
-    const config = structuredClone(this.#recipe.config);
+  #configFor(id: string, dir: string, netns: string): OciConfig {
+    const { config: recipe, machineDir } = this.#recipe;
+    const config = JSON.parse(JSON.stringify(recipe).replaceAll(machineDir, dir)) as OciConfig;
     config.linux.cgroupsPath = `/${id}`;
     for (const namespace of config.linux.namespaces) {
       if (namespace.type === 'network') namespace.path = `/run/netns/${netns}`;

@@ -72,7 +72,6 @@ export function parseSmapsRollup(text: string): MemoryUse {
 
 /** Sends SIGKILL and waits until none of the processes runs any more. @throws Error where that takes 10 s. */
 export async function killAndWait(pids: readonly number[]): Promise<void> {
-  const deadline = performance.now() + 10_000;
   for (const pid of pids) {
     try {
       process.kill(pid, 'SIGKILL');
@@ -80,8 +79,14 @@ export async function killAndWait(pids: readonly number[]): Promise<void> {
       if ((error as NodeJS.ErrnoException).code !== 'ESRCH') throw error;
     }
   }
+  await waitForEnd(pids);
+}
+
+/** Waits until none of the processes runs any more. @throws Error where that takes 10 s. */
+export async function waitForEnd(pids: readonly number[]): Promise<void> {
+  const deadline = performance.now() + 10_000;
   while ((await Promise.all(pids.map(isRunning))).some(Boolean)) {
-    if (performance.now() > deadline) throw new Error(`processes do not die: ${pids.join(', ')}`);
+    if (performance.now() > deadline) throw new Error(`processes do not end: ${pids.join(', ')}`);
     await sleep(1);
   }
 }

@@ -38,6 +38,26 @@ export function killSandbox(access: InstanceAccess, id: string): Promise<number>
   });
 }
 
+/** POST /sandboxes/{id}/pause. @returns milliseconds. @throws Error where it does not answer 204. */
+export function pauseSandbox(access: InstanceAccess, id: string): Promise<number> {
+  return timed(() => post(access, `/sandboxes/${id}/pause`, {}, 204));
+}
+
+/** POST /sandboxes/{id}/connect of a paused one. @returns milliseconds. @throws Error where it does not answer 201. */
+export function resumeSandbox(access: InstanceAccess, id: string): Promise<number> {
+  return timed(() => post(access, `/sandboxes/${id}/connect`, { timeout: 600 }, 201));
+}
+
+async function post({ apiUrl, apiKey }: InstanceAccess, path: string, body: object, status: number) {
+  const response = await fetch(apiUrl + path, {
+    method: 'POST',
+    headers: { 'Content-Type': 'application/json', 'X-API-Key': apiKey },
+    body: JSON.stringify(body),
+  });
+  const text = await response.text();
+  if (response.status !== status) throw new Error(`POST ${path} answered ${response.status}: ${text}`);
+}
+
 /** The token that envd asks bare clients for. @throws Error where the sandbox has none. */
 export async function envdToken(access: InstanceAccess, id: string): Promise<string> {
   const response = await fetch(`${access.apiUrl}/sandboxes/${id}`, {

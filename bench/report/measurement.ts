@@ -1,7 +1,7 @@
 import { type Summary, summarise } from './statistics.ts';
 
-/** MB and MB/s count millions of bytes. */
-export type Unit = 'ms' | 'MB' | 'MB/s' | 'requests/s';
+/** MB and MB/s count millions of bytes; `things` are whatever the line says. */
+export type Unit = 'ms' | 'MB' | 'MB/s' | 'requests/s' | 'things';
 
 /** What a measurement is held against. Ratios and differences are those of the medians, figure to baseline. */
 export type Target =

@@ -1,9 +1,13 @@
 import { commandRow } from './command.ts';
+import { controlPlaneRow } from './control-plane.ts';
 import { createRow } from './create.ts';
+import { densityRow } from './density.ts';
 import { filesRow } from './files.ts';
 import { firstOutputRow } from './first-output.ts';
 import { httpRow } from './http.ts';
+import { loadRow } from './load.ts';
 import { memoryRow } from './memory.ts';
+import { pauseRow } from './pause.ts';
 import type { Row } from './row.ts';
 import { startRow } from './start.ts';
 import { terminalRow } from './terminal.ts';
@@ -12,10 +16,14 @@ import { terminalRow } from './terminal.ts';
 export const ROWS: readonly Row[] = [
   startRow,
   createRow,
+  pauseRow,
   firstOutputRow,
   commandRow,
   terminalRow,
   filesRow,
   httpRow,
   memoryRow,
+  densityRow,
+  controlPlaneRow,
+  loadRow,
 ];

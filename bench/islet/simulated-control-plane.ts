@@ -1,0 +1,133 @@
+import { mkdtemp, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { create } from '@bufbuild/protobuf';
+import { createApi } from '@islet/api';
+import { createDirectoryArtifacts, UploadSignatures } from '@islet/artifacts';
+import { createMemoryCatalog } from '@islet/catalog';
+import { newSandboxId, newTemplateId, orchestratorProto } from '@islet/contracts';
+import { LOCAL_DEV, MIGRATIONS_DIR, migrate, openDatabase, registerTemplateBuild, seed } from '@islet/db';
+import { createLogger } from '@islet/telemetry';
+import { SimulatedNode } from '../../packages/api/test/simulated-node.ts';
+import { SimulatedTemplateManager } from '../../packages/api/test/simulated-template-manager.ts';
+
+const DAY_MS = 86_400_000;
+
+/** The API over a real database and a node that runs nothing but knows many sandboxes. */
+export class ControlPlaneUnderTest implements AsyncDisposable {
+  readonly #url: string;
+  readonly #anyId: string;
+  readonly #close: () => Promise<void>;
+
+  private constructor(url: string, anyId: string, close: () => Promise<void>) {
+    this.#url = url;
+    this.#anyId = anyId;
+    this.#close = close;
+  }
+
+  static async open(known: number): Promise<ControlPlaneUnderTest> {
+    const directory = await mkdtemp(join(tmpdir(), 'islet-bench-api-'));
+    const db = await openDatabase({ dataDir: join(directory, 'db'), migrationsDir: MIGRATIONS_DIR });
+    await migrate(db);
+    await seed(db, { limits: { concurrentInstances: 1_000_000 } });
+    const build = {
+      templateId: newTemplateId(),
+      buildId: crypto.randomUUID(),
+      teamId: LOCAL_DEV.teamId,
+      alias: 'base',
+      namespace: null,
+      public: true,
+      cpuCount: 2,
+      memoryMb: 512,
+      freeDiskMb: 512,
+      diskSizeMb: 1500,
+      envdVersion: '0.6.13',
+      defaultUser: 'user',
+      defaultWorkdir: '',
+    };
+    await registerTemplateBuild(db, build);
+    const node = new SimulatedNode();
+    for (let index = 0; index < known; index++) {
+      const sandbox = knownSandbox(build, index);
+      node.sandboxes.set(sandbox.config?.sandboxId ?? '', sandbox);
+    }
+    const uploads = new UploadSignatures('bench');
+    const { app } = await createApi({
+      db,
+      catalog: createMemoryCatalog(),
+      node: { client: node.client(), route: () => ({ kind: 'direct' }) },
+      templateManager: new SimulatedTemplateManager().client(),
+      artifacts: createDirectoryArtifacts({ directory: join(directory, 'artifacts'), signatures: uploads }),
+      uploads,
+      tokenSeed: 'bench',
+      domain: 'localhost:3002',
+      logger: createLogger({ service: 'api', level: 'silent' }),
+    });
+    const url = await app.listen({ host: '127.0.0.1', port: 0 });
+    const [anyId = ''] = node.sandboxes.keys();
+    return new ControlPlaneUnderTest(url, anyId, async () => {
+      await app.close();
+      node.close();
+      await db.close();
+      await rm(directory, { recursive: true, force: true });
+    });
+  }
+
+  /** A page of `rows`, so that both sizes answer with as much. */
+  async list(rows: number): Promise<void> {
+    await this.#call('GET', `/v2/sandboxes?limit=${rows}`, 200);
+  }
+
+  async get(): Promise<void> {
+    await this.#call('GET', `/sandboxes/${this.#anyId}`, 200);
+  }
+
+  async create(): Promise<void> {
+    await this.#call('POST', '/sandboxes', 201, { templateID: 'base', timeout: 3600 });
+  }
+
+  [Symbol.asyncDispose](): Promise<void> {
+    return this.#close();
+  }
+
+  async #call(method: string, path: string, status: number, body?: object): Promise<void> {
+    const response = await fetch(this.#url + path, {
+      method,
+      headers: {
+        'X-API-Key': LOCAL_DEV.apiKey,
+        ...(body && { 'Content-Type': 'application/json' }),
+      },
+      ...(body && { body: JSON.stringify(body) }),
+    });
+    const text = await response.text();
+    if (response.status !== status) throw new Error(`${method} ${path} answered ${response.status}: ${text}`);
+  }
+}
+
+function knownSandbox(
+  build: { templateId: string; buildId: string },
+  index: number,
+): orchestratorProto.Sandbox {
+  const now = Date.now();
+  return create(orchestratorProto.SandboxSchema, {
+    config: create(orchestratorProto.SandboxConfigSchema, {
+      sandboxId: newSandboxId(),
+      teamId: LOCAL_DEV.teamId,
+      templateId: build.templateId,
+      buildId: build.buildId,
+      alias: 'base',
+      envdVersion: '0.6.13',
+      cpuCount: 2,
+      memoryMb: 512,
+      diskSizeMb: 1500,
+      metadata: { index: String(index) },
+      maxLengthMs: DAY_MS,
+    }),
+    state: orchestratorProto.SandboxState.RUNNING,
+    startedAtMs: now - index,
+    endAtMs: now + DAY_MS,
+    executionId: crypto.randomUUID(),
+    nodeId: 'node-1',
+    address: '10.11.0.2',
+  });
+}
