@@ -4,6 +4,7 @@ import type { AddressInfo } from 'node:net';
 import { availableParallelism, networkInterfaces } from 'node:os';
 import { posix } from 'node:path';
 import { filesystemProto, processProto } from '@islet/contracts';
+import { openWaitpid } from '@islet/posix-spawn';
 import { createAccounts } from './accounts/account.ts';
 import { fileRoutes } from './files/routes.ts';
 import { createEntryReader } from './filesystem/entry.ts';
@@ -21,7 +22,6 @@ import { createDescriptorPassing } from './native/descriptor-passing.ts';
 import { createDescriptors } from './native/descriptors.ts';
 import { createMachine } from './native/machine.ts';
 import { createSpawner } from './native/spawn.ts';
-import { createWaiter } from './native/wait.ts';
 import { createExtendedAttributes } from './native/xattr.ts';
 import { outsideAddress } from './ports/address.ts';
 import { PortForwarder } from './ports/forwarder.ts';
@@ -73,7 +73,7 @@ export async function startDaemon(options: DaemonOptions): Promise<Daemon> {
   const machine = createMachine();
   const attributes = createExtendedAttributes();
   const credentials = createCredentials();
-  const reaper = new Reaper(createWaiter());
+  const reaper = new Reaper(openWaitpid());
   const tools = {
     credentials,
     reaper,

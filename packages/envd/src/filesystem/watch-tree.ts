@@ -1,7 +1,7 @@
 import { type Dirent, readdirSync } from 'node:fs';
 import { posix } from 'node:path';
+import { SystemError } from '@islet/posix-spawn';
 import { IN, type Inotify, type InotifyEvent, openInotify } from '../native/inotify.ts';
-import { SystemError } from '../native/libc.ts';
 
 export type ChangeType = 'create' | 'rename' | 'chmod' | 'write' | 'remove';
 

@@ -1,5 +1,6 @@
+import { openProgram } from '@islet/posix-spawn';
 import type { Account } from '../accounts/account.ts';
-import { checked, openProgram, syscallNumbers } from './libc.ts';
+import { checked, syscallNumbers } from './libc.ts';
 
 /** Runs code on the calling thread with another user's identity. */
 export interface Credentials {

@@ -1,7 +1,8 @@
 import { chmodSync, closeSync, rmSync } from 'node:fs';
 import { Socket } from 'node:net';
+import { openProgram } from '@islet/posix-spawn';
 import koffi from 'koffi';
-import { checked, lastErrno, openProgram } from './libc.ts';
+import { checked, lastErrno } from './libc.ts';
 import { watchReadiness } from './readiness.ts';
 
 /** Who sent a message, as the kernel has verified. */

@@ -1,5 +1,6 @@
 import { closeSync, constants } from 'node:fs';
-import { checked, openProgram } from './libc.ts';
+import { openProgram } from '@islet/posix-spawn';
+import { checked } from './libc.ts';
 
 /** The two ends of a pipe. */
 export interface PipeEnds {

@@ -1,5 +1,6 @@
 import { closeSync, readSync } from 'node:fs';
-import { checked, openProgram } from './libc.ts';
+import { openProgram } from '@islet/posix-spawn';
+import { checked } from './libc.ts';
 import { watchReadiness } from './readiness.ts';
 
 /** Bits of an inotify event that envd asks for or gets. */

@@ -1,25 +1,5 @@
-import koffi, { type LibraryHandle } from 'koffi';
-
-/** A failed libc call: errno by number and name, and the call it came from. */
-export class SystemError extends Error {
-  readonly errno: number;
-  /** The symbolic name, such as `ENOENT`. */
-  readonly code: string;
-
-  constructor(call: string, errno: number) {
-    const code = errnoName(errno);
-    super(`${call} failed: ${code}`);
-    this.name = 'SystemError';
-    this.errno = errno;
-    this.code = code;
-  }
-}
-
-/** `ENOENT` for 2; the number itself where it has no name. */
-export function errnoName(errno: number): string {
-  for (const [name, value] of Object.entries(koffi.os.errno)) if (value === errno) return name;
-  return `errno ${errno}`;
-}
+import { SystemError } from '@islet/posix-spawn';
+import koffi from 'koffi';
 
 /** errno of the calling thread's last failed call. */
 export function lastErrno(): number {
@@ -48,12 +28,4 @@ export function syscallNumbers(arch: string): Syscalls {
   const numbers = SYSCALL_NUMBERS[arch];
   if (!numbers) throw new Error(`envd does not run on ${arch}: its system call numbers are not known here`);
   return numbers;
-}
-
-/**
- * The symbols of the running program and the libraries it was started with.
- * Looking them up there rather than by file name keeps envd independent of the image it runs in.
- */
-export function openProgram(): LibraryHandle {
-  return koffi.load(null);
 }

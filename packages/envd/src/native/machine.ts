@@ -1,4 +1,5 @@
-import { checked, openProgram, syscallNumbers } from './libc.ts';
+import { openProgram } from '@islet/posix-spawn';
+import { checked, syscallNumbers } from './libc.ts';
 
 /** What envd changes of the (virtual) machine it runs on. */
 export interface Machine {

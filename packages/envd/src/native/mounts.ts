@@ -1,4 +1,5 @@
-import { checked, openProgram, syscallNumbers } from './libc.ts';
+import { openProgram } from '@islet/posix-spawn';
+import { checked, syscallNumbers } from './libc.ts';
 
 /** The calls that arrange file systems; all throw SystemError where the kernel does not allow it. */
 export interface Mounts {

@@ -1,15 +1,6 @@
 import { expect, it } from 'vitest';
 import { parseEvents } from './inotify.ts';
-import { errnoName, SystemError } from './libc.ts';
 import { createMachine, isInMemory } from './machine.ts';
-import { decodeStatus } from './wait.ts';
-
-it('takes wait statuses apart', () => {
-  expect(decodeStatus(1, 0)).toEqual({ pid: 1, exitCode: 0, signal: 0, coreDumped: false });
-  expect(decodeStatus(1, 7 << 8)).toMatchObject({ exitCode: 7, signal: 0 });
-  expect(decodeStatus(1, 9)).toMatchObject({ exitCode: -1, signal: 9, coreDumped: false });
-  expect(decodeStatus(1, 6 | 0x80)).toMatchObject({ signal: 6, coreDumped: true });
-});
 
 it('takes inotify events apart', () => {
   const event = (wd: number, mask: number, name: string) => {
@@ -25,11 +16,6 @@ it('takes inotify events apart', () => {
     { wd: 1, mask: 0x100, name: 'näme' },
     { wd: -1, mask: 0x4000, name: '' },
   ]);
-});
-
-it('names errors', () => {
-  expect(errnoName(2)).toBe('ENOENT');
-  expect(new SystemError('open', 13)).toMatchObject({ code: 'EACCES', message: 'open failed: EACCES' });
 });
 
 it('draws kernel randomness and reseeds OpenSSL', () => {

@@ -1,4 +1,5 @@
-import { checked, lastErrno, openProgram, SystemError } from './libc.ts';
+import { openProgram, SystemError } from '@islet/posix-spawn';
+import { checked, lastErrno } from './libc.ts';
 
 /** Extended attributes of files; values are bytes. */
 export interface ExtendedAttributes {

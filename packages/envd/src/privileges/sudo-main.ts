@@ -1,5 +1,5 @@
+import { SystemError } from '@islet/posix-spawn';
 import { createDescriptorPassing } from '../native/descriptor-passing.ts';
-import { SystemError } from '../native/libc.ts';
 import { FORWARDED_SIGNALS, jsonLines, SUDO_SOCKET, type SudoAnswer, type SudoRequest } from './protocol.ts';
 
 // The command that stands in front of sudo: hands its own input and output to envd and waits for the end.

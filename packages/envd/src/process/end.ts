@@ -1,4 +1,4 @@
-import type { ReapedChild } from '../native/wait.ts';
+import type { WaitStatus } from '@islet/posix-spawn';
 
 /** How a process ended, as clients see it. */
 export interface ProcessEnd {
@@ -36,7 +36,7 @@ export function exitedWith(exitCode: number): ProcessEnd {
 }
 
 /** The end event's fields for what the kernel reported. */
-export function endOf(child: ReapedChild): ProcessEnd {
+export function endOf(child: WaitStatus): ProcessEnd {
   if (child.signal === 0) return exitedWith(child.exitCode);
   const text = SIGNAL_TEXT[child.signal] ?? `signal ${child.signal}`;
   const status = `signal: ${text}${child.coreDumped ? ' (core dumped)' : ''}`;

@@ -1,9 +1,9 @@
 import { chownSync, closeSync, constants, statSync, writeFileSync } from 'node:fs';
+import { type ChildStep, SystemError } from '@islet/posix-spawn';
 import type { Account } from '../accounts/account.ts';
 import type { Credentials } from '../native/credentials.ts';
 import type { Descriptors, WindowSize } from '../native/descriptors.ts';
-import { SystemError } from '../native/libc.ts';
-import type { ChildStep, Spawner } from '../native/spawn.ts';
+import type { Spawner } from '../native/spawn.ts';
 import { execFailure, findExecutable, type PathKind } from './executable.ts';
 
 /** A program to start, with everything about it decided. */
@@ -174,7 +174,7 @@ function spawn(
   steps: readonly ChildStep[],
 ): number | LaunchResult {
   const plan = {
-    path,
+    file: path,
     argv: [request.command, ...request.args],
     env: request.env,
     steps,

@@ -1,5 +1,5 @@
+import type { Waited } from '@islet/posix-spawn';
 import { describe, expect, it, vi } from 'vitest';
-import type { WaitResult } from '../native/wait.ts';
 import { endOf, exitedWith } from './end.ts';
 import { findExecutable, type PathKind } from './executable.ts';
 import { Reaper } from './reaper.ts';
@@ -24,7 +24,7 @@ describe('the end of a process', () => {
     ],
     [-1, 34, false, { exitCode: -1, exited: false, status: 'signal: signal 34', error: 'signal: signal 34' }],
   ])('with code %i and signal %i', (exitCode, signal, coreDumped, expected) => {
-    expect(endOf({ pid: 1, exitCode, signal, coreDumped })).toEqual(expected);
+    expect(endOf({ exitCode, signal, coreDumped })).toEqual(expected);
   });
 });
 
@@ -114,7 +114,7 @@ describe('a subscription', () => {
 describe('the reaper', () => {
   it('collects all that ended, strangers too, and knows when nobody is left', () => {
     const child = (pid: number) => ({ pid, exitCode: 0, signal: 0, coreDumped: false });
-    const results: WaitResult[] = [child(5), child(99), 'none', child(6), 'childless'];
+    const results: Waited[] = [child(5), child(99), 'none', child(6), 'childless'];
     const reaper = new Reaper(() => results.shift() ?? 'childless');
     const ended: number[] = [];
     for (const pid of [5, 6]) reaper.expect(pid, (reaped) => ended.push(reaped.pid));

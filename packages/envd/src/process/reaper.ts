@@ -1,13 +1,16 @@
-import type { ReapedChild, WaitResult } from '../native/wait.ts';
+import type { EndedChild, Waitpid } from '@islet/posix-spawn';
+
+/** Of waitpid. */
+const ANY_CHILD = -1;
 
 /** Collects ended children: envd's own and, as the init process, everybody's orphans. */
 export class Reaper {
-  readonly #wait: () => WaitResult;
-  readonly #handlers = new Map<number, (child: ReapedChild) => void>();
+  readonly #wait: Waitpid;
+  readonly #handlers = new Map<number, (child: EndedChild) => void>();
   #childless = false;
   #onChildren: (() => void) | undefined;
 
-  constructor(wait: () => WaitResult) {
+  constructor(wait: Waitpid) {
     this.#wait = wait;
   }
 
@@ -22,7 +25,7 @@ export class Reaper {
   }
 
   /** Must be called in the same turn of the event loop in which the child was started. */
-  expect(pid: number, onEnd: (child: ReapedChild) => void): void {
+  expect(pid: number, onEnd: (child: EndedChild) => void): void {
     this.#childless = false;
     this.#handlers.set(pid, onEnd);
     this.#onChildren?.();
@@ -31,7 +34,7 @@ export class Reaper {
   /** Collects all that have ended. Called on SIGCHLD, of which the kernel may merge several. */
   reap(): void {
     for (;;) {
-      const result = this.#wait();
+      const result = this.#wait(ANY_CHILD);
       if (result === 'none') return;
       if (result === 'childless') {
         this.#childless = true;

@@ -1,0 +1,3 @@
+export { errnoName, openProgram, SystemError } from './libc.ts';
+export { type ChildStep, openPosixSpawn, type PosixSpawn, type SpawnRequest } from './spawn.ts';
+export { type EndedChild, openWaitpid, type Waited, type Waitpid, type WaitStatus } from './wait.ts';
