@@ -51,8 +51,7 @@ export async function installGuestTools(guestDir) {
   await mkdir(binDir, { recursive: true });
   await chmod(binDir, OPEN_FOLDER);
   for (const [name, path] of Object.entries(STATIC_TOOLS)) {
-    if (await stat(path).catch(() => undefined))
-      await copyIfChanged(await realpath(path), join(binDir, name));
+    if (await isStatic(path)) await copyIfChanged(await realpath(path), join(binDir, name));
   }
 }
 

@@ -1,4 +1,5 @@
 import { execFile } from 'node:child_process';
+import { mkdir, readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
 import type { ArtifactStore } from '@islet/artifacts';
@@ -6,6 +7,8 @@ import type { TemplateRuntime } from '@islet/orchestrator';
 import type { Logger } from '@islet/telemetry';
 import { Builds } from './builds/builds.ts';
 import { runBuild } from './engine/engine.ts';
+import { Images } from './images/images.ts';
+import type { ProvisionFiles } from './inside/task.ts';
 import { createLayerStore, type LockFile } from './layers/layer-store.ts';
 
 const run = promisify(execFile);
@@ -18,6 +21,8 @@ export interface ClientBuildsOptions {
   runtime: TemplateRuntime;
   /** What clients uploaded for COPY steps. */
   files: Pick<ArtifactStore, 'open'>;
+  /** The folder with the recipe of the base template, which gives its texts to other images. */
+  recipesDir: string;
   /** The build of the base template that ships with Islet. */
   baseBuildId: () => Promise<string>;
   /** Builds that run at once; more wait. */
@@ -36,19 +41,31 @@ export async function openClientBuilds(options: ClientBuildsOptions): Promise<Bu
   };
   const layers = createLayerStore(join(cacheDir, 'layers'), lock, syncFs);
   const rootfs = createLayerStore(join(dataDir, 'rootfs'), lock, syncFs);
+  const imagesDir = join(cacheDir, 'images');
+  await mkdir(imagesDir, { recursive: true, mode: 0o700 });
+  const images = new Images({ dir: imagesDir, layers, arch: process.arch });
+  const provisionFiles = () => readProvisionFiles(join(options.recipesDir, 'base/files'));
+  const outcomeOf = (buildId: string) => builds.outcome(buildId);
+  const engine = { runtime, layers, rootfs, files, images, baseBuildId, outcomeOf, provisionFiles };
   const builds = await Builds.open({
     dir: join(dataDir, 'builds'),
     atOnce,
-    run: (spec, report, signal) =>
-      runBuild(
-        { runtime, layers, rootfs, files, baseBuildId, outcomeOf: (buildId) => builds.outcome(buildId) },
-        spec,
-        report,
-        signal,
-      ),
+    run: (spec, report, signal) => runBuild(engine, spec, report, signal),
     forget: async () => {},
     logger,
     now,
   });
   return builds;
+}
+
+/** Where Debian and those like it keep the certificates that this machine trusts. */
+const CERTIFICATES = '/etc/ssl/certs/ca-certificates.crt';
+
+async function readProvisionFiles(dir: string): Promise<ProvisionFiles> {
+  const read = (name: string) => readFile(join(dir, name), 'utf8');
+  return {
+    profile: await read('etc/profile'),
+    skeleton: { '.bashrc': await read('etc/skel/.bashrc'), '.profile': await read('etc/skel/.profile') },
+    certificates: await readFile(CERTIFICATES, 'utf8').catch(() => undefined),
+  };
 }

@@ -81,6 +81,7 @@ export async function openSite({ cacheDir }: SiteOptions = {}): Promise<Site> {
       cacheDir: cacheDir ?? join(dir, 'cache'),
       runtime: orchestrator.templates,
       files: uploads,
+      recipesDir: join(dist, 'templates'),
       baseBuildId: async () => buildId,
       atOnce: 2,
       lock: noLock,

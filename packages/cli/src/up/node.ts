@@ -120,6 +120,7 @@ export async function startNode(options: NodeOptions): Promise<Node> {
       cacheDir: config.cacheDir,
       runtime: orchestrator.templates,
       files: options.artifacts,
+      recipesDir: layout.recipesDir,
       baseBuildId: async () => (await builder.recipe('base')).buildId,
       atOnce: BUILDS_AT_ONCE,
       lock: waitForFileLock,

@@ -1,10 +1,16 @@
+import { mkdir, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
 import { IsletError } from '@islet/contracts';
 import type { TemplateRuntime } from '@islet/orchestrator';
 import { BuildError } from '../builds/build-error.ts';
-import type { BuildOutcome, BuildSpec } from '../builds/build-spec.ts';
+import type { BuildOutcome, BuildSpec, ImageSource } from '../builds/build-spec.ts';
+import { ImageError } from '../images/image-error.ts';
+import type { Images } from '../images/images.ts';
+import type { ProvisionFiles } from '../inside/task.ts';
 import type { BuildContext } from '../steps/context.ts';
 import { cacheKey, shortKey } from './cache-key.ts';
-import type { LayerStack } from './layer-stack.ts';
+import { runInside, WORKPLACE } from './inside.ts';
+import type { LayerMaker, LayerStack } from './layer-stack.ts';
 import type { Report } from './reporter.ts';
 
 /** What a template is built on. */
@@ -21,16 +27,28 @@ export interface BaseSources {
   baseBuildId: () => Promise<string>;
   /** What a build that was made here came to; undefined where it is not known. */
   outcomeOf: (buildId: string) => Promise<BuildOutcome | undefined>;
+  images: Images;
+  /** Texts that root file systems get. */
+  provisionFiles: () => Promise<ProvisionFiles>;
+}
+
+export interface BaseScene {
+  spec: BuildSpec;
+  report: Report;
+  signal: AbortSignal;
 }
 
 /** Names that the SDK gives to the image that stands for our base template. */
 const BASE_IMAGE = /^(?:(?:docker\.io|index\.docker\.io)\/)?e2bdev\/base(?::latest)?$/;
 
+/**
+ * Finds or makes what a template is built on.
+ * @throws BuildError of phase `base`.
+ */
 export async function findBase(
   sources: BaseSources,
-  spec: BuildSpec,
-  report: Report,
-  _signal: AbortSignal,
+  maker: LayerMaker,
+  { spec, report, signal }: BaseScene,
 ): Promise<Base> {
   const { source } = spec;
   if (source.kind === 'build') {
@@ -45,7 +63,56 @@ export async function findBase(
     report('info', 'base', `CACHED [base] FROM ${reference} [${shortKey(base.stack.id)}]`);
     return base;
   }
-  throw new BuildError('base', `image '${reference}' cannot be pulled yet`);
+  return onImage(sources, maker, source.image, { spec, report, signal });
+}
+
+/** Raise it when provisioning changes what comes out of an unchanged image. */
+const PROVISION_REVISION = 1;
+
+/** The image and, above it, what makes sandboxes of it possible: a layer that all who build on the same digest share. */
+async function onImage(
+  sources: BaseSources,
+  maker: LayerMaker,
+  image: ImageSource,
+  { spec, report, signal }: BaseScene,
+): Promise<Base> {
+  const { cpuCount, memoryMb, teamId, force } = spec;
+  const onProgress = (message: string) => report('info', 'base', `[base] ${message}`);
+  const pulled = await sources.images.pull({ image, teamId, force, onProgress }, signal).catch((error) => {
+    if (!(error instanceof ImageError)) throw error;
+    throw new BuildError('base', error.message, { cause: error });
+  });
+  const files = await sources.provisionFiles();
+  const below = { dirs: [pulled.rootfsDir], id: cacheKey('image', pulled.digest) };
+  const { stack, cached } = await maker.put(
+    below,
+    {
+      parts: ['provision', PROVISION_REVISION, JSON.stringify(files)],
+      description: { image: image.reference },
+      freshFor: force ? spec.buildId : undefined,
+      onWait: () => onProgress('waiting for another build that makes the same layer'),
+      onMake: () => onProgress('Provisioning'),
+      size: { cpuCount, memoryMb },
+      prepare: async (dir) => {
+        await mkdir(join(dir, WORKPLACE), { mode: 0o700 });
+        await writeFile(join(dir, WORKPLACE, 'provision.json'), JSON.stringify(files));
+      },
+      act: async (runner, signal) => {
+        const texts = `/${WORKPLACE}/provision.json`;
+        await runInside(runner, { kind: 'provision', files: texts }, 'base', signal);
+        await runInside(runner, { kind: 'configure', user: 'user' }, 'base', signal);
+      },
+    },
+    signal,
+  );
+  const known = pulled.cached && cached ? 'CACHED ' : '';
+  report('info', 'base', `${known}[base] FROM ${image.reference} [${shortKey(stack.id)}]`);
+  return {
+    stack,
+    context: { env: pulled.env, user: undefined, workdir: undefined },
+    startCommand: undefined,
+    readyCommand: undefined,
+  };
 }
 
 function onBuild(sources: BaseSources, buildId: string, outcome: BuildOutcome | undefined): Base {

@@ -37,7 +37,7 @@ export async function runBuild(
 ): Promise<BuildOutcome> {
   const steps = parseSteps(spec.steps);
   const maker = new LayerMaker(deps.layers, deps.runtime);
-  const base = await findBase(deps, spec, report, signal);
+  const base = await findBase(deps, maker, { spec, report, signal });
   let progress: Progress = {
     stack: base.stack,
     context: spec.legacyUser

@@ -4,6 +4,8 @@ import type { InsideTask } from '../inside/task.ts';
 
 /** Where the program is among the guest files. */
 const SCRIPT = 'build/inside.mjs';
+/** Where a layer that is being made has what the program needs; the program takes it away. */
+export const WORKPLACE = '.islet-build';
 /** What the program exits with where the template is to blame. */
 const TASK_ERROR = 1;
 const KEPT_BYTES = 8192;

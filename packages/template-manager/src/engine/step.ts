@@ -9,7 +9,7 @@ import type { BuildSpec } from '../builds/build-spec.ts';
 import { type BuildContext, withVariables } from '../steps/context.ts';
 import type { Step, StepAction } from '../steps/step.ts';
 import { shortKey } from './cache-key.ts';
-import { runInside } from './inside.ts';
+import { runInside, WORKPLACE } from './inside.ts';
 import type { LayerMaker, LayerStack } from './layer-stack.ts';
 import type { Report } from './reporter.ts';
 import { runShell } from './run-command.ts';
@@ -30,9 +30,6 @@ export interface StepScene {
   report: Report;
   signal: AbortSignal;
 }
-
-/** Where the uploaded archive of a COPY step lies while it is unpacked. */
-const WORKPLACE = '.islet-build';
 
 /** Carries out the client's step `number` (from 1) of `count`, or takes its layer from the cache. */
 export async function carryOutStep(

@@ -28,7 +28,7 @@ async function perform(task: InsideTask): Promise<void> {
       return;
     }
     case 'provision':
-      return provision(task.files, '/');
+      return provision(task, '/');
     case 'configure':
       return configure(task, '/');
   }

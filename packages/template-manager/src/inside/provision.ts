@@ -1,5 +1,5 @@
-import { chmod, mkdir, readdir, symlink, writeFile } from 'node:fs/promises';
-import { join } from 'node:path';
+import { chmod, mkdir, readdir, readFile, rm, symlink, writeFile } from 'node:fs/promises';
+import { dirname, join } from 'node:path';
 import { AccountFiles } from './accounts.ts';
 import type { InsideTask, ProvisionFiles } from './task.ts';
 import { chownTree, kindOf, openToAll, writeIfMissing } from './tree.ts';
@@ -78,7 +78,12 @@ const SHELL_TOOLS = [
 const PROGRAM_DIRS = ['usr/local/sbin', 'usr/local/bin', 'usr/sbin', 'usr/bin', 'sbin', 'bin'];
 
 /** Makes a foreign image's root file system one that sandboxes can be had of. `root` is where its `/` is. */
-export async function provision(files: ProvisionFiles, root: string): Promise<void> {
+export async function provision(
+  task: Extract<InsideTask, { kind: 'provision' }>,
+  root: string,
+): Promise<void> {
+  const path = join(root, task.files);
+  const files = JSON.parse(await readFile(path, 'utf8')) as ProvisionFiles;
   for (const dir of ['bin', 'etc', 'home', 'run', 'usr/bin', 'usr/local/bin', 'var']) {
     await mkdir(join(root, dir), { recursive: true });
   }
@@ -96,6 +101,7 @@ export async function provision(files: ProvisionFiles, root: string): Promise<vo
   if (files.certificates !== undefined) {
     await writeIfMissing(join(root, 'etc/ssl/certs/ca-certificates.crt'), files.certificates);
   }
+  await rm(dirname(path), { recursive: true });
 }
 
 async function addPrograms(root: string): Promise<void> {

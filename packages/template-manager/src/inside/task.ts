@@ -16,7 +16,8 @@ export type InsideTask =
     }
   | { kind: 'workdir'; path: string; user: string }
   | { kind: 'user'; name: string; admin: boolean }
-  | { kind: 'provision'; files: ProvisionFiles }
+  /** `files`: a file with `ProvisionFiles` as JSON, in a folder of its own, which is removed. */
+  | { kind: 'provision'; files: string }
   | { kind: 'configure'; user: string };
 
 /** Texts that every template's root file system gets. */

@@ -1,4 +1,4 @@
-import { mkdir, mkdtemp, readdir, readFile, rename, rm, utimes, writeFile } from 'node:fs/promises';
+import { chmod, mkdir, mkdtemp, readdir, readFile, rename, rm, utimes, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 
 export interface LockOptions {
@@ -34,6 +34,8 @@ export interface Layer {
 export interface LayerStore {
   /** The layer, made if it is not there. Of several processes that ask at once, one makes it. */
   ensure(request: LayerRequest, signal: AbortSignal): Promise<Layer>;
+  /** The layer where it is there. */
+  find(key: string): Promise<Layer | undefined>;
 }
 
 /** What is kept beside a layer; its time of modification is when the layer was last asked for. */
@@ -48,7 +50,10 @@ export function createLayerStore(layersDir: string, lock: LockFile, syncFs: Sync
   const layer = (id: string, cached: boolean): Layer => {
     return { id, rootfsDir: join(layersDir, id, 'rootfs'), cached };
   };
-  const find = async ({ key, freshFor }: LayerRequest): Promise<Layer | undefined> => {
+  const find = async ({
+    key,
+    freshFor,
+  }: Pick<LayerRequest, 'key' | 'freshFor'>): Promise<Layer | undefined> => {
     const id = (await generations(layersDir, key)).at(-1);
     if (id === undefined) return undefined;
     if (freshFor !== undefined && (await madeFor(join(layersDir, id))) !== freshFor) return undefined;
@@ -58,11 +63,14 @@ export function createLayerStore(layersDir: string, lock: LockFile, syncFs: Sync
   };
 
   return {
+    find: (key) => find({ key }),
     async ensure(request, signal) {
       const found = await find(request);
       if (found) return found;
 
       await mkdir(layersDir, { recursive: true });
+      // Layers hold set-user-ID programs of anybody's making.
+      await chmod(layersDir, 0o700);
       const { onWait, key } = request;
       await using _held = await lock(join(layersDir, `.${key}.lock`), { signal, onWait });
       const foundNow = await find(request);
@@ -81,8 +89,8 @@ export function createLayerStore(layersDir: string, lock: LockFile, syncFs: Sync
         const description = { ...request.description, madeFor: request.freshFor };
         await writeFile(join(making, DESCRIPTION), `${JSON.stringify(description, undefined, 2)}\n`);
         await syncFs(making);
-        const count = (await generations(layersDir, key)).length;
-        const id = count === 0 ? key : `${key}.${nextGeneration(await generations(layersDir, key))}`;
+        const newest = (await generations(layersDir, key)).at(-1);
+        const id = newest === undefined ? key : `${key}.${generationOf(newest) + 1}`;
         await rename(making, join(layersDir, id));
         return layer(id, false);
       } catch (error) {
@@ -108,10 +116,6 @@ async function generations(layersDir: string, key: string): Promise<string[]> {
 
 function generationOf(id: string): number {
   return Number(id.split('.')[1] ?? 1);
-}
-
-function nextGeneration(ids: readonly string[]): number {
-  return generationOf(ids.at(-1) ?? '') + 1;
 }
 
 async function madeFor(dir: string): Promise<string | undefined> {

@@ -1,0 +1,40 @@
+/** An image that cannot be had; the message is for the one who named it. */
+export class ImageError extends Error {
+  override readonly name = 'ImageError';
+}
+
+/** What skopeo says, in the order in which to look, and what it means. Its messages: containers/image and docker/distribution. */
+const MEANINGS: readonly (readonly [pattern: RegExp, meaning: (image: string) => string])[] = [
+  [
+    /no image found in (?:image index|manifest list) for architecture/i,
+    (image) => `image '${image}' has no variant for this machine's platform`,
+  ],
+  [
+    /unauthorized|authentication required|invalid username\/password|denied|forbidden|status(?: code)? 40[13]/i,
+    (image) => `access denied to '${image}': authentication required or insufficient permissions`,
+  ],
+  [
+    /manifest unknown|name unknown|repository name not known|was deleted or has expired|status(?: code)? 404/i,
+    (image) => `image '${image}' not found: the image or tag does not exist in the registry`,
+  ],
+  [
+    /did not match|digest mismatch|does not match|unexpected EOF|wrong diffID|invalid digest|size mismatch|gzip: invalid|corrupt|invalid checksum|content length/i,
+    (image) =>
+      `image '${image}' is damaged in the registry: what it sends is not what the image's digests say`,
+  ],
+  [
+    /connection refused|no such host|i\/o timeout|deadline exceeded|network is unreachable|no route to host|TLS|x509|server gave HTTP response|connection reset|pinging container registry|dial tcp|\bEOF\b/i,
+    (image) => `the registry of image '${image}' cannot be reached`,
+  ],
+  [/no space left/i, (image) => `there is no space left on the builder for image '${image}'`],
+  [
+    /unsupported|not supported|not implemented|unknown media type/i,
+    (image) => `image '${image}' is of a kind that cannot be used`,
+  ],
+];
+
+/** Says what a failed pull means. `words` is what skopeo or umoci wrote; it does not reach the client. */
+export function explainPull(image: string, words: string, cause: unknown): ImageError {
+  const [, meaning] = MEANINGS.find(([pattern]) => pattern.test(words)) ?? [];
+  return new ImageError(meaning?.(image) ?? `image '${image}' cannot be pulled`, { cause });
+}

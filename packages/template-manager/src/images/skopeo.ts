@@ -1,0 +1,115 @@
+import { mkdir, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { BuildCommandError, runBuildCommand } from '../rootfs/run.ts';
+import type { Login } from './credentials.ts';
+import { explainPull } from './image-error.ts';
+import { formatReference, type ImageReference, isLoopback } from './reference.ts';
+
+/** Ends with this process, and everything that it starts with it. */
+export const CONFINED = [
+  ...['setpriv', '--pdeathsig', 'KILL'],
+  ...['unshare', '--mount', '--pid', '--fork', '--kill-child=KILL', '--mount-proc'],
+];
+
+/** What is known of an image before its layers are fetched. */
+export interface ImageSummary {
+  /** Of what the name leads to; for images of several platforms that of their list. */
+  digest: string;
+  architecture: string;
+  os: string;
+  /** Compressed sizes of its layers, together. */
+  bytes: number;
+}
+
+export interface Registry {
+  reference: ImageReference;
+  login: Login | undefined;
+  /** Node's name of the machine's architecture. */
+  arch: string;
+  /** A folder for this pull alone. */
+  dir: string;
+}
+
+/** @throws ImageError */
+export async function inspectImage(registry: Registry, signal: AbortSignal): Promise<ImageSummary> {
+  const output = await skopeo(registry, ['inspect', '--no-tags'], [source(registry.reference)], signal);
+  const { Digest, Architecture, Os, LayersData } = JSON.parse(output) as {
+    Digest: string;
+    Architecture: string;
+    Os: string;
+    LayersData?: { Size: number }[] | null;
+  };
+  const bytes = (LayersData ?? []).reduce((sum, { Size }) => sum + Math.max(0, Size), 0);
+  return { digest: Digest, architecture: Architecture, os: Os, bytes };
+}
+
+/**
+ * Fetches an image into an OCI layout, with no more than what its blobs do not hold yet.
+ * @throws ImageError
+ */
+export async function fetchImage(
+  registry: Registry,
+  digest: string,
+  layout: string,
+  signal: AbortSignal,
+): Promise<void> {
+  const reference = { ...registry.reference, version: `@${digest}` };
+  await skopeo(
+    registry,
+    ['copy', '--quiet', '--format', 'oci'],
+    [source(reference), `oci:${layout}:image`],
+    signal,
+  );
+}
+
+async function skopeo(
+  registry: Registry,
+  command: readonly string[],
+  images: readonly string[],
+  signal: AbortSignal,
+): Promise<string> {
+  const { reference, login, arch, dir } = registry;
+  const tls = command[0] === 'copy' ? '--src-tls-verify' : '--tls-verify';
+  const tmpDir = join(dir, 'tmp');
+  await mkdir(tmpDir, { recursive: true });
+  const lines: string[] = [];
+  try {
+    await runBuildCommand({
+      command: [
+        ...CONFINED,
+        ...['skopeo', `--tmpdir=${tmpDir}`, '--override-os=linux', `--override-arch=${goArch(arch)}`],
+        ...['--command-timeout=50m', ...command],
+        `--authfile=${await writeLogin(dir, reference, login)}`,
+        ...(isLoopback(reference) ? [`${tls}=false`] : []),
+        ...images,
+      ],
+      onLine: (line) => lines.push(line),
+      signal,
+    });
+  } catch (error) {
+    if (!(error instanceof BuildCommandError)) throw error;
+    throw explainPull(reference.written, lines.join('\n'), error);
+  }
+  return lines.join('\n');
+}
+
+function source(reference: ImageReference): string {
+  return `docker://${formatReference(reference)}`;
+}
+
+/** In a file: arguments can be read by everybody. Also without a login, or this machine's own would be used. */
+async function writeLogin(
+  dir: string,
+  { registry }: ImageReference,
+  login: Login | undefined,
+): Promise<string> {
+  const path = join(dir, 'auth.json');
+  const auth = login && Buffer.from(`${login.username}:${login.password}`).toString('base64');
+  await writeFile(path, JSON.stringify({ auths: auth ? { [registry]: { auth } } : {} }), { mode: 0o600 });
+  return path;
+}
+
+/** Go's names of architectures, which images use, by Node's. */
+export function goArch(arch: string): string {
+  return { x64: 'amd64', arm64: 'arm64' }[arch] ?? arch;
+}

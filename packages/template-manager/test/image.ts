@@ -1,0 +1,93 @@
+import { execFile } from 'node:child_process';
+import { createHash } from 'node:crypto';
+import { mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { promisify } from 'node:util';
+import { gzipSync } from 'node:zlib';
+import { LOGIN, type TestRegistry } from './registry.ts';
+
+const run = promisify(execFile);
+
+export interface ImageWish {
+  /** Each fills a folder with one layer's files, or gives the tar itself. */
+  layers: readonly ((dir: string) => Promise<Buffer | undefined>)[];
+  /** Of the image's configuration. */
+  config?: Record<string, unknown>;
+  architecture?: string;
+}
+
+/** Builds an image by hand and pushes it as `<registry>/<name>`. @returns its full name. */
+export async function pushImage(registry: TestRegistry, name: string, wish: ImageWish): Promise<string> {
+  const dir = await mkdtemp(join(tmpdir(), 'islet-image-'));
+  try {
+    const layout = join(dir, 'layout');
+    await writeLayout(layout, wish);
+    const image = `${registry.host}/${name}`;
+    const login = ['--dest-creds', `${LOGIN.username}:${LOGIN.password}`];
+    const flags = ['--quiet', '--insecure-policy', '--dest-tls-verify=false'];
+    await run('skopeo', ['copy', ...flags, ...login, `oci:${layout}:image`, `docker://${image}`]);
+    return image;
+  } finally {
+    await rm(dir, { recursive: true });
+  }
+}
+
+/** An OCI image layout, as the image specification describes it. */
+async function writeLayout(layout: string, wish: ImageWish): Promise<void> {
+  await mkdir(join(layout, 'blobs/sha256'), { recursive: true });
+  const put = async (content: Buffer) => {
+    const digest = sha256(content);
+    await writeFile(join(layout, 'blobs', digest.replace(':', '/')), content);
+    return { digest, size: content.length };
+  };
+  const layers: object[] = [];
+  const diffIds: string[] = [];
+  for (const fill of wish.layers) {
+    const tar = await layerTar(fill);
+    diffIds.push(sha256(tar));
+    const mediaType = 'application/vnd.oci.image.layer.v1.tar+gzip';
+    layers.push({ mediaType, ...(await put(gzipSync(tar, { level: 1 }))) });
+  }
+  const own = { x64: 'amd64', arm64: 'arm64' }[process.arch as string];
+  const image = {
+    architecture: wish.architecture ?? own,
+    os: 'linux',
+    config: wish.config ?? {},
+    rootfs: { type: 'layers', diff_ids: diffIds },
+  };
+  const configBlob = await put(Buffer.from(JSON.stringify(image)));
+  const manifest = {
+    schemaVersion: 2,
+    mediaType: 'application/vnd.oci.image.manifest.v1+json',
+    config: { mediaType: 'application/vnd.oci.image.config.v1+json', ...configBlob },
+    layers,
+  };
+  const manifestBlob = await put(Buffer.from(JSON.stringify(manifest)));
+  const entry = { mediaType: manifest.mediaType, ...manifestBlob };
+  const annotations = { 'org.opencontainers.image.ref.name': 'image' };
+  await writeFile(
+    join(layout, 'index.json'),
+    JSON.stringify({ schemaVersion: 2, manifests: [{ ...entry, annotations }] }),
+  );
+  await writeFile(join(layout, 'oci-layout'), JSON.stringify({ imageLayoutVersion: '1.0.0' }));
+}
+
+async function layerTar(fill: ImageWish['layers'][number]): Promise<Buffer> {
+  const dir = await mkdtemp(join(tmpdir(), 'islet-layer-'));
+  try {
+    const files = join(dir, 'files');
+    await mkdir(files, { mode: 0o755 });
+    const given = await fill(files);
+    if (given) return given;
+    const flags = ['--numeric-owner', '--owner=0', '--group=0', '--sort=name'];
+    await run('tar', ['-C', files, ...flags, '-cf', join(dir, 'layer.tar'), '.']);
+    return await readFile(join(dir, 'layer.tar'));
+  } finally {
+    await rm(dir, { recursive: true, force: true });
+  }
+}
+
+function sha256(content: Buffer): string {
+  return `sha256:${createHash('sha256').update(content).digest('hex')}`;
+}
