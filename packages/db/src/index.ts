@@ -88,3 +88,13 @@ export {
   setTierLimits,
   type TeamLimits,
 } from './tiers/limits.ts';
+export {
+  createVolume,
+  deleteVolume,
+  findVolume,
+  findVolumesByName,
+  listVolumes,
+  type NewVolume,
+  type Volume,
+  type VolumeRefusal,
+} from './volumes/volumes.ts';

@@ -22,6 +22,7 @@ import { buildsContract } from './builds.contract.ts';
 import { keysContract } from './keys.contract.ts';
 import { teamsContract } from './teams.contract.ts';
 import { templatesContract } from './templates.contract.ts';
+import { volumesContract } from './volumes.contract.ts';
 
 /** What every adapter of the database port must do. `open` gives an empty, unmigrated database. */
 export function databaseContract(name: string, open: () => Promise<Database>): void {
@@ -89,5 +90,6 @@ export function databaseContract(name: string, open: () => Promise<Database>): v
     keysContract(database);
     templatesContract(database);
     buildsContract(database);
+    volumesContract(database);
   });
 }

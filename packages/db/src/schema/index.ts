@@ -3,3 +3,4 @@ export * from './limits.ts';
 export * from './teams.ts';
 export * from './templates.ts';
 export * from './tiers.ts';
+export * from './volumes.ts';

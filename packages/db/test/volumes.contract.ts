@@ -1,0 +1,62 @@
+import { randomUUID } from 'node:crypto';
+import { describe, expect, it } from 'vitest';
+import {
+  BASE_TIER,
+  createTeam,
+  createVolume,
+  type Database,
+  deleteVolume,
+  findVolume,
+  findVolumesByName,
+  listVolumes,
+  type NewVolume,
+} from '../src/index.ts';
+
+/** Volumes in any database. `database` gives it seeded. */
+export function volumesContract(database: () => Database): void {
+  describe('volumes', () => {
+    const newTeam = async () => {
+      const name = `volumes-${randomUUID().slice(0, 8)}`;
+      return (await createTeam(database(), { name, email: `${name}@example.org`, tier: BASE_TIER.id })).id;
+    };
+    const volume = (teamId: string, name: string): NewVolume => ({
+      id: randomUUID(),
+      teamId,
+      name,
+      sizeMb: 64,
+    });
+
+    it('belong to a team, within which their names are unique', async () => {
+      const [ours, theirs] = [await newTeam(), await newTeam()];
+      const first = volume(ours, 'data');
+      expect(await createVolume(database(), first, 10)).toMatchObject(first);
+      expect(await createVolume(database(), volume(ours, 'data'), 10)).toBe('name-taken');
+      expect(await createVolume(database(), volume(theirs, 'data'), 10)).toMatchObject({ teamId: theirs });
+      expect(await findVolume(database(), ours, first.id)).toMatchObject(first);
+      expect(await findVolume(database(), theirs, first.id)).toBeUndefined();
+      await createVolume(database(), volume(ours, 'more'), 10);
+      expect((await listVolumes(database(), ours)).map(({ name }) => name)).toEqual(['data', 'more']);
+      const found = await findVolumesByName(database(), ours, ['more', 'none', 'data']);
+      expect(found.map(({ name }) => name).sort()).toEqual(['data', 'more']);
+    });
+
+    it('are no more than a team may have, also where many are made at once', async () => {
+      const team = await newTeam();
+      const results = await Promise.all(
+        ['a', 'b', 'c', 'd'].map((name) => createVolume(database(), volume(team, name), 2)),
+      );
+      expect(results.filter((result) => result === 'too-many')).toHaveLength(2);
+      expect(await listVolumes(database(), team)).toHaveLength(2);
+    });
+
+    it('give their names back when they are deleted', async () => {
+      const team = await newTeam();
+      const first = volume(team, 'data');
+      await createVolume(database(), first, 1);
+      await deleteVolume(database(), first.id);
+      await deleteVolume(database(), first.id);
+      expect(await findVolume(database(), team, first.id)).toBeUndefined();
+      expect(await createVolume(database(), volume(team, 'data'), 1)).toMatchObject({ name: 'data' });
+    });
+  });
+}
