@@ -2,6 +2,7 @@ export * from './errors.ts';
 export * as filesystemProto from './gen/filesystem/filesystem_pb.ts';
 export * as orchestratorProto from './gen/islet/orchestrator/v1/orchestrator_pb.ts';
 export * as templateProto from './gen/islet/template/v1/template_manager_pb.ts';
+export * as volumesProto from './gen/islet/volumes/v1/volumes_pb.ts';
 export * as processProto from './gen/process/process_pb.ts';
 export * from './ids.ts';
 export * from './keys.ts';

@@ -13,7 +13,7 @@ import type { Message } from "@bufbuild/protobuf";
  * Describes the file islet/orchestrator/v1/orchestrator.proto.
  */
 export const file_islet_orchestrator_v1_orchestrator: GenFile = /*@__PURE__*/
-  fileDesc("Cihpc2xldC9vcmNoZXN0cmF0b3IvdjEvb3JjaGVzdHJhdG9yLnByb3RvEhVpc2xldC5vcmNoZXN0cmF0b3IudjEiawoGRWdyZXNzEiIKFWFsbG93X2ludGVybmV0X2FjY2VzcxgBIAEoCEgAiAEBEhEKCWFsbG93X291dBgCIAMoCRIQCghkZW55X291dBgDIAMoCUIYChZfYWxsb3dfaW50ZXJuZXRfYWNjZXNzIl0KB0luZ3Jlc3MSHAoUYWxsb3dfcHVibGljX3RyYWZmaWMYASABKAgSHgoRbWFza19yZXF1ZXN0X2hvc3QYAiABKAlIAIgBAUIUChJfbWFza19yZXF1ZXN0X2hvc3QinwYKDVNhbmRib3hDb25maWcSEgoKc2FuZGJveF9pZBgBIAEoCRIPCgd0ZWFtX2lkGAIgASgJEhMKC3RlbXBsYXRlX2lkGAMgASgJEhAKCGJ1aWxkX2lkGAQgASgJEg0KBWFsaWFzGAUgASgJEhQKDGVudmRfdmVyc2lvbhgGIAEoCRIRCgljcHVfY291bnQYByABKA0SEQoJbWVtb3J5X21iGAggASgNEhQKDGRpc2tfc2l6ZV9tYhgJIAEoDRJECghtZXRhZGF0YRgKIAMoCzIyLmlzbGV0Lm9yY2hlc3RyYXRvci52MS5TYW5kYm94Q29uZmlnLk1ldGFkYXRhRW50cnkSQwoIZW52X3ZhcnMYCyADKAsyMS5pc2xldC5vcmNoZXN0cmF0b3IudjEuU2FuZGJveENvbmZpZy5FbnZWYXJzRW50cnkSHgoRZW52ZF9hY2Nlc3NfdG9rZW4YDCABKAlIAIgBARIhChR0cmFmZmljX2FjY2Vzc190b2tlbhgNIAEoCUgBiAEBEhIKCmF1dG9fcGF1c2UYDiABKAgSGQoRYXV0b19wYXVzZV9tZW1vcnkYDyABKAgSEwoLYXV0b19yZXN1bWUYECABKAgSLQoGZWdyZXNzGBEgASgLMh0uaXNsZXQub3JjaGVzdHJhdG9yLnYxLkVncmVzcxIvCgdpbmdyZXNzGBIgASgLMh4uaXNsZXQub3JjaGVzdHJhdG9yLnYxLkluZ3Jlc3MSFQoNbWF4X2xlbmd0aF9tcxgTIAEoARIUCgxkZWZhdWx0X3VzZXIYFCABKAkSFwoPZGVmYXVsdF93b3JrZGlyGBUgASgJEhkKEXJlc3VtZV90aW1lb3V0X21zGBYgASgBGi8KDU1ldGFkYXRhRW50cnkSCwoDa2V5GAEgASgJEg0KBXZhbHVlGAIgASgJOgI4ARouCgxFbnZWYXJzRW50cnkSCwoDa2V5GAEgASgJEg0KBXZhbHVlGAIgASgJOgI4AUIUChJfZW52ZF9hY2Nlc3NfdG9rZW5CFwoVX3RyYWZmaWNfYWNjZXNzX3Rva2VuIvsBCgdTYW5kYm94EjQKBmNvbmZpZxgBIAEoCzIkLmlzbGV0Lm9yY2hlc3RyYXRvci52MS5TYW5kYm94Q29uZmlnEjIKBXN0YXRlGAIgASgOMiMuaXNsZXQub3JjaGVzdHJhdG9yLnYxLlNhbmRib3hTdGF0ZRIVCg1zdGFydGVkX2F0X21zGAMgASgBEhEKCWVuZF9hdF9tcxgEIAEoARIUCgxleGVjdXRpb25faWQYBSABKAkSDwoHbm9kZV9pZBgGIAEoCRIPCgdhZGRyZXNzGAcgASgJEhIKCmZpbGVzX29ubHkYCCABKAgSEAoIcmV2aXNpb24YCSABKAEiYAoUQ3JlYXRlU2FuZGJveFJlcXVlc3QSNAoGY29uZmlnGAEgASgLMiQuaXNsZXQub3JjaGVzdHJhdG9yLnYxLlNhbmRib3hDb25maWcSEgoKdGltZW91dF9tcxgCIAEoASJIChVDcmVhdGVTYW5kYm94UmVzcG9uc2USLwoHc2FuZGJveBgBIAEoCzIeLmlzbGV0Lm9yY2hlc3RyYXRvci52MS5TYW5kYm94IlIKFFNldFNhbmRib3hFbmRSZXF1ZXN0EhIKCnNhbmRib3hfaWQYASABKAkSEQoJZW5kX2F0X21zGAIgASgBEhMKC29ubHlfZXh0ZW5kGAMgASgIIkgKFVNldFNhbmRib3hFbmRSZXNwb25zZRIvCgdzYW5kYm94GAEgASgLMh4uaXNsZXQub3JjaGVzdHJhdG9yLnYxLlNhbmRib3giXAoXU2V0U2FuZGJveEVncmVzc1JlcXVlc3QSEgoKc2FuZGJveF9pZBgBIAEoCRItCgZlZ3Jlc3MYAiABKAsyHS5pc2xldC5vcmNoZXN0cmF0b3IudjEuRWdyZXNzIksKGFNldFNhbmRib3hFZ3Jlc3NSZXNwb25zZRIvCgdzYW5kYm94GAEgASgLMh4uaXNsZXQub3JjaGVzdHJhdG9yLnYxLlNhbmRib3giPQoTUGF1c2VTYW5kYm94UmVxdWVzdBISCgpzYW5kYm94X2lkGAEgASgJEhIKCmZpbGVzX29ubHkYAiABKAgiRwoUUGF1c2VTYW5kYm94UmVzcG9uc2USLwoHc2FuZGJveBgBIAEoCzIeLmlzbGV0Lm9yY2hlc3RyYXRvci52MS5TYW5kYm94InoKFFJlc3VtZVNhbmRib3hSZXF1ZXN0EhIKCnNhbmRib3hfaWQYASABKAkSEgoKdGltZW91dF9tcxgCIAEoARIXCgphdXRvX3BhdXNlGAMgASgISACIAQESEgoKZmlsZXNfb25seRgEIAEoCEINCgtfYXV0b19wYXVzZSJIChVSZXN1bWVTYW5kYm94UmVzcG9uc2USLwoHc2FuZGJveBgBIAEoCzIeLmlzbGV0Lm9yY2hlc3RyYXRvci52MS5TYW5kYm94IlMKFlNuYXBzaG90U2FuZGJveFJlcXVlc3QSEgoKc2FuZGJveF9pZBgBIAEoCRITCgt0ZW1wbGF0ZV9pZBgCIAEoCRIQCghidWlsZF9pZBgDIAEoCSKLAQoXU25hcHNob3RTYW5kYm94UmVzcG9uc2USLwoHc2FuZGJveBgBIAEoCzIeLmlzbGV0Lm9yY2hlc3RyYXRvci52MS5TYW5kYm94EisKBWJ1aWxkGAIgASgLMhwuaXNsZXQub3JjaGVzdHJhdG9yLnYxLkJ1aWxkEhIKCnN0b3BwZWRfbXMYAyABKAEicwoSRm9ya1NhbmRib3hSZXF1ZXN0EhIKCnNhbmRib3hfaWQYASABKAkSNQoHY29uZmlncxgCIAMoCzIkLmlzbGV0Lm9yY2hlc3RyYXRvci52MS5TYW5kYm94Q29uZmlnEhIKCnRpbWVvdXRfbXMYAyABKAEiSwoTRm9ya1NhbmRib3hSZXNwb25zZRI0CghvdXRjb21lcxgBIAMoCzIiLmlzbGV0Lm9yY2hlc3RyYXRvci52MS5Gb3JrT3V0Y29tZSJ+CgtGb3JrT3V0Y29tZRIxCgdzYW5kYm94GAEgASgLMh4uaXNsZXQub3JjaGVzdHJhdG9yLnYxLlNhbmRib3hIABIxCgVlcnJvchgCIAEoCzIgLmlzbGV0Lm9yY2hlc3RyYXRvci52MS5Gb3JrRXJyb3JIAEIJCgdvdXRjb21lIkAKCUZvcmtFcnJvchIOCgZzdGF0dXMYASABKA0SDwoHbWVzc2FnZRgCIAEoCRISCgplcnJvcl9jb2RlGAMgASgJIhMKEUxpc3RCdWlsZHNSZXF1ZXN0IkIKEkxpc3RCdWlsZHNSZXNwb25zZRIsCgZidWlsZHMYASADKAsyHC5pc2xldC5vcmNoZXN0cmF0b3IudjEuQnVpbGQijwEKBUJ1aWxkEhAKCGJ1aWxkX2lkGAEgASgJEhMKC3RlbXBsYXRlX2lkGAIgASgJEhwKD3BhcmVudF9idWlsZF9pZBgDIAEoCUgAiAEBEhYKDnNuYXBzaG90X2J5dGVzGAQgASgBEhUKDWNyZWF0ZWRfYXRfbXMYBSABKAFCEgoQX3BhcmVudF9idWlsZF9pZCImChJEZWxldGVCdWlsZFJlcXVlc3QSEAoIYnVpbGRfaWQYASABKAkiFQoTRGVsZXRlQnVpbGRSZXNwb25zZSJbChJLaWxsU2FuZGJveFJlcXVlc3QSEgoKc2FuZGJveF9pZBgBIAEoCRIxCgZyZWFzb24YAiABKA4yIS5pc2xldC5vcmNoZXN0cmF0b3IudjEuS2lsbFJlYXNvbiIVChNLaWxsU2FuZGJveFJlc3BvbnNlIhYKFExpc3RTYW5kYm94ZXNSZXF1ZXN0IkoKFUxpc3RTYW5kYm94ZXNSZXNwb25zZRIxCglzYW5kYm94ZXMYASADKAsyHi5pc2xldC5vcmNoZXN0cmF0b3IudjEuU2FuZGJveCIXChVXYXRjaFNhbmRib3hlc1JlcXVlc3QisgMKFldhdGNoU2FuZGJveGVzUmVzcG9uc2USQAoIc25hcHNob3QYASABKAsyLC5pc2xldC5vcmNoZXN0cmF0b3IudjEuTGlzdFNhbmRib3hlc1Jlc3BvbnNlSAASMQoHY2hhbmdlZBgCIAEoCzIeLmlzbGV0Lm9yY2hlc3RyYXRvci52MS5TYW5kYm94SAASSwoFZW5kZWQYAyABKAsyOi5pc2xldC5vcmNoZXN0cmF0b3IudjEuV2F0Y2hTYW5kYm94ZXNSZXNwb25zZS5TYW5kYm94RW5kZWRIABJMCglrZWVwYWxpdmUYBCABKAsyNy5pc2xldC5vcmNoZXN0cmF0b3IudjEuV2F0Y2hTYW5kYm94ZXNSZXNwb25zZS5LZWVwQWxpdmVIABpyCgxTYW5kYm94RW5kZWQSLwoHc2FuZGJveBgBIAEoCzIeLmlzbGV0Lm9yY2hlc3RyYXRvci52MS5TYW5kYm94EjEKBnJlYXNvbhgCIAEoDjIhLmlzbGV0Lm9yY2hlc3RyYXRvci52MS5LaWxsUmVhc29uGgsKCUtlZXBBbGl2ZUIHCgVldmVudCIQCg5HZXROb2RlUmVxdWVzdCK2AgoPR2V0Tm9kZVJlc3BvbnNlEg8KB25vZGVfaWQYASABKAkSDwoHdmVyc2lvbhgCIAEoCRIRCgljcHVfY291bnQYAyABKA0SGgoSbWVtb3J5X3RvdGFsX2J5dGVzGAQgASgBEhUKDXNhbmRib3hfY291bnQYBSABKA0SHgoWc2FuZGJveF9zdGFydGluZ19jb3VudBgGIAEoDRIYChBjcmVhdGVfc3VjY2Vzc2VzGAcgASgBEhQKDGNyZWF0ZV9mYWlscxgIIAEoARIRCglpc29sYXRpb24YCSABKAkSFQoNcHJveHlfYWRkcmVzcxgKIAEoCRIpCgRkaXNrGAsgASgLMhsuaXNsZXQub3JjaGVzdHJhdG9yLnYxLkRpc2sSFgoOc25hcHNob3RfYnl0ZXMYDCABKAEibQoERGlzaxITCgttb3VudF9wb2ludBgBIAEoCRIOCgZkZXZpY2UYAiABKAkSFwoPZmlsZXN5c3RlbV90eXBlGAMgASgJEhIKCnVzZWRfYnl0ZXMYBCABKAESEwoLdG90YWxfYnl0ZXMYBSABKAEquAEKDFNhbmRib3hTdGF0ZRIdChlTQU5EQk9YX1NUQVRFX1VOU1BFQ0lGSUVEEAASGQoVU0FOREJPWF9TVEFURV9SVU5OSU5HEAESGQoVU0FOREJPWF9TVEFURV9QQVVTSU5HEAISGAoUU0FOREJPWF9TVEFURV9QQVVTRUQQAxIeChpTQU5EQk9YX1NUQVRFX1NOQVBTSE9UVElORxAEEhkKFVNBTkRCT1hfU1RBVEVfS0lMTElORxAFKqQBCgpLaWxsUmVhc29uEhsKF0tJTExfUkVBU09OX1VOU1BFQ0lGSUVEEAASFwoTS0lMTF9SRUFTT05fUkVRVUVTVBABEhcKE0tJTExfUkVBU09OX1RJTUVPVVQQAhIVChFLSUxMX1JFQVNPTl9BRE1JThADEhgKFEtJTExfUkVBU09OX09SUEhBTkVEEAQSFgoSS0lMTF9SRUFTT05fRVhJVEVEEAUy7goKDE9yY2hlc3RyYXRvchJqCg1DcmVhdGVTYW5kYm94EisuaXNsZXQub3JjaGVzdHJhdG9yLnYxLkNyZWF0ZVNhbmRib3hSZXF1ZXN0GiwuaXNsZXQub3JjaGVzdHJhdG9yLnYxLkNyZWF0ZVNhbmRib3hSZXNwb25zZRJqCg1TZXRTYW5kYm94RW5kEisuaXNsZXQub3JjaGVzdHJhdG9yLnYxLlNldFNhbmRib3hFbmRSZXF1ZXN0GiwuaXNsZXQub3JjaGVzdHJhdG9yLnYxLlNldFNhbmRib3hFbmRSZXNwb25zZRJzChBTZXRTYW5kYm94RWdyZXNzEi4uaXNsZXQub3JjaGVzdHJhdG9yLnYxLlNldFNhbmRib3hFZ3Jlc3NSZXF1ZXN0Gi8uaXNsZXQub3JjaGVzdHJhdG9yLnYxLlNldFNhbmRib3hFZ3Jlc3NSZXNwb25zZRJnCgxQYXVzZVNhbmRib3gSKi5pc2xldC5vcmNoZXN0cmF0b3IudjEuUGF1c2VTYW5kYm94UmVxdWVzdBorLmlzbGV0Lm9yY2hlc3RyYXRvci52MS5QYXVzZVNhbmRib3hSZXNwb25zZRJqCg1SZXN1bWVTYW5kYm94EisuaXNsZXQub3JjaGVzdHJhdG9yLnYxLlJlc3VtZVNhbmRib3hSZXF1ZXN0GiwuaXNsZXQub3JjaGVzdHJhdG9yLnYxLlJlc3VtZVNhbmRib3hSZXNwb25zZRJwCg9TbmFwc2hvdFNhbmRib3gSLS5pc2xldC5vcmNoZXN0cmF0b3IudjEuU25hcHNob3RTYW5kYm94UmVxdWVzdBouLmlzbGV0Lm9yY2hlc3RyYXRvci52MS5TbmFwc2hvdFNhbmRib3hSZXNwb25zZRJkCgtGb3JrU2FuZGJveBIpLmlzbGV0Lm9yY2hlc3RyYXRvci52MS5Gb3JrU2FuZGJveFJlcXVlc3QaKi5pc2xldC5vcmNoZXN0cmF0b3IudjEuRm9ya1NhbmRib3hSZXNwb25zZRJhCgpMaXN0QnVpbGRzEiguaXNsZXQub3JjaGVzdHJhdG9yLnYxLkxpc3RCdWlsZHNSZXF1ZXN0GikuaXNsZXQub3JjaGVzdHJhdG9yLnYxLkxpc3RCdWlsZHNSZXNwb25zZRJkCgtEZWxldGVCdWlsZBIpLmlzbGV0Lm9yY2hlc3RyYXRvci52MS5EZWxldGVCdWlsZFJlcXVlc3QaKi5pc2xldC5vcmNoZXN0cmF0b3IudjEuRGVsZXRlQnVpbGRSZXNwb25zZRJkCgtLaWxsU2FuZGJveBIpLmlzbGV0Lm9yY2hlc3RyYXRvci52MS5LaWxsU2FuZGJveFJlcXVlc3QaKi5pc2xldC5vcmNoZXN0cmF0b3IudjEuS2lsbFNhbmRib3hSZXNwb25zZRJqCg1MaXN0U2FuZGJveGVzEisuaXNsZXQub3JjaGVzdHJhdG9yLnYxLkxpc3RTYW5kYm94ZXNSZXF1ZXN0GiwuaXNsZXQub3JjaGVzdHJhdG9yLnYxLkxpc3RTYW5kYm94ZXNSZXNwb25zZRJvCg5XYXRjaFNhbmRib3hlcxIsLmlzbGV0Lm9yY2hlc3RyYXRvci52MS5XYXRjaFNhbmRib3hlc1JlcXVlc3QaLS5pc2xldC5vcmNoZXN0cmF0b3IudjEuV2F0Y2hTYW5kYm94ZXNSZXNwb25zZTABElgKB0dldE5vZGUSJS5pc2xldC5vcmNoZXN0cmF0b3IudjEuR2V0Tm9kZVJlcXVlc3QaJi5pc2xldC5vcmNoZXN0cmF0b3IudjEuR2V0Tm9kZVJlc3BvbnNlYgZwcm90bzM");
+  fileDesc("Cihpc2xldC9vcmNoZXN0cmF0b3IvdjEvb3JjaGVzdHJhdG9yLnByb3RvEhVpc2xldC5vcmNoZXN0cmF0b3IudjEiawoGRWdyZXNzEiIKFWFsbG93X2ludGVybmV0X2FjY2VzcxgBIAEoCEgAiAEBEhEKCWFsbG93X291dBgCIAMoCRIQCghkZW55X291dBgDIAMoCUIYChZfYWxsb3dfaW50ZXJuZXRfYWNjZXNzIl0KB0luZ3Jlc3MSHAoUYWxsb3dfcHVibGljX3RyYWZmaWMYASABKAgSHgoRbWFza19yZXF1ZXN0X2hvc3QYAiABKAlIAIgBAUIUChJfbWFza19yZXF1ZXN0X2hvc3QiPAoLVm9sdW1lTW91bnQSEQoJdm9sdW1lX2lkGAEgASgJEgwKBG5hbWUYAiABKAkSDAoEcGF0aBgDIAEoCSLaBgoNU2FuZGJveENvbmZpZxISCgpzYW5kYm94X2lkGAEgASgJEg8KB3RlYW1faWQYAiABKAkSEwoLdGVtcGxhdGVfaWQYAyABKAkSEAoIYnVpbGRfaWQYBCABKAkSDQoFYWxpYXMYBSABKAkSFAoMZW52ZF92ZXJzaW9uGAYgASgJEhEKCWNwdV9jb3VudBgHIAEoDRIRCgltZW1vcnlfbWIYCCABKA0SFAoMZGlza19zaXplX21iGAkgASgNEkQKCG1ldGFkYXRhGAogAygLMjIuaXNsZXQub3JjaGVzdHJhdG9yLnYxLlNhbmRib3hDb25maWcuTWV0YWRhdGFFbnRyeRJDCghlbnZfdmFycxgLIAMoCzIxLmlzbGV0Lm9yY2hlc3RyYXRvci52MS5TYW5kYm94Q29uZmlnLkVudlZhcnNFbnRyeRIeChFlbnZkX2FjY2Vzc190b2tlbhgMIAEoCUgAiAEBEiEKFHRyYWZmaWNfYWNjZXNzX3Rva2VuGA0gASgJSAGIAQESEgoKYXV0b19wYXVzZRgOIAEoCBIZChFhdXRvX3BhdXNlX21lbW9yeRgPIAEoCBITCgthdXRvX3Jlc3VtZRgQIAEoCBItCgZlZ3Jlc3MYESABKAsyHS5pc2xldC5vcmNoZXN0cmF0b3IudjEuRWdyZXNzEi8KB2luZ3Jlc3MYEiABKAsyHi5pc2xldC5vcmNoZXN0cmF0b3IudjEuSW5ncmVzcxIVCg1tYXhfbGVuZ3RoX21zGBMgASgBEhQKDGRlZmF1bHRfdXNlchgUIAEoCRIXCg9kZWZhdWx0X3dvcmtkaXIYFSABKAkSGQoRcmVzdW1lX3RpbWVvdXRfbXMYFiABKAESOQoNdm9sdW1lX21vdW50cxgeIAMoCzIiLmlzbGV0Lm9yY2hlc3RyYXRvci52MS5Wb2x1bWVNb3VudBovCg1NZXRhZGF0YUVudHJ5EgsKA2tleRgBIAEoCRINCgV2YWx1ZRgCIAEoCToCOAEaLgoMRW52VmFyc0VudHJ5EgsKA2tleRgBIAEoCRINCgV2YWx1ZRgCIAEoCToCOAFCFAoSX2VudmRfYWNjZXNzX3Rva2VuQhcKFV90cmFmZmljX2FjY2Vzc190b2tlbiL7AQoHU2FuZGJveBI0CgZjb25maWcYASABKAsyJC5pc2xldC5vcmNoZXN0cmF0b3IudjEuU2FuZGJveENvbmZpZxIyCgVzdGF0ZRgCIAEoDjIjLmlzbGV0Lm9yY2hlc3RyYXRvci52MS5TYW5kYm94U3RhdGUSFQoNc3RhcnRlZF9hdF9tcxgDIAEoARIRCgllbmRfYXRfbXMYBCABKAESFAoMZXhlY3V0aW9uX2lkGAUgASgJEg8KB25vZGVfaWQYBiABKAkSDwoHYWRkcmVzcxgHIAEoCRISCgpmaWxlc19vbmx5GAggASgIEhAKCHJldmlzaW9uGAkgASgBImAKFENyZWF0ZVNhbmRib3hSZXF1ZXN0EjQKBmNvbmZpZxgBIAEoCzIkLmlzbGV0Lm9yY2hlc3RyYXRvci52MS5TYW5kYm94Q29uZmlnEhIKCnRpbWVvdXRfbXMYAiABKAEiSAoVQ3JlYXRlU2FuZGJveFJlc3BvbnNlEi8KB3NhbmRib3gYASABKAsyHi5pc2xldC5vcmNoZXN0cmF0b3IudjEuU2FuZGJveCJSChRTZXRTYW5kYm94RW5kUmVxdWVzdBISCgpzYW5kYm94X2lkGAEgASgJEhEKCWVuZF9hdF9tcxgCIAEoARITCgtvbmx5X2V4dGVuZBgDIAEoCCJIChVTZXRTYW5kYm94RW5kUmVzcG9uc2USLwoHc2FuZGJveBgBIAEoCzIeLmlzbGV0Lm9yY2hlc3RyYXRvci52MS5TYW5kYm94IlwKF1NldFNhbmRib3hFZ3Jlc3NSZXF1ZXN0EhIKCnNhbmRib3hfaWQYASABKAkSLQoGZWdyZXNzGAIgASgLMh0uaXNsZXQub3JjaGVzdHJhdG9yLnYxLkVncmVzcyJLChhTZXRTYW5kYm94RWdyZXNzUmVzcG9uc2USLwoHc2FuZGJveBgBIAEoCzIeLmlzbGV0Lm9yY2hlc3RyYXRvci52MS5TYW5kYm94Ij0KE1BhdXNlU2FuZGJveFJlcXVlc3QSEgoKc2FuZGJveF9pZBgBIAEoCRISCgpmaWxlc19vbmx5GAIgASgIIkcKFFBhdXNlU2FuZGJveFJlc3BvbnNlEi8KB3NhbmRib3gYASABKAsyHi5pc2xldC5vcmNoZXN0cmF0b3IudjEuU2FuZGJveCJ6ChRSZXN1bWVTYW5kYm94UmVxdWVzdBISCgpzYW5kYm94X2lkGAEgASgJEhIKCnRpbWVvdXRfbXMYAiABKAESFwoKYXV0b19wYXVzZRgDIAEoCEgAiAEBEhIKCmZpbGVzX29ubHkYBCABKAhCDQoLX2F1dG9fcGF1c2UiSAoVUmVzdW1lU2FuZGJveFJlc3BvbnNlEi8KB3NhbmRib3gYASABKAsyHi5pc2xldC5vcmNoZXN0cmF0b3IudjEuU2FuZGJveCJTChZTbmFwc2hvdFNhbmRib3hSZXF1ZXN0EhIKCnNhbmRib3hfaWQYASABKAkSEwoLdGVtcGxhdGVfaWQYAiABKAkSEAoIYnVpbGRfaWQYAyABKAkiiwEKF1NuYXBzaG90U2FuZGJveFJlc3BvbnNlEi8KB3NhbmRib3gYASABKAsyHi5pc2xldC5vcmNoZXN0cmF0b3IudjEuU2FuZGJveBIrCgVidWlsZBgCIAEoCzIcLmlzbGV0Lm9yY2hlc3RyYXRvci52MS5CdWlsZBISCgpzdG9wcGVkX21zGAMgASgBInMKEkZvcmtTYW5kYm94UmVxdWVzdBISCgpzYW5kYm94X2lkGAEgASgJEjUKB2NvbmZpZ3MYAiADKAsyJC5pc2xldC5vcmNoZXN0cmF0b3IudjEuU2FuZGJveENvbmZpZxISCgp0aW1lb3V0X21zGAMgASgBIksKE0ZvcmtTYW5kYm94UmVzcG9uc2USNAoIb3V0Y29tZXMYASADKAsyIi5pc2xldC5vcmNoZXN0cmF0b3IudjEuRm9ya091dGNvbWUifgoLRm9ya091dGNvbWUSMQoHc2FuZGJveBgBIAEoCzIeLmlzbGV0Lm9yY2hlc3RyYXRvci52MS5TYW5kYm94SAASMQoFZXJyb3IYAiABKAsyIC5pc2xldC5vcmNoZXN0cmF0b3IudjEuRm9ya0Vycm9ySABCCQoHb3V0Y29tZSJACglGb3JrRXJyb3ISDgoGc3RhdHVzGAEgASgNEg8KB21lc3NhZ2UYAiABKAkSEgoKZXJyb3JfY29kZRgDIAEoCSITChFMaXN0QnVpbGRzUmVxdWVzdCJCChJMaXN0QnVpbGRzUmVzcG9uc2USLAoGYnVpbGRzGAEgAygLMhwuaXNsZXQub3JjaGVzdHJhdG9yLnYxLkJ1aWxkIo8BCgVCdWlsZBIQCghidWlsZF9pZBgBIAEoCRITCgt0ZW1wbGF0ZV9pZBgCIAEoCRIcCg9wYXJlbnRfYnVpbGRfaWQYAyABKAlIAIgBARIWCg5zbmFwc2hvdF9ieXRlcxgEIAEoARIVCg1jcmVhdGVkX2F0X21zGAUgASgBQhIKEF9wYXJlbnRfYnVpbGRfaWQiJgoSRGVsZXRlQnVpbGRSZXF1ZXN0EhAKCGJ1aWxkX2lkGAEgASgJIhUKE0RlbGV0ZUJ1aWxkUmVzcG9uc2UiWwoSS2lsbFNhbmRib3hSZXF1ZXN0EhIKCnNhbmRib3hfaWQYASABKAkSMQoGcmVhc29uGAIgASgOMiEuaXNsZXQub3JjaGVzdHJhdG9yLnYxLktpbGxSZWFzb24iFQoTS2lsbFNhbmRib3hSZXNwb25zZSIWChRMaXN0U2FuZGJveGVzUmVxdWVzdCJKChVMaXN0U2FuZGJveGVzUmVzcG9uc2USMQoJc2FuZGJveGVzGAEgAygLMh4uaXNsZXQub3JjaGVzdHJhdG9yLnYxLlNhbmRib3giFwoVV2F0Y2hTYW5kYm94ZXNSZXF1ZXN0IrIDChZXYXRjaFNhbmRib3hlc1Jlc3BvbnNlEkAKCHNuYXBzaG90GAEgASgLMiwuaXNsZXQub3JjaGVzdHJhdG9yLnYxLkxpc3RTYW5kYm94ZXNSZXNwb25zZUgAEjEKB2NoYW5nZWQYAiABKAsyHi5pc2xldC5vcmNoZXN0cmF0b3IudjEuU2FuZGJveEgAEksKBWVuZGVkGAMgASgLMjouaXNsZXQub3JjaGVzdHJhdG9yLnYxLldhdGNoU2FuZGJveGVzUmVzcG9uc2UuU2FuZGJveEVuZGVkSAASTAoJa2VlcGFsaXZlGAQgASgLMjcuaXNsZXQub3JjaGVzdHJhdG9yLnYxLldhdGNoU2FuZGJveGVzUmVzcG9uc2UuS2VlcEFsaXZlSAAacgoMU2FuZGJveEVuZGVkEi8KB3NhbmRib3gYASABKAsyHi5pc2xldC5vcmNoZXN0cmF0b3IudjEuU2FuZGJveBIxCgZyZWFzb24YAiABKA4yIS5pc2xldC5vcmNoZXN0cmF0b3IudjEuS2lsbFJlYXNvbhoLCglLZWVwQWxpdmVCBwoFZXZlbnQiEAoOR2V0Tm9kZVJlcXVlc3QitgIKD0dldE5vZGVSZXNwb25zZRIPCgdub2RlX2lkGAEgASgJEg8KB3ZlcnNpb24YAiABKAkSEQoJY3B1X2NvdW50GAMgASgNEhoKEm1lbW9yeV90b3RhbF9ieXRlcxgEIAEoARIVCg1zYW5kYm94X2NvdW50GAUgASgNEh4KFnNhbmRib3hfc3RhcnRpbmdfY291bnQYBiABKA0SGAoQY3JlYXRlX3N1Y2Nlc3NlcxgHIAEoARIUCgxjcmVhdGVfZmFpbHMYCCABKAESEQoJaXNvbGF0aW9uGAkgASgJEhUKDXByb3h5X2FkZHJlc3MYCiABKAkSKQoEZGlzaxgLIAEoCzIbLmlzbGV0Lm9yY2hlc3RyYXRvci52MS5EaXNrEhYKDnNuYXBzaG90X2J5dGVzGAwgASgBIm0KBERpc2sSEwoLbW91bnRfcG9pbnQYASABKAkSDgoGZGV2aWNlGAIgASgJEhcKD2ZpbGVzeXN0ZW1fdHlwZRgDIAEoCRISCgp1c2VkX2J5dGVzGAQgASgBEhMKC3RvdGFsX2J5dGVzGAUgASgBKrgBCgxTYW5kYm94U3RhdGUSHQoZU0FOREJPWF9TVEFURV9VTlNQRUNJRklFRBAAEhkKFVNBTkRCT1hfU1RBVEVfUlVOTklORxABEhkKFVNBTkRCT1hfU1RBVEVfUEFVU0lORxACEhgKFFNBTkRCT1hfU1RBVEVfUEFVU0VEEAMSHgoaU0FOREJPWF9TVEFURV9TTkFQU0hPVFRJTkcQBBIZChVTQU5EQk9YX1NUQVRFX0tJTExJTkcQBSqkAQoKS2lsbFJlYXNvbhIbChdLSUxMX1JFQVNPTl9VTlNQRUNJRklFRBAAEhcKE0tJTExfUkVBU09OX1JFUVVFU1QQARIXChNLSUxMX1JFQVNPTl9USU1FT1VUEAISFQoRS0lMTF9SRUFTT05fQURNSU4QAxIYChRLSUxMX1JFQVNPTl9PUlBIQU5FRBAEEhYKEktJTExfUkVBU09OX0VYSVRFRBAFMu4KCgxPcmNoZXN0cmF0b3ISagoNQ3JlYXRlU2FuZGJveBIrLmlzbGV0Lm9yY2hlc3RyYXRvci52MS5DcmVhdGVTYW5kYm94UmVxdWVzdBosLmlzbGV0Lm9yY2hlc3RyYXRvci52MS5DcmVhdGVTYW5kYm94UmVzcG9uc2USagoNU2V0U2FuZGJveEVuZBIrLmlzbGV0Lm9yY2hlc3RyYXRvci52MS5TZXRTYW5kYm94RW5kUmVxdWVzdBosLmlzbGV0Lm9yY2hlc3RyYXRvci52MS5TZXRTYW5kYm94RW5kUmVzcG9uc2UScwoQU2V0U2FuZGJveEVncmVzcxIuLmlzbGV0Lm9yY2hlc3RyYXRvci52MS5TZXRTYW5kYm94RWdyZXNzUmVxdWVzdBovLmlzbGV0Lm9yY2hlc3RyYXRvci52MS5TZXRTYW5kYm94RWdyZXNzUmVzcG9uc2USZwoMUGF1c2VTYW5kYm94EiouaXNsZXQub3JjaGVzdHJhdG9yLnYxLlBhdXNlU2FuZGJveFJlcXVlc3QaKy5pc2xldC5vcmNoZXN0cmF0b3IudjEuUGF1c2VTYW5kYm94UmVzcG9uc2USagoNUmVzdW1lU2FuZGJveBIrLmlzbGV0Lm9yY2hlc3RyYXRvci52MS5SZXN1bWVTYW5kYm94UmVxdWVzdBosLmlzbGV0Lm9yY2hlc3RyYXRvci52MS5SZXN1bWVTYW5kYm94UmVzcG9uc2UScAoPU25hcHNob3RTYW5kYm94Ei0uaXNsZXQub3JjaGVzdHJhdG9yLnYxLlNuYXBzaG90U2FuZGJveFJlcXVlc3QaLi5pc2xldC5vcmNoZXN0cmF0b3IudjEuU25hcHNob3RTYW5kYm94UmVzcG9uc2USZAoLRm9ya1NhbmRib3gSKS5pc2xldC5vcmNoZXN0cmF0b3IudjEuRm9ya1NhbmRib3hSZXF1ZXN0GiouaXNsZXQub3JjaGVzdHJhdG9yLnYxLkZvcmtTYW5kYm94UmVzcG9uc2USYQoKTGlzdEJ1aWxkcxIoLmlzbGV0Lm9yY2hlc3RyYXRvci52MS5MaXN0QnVpbGRzUmVxdWVzdBopLmlzbGV0Lm9yY2hlc3RyYXRvci52MS5MaXN0QnVpbGRzUmVzcG9uc2USZAoLRGVsZXRlQnVpbGQSKS5pc2xldC5vcmNoZXN0cmF0b3IudjEuRGVsZXRlQnVpbGRSZXF1ZXN0GiouaXNsZXQub3JjaGVzdHJhdG9yLnYxLkRlbGV0ZUJ1aWxkUmVzcG9uc2USZAoLS2lsbFNhbmRib3gSKS5pc2xldC5vcmNoZXN0cmF0b3IudjEuS2lsbFNhbmRib3hSZXF1ZXN0GiouaXNsZXQub3JjaGVzdHJhdG9yLnYxLktpbGxTYW5kYm94UmVzcG9uc2USagoNTGlzdFNhbmRib3hlcxIrLmlzbGV0Lm9yY2hlc3RyYXRvci52MS5MaXN0U2FuZGJveGVzUmVxdWVzdBosLmlzbGV0Lm9yY2hlc3RyYXRvci52MS5MaXN0U2FuZGJveGVzUmVzcG9uc2USbwoOV2F0Y2hTYW5kYm94ZXMSLC5pc2xldC5vcmNoZXN0cmF0b3IudjEuV2F0Y2hTYW5kYm94ZXNSZXF1ZXN0Gi0uaXNsZXQub3JjaGVzdHJhdG9yLnYxLldhdGNoU2FuZGJveGVzUmVzcG9uc2UwARJYCgdHZXROb2RlEiUuaXNsZXQub3JjaGVzdHJhdG9yLnYxLkdldE5vZGVSZXF1ZXN0GiYuaXNsZXQub3JjaGVzdHJhdG9yLnYxLkdldE5vZGVSZXNwb25zZWIGcHJvdG8z");
 
 /**
  * @generated from message islet.orchestrator.v1.Egress
@@ -65,6 +65,35 @@ export type Ingress = Message<"islet.orchestrator.v1.Ingress"> & {
  */
 export const IngressSchema: GenMessage<Ingress> = /*@__PURE__*/
   messageDesc(file_islet_orchestrator_v1_orchestrator, 1);
+
+/**
+ * @generated from message islet.orchestrator.v1.VolumeMount
+ */
+export type VolumeMount = Message<"islet.orchestrator.v1.VolumeMount"> & {
+  /**
+   * @generated from field: string volume_id = 1;
+   */
+  volumeId: string;
+
+  /**
+   * @generated from field: string name = 2;
+   */
+  name: string;
+
+  /**
+   * Where it is seen inside, absolute.
+   *
+   * @generated from field: string path = 3;
+   */
+  path: string;
+};
+
+/**
+ * Describes the message islet.orchestrator.v1.VolumeMount.
+ * Use `create(VolumeMountSchema)` to create a new message.
+ */
+export const VolumeMountSchema: GenMessage<VolumeMount> = /*@__PURE__*/
+  messageDesc(file_islet_orchestrator_v1_orchestrator, 2);
 
 /**
  * What the control plane decided for a sandbox; constant through its life except for `egress`.
@@ -193,6 +222,11 @@ export type SandboxConfig = Message<"islet.orchestrator.v1.SandboxConfig"> & {
    * @generated from field: double resume_timeout_ms = 22;
    */
   resumeTimeoutMs: number;
+
+  /**
+   * @generated from field: repeated islet.orchestrator.v1.VolumeMount volume_mounts = 30;
+   */
+  volumeMounts: VolumeMount[];
 };
 
 /**
@@ -200,7 +234,7 @@ export type SandboxConfig = Message<"islet.orchestrator.v1.SandboxConfig"> & {
  * Use `create(SandboxConfigSchema)` to create a new message.
  */
 export const SandboxConfigSchema: GenMessage<SandboxConfig> = /*@__PURE__*/
-  messageDesc(file_islet_orchestrator_v1_orchestrator, 2);
+  messageDesc(file_islet_orchestrator_v1_orchestrator, 3);
 
 /**
  * @generated from message islet.orchestrator.v1.Sandbox
@@ -263,7 +297,7 @@ export type Sandbox = Message<"islet.orchestrator.v1.Sandbox"> & {
  * Use `create(SandboxSchema)` to create a new message.
  */
 export const SandboxSchema: GenMessage<Sandbox> = /*@__PURE__*/
-  messageDesc(file_islet_orchestrator_v1_orchestrator, 3);
+  messageDesc(file_islet_orchestrator_v1_orchestrator, 4);
 
 /**
  * @generated from message islet.orchestrator.v1.CreateSandboxRequest
@@ -285,7 +319,7 @@ export type CreateSandboxRequest = Message<"islet.orchestrator.v1.CreateSandboxR
  * Use `create(CreateSandboxRequestSchema)` to create a new message.
  */
 export const CreateSandboxRequestSchema: GenMessage<CreateSandboxRequest> = /*@__PURE__*/
-  messageDesc(file_islet_orchestrator_v1_orchestrator, 4);
+  messageDesc(file_islet_orchestrator_v1_orchestrator, 5);
 
 /**
  * @generated from message islet.orchestrator.v1.CreateSandboxResponse
@@ -302,7 +336,7 @@ export type CreateSandboxResponse = Message<"islet.orchestrator.v1.CreateSandbox
  * Use `create(CreateSandboxResponseSchema)` to create a new message.
  */
 export const CreateSandboxResponseSchema: GenMessage<CreateSandboxResponse> = /*@__PURE__*/
-  messageDesc(file_islet_orchestrator_v1_orchestrator, 5);
+  messageDesc(file_islet_orchestrator_v1_orchestrator, 6);
 
 /**
  * @generated from message islet.orchestrator.v1.SetSandboxEndRequest
@@ -331,7 +365,7 @@ export type SetSandboxEndRequest = Message<"islet.orchestrator.v1.SetSandboxEndR
  * Use `create(SetSandboxEndRequestSchema)` to create a new message.
  */
 export const SetSandboxEndRequestSchema: GenMessage<SetSandboxEndRequest> = /*@__PURE__*/
-  messageDesc(file_islet_orchestrator_v1_orchestrator, 6);
+  messageDesc(file_islet_orchestrator_v1_orchestrator, 7);
 
 /**
  * @generated from message islet.orchestrator.v1.SetSandboxEndResponse
@@ -348,7 +382,7 @@ export type SetSandboxEndResponse = Message<"islet.orchestrator.v1.SetSandboxEnd
  * Use `create(SetSandboxEndResponseSchema)` to create a new message.
  */
 export const SetSandboxEndResponseSchema: GenMessage<SetSandboxEndResponse> = /*@__PURE__*/
-  messageDesc(file_islet_orchestrator_v1_orchestrator, 7);
+  messageDesc(file_islet_orchestrator_v1_orchestrator, 8);
 
 /**
  * @generated from message islet.orchestrator.v1.SetSandboxEgressRequest
@@ -370,7 +404,7 @@ export type SetSandboxEgressRequest = Message<"islet.orchestrator.v1.SetSandboxE
  * Use `create(SetSandboxEgressRequestSchema)` to create a new message.
  */
 export const SetSandboxEgressRequestSchema: GenMessage<SetSandboxEgressRequest> = /*@__PURE__*/
-  messageDesc(file_islet_orchestrator_v1_orchestrator, 8);
+  messageDesc(file_islet_orchestrator_v1_orchestrator, 9);
 
 /**
  * @generated from message islet.orchestrator.v1.SetSandboxEgressResponse
@@ -387,7 +421,7 @@ export type SetSandboxEgressResponse = Message<"islet.orchestrator.v1.SetSandbox
  * Use `create(SetSandboxEgressResponseSchema)` to create a new message.
  */
 export const SetSandboxEgressResponseSchema: GenMessage<SetSandboxEgressResponse> = /*@__PURE__*/
-  messageDesc(file_islet_orchestrator_v1_orchestrator, 9);
+  messageDesc(file_islet_orchestrator_v1_orchestrator, 10);
 
 /**
  * @generated from message islet.orchestrator.v1.PauseSandboxRequest
@@ -411,7 +445,7 @@ export type PauseSandboxRequest = Message<"islet.orchestrator.v1.PauseSandboxReq
  * Use `create(PauseSandboxRequestSchema)` to create a new message.
  */
 export const PauseSandboxRequestSchema: GenMessage<PauseSandboxRequest> = /*@__PURE__*/
-  messageDesc(file_islet_orchestrator_v1_orchestrator, 10);
+  messageDesc(file_islet_orchestrator_v1_orchestrator, 11);
 
 /**
  * @generated from message islet.orchestrator.v1.PauseSandboxResponse
@@ -428,7 +462,7 @@ export type PauseSandboxResponse = Message<"islet.orchestrator.v1.PauseSandboxRe
  * Use `create(PauseSandboxResponseSchema)` to create a new message.
  */
 export const PauseSandboxResponseSchema: GenMessage<PauseSandboxResponse> = /*@__PURE__*/
-  messageDesc(file_islet_orchestrator_v1_orchestrator, 11);
+  messageDesc(file_islet_orchestrator_v1_orchestrator, 12);
 
 /**
  * @generated from message islet.orchestrator.v1.ResumeSandboxRequest
@@ -464,7 +498,7 @@ export type ResumeSandboxRequest = Message<"islet.orchestrator.v1.ResumeSandboxR
  * Use `create(ResumeSandboxRequestSchema)` to create a new message.
  */
 export const ResumeSandboxRequestSchema: GenMessage<ResumeSandboxRequest> = /*@__PURE__*/
-  messageDesc(file_islet_orchestrator_v1_orchestrator, 12);
+  messageDesc(file_islet_orchestrator_v1_orchestrator, 13);
 
 /**
  * @generated from message islet.orchestrator.v1.ResumeSandboxResponse
@@ -481,7 +515,7 @@ export type ResumeSandboxResponse = Message<"islet.orchestrator.v1.ResumeSandbox
  * Use `create(ResumeSandboxResponseSchema)` to create a new message.
  */
 export const ResumeSandboxResponseSchema: GenMessage<ResumeSandboxResponse> = /*@__PURE__*/
-  messageDesc(file_islet_orchestrator_v1_orchestrator, 13);
+  messageDesc(file_islet_orchestrator_v1_orchestrator, 14);
 
 /**
  * @generated from message islet.orchestrator.v1.SnapshotSandboxRequest
@@ -510,7 +544,7 @@ export type SnapshotSandboxRequest = Message<"islet.orchestrator.v1.SnapshotSand
  * Use `create(SnapshotSandboxRequestSchema)` to create a new message.
  */
 export const SnapshotSandboxRequestSchema: GenMessage<SnapshotSandboxRequest> = /*@__PURE__*/
-  messageDesc(file_islet_orchestrator_v1_orchestrator, 14);
+  messageDesc(file_islet_orchestrator_v1_orchestrator, 15);
 
 /**
  * @generated from message islet.orchestrator.v1.SnapshotSandboxResponse
@@ -539,7 +573,7 @@ export type SnapshotSandboxResponse = Message<"islet.orchestrator.v1.SnapshotSan
  * Use `create(SnapshotSandboxResponseSchema)` to create a new message.
  */
 export const SnapshotSandboxResponseSchema: GenMessage<SnapshotSandboxResponse> = /*@__PURE__*/
-  messageDesc(file_islet_orchestrator_v1_orchestrator, 15);
+  messageDesc(file_islet_orchestrator_v1_orchestrator, 16);
 
 /**
  * @generated from message islet.orchestrator.v1.ForkSandboxRequest
@@ -568,7 +602,7 @@ export type ForkSandboxRequest = Message<"islet.orchestrator.v1.ForkSandboxReque
  * Use `create(ForkSandboxRequestSchema)` to create a new message.
  */
 export const ForkSandboxRequestSchema: GenMessage<ForkSandboxRequest> = /*@__PURE__*/
-  messageDesc(file_islet_orchestrator_v1_orchestrator, 16);
+  messageDesc(file_islet_orchestrator_v1_orchestrator, 17);
 
 /**
  * @generated from message islet.orchestrator.v1.ForkSandboxResponse
@@ -587,7 +621,7 @@ export type ForkSandboxResponse = Message<"islet.orchestrator.v1.ForkSandboxResp
  * Use `create(ForkSandboxResponseSchema)` to create a new message.
  */
 export const ForkSandboxResponseSchema: GenMessage<ForkSandboxResponse> = /*@__PURE__*/
-  messageDesc(file_islet_orchestrator_v1_orchestrator, 17);
+  messageDesc(file_islet_orchestrator_v1_orchestrator, 18);
 
 /**
  * @generated from message islet.orchestrator.v1.ForkOutcome
@@ -616,7 +650,7 @@ export type ForkOutcome = Message<"islet.orchestrator.v1.ForkOutcome"> & {
  * Use `create(ForkOutcomeSchema)` to create a new message.
  */
 export const ForkOutcomeSchema: GenMessage<ForkOutcome> = /*@__PURE__*/
-  messageDesc(file_islet_orchestrator_v1_orchestrator, 18);
+  messageDesc(file_islet_orchestrator_v1_orchestrator, 19);
 
 /**
  * @generated from message islet.orchestrator.v1.ForkError
@@ -645,7 +679,7 @@ export type ForkError = Message<"islet.orchestrator.v1.ForkError"> & {
  * Use `create(ForkErrorSchema)` to create a new message.
  */
 export const ForkErrorSchema: GenMessage<ForkError> = /*@__PURE__*/
-  messageDesc(file_islet_orchestrator_v1_orchestrator, 19);
+  messageDesc(file_islet_orchestrator_v1_orchestrator, 20);
 
 /**
  * @generated from message islet.orchestrator.v1.ListBuildsRequest
@@ -658,7 +692,7 @@ export type ListBuildsRequest = Message<"islet.orchestrator.v1.ListBuildsRequest
  * Use `create(ListBuildsRequestSchema)` to create a new message.
  */
 export const ListBuildsRequestSchema: GenMessage<ListBuildsRequest> = /*@__PURE__*/
-  messageDesc(file_islet_orchestrator_v1_orchestrator, 20);
+  messageDesc(file_islet_orchestrator_v1_orchestrator, 21);
 
 /**
  * @generated from message islet.orchestrator.v1.ListBuildsResponse
@@ -675,7 +709,7 @@ export type ListBuildsResponse = Message<"islet.orchestrator.v1.ListBuildsRespon
  * Use `create(ListBuildsResponseSchema)` to create a new message.
  */
 export const ListBuildsResponseSchema: GenMessage<ListBuildsResponse> = /*@__PURE__*/
-  messageDesc(file_islet_orchestrator_v1_orchestrator, 21);
+  messageDesc(file_islet_orchestrator_v1_orchestrator, 22);
 
 /**
  * @generated from message islet.orchestrator.v1.Build
@@ -716,7 +750,7 @@ export type Build = Message<"islet.orchestrator.v1.Build"> & {
  * Use `create(BuildSchema)` to create a new message.
  */
 export const BuildSchema: GenMessage<Build> = /*@__PURE__*/
-  messageDesc(file_islet_orchestrator_v1_orchestrator, 22);
+  messageDesc(file_islet_orchestrator_v1_orchestrator, 23);
 
 /**
  * @generated from message islet.orchestrator.v1.DeleteBuildRequest
@@ -733,7 +767,7 @@ export type DeleteBuildRequest = Message<"islet.orchestrator.v1.DeleteBuildReque
  * Use `create(DeleteBuildRequestSchema)` to create a new message.
  */
 export const DeleteBuildRequestSchema: GenMessage<DeleteBuildRequest> = /*@__PURE__*/
-  messageDesc(file_islet_orchestrator_v1_orchestrator, 23);
+  messageDesc(file_islet_orchestrator_v1_orchestrator, 24);
 
 /**
  * @generated from message islet.orchestrator.v1.DeleteBuildResponse
@@ -746,7 +780,7 @@ export type DeleteBuildResponse = Message<"islet.orchestrator.v1.DeleteBuildResp
  * Use `create(DeleteBuildResponseSchema)` to create a new message.
  */
 export const DeleteBuildResponseSchema: GenMessage<DeleteBuildResponse> = /*@__PURE__*/
-  messageDesc(file_islet_orchestrator_v1_orchestrator, 24);
+  messageDesc(file_islet_orchestrator_v1_orchestrator, 25);
 
 /**
  * @generated from message islet.orchestrator.v1.KillSandboxRequest
@@ -768,7 +802,7 @@ export type KillSandboxRequest = Message<"islet.orchestrator.v1.KillSandboxReque
  * Use `create(KillSandboxRequestSchema)` to create a new message.
  */
 export const KillSandboxRequestSchema: GenMessage<KillSandboxRequest> = /*@__PURE__*/
-  messageDesc(file_islet_orchestrator_v1_orchestrator, 25);
+  messageDesc(file_islet_orchestrator_v1_orchestrator, 26);
 
 /**
  * @generated from message islet.orchestrator.v1.KillSandboxResponse
@@ -781,7 +815,7 @@ export type KillSandboxResponse = Message<"islet.orchestrator.v1.KillSandboxResp
  * Use `create(KillSandboxResponseSchema)` to create a new message.
  */
 export const KillSandboxResponseSchema: GenMessage<KillSandboxResponse> = /*@__PURE__*/
-  messageDesc(file_islet_orchestrator_v1_orchestrator, 26);
+  messageDesc(file_islet_orchestrator_v1_orchestrator, 27);
 
 /**
  * @generated from message islet.orchestrator.v1.ListSandboxesRequest
@@ -794,7 +828,7 @@ export type ListSandboxesRequest = Message<"islet.orchestrator.v1.ListSandboxesR
  * Use `create(ListSandboxesRequestSchema)` to create a new message.
  */
 export const ListSandboxesRequestSchema: GenMessage<ListSandboxesRequest> = /*@__PURE__*/
-  messageDesc(file_islet_orchestrator_v1_orchestrator, 27);
+  messageDesc(file_islet_orchestrator_v1_orchestrator, 28);
 
 /**
  * @generated from message islet.orchestrator.v1.ListSandboxesResponse
@@ -811,7 +845,7 @@ export type ListSandboxesResponse = Message<"islet.orchestrator.v1.ListSandboxes
  * Use `create(ListSandboxesResponseSchema)` to create a new message.
  */
 export const ListSandboxesResponseSchema: GenMessage<ListSandboxesResponse> = /*@__PURE__*/
-  messageDesc(file_islet_orchestrator_v1_orchestrator, 28);
+  messageDesc(file_islet_orchestrator_v1_orchestrator, 29);
 
 /**
  * @generated from message islet.orchestrator.v1.WatchSandboxesRequest
@@ -824,7 +858,7 @@ export type WatchSandboxesRequest = Message<"islet.orchestrator.v1.WatchSandboxe
  * Use `create(WatchSandboxesRequestSchema)` to create a new message.
  */
 export const WatchSandboxesRequestSchema: GenMessage<WatchSandboxesRequest> = /*@__PURE__*/
-  messageDesc(file_islet_orchestrator_v1_orchestrator, 29);
+  messageDesc(file_islet_orchestrator_v1_orchestrator, 30);
 
 /**
  * @generated from message islet.orchestrator.v1.WatchSandboxesResponse
@@ -865,7 +899,7 @@ export type WatchSandboxesResponse = Message<"islet.orchestrator.v1.WatchSandbox
  * Use `create(WatchSandboxesResponseSchema)` to create a new message.
  */
 export const WatchSandboxesResponseSchema: GenMessage<WatchSandboxesResponse> = /*@__PURE__*/
-  messageDesc(file_islet_orchestrator_v1_orchestrator, 30);
+  messageDesc(file_islet_orchestrator_v1_orchestrator, 31);
 
 /**
  * @generated from message islet.orchestrator.v1.WatchSandboxesResponse.SandboxEnded
@@ -887,7 +921,7 @@ export type WatchSandboxesResponse_SandboxEnded = Message<"islet.orchestrator.v1
  * Use `create(WatchSandboxesResponse_SandboxEndedSchema)` to create a new message.
  */
 export const WatchSandboxesResponse_SandboxEndedSchema: GenMessage<WatchSandboxesResponse_SandboxEnded> = /*@__PURE__*/
-  messageDesc(file_islet_orchestrator_v1_orchestrator, 30, 0);
+  messageDesc(file_islet_orchestrator_v1_orchestrator, 31, 0);
 
 /**
  * @generated from message islet.orchestrator.v1.WatchSandboxesResponse.KeepAlive
@@ -900,7 +934,7 @@ export type WatchSandboxesResponse_KeepAlive = Message<"islet.orchestrator.v1.Wa
  * Use `create(WatchSandboxesResponse_KeepAliveSchema)` to create a new message.
  */
 export const WatchSandboxesResponse_KeepAliveSchema: GenMessage<WatchSandboxesResponse_KeepAlive> = /*@__PURE__*/
-  messageDesc(file_islet_orchestrator_v1_orchestrator, 30, 1);
+  messageDesc(file_islet_orchestrator_v1_orchestrator, 31, 1);
 
 /**
  * @generated from message islet.orchestrator.v1.GetNodeRequest
@@ -913,7 +947,7 @@ export type GetNodeRequest = Message<"islet.orchestrator.v1.GetNodeRequest"> & {
  * Use `create(GetNodeRequestSchema)` to create a new message.
  */
 export const GetNodeRequestSchema: GenMessage<GetNodeRequest> = /*@__PURE__*/
-  messageDesc(file_islet_orchestrator_v1_orchestrator, 31);
+  messageDesc(file_islet_orchestrator_v1_orchestrator, 32);
 
 /**
  * @generated from message islet.orchestrator.v1.GetNodeResponse
@@ -989,7 +1023,7 @@ export type GetNodeResponse = Message<"islet.orchestrator.v1.GetNodeResponse"> &
  * Use `create(GetNodeResponseSchema)` to create a new message.
  */
 export const GetNodeResponseSchema: GenMessage<GetNodeResponse> = /*@__PURE__*/
-  messageDesc(file_islet_orchestrator_v1_orchestrator, 32);
+  messageDesc(file_islet_orchestrator_v1_orchestrator, 33);
 
 /**
  * @generated from message islet.orchestrator.v1.Disk
@@ -1026,7 +1060,7 @@ export type Disk = Message<"islet.orchestrator.v1.Disk"> & {
  * Use `create(DiskSchema)` to create a new message.
  */
 export const DiskSchema: GenMessage<Disk> = /*@__PURE__*/
-  messageDesc(file_islet_orchestrator_v1_orchestrator, 33);
+  messageDesc(file_islet_orchestrator_v1_orchestrator, 34);
 
 /**
  * @generated from enum islet.orchestrator.v1.SandboxState
