@@ -19,7 +19,8 @@ import { promisify } from 'node:util';
 const run = promisify(execFile);
 
 /**
- * Puts node into `guestDir`/node and its libraries into `guestDir`/lib. Files that are already the same stay untouched, times
+ * Puts node into `guestDir`/node and its libraries into `guestDir`/lib, and makes the empty `guestDir`/volumes. Files that are
+ * already the same stay untouched, times
  * included: snapshots of sandboxes are tied to them.
  */
 export async function installGuestRuntime(guestDir) {
@@ -30,8 +31,12 @@ export async function installGuestRuntime(guestDir) {
     for (const [name, path] of await sharedLibraries(binary)) libraries.set(name, path);
   }
   const libDir = join(guestDir, 'lib');
-  await mkdir(libDir, { recursive: true });
-  for (const dir of [guestDir, libDir]) await chmod(dir, OPEN_FOLDER);
+  // Volumes are mounted on it.
+  const volumesDir = join(guestDir, 'volumes');
+  for (const dir of [guestDir, libDir, volumesDir]) {
+    await mkdir(dir, { recursive: true });
+    await chmod(dir, OPEN_FOLDER);
+  }
   for (const name of await readdir(libDir)) {
     if (!libraries.has(name)) await rm(join(libDir, name));
   }

@@ -21,6 +21,7 @@ import { createCredentials } from './native/credentials.ts';
 import { createDescriptorPassing } from './native/descriptor-passing.ts';
 import { createDescriptors } from './native/descriptors.ts';
 import { createMachine } from './native/machine.ts';
+import { createMounts } from './native/mounts.ts';
 import { createSpawner } from './native/spawn.ts';
 import { createExtendedAttributes } from './native/xattr.ts';
 import { outsideAddress } from './ports/address.ts';
@@ -102,6 +103,7 @@ export async function startDaemon(options: DaemonOptions): Promise<Daemon> {
     now: Date.now,
     files: createIdentityFiles(options.identityRoot),
     machine: options.ownsMachine ? machine : undefined,
+    mounts: options.ownsMachine ? createMounts() : undefined,
     endAllProcesses: options.ownsMachine
       ? async () => {
           watchers.close();

@@ -26,6 +26,8 @@ export interface IdentityFiles {
   read(path: string): string;
   /** Writes, creating directories where they are missing and replacing a link that leads elsewhere. */
   write(path: string, contents: string): void;
+  /** Makes a directory and those above it where they are missing. */
+  makeDirectory(path: string): void;
 }
 
 /** @param root stands in front of every path. */
@@ -50,6 +52,9 @@ export function createIdentityFiles(root: string): IdentityFiles {
         else throw error;
         overwrite(full, contents);
       }
+    },
+    makeDirectory(path) {
+      mkdirSync(root + path, { recursive: true });
     },
   };
 }

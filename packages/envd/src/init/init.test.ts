@@ -47,12 +47,14 @@ describe('the machine', () => {
   const open = (options: { now: string; setClock?: (ms: number) => void }) => {
     const clock: number[] = [];
     const names: string[] = [];
+    const mounts: string[] = [];
     let reseeds = 0;
     let reboots = 0;
     const files = new Map<string, string>();
     const identity: IdentityFiles = {
       read: (path) => files.get(path) ?? '',
       write: (path, contents) => void files.set(path, contents),
+      makeDirectory: (path) => void mounts.push(`mkdir ${path}`),
     };
     const initializer = new Initializer({
       settings: createSettings(),
@@ -63,6 +65,7 @@ describe('the machine', () => {
         setClock: options.setClock ?? ((ms) => clock.push(ms)),
         setHostname: (name) => names.push(name),
       },
+      mounts: { bind: (from, to) => void mounts.push(`${from} on ${to}`) },
       endAllProcesses: async () => void reboots++,
       random: { randomBytes: (length) => Buffer.alloc(length, 7), reseedOpenssl: () => ++reseeds > 0 },
       onApplied() {},
@@ -70,6 +73,7 @@ describe('the machine', () => {
     return {
       clock,
       names,
+      mounts,
       files,
       reseeds: () => reseeds,
       reboots: () => reboots,
@@ -108,6 +112,30 @@ describe('the machine', () => {
     expect([machine.reseeds(), machine.names]).toEqual([2, ['a', 'b']]);
     expect(machine.files.get('/etc/machine-id')).toBe(`${'07'.repeat(16)}\n`);
   });
+
+  it('gets each volume once, outer ones first', async () => {
+    const machine = open({ now: '2026-01-01T00:00:00Z' });
+    const volumes = [
+      { id: 'v2', path: '/mnt/a/b' },
+      { id: 'v1', path: '/mnt/a' },
+    ];
+    await machine.apply({ sandboxId: 'ia', volumes });
+    await machine.apply({ sandboxId: 'ia', volumes });
+    expect(machine.mounts).toEqual([
+      'mkdir /mnt/a',
+      '/opt/islet/volumes/v1 on /mnt/a',
+      'mkdir /mnt/a/b',
+      '/opt/islet/volumes/v2 on /mnt/a/b',
+    ]);
+  });
+
+  it.each([{ id: 'v', path: 'mnt' }, { id: 'v', path: '/mnt/../etc' }, { id: '../x', path: '/mnt' }, null])(
+    'refuses the volume %j',
+    async (volume) => {
+      const machine = open({ now: '2026-01-01T00:00:00Z' });
+      await expect(async () => machine.apply({ volumes: [volume] })).rejects.toThrow(/volumes must have/);
+    },
+  );
 
   it('ends what ran only where a reboot is asked for', async () => {
     const machine = open({ now: '2026-01-01T00:00:00Z' });

@@ -1,16 +1,20 @@
 import { IsletError, secretsEqual } from '@islet/contracts';
 import type { Logger } from '../log/logger.ts';
 import type { Machine } from '../native/machine.ts';
+import type { Mounts } from '../native/mounts.ts';
 import type { Settings } from '../settings.ts';
 import { trustCertificates } from './certificates.ts';
 import { hostsWith, type IdentityFiles, resolvConf } from './identity.ts';
-import type { InitRequest } from './request.ts';
+import type { InitRequest, VolumeMount } from './request.ts';
 
 /** The clock is stepped when it is further behind or ahead than this, in milliseconds. */
 const MAX_BEHIND_MS = 50;
 const MAX_AHEAD_MS = 5000;
 
 const RUN_DIRECTORY = '/run/e2b';
+
+/** Where the machine sees its volumes, each in a directory named for its id. */
+const VOLUMES_DIRECTORY = '/opt/islet/volumes';
 
 export interface InitializerDeps {
   settings: Settings;
@@ -20,6 +24,7 @@ export interface InitializerDeps {
   now: () => number;
   /** Absent where envd is not the init process: then the machine is not its own to change. */
   machine: Pick<Machine, 'setHostname' | 'setClock'> | undefined;
+  mounts: Pick<Mounts, 'bind'> | undefined;
   /** Ends every other process. Absent where envd is not the init process. */
   endAllProcesses: (() => Promise<void>) | undefined;
   random: Pick<Machine, 'randomBytes' | 'reseedOpenssl'>;
@@ -37,6 +42,8 @@ export class Initializer {
   #hostname: string | undefined;
   #eventsAddress: string | undefined;
   #certificates: string | undefined;
+  /** What is mounted, by path. */
+  readonly #volumes = new Map<string, string>();
 
   constructor(deps: InitializerDeps) {
     this.#deps = deps;
@@ -69,6 +76,7 @@ export class Initializer {
     try {
       if (newSandbox) this.#becomeAnother();
       this.#writeIdentity(request);
+      this.#mountVolumes(request.volumes);
     } catch (error) {
       throw new IsletError(400, `cannot apply: ${(error as Error).message}`, { cause: error });
     }
@@ -137,6 +145,18 @@ export class Initializer {
     if (request.caBundle !== undefined && request.caBundle !== this.#certificates) {
       trustCertificates(files, request.caBundle);
       this.#certificates = request.caBundle;
+    }
+  }
+
+  /** They stay over pauses, being in the memory that is saved. */
+  #mountVolumes(volumes: readonly VolumeMount[]): void {
+    const { files, mounts } = this.#deps;
+    // One below another comes after it.
+    for (const { id, path } of volumes.toSorted((a, b) => a.path.length - b.path.length)) {
+      if (this.#volumes.get(path) === id) continue;
+      files.makeDirectory(path);
+      mounts?.bind(`${VOLUMES_DIRECTORY}/${id}`, path);
+      this.#volumes.set(path, id);
     }
   }
 

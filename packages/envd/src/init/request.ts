@@ -1,5 +1,12 @@
 import { isIP } from 'node:net';
+import { posix } from 'node:path';
 import { IsletError } from '@islet/contracts';
+
+export interface VolumeMount {
+  id: string;
+  /** Absolute, without `.` and `..`. */
+  path: string;
+}
 
 /** The body of POST /init, validated. Absent fields are undefined. */
 export interface InitRequest {
@@ -16,6 +23,8 @@ export interface InitRequest {
   hostname: string | undefined;
   /** Addresses of name servers. */
   dns: string[] | undefined;
+  /** Volumes by the ids under which the machine sees them, and where they belong. */
+  volumes: VolumeMount[];
   /** True: end every other process, as a reboot does. */
   reboot: boolean;
 }
@@ -33,7 +42,7 @@ export function parseInitRequest(body: unknown): InitRequest {
   if (Array.isArray(fields.volumeMounts) && fields.volumeMounts.length > 0) {
     throw new IsletError(
       400,
-      'volumeMounts are not supported: volumes are mounted from outside of the sandbox',
+      'volumeMounts of network targets are not supported: name what is mounted already, in volumes',
     );
   }
   const timestamp = text(fields, 'timestamp');
@@ -49,6 +58,7 @@ export function parseInitRequest(body: unknown): InitRequest {
     templateId: matching(fields, 'templateId', (value) => ID.test(value)),
     hostname: matching(fields, 'hostname', (value) => HOSTNAME.test(value)),
     dns: addresses(fields.dns),
+    volumes: volumes(fields.volumes),
     reboot: fields.reboot === true,
   };
 }
@@ -92,6 +102,19 @@ function envVars(value: unknown): Record<string, string> | undefined {
     }
   }
   return Object.fromEntries(entries);
+}
+
+function volumes(value: unknown): VolumeMount[] {
+  if (value === undefined || value === null) return [];
+  if (!Array.isArray(value)) throw new IsletError(400, 'volumes must be a list');
+  return value.map((item) => {
+    const { id, path } = (item ?? {}) as Record<string, unknown>;
+    if (typeof id !== 'string' || !ID.test(id)) throw new IsletError(400, 'volumes must have ids');
+    if (typeof path !== 'string' || !posix.isAbsolute(path) || posix.normalize(path) !== path) {
+      throw new IsletError(400, 'volumes must have absolute and clean paths');
+    }
+    return { id, path };
+  });
 }
 
 function addresses(value: unknown): string[] | undefined {
