@@ -3,7 +3,7 @@ import { mkdir, readdir, rm, writeFile } from 'node:fs/promises';
 import { availableParallelism, hostname, totalmem } from 'node:os';
 import { join } from 'node:path';
 import type { ServiceImpl } from '@connectrpc/connect';
-import { orchestratorProto, type SandboxSample } from '@islet/contracts';
+import { orchestratorProto, type SandboxSample, type volumesProto } from '@islet/contracts';
 import type { Logger } from '@islet/telemetry';
 import type { SandboxDriver } from './drivers/driver.ts';
 import { openGvisor } from './drivers/gvisor/gvisor.ts';
@@ -21,6 +21,8 @@ import { Undo } from './sandbox/undo.ts';
 import { type BuildSandboxRequest, type CommandRunner, withBuildSandbox } from './templates/build-sandbox.ts';
 import { type SealRequest, type SealResult, sealTemplate } from './templates/seal.ts';
 import { TemplateStore } from './templates/store.ts';
+import { volumesService } from './volumes/service.ts';
+import { Volumes } from './volumes/volumes.ts';
 
 const { SandboxState } = orchestratorProto;
 
@@ -82,6 +84,7 @@ export interface TemplateRuntime {
 /** A node: what runs sandboxes on this machine. */
 export interface Orchestrator {
   service: ServiceImpl<typeof orchestratorProto.Orchestrator>;
+  volumes: ServiceImpl<typeof volumesProto.Volumes>;
   templates: TemplateRuntime;
   /** The running sandbox with this id; for the node's proxy. */
   sandbox(sandboxId: string): orchestratorProto.Sandbox | undefined;
@@ -121,11 +124,20 @@ export async function startOrchestrator(options: OrchestratorOptions): Promise<O
       ),
     );
     undo.add(() => network.close());
+    // Before the driver, too: its mount namespace must take part in what is mounted for machines later.
+    const volumes = await Volumes.open({
+      imagesDir: join(dataDir, 'volumes'),
+      runtimeDir: join(runtimeDir, 'volumes'),
+      exec,
+      logger,
+    });
+    undo.add(() => volumes.close());
     const driver = await openGvisor({ instance, runtimeDir, exec, logger });
     undo.add(() => driver.close());
     const adopted = await adopt(adoptable, driver, network, records);
     const machinesDir = join(dataDir, 'machines');
     await freeLeftovers(found, adopted, driver, records, machinesDir);
+    await volumes.adopt(new Set(adopted.flatMap(({ run }) => (run ? [run.machine.id] : []))));
 
     const guestsDir = join(dataDir, 'guest');
     const guest = await installGuest(options.guestDir, guestsDir);
@@ -145,6 +157,7 @@ export async function startOrchestrator(options: OrchestratorOptions): Promise<O
       {
         driver,
         network,
+        volumes,
         templates,
         guestDigest: guest.digest,
         dns: options.dns,
@@ -170,6 +183,7 @@ export async function startOrchestrator(options: OrchestratorOptions): Promise<O
     const sealContext = {
       driver,
       network,
+      volumes,
       store: templates,
       guest,
       workDir: machinesDir,
@@ -190,6 +204,7 @@ export async function startOrchestrator(options: OrchestratorOptions): Promise<O
         },
         dataDir,
       }),
+      volumes: volumesService(volumes, sandboxes),
       templates: {
         has: (buildId) => templates.isCurrent(buildId),
         seal: (request, signal) => sealTemplate(sealContext, request, signal),

@@ -9,6 +9,11 @@ export interface MachineSpec {
   rootfsDir: string;
   /** What is seen at /opt/islet inside: node, its libraries and envd. Read-only. */
   guestDir: string;
+  /**
+   * A directory on the host that is seen at /opt/islet/volumes inside, with what is mounted below it before the start or at any
+   * time after. Absent: there is none. A snapshot restores only with it where it was taken with it.
+   */
+  volumesDir?: string;
   /** Name of the network namespace that holds the sandbox's eth0. */
   netns: string;
   cpuCount: number;

@@ -1,4 +1,5 @@
 import { createHash } from 'node:crypto';
+import type { Dirent } from 'node:fs';
 import { cp, mkdir, readdir, rename, rm, stat } from 'node:fs/promises';
 import { join, relative } from 'node:path';
 
@@ -38,9 +39,13 @@ export async function removeUnusedGuests(guestsDir: string, used: ReadonlySet<st
 /** Over names, sizes and modification times: reading 100 MB of node at each start would cost more than it tells. */
 async function digestOf(dir: string): Promise<string> {
   const entries = await readdir(dir, { recursive: true, withFileTypes: true });
-  const files = entries.filter((entry) => entry.isFile()).map((entry) => join(entry.parentPath, entry.name));
+  const paths = (kept: Dirent[]) => kept.map((entry) => join(entry.parentPath, entry.name)).sort();
+  const files = paths(entries.filter((entry) => entry.isFile()));
   const hash = createHash('sha256');
-  for (const file of files.sort()) {
+  for (const folder of paths(entries.filter((entry) => entry.isDirectory()))) {
+    hash.update(`${relative(dir, folder)}/\0`);
+  }
+  for (const file of files) {
     const info = await stat(file);
     hash.update(`${relative(dir, file)}\0${info.size}\0${Math.floor(info.mtimeMs)}\0`);
   }

@@ -1,5 +1,5 @@
 import { setTimeout as sleep } from 'node:timers/promises';
-import { PORTS } from '@islet/contracts';
+import { IsletError, PORTS } from '@islet/contracts';
 import { Client } from 'undici';
 
 /** What envd is told at every start; see spec of POST /init. */
@@ -13,6 +13,8 @@ export interface EnvdInit {
   defaultUser?: string;
   defaultWorkdir?: string;
   dns?: readonly string[];
+  /** Volumes that the machine sees, and where they belong. Those that are there already stay. */
+  volumes?: readonly { id: string; path: string }[];
   /** End every other process first, as a reboot does. */
   reboot?: boolean;
   timestamp: string;
@@ -38,7 +40,10 @@ export function waitForEnvd(request: EnvdRequest): Promise<void> {
   });
 }
 
-/** Gives a freshly started sandbox its identity. `currentToken` is what envd asks for before. */
+/**
+ * Gives a freshly started sandbox its identity. `currentToken` is what envd asks for before.
+ * @throws IsletError 400 where envd cannot apply what it was told, such as a mount.
+ */
 export function initEnvd(request: EnvdRequest, init: EnvdInit, currentToken?: string): Promise<void> {
   const payload = JSON.stringify(init);
   return retry(request, async (client) => {
@@ -52,6 +57,7 @@ export function initEnvd(request: EnvdRequest, init: EnvdInit, currentToken?: st
       body: payload,
     });
     const text = await body.text();
+    if (statusCode === 400) throw new IsletError(400, refusal(text));
     if (statusCode !== 204) throw new Error(`envd refused /init with ${statusCode}: ${text}`);
   });
 }
@@ -86,6 +92,14 @@ export async function readEnvdMetrics(request: EnvdRequest, token?: string): Pro
   }
 }
 
+function refusal(text: string): string {
+  try {
+    return (JSON.parse(text) as { message: string }).message;
+  } catch {
+    return text;
+  }
+}
+
 async function retry(request: EnvdRequest, attempt: (client: Client) => Promise<void>): Promise<void> {
   const deadline = performance.now() + request.deadlineMs;
   for (;;) {
@@ -101,6 +115,7 @@ async function retry(request: EnvdRequest, attempt: (client: Client) => Promise<
       return;
     } catch (error) {
       await client.destroy();
+      if (error instanceof IsletError) throw error;
       if (performance.now() > deadline)
         throw new Error(`envd did not answer within ${request.deadlineMs} ms`, { cause: error });
     }

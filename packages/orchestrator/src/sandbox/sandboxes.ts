@@ -135,6 +135,14 @@ export class Sandboxes {
     return this.#entries.get(sandboxId)?.sandbox;
   }
 
+  /** The id of a sandbox, running or paused, that mounts a volume. */
+  mountedBy(volumeId: string): string | undefined {
+    for (const [sandboxId, { config }] of this.#entries) {
+      if (config.volumeMounts.some((mount) => mount.volumeId === volumeId)) return sandboxId;
+    }
+    return undefined;
+  }
+
   counts(): SandboxCounts {
     return {
       running: [...this.#entries.values()].filter((entry) => entry.run).length,
@@ -186,7 +194,7 @@ export class Sandboxes {
 
   /**
    * Keeps a running sandbox's memory and files as a build; it goes on from the same instant.
-   * @throws IsletError 404; 409 where it is paused; 503 where it cannot be saved now.
+   * @throws IsletError 404; 400 where it mounts volumes; 409 where it is paused; 503 where it cannot be saved now.
    */
   async snapshot(sandboxId: string, ids: { templateId: string; buildId: string }): Promise<TakenSnapshot> {
     const { driver, templates } = this.#options;
@@ -194,6 +202,10 @@ export class Sandboxes {
     try {
       return await this.#queue.run(sandboxId, async () => {
         const entry = this.#running(sandboxId);
+        if (entry.config.volumeMounts.length > 0) {
+          // What it has open of them would have to be there in every sandbox that starts from the snapshot.
+          throw new IsletError(400, `Sandbox "${sandboxId}" mounts volumes, so it cannot become a snapshot`);
+        }
         const stoppedMs = await this.#saveLive(entry, templates.stagedSnapshot(stage));
         const { config } = entry;
         const stored = await templates.commit(stage, {

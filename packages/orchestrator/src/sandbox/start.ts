@@ -4,6 +4,7 @@ import type { orchestratorProto } from '@islet/contracts';
 import type { SandboxDriver } from '../drivers/driver.ts';
 import type { NetworkPool } from '../network/pool.ts';
 import type { EgressRules } from '../network/rules.ts';
+import type { Volumes } from '../volumes/volumes.ts';
 import { type EnvdInit, initEnvd, waitForEnvd } from './envd-client.ts';
 import type { SandboxBase, SandboxRun } from './record.ts';
 import { Undo } from './undo.ts';
@@ -11,6 +12,7 @@ import { Undo } from './undo.ts';
 export interface StartContext {
   driver: SandboxDriver;
   network: NetworkPool;
+  volumes: Volumes;
   guestDirOf: (digest: string) => string;
   /** One folder a machine: what the driver writes for it. */
   machinesDir: string;
@@ -33,6 +35,8 @@ export interface StartSource {
   diskSizeMb: number;
   /** What the root file system takes of it, MiB; only asked for to boot. */
   diskUsedMb?: number | undefined;
+  /** Volumes that it sees from its first instruction on: a saved sandbox goes on with files of theirs open. */
+  volumeIds: readonly string[];
 }
 
 const ENVD_DEADLINE_MS = 15_000;
@@ -48,7 +52,7 @@ export async function startMachine(
   egress: EgressRules | undefined,
   signal?: AbortSignal,
 ): Promise<StartedRun> {
-  const { driver, network } = context;
+  const { driver, network, volumes } = context;
   const undo = new Undo();
   try {
     const slot = await network.take();
@@ -58,10 +62,14 @@ export async function startMachine(
     const dir = join(context.machinesDir, id);
     await mkdir(dir, { recursive: true, mode: 0o700 });
     undo.add(() => rm(dir, { recursive: true, force: true }));
+    undo.add(() => volumes.detach(id));
     undo.add(() => driver.release(id));
-    const { base, snapshotDir, ...size } = source;
+    const { base, snapshotDir, volumeIds, ...size } = source;
     const guestDir = context.guestDirOf(base.guestDigest);
-    const spec = { id, dir, rootfsDir: base.rootfsDir, guestDir, netns: slot.netns, ...size };
+    await volumes.prepare(id);
+    await volumes.attach(id, volumeIds);
+    const volumesDir = volumes.machineDir(id);
+    const spec = { id, dir, rootfsDir: base.rootfsDir, guestDir, volumesDir, netns: slot.netns, ...size };
     const machine = await (snapshotDir === undefined
       ? driver.boot(spec, signal)
       : driver.restore(spec, snapshotDir, signal));
@@ -76,9 +84,10 @@ export async function startMachine(
 
 /** Ends a machine and frees what it holds. */
 export async function freeMachine(context: StartContext, { machine, slotIndex }: SandboxRun): Promise<void> {
-  const { driver, network } = context;
+  const { driver, network, volumes } = context;
   await driver.kill(machine);
   await driver.release(machine.id);
+  await volumes.detach(machine.id);
   await rm(machine.dir, { recursive: true, force: true });
   network.discard(network.slot(slotIndex));
 }
@@ -111,6 +120,7 @@ export function resumeInit(config: orchestratorProto.SandboxConfig, now: Date): 
     sandboxId: config.sandboxId,
     templateId: config.templateId,
     accessToken: config.envdAccessToken,
+    volumes: config.volumeMounts.map(({ volumeId, path }) => ({ id: volumeId, path })),
     timestamp: now.toISOString(),
   };
 }

@@ -108,7 +108,7 @@ export class Starter {
   async startFrom(config: SandboxConfig, source: SavedSource, signal?: AbortSignal): Promise<BasedRun> {
     const { base, snapshotDir, accessToken } = source;
     const run = await this.#gate.run(() =>
-      startMachine(this.#options, { base, snapshotDir, ...sizeOf(config) }, config.egress, signal),
+      startMachine(this.#options, { base, snapshotDir, ...needsOf(config) }, config.egress, signal),
     );
     const init = firstInit(config, new Date(this.#options.now()));
     await this.#orFree(run, () => identify(run, init, accessToken, signal));
@@ -127,7 +127,7 @@ export class Starter {
   ): Promise<StartedRun> {
     await this.#assertSaved(config.sandboxId, snapshotDir);
     const init = resumeInit(config, new Date(this.#options.now()));
-    const source = { base, snapshotDir, ...sizeOf(config) };
+    const source = { base, snapshotDir, ...needsOf(config) };
     const run = await this.#gate.run(() => startMachine(this.#options, source, config.egress));
     await this.#orFree(run, () => identify(run, reboot ? { ...init, reboot } : init, config.envdAccessToken));
     return run;
@@ -150,15 +150,17 @@ export class Starter {
     currentToken: string | undefined,
     signal: AbortSignal | undefined,
   ): Promise<boolean> {
-    const { network, now, logger, onLoss } = this.#options;
+    const { network, volumes, now, logger, onLoss } = this.#options;
     const { sandboxId } = config;
     try {
+      await volumes.attach(run.machine.id, needsOf(config).volumeIds);
       if (config.egress) await network.setEgress(network.slot(run.slotIndex), config.egress);
       await identify(run, firstInit(config, new Date(now())), currentToken, signal);
       return true;
     } catch (error) {
-      logger.warn({ err: error, sandboxId }, 'a sandbox kept ready did not answer');
       onLoss(sandboxId, freeMachine(this.#options, run));
+      if (error instanceof IsletError) throw error; // another machine would refuse it too
+      logger.warn({ err: error, sandboxId }, 'a sandbox kept ready did not answer');
       return false;
     }
   }
@@ -169,7 +171,7 @@ export class Starter {
     const { manifest, snapshotDir } = stored;
     const obstacle = await this.#options.templates.obstacle(stored);
     if (obstacle !== undefined) throw new Error(`build '${buildId}' cannot be restored: ${obstacle}`);
-    const source = { base: baseOf(manifest), snapshotDir, ...sizeOf(manifest) };
+    const source = { base: baseOf(manifest), snapshotDir, ...sizeOf(manifest), volumeIds: [] };
     const run = await startMachine(this.#options, source, undefined);
     await this.#orFree(run, async () => {
       await sleep(SETTLE_MS);
@@ -188,7 +190,7 @@ export class Starter {
     const run = await this.#gate.run(() =>
       startMachine(
         this.#options,
-        { base, snapshotDir: undefined, ...sizeOf(config), diskUsedMb },
+        { base, snapshotDir: undefined, ...needsOf(config), diskUsedMb },
         config.egress,
         signal,
       ),
@@ -238,6 +240,10 @@ function notRestorable({ buildId }: SandboxConfig, obstacle: string): IsletError
     `snapshot '${buildId}' cannot be restored: ${obstacle}`,
     'sandbox_no_compatible_node',
   );
+}
+
+function needsOf(config: SandboxConfig) {
+  return { ...sizeOf(config), volumeIds: config.volumeMounts.map(({ volumeId }) => volumeId) };
 }
 
 function sizeOf({

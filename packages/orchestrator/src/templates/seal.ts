@@ -7,6 +7,7 @@ import { waitForQuiet } from '../network/quiet.ts';
 import { runInSandbox } from '../sandbox/command.ts';
 import { initEnvd, waitForEnvd } from '../sandbox/envd-client.ts';
 import { Undo } from '../sandbox/undo.ts';
+import type { Volumes } from '../volumes/volumes.ts';
 import { type BuildSandboxContext, type CommandRunner, commandRunner } from './build-sandbox.ts';
 import type { TemplateStore } from './store.ts';
 
@@ -29,6 +30,7 @@ export interface SealResult {
 }
 
 export interface SealContext extends BuildSandboxContext {
+  volumes: Volumes;
   store: TemplateStore;
   exec: Exec;
 }
@@ -48,7 +50,7 @@ export async function sealTemplate(
   request: SealRequest,
   signal?: AbortSignal,
 ): Promise<SealResult> {
-  const { driver, network, store } = context;
+  const { driver, network, store, volumes } = context;
   const undo = new Undo();
   try {
     const id = `seal-${request.buildId.slice(0, 8)}-${randomBytes(3).toString('hex')}`;
@@ -57,6 +59,9 @@ export async function sealTemplate(
     undo.add(() => rm(dir, { recursive: true, force: true }));
     const slot = await network.take();
     undo.add(() => network.discard(slot));
+    // Empty, but part of the machine: sandboxes restore with the same mounts only.
+    undo.add(() => volumes.detach(id));
+    await volumes.prepare(id);
     undo.add(() => driver.release(id));
     const diskUsedMb = await diskUsageMb(request.rootfsDir, context.exec);
     const diskSizeMb = diskUsedMb + request.freeDiskMb;
@@ -65,6 +70,7 @@ export async function sealTemplate(
       id,
       dir,
       guestDir: context.guest.dir,
+      volumesDir: volumes.machineDir(id),
       netns: slot.netns,
       diskSizeMb,
       diskUsedMb,

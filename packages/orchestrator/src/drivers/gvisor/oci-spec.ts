@@ -2,10 +2,13 @@ import { join } from 'node:path';
 import type { MachineSpec } from '../driver.ts';
 
 /** Changes whenever the mounts below do: snapshots taken with others do not restore. */
-export const SPEC_SHAPE = 2;
+export const SPEC_SHAPE = 3;
 
 /** Where the guest runtime (node, its libraries, envd) is seen in every sandbox. */
 const GUEST_MOUNT = '/opt/islet';
+
+/** Where volumes are seen: an empty directory of the guest files. */
+const VOLUMES_MOUNT = `${GUEST_MOUNT}/volumes`;
 
 /** The sandbox's disk until envd has made it the root file system. In /dev, which is the sandbox's own, so that no image needs the folder. */
 const DISK_MOUNT = '/dev/islet-disk';
@@ -115,6 +118,7 @@ export function ociSpec(machine: MachineSpec, options: SpecOptions): object {
       ...disk.mounts,
       { destination: '/sys', type: 'sysfs', source: 'sysfs', options: ['ro'] },
       { destination: GUEST_MOUNT, type: 'bind', source: machine.guestDir, options: ['bind', 'ro'] },
+      ...volumesOf(machine),
     ],
     annotations: disk.annotations,
     linux: {
@@ -133,6 +137,12 @@ export function ociSpec(machine: MachineSpec, options: SpecOptions): object {
       },
     },
   };
+}
+
+/** With what is mounted below it; mounts made later spread by themselves, as gVisor makes those of its sandboxes slaves. */
+function volumesOf({ volumesDir }: MachineSpec): object[] {
+  if (volumesDir === undefined) return [];
+  return [{ destination: VOLUMES_MOUNT, type: 'bind', source: volumesDir, options: ['rbind'] }];
 }
 
 interface Disk {
