@@ -34,6 +34,9 @@ import { SpawnCounter } from './templates/spawn-counter.ts';
 import { addTagRoutes } from './templates/tag-routes.ts';
 import { addUploadRoutes } from './templates/upload-routes.ts';
 import { addTemplateWriteRoutes } from './templates/write-routes.ts';
+import { addVolumeContentRoutes } from './volumes/content-routes.ts';
+import { addVolumeRoutes } from './volumes/routes.ts';
+import { createVolumeTokens } from './volumes/token.ts';
 
 /** How long the start waits for the node to tell what lives on it. */
 const FIRST_SNAPSHOT_MS = 5_000;
@@ -97,6 +100,8 @@ export async function createApi(deps: ApiDeps): Promise<Api> {
     addKeyRoutes,
     addNodeRoutes,
     addAdminRoutes,
+    addVolumeRoutes,
+    addVolumeContentRoutes,
   ]) {
     addRoutes(app, context);
   }
@@ -123,6 +128,7 @@ function buildContext(deps: ApiDeps): ApiContext {
     ...deps,
     clock,
     slots,
+    volumeTokens: createVolumeTokens({ tokenSeed: deps.tokenSeed, domain: deps.domain, clock }),
     authenticator: new Authenticator({ db, clock, logger, adminToken }),
     templates,
     builds: new Builds({ db, templateManager, logger, onReady: () => templates.clear() }),

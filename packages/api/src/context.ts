@@ -13,6 +13,7 @@ import type { SandboxSlots } from './sandboxes/slots.ts';
 import type { Builds } from './templates/builds/builds.ts';
 import type { TemplateResolver } from './templates/resolver.ts';
 import type { SpawnCounter } from './templates/spawn-counter.ts';
+import type { VolumeTokens } from './volumes/token.ts';
 
 /** The Fastify instance that routes are added to: their schemas type their handlers. */
 export type ApiApp = FastifyInstance<
@@ -32,4 +33,5 @@ export interface ApiContext extends Omit<ApiDeps, 'clock'> {
   spawns: SpawnCounter;
   slots: SandboxSlots;
   sync: NodeSync;
+  volumeTokens: VolumeTokens;
 }

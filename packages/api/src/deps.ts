@@ -1,7 +1,7 @@
 import type { Client } from '@connectrpc/connect';
 import type { ArtifactStore, UploadSignatures } from '@islet/artifacts';
 import type { Catalog, CatalogEntry, Sandbox } from '@islet/catalog';
-import type { orchestratorProto, templateProto } from '@islet/contracts';
+import type { orchestratorProto, templateProto, volumesProto } from '@islet/contracts';
 import type { Database } from '@islet/db';
 import type { Logger } from '@islet/telemetry';
 import type { LogsSource } from './logs/source.ts';
@@ -27,6 +27,15 @@ export interface NodeLink {
   route(sandbox: Sandbox): CatalogEntry['route'];
 }
 
+export type VolumesClient = Client<typeof volumesProto.Volumes>;
+
+/** The node that volumes are on. */
+export interface VolumesLink {
+  client: VolumesClient;
+  /** Most that a new volume may hold, MiB. */
+  sizeMb: number;
+}
+
 export interface ApiDeps {
   /** Migrated and seeded. */
   db: Database;
@@ -50,4 +59,6 @@ export interface ApiDeps {
   metrics?: MetricsSource | undefined;
   /** Where sandbox logs come from; without it every sandbox has none. */
   logs?: LogsSource | undefined;
+  /** Where volumes are; without it the installation has none. */
+  volumes?: VolumesLink | undefined;
 }

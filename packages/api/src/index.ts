@@ -6,6 +6,8 @@ export {
   type NodeLink,
   systemClock,
   type TemplateManagerClient,
+  type VolumesClient,
+  type VolumesLink,
 } from './deps.ts';
 export type { LogLevel, LogQuery, LogRecord, LogsSource } from './logs/source.ts';
 export { createMemoryMetrics, type MemoryMetrics, type MemoryMetricsOptions } from './metrics/memory.ts';

@@ -12,6 +12,7 @@ import type { Static } from 'typebox';
 import type { ApiContext } from '../context.ts';
 import { isDeadline, isNodesOwn, nodeError } from '../nodes/node-call.ts';
 import type { ResolvedTemplate } from '../templates/resolver.ts';
+import { type ResolvedMount, resolveMounts } from '../volumes/mounts.ts';
 import { parseEgress, parseIngress } from './network-rules.ts';
 import type { LiveSandbox } from './present.ts';
 import type { NewSandbox } from './shapes.ts';
@@ -48,9 +49,6 @@ function checkRequest(request: CreateRequest, team: Team): void {
       400,
       "You cannot create a sandbox without public access unless you enable secure envd access via 'secure' flag.",
     );
-  }
-  if (request.volumeMounts && request.volumeMounts.length > 0) {
-    throw new IsletError(400, 'Volume mounts are not enabled.');
   }
   checkIam(request.iam?.tokens ?? {});
 }
@@ -89,6 +87,7 @@ function configOf(
   team: Team,
   request: CreateRequest,
   { templateId, alias, build }: ResolvedTemplate,
+  volumeMounts: ResolvedMount[],
 ): orchestratorProto.SandboxConfig {
   const sandboxId = newSandboxId();
   const ingress = parseIngress(request.network);
@@ -116,6 +115,7 @@ function configOf(
     ingress,
     resumeTimeoutMs: Math.min(Math.max(request.timeout * 1000, MIN_RESUME_MS), maxLengthMs),
     maxLengthMs,
+    volumeMounts,
     defaultUser: build.defaultUser ?? '',
     defaultWorkdir: build.defaultWorkdir ?? '',
   });
@@ -135,7 +135,8 @@ export async function createSandbox(
   checkRequest(request, team);
   const template = await context.templates.resolve(team, request.templateID);
   checkSize(template, team);
-  const config = configOf(context, team, request, template);
+  const mounts = await resolveMounts(context, team, request.volumeMounts ?? []);
+  const config = configOf(context, team, request, template, mounts);
   const { sandboxId } = config;
   context.slots.reserve(team.id, sandboxId, team.limits.concurrentInstances);
   try {

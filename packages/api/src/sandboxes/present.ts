@@ -82,7 +82,7 @@ export function presentListed(sandbox: LiveSandbox): Static<typeof ListedSandbox
     diskSizeMB: config.diskSizeMb,
     state,
     metadata: config.metadata,
-    volumeMounts: [],
+    volumeMounts: config.volumeMounts.map(({ name, path }) => ({ name, path })),
   };
 }
 

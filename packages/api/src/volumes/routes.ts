@@ -1,0 +1,120 @@
+import { randomUUID } from 'node:crypto';
+import { IsletError, isUuid } from '@islet/contracts';
+import { createVolume, deleteVolume, findVolume, listVolumes, type Volume } from '@islet/db';
+import type { FastifyRequest } from 'fastify';
+import { type Static, Type } from 'typebox';
+import { access, callingTeam } from '../auth/guard.ts';
+import type { ApiApp, ApiContext } from '../context.ts';
+import type { VolumesLink } from '../deps.ts';
+import { callNode, NODE_CALL_TIMEOUT_MS } from '../nodes/node-call.ts';
+import { ErrorShape, NoContent } from '../sandboxes/shapes.ts';
+import { NewVolume, VOLUME_NAME, VolumeAndToken, VolumeParams, VolumeShape } from './shapes.ts';
+
+const errors = { '4xx': ErrorShape, '5xx': ErrorShape };
+const callOptions = { timeoutMs: NODE_CALL_TIMEOUT_MS };
+
+/** Volumes a team may have. */
+const MOST_VOLUMES = 100;
+
+/** Making, finding and deleting volumes. */
+export function addVolumeRoutes(app: ApiApp, context: ApiContext): void {
+  const { db } = context;
+
+  const own = async (request: FastifyRequest<{ Params: { volumeID: string } }>): Promise<Volume> => {
+    const { volumeID } = request.params;
+    if (!isUuid(volumeID)) throw new IsletError(400, 'Invalid volume ID');
+    const volume = await findVolume(db, callingTeam(request).id, volumeID.toLowerCase());
+    if (!volume) throw new IsletError(404, 'Volume not found');
+    return volume;
+  };
+
+  app.get(
+    '/volumes',
+    {
+      config: { access: access.teamRead },
+      schema: { response: { 200: Type.Array(VolumeShape), ...errors } },
+    },
+    async (request) => {
+      enabled(context);
+      const found = await listVolumes(db, callingTeam(request).id);
+      return found.map(({ id, name }) => ({ volumeID: id, name }));
+    },
+  );
+
+  app.post(
+    '/volumes',
+    {
+      config: { access: access.team },
+      schema: { body: NewVolume, response: { 201: VolumeAndToken, ...errors } },
+    },
+    async (request, reply) => {
+      const link = enabled(context);
+      const { name } = request.body;
+      if (!VOLUME_NAME.test(name)) throw new IsletError(400, 'Invalid volume name');
+      const volume = await makeVolume(context, link, callingTeam(request).id, name);
+      return reply.code(201).send(await withToken(context, volume));
+    },
+  );
+
+  app.get(
+    '/volumes/:volumeID',
+    {
+      config: { access: access.teamRead },
+      schema: { params: VolumeParams, response: { 200: VolumeAndToken, ...errors } },
+    },
+    async (request) => {
+      enabled(context);
+      return withToken(context, await own(request));
+    },
+  );
+
+  app.delete(
+    '/volumes/:volumeID',
+    {
+      config: { access: access.teamRead },
+      schema: { params: VolumeParams, response: { 204: NoContent, ...errors } },
+    },
+    async (request, reply) => {
+      const { client } = enabled(context);
+      const { id } = await own(request);
+      // The content first: a volume without its row could not be deleted by anybody.
+      await callNode(() => client.deleteVolume({ volumeId: id }, callOptions));
+      await deleteVolume(db, id);
+      return reply.code(204).send();
+    },
+  );
+}
+
+/** @throws IsletError 403 where the installation has no volumes */
+function enabled({ volumes }: ApiContext): VolumesLink {
+  if (!volumes) throw new IsletError(403, 'use of volumes is not enabled');
+  return volumes;
+}
+
+async function makeVolume(
+  { db }: ApiContext,
+  { client, sizeMb }: VolumesLink,
+  teamId: string,
+  name: string,
+): Promise<Volume> {
+  const volume = await createVolume(db, { id: randomUUID(), teamId, name, sizeMb }, MOST_VOLUMES);
+  if (volume === 'name-taken') throw new IsletError(400, `Volume with name '${name}' already exists`);
+  if (volume === 'too-many') {
+    throw new IsletError(400, `a team may have at most ${MOST_VOLUMES} volumes: delete one first`);
+  }
+  try {
+    await callNode(() => client.createVolume({ volumeId: volume.id, sizeMb }, callOptions));
+  } catch (error) {
+    await deleteVolume(db, volume.id);
+    throw error;
+  }
+  return volume;
+}
+
+async function withToken(
+  { domain, volumeTokens }: ApiContext,
+  { id, teamId, name }: Volume,
+): Promise<Static<typeof VolumeAndToken>> {
+  const token = await volumeTokens.sign({ teamId, volumeId: id });
+  return { volumeID: id, name, token, ...(domain !== null && { domain }) };
+}
