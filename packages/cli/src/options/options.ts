@@ -119,6 +119,14 @@ export const OPTIONS = {
     fallback: '1024',
     parse: parseMebibytes,
   },
+  volumeSize: {
+    flag: 'volume-size',
+    env: 'ISLET_VOLUME_SIZE',
+    hint: 'MiB',
+    description: 'Most that a new volume may hold; 0 turns volumes off',
+    fallback: '10240',
+    parse: parseMebibytes,
+  },
   logLevel: {
     flag: 'log-level',
     env: 'ISLET_LOG_LEVEL',

@@ -65,6 +65,7 @@ describe('the report for people', () => {
     for (const line of [
       'export E2B_API_URL=http://localhost:3000',
       'export E2B_SANDBOX_URL=http://localhost:3002',
+      'export E2B_VOLUME_API_URL=http://localhost:3000',
       'export E2B_API_KEY=e2b_00',
       `curl -s -X POST http://localhost:3000/sandboxes -H 'Content-Type: application/json' -H 'X-API-Key: e2b_00' -d '{"templateID":"base"}'`,
     ]) {

@@ -14,6 +14,7 @@ For the official SDK:
 
   export E2B_API_URL=${info.apiUrl}
   export E2B_SANDBOX_URL=${info.sandboxUrl}
+  export E2B_VOLUME_API_URL=${info.apiUrl}
   export E2B_API_KEY=${info.apiKey}
 
 A first sandbox:

@@ -17,6 +17,8 @@ export interface UpConfig {
   databaseUrl: string | undefined;
   tls: { certFile: string; keyFile: string } | undefined;
   warmMemoryMb: number;
+  /** 0: there are no volumes. */
+  volumeSizeMb: number;
   logLevel: 'debug' | 'info' | 'warn' | 'error' | 'silent';
 }
 
@@ -44,6 +46,7 @@ export function readUpConfig(sources: OptionSources): UpConfig {
     databaseUrl: readOption(OPTIONS.databaseUrl, sources),
     tls: certFile && keyFile ? { certFile, keyFile } : undefined,
     warmMemoryMb: requireOption(OPTIONS.warmMemory, sources),
+    volumeSizeMb: requireOption(OPTIONS.volumeSize, sources),
     logLevel: requireOption(OPTIONS.logLevel, sources),
   };
 }

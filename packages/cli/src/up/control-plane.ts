@@ -74,6 +74,7 @@ export async function startControlPlane(options: ControlPlaneOptions): Promise<C
       adminToken: secrets.adminToken,
       domain,
       metrics: options.metrics,
+      volumes: config.volumeSizeMb > 0 ? { client: node.volumes, sizeMb: config.volumeSizeMb } : undefined,
       logger: logger.child({ component: 'api' }),
     });
     wake = api.wake;

@@ -4,7 +4,7 @@ import { availableParallelism } from 'node:os';
 import { createClient, createRouterTransport } from '@connectrpc/connect';
 import { connectNodeAdapter } from '@connectrpc/connect-node';
 import type { ArtifactStore } from '@islet/artifacts';
-import { orchestratorProto, type SandboxSample, templateProto } from '@islet/contracts';
+import { orchestratorProto, type SandboxSample, templateProto, volumesProto } from '@islet/contracts';
 import { type Database, LOCAL_TEAM_LIMITS, migrate, openDatabase, seed } from '@islet/db';
 import { type Orchestrator, startOrchestrator } from '@islet/orchestrator';
 import { createSandboxProxy, toSandboxRoute } from '@islet/proxy';
@@ -54,6 +54,8 @@ export type TemplateClient = ReturnType<typeof createClient<typeof templateProto
 /** A build keeps a core busy; while one waits for its network, another may go on. */
 const BUILDS_AT_ONCE = Math.max(2, availableParallelism());
 
+export type VolumesClient = ReturnType<typeof createClient<typeof volumesProto.Volumes>>;
+
 /** What runs sandboxes and builds templates on this machine. */
 export interface Node extends AsyncDisposable {
   orchestrator: Orchestrator;
@@ -61,6 +63,8 @@ export interface Node extends AsyncDisposable {
   builds: Builds;
   /** Calls the orchestrator in this process, without a socket. */
   client: NodeClient;
+  /** Calls the node's volumes, likewise. */
+  volumes: VolumesClient;
   /** Calls the template manager, likewise. */
   templates: TemplateClient;
   /** Resets connections of a sandbox's run on the node's own proxy. */
@@ -131,7 +135,10 @@ export async function startNode(options: NodeOptions): Promise<Node> {
     const templateService = createTemplateManagerService({ builder, builds }, Date.now);
     const orchestratorServer = createServer(
       connectNodeAdapter({
-        routes: (router) => router.service(orchestratorProto.Orchestrator, orchestrator.service),
+        routes: (router) => {
+          router.service(orchestratorProto.Orchestrator, orchestrator.service);
+          router.service(volumesProto.Volumes, orchestrator.volumes);
+        },
       }),
     );
     const templateServer = createServer(
@@ -149,6 +156,7 @@ export async function startNode(options: NodeOptions): Promise<Node> {
 
     const transport = createRouterTransport((router) => {
       router.service(orchestratorProto.Orchestrator, orchestrator.service);
+      router.service(volumesProto.Volumes, orchestrator.volumes);
       router.service(templateProto.TemplateManager, templateService);
     });
     return {
@@ -156,6 +164,7 @@ export async function startNode(options: NodeOptions): Promise<Node> {
       builder,
       builds,
       client: createClient(orchestratorProto.Orchestrator, transport),
+      volumes: createClient(volumesProto.Volumes, transport),
       templates: createClient(templateProto.TemplateManager, transport),
       closeRun: (executionId) => proxy.closeRun(executionId),
       resetRun: (executionId) => proxy.resetRun(executionId),

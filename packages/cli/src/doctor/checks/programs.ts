@@ -15,6 +15,7 @@ const NEEDED: Record<string, string> = {
   nsenter: 'util-linux',
   setpriv: 'util-linux',
   mount: 'mount',
+  'mkfs.ext4': 'e2fsprogs',
 };
 
 export async function probePrograms(run: Run): Promise<string[]> {
