@@ -24,6 +24,7 @@ import { addPauseRoutes } from './sandboxes/pause-routes.ts';
 import { createWake, type Wake } from './sandboxes/resume.ts';
 import { addSandboxRoutes } from './sandboxes/routes.ts';
 import { SandboxSlots } from './sandboxes/slots.ts';
+import { addSnapshotRoutes } from './snapshots/routes.ts';
 import { addTeamRoutes } from './teams/routes.ts';
 import { Builds } from './templates/builds/builds.ts';
 import { addBuildRequestRoutes } from './templates/builds/request-routes.ts';
@@ -88,6 +89,7 @@ export async function createApi(deps: ApiDeps): Promise<Api> {
     addSandboxListRoutes,
     addLifetimeRoutes,
     addPauseRoutes,
+    addSnapshotRoutes,
     addMetricsRoutes,
     addLogRoutes,
     addTemplateReadRoutes,

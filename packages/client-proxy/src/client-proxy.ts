@@ -37,8 +37,8 @@ export interface ClientProxy {
    * Nobody has to call it: runs that the catalog does not know any more are reset within `runCheckMs`.
    */
   closeRun(executionId: string): void;
-  /** Resets a run's connections; the run may go on. */
-  resetRun(executionId: string): void;
+  /** Cuts a run's connections; exchanges under way have up to `graceMs` to end. It may go on. */
+  drainRun(executionId: string, graceMs: number): void;
   /** Takes no more connections, gives requests `drainMs` (default 0) to end, then ends them. */
   close(drainMs?: number): Promise<void>;
 }
@@ -90,7 +90,7 @@ export function createClientProxy(options: ClientProxyOptions): ClientProxy {
     address: () => listening().address(),
     isServing: () => listener !== undefined,
     closeRun: (executionId) => pool.closeRun(executionId),
-    resetRun: (executionId) => pool.resetRun(executionId),
+    drainRun: (executionId, graceMs) => pool.drainRun(executionId, graceMs),
     async close(drainMs = 0) {
       stopWatching();
       const closing = listener;

@@ -1,5 +1,6 @@
 import { createServer as createHttpServer } from 'node:http';
 import { type AddressInfo, createServer, type Server, type Socket } from 'node:net';
+import { orchestratorProto } from '@islet/contracts';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import { Edge, idOf, sandboxEntry } from './edge.ts';
 import { call, deferred, open } from './http1.ts';
@@ -277,18 +278,40 @@ describe('a client that goes away', () => {
   });
 });
 
-it('keeps a run that was only reset', async () => {
+it('lets exchanges under way end before a run is saved, cuts those that take longer, and serves the run again', async () => {
+  let finish = () => {};
   const { port } = await edge.serve(ADDRESS, (request, response) => {
     response.write('begun');
-    if (request.url !== '/stay') response.end();
+    if (request.url === '/short') finish = () => response.end(' and ended');
+    else if (request.url !== '/stay') response.end();
   });
-  const socket = await open(edge.port);
-  socket.write(`GET /stay HTTP/1.1\r\nHost: ${hostOf(port)}\r\n\r\n`);
-  await socket.until(/begun/);
-  const closed = new Promise((resolve) => socket.once('close', resolve));
-  edge.proxy.resetRun(entry.sandbox.executionId);
-  await closed;
+  const stays = await open(edge.port);
+  stays.write(`GET /stay HTTP/1.1\r\nHost: ${hostOf(port)}\r\n\r\n`);
+  await stays.until(/begun/);
+  const short = await open(edge.port);
+  short.write(`GET /short HTTP/1.1\r\nHost: ${hostOf(port)}\r\n\r\n`);
+  await short.until(/begun/);
+  const cut = new Promise((resolve) => stays.once('close', resolve));
+  edge.proxy.drainRun(entry.sandbox.executionId, 300);
+  finish();
+  await short.until(/ and ended/);
+  await cut;
   expect((await call({ port: edge.port, host: hostOf(port) })).status).toBe(200);
+});
+
+it('holds a request for a sandbox that is being snapshotted until it serves again', async () => {
+  const { port } = await edge.serve(ADDRESS, (_, response) => response.end('served'));
+  const put = (state: orchestratorProto.SandboxState) =>
+    edge.catalog.put({ ...entry, sandbox: { ...entry.sandbox, state } });
+  await put(orchestratorProto.SandboxState.SNAPSHOTTING);
+  let answered = false;
+  const answer = call({ port: edge.port, host: hostOf(port) }).finally(() => {
+    answered = true;
+  });
+  await new Promise((resolve) => setTimeout(resolve, 100));
+  expect(answered).toBe(false);
+  await put(orchestratorProto.SandboxState.RUNNING);
+  expect((await answer).status).toBe(200);
 });
 
 it('ends a connection with more requests waiting than it may have', async () => {

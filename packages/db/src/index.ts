@@ -25,6 +25,16 @@ export { type KeyDefectRow, listKeyDefects } from './keys/defects.ts';
 export { type MigrationStatus, migrate, migrationStatus } from './migrations/migrate.ts';
 export { BASE_TIER, LOCAL_DEV, LOCAL_TEAM_LIMITS, type SeedOptions, seed } from './seed.ts';
 export {
+  beginSnapshot,
+  dropSnapshot,
+  finishSnapshot,
+  keepKnownBuilds,
+  listSnapshots,
+  type NewSnapshot,
+  type SnapshotFilter,
+  type SnapshotRow,
+} from './snapshots/snapshots.ts';
+export {
   addUserToTeam,
   createTeam,
   findTeam,

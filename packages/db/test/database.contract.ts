@@ -20,6 +20,7 @@ import {
 import { teamApiKeys } from '../src/schema/index.ts';
 import { buildsContract } from './builds.contract.ts';
 import { keysContract } from './keys.contract.ts';
+import { snapshotsContract } from './snapshots.contract.ts';
 import { teamsContract } from './teams.contract.ts';
 import { templatesContract } from './templates.contract.ts';
 import { volumesContract } from './volumes.contract.ts';
@@ -91,5 +92,6 @@ export function databaseContract(name: string, open: () => Promise<Database>): v
     templatesContract(database);
     buildsContract(database);
     volumesContract(database);
+    snapshotsContract(database);
   });
 }

@@ -51,7 +51,7 @@ export async function openClientBuilds(options: ClientBuildsOptions): Promise<Bu
     dir: join(dataDir, 'builds'),
     atOnce,
     run: (spec, report, signal) => runBuild(engine, spec, report, signal),
-    forget: async () => {},
+    forget: (buildId) => runtime.remove(buildId),
     logger,
     now,
   });

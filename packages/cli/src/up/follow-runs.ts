@@ -4,10 +4,16 @@ import type { NodeClient } from './node.ts';
 
 const { SandboxState } = orchestratorProto;
 
+/** How long requests under way have to end before a sandbox is saved, ms; what takes longer is cut off. */
+const GRACE_MS = 300;
+
+/** Requests that were sent on their way just before the sandbox was to be saved may still open connections: ms to the next look. */
+const AGAIN_MS = 500;
+
 /** Holds connections of sandboxes' runs. */
 export interface RunConnections {
-  /** The run may go on: its connections are cut, new ones are welcome. */
-  resetRun(executionId: string): void;
+  /** The run may go on: its connections end within `graceMs`, new ones are welcome. */
+  drainRun(executionId: string, graceMs: number): void;
   /** The run is over. */
   closeRun(executionId: string): void;
 }
@@ -22,16 +28,28 @@ export function followRuns(
   holders: readonly RunConnections[],
 ): AsyncDisposable {
   const stop = new AbortController();
+  const saving = new Map<string, NodeJS.Timeout>();
+  const settle = (executionId: string) => {
+    clearInterval(saving.get(executionId));
+    saving.delete(executionId);
+  };
+  const close = (executionId: string) => {
+    settle(executionId);
+    for (const holder of holders) holder.closeRun(executionId);
+  };
+  const drain = (executionId: string) => {
+    for (const holder of holders) holder.drainRun(executionId, GRACE_MS);
+  };
   const take = (event: orchestratorProto.WatchSandboxesResponse['event']) => {
-    if (event.case === 'ended' && event.value.sandbox) {
-      for (const holder of holders) holder.closeRun(event.value.sandbox.executionId);
-    }
+    if (event.case === 'ended' && event.value.sandbox) close(event.value.sandbox.executionId);
     if (event.case !== 'changed') return;
     const { executionId, state } = event.value;
+    settle(executionId);
+    if (state === SandboxState.PAUSED) close(executionId);
     if (state === SandboxState.PAUSING || state === SandboxState.SNAPSHOTTING) {
-      for (const holder of holders) holder.resetRun(executionId);
+      drain(executionId);
+      saving.set(executionId, setInterval(drain, AGAIN_MS, executionId).unref());
     }
-    if (state === SandboxState.PAUSED) for (const holder of holders) holder.closeRun(executionId);
   };
   const following = (async () => {
     try {
@@ -44,6 +62,7 @@ export function followRuns(
     async [Symbol.asyncDispose]() {
       stop.abort();
       await following;
+      for (const executionId of [...saving.keys()]) settle(executionId);
     },
   };
 }

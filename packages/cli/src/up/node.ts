@@ -69,8 +69,8 @@ export interface Node extends AsyncDisposable {
   templates: TemplateClient;
   /** Resets connections of a sandbox's run on the node's own proxy. */
   closeRun(executionId: string): void;
-  /** Cuts a run's connections; it may go on. */
-  resetRun(executionId: string): void;
+  /** Cuts a run's connections when their exchanges are over, at the latest after `graceMs`; it may go on. */
+  drainRun(executionId: string, graceMs: number): void;
   ports: { sandboxProxy: number; orchestrator: number; templateManager: number };
 }
 
@@ -167,7 +167,7 @@ export async function startNode(options: NodeOptions): Promise<Node> {
       volumes: createClient(volumesProto.Volumes, transport),
       templates: createClient(templateProto.TemplateManager, transport),
       closeRun: (executionId) => proxy.closeRun(executionId),
-      resetRun: (executionId) => proxy.resetRun(executionId),
+      drainRun: (executionId, graceMs) => proxy.drainRun(executionId, graceMs),
       ports,
       [Symbol.asyncDispose]: () => undo[Symbol.asyncDispose](),
     };

@@ -13,6 +13,8 @@ export const envs = pgTable(
       .references(() => teams.id, { onDelete: 'cascade' }),
     createdBy: uuid('created_by').references(() => users.id, { onDelete: 'set null' }),
     public: boolean('public').notNull().default(false),
+    /** Made for a sandbox's snapshot: not listed among the templates that somebody built. */
+    isSnapshot: boolean('is_snapshot').notNull().default(false),
     buildCount: integer('build_count').notNull().default(0),
     spawnCount: bigint('spawn_count', { mode: 'number' }).notNull().default(0),
     lastSpawnedAt: instant('last_spawned_at'),
@@ -62,6 +64,8 @@ export const envBuilds = pgTable(
     failureMessage: text('failure_message'),
     /** The step to blame as text; null where there is none. */
     failureStep: text('failure_step'),
+    /** Of a snapshot: the sandbox that it was taken of. */
+    sandboxId: text('sandbox_id'),
     createdAt: createdAt(),
     updatedAt: updatedAt(),
     finishedAt: instant('finished_at'),

@@ -66,7 +66,7 @@ async function complete(db: Database, rows: SummaryBase[]): Promise<TemplateSumm
   }));
 }
 
-/** A team's templates, newest first; all of them where no page is asked for. */
+/** A team's templates, newest first, without its sandboxes' snapshots; all of them where no page is asked for. */
 export async function listTemplates(db: Database, teamId: string, page?: Page): Promise<TemplateSummary[]> {
   const after = page?.after;
   const query = db.orm
@@ -77,6 +77,7 @@ export async function listTemplates(db: Database, teamId: string, page?: Page): 
       and(
         eq(envs.teamId, teamId),
         isNull(envs.deletedAt),
+        eq(envs.isSnapshot, false),
         after &&
           or(
             lt(envs.createdAt, after.time),

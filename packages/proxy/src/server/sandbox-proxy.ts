@@ -23,8 +23,8 @@ export interface SandboxProxy {
   readonly server: Server;
   /** A run is over for good (the sandbox was killed or paused): resets its connections and makes no new ones. */
   closeRun(executionId: string): void;
-  /** Resets a run's connections; the run may go on. */
-  resetRun(executionId: string): void;
+  /** Cuts a run's connections; exchanges under way have up to `graceMs` to end. It may go on. */
+  drainRun(executionId: string, graceMs: number): void;
   /** Stops listening and ends every connection. */
   close(): Promise<void>;
 }
@@ -57,7 +57,7 @@ export function createSandboxProxy(options: SandboxProxyOptions): SandboxProxy {
   return {
     server,
     closeRun: (executionId) => pool.closeRun(executionId),
-    resetRun: (executionId) => pool.resetRun(executionId),
+    drainRun: (executionId, graceMs) => pool.drainRun(executionId, graceMs),
     close: () =>
       new Promise((resolve) => {
         server.close(() => resolve());

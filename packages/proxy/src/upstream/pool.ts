@@ -62,6 +62,7 @@ class Run implements ConnectionOwner {
   readonly connections = new Set<UpstreamConnection>();
   readonly others = new Set<Closable>();
   closed: RunClosedError | undefined;
+  #draining = false;
   readonly #options: UpstreamPoolOptions;
 
   constructor(id: RunId, options: UpstreamPoolOptions) {
@@ -94,7 +95,7 @@ class Run implements ConnectionOwner {
 
   release(connection: UpstreamConnection): void {
     const waiting = this.idle.get(connection.port) ?? [];
-    if (this.closed || waiting.length >= this.#options.maxIdlePerPort) {
+    if (this.closed || this.#draining || waiting.length >= this.#options.maxIdlePerPort) {
       connection.socket.destroy();
       return;
     }
@@ -109,6 +110,12 @@ class Run implements ConnectionOwner {
     const at = waiting?.indexOf(connection) ?? -1;
     if (waiting && at !== -1) waiting.splice(at, 1);
     if (waiting?.length === 0) this.idle.delete(connection.port);
+  }
+
+  /** Keeps no connection any longer than its exchange under way. */
+  drain(): void {
+    this.#draining = true;
+    for (const connection of [...this.idle.values()].flat()) connection.socket.destroy();
   }
 
   sweep(): void {
@@ -136,6 +143,8 @@ export class UpstreamPool {
   readonly #options: UpstreamPoolOptions;
   readonly #runs = new Map<string, Run>();
   readonly #ended = new Set<string>();
+  /** Runs whose exchanges have a moment to end. */
+  readonly #draining = new Map<Run, NodeJS.Timeout>();
   readonly #sweeper: NodeJS.Timeout;
 
   constructor(options: UpstreamPoolOptions) {
@@ -186,6 +195,22 @@ export class UpstreamPool {
     const run = this.#runs.get(executionId);
     this.#runs.delete(executionId);
     run?.close(new RunClosedError(executionId));
+    for (const [draining, timer] of this.#draining) {
+      if (draining.executionId === executionId) this.#endDrain(draining, timer);
+    }
+  }
+
+  /**
+   * As `resetRun`, but exchanges under way have up to `graceMs` to end: a short request that came just before the run is
+   * saved gets its answer.
+   */
+  drainRun(executionId: string, graceMs: number): void {
+    const run = this.#runs.get(executionId);
+    if (!run) return;
+    this.#runs.delete(executionId);
+    run.drain();
+    const timer: NodeJS.Timeout = setTimeout(() => this.#endDrain(run, timer), graceMs).unref();
+    this.#draining.set(run, timer);
   }
 
   /** The run is over for good: resets its connections and makes no new ones, whoever still holds its address. */
@@ -202,6 +227,13 @@ export class UpstreamPool {
   close(): void {
     clearInterval(this.#sweeper);
     for (const executionId of [...this.#runs.keys()]) this.closeRun(executionId);
+    for (const [run, timer] of this.#draining) this.#endDrain(run, timer);
+  }
+
+  #endDrain(run: Run, timer: NodeJS.Timeout): void {
+    clearTimeout(timer);
+    this.#draining.delete(run);
+    run.close(new RunClosedError(run.executionId));
   }
 
   async #attempt(run: Run, upstream: Upstream, attempts: number, signal: AbortSignal) {

@@ -1,0 +1,108 @@
+import { clone } from '@bufbuild/protobuf';
+import {
+  envdAccessToken,
+  IsletError,
+  newSandboxId,
+  orchestratorProto,
+  trafficAccessToken,
+} from '@islet/contracts';
+import type { Team } from '@islet/db';
+import type { ApiContext } from '../context.ts';
+import { callNode } from '../nodes/node-call.ts';
+import { assertTimeoutAllowed } from '../sandboxes/create.ts';
+import type { LiveSandbox } from '../sandboxes/present.ts';
+import { assertRunning } from './snapshot.ts';
+
+type SandboxConfig = orchestratorProto.SandboxConfig;
+
+/** A fork's sandboxes start one after the other where the node is small. */
+const FORK_TIMEOUT_MS = 68_000;
+const HOUR_MS = 3_600_000;
+
+/** What became of one sandbox of a fork. */
+export type ForkResult = { sandbox: LiveSandbox } | { error: IsletError };
+
+/**
+ * Starts `count` sandboxes that go on from where a running one is; it goes on too, and keeps its id and its time.
+ * @throws IsletError 400 more than the team may have, 404, 409 not running, 503 it cannot be saved now
+ */
+export async function forkSandbox(
+  context: ApiContext,
+  team: Team,
+  source: LiveSandbox,
+  { count, timeout }: { count: number; timeout: number },
+): Promise<ForkResult[]> {
+  if (timeout === 0) throw new IsletError(400, 'Timeout must be greater than 0');
+  assertTimeoutAllowed(timeout, team);
+  const { concurrentInstances } = team.limits;
+  if (count >= concurrentInstances) {
+    throw new IsletError(
+      400,
+      `count must be lower than the number of sandboxes that your team may run at once (${concurrentInstances})`,
+    );
+  }
+  assertRunning(source, 'forked');
+  const admitted = Array.from({ length: count }, () => admit(context, team, source.config));
+  const configs = admitted.flatMap((each) => (each instanceof IsletError ? [] : each));
+  try {
+    const started = await start(context, source.config.sandboxId, configs, timeout * 1000);
+    return admitted.map((each) => {
+      if (each instanceof IsletError) return { error: each };
+      return started.get(each.sandboxId) ?? { error: lost() };
+    });
+  } catch (error) {
+    for (const { sandboxId } of configs) context.slots.release(sandboxId);
+    throw error;
+  } finally {
+    for (const { sandboxId } of configs) context.slots.settle(sandboxId);
+  }
+}
+
+/** A fork's own config, with a slot of its team's; the error where there is none left. */
+function admit(context: ApiContext, team: Team, source: SandboxConfig): SandboxConfig | IsletError {
+  const config = clone(orchestratorProto.SandboxConfigSchema, source);
+  const sandboxId = newSandboxId();
+  try {
+    context.slots.reserve(team.id, sandboxId, team.limits.concurrentInstances);
+  } catch (error) {
+    if (error instanceof IsletError) return error;
+    throw error;
+  }
+  config.sandboxId = sandboxId;
+  config.maxLengthMs = team.limits.maxLengthHours * HOUR_MS;
+  if (config.envdAccessToken !== undefined) {
+    config.envdAccessToken = envdAccessToken(context.tokenSeed, sandboxId);
+  }
+  if (config.trafficAccessToken !== undefined) {
+    config.trafficAccessToken = trafficAccessToken(context.tokenSeed, sandboxId);
+  }
+  return config;
+}
+
+async function start(
+  { node, slots, spawns, sync, clock }: ApiContext,
+  sandboxId: string,
+  configs: SandboxConfig[],
+  timeoutMs: number,
+): Promise<Map<string, ForkResult>> {
+  const results = new Map<string, ForkResult>();
+  if (configs.length === 0) return results;
+  const { outcomes } = await callNode(() =>
+    node.client.forkSandbox({ sandboxId, configs, timeoutMs }, { timeoutMs: FORK_TIMEOUT_MS }),
+  );
+  for (const [index, config] of configs.entries()) {
+    const outcome = outcomes[index]?.outcome;
+    if (outcome?.case === 'sandbox' && outcome.value.config && (await sync.admit(outcome.value))) {
+      results.set(config.sandboxId, { sandbox: outcome.value as LiveSandbox });
+      spawns.add(config.templateId, new Date(clock.now()));
+      continue;
+    }
+    slots.release(config.sandboxId);
+    const error =
+      outcome?.case === 'error' ? new IsletError(outcome.value.status, outcome.value.message) : lost();
+    results.set(config.sandboxId, { error });
+  }
+  return results;
+}
+
+const lost = () => new IsletError(500, 'the sandbox ended while it started');

@@ -1,0 +1,81 @@
+import { IsletError, newTemplateId, orchestratorProto, sandboxBusy, sandboxNotFound } from '@islet/contracts';
+import { beginSnapshot, DEFAULT_TAG, dropSnapshot, finishSnapshot, type Team } from '@islet/db';
+import type { ApiContext } from '../context.ts';
+import { callNode } from '../nodes/node-call.ts';
+import type { LiveSandbox } from '../sandboxes/present.ts';
+import { assertOwnNamespace } from '../templates/read-routes.ts';
+import { parseTemplateReference } from '../templates/reference.ts';
+
+const { SandboxState } = orchestratorProto;
+
+/** Writing a sandbox's memory takes as long as its disk needs. */
+const SNAPSHOT_TIMEOUT_MS = 65_000;
+
+/** A snapshot by the names that clients use. */
+export interface SnapshotNames {
+  snapshotID: string;
+  names: string[];
+}
+
+/** @throws IsletError 404 where it is on its way out, 409 where it is paused or under another operation. */
+export function assertRunning({ config: { sandboxId }, state }: LiveSandbox, deed: string): void {
+  switch (state) {
+    case SandboxState.KILLING:
+      throw sandboxNotFound(sandboxId);
+    case SandboxState.SNAPSHOTTING:
+      throw sandboxBusy(sandboxId, 'snapshotted');
+    case SandboxState.PAUSING:
+      throw sandboxBusy(sandboxId, 'paused');
+    case SandboxState.PAUSED:
+      throw new IsletError(409, `Sandbox '${sandboxId}' is paused and cannot be ${deed}; resume it first`);
+  }
+}
+
+/**
+ * Takes a snapshot of a running sandbox: a build of the template `name`, or of one without a name.
+ * @throws IsletError 400 no name, 404, 409 not running, 5xx the node could not take it
+ */
+export async function takeSnapshot(
+  context: ApiContext,
+  team: Team,
+  sandbox: LiveSandbox,
+  name: string | undefined,
+): Promise<SnapshotNames> {
+  const { db, node, sync, templates } = context;
+  const reference = name === undefined ? undefined : parseTemplateReference(name, 'Invalid snapshot name');
+  assertOwnNamespace(reference?.namespace, team);
+  assertRunning(sandbox, 'snapshotted');
+  const { config } = sandbox;
+  const { sandboxId } = config;
+  const tag = reference?.tag ?? DEFAULT_TAG;
+  const buildId = crypto.randomUUID();
+  const templateId = await beginSnapshot(db, {
+    templateId: newTemplateId(),
+    buildId,
+    teamId: team.id,
+    sandboxId,
+    name: reference && { alias: reference.name, namespace: team.slug },
+    tag,
+    cpuCount: config.cpuCount,
+    memoryMb: config.memoryMb,
+    diskSizeMb: config.diskSizeMb,
+    envdVersion: config.envdVersion,
+    defaultUser: config.defaultUser,
+    defaultWorkdir: config.defaultWorkdir,
+  });
+  try {
+    const answer = await callNode(() =>
+      node.client.snapshotSandbox({ sandboxId, templateId, buildId }, { timeoutMs: SNAPSHOT_TIMEOUT_MS }),
+    );
+    if (answer.sandbox) await sync.update(answer.sandbox);
+    await finishSnapshot(db, buildId);
+  } catch (error) {
+    await dropSnapshot(db, buildId);
+    // The node may have taken it, and its answer got lost.
+    await node.client.deleteBuild({ buildId }).catch(() => undefined);
+    throw error;
+  }
+  templates.clear();
+  const names = reference ? [`${team.slug}/${reference.name}`] : [];
+  return { snapshotID: `${names[0] ?? templateId}:${tag}`, names };
+}
