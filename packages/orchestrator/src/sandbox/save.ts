@@ -3,7 +3,12 @@ import { IsletError } from '@islet/contracts';
 import type { SandboxDriver } from '../drivers/driver.ts';
 import { waitForQuiet } from '../network/quiet.ts';
 import { sumFiles } from '../snapshots/checksums.ts';
-import { readManifest, type SnapshotOrigin, writeManifest } from '../snapshots/manifest.ts';
+import {
+  readManifest,
+  removeUnfinishedManifest,
+  type SnapshotOrigin,
+  writeManifest,
+} from '../snapshots/manifest.ts';
 import type { SandboxRun } from './record.ts';
 
 /** How long connections from outside may take to close once the proxies were told, ms. */
@@ -58,6 +63,7 @@ export async function saveLive(saving: Saving, snapshotDir: string): Promise<num
 /** Sums what was saved, and puts the manifest beside it; where one is there already, it is left as it is. */
 export async function sealSaved(dir: string, origin: SnapshotOrigin): Promise<void> {
   if (await readManifest(dir)) return;
+  await removeUnfinishedManifest(dir);
   const files = await sumFiles(dir, { sync: false });
   await writeManifest(dir, { ...origin, version: 2, createdAt: new Date().toISOString(), files });
 }

@@ -1,4 +1,4 @@
-import { readFile, rename, writeFile } from 'node:fs/promises';
+import { readFile, rename, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { SandboxDriver } from '../drivers/driver.ts';
 import type { FileSums } from './checksums.ts';
@@ -28,6 +28,8 @@ export interface SnapshotManifest extends SnapshotOrigin {
 }
 
 const MANIFEST = 'manifest.json';
+/** A manifest that is being written. */
+const UNFINISHED = `${MANIFEST}.new`;
 
 /** Why a snapshot cannot start under a runtime, or undefined where it can. */
 export function incompatibility(origin: SnapshotOrigin, runtime: Runtime): string | undefined {
@@ -41,9 +43,14 @@ export function incompatibility(origin: SnapshotOrigin, runtime: Runtime): strin
 
 /** Writes a manifest into a folder, on disk when this returns; an earlier one is replaced at once. */
 export async function writeManifest(dir: string, manifest: SnapshotManifest): Promise<void> {
-  const file = join(dir, MANIFEST);
-  await writeFile(`${file}.new`, JSON.stringify(manifest, null, 2), { flush: true, mode: 0o600 });
-  await rename(`${file}.new`, file);
+  const unfinished = join(dir, UNFINISHED);
+  await writeFile(unfinished, JSON.stringify(manifest, null, 2), { flush: true, mode: 0o600 });
+  await rename(unfinished, join(dir, MANIFEST));
+}
+
+/** Removes what a process that was killed had written of one: it is none of the snapshot's files. */
+export async function removeUnfinishedManifest(dir: string): Promise<void> {
+  await rm(join(dir, UNFINISHED), { force: true });
 }
 
 /** Undefined where the folder holds none that this Islet reads. */
