@@ -106,7 +106,7 @@ await Promise.all([
   buildCommandLine(version),
   buildEnvd().then(() => installGuestRuntime(join(dist, 'guest'))),
   buildInside(),
-  installGuestTools(join(dist, 'guest')),
+  installGuestTools(join(dist, 'guest'), join(root, 'packages/template-manager/ready')),
   copyData('packages/db/migrations', 'migrations'),
   copyData('templates', 'templates'),
 ]);

@@ -48,13 +48,18 @@ export async function installGuestRuntime(guestDir) {
 const STATIC_TOOLS = { bash: '/usr/bin/bash-static', busybox: '/usr/bin/busybox' };
 
 /**
- * Puts them into `guestDir`/bin. Where this machine has not got them (a build without the system packages), images without a
+ * Puts them into `guestDir`/bin, and what ready commands may use from `readyDir` into `guestDir`/ready. Where this machine has not got them (a build without the system packages), images without a
  * shell cannot be built on; the launcher builds again when they are there.
  */
-export async function installGuestTools(guestDir) {
+export async function installGuestTools(guestDir, readyDir) {
   const binDir = join(guestDir, 'bin');
-  await mkdir(binDir, { recursive: true });
-  await chmod(binDir, OPEN_FOLDER);
+  for (const dir of [binDir, join(guestDir, 'ready')]) {
+    await mkdir(dir, { recursive: true });
+    await chmod(dir, OPEN_FOLDER);
+  }
+  for (const name of await readdir(readyDir)) {
+    await copyIfChanged(join(readyDir, name), join(guestDir, 'ready', name));
+  }
   for (const [name, path] of Object.entries(STATIC_TOOLS)) {
     if (await isStatic(path)) await copyIfChanged(await realpath(path), join(binDir, name));
   }

@@ -6,7 +6,7 @@ import { fileURLToPath } from 'node:url';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 
 interface GuestScript {
-  installGuestTools(guestDir: string): Promise<void>;
+  installGuestTools(guestDir: string, readyDir: string): Promise<void>;
   installGuestRuntime(guestDir: string): Promise<void>;
   replaceIfChanged(staged: string, target: string): Promise<void>;
 }
@@ -36,7 +36,7 @@ describe('the guest files', () => {
   });
 
   it('have a shell and tools that need nothing of an image', async () => {
-    await installGuestTools(dir);
+    await installGuestTools(dir, join(dirname(path), '../packages/template-manager/ready'));
     // An empty root: a program that loaded anything would not start.
     const run = (program: string, ...args: string[]) =>
       execFileSync('unshare', ['--map-root-user', 'chroot', join(dir, 'bin'), program, ...args], {

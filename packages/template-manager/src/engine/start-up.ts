@@ -1,7 +1,7 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { CommandRunner } from '@islet/orchestrator';
 import { BuildError } from '../builds/build-error.ts';
-import { type BuildContext, commandEnv } from '../steps/context.ts';
+import { type BuildContext, commandEnv, STANDARD_PATH } from '../steps/context.ts';
 import { outputLines } from './output-lines.ts';
 import type { Report } from './reporter.ts';
 
@@ -10,6 +10,9 @@ const READY_LIMIT_MS = 10 * 60 * 1000;
 const BETWEEN_TRIES_MS = 2000;
 /** How long a template with a start command, but none that tells when it is ready, is given. */
 const DEFAULT_READY_COMMAND = 'sleep 20';
+
+/** Stand-ins for the programs that the SDK's ready commands call, for images that have none. */
+const READY_TOOLS = '/opt/islet/ready';
 
 export interface StartUp {
   startCommand: string | undefined;
@@ -29,7 +32,13 @@ export async function startUp(
 ): Promise<void> {
   const over = new AbortController();
   const stopped = AbortSignal.any([signal, over.signal, AbortSignal.timeout(READY_LIMIT_MS)]);
-  const shell = (command: string, onLine: (stream: 'stdout' | 'stderr', line: string) => void) => {
+  const env = commandEnv(context);
+  const readyEnv = { ...env, PATH: `${env.PATH ?? STANDARD_PATH}:${READY_TOOLS}` };
+  const shell = (
+    command: string,
+    env: Record<string, string>,
+    onLine: (stream: 'stdout' | 'stderr', line: string) => void,
+  ) => {
     const lines = {
       stdout: outputLines((line) => onLine('stdout', line)),
       stderr: outputLines((line) => onLine('stderr', line)),
@@ -40,7 +49,7 @@ export async function startUp(
           program: '/bin/bash',
           args: ['-l', '-c', command],
           user: context.user,
-          env: commandEnv(context),
+          env,
           ...(context.workdir === undefined ? {} : { cwd: context.workdir }),
           onOutput: (stream, bytes) => lines[stream].push(bytes),
         },
@@ -55,7 +64,7 @@ export async function startUp(
   let starting: Promise<void> | undefined;
   if (startCommand !== undefined) {
     report('info', PHASE, `Running start command: ${startCommand}`);
-    starting = shell(startCommand, (stream, line) => {
+    starting = shell(startCommand, env, (stream, line) => {
       report(stream === 'stdout' ? 'info' : 'warn', PHASE, `[start] [${stream}]: ${line}`);
     }).then((end) => {
       if (end.exitCode !== 0) throw new BuildError(PHASE, `start command failed: ${end.status}`);
@@ -68,7 +77,7 @@ export async function startUp(
     if (ready !== undefined) {
       report('info', PHASE, `Waiting for template to be ready: ${ready}`);
       const waiting = untilReady(() =>
-        shell(ready, (stream, line) => report('debug', PHASE, `[ready] [${stream}]: ${line}`)),
+        shell(ready, readyEnv, (stream, line) => report('debug', PHASE, `[ready] [${stream}]: ${line}`)),
       );
       await (failure ? Promise.race([waiting, failure]) : waiting);
     }

@@ -1,5 +1,5 @@
 import { chmod, chown, cp, mkdir, readFile, rename, stat, writeFile } from 'node:fs/promises';
-import { join } from 'node:path';
+import { dirname, join } from 'node:path';
 import { TaskError } from './task.ts';
 import { chownTree, kindOf } from './tree.ts';
 
@@ -55,7 +55,7 @@ export class AccountFiles {
     // `*` is no password that anything hashes to, and unlike `!` does not lock the account.
     await this.#append('shadow', `${name}:*:19000:0:99999:7:::`, 0o640);
     const account = { name, uid, gid, home };
-    await this.#makeHome(account);
+    await this.ensureHome(account);
     return account;
   }
 
@@ -74,10 +74,11 @@ export class AccountFiles {
     await chmod(file, 0o440);
   }
 
-  async #makeHome({ home, uid, gid }: Account): Promise<void> {
+  /** Makes a user's home where there is none. */
+  async ensureHome({ home, uid, gid }: Account): Promise<void> {
     const dir = join(this.#root, home);
     if ((await kindOf(dir)) !== 'missing') return;
-    await mkdir(join(this.#root, 'home'), { recursive: true });
+    await mkdir(dirname(dir), { recursive: true });
     const skeleton = join(this.#root, 'etc/skel');
     if ((await kindOf(skeleton)) === 'directory')
       await cp(skeleton, dir, { recursive: true, verbatimSymlinks: true });

@@ -1,79 +1,37 @@
+import { execFile } from 'node:child_process';
 import { chmod, mkdir, readdir, readFile, rm, symlink, writeFile } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
+import { promisify } from 'node:util';
 import { AccountFiles } from './accounts.ts';
 import type { InsideTask, ProvisionFiles } from './task.ts';
 import { chownTree, kindOf, openToAll, writeIfMissing } from './tree.ts';
 
+const run = promisify(execFile);
+
 /** Where programs that need nothing of an image are seen in every sandbox. */
 const GUEST_BIN = '/opt/islet/bin';
 
-/** Every program that a shell script may count on; where an image has none of a kind, BusyBox serves. */
-const SHELL_TOOLS = [
-  ...['awk', 'basename', 'cat', 'chmod', 'chown', 'clear', 'cmp', 'cp', 'cut', 'date', 'dd', 'df', 'diff'],
+/** Whoever has these has the rest that goes with them, or left it out by choice. */
+const CORE_TOOLS = ['cat', 'cp', 'id', 'ls', 'mkdir', 'rm', 'sleep', 'stat', 'touch'];
+
+/** What of BusyBox is not given to images without a tool of that name: they have their own ways to change what runs. */
+const NOT_GIVEN: ReadonlySet<string> = new Set([
   ...[
-    'dirname',
-    'du',
-    'echo',
-    'env',
-    'expr',
-    'false',
-    'find',
-    'free',
-    'grep',
-    'gunzip',
-    'gzip',
-    'head',
-    'hostname',
+    'busybox',
+    'init',
+    'linuxrc',
+    'halt',
+    'poweroff',
+    'reboot',
+    'runlevel',
+    'sulogin',
+    'getty',
+    'login',
+    'su',
+    'vlock',
   ],
-  ...[
-    'id',
-    'kill',
-    'less',
-    'ln',
-    'ls',
-    'md5sum',
-    'mkdir',
-    'mktemp',
-    'more',
-    'mv',
-    'nproc',
-    'pgrep',
-    'pkill',
-    'printf',
-  ],
-  ...[
-    'ps',
-    'pwd',
-    'readlink',
-    'realpath',
-    'rm',
-    'rmdir',
-    'sed',
-    'seq',
-    'sha256sum',
-    'sleep',
-    'sort',
-    'stat',
-    'stty',
-  ],
-  ...[
-    'sync',
-    'tail',
-    'tar',
-    'tee',
-    'test',
-    'timeout',
-    'top',
-    'touch',
-    'tr',
-    'true',
-    'tty',
-    'uname',
-    'uniq',
-    'unzip',
-  ],
-  ...['uptime', 'vi', 'wc', 'wget', 'which', 'who', 'whoami', 'xargs', 'yes'],
-];
+  ...['dpkg', 'dpkg-deb', 'rpm', 'passwd', 'adduser', 'addgroup', 'deluser', 'delgroup'],
+]);
 
 const PROGRAM_DIRS = ['usr/local/sbin', 'usr/local/bin', 'usr/sbin', 'usr/bin', 'sbin', 'bin'];
 
@@ -94,6 +52,7 @@ export async function provision(
   }
   await addPrograms(root);
   await addAccounts(root);
+  await addHosts(join(root, 'etc/hosts'));
   await writeFile(join(root, 'etc/profile'), files.profile);
   for (const [name, text] of Object.entries(files.skeleton)) {
     for (const dir of ['etc/skel', 'root']) await writeIfMissing(join(root, dir, name), text);
@@ -113,7 +72,19 @@ async function addPrograms(root: string): Promise<void> {
   // Commands are run by this very path.
   if ((await kindOf(join(root, 'bin/bash'))) === 'missing') await add('bash', 'bash');
   if ((await kindOf(join(root, 'bin/sh'))) === 'missing') await add('sh', 'busybox');
-  for (const name of SHELL_TOOLS) if (!there.has(name)) await add(name, 'busybox');
+  for (const name of ['bash', 'sh']) there.add(name);
+  if (CORE_TOOLS.every((name) => there.has(name))) return;
+  const { stdout } = await run(join(GUEST_BIN, 'busybox'), ['--list']);
+  for (const name of stdout.split('\n').filter(Boolean)) {
+    if (!there.has(name) && !NOT_GIVEN.has(name)) await add(name, 'busybox');
+  }
+}
+
+/** Builders of images leave the file out, or empty, since containers get their own. */
+async function addHosts(path: string): Promise<void> {
+  await writeIfMissing(path, '');
+  const text = await readFile(path, 'utf8');
+  if (!/\slocalhost\b/.test(text)) await writeFile(path, `127.0.0.1 localhost\n::1 localhost\n${text}`);
 }
 
 async function addAccounts(root: string): Promise<void> {
@@ -132,7 +103,11 @@ export async function configure(
   const accounts = new AccountFiles(root);
   const account = await accounts.ensure(user);
   await accounts.makeAdmin(user);
-  await chownTree(join(root, account.home), account.uid, account.gid);
+  await accounts.ensureHome(account);
+  // An image may have given the user any home, `/` too: that stays whose it is.
+  if (account.home.startsWith('/home/')) {
+    await chownTree(join(root, account.home), account.uid, account.gid);
+  }
   for (const dir of ['usr/local', 'code']) {
     const path = join(root, dir);
     await mkdir(path, { recursive: true });

@@ -7,7 +7,7 @@ export interface BuildContext {
   workdir: string | undefined;
 }
 
-const STANDARD_PATH = '/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin';
+export const STANDARD_PATH = '/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin';
 
 /** What a root login shell has before a template sets anything. */
 const LOGIN_ENV: Readonly<Record<string, string>> = {
