@@ -1,6 +1,15 @@
 import { defineConfig } from 'vitest/config';
 
-// Two projects: `unit` needs nothing but Node (some suites need root and say so); `e2e` starts a real Islet.
+/** End-to-end tests start a real Islet. */
+const e2e = {
+  globalSetup: ['e2e/setup/islet.ts'],
+  testTimeout: 60_000,
+  hookTimeout: 180_000,
+  fileParallelism: false,
+};
+
+// `unit` needs nothing but Node (some suites need root and say so). `resumed` and `forked` run the tests of the SDK on sandboxes
+// that were paused and resumed, or forked, between the tests; see docs/testing.md.
 export default defineConfig({
   test: {
     projects: [
@@ -12,16 +21,10 @@ export default defineConfig({
           hookTimeout: 60_000,
         },
       },
-      {
-        test: {
-          name: 'e2e',
-          include: ['e2e/**/*.test.ts'],
-          globalSetup: ['e2e/setup/islet.ts'],
-          testTimeout: 60_000,
-          hookTimeout: 180_000,
-          fileParallelism: false,
-        },
-      },
+      { test: { ...e2e, name: 'e2e', include: ['e2e/**/*.test.ts'] } },
+      ...['resumed', 'forked'].map((mode) => ({
+        test: { ...e2e, name: mode, include: ['e2e/sdk/**/*.test.ts'], env: { ISLET_E2E_MODE: mode } },
+      })),
     ],
   },
 });

@@ -1,5 +1,6 @@
 import { Sandbox, type SandboxOpts } from 'e2b';
-import { afterAll, beforeAll, inject } from 'vitest';
+import { afterAll, beforeAll, beforeEach, inject } from 'vitest';
+import { between, currentMode } from './mode.ts';
 
 const { apiUrl, sandboxUrl, apiKey } = inject('islet');
 
@@ -9,15 +10,21 @@ export const connection = { apiUrl, sandboxUrl, apiKey };
 /** Long enough for any file of tests; whatever one forgot ends by itself. */
 const LIFE_MS = 300_000;
 
-export function newSandbox(opts: SandboxOpts = {}): Promise<Sandbox> {
-  return Sandbox.create({ ...connection, timeoutMs: LIFE_MS, ...opts });
+const mode = currentMode();
+
+export async function newSandbox(opts: SandboxOpts = {}): Promise<Sandbox> {
+  const sandbox = await Sandbox.create({ ...connection, timeoutMs: LIFE_MS, ...opts });
+  return between(sandbox, mode, opts.timeoutMs ?? LIFE_MS);
 }
 
-/** One sandbox for all tests of a file, killed after the last. The object is filled in before the first test. */
+/** One sandbox for all tests of a file, or what became of it between them (see `Mode`), killed after the last. The object is filled in before the first test. */
 export function sharedSandbox(opts: SandboxOpts = {}): { current: Sandbox } {
   const shared = {} as { current: Sandbox };
   beforeAll(async () => {
     shared.current = await newSandbox(opts);
+  });
+  beforeEach(async () => {
+    shared.current = await between(shared.current, mode, opts.timeoutMs ?? LIFE_MS);
   });
   afterAll(() => shared.current?.kill());
   return shared;
