@@ -32,7 +32,8 @@ export interface VolumeTokensOptions {
 export function createVolumeTokens({ tokenSeed, domain, clock }: VolumeTokensOptions): VolumeTokens {
   const key = createHmac('sha256', tokenSeed).update('volume-content-token').digest();
   const keyId = createHash('sha256').update(key).digest('hex').slice(0, 16);
-  const audience = `https://api.${domain ?? 'localhost'}`;
+  // Without the port, which may be another one after a restart.
+  const audience = `https://api.${domain?.replace(/:\d+$/, '') ?? 'localhost'}`;
   return {
     sign({ teamId, volumeId }) {
       const tokenId = crypto.randomUUID();
