@@ -206,6 +206,37 @@ it('is there after a pause, with the files that were open', async () => {
   });
 });
 
+it('keeps a sandbox from being paused while a file of it is open that was removed', async () => {
+  const volume = await newVolume();
+  await withSandbox({ volumeMounts: { [MOUNT]: volume } }, async (sandbox) => {
+    const holder = await sandbox.commands.run(`exec 3>${MOUNT}/held; sleep 1000`, { background: true });
+    await expect.poll(() => volume.exists('/held', content)).toBe(true);
+    await volume.remove('/held', content);
+    await expect(sandbox.pause()).rejects.toThrow(`has ${MOUNT}/held open`);
+    expect(await run(sandbox, 'echo still here')).toBe('still here');
+    await holder.kill();
+    expect(await sandbox.pause()).toBe(true);
+    await sandbox.connect();
+    expect(await run(sandbox, `ls ${MOUNT}`)).toBe('');
+  });
+});
+
+it('keeps a paused sandbox from going on without a file that it had open, until that is back', async () => {
+  const volume = await newVolume();
+  await withSandbox({ volumeMounts: { [MOUNT]: volume } }, async (sandbox) => {
+    await sandbox.commands.run(`exec 3>>${MOUNT}/held; while :; do echo x >&3; sleep 0.2; done`, {
+      background: true,
+    });
+    await expect.poll(() => volume.exists('/held', content)).toBe(true);
+    await sandbox.pause();
+    await volume.remove('/held', content);
+    await expect(sandbox.connect()).rejects.toThrow(/had open when it was paused is gone/);
+    await volume.writeFile('/held', 'back', content);
+    await sandbox.connect();
+    await expect.poll(() => volume.readFile('/held', content)).toMatch(/^back.*x/s);
+  });
+});
+
 it('is refused at create where name or path is wrong, all of it at once', async () => {
   const volume = await newVolume();
   const create = (volumeMounts: Record<string, string>) => rejection(newSandbox({ volumeMounts }));

@@ -33,6 +33,7 @@ import { Reaper } from './process/reaper.ts';
 import { ProcessRegistry } from './process/registry.ts';
 import { createProcessService } from './process/service.ts';
 import { createSettings } from './settings.ts';
+import { removedFiles } from './volumes/removed-files.ts';
 
 export interface DaemonOptions {
   /** 0 for any free one. */
@@ -125,7 +126,11 @@ export async function startDaemon(options: DaemonOptions): Promise<Daemon> {
     settings,
     logger,
     routes: [
-      ...statusRoutes({ settings, readMetrics: () => metrics.read() }),
+      ...statusRoutes({
+        settings,
+        readMetrics: () => metrics.read(),
+        removedFiles: () => removedFiles(initializer.volumeDirectories()),
+      }),
       ...fileRoutes({ settings, accounts, attributes, randomBytes: machine.randomBytes, now: Date.now }),
       initRoute(initializer),
     ],

@@ -1,10 +1,18 @@
 import type { Metrics } from '../metrics/metrics.ts';
 import { globalEnv, type Settings } from '../settings.ts';
+import type { RemovedFile } from '../volumes/removed-files.ts';
 import { respondJson } from './respond.ts';
 import type { Route } from './server.ts';
 
-/** GET /health, /metrics and /envs. */
-export function statusRoutes(deps: { settings: Settings; readMetrics: () => Metrics }): Route[] {
+export interface StatusRoutesDeps {
+  settings: Settings;
+  readMetrics: () => Metrics;
+  /** Of the sandbox's volumes. */
+  removedFiles: () => RemovedFile[];
+}
+
+/** GET /health, /metrics, /envs and /volumes/removed. */
+export function statusRoutes(deps: StatusRoutesDeps): Route[] {
   return [
     {
       method: 'GET',
@@ -27,6 +35,14 @@ export function statusRoutes(deps: { settings: Settings; readMetrics: () => Metr
       handle(_request, response) {
         response.setHeader('Cache-Control', 'no-store');
         respondJson(response, 200, globalEnv(deps.settings));
+      },
+    },
+    {
+      method: 'GET',
+      path: '/volumes/removed',
+      handle(_request, response) {
+        response.setHeader('Cache-Control', 'no-store');
+        respondJson(response, 200, deps.removedFiles());
       },
     },
   ];

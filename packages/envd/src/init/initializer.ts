@@ -1,3 +1,4 @@
+import { realpathSync } from 'node:fs';
 import { IsletError, secretsEqual } from '@islet/contracts';
 import type { Logger } from '../log/logger.ts';
 import type { Machine } from '../native/machine.ts';
@@ -60,6 +61,12 @@ export class Initializer {
       if (!this.#admits(request, headerToken)) return;
     }
     this.#applyAtOnce(request);
+  }
+
+  /** The directories below which the files of volumes are; none where there are no volumes. */
+  volumeDirectories(): string[] {
+    if (this.#volumes.size === 0) return [];
+    return [VOLUMES_DIRECTORY, ...[...this.#volumes.keys()].map((path) => realpathSync(path))];
   }
 
   /** Whether a request is to be applied. @throws IsletError 401 */

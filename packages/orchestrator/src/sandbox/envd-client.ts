@@ -73,7 +73,22 @@ export interface EnvdMetrics {
 }
 
 /** Asks once. @throws Error where envd does not answer in time. */
-export async function readEnvdMetrics(request: EnvdRequest, token?: string): Promise<EnvdMetrics> {
+export function readEnvdMetrics(request: EnvdRequest, token?: string): Promise<EnvdMetrics> {
+  return read(request, '/metrics', token);
+}
+
+/** A file of a volume that a process has open although it was removed or replaced. */
+export interface RemovedFile {
+  pid: number;
+  path: string;
+}
+
+/** Asks once, for what keeps a sandbox with volumes from being saved. @throws Error where envd does not answer in time. */
+export function readRemovedFiles(request: EnvdRequest, token?: string): Promise<RemovedFile[]> {
+  return read(request, '/volumes/removed', token);
+}
+
+async function read<T>(request: EnvdRequest, path: string, token: string | undefined): Promise<T> {
   const deadline = AbortSignal.timeout(request.deadlineMs);
   const client = new Client(`http://${request.address}:${PORTS.envd}`, {
     connect: { timeout: CONNECT_TIMEOUT_MS },
@@ -81,12 +96,12 @@ export async function readEnvdMetrics(request: EnvdRequest, token?: string): Pro
   try {
     const { statusCode, body } = await client.request({
       method: 'GET',
-      path: '/metrics',
+      path,
       headers: token ? { 'x-access-token': token } : {},
       signal: request.signal ? AbortSignal.any([request.signal, deadline]) : deadline,
     });
-    if (statusCode !== 200) throw new Error(`envd answers ${statusCode} on /metrics`);
-    return (await body.json()) as EnvdMetrics;
+    if (statusCode !== 200) throw new Error(`envd answers ${statusCode} on ${path}`);
+    return (await body.json()) as T;
   } finally {
     await client.destroy();
   }

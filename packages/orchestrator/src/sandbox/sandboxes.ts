@@ -11,7 +11,7 @@ import { SandboxEvents } from './events.ts';
 import { KeyedQueue } from './keyed-queue.ts';
 import { watchLiveness } from './liveness.ts';
 import type { RecordStore, SandboxBase, SandboxRecord, SandboxRun } from './record.ts';
-import { assertSavable, type Saving, saveAndEnd, saveLive } from './save.ts';
+import { assertNoneRemoved, assertSavable, type Saving, saveAndEnd, saveLive } from './save.ts';
 import { freeMachine, type StartedRun } from './start.ts';
 import { Starter, type StarterOptions } from './starter.ts';
 
@@ -451,6 +451,7 @@ export class Sandboxes {
     const { config, run, sandbox } = entry;
     const saving = { driver, run, address: sandbox.address };
     await assertSavable(saving, this.#options.records.root);
+    if (config.volumeMounts.length > 0) await assertNoneRemoved(saving, config.envdAccessToken);
     sandbox.state = state;
     await this.#save(entry);
     try {

@@ -9,10 +9,14 @@ import {
   type SnapshotOrigin,
   writeManifest,
 } from '../snapshots/manifest.ts';
+import { readRemovedFiles } from './envd-client.ts';
 import type { SandboxRun } from './record.ts';
 
 /** How long connections from outside may take to close once the proxies were told, ms. */
 const QUIET_DEADLINE_MS = 10_000;
+
+/** envd looks at every open file of every process. */
+const REMOVED_FILES_DEADLINE_MS = 10_000;
 
 /** Beside the sandbox's memory: its files' changes are counted in it, tables are not. */
 const SNAPSHOT_SLACK_BYTES = 64 * 1024 * 1024;
@@ -30,6 +34,19 @@ export interface Saving {
  */
 export async function assertSavable({ driver, run }: Saving, dir: string): Promise<void> {
   await assertRoom(dir, (await driver.memoryUsedBytes(run.machine.id)) + SNAPSHOT_SLACK_BYTES);
+}
+
+/**
+ * Makes sure that no process has a file of a volume open that is not there any more: gVisor would end the sandbox over it.
+ * @throws IsletError 503 naming the first of them.
+ */
+export async function assertNoneRemoved({ address }: Saving, accessToken: string | undefined): Promise<void> {
+  const [first] = await readRemovedFiles({ address, deadlineMs: REMOVED_FILES_DEADLINE_MS }, accessToken);
+  if (!first) return;
+  throw new IsletError(
+    503,
+    `Error saving sandbox - process ${first.pid} has ${first.path} open, which was removed from its volume or replaced there: end the process, or have it close the file`,
+  );
 }
 
 /**

@@ -128,7 +128,11 @@ export class Starter {
     await this.#assertSaved(config.sandboxId, snapshotDir);
     const init = resumeInit(config, new Date(this.#options.now()));
     const source = { base, snapshotDir, ...needsOf(config) };
-    const run = await this.#gate.run(() => startMachine(this.#options, source, config.egress));
+    const run = await this.#gate
+      .run(() => startMachine(this.#options, source, config.egress))
+      .catch((error) => {
+        throw config.volumeMounts.length > 0 ? explainMissingFile(config.sandboxId, error) : error;
+      });
     await this.#orFree(run, () => identify(run, reboot ? { ...init, reboot } : init, config.envdAccessToken));
     return run;
   }
@@ -239,6 +243,17 @@ function notRestorable({ buildId }: SandboxConfig, obstacle: string): IsletError
     503,
     `snapshot '${buildId}' cannot be restored: ${obstacle}`,
     'sandbox_no_compatible_node',
+  );
+}
+
+/** gVisor opens files of volumes again by name, and does not say which one it misses. */
+function explainMissingFile(sandboxId: string, error: unknown): unknown {
+  if (!(error instanceof Error) || !/no such file or directory|file does not exist/.test(error.message))
+    return error;
+  return new IsletError(
+    500,
+    `Sandbox ${sandboxId} cannot be resumed: a file of a volume that it had open when it was paused is gone. Put it back and try again.`,
+    { cause: error },
   );
 }
 
