@@ -7,6 +7,8 @@ export interface Layout {
   migrationsDir: string;
   recipesDir: string;
   guestDir: string;
+  /** Kernel and initial files of virtual machines; there where `./islet setup --with-microvm` has made them. */
+  machinesDir: string;
 }
 
 /** @throws Error where the build is missing: the guest files exist in dist/ only. */
@@ -22,5 +24,5 @@ export function findLayout(moduleUrl: string): Layout {
   };
   const missing = Object.values(layout).find((dir) => !existsSync(dir));
   if (missing) throw new Error(`${missing} is missing: run \`npm run build\`, or start Islet with ./islet`);
-  return layout;
+  return { ...layout, machinesDir: join(dist, 'microvm') };
 }

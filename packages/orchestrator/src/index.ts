@@ -1,4 +1,7 @@
+export { type Chosen, type IsolationChoice, PROBE_CACHE } from './drivers/choose.ts';
 export type { WritableRoot } from './drivers/driver.ts';
+export { type GuestKernel, type Probe, probe, QEMU } from './drivers/microvm/accelerator.ts';
+export { openHostExec } from './host/exec.ts';
 export {
   type Orchestrator,
   type OrchestratorOptions,

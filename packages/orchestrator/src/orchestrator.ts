@@ -5,8 +5,9 @@ import { join } from 'node:path';
 import type { ServiceImpl } from '@connectrpc/connect';
 import { orchestratorProto, type SandboxSample, type volumesProto } from '@islet/contracts';
 import type { Logger } from '@islet/telemetry';
+import { type Chosen, chooseIsolation, type IsolationChoice, openDrivers } from './drivers/choose.ts';
 import type { SandboxDriver } from './drivers/driver.ts';
-import { openGvisor } from './drivers/gvisor/gvisor.ts';
+import type { GuestKernel } from './drivers/microvm/accelerator.ts';
 import { openHostExec } from './host/exec.ts';
 import { guestDir, installGuest, removeUnusedGuests } from './host/guest.ts';
 import { waitForExit } from './host/process.ts';
@@ -44,6 +45,9 @@ export interface OrchestratorOptions {
   instance: string;
   /** node, its libraries and envd, as the build lays them out. */
   guestDir: string;
+  isolation: IsolationChoice;
+  /** What virtual machines boot; the files need not be there where none are wanted. */
+  machines: GuestKernel;
   /** Resolvers of the sandboxes, IPv4. */
   dns: readonly string[];
   version: string;
@@ -90,6 +94,8 @@ export interface Orchestrator {
   sandbox(sandboxId: string): orchestratorProto.Sandbox | undefined;
   /** Ends every sandbox and frees everything that the node made on the host. */
   close(): Promise<void>;
+  /** How its sandboxes are isolated. */
+  isolation: Chosen;
 }
 
 /**
@@ -109,12 +115,14 @@ export async function startOrchestrator(options: OrchestratorOptions): Promise<O
     const records = new RecordStore(join(dataDir, 'sandboxes'));
     const found = await records.readAll();
     const adoptable = [...found.values()].filter((record) => record !== undefined);
-    // The pool opens before the driver: runsc's mount namespace sees network namespaces only if /run/netns is shared by then.
+    const chosen = await chooseIsolation({ ...options.machines, choice: options.isolation, exec, logger });
+    // The pool opens before the drivers: runsc's mount namespace sees network namespaces only if /run/netns is shared by then.
     const network = await NetworkPool.open(
       {
         instance,
         subnet: claim.subnet,
         resolvers: options.dns,
+        attachment: chosen.isolation === 'microvm' ? 'tap' : 'interface',
         ahead: options.slotsAhead ?? 8,
         exec,
         logger,
@@ -132,11 +140,20 @@ export async function startOrchestrator(options: OrchestratorOptions): Promise<O
       logger,
     });
     undo.add(() => volumes.close());
-    const driver = await openGvisor({ instance, runtimeDir, exec, logger });
-    undo.add(() => driver.close());
+    const drivers = await openDrivers({
+      ...options.machines,
+      chosen,
+      instance,
+      runtimeDir,
+      dataDir,
+      exec,
+      logger,
+    });
+    undo.add(() => drivers.close());
+    const driver = drivers.sandboxes;
     const adopted = await adopt(adoptable, driver, network, records);
     const machinesDir = join(dataDir, 'machines');
-    await freeLeftovers(found, adopted, driver, records, machinesDir);
+    await freeLeftovers(found, adopted, [driver, drivers.builds], records, machinesDir);
     await volumes.adopt(new Set(adopted.flatMap(({ run }) => (run ? [run.machine.id] : []))));
 
     const guestsDir = join(dataDir, 'guest');
@@ -209,13 +226,15 @@ export async function startOrchestrator(options: OrchestratorOptions): Promise<O
         has: (buildId) => templates.isCurrent(buildId),
         seal: (request, signal) => sealTemplate(sealContext, request, signal),
         rootfsOf: (buildId) => templates.get(buildId).manifest.rootfsDir,
-        withBuildSandbox: (request, use, signal) => withBuildSandbox(sealContext, request, use, signal),
+        withBuildSandbox: (request, use, signal) =>
+          withBuildSandbox({ ...sealContext, driver: drivers.builds }, request, use, signal),
         keepWarm: (buildId) => sandboxes.keepWarm(buildId),
         remove: (buildId) => sandboxes.dropBuild(buildId),
         rootfsDirs: () =>
           new Set([...templates.rootfsDirs(), ...sandboxes.bases().map(({ rootfsDir }) => rootfsDir)]),
       },
       sandbox: (sandboxId) => sandboxes.get(sandboxId),
+      isolation: chosen,
       close: () => undo.run(),
     };
   } catch (error) {
@@ -241,6 +260,7 @@ async function adopt(
     if (!run) {
       adopted.push(record);
     } else if (driver.isAlive(run.machine)) {
+      await driver.adopt(run.machine);
       adopted.push({ ...record, sandbox: { ...sandbox, state: SandboxState.RUNNING } });
     } else {
       network.discard(network.slot(run.slotIndex));
@@ -274,7 +294,7 @@ async function waitForSave({ sandbox, run }: SandboxRecord, records: RecordStore
 async function freeLeftovers(
   found: ReadonlyMap<string, unknown>,
   adopted: readonly SandboxRecord[],
-  driver: SandboxDriver,
+  drivers: readonly SandboxDriver[],
   records: RecordStore,
   machinesDir: string,
 ): Promise<void> {
@@ -284,9 +304,13 @@ async function freeLeftovers(
     if (!sandboxIds.has(id)) await rm(records.dir(id), { recursive: true, force: true });
   }
   const machineIds = new Set(adopted.map((record) => record.run?.machine.id));
-  for (const id of new Set([...(await readdir(machinesDir)), ...(await driver.list())])) {
+  for (const id of new Set([...(await readdir(machinesDir)), ...(await listAll(drivers))])) {
     if (machineIds.has(id)) continue;
-    await driver.release(id);
+    for (const driver of drivers) await driver.release(id);
     await rm(join(machinesDir, id), { recursive: true, force: true });
   }
+}
+
+async function listAll(drivers: readonly SandboxDriver[]): Promise<string[]> {
+  return (await Promise.all(drivers.map((driver) => driver.list()))).flat();
 }

@@ -1,8 +1,16 @@
 import { mkdir } from 'node:fs/promises';
 import { openGvisor } from '../src/drivers/gvisor/gvisor.ts';
-import { driverContract } from './driver.contract.ts';
+import { type DriverTraits, driverContract } from './driver.contract.ts';
 
-driverContract('gvisor', async ({ instance, runtimeDir, exec, logger }) => {
+const TRAITS: DriverTraits = {
+  attachment: 'interface',
+  patienceMs: 15_000,
+  answerMs: 15_000,
+  visibleMemory: 1,
+  outOfMemory: 'told',
+};
+
+driverContract('gvisor', TRAITS, async ({ instance, runtimeDir, exec, logger }) => {
   await mkdir(runtimeDir);
   return openGvisor({ instance, runtimeDir, exec, logger });
 });

@@ -52,6 +52,8 @@ export async function openSite({ cacheDir }: SiteOptions = {}): Promise<Site> {
     dns: ['1.1.1.1'],
     version: 'test',
     slotsAhead: 2,
+    isolation: 'gvisor',
+    machines: { kernel: '', initrd: '' },
     warmMemoryMb: 0,
     recordSample: () => {},
     logger,

@@ -68,6 +68,14 @@ export function parseDatabaseUrl(text: string): string {
   return text;
 }
 
+const ISOLATIONS = ['auto', 'gvisor', 'microvm'] as const;
+
+export function parseIsolation(text: string): (typeof ISOLATIONS)[number] {
+  const isolation = ISOLATIONS.find((name) => name === text);
+  if (!isolation) throw new RangeError(`must be one of ${ISOLATIONS.join(', ')}`);
+  return isolation;
+}
+
 const LOG_LEVELS = ['debug', 'info', 'warn', 'error', 'silent'] as const;
 export type LogLevel = (typeof LOG_LEVELS)[number];
 

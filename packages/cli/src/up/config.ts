@@ -16,6 +16,8 @@ export interface UpConfig {
   debianMirror: string | undefined;
   databaseUrl: string | undefined;
   tls: { certFile: string; keyFile: string } | undefined;
+  isolation: 'auto' | 'gvisor' | 'microvm';
+  kernel: string | undefined;
   warmMemoryMb: number;
   /** 0: there are no volumes. */
   volumeSizeMb: number;
@@ -45,6 +47,8 @@ export function readUpConfig(sources: OptionSources): UpConfig {
     debianMirror: readOption(OPTIONS.debianMirror, sources),
     databaseUrl: readOption(OPTIONS.databaseUrl, sources),
     tls: certFile && keyFile ? { certFile, keyFile } : undefined,
+    isolation: requireOption(OPTIONS.isolation, sources),
+    kernel: readOption(OPTIONS.kernel, sources),
     warmMemoryMb: requireOption(OPTIONS.warmMemory, sources),
     volumeSizeMb: requireOption(OPTIONS.volumeSize, sources),
     logLevel: requireOption(OPTIONS.logLevel, sources),

@@ -1,12 +1,13 @@
 import { readFile } from 'node:fs/promises';
 import { createServer } from 'node:http';
 import { availableParallelism } from 'node:os';
+import { join } from 'node:path';
 import { createClient, createRouterTransport } from '@connectrpc/connect';
 import { connectNodeAdapter } from '@connectrpc/connect-node';
 import type { ArtifactStore } from '@islet/artifacts';
 import { orchestratorProto, type SandboxSample, templateProto, volumesProto } from '@islet/contracts';
 import { type Database, LOCAL_TEAM_LIMITS, migrate, openDatabase, seed } from '@islet/db';
-import { type Orchestrator, startOrchestrator } from '@islet/orchestrator';
+import { type GuestKernel, type Orchestrator, startOrchestrator } from '@islet/orchestrator';
 import { createSandboxProxy, toSandboxRoute } from '@islet/proxy';
 import type { Logger } from '@islet/telemetry';
 import {
@@ -95,6 +96,8 @@ export async function startNode(options: NodeOptions): Promise<Node> {
       instance: instance.name,
       guestDir: layout.guestDir,
       recordSample: options.recordSample,
+      isolation: config.isolation,
+      machines: machineFiles(config, layout),
       warmMemoryMb: config.warmMemoryMb,
       dns: config.dns ?? (await resolversOfHost()),
       version,
@@ -175,6 +178,11 @@ export async function startNode(options: NodeOptions): Promise<Node> {
     await undo[Symbol.asyncDispose]();
     throw error;
   }
+}
+
+/** What virtual machines boot. */
+export function machineFiles({ kernel }: UpConfig, { machinesDir }: Layout): GuestKernel {
+  return { kernel: kernel ?? join(machinesDir, 'vmlinux'), initrd: join(machinesDir, 'initrd') };
 }
 
 /** systemd-resolved keeps the real ones in a file of its own, and names itself in /etc/resolv.conf. */

@@ -1,5 +1,8 @@
 import type { ProcessRef } from '../host/process.ts';
 
+/** `gvisor`: a kernel in user space; `microvm`: a virtual machine under QEMU. */
+export type Isolation = 'gvisor' | 'microvm';
+
 /** All that a driver needs to start one sandbox. */
 export interface MachineSpec {
   id: string;
@@ -53,14 +56,23 @@ export interface Machine {
   companions: ProcessRef[];
 }
 
+/** What can be asked of a driver's sandboxes, ms. */
+export interface Pace {
+  /** From a boot to the first answer of envd, at most. */
+  bootMs: number;
+  /** From a restore to the first answer of envd, at most. */
+  restoreMs: number;
+}
+
 /**
  * How a sandbox is isolated. Everything above this interface is the same for all drivers.
  * Every method may be called for several sandboxes at once; for one sandbox the caller orders them.
  */
 export interface SandboxDriver {
-  readonly name: 'gvisor';
+  readonly name: Isolation;
   /** Names the runtime's build: a snapshot restores only under the runtime that wrote it. */
   readonly runtimeDigest: string;
+  readonly pace: Pace;
   /** Starts from the root file system alone: envd boots. */
   boot(spec: MachineSpec, signal?: AbortSignal): Promise<Machine>;
   /** Starts from a snapshot: memory and files go on from where they were. */
@@ -76,6 +88,8 @@ export interface SandboxDriver {
    */
   snapshot(machine: Machine, snapshotDir: string, signal?: AbortSignal): Promise<void>;
   isAlive(machine: Machine): boolean;
+  /** Takes over a live machine of an earlier process; one that was stopped to be saved goes on. */
+  adopt(machine: Machine): Promise<void>;
   /** Ends the sandbox at once; when it returns, nothing of it runs. */
   kill(machine: Machine): Promise<void>;
   /** Frees what the runtime keeps of a sandbox that no longer runs (or never did). Safe to repeat. */

@@ -1,6 +1,6 @@
 import { existsSync } from 'node:fs';
-import { readdir, readFile, rmdir, writeFile } from 'node:fs/promises';
-import { join } from 'node:path';
+import { mkdir, readdir, readFile, rmdir, writeFile } from 'node:fs/promises';
+import { dirname, join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 
 const ROOT = '/sys/fs/cgroup';
@@ -13,6 +13,16 @@ export function cgroupVersion(root = ROOT): CgroupVersion {
   return existsSync(join(root, 'memory')) ? 'v1' : 'none';
 }
 
+/** What all processes of a cgroup may use together. */
+export interface CgroupLimits {
+  memoryBytes: number;
+  /** CPU time in µs of each period. */
+  cpuQuotaUs: number;
+  cpuPeriodUs: number;
+  /** Processes and threads. */
+  pids: number;
+}
+
 /** The sandboxes' cgroups on this host; `path` arguments are relative to the hierarchy, as in an OCI cgroupsPath. */
 export class Cgroups {
   readonly version: CgroupVersion;
@@ -21,6 +31,25 @@ export class Cgroups {
   constructor(root = ROOT) {
     this.#root = root;
     this.version = cgroupVersion(root);
+  }
+
+  /**
+   * Makes a cgroup for a process that joins it itself, by writing 0 into each of the files that this returns. In every
+   * hierarchy that is there.
+   */
+  async create(path: string, limits: CgroupLimits): Promise<string[]> {
+    if (this.version === 'none') return [];
+    const dirs: string[] = [];
+    for (const [controller, files] of Object.entries(limitFiles(this.version, limits))) {
+      const base = this.version === 'v2' ? this.#root : join(this.#root, controller);
+      if (!existsSync(base)) continue;
+      const dir = join(base, path);
+      await mkdir(dir, { recursive: true });
+      if (this.version === 'v2') await delegate(base, dirname(path), Object.keys(files));
+      for (const [file, value] of Object.entries(files)) await writeFile(join(dir, file), value);
+      dirs.push(dir);
+    }
+    return dirs.map((dir) => join(dir, 'cgroup.procs'));
   }
 
   /** Replaces the memory limit of a cgroup that the runtime made. */
@@ -61,6 +90,34 @@ export class Cgroups {
     if (this.version === 'v2') return [this.#root];
     const entries = await readdir(this.#root, { withFileTypes: true });
     return entries.filter((entry) => entry.isDirectory()).map((entry) => join(this.#root, entry.name));
+  }
+}
+
+/** By hierarchy (one with version 2, whose name says nothing), the files that set limits. */
+function limitFiles(version: 'v1' | 'v2', limits: CgroupLimits): Record<string, Record<string, string>> {
+  const { memoryBytes, cpuQuotaUs, cpuPeriodUs, pids } = limits;
+  if (version === 'v2') {
+    return {
+      '': {
+        'memory.max': String(memoryBytes),
+        'cpu.max': `${cpuQuotaUs} ${cpuPeriodUs}`,
+        'pids.max': String(pids),
+      },
+    };
+  }
+  return {
+    memory: { 'memory.limit_in_bytes': String(memoryBytes) },
+    cpu: { 'cpu.cfs_period_us': String(cpuPeriodUs), 'cpu.cfs_quota_us': String(cpuQuotaUs) },
+    pids: { 'pids.max': String(pids) },
+  };
+}
+
+/** Version 2 only: lets the cgroups above hand the controllers of these files down, `path` and what is above it. */
+async function delegate(root: string, path: string, files: readonly string[]): Promise<void> {
+  const wanted = files.map((file) => `+${file.split('.')[0]}`).join(' ');
+  const names = path.split('/');
+  for (let depth = 0; depth <= names.length; depth++) {
+    await writeFile(join(root, ...names.slice(0, depth), 'cgroup.subtree_control'), wanted);
   }
 }
 

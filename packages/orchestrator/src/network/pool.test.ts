@@ -25,7 +25,15 @@ describe('NetworkPool', () => {
 
   const open = (adopted: Parameters<typeof NetworkPool.open>[1] = []) =>
     NetworkPool.open(
-      { instance, subnet: claim.subnet, resolvers: ['8.8.8.8'], ahead: 3, exec: host.exec, logger },
+      {
+        instance,
+        subnet: claim.subnet,
+        resolvers: ['8.8.8.8'],
+        attachment: 'interface',
+        ahead: 3,
+        exec: host.exec,
+        logger,
+      },
       adopted,
     );
   const namespaces = async () => slotIndices(instance, await readdir('/run/netns')).sort((a, b) => a - b);

@@ -13,6 +13,7 @@ import {
   tableScript,
   unbindScript,
 } from './rules.ts';
+import { removeTapBatch, removeTranslationScript, tapBatch, translationScript } from './tap.ts';
 
 /** Most slots made or removed by one call of `ip`: longer batches would keep a waiting create from its slot. */
 const BATCH = 8;
@@ -22,6 +23,8 @@ export interface NetworkPoolOptions {
   subnet: Subnet;
   /** Resolvers that sandboxes may ask even where they lie in a private range. */
   resolvers: readonly string[];
+  /** How sandboxes use a slot: its interface as it is, or a tap for a virtual machine, beside it in the namespace. */
+  attachment: 'interface' | 'tap';
   /** Slots kept ready. */
   ahead: number;
   exec: Exec;
@@ -89,6 +92,20 @@ export class NetworkPool {
       this.#waiting.push({ resolve, reject });
       this.#startWork();
     });
+  }
+
+  /** As `take`, for a sandbox that uses the slot's interface whatever the others do. */
+  async takeInterface(): Promise<Slot> {
+    const slot = await this.take();
+    if (this.#options.attachment === 'interface') return slot;
+    try {
+      await this.#options.exec('ip', ['-n', slot.netns, '-batch', '-'], { input: removeTapBatch() });
+      await this.#nftInside(slot, removeTranslationScript());
+      return slot;
+    } catch (error) {
+      this.discard(slot);
+      throw error;
+    }
   }
 
   /** Gives a slot up; it is removed soon after. Its sandbox must be dead. */
@@ -170,7 +187,10 @@ export class NetworkPool {
     try {
       await this.#options.exec('ip', ['-batch', '-'], { input: hostCreateBatch(slots) });
       for (const slot of slots) {
-        await this.#options.exec('ip', ['-n', slot.netns, '-batch', '-'], { input: guestCreateBatch(slot) });
+        const tap = this.#options.attachment === 'tap';
+        const batch = guestCreateBatch(slot) + (tap ? tapBatch() : '');
+        await this.#options.exec('ip', ['-n', slot.netns, '-batch', '-'], { input: batch });
+        if (tap) await this.#nftInside(slot, translationScript(slot));
       }
       await this.#nft(bindScript(this.#options.instance, slots));
     } catch (error) {
@@ -202,6 +222,12 @@ export class NetworkPool {
       await this.#nft(unbindScript(this.#options.instance, [slot])).catch(() => undefined);
       this.#used.delete(slot.index);
     }
+  }
+
+  async #nftInside(slot: Slot, script: string): Promise<void> {
+    await this.#options.exec('nsenter', [`--net=/run/netns/${slot.netns}`, 'nft', '-f', '-'], {
+      input: script,
+    });
   }
 
   async #nft(script: string): Promise<void> {

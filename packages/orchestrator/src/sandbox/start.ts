@@ -40,7 +40,6 @@ export interface StartSource {
 }
 
 const ENVD_DEADLINE_MS = 15_000;
-const BOOT_DEADLINE_MS = 45_000;
 
 /**
  * Starts a machine; its envd serves when this returns, under nobody's name yet. `egress` holds before it runs its
@@ -73,7 +72,7 @@ export async function startMachine(
     const machine = await (snapshotDir === undefined
       ? driver.boot(spec, signal)
       : driver.restore(spec, snapshotDir, signal));
-    const deadlineMs = snapshotDir === undefined ? BOOT_DEADLINE_MS : ENVD_DEADLINE_MS;
+    const deadlineMs = snapshotDir === undefined ? driver.pace.bootMs : driver.pace.restoreMs;
     await waitForEnvd({ address: slot.sandboxAddress, deadlineMs, signal });
     return { machine, slotIndex: slot.index, address: slot.sandboxAddress };
   } catch (error) {

@@ -39,8 +39,6 @@ export interface GuestScript extends Pick<SandboxCommand, 'args' | 'onOutput'> {
   script: string;
 }
 
-const BOOT_DEADLINE_MS = 60_000;
-
 /**
  * Boots a sandbox on layers, lets `use` run commands in it, and ends it. What was written is in `root.upperDir` then. Nothing
  * of the sandbox is left, however `use` ends.
@@ -58,7 +56,7 @@ export async function withBuildSandbox<T>(
     const dir = join(context.workDir, id);
     await mkdir(dir, { recursive: true, mode: 0o700 });
     undo.add(() => rm(dir, { recursive: true, force: true }));
-    const slot = await network.take();
+    const slot = await network.takeInterface();
     undo.add(() => network.discard(slot));
     undo.add(() => driver.release(id));
     const { root, cpuCount, memoryMb } = request;
@@ -69,7 +67,7 @@ export async function withBuildSandbox<T>(
       },
       signal,
     );
-    const envd = { address: slot.sandboxAddress, deadlineMs: BOOT_DEADLINE_MS, signal };
+    const envd = { address: slot.sandboxAddress, deadlineMs: driver.pace.bootMs, signal };
     await waitForEnvd(envd);
     await initEnvd(envd, {
       defaultUser: 'root',

@@ -35,7 +35,6 @@ export interface SealContext extends BuildSandboxContext {
   exec: Exec;
 }
 
-const BOOT_DEADLINE_MS = 60_000;
 const QUIET_DEADLINE_MS = 5_000;
 
 /** Runs of the first command before the snapshot: what V8 compiles for them is in every sandbox's memory. */
@@ -76,7 +75,7 @@ export async function sealTemplate(
       diskUsedMb,
     };
     const machine = await driver.boot(spec, signal);
-    const envd = { address: slot.sandboxAddress, deadlineMs: BOOT_DEADLINE_MS, signal };
+    const envd = { address: slot.sandboxAddress, deadlineMs: driver.pace.bootMs, signal };
     await waitForEnvd(envd);
     await initEnvd(envd, {
       defaultUser: request.defaultUser,

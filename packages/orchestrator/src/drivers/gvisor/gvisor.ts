@@ -88,6 +88,7 @@ async function fileDigest(file: string): Promise<string> {
 
 class Gvisor implements SandboxDriver {
   readonly name = 'gvisor';
+  readonly pace = { bootMs: 60_000, restoreMs: 15_000 };
   readonly runtimeDigest: string;
   readonly #options: GvisorOptions;
   readonly #binary: string;
@@ -142,6 +143,9 @@ class Gvisor implements SandboxDriver {
     );
     await this.#disarm(snapshotDir);
   }
+
+  /** The runtime's own command ends what an earlier process began. */
+  async adopt(): Promise<void> {}
 
   isAlive(machine: Machine): boolean {
     return isAlive(machine.main);

@@ -1,0 +1,154 @@
+import { GUEST, TAP } from '../../network/tap.ts';
+import type { Accelerator } from './accelerator.ts';
+
+/** Files of a machine, in its folder. */
+export const FILES = {
+  /** The template's root file system, an EROFS image. */
+  root: 'root.erofs',
+  /** node and envd, an EROFS image. */
+  guest: 'guest.erofs',
+  /** Guest memory. Of a machine that started from a snapshot: as it was in the first snapshot of its line. */
+  memory: 'memory',
+  /** What a machine's memory has of its own beyond `memory`. */
+  ownPages: 'own-pages',
+  /** The state of CPUs and devices. */
+  devices: 'devices',
+  shape: 'machine.json',
+} as const;
+
+/** Content of the kernel's ring of console output that is kept, bytes. */
+const CONSOLE_BYTES = 65_536;
+
+/** Most of what translated code may take, MiB: QEMU's own default of a gigabyte would dwarf the machine. */
+const TRANSLATION_MB = 128;
+
+export interface MachineShape {
+  cpuCount: number;
+  memoryMb: number;
+  diskBytes: number;
+  /** The writable disk, lowest layer first: `disk-0` is a raw ext4 image, the others are qcow2; the last one is written. */
+  layers: string[];
+  /** True where the machine writes its memory file itself, having booted. */
+  ownsMemory: boolean;
+}
+
+export interface KernelBoot {
+  kernel: string;
+  initrd: string;
+  /** What the template's files take of the disk's size, MiB. */
+  diskUsedMb: number;
+}
+
+export interface CommandLineOptions {
+  shape: MachineShape;
+  /** The machine's folder, absolute. */
+  dir: string;
+  controlSocket: string;
+  accelerator: Accelerator;
+  /** User and group that QEMU runs as. */
+  uid: number;
+  /** The kernel to boot; absent: the machine waits for a snapshot's state. */
+  boot?: KernelBoot;
+}
+
+/** Arguments of `qemu-system-x86_64`. A machine starts from a snapshot only with the devices it was saved with. */
+export function qemuArguments(options: CommandLineOptions): string[] {
+  const { accelerator, boot, controlSocket, dir, shape, uid } = options;
+  const size = `${shape.memoryMb}M`;
+  const access = shape.ownsMemory ? 'share=on' : 'share=off,readonly=on,rom=off';
+  return [
+    ...['-nodefaults', '-no-user-config', '-display', 'none', '-no-reboot'],
+    // ACPI alone tells Debian's kernel of virtio-mmio devices and CPUs; SeaBIOS's tables would be overwritten by a PVH kernel.
+    ...['-M', MACHINE, '-bios', 'qboot.rom'],
+    ...acceleration(accelerator),
+    ...['-smp', String(shape.cpuCount), '-m', size],
+    ...['-object', `memory-backend-file,id=ram,size=${size},mem-path=${dir}/${FILES.memory},${access}`],
+    ...drive('root', [file('root', `${dir}/${FILES.root}`, true)]),
+    ...drive('guest', [file('guest', `${dir}/${FILES.guest}`, true)]),
+    ...drive(topNode(shape.layers), diskNodes(dir, shape.layers)),
+    ...['-netdev', `tap,id=net,ifname=${TAP},script=no,downscript=no`],
+    ...['-device', `virtio-net-device,netdev=net,mac=${GUEST.mac}`],
+    ...['-object', 'rng-builtin,id=rng', '-device', 'virtio-rng-device,rng=rng'],
+    ...['-chardev', `ringbuf,id=console,size=${CONSOLE_BYTES}`, '-serial', 'chardev:console'],
+    ...['-chardev', `socket,id=control,path=${controlSocket},server=on,wait=off`],
+    ...['-mon', 'chardev=control,mode=control'],
+    // Privileges are dropped for good after the devices are open; the filter that forbids it would forbid that, too.
+    ...['-sandbox', 'on,obsolete=deny,elevateprivileges=allow,spawn=deny,resourcecontrol=deny'],
+    ...['-run-with', `chroot=${dir},user=${uid}:${uid}`],
+    ...(boot
+      ? ['-kernel', boot.kernel, '-initrd', boot.initrd, '-append', kernelArguments(accelerator, boot)]
+      : // The state of devices alone, as `xen-save-devices-state` writes it, has no section on the machine's configuration.
+        ['-incoming', 'defer', '-global', 'migration.send-configuration=off']),
+  ];
+}
+
+const MACHINE = [
+  'microvm',
+  'acpi=on',
+  'pit=off',
+  'pic=off',
+  'rtc=on',
+  'pcie=off',
+  'usb=off',
+  'graphics=off',
+  'isa-serial=on',
+  'suppress-vmdesc=on',
+  'memory-backend=ram',
+].join(',');
+
+function acceleration(accelerator: Accelerator): string[] {
+  if (accelerator.kind === 'kvm') return ['-accel', 'kvm', '-cpu', 'host'];
+  return ['-accel', `tcg,thread=multi,tb-size=${TRANSLATION_MB}`, '-cpu', 'max'];
+}
+
+/** What the kernel is told. Under TCG nothing guards against attacks by speculation, since there is none. */
+export function kernelArguments(accelerator: Accelerator, { diskUsedMb }: KernelBoot): string {
+  return [
+    ...['console=ttyS0', 'quiet', 'loglevel=3', 'reboot=t', 'panic=-1', 'net.ifnames=0'],
+    ...['random.trust_cpu=on', 'tsc=reliable'],
+    ...(accelerator.kind === 'tcg' ? [`tsc_early_khz=${accelerator.tscKhz}`, 'mitigations=off'] : []),
+    `islet.address=${GUEST.address}/${GUEST.prefixLength}`,
+    `islet.gateway=${GUEST.gateway}`,
+    `islet.used=${diskUsedMb}`,
+  ].join(' ');
+}
+
+function topNode(layers: readonly string[]): string {
+  return layers.at(-1) as string;
+}
+
+/** The nodes of a layered disk: below each layer its file, and the layer under it. */
+function diskNodes(dir: string, layers: readonly string[]): Record<string, unknown>[] {
+  return layers.flatMap((layer, i) => {
+    const readOnly = i < layers.length - 1;
+    const format = i === 0 ? { driver: 'raw' } : { driver: 'qcow2', backing: layers[i - 1] };
+    return [
+      file(`${layer}-file`, `${dir}/${layer}`, readOnly),
+      { ...format, 'node-name': layer, file: `${layer}-file`, 'read-only': readOnly, discard: 'unmap' },
+    ];
+  });
+}
+
+function file(node: string, filename: string, readOnly: boolean): Record<string, unknown> {
+  return { driver: 'file', 'node-name': node, filename, 'read-only': readOnly, discard: 'unmap' };
+}
+
+/** Devices are found in the guest in this order: vda, vdb, vdc. */
+function drive(node: string, nodes: readonly Record<string, unknown>[]): string[] {
+  return [
+    ...nodes.flatMap((each) => ['-blockdev', JSON.stringify(each)]),
+    ...['-device', `virtio-blk-device,drive=${node}`],
+  ];
+}
+
+/** The nodes that `blockdev-add` makes of an empty layer which is to go on top of a running machine's disk. */
+export function layerNode(layer: string): Record<string, unknown> {
+  return {
+    driver: 'qcow2',
+    'node-name': layer,
+    // Inside the machine's folder, which is all that a running QEMU sees.
+    file: file(`${layer}-file`, `/${layer}`, false),
+    backing: null,
+    discard: 'unmap',
+  };
+}

@@ -1,0 +1,176 @@
+import { closeSync, openSync, readSync, writeSync } from 'node:fs';
+import { readFile, stat } from 'node:fs/promises';
+import { setImmediate as nextTurn } from 'node:timers/promises';
+
+/**
+ * A clone maps its snapshot's memory file privately, so the pages that it wrote are anonymous ones of its process, and the
+ * kernel tells which (Documentation/admin-guide/mm/pagemap.rst). QEMU itself could only save all of the memory.
+ */
+
+const PAGE_BYTES = 4096;
+const ENTRY_BYTES = 8;
+
+/** In the upper half of a pagemap entry: the page is there, is swapped out, belongs to a file or is shared. */
+const PRESENT = 1 << 31;
+const SWAPPED = 1 << 30;
+const FILE_OR_SHARED = 1 << 29;
+
+/** How much is copied before other work of this process gets its turn. */
+const SLICE_BYTES = 4 * 1024 * 1024;
+
+/** Entries looked at in one turn: 1 MiB of them, for 512 MiB of memory. */
+const ENTRIES_PER_READ = 131_072;
+
+/** Where a process has a file's memory. */
+export interface Mapping {
+  pid: number;
+  start: number;
+  bytes: number;
+}
+
+/** Pages that follow each other: index of the first one, and how many. */
+export interface Run {
+  page: number;
+  count: number;
+}
+
+/** Finds a whole file's mapping in a process. @throws Error where it has none. */
+export async function findMapping(pid: number, file: string): Promise<Mapping> {
+  const [maps, { ino, size }] = await Promise.all([readFile(`/proc/${pid}/maps`, 'utf8'), stat(file)]);
+  for (const line of maps.split('\n')) {
+    const match = /^([0-9a-f]+)-([0-9a-f]+) \S+ 0+ \S+ (\d+) /.exec(line);
+    if (!match || Number(match[3]) !== ino) continue;
+    const start = Number.parseInt(match[1] as string, 16);
+    const bytes = Number.parseInt(match[2] as string, 16) - start;
+    if (bytes === size) return { pid, start, bytes };
+  }
+  throw new Error(`process ${pid} does not map ${file}`);
+}
+
+/** Joins neighbours among the pages that are the process's own, in a piece of its pagemap. `base` is its first page's index. */
+export function ownPages(entries: Uint32Array, base: number): Run[] {
+  const runs: Run[] = [];
+  let last: Run | undefined;
+  for (let i = 0; i < entries.length / 2; i++) {
+    const high = entries[2 * i + 1] as number;
+    const own = (high & PRESENT) !== 0 ? (high & FILE_OR_SHARED) === 0 : (high & SWAPPED) !== 0;
+    if (!own) continue;
+    if (last && last.page + last.count === base + i) last.count++;
+    else {
+      last = { page: base + i, count: 1 };
+      runs.push(last);
+    }
+  }
+  return runs;
+}
+
+/**
+ * Writes what a stopped process has of its own in a mapping to a file: how many runs, the runs, then their pages.
+ * Returns the bytes of the pages.
+ */
+export async function saveOwnPages(mapping: Mapping, file: string): Promise<number> {
+  const runs = await findOwnPages(mapping);
+  const header = Buffer.alloc(4 + 8 * runs.length);
+  header.writeUInt32LE(runs.length, 0);
+  for (const [i, { page, count }] of runs.entries()) {
+    header.writeUInt32LE(page, 4 + 8 * i);
+    header.writeUInt32LE(count, 8 + 8 * i);
+  }
+  const memory = openSync(`/proc/${mapping.pid}/mem`, 'r');
+  const output = openSync(file, 'w', 0o600);
+  try {
+    writeSync(output, header);
+    return await copyRuns(runs, (buffer, { page }) => {
+      readFully(memory, buffer, mapping.start + page * PAGE_BYTES);
+      writeFully(output, buffer, undefined);
+    });
+  } finally {
+    closeSync(output);
+    closeSync(memory);
+  }
+}
+
+/** Puts the pages of such a file into a process that has not used the mapping yet. @throws Error where the file is cut short. */
+export async function loadOwnPages(mapping: Mapping, file: string): Promise<void> {
+  const input = openSync(file, 'r');
+  const memory = openSync(`/proc/${mapping.pid}/mem`, 'r+');
+  try {
+    const head = Buffer.alloc(4);
+    readFully(input, head, 0);
+    const table = Buffer.alloc(8 * head.readUInt32LE(0));
+    readFully(input, table, 4);
+    const runs: Run[] = [];
+    for (let at = 0; at < table.length; at += 8) {
+      runs.push({ page: table.readUInt32LE(at), count: table.readUInt32LE(at + 4) });
+    }
+    let position = head.length + table.length;
+    await copyRuns(runs, (buffer, { page, count }) => {
+      if ((page + count) * PAGE_BYTES > mapping.bytes) throw new Error(`${file} is of a larger memory`);
+      readFully(input, buffer, position);
+      position += buffer.length;
+      writeFully(memory, buffer, mapping.start + page * PAGE_BYTES);
+    });
+  } finally {
+    closeSync(memory);
+    closeSync(input);
+  }
+}
+
+async function findOwnPages({ pid, start, bytes }: Mapping): Promise<Run[]> {
+  const pages = bytes / PAGE_BYTES;
+  const runs: Run[] = [];
+  const pagemap = openSync(`/proc/${pid}/pagemap`, 'r');
+  try {
+    for (let first = 0; first < pages; first += ENTRIES_PER_READ) {
+      const entries = new Uint32Array(2 * Math.min(ENTRIES_PER_READ, pages - first));
+      readFully(pagemap, Buffer.from(entries.buffer), (start / PAGE_BYTES + first) * ENTRY_BYTES);
+      runs.push(...ownPages(entries, first));
+      if (first + ENTRIES_PER_READ < pages) await nextTurn();
+    }
+  } finally {
+    closeSync(pagemap);
+  }
+  return runs;
+}
+
+/** Copies run by run; synchronously, since a turn of the thread pool costs more than most runs' copies. */
+async function copyRuns(runs: readonly Run[], copy: (buffer: Buffer, piece: Run) => void): Promise<number> {
+  const buffer = Buffer.allocUnsafe(SLICE_BYTES);
+  const most = SLICE_BYTES / PAGE_BYTES;
+  let sliced = 0;
+  let total = 0;
+  for (const run of runs) {
+    for (let done = 0; done < run.count; done += most) {
+      const piece = { page: run.page + done, count: Math.min(most, run.count - done) };
+      const bytes = piece.count * PAGE_BYTES;
+      copy(buffer.subarray(0, bytes), piece);
+      total += bytes;
+      sliced += bytes;
+      if (sliced >= SLICE_BYTES) {
+        sliced = 0;
+        await nextTurn();
+      }
+    }
+  }
+  return total;
+}
+
+function readFully(fd: number, buffer: Buffer, position: number): void {
+  for (let done = 0; done < buffer.length; ) {
+    const count = readSync(fd, buffer, done, buffer.length - done, position + done);
+    if (count === 0) throw new Error('the saved memory is cut short');
+    done += count;
+  }
+}
+
+function writeFully(fd: number, buffer: Buffer, position: number | undefined): void {
+  for (let done = 0; done < buffer.length; ) {
+    done += writeSync(
+      fd,
+      buffer,
+      done,
+      buffer.length - done,
+      position === undefined ? undefined : position + done,
+    );
+  }
+}

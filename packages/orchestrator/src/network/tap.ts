@@ -1,0 +1,62 @@
+import type { Slot } from './addresses.ts';
+
+/**
+ * A virtual machine's memory holds its addresses, so all machines have the same ones, and each slot's namespace
+ * translates between them and the slot's own. Link-local (RFC 3927): no host that a sandbox may reach has such an address.
+ */
+export const GUEST = {
+  address: '169.254.0.21',
+  gateway: '169.254.0.22',
+  prefixLength: 30,
+  mac: '02:69:00:00:00:15',
+} as const;
+
+/** Fixed, since a restored guest remembers it. */
+const TAP_MAC = '02:69:00:00:00:16';
+
+export const TAP = 'tap0';
+
+/** `ip -n <netns> -batch` lines that put the machine's end of a slot in place. */
+export function tapBatch(): string {
+  return [
+    `tuntap add ${TAP} mode tap vnet_hdr`,
+    `link set ${TAP} address ${TAP_MAC}`,
+    `link set ${TAP} addrgenmode none`,
+    `addr add ${GUEST.gateway}/${GUEST.prefixLength} dev ${TAP}`,
+    `link set ${TAP} up`,
+    `neigh replace ${GUEST.address} lladdr ${GUEST.mac} dev ${TAP} nud permanent`,
+  ]
+    .map((line) => `${line}\n`)
+    .join('');
+}
+
+/**
+ * Rules of a slot's namespace. Whatever the guest takes for its address, the slot's is what leaves. The namespace itself
+ * answers nobody; a new one forwards where the host does, which Islet needs anyway.
+ */
+export function translationScript({ sandboxAddress }: Slot): string {
+  return `
+table ip islet {
+  chain input {
+    type filter hook input priority filter; policy drop;
+  }
+  chain prerouting {
+    type nat hook prerouting priority dstnat; policy accept;
+    iifname "eth0" dnat to ${GUEST.address}
+  }
+  chain postrouting {
+    type nat hook postrouting priority srcnat; policy accept;
+    oifname "eth0" snat to ${sandboxAddress}
+  }
+}
+`;
+}
+
+/** `ip -n <netns> -batch` lines that take it away again. */
+export function removeTapBatch(): string {
+  return `link del ${TAP}\n`;
+}
+
+export function removeTranslationScript(): string {
+  return 'delete table ip islet\n';
+}
