@@ -26,6 +26,8 @@ describe('two sandboxes never have the same', () => {
     ['mktemp', 'mktemp -u'],
     ['key of OpenSSL', 'openssl rand -hex 16 || python3 -c "import ssl; print(ssl.RAND_bytes(16).hex())"'],
     ['machine id', 'cat /etc/machine-id'],
+    ['boot id', 'cat /proc/sys/kernel/random/boot_id'],
+    ['generation', 'cat /run/islet/generation'],
     ['hostname', 'hostname'],
     ['sandbox id', 'echo $E2B_SANDBOX_ID'],
   ])('%s', async (_, command) => {

@@ -3,6 +3,8 @@ import { parseArgs } from 'node:util';
 import { PORTS } from '@islet/contracts';
 import { type SudoOptions, startDaemon } from './daemon.ts';
 import { enterDisk } from './disk/disk.ts';
+import { replaceBootId } from './init/boot-id.ts';
+import { createIdentityFiles } from './init/identity.ts';
 import { createLogger, type Logger, type LogLevel } from './log/logger.ts';
 import { createMachine, hasNoNewPrivileges, isInMemory } from './native/machine.ts';
 import { createMounts } from './native/mounts.ts';
@@ -41,6 +43,7 @@ try {
   } else if (isInit) {
     putTmpOnDisk();
   }
+  if (isInit) ownBootId();
   const daemon = await startDaemon({
     port: Number(values.port ?? process.env.ISLET_ENVD_PORT ?? PORTS.envd),
     host: values.host ?? '::',
@@ -67,6 +70,14 @@ function putTmpOnDisk(): void {
     if (isInMemory(readFileSync('/proc/mounts', 'utf8'), '/tmp')) createMachine().unmount('/tmp');
   } catch (error) {
     logger.log('warn', '/tmp stays in memory', { error });
+  }
+}
+
+function ownBootId(): void {
+  try {
+    replaceBootId(createMounts(), createIdentityFiles(''));
+  } catch (error) {
+    logger.log('warn', 'clones will have the same boot id', { error });
   }
 }
 

@@ -1,4 +1,13 @@
-import { closeSync, constants, mkdirSync, openSync, readFileSync, rmSync, writeSync } from 'node:fs';
+import {
+  closeSync,
+  constants,
+  mkdirSync,
+  openSync,
+  readFileSync,
+  renameSync,
+  rmSync,
+  writeSync,
+} from 'node:fs';
 import { posix } from 'node:path';
 
 /** Marks the lines of /etc/hosts that are envd's to change. */
@@ -28,11 +37,13 @@ export interface IdentityFiles {
   write(path: string, contents: string): void;
   /** Makes a directory and those above it where they are missing. */
   makeDirectory(path: string): void;
+  /** Puts a new file in the old one's place: who reads it gets all of the one or of the other. */
+  replace(path: string, contents: string): void;
 }
 
 /** @param root stands in front of every path. */
 export function createIdentityFiles(root: string): IdentityFiles {
-  return {
+  const files: IdentityFiles = {
     read(path) {
       try {
         return readFileSync(root + path, 'utf8');
@@ -56,7 +67,12 @@ export function createIdentityFiles(root: string): IdentityFiles {
     makeDirectory(path) {
       mkdirSync(root + path, { recursive: true });
     },
+    replace(path, contents) {
+      files.write(`${path}.new`, contents);
+      renameSync(`${root}${path}.new`, root + path);
+    },
   };
+  return files;
 }
 
 const FLAGS = constants.O_WRONLY | constants.O_CREAT | constants.O_TRUNC | constants.O_NOFOLLOW;

@@ -1,5 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import { createSettings } from '../settings.ts';
+import { bootIdOf } from './boot-id.ts';
 import { bundleWith } from './certificates.ts';
 import { hostsWith, type IdentityFiles } from './identity.ts';
 import { Initializer } from './initializer.ts';
@@ -49,12 +50,14 @@ describe('the machine', () => {
     const names: string[] = [];
     const mounts: string[] = [];
     let reseeds = 0;
+    let draws = 0;
     let reboots = 0;
     const files = new Map<string, string>();
     const identity: IdentityFiles = {
       read: (path) => files.get(path) ?? '',
       write: (path, contents) => void files.set(path, contents),
       makeDirectory: (path) => void mounts.push(`mkdir ${path}`),
+      replace: (path, contents) => void files.set(path, contents),
     };
     const initializer = new Initializer({
       settings: createSettings(),
@@ -67,7 +70,7 @@ describe('the machine', () => {
       },
       mounts: { bind: (from, to) => void mounts.push(`${from} on ${to}`) },
       endAllProcesses: async () => void reboots++,
-      random: { randomBytes: (length) => Buffer.alloc(length, 7), reseedOpenssl: () => ++reseeds > 0 },
+      random: { randomBytes: (length) => Buffer.alloc(length, ++draws), reseedOpenssl: () => ++reseeds > 0 },
       onApplied() {},
     });
     return {
@@ -103,14 +106,32 @@ describe('the machine', () => {
     expect(machine.names).toEqual([]);
   });
 
-  it('takes a new identity and new randomness once a sandbox', async () => {
+  it('takes a new identity once a sandbox, and new randomness at each start', async () => {
     const machine = open({ now: '2026-01-01T00:00:00Z' });
-    await machine.apply({ sandboxId: 'ia', hostname: 'a' });
+    const is = () =>
+      ['/etc/machine-id', '/run/islet/boot_id', '/run/islet/generation'].map((path) =>
+        Number.parseInt((machine.files.get(path) ?? '').slice(0, 2), 16),
+      );
     await machine.apply({ sandboxId: 'ia', hostname: 'a' });
     expect([machine.reseeds(), machine.names]).toEqual([1, ['a']]);
+    const first = is();
+    expect(new Set(first).size).toBe(3);
+    await machine.apply({ sandboxId: 'ia', hostname: 'a' });
+    expect([machine.reseeds(), machine.names]).toEqual([2, ['a']]);
+    const second = is();
+    expect(second.slice(0, 2)).toEqual(first.slice(0, 2));
+    expect(second[2]).not.toBe(first[2]);
     await machine.apply({ sandboxId: 'ib', hostname: 'b' });
-    expect([machine.reseeds(), machine.names]).toEqual([2, ['a', 'b']]);
-    expect(machine.files.get('/etc/machine-id')).toBe(`${'07'.repeat(16)}\n`);
+    expect([machine.reseeds(), machine.names]).toEqual([3, ['a', 'b']]);
+    const third = is();
+    for (const index of [0, 1, 2]) expect(third[index]).not.toBe(second[index]);
+    await machine.apply({ sandboxId: 'ib', hostname: 'b', reboot: true });
+    expect(is()[0]).toBe(third[0]);
+    expect(is()[1]).not.toBe(third[1]);
+  });
+
+  it('has a boot id in the form of the kernel’s', () => {
+    expect(bootIdOf(Buffer.alloc(16, 0xff))).toBe('ffffffff-ffff-4fff-bfff-ffffffffffff\n');
   });
 
   it('gets each volume once, outer ones first', async () => {

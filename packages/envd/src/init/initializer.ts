@@ -4,6 +4,7 @@ import type { Logger } from '../log/logger.ts';
 import type { Machine } from '../native/machine.ts';
 import type { Mounts } from '../native/mounts.ts';
 import type { Settings } from '../settings.ts';
+import { BOOT_ID, bootIdOf } from './boot-id.ts';
 import { trustCertificates } from './certificates.ts';
 import { hostsWith, type IdentityFiles, resolvConf } from './identity.ts';
 import type { InitRequest, VolumeMount } from './request.ts';
@@ -16,6 +17,9 @@ const RUN_DIRECTORY = '/run/e2b';
 
 /** Where the machine sees its volumes, each in a directory named for its id. */
 const VOLUMES_DIRECTORY = '/opt/islet/volumes';
+
+/** Changes with each start from a snapshot, whichever: see docs/clones.md. */
+const GENERATION = '/run/islet/generation';
 
 export interface InitializerDeps {
   settings: Settings;
@@ -81,7 +85,9 @@ export class Initializer {
     this.#stepClock(request.timestampNs);
     const newSandbox = request.sandboxId !== undefined && request.sandboxId !== this.#sandboxId;
     try {
+      this.#beginGeneration();
       if (newSandbox) this.#becomeAnother();
+      if (newSandbox || request.reboot) this.#bootAnew();
       this.#writeIdentity(request);
       this.#mountVolumes(request.volumes);
     } catch (error) {
@@ -131,12 +137,26 @@ export class Initializer {
     }
   }
 
-  /** A clone of a memory snapshot must not draw the random bytes its siblings draw, nor be known as one of them. */
-  #becomeAnother(): void {
+  /**
+   * Whatever starts from a memory snapshot may have siblings: it must not draw the random bytes that they draw, and tells its
+   * programs that it is another one.
+   */
+  #beginGeneration(): void {
     const { random, files, logger } = this.#deps;
     if (!random.reseedOpenssl())
       logger.log('warn', 'OpenSSL cannot be reseeded; envd draws from the kernel only');
+    files.replace(GENERATION, `${random.randomBytes(16).toString('hex')}\n`);
+  }
+
+  /** A new sandbox must not be known as the one whose clone it is. */
+  #becomeAnother(): void {
+    const { random, files } = this.#deps;
     files.write('/etc/machine-id', `${random.randomBytes(16).toString('hex')}\n`);
+  }
+
+  #bootAnew(): void {
+    const { random, files } = this.#deps;
+    files.write(BOOT_ID, bootIdOf(random.randomBytes(16)));
   }
 
   #writeIdentity(request: InitRequest): void {
