@@ -28,6 +28,7 @@ export async function runIslet(rawArgs: string[]): Promise<void> {
       up: async () => (await import('./commands/up.ts')).upCommand(io),
       doctor: async () => (await import('./commands/doctor.ts')).doctorCommand(io),
       keys: async () => (await import('./commands/keys.ts')).keysCommand(io),
+      snapshots: async () => (await import('./commands/snapshots.ts')).snapshotsCommand(io),
       teams: async () => (await import('./commands/teams.ts')).teamsCommand(io),
       db: async () => (await import('./commands/db.ts')).dbCommand(io),
     },

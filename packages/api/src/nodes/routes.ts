@@ -33,6 +33,18 @@ const nodeFields = {
     cpuCount: Type.Integer(),
     allocatedMemoryBytes: Type.Integer(),
     memoryTotalBytes: Type.Integer(),
+    /** The file system that holds the node's data. */
+    disks: Type.Array(
+      Type.Object({
+        mountPoint: Type.String(),
+        device: Type.String(),
+        filesystemType: Type.String(),
+        usedBytes: Type.Integer(),
+        totalBytes: Type.Integer(),
+      }),
+    ),
+    /** Held by builds' snapshots and by paused sandboxes; Islet's own field. */
+    snapshotBytes: Type.Integer(),
   }),
 };
 
@@ -103,6 +115,12 @@ function presentNode(
       cpuCount: facts.cpuCount,
       allocatedMemoryBytes: sum((config) => config.memoryMb * 1024 * 1024),
       memoryTotalBytes: facts.memoryTotalBytes,
+      disks: facts.disk ? [presentDisk(facts.disk)] : [],
+      snapshotBytes: facts.snapshotBytes,
     },
   };
+}
+
+function presentDisk({ mountPoint, device, filesystemType, usedBytes, totalBytes }: orchestratorProto.Disk) {
+  return { mountPoint, device, filesystemType, usedBytes, totalBytes };
 }

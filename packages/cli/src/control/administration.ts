@@ -6,6 +6,7 @@ import {
   type Database,
   formatMask,
   type KeyDefectRow,
+  keepKnownBuilds,
   LOCAL_DEV,
   listApiKeys,
   listKeyDefects,
@@ -15,6 +16,7 @@ import {
   setProjectLimits,
   type Team,
 } from '@islet/db';
+import type { NodeClient } from '../up/node.ts';
 
 /** A key as an operator sees it. */
 export interface KeyView {
@@ -62,6 +64,19 @@ export interface TeamView {
   limits: Required<{ [K in keyof TeamLimitsChange]: number }>;
 }
 
+/** A build's snapshot on this machine: of a template, or of a sandbox. */
+export interface SnapshotView {
+  buildId: string;
+  templateId: string;
+  /** Of a sandbox's snapshot: the build that the sandbox was started from. */
+  parentBuildId: string | null;
+  bytes: number;
+  /** ISO 8601. */
+  createdAt: string;
+  /** False where no template that exists has it: `gc` removes it. */
+  inUse: boolean;
+}
+
 /** What an operator does to an installation besides running sandboxes. */
 export interface Administration {
   /** `team` is a team's id or slug; the local-dev team where it is absent. */
@@ -74,6 +89,10 @@ export interface Administration {
   /** Sets limits of one team, whatever its tier says. */
   limitTeam(request: { team: string; limits: TeamLimitsChange }): Promise<TeamView>;
   databaseReport(request: object): Promise<DatabaseReport>;
+  /** Newest first. */
+  listSnapshots(request: object): Promise<SnapshotView[]>;
+  /** Removes the snapshots that no template has, and says which. */
+  collectSnapshots(request: object): Promise<SnapshotView[]>;
 }
 
 /** The request cannot be met; the message says what to do. */
@@ -81,8 +100,8 @@ export class AdministrationError extends Error {
   override readonly name = 'AdministrationError';
 }
 
-/** Administration straight on the database. */
-export function administrationOf(db: Database): Administration {
+/** Administration straight on the database; what needs the machine's snapshots is refused where `node` does not run. */
+export function administrationOf(db: Database, node?: NodeClient): Administration {
   const teamNamed = async (text: string) => {
     const teams = await listTeams(db);
     const team = teams.find((candidate) => candidate.id === text || candidate.slug === text);
@@ -97,7 +116,38 @@ export function administrationOf(db: Database): Administration {
     return keys.map((key) => toView(key, slugs.get(key.teamId) ?? key.teamId));
   };
 
+  const runningNode = () => {
+    if (node) return node;
+    throw new AdministrationError(
+      'Islet does not run on this data directory: start it with `islet up` first',
+    );
+  };
+  const snapshots = async (): Promise<SnapshotView[]> => {
+    // The node first: a snapshot that begins in between is in the database before it is on the node.
+    const { builds } = await runningNode().listBuilds({});
+    const known = await keepKnownBuilds(
+      db,
+      builds.map(({ buildId }) => buildId),
+    );
+    return builds
+      .sort((a, b) => b.createdAtMs - a.createdAtMs)
+      .map((build) => ({
+        buildId: build.buildId,
+        templateId: build.templateId,
+        parentBuildId: build.parentBuildId ?? null,
+        bytes: build.snapshotBytes,
+        createdAt: new Date(build.createdAtMs).toISOString(),
+        inUse: known.has(build.buildId),
+      }));
+  };
+
   return {
+    listSnapshots: snapshots,
+    async collectSnapshots() {
+      const unused = (await snapshots()).filter(({ inUse }) => !inUse);
+      for (const { buildId } of unused) await runningNode().deleteBuild({ buildId });
+      return unused;
+    },
     async createKey({ name, team }) {
       const owner = await teamNamed(team ?? LOCAL_DEV.teamId);
       const created = await createApiKey(db, { teamId: owner.id, name });

@@ -19,6 +19,8 @@ const METHODS = [
   'listTeams',
   'limitTeam',
   'databaseReport',
+  'listSnapshots',
+  'collectSnapshots',
 ] as const;
 type Method = (typeof METHODS)[number];
 
@@ -124,6 +126,8 @@ export function administrationThrough(path: string): Administration {
     listTeams: call('listTeams'),
     limitTeam: call('limitTeam'),
     databaseReport: call('databaseReport'),
+    listSnapshots: call('listSnapshots'),
+    collectSnapshots: call('collectSnapshots'),
   };
 }
 

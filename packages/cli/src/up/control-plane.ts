@@ -88,7 +88,7 @@ export async function startControlPlane(options: ControlPlaneOptions): Promise<C
     const sandboxUrl = `http://${urlHost(config.host)}:${clientProxy}`;
     const control = await serveControl({
       path: controlSocket(instance),
-      administration: administrationOf(db),
+      administration: administrationOf(db, node.client),
       status: () => ({ pid: process.pid, version, apiUrl, sandboxUrl }),
     });
     undo.add('the control socket', () => control[Symbol.asyncDispose]());

@@ -1,0 +1,157 @@
+import { cp, readdir, readFile, truncate, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { Sandbox } from 'e2b';
+import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
+import { runIslet } from '../setup/command.ts';
+import { newDataDir, type RunningInstance, removeDataDir, startInstance } from '../setup/instance.ts';
+import { until } from '../setup/until.ts';
+
+let dataDir: string;
+let instance: RunningInstance;
+// Without sandboxes kept ready: each start shows whether its snapshot can be restored.
+const start = () => startInstance(dataDir, ['--warm-memory', '0']);
+beforeAll(async () => {
+  dataDir = await newDataDir();
+  instance = await start();
+});
+afterAll(async () => {
+  await instance.stop('SIGTERM');
+  await removeDataDir(dataDir);
+});
+
+const made: string[] = [];
+afterEach(async () => {
+  await Promise.all(made.splice(0).map((id) => Sandbox.kill(id, { ...instance.access })));
+});
+const create = async (template = 'base') => {
+  const sandbox = await Sandbox.create(template, { ...instance.access });
+  made.push(sandbox.sandboxId);
+  return sandbox;
+};
+
+/** Turns one bit in the middle of a file. */
+async function damage(file: string): Promise<void> {
+  const content = await readFile(file);
+  const middle = Math.floor(content.length / 2);
+  content[middle] = (content[middle] ?? 0) ^ 1;
+  await writeFile(file, content);
+}
+/** A machine that ends is freed behind the answer. */
+const untilNoMachineIsLeft = () =>
+  until(
+    'every machine is freed',
+    10_000,
+    () => readdir(join(dataDir, 'machines')),
+    (names) => names.length === 0,
+  );
+const connect = (sandbox: Sandbox) => Sandbox.connect(sandbox.sandboxId, { ...instance.access });
+
+describe('a paused sandbox whose saved state is damaged', () => {
+  it.each([
+    ['changed', damage, /the content of pages.img is not what was written/],
+    ['cut short', (file: string) => truncate(file, 1000), /pages.img has 1000 bytes where \d+ were written/],
+  ])(
+    'is not started from a file that was %s, and stays paused until it is whole again',
+    async (_, harm, why) => {
+      const sandbox = await create();
+      await sandbox.files.write('/home/user/note.txt', 'kept');
+      await sandbox.pause();
+      const file = join(dataDir, 'sandboxes', sandbox.sandboxId, 'snapshot', 'pages.img');
+      const whole = await readFile(file);
+      await harm(file);
+      await expect(connect(sandbox)).rejects.toThrow(why);
+      await expect(connect(sandbox)).rejects.toThrow(/500.*cannot be resumed.*is damaged.*It stays paused/);
+      expect((await sandbox.getInfo()).state).toBe('paused');
+      await untilNoMachineIsLeft();
+      await writeFile(file, whole);
+      expect(await (await connect(sandbox)).files.read('/home/user/note.txt')).toBe('kept');
+    },
+  );
+
+  it('can be killed', async () => {
+    const sandbox = await create();
+    await sandbox.pause();
+    await damage(join(dataDir, 'sandboxes', sandbox.sandboxId, 'snapshot', 'checkpoint.img'));
+    await expect(connect(sandbox)).rejects.toThrow(/the content of checkpoint.img/);
+    expect(await sandbox.kill()).toBe(true);
+    await until(
+      'its folder is gone',
+      10_000,
+      () => readdir(join(dataDir, 'sandboxes')),
+      (ids) => !ids.includes(sandbox.sandboxId),
+    );
+  });
+});
+
+interface Snapshot {
+  buildId: string;
+  templateId: string;
+  parentBuildId: string | null;
+  bytes: number;
+  inUse: boolean;
+}
+const islet = async (...args: string[]): Promise<Snapshot[]> => {
+  const { code, stdout, stderr } = await runIslet(['snapshots', ...args, '--json', '--data-dir', dataDir]);
+  expect({ code, stderr }).toEqual({ code: 0, stderr: '' });
+  return JSON.parse(stdout) as Snapshot[];
+};
+const fileOf = (buildId: string, name: string) => join(dataDir, 'templates', buildId, 'snapshot', name);
+
+describe('a snapshot', () => {
+  it('that is damaged starts nothing, and says why', async () => {
+    const original = await create();
+    const { snapshotId } = await original.createSnapshot();
+    await original.kill();
+    const [newest] = await islet('list');
+    expect(newest).toMatchObject({ templateId: snapshotId.split(':')[0], inUse: true });
+    expect(newest?.parentBuildId).not.toBeNull();
+    await truncate(fileOf(newest?.buildId ?? '', 'pages.img'), 10);
+    await expect(create(snapshotId)).rejects.toThrow(
+      /cannot be restored: it is damaged: pages.img has 10 bytes/,
+    );
+    await untilNoMachineIsLeft();
+    await Sandbox.deleteSnapshot(snapshotId, { ...instance.access });
+  });
+
+  it('whose template was deleted while the node was away is collected, and no other', async () => {
+    const { snapshotId } = await (await create()).createSnapshot();
+    const before = await islet('list');
+    const [kept] = before;
+    expect(await islet('gc')).toEqual([]);
+    const unknown = crypto.randomUUID();
+    const from = join(dataDir, 'templates', kept?.buildId ?? '');
+    const to = join(dataDir, 'templates', unknown);
+    // As a deletion leaves it that could not reach the node: on disk, and known to nobody.
+    await instance.stop('SIGTERM');
+    await copySnapshot(from, to, unknown);
+    instance = await start();
+    expect((await islet('list')).map(({ buildId }) => buildId)).toContain(unknown);
+    expect(await islet('gc', '--dry-run')).toMatchObject([{ buildId: unknown, inUse: false }]);
+    expect(await islet('gc')).toMatchObject([{ buildId: unknown }]);
+    expect(await readdir(join(dataDir, 'templates'))).not.toContain(unknown);
+    expect(await islet('list')).toEqual(before);
+    expect((await create(snapshotId)).sandboxId).toBeTruthy();
+  });
+});
+
+describe('a template whose snapshot cannot be restored', () => {
+  it('is booted instead', async () => {
+    const base = (await islet('list')).find(({ parentBuildId }) => parentBuildId === null);
+    const file = fileOf(base?.buildId ?? '', 'pages.img');
+    const whole = await readFile(file);
+    await damage(file);
+    const sandbox = await create();
+    const told = await sandbox.commands.run('id -un; hostname; pwd');
+    expect(told.stdout).toBe(`user\n${sandbox.sandboxId}\n/home/user\n`);
+    expect(instance.log()).toMatch(/a template is booted, since its snapshot cannot be restored/);
+    await sandbox.pause();
+    await connect(sandbox);
+    await writeFile(file, whole);
+  });
+});
+
+async function copySnapshot(from: string, to: string, buildId: string): Promise<void> {
+  await cp(from, to, { recursive: true });
+  const manifest = JSON.parse(await readFile(join(to, 'manifest.json'), 'utf8')) as object;
+  await writeFile(join(to, 'manifest.json'), JSON.stringify({ ...manifest, buildId, templateId: 'gone' }));
+}
