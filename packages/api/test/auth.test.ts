@@ -258,7 +258,12 @@ describe('admin routes', () => {
 
   it('show the node', async () => {
     const list = await api.call('GET', '/nodes', admin);
-    expect(list.body).toMatchObject([{ id: 'node-1', status: 'ready', metrics: { cpuCount: 4 } }]);
+    const disks = [
+      { mountPoint: '/', device: '/dev/vda', filesystemType: 'ext4', usedBytes: 1e9, totalBytes: 9e9 },
+    ];
+    expect(list.body).toMatchObject([
+      { id: 'node-1', status: 'ready', metrics: { cpuCount: 4, disks, snapshotBytes: 5e6 } },
+    ]);
     expect((await api.call('GET', '/nodes/node-1', admin)).body).toMatchObject({
       sandboxes: expect.any(Array),
     });

@@ -169,6 +169,14 @@ export class SimulatedNode {
         sandboxCount: this.sandboxes.size,
         createSuccesses: this.#made,
         isolation: 'none',
+        disk: {
+          mountPoint: '/',
+          device: '/dev/vda',
+          filesystemType: 'ext4',
+          usedBytes: 1e9,
+          totalBytes: 9e9,
+        },
+        snapshotBytes: 5e6,
       }),
     };
   }
