@@ -2,6 +2,7 @@ import { spawn } from 'node:child_process';
 import { resolve } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { jsonLines } from '../setup/command.ts';
+import { footprint } from '../setup/footprint.ts';
 import { send } from '../setup/http.ts';
 import { newDataDir, removeDataDir } from '../setup/instance.ts';
 
@@ -125,5 +126,31 @@ describe('islet up for people', () => {
     expect(code).toBe(0);
     expect(output).not.toContain('\u001b');
     expect(output).not.toMatch(/snapshot/);
+  });
+});
+
+describe('islet up whose reader goes away', () => {
+  it.each([
+    { when: 'after its first line', enough: /\n/, stops: 'by itself' },
+    // It says nothing more then, and so does not learn of it.
+    { when: 'when it is ready', enough: /E2B_API_KEY/, stops: 'by a signal' },
+  ])('$when stops $stops in order and leaves nothing', async ({ enough, stops }) => {
+    const child = spawn(LAUNCHER, ['up'], { env: environment(), stdio: ['ignore', 'pipe', 'pipe'] });
+    const ended = new Promise<number | null>((done) => child.once('close', done));
+    let log = '';
+    child.stderr.setEncoding('utf8').on('data', (text: string) => {
+      log += text;
+    });
+    let output = '';
+    child.stdout.setEncoding('utf8').on('data', (text: string) => {
+      output += text;
+      if (enough.test(output)) child.stdout.destroy();
+    });
+    await new Promise<void>((done) => child.stdout.once('close', done));
+    if (stops === 'by a signal') child.kill('SIGTERM');
+    expect(await ended, log).toBe(0);
+    expect(log).not.toContain('EPIPE');
+    const { files: _kept, ...left } = await footprint({ dataDir });
+    expect(Object.values(left).flat()).toEqual([]);
   });
 });

@@ -4,7 +4,7 @@ import type { CommandIo } from './commands/io.ts';
 import { findLayout } from './layout.ts';
 import { OptionError } from './options/spec.ts';
 import { explainError } from './output/reporter.ts';
-import { interruptible } from './signals.ts';
+import { interruptible, surviveLostReader } from './signals.ts';
 
 /** Set by the build; absent where the source runs as it is. */
 declare const ISLET_VERSION: string | undefined;
@@ -80,7 +80,8 @@ function refuseUnknownCommand(command: AnyCommand, path: AnyCommand[], rawArgs: 
 }
 
 function processIo(): CommandIo {
-  const { stdout, env } = process;
+  const { stdout, stderr, env } = process;
+  for (const output of [stdout, stderr]) surviveLostReader(output);
   let interrupted: AbortSignal | undefined;
   return {
     env,
@@ -98,7 +99,7 @@ function processIo(): CommandIo {
     },
     // Handlers only for commands that take the time to be interrupted: the others end as Node ends.
     get interrupted() {
-      interrupted ??= interruptible();
+      interrupted ??= interruptible(stdout);
       return interrupted;
     },
   };

@@ -13,6 +13,6 @@ export interface CommandIo {
   version: string;
   /** Lets a command end with another exit status than 0 without an error. */
   setExitCode(code: number): void;
-  /** Aborts with the first SIGINT or SIGTERM. */
+  /** Aborts with the first SIGINT or SIGTERM, or when nobody reads stdout any more. */
   interrupted: AbortSignal;
 }
