@@ -195,25 +195,3 @@ describe('an Islet that was killed and started again', () => {
     expect(stdout).not.toContain(dataDir);
   });
 });
-
-describe('an Islet without volumes', () => {
-  it('says so', async () => {
-    const dir = await newDataDir();
-    const without = await startInstance(dir, ['--volume-size', '0', '--warm-memory', '0']);
-    try {
-      const client = new ControlPlane(without.access);
-      expect(await client.call('POST', '/volumes', { body: { name: 'x' } })).toMatchObject({
-        status: 403,
-        body: { code: 403, message: 'use of volumes is not enabled' },
-      });
-      expect(
-        await client.call('POST', '/sandboxes', {
-          body: { templateID: 'base', volumeMounts: [{ name: 'x', path: '/mnt' }] },
-        }),
-      ).toMatchObject({ status: 400, body: { message: 'Volume mounts are not enabled.' } });
-    } finally {
-      await without.stop('SIGTERM');
-      await removeDataDir(dir);
-    }
-  });
-});

@@ -1,5 +1,5 @@
 import { randomBytes } from 'node:crypto';
-import { type Sandbox, Volume, VolumeError, VolumeNotFoundError, VolumePathNotFoundError } from 'e2b';
+import { Sandbox, Volume, VolumeError, VolumeNotFoundError, VolumePathNotFoundError } from 'e2b';
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
 import { connection, newSandbox, rejection, withSandbox } from './sandbox.ts';
 
@@ -203,6 +203,25 @@ it('is there after a pause, with the files that were open', async () => {
     await sandbox.connect();
     expect(await run(sandbox, `cat ${MOUNT}/meanwhile`)).toBe('written');
     await expect.poll(async () => (await volume.readFile('/log', content)).length).toBeGreaterThan(before);
+  });
+});
+
+it('is there in a fork, and after a pause that kept no memory', async () => {
+  const volume = await newVolume();
+  await withSandbox({ volumeMounts: { [MOUNT]: volume } }, async (sandbox) => {
+    await run(sandbox, `echo original > ${MOUNT}/f`);
+    const [fork] = await sandbox.fork();
+    if (!(fork instanceof Sandbox)) throw fork;
+    try {
+      expect(await run(fork, `cat ${MOUNT}/f && echo fork >> ${MOUNT}/f`)).toBe('original');
+      expect(await run(sandbox, `cat ${MOUNT}/f`)).toBe('original\nfork');
+      await expect(fork.createSnapshot()).rejects.toThrow(/^400: .*mounts volumes/);
+    } finally {
+      await fork.kill();
+    }
+    await sandbox.pause({ keepMemory: false });
+    await sandbox.connect();
+    expect(await run(sandbox, `cat ${MOUNT}/f`)).toBe('original\nfork');
   });
 });
 

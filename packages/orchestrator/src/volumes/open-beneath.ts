@@ -1,15 +1,5 @@
+import { errnoName, openProgram, SystemError } from '@islet/posix-spawn';
 import koffi from 'koffi';
-
-/** A failed system call: its errno's name as Node's own errors carry it. */
-class CallError extends Error {
-  readonly code: string;
-
-  constructor(call: string, path: string, code: string) {
-    super(`${code}: ${call} '${path}'`);
-    this.name = 'CallError';
-    this.code = code;
-  }
-}
 
 export interface OpenOptions {
   flags: number;
@@ -39,9 +29,7 @@ const ATTEMPTS = 32;
 
 /** openat2, which Node does not have: checking a path first and opening it then would lose a race against the sandbox. */
 export function createOpenBeneath(): OpenBeneath {
-  const syscall = koffi
-    .load(null)
-    .func('syscall', 'long', ['long', 'long', 'const char *', 'void *', 'size_t']);
+  const syscall = openProgram().func('syscall', 'long', ['long', 'long', 'const char *', 'void *', 'size_t']);
   return (directory, path, { flags, mode = 0, followLinks }) => {
     const how = Buffer.alloc(OPEN_HOW_BYTES);
     const resolve =
@@ -52,15 +40,9 @@ export function createOpenBeneath(): OpenBeneath {
     for (let attempt = 1; ; attempt++) {
       const descriptor = Number(syscall(SYS_OPENAT2, directory, path, how, how.length));
       if (descriptor >= 0) return descriptor;
-      const code = errnoName(koffi.errno());
-      if ((code !== 'EAGAIN' && code !== 'EINTR') || attempt === ATTEMPTS) {
-        throw new CallError('openat2', path, code);
-      }
+      const errno = koffi.errno();
+      const passing = errnoName(errno) === 'EAGAIN' || errnoName(errno) === 'EINTR';
+      if (!passing || attempt === ATTEMPTS) throw new SystemError(`openat2 of '${path}'`, errno);
     }
   };
-}
-
-function errnoName(errno: number): string {
-  const entry = Object.entries(koffi.os.errno).find(([, value]) => value === errno);
-  return entry?.[0] ?? `errno ${errno}`;
 }
