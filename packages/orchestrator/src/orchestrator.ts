@@ -11,6 +11,7 @@ import type { GuestKernel } from './drivers/microvm/accelerator.ts';
 import { openHostExec } from './host/exec.ts';
 import { guestDir, installGuest, removeUnusedGuests } from './host/guest.ts';
 import { waitForExit } from './host/process.ts';
+import { readProcessor } from './host/processor.ts';
 import { NetworkPool } from './network/pool.ts';
 import { claimSubnet } from './network/subnet.ts';
 import { orchestratorService } from './rpc/service.ts';
@@ -218,6 +219,7 @@ export async function startOrchestrator(options: OrchestratorOptions): Promise<O
           isolation: driver.name,
           cpuCount: availableParallelism(),
           memoryTotalBytes: totalmem(),
+          processor: await readProcessor(),
         },
         dataDir,
       }),

@@ -109,7 +109,12 @@ function presentNode(
     createFails: facts.createFails,
     version: facts.version,
     commit: '',
-    machineInfo: { cpuFamily: '', cpuModel: '', cpuModelName: '', cpuArchitecture: '' },
+    machineInfo: {
+      cpuFamily: facts.processor?.family ?? '',
+      cpuModel: facts.processor?.model ?? '',
+      cpuModelName: facts.processor?.modelName ?? '',
+      cpuArchitecture: facts.processor?.architecture ?? '',
+    },
     metrics: {
       allocatedCPU: sum((config) => config.cpuCount),
       cpuCount: facts.cpuCount,

@@ -2,6 +2,7 @@ import { create } from '@bufbuild/protobuf';
 import type { ServiceImpl } from '@connectrpc/connect';
 import { orchestratorProto, toConnectError } from '@islet/contracts';
 import { diskOf } from '../host/disk.ts';
+import type { Processor } from '../host/processor.ts';
 import type { ForkOutcome, Sandboxes } from '../sandbox/sandboxes.ts';
 import { type StoredTemplate, snapshotBytes, type TemplateStore } from '../templates/store.ts';
 
@@ -16,6 +17,7 @@ export interface NodeFacts {
   isolation: string;
   cpuCount: number;
   memoryTotalBytes: number;
+  processor: Processor;
 }
 
 export interface NodeParts {

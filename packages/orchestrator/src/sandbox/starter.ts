@@ -82,9 +82,15 @@ export class Starter {
 
   /**
    * A machine with a new sandbox's identity and rules: one that was ready, or else one that is started now.
-   * @throws IsletError 404 unknown build; 503 where it is a sandbox's snapshot that cannot be restored here.
+   * @throws IsletError 404 unknown build; 400 volumes where there are none; 503 where it is a sandbox's snapshot that cannot be restored here.
    */
   async startNew(config: SandboxConfig, signal: AbortSignal | undefined): Promise<BasedRun> {
+    if (config.volumeMounts.length > 0 && !this.#options.driver.seesVolumes) {
+      throw new IsletError(
+        400,
+        'Volumes cannot be mounted here: the sandboxes of this node are virtual machines. Start it with --isolation gvisor.',
+      );
+    }
     const stored = this.#options.templates.get(config.buildId);
     const { manifest, snapshotDir } = stored;
     const { envdAccessToken: accessToken } = manifest;

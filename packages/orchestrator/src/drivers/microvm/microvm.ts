@@ -83,6 +83,7 @@ const PACE: Record<Accelerator['kind'], Pace> = {
 class Microvm implements SandboxDriver {
   readonly name = 'microvm';
   readonly runtimeDigest: string;
+  readonly seesVolumes = false;
   readonly pace: Pace;
   readonly #options: MicrovmOptions;
   readonly #stateDir: string;
