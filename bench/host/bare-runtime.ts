@@ -1,5 +1,5 @@
 import { access, mkdir, readFile, rm, writeFile } from 'node:fs/promises';
-import { dirname, join } from 'node:path';
+import { basename, dirname, join } from 'node:path';
 import { timed } from '../pace/timed.ts';
 import type { NetworkNamespaces } from './namespaces.ts';
 import { findSandboxProcesses, killAndWait, sandboxMemory, waitForEnd } from './processes.ts';
@@ -133,6 +133,12 @@ export class BareRuntime implements AsyncDisposable {
   #configFor(id: string, dir: string, netns: string): OciConfig {
     const { config: recipe, machineDir } = this.#recipe;
     const config = JSON.parse(JSON.stringify(recipe).replaceAll(machineDir, dir)) as OciConfig;
+    // What the machine has elsewhere goes into the folder, too: where its volumes would be.
+    for (const mount of config.mounts) {
+      if (mount.type === 'bind' && mount.source.endsWith(`/${basename(machineDir)}`)) {
+        mount.source = join(dir, 'volumes');
+      }
+    }
     config.linux.cgroupsPath = `/${id}`;
     for (const namespace of config.linux.namespaces) {
       if (namespace.type === 'network') namespace.path = `/run/netns/${netns}`;

@@ -4,6 +4,7 @@ import { createRow } from './create.ts';
 import { densityRow } from './density.ts';
 import { filesRow } from './files.ts';
 import { firstOutputRow } from './first-output.ts';
+import { forkRow } from './fork.ts';
 import { httpRow } from './http.ts';
 import { loadRow } from './load.ts';
 import { memoryRow } from './memory.ts';
@@ -17,6 +18,7 @@ export const ROWS: readonly Row[] = [
   startRow,
   createRow,
   pauseRow,
+  forkRow,
   firstOutputRow,
   commandRow,
   terminalRow,
