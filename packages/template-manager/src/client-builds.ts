@@ -1,17 +1,17 @@
-import { execFile } from 'node:child_process';
 import { mkdir, readFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { promisify } from 'node:util';
 import type { ArtifactStore } from '@islet/artifacts';
 import type { TemplateRuntime } from '@islet/orchestrator';
 import type { Logger } from '@islet/telemetry';
 import { Builds } from './builds/builds.ts';
+import { pruneLayerCache } from './cache.ts';
 import { runBuild } from './engine/engine.ts';
 import { Images } from './images/images.ts';
 import type { ProvisionFiles } from './inside/task.ts';
+import { machineDisk } from './layers/disk.ts';
+import { InUse } from './layers/in-use.ts';
 import { createLayerStore, type LockFile } from './layers/layer-store.ts';
-
-const run = promisify(execFile);
+import { type KnownLayer, pruneLayers } from './layers/prune.ts';
 
 export interface ClientBuildsOptions {
   /** Kept over restarts: builds, their logs, their root file systems. */
@@ -27,6 +27,8 @@ export interface ClientBuildsOptions {
   baseBuildId: () => Promise<string>;
   /** Builds that run at once; more wait. */
   atOnce: number;
+  /** Layers in the cache may hold so much together; those that were longest not used go first. */
+  layerCacheBytes: number;
   lock: LockFile;
   logger: Logger;
   /** Unix ms. */
@@ -35,23 +37,39 @@ export interface ClientBuildsOptions {
 
 /** Opens the node's builds of clients' templates; `resume` goes on with those that an earlier process did not finish. */
 export async function openClientBuilds(options: ClientBuildsOptions): Promise<Builds> {
-  const { dataDir, cacheDir, runtime, files, baseBuildId, atOnce, lock, logger, now } = options;
-  const syncFs = async (path: string) => {
-    await run('sync', ['--file-system', path]);
-  };
-  const layers = createLayerStore(join(cacheDir, 'layers'), lock, syncFs);
-  const rootfs = createLayerStore(join(dataDir, 'rootfs'), lock, syncFs);
+  const { dataDir, cacheDir, runtime, files, baseBuildId, atOnce, layerCacheBytes, lock, logger, now } =
+    options;
+  const layersDir = join(cacheDir, 'layers');
+  const rootfsDir = join(dataDir, 'rootfs');
+  const layers = createLayerStore(layersDir, lock, machineDisk);
+  const rootfs = createLayerStore(rootfsDir, lock, machineDisk);
+  const inUse = new InUse();
   const imagesDir = join(cacheDir, 'images');
   await mkdir(imagesDir, { recursive: true, mode: 0o700 });
   const images = new Images({ dir: imagesDir, layers, arch: process.arch });
   const provisionFiles = () => readProvisionFiles(join(options.recipesDir, 'base/files'));
   const outcomeOf = (buildId: string) => builds.outcome(buildId);
-  const engine = { runtime, layers, rootfs, files, images, baseBuildId, outcomeOf, provisionFiles };
+  const engine = { runtime, layers, rootfs, inUse, files, images, baseBuildId, outcomeOf, provisionFiles };
+  /** Frees root file systems that nothing goes back to any more. */
+  const sweep = async () => {
+    const needed = runtime.rootfsDirs();
+    const keeps = (layer: KnownLayer) => needed.has(layer.rootfsDir) || inUse.has(layer.rootfsDir);
+    const { signal } = new AbortController();
+    await pruneLayers({ layersDir: rootfsDir, lock, maxBytes: -1, usedSinceMs: Infinity, keeps, signal });
+  };
+  await sweep();
   const builds = await Builds.open({
     dir: join(dataDir, 'builds'),
     atOnce,
-    run: (spec, report, signal) => runBuild(engine, spec, report, signal),
-    forget: (buildId) => runtime.remove(buildId),
+    run: async (spec, report, signal) => {
+      const outcome = await runBuild(engine, spec, report, signal);
+      await pruneLayerCache({ cacheDir, lock, maxBytes: layerCacheBytes, now: now() });
+      return outcome;
+    },
+    forget: async (buildId) => {
+      await runtime.remove(buildId);
+      await sweep();
+    },
     logger,
     now,
   });

@@ -21,6 +21,7 @@ import type { ImageCredentials } from '../src/builds/build-spec.ts';
 import { ecrLogin, loginOf } from '../src/images/credentials.ts';
 import { ImageError } from '../src/images/image-error.ts';
 import { Images } from '../src/images/images.ts';
+import { machineDisk } from '../src/layers/disk.ts';
 import { createLayerStore } from '../src/layers/layer-store.ts';
 import { pushImage } from './image.ts';
 import { freePort, LOGIN, startRegistry, type TestRegistry } from './registry.ts';
@@ -68,7 +69,7 @@ describe.runIf(process.getuid?.() === 0)('images', () => {
   beforeEach(async () => {
     dir = await mkdtemp(join(tmpdir(), 'islet-images-'));
     const noLock = async () => ({ [Symbol.asyncDispose]: async () => {} });
-    const layers = createLayerStore(join(dir, 'layers'), noLock, async () => {});
+    const layers = createLayerStore(join(dir, 'layers'), noLock, machineDisk);
     await mkdir(join(dir, 'images'));
     images = new Images({ dir: join(dir, 'images'), layers, arch: process.arch });
     return () => rm(dir, { recursive: true });

@@ -8,13 +8,8 @@ import { type ArtifactStore, createDirectoryArtifacts, UploadSignatures } from '
 import { templateProto } from '@islet/contracts';
 import { type Orchestrator, startOrchestrator } from '@islet/orchestrator';
 import { createLogger } from '@islet/telemetry';
-import {
-  type Builds,
-  createBuilder,
-  createTemplateManagerService,
-  type LockFile,
-  openClientBuilds,
-} from '../src/index.ts';
+import { type Builds, createBuilder, createTemplateManagerService, openClientBuilds } from '../src/index.ts';
+import { queueLock } from './queue-lock.ts';
 
 const dist = join(dirname(fileURLToPath(import.meta.url)), '../../../dist');
 
@@ -38,11 +33,9 @@ export interface SiteOptions {
   cacheDir?: string;
 }
 
-/** One process: nobody else is at the same folder. */
-const noLock: LockFile = async () => ({ [Symbol.asyncDispose]: async () => {} });
-
 export async function openSite({ cacheDir }: SiteOptions = {}): Promise<Site> {
   const dir = await mkdtemp(join(tmpdir(), 'islet-builds-'));
+  const lock = queueLock();
   const logger = createLogger({ service: 'test', level: 'error' });
   const orchestrator = await startOrchestrator({
     dataDir: dir,
@@ -63,7 +56,7 @@ export async function openSite({ cacheDir }: SiteOptions = {}): Promise<Site> {
     // The base template takes a minute to make: the machine's own cache is used where it has one.
     cacheDir: '/var/cache/islet',
     sealer: orchestrator.templates,
-    lock: noLock,
+    lock,
     logger,
   });
   const { recipe, buildId } = await builder.recipe('base');
@@ -86,7 +79,8 @@ export async function openSite({ cacheDir }: SiteOptions = {}): Promise<Site> {
       recipesDir: join(dist, 'templates'),
       baseBuildId: async () => buildId,
       atOnce: 2,
-      lock: noLock,
+      layerCacheBytes: 10 * 1024 ** 3,
+      lock,
       logger,
       now: Date.now,
     });

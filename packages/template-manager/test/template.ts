@@ -1,6 +1,7 @@
 import { randomBytes, randomUUID } from 'node:crypto';
 import type { MessageInitShape } from '@bufbuild/protobuf';
 import type { templateProto } from '@islet/contracts';
+import { expect } from 'vitest';
 import type { Site } from './site.ts';
 
 export type StepInit = MessageInitShape<typeof templateProto.StepSchema>;
@@ -69,4 +70,21 @@ export async function finishBuild(site: Site, buildId: string): Promise<BuiltTem
 
 export async function buildTemplate(site: Site, wish: TemplateWish): Promise<BuiltTemplate> {
   return finishBuild(site, await startBuild(site, wish));
+}
+
+/** The messages of a build's log. */
+export async function logsOf(
+  site: Site,
+  buildId: string,
+  { offset = 0, limit = 10_000 }: { offset?: number; limit?: number } = {},
+): Promise<string[]> {
+  const { entries } = await site.client.getBuildLogs({ buildId, offset, limit });
+  return entries.map(({ message }) => message);
+}
+
+/** Waits until a build that runs has logged something. */
+export async function untilLogged(site: Site, buildId: string, pattern: RegExp): Promise<void> {
+  await expect
+    .poll(() => logsOf(site, buildId), { timeout: 60_000 })
+    .toContainEqual(expect.stringMatching(pattern));
 }

@@ -57,6 +57,9 @@ const BUILDS_AT_ONCE = Math.max(2, availableParallelism());
 
 export type VolumesClient = ReturnType<typeof createClient<typeof volumesProto.Volumes>>;
 
+/** A dozen images with what is built on them; a template that is ready needs no layer any more. */
+const LAYER_CACHE_BYTES = 20 * 1024 ** 3;
+
 /** What runs sandboxes and builds templates on this machine. */
 export interface Node extends AsyncDisposable {
   orchestrator: Orchestrator;
@@ -130,6 +133,7 @@ export async function startNode(options: NodeOptions): Promise<Node> {
       recipesDir: layout.recipesDir,
       baseBuildId: async () => (await builder.recipe('base')).buildId,
       atOnce: BUILDS_AT_ONCE,
+      layerCacheBytes: LAYER_CACHE_BYTES,
       lock: waitForFileLock,
       logger: logger.child({ component: 'template-manager' }),
       now: Date.now,

@@ -96,7 +96,9 @@ export async function commandRunner(
 ): Promise<CommandRunner> {
   const ldName = await linkerName(context.guest.dir);
   const run: CommandRunner['run'] = (command, signal) =>
-    orOutOfMemory(context.driver, machine, runInSandbox(machine.address, command, signal));
+    orOutOfMemory(context.driver, machine, signal, (signal) =>
+      runInSandbox(machine.address, command, signal),
+    );
   return {
     run,
     runGuestScript({ script, args, onOutput }, signal) {
@@ -107,26 +109,38 @@ export async function commandRunner(
   };
 }
 
-/** Says so where a command failed for want of memory: the kernel's own words are `killed` or a lost connection. */
+/** How often it is looked whether the sandbox ran out of memory, ms. */
+const MEMORY_POLL_MS = 500;
+
+/**
+ * Says so where a command fails for want of memory. What the kernel kills may leave the rest of the sandbox stuck, so the command's
+ * end is not waited for; its own words would be `killed`, or a lost connection.
+ */
 async function orOutOfMemory(
   driver: SandboxDriver,
   { id, memoryMb }: RunningMachine,
-  running: Promise<CommandEnd>,
+  signal: AbortSignal | undefined,
+  running: (signal: AbortSignal) => Promise<CommandEnd>,
 ): Promise<CommandEnd> {
-  const outcome = await running.then(
-    (end) => ({ end }),
-    (error: unknown) => ({ error }),
-  );
-  const failed = 'error' in outcome || outcome.end.exitCode !== 0;
-  if (failed && (await driver.wasOutOfMemory(id))) {
-    const cause = 'error' in outcome ? { cause: outcome.error } : undefined;
-    throw new OutOfMemoryError(
-      `it used more memory than the template's ${memoryMb} MiB: give the template more memory`,
-      cause,
-    );
+  const exhausted = new AbortController();
+  const look = async () => {
+    if (!(await driver.wasOutOfMemory(id))) return;
+    const limit = `the template's ${memoryMb} MiB`;
+    exhausted.abort(new OutOfMemoryError(`it used more memory than ${limit}: give the template more memory`));
+  };
+  const timer = setInterval(() => void look().catch(() => undefined), MEMORY_POLL_MS);
+  try {
+    const end = await running(signal ? AbortSignal.any([signal, exhausted.signal]) : exhausted.signal);
+    if (end.exitCode !== 0) await look();
+    exhausted.signal.throwIfAborted();
+    return end;
+  } catch (error) {
+    if (!signal?.aborted) await look();
+    exhausted.signal.throwIfAborted();
+    throw error;
+  } finally {
+    clearInterval(timer);
   }
-  if ('error' in outcome) throw outcome.error;
-  return outcome.end;
 }
 
 /** A command needed more memory than its sandbox has. */

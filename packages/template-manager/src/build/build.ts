@@ -5,6 +5,7 @@ import { join } from 'node:path';
 import { promisify } from 'node:util';
 import { ENVD_VERSION } from '@islet/contracts';
 import type { Logger } from '@islet/telemetry';
+import { machineDisk } from '../layers/disk.ts';
 import { createLayerStore, type LayerStore, type LockFile } from '../layers/layer-store.ts';
 import { recipeBuildId } from '../recipe/build-id.ts';
 import { loadRecipe, type Recipe } from '../recipe/recipe.ts';
@@ -74,9 +75,7 @@ export interface Builder {
 
 /** Builds templates from recipes on this machine. */
 export function createBuilder(options: BuilderOptions): Builder {
-  const layers = createLayerStore(join(options.cacheDir, 'layers'), options.lock, async (path) => {
-    await run('sync', ['--file-system', path]);
-  });
+  const layers = createLayerStore(join(options.cacheDir, 'layers'), options.lock, machineDisk);
   const load = (name: string) => loadRecipe(options.recipesDir, name, process.arch);
 
   return {

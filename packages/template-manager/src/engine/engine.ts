@@ -3,6 +3,7 @@ import { ENVD_VERSION } from '@islet/contracts';
 import type { CommandRunner, TemplateRuntime } from '@islet/orchestrator';
 import { BuildError } from '../builds/build-error.ts';
 import type { BuildOutcome, BuildSpec } from '../builds/build-spec.ts';
+import type { InUse } from '../layers/in-use.ts';
 import type { LayerStore } from '../layers/layer-store.ts';
 import { mergeLayers } from '../layers/merge.ts';
 import { identityFile } from '../rootfs/plan.ts';
@@ -16,11 +17,13 @@ import { startUp } from './start-up.ts';
 import { carryOutStep, type Progress } from './step.ts';
 
 export interface EngineDeps extends BaseSources {
-  runtime: Pick<TemplateRuntime, 'rootfsOf' | 'withBuildSandbox' | 'seal'>;
+  runtime: Pick<TemplateRuntime, 'rootfsOf' | 'rootfsDirs' | 'withBuildSandbox' | 'seal'>;
   /** Layers, shared by all Islets of the machine. */
   layers: LayerStore;
   /** Root file systems of this Islet's builds. */
   rootfs: LayerStore;
+  /** Keeps root file systems from being freed under a build. */
+  inUse: InUse;
   /** What COPY steps copy from. */
   files: Pick<ArtifactStore, 'open'>;
 }
@@ -38,6 +41,7 @@ export async function runBuild(
   const steps = parseSteps(spec.steps);
   const maker = new LayerMaker(deps.layers, deps.runtime);
   const base = await findBase(deps, maker, { spec, report, signal });
+  using _base = deps.inUse.hold(base.stack.dirs[0] ?? '');
   let progress: Progress = {
     stack: base.stack,
     context: spec.legacyUser
@@ -52,7 +56,9 @@ export async function runBuild(
   const size = { cpuCount: spec.cpuCount, memoryMb: spec.memoryMb };
   report('info', 'finalize', `[finalize] Finalizing template build [${shortKey(progress.stack.id)}]`);
   const stack = steps.length === 0 ? progress.stack : await configured(maker, progress.stack, size, signal);
-  const rootfsDir = await rootfsOf(deps, stack, signal);
+  const { rootfsDir, key } = plannedRootfs(deps, stack);
+  using _sealed = deps.inUse.hold(rootfsDir);
+  if (key !== undefined) await makeRootfs(deps, key, stack, signal);
   const { context } = progress;
   const inherits = spec.startCommand === undefined && spec.readyCommand === undefined;
   const { startCommand, readyCommand } = inherits ? base : spec;
@@ -105,20 +111,32 @@ async function configured(
   return (await maker.put(stack, layer, signal)).stack;
 }
 
-/** One plain directory of all layers, shared by the builds that have the same. */
-async function rootfsOf(deps: EngineDeps, stack: LayerStack, signal: AbortSignal): Promise<string> {
+/** Where the one plain directory of all layers is or will be, shared by the builds that have the same; with the key to make it by. */
+function plannedRootfs(deps: EngineDeps, stack: LayerStack): { rootfsDir: string; key?: string } {
   const [only, ...others] = stack.dirs;
-  if (only !== undefined && others.length === 0) return only;
-  const { rootfsDir } = await deps.rootfs.ensure(
+  // Nothing was added to the build that this one stands on.
+  if (only !== undefined && others.length === 0 && deps.runtime.rootfsDirs().has(only)) {
+    return { rootfsDir: only };
+  }
+  const key = cacheKey('rootfs', stack.id);
+  return { rootfsDir: deps.rootfs.pathOf(key), key };
+}
+
+async function makeRootfs(
+  deps: EngineDeps,
+  key: string,
+  stack: LayerStack,
+  signal: AbortSignal,
+): Promise<void> {
+  await deps.rootfs.ensure(
     {
-      key: cacheKey('rootfs', stack.id),
+      key,
       description: { stack: stack.id },
       onWait: () => {},
       make: (dir, signal) => mergeLayers(stack.dirs, dir, signal),
     },
     signal,
   );
-  return rootfsDir;
 }
 
 /** Tells programs in a sandbox what it was made from. */

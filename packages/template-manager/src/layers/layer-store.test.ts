@@ -2,32 +2,10 @@ import { mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
-import { createLayerStore, type LockFile } from './layer-store.ts';
+import { queueLock } from '../../test/queue-lock.ts';
+import { createLayerStore } from './layer-store.ts';
 
 const signal = new AbortController().signal;
-
-/** The lock port within one process: who comes later waits. */
-function queueLock(): LockFile {
-  const tails = new Map<string, Promise<void>>();
-  return async (path, { onWait }) => {
-    const before = tails.get(path);
-    let release = () => {};
-    const held = new Promise<void>((resolve) => {
-      release = resolve;
-    });
-    tails.set(path, held);
-    if (before) {
-      onWait();
-      await before;
-    }
-    return {
-      async [Symbol.asyncDispose]() {
-        if (tails.get(path) === held) tails.delete(path);
-        release();
-      },
-    };
-  };
-}
 
 describe('the layer store', () => {
   let cacheDir: string;
@@ -39,8 +17,11 @@ describe('the layer store', () => {
   afterEach(() => rm(cacheDir, { recursive: true, force: true }));
 
   const open = (lock = queueLock()) =>
-    createLayerStore(join(cacheDir, 'layers'), lock, async (path) => {
-      synced.push(path);
+    createLayerStore(join(cacheDir, 'layers'), lock, {
+      syncFs: async (path) => {
+        synced.push(path);
+      },
+      diskUsage: async () => 4096,
     });
   const request = (make: (dir: string) => Promise<void>) => ({
     key: 'k1',

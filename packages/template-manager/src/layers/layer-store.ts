@@ -36,17 +36,23 @@ export interface LayerStore {
   ensure(request: LayerRequest, signal: AbortSignal): Promise<Layer>;
   /** The layer where it is there. */
   find(key: string): Promise<Layer | undefined>;
+  /** Where the files of the first layer with this key are, or would be. */
+  pathOf(key: string): string;
 }
 
 /** What is kept beside a layer; its time of modification is when the layer was last asked for. */
-const DESCRIPTION = 'layer.json';
+export const LAYER_NOTE = 'layer.json';
 
 /**
  * Layers under `<layersDir>/<id>/rootfs`, the id being the key, or `<key>.<n>` where it was made again. A layer appears by a
  * rename when it is whole and on disk, so a directory that is there is complete; half-made ones are named `.making-…` and
  * removed. A layer never changes: whoever uses one that was made again since goes on with what it has.
  */
-export function createLayerStore(layersDir: string, lock: LockFile, syncFs: SyncFs): LayerStore {
+export function createLayerStore(
+  layersDir: string,
+  lock: LockFile,
+  { syncFs, diskUsage }: LayerDisk,
+): LayerStore {
   const layer = (id: string, cached: boolean): Layer => {
     return { id, rootfsDir: join(layersDir, id, 'rootfs'), cached };
   };
@@ -58,12 +64,13 @@ export function createLayerStore(layersDir: string, lock: LockFile, syncFs: Sync
     if (id === undefined) return undefined;
     if (freshFor !== undefined && (await madeFor(join(layersDir, id))) !== freshFor) return undefined;
     const now = new Date();
-    await utimes(join(layersDir, id, DESCRIPTION), now, now);
+    await utimes(join(layersDir, id, LAYER_NOTE), now, now);
     return layer(id, true);
   };
 
   return {
     find: (key) => find({ key }),
+    pathOf: (key) => layer(key, true).rootfsDir,
     async ensure(request, signal) {
       const found = await find(request);
       if (found) return found;
@@ -86,8 +93,9 @@ export function createLayerStore(layersDir: string, lock: LockFile, syncFs: Sync
         for (const name of await readdir(making)) {
           if (name !== 'rootfs') await rm(join(making, name), { recursive: true, force: true });
         }
-        const description = { ...request.description, madeFor: request.freshFor };
-        await writeFile(join(making, DESCRIPTION), `${JSON.stringify(description, undefined, 2)}\n`);
+        const bytes = await diskUsage(rootfs);
+        const description: LayerNote = { ...request.description, madeFor: request.freshFor, bytes };
+        await writeFile(join(making, LAYER_NOTE), `${JSON.stringify(description, undefined, 2)}\n`);
         await syncFs(making);
         const newest = (await generations(layersDir, key)).at(-1);
         const id = newest === undefined ? key : `${key}.${generationOf(newest) + 1}`;
@@ -101,8 +109,21 @@ export function createLayerStore(layersDir: string, lock: LockFile, syncFs: Sync
   };
 }
 
-/** Writes out everything of the file system that `path` is on. */
-export type SyncFs = (path: string) => Promise<void>;
+/** What a store asks of the file system that it is on. */
+export interface LayerDisk {
+  /** Writes out everything of the file system that `path` is on. */
+  syncFs(path: string): Promise<void>;
+  /** Bytes that a tree takes. */
+  diskUsage(path: string): Promise<number>;
+}
+
+/** What is written beside a layer. */
+export interface LayerNote {
+  [about: string]: string | number | undefined;
+  /** The build for which it was made again. */
+  madeFor: string | undefined;
+  bytes: number;
+}
 
 /** Ids of the layers with this key, the newest last. */
 async function generations(layersDir: string, key: string): Promise<string[]> {
@@ -119,7 +140,7 @@ function generationOf(id: string): number {
 }
 
 async function madeFor(dir: string): Promise<string | undefined> {
-  return (JSON.parse(await readFile(join(dir, DESCRIPTION), 'utf8')) as { madeFor?: string }).madeFor;
+  return (JSON.parse(await readFile(join(dir, LAYER_NOTE), 'utf8')) as { madeFor?: string }).madeFor;
 }
 
 /** What a process that was killed in the middle left; the lock says that nobody is at it any more. */

@@ -1,0 +1,16 @@
+import { execFile } from 'node:child_process';
+import { promisify } from 'node:util';
+import type { LayerDisk } from './layer-store.ts';
+
+const run = promisify(execFile);
+
+/** The machine's own file systems. */
+export const machineDisk: LayerDisk = {
+  async syncFs(path) {
+    await run('sync', ['--file-system', path]);
+  },
+  async diskUsage(path) {
+    const { stdout } = await run('du', ['-s', '--one-file-system', '--block-size=1', path]);
+    return Number.parseInt(stdout, 10);
+  },
+};

@@ -1,0 +1,137 @@
+import { execFileSync } from 'node:child_process';
+import { randomUUID } from 'node:crypto';
+import { readdir } from 'node:fs/promises';
+import { join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { openSite, type Site } from './site.ts';
+import { buildTemplate, finishBuild, logsOf, runStep, startBuild, untilLogged } from './template.ts';
+
+const slow = { timeout: 180_000 };
+
+describe.runIf(process.getuid?.() === 0)('the life of a build', () => {
+  let site: Site;
+  beforeAll(async () => {
+    site = await openSite();
+  }, 180_000);
+  afterAll(() => site?.[Symbol.asyncDispose](), 60_000);
+
+  /** Half-made layers, machines of builds and mounts: of none of them may be one when no build runs. */
+  const leftovers = async () => {
+    const layers = await readdir(join(site.dir, 'cache/layers')).catch(() => []);
+    return {
+      layers: layers.filter((name) => name.startsWith('.')),
+      machines: await readdir(join(site.dir, 'machines')),
+      mounts: execFileSync('cat', ['/proc/self/mountinfo'], { encoding: 'utf8' })
+        .split('\n')
+        .filter((line) => line.includes(site.dir) && line.includes('overlay')),
+    };
+  };
+  const nothing = { layers: [], machines: [], mounts: [] };
+
+  it('streams its log while it runs, and ends at once when it is cancelled', slow, async () => {
+    const buildId = await startBuild(site, { steps: [runStep('echo begun; sleep 3600')] });
+    await untilLogged(site, buildId, /stdout\]: begun/);
+    const whole = await logsOf(site, buildId);
+    expect(await logsOf(site, buildId, { offset: 1, limit: 1 })).toEqual([whole[1]]);
+    expect(await logsOf(site, buildId, { offset: whole.length + 10 })).toEqual([]);
+    await site.client.cancelBuild({ buildId, reason: 'superseded by another build' });
+    expect(await leftovers()).toEqual(nothing);
+    const { state, messages } = await finishBuild(site, buildId);
+    expect(state).toMatchObject({
+      case: 'failure',
+      value: { message: 'superseded by another build', step: '' },
+    });
+    expect(messages.slice(0, whole.length)).toEqual(whole);
+    // Nothing to do for one that has ended.
+    await site.client.cancelBuild({ buildId, reason: '' });
+    await expect(site.client.getBuildLogs({ buildId: randomUUID(), limit: 1 })).rejects.toThrow(/not known/);
+  });
+
+  it('goes on after its manager was stopped, from the layers that were made', slow, async () => {
+    const flag = randomUUID();
+    const buildId = await startBuild(site, {
+      steps: [runStep(`echo first-${flag}`), runStep(`echo second-${flag}; sleep 4`), runStep('true')],
+    });
+    await untilLogged(site, buildId, new RegExp(`stdout\\]: second-${flag}`));
+    await site.reopenBuilds();
+    const { state, messages } = await finishBuild(site, buildId);
+    expect(state.case).toBe('ready');
+    expect(messages.filter((message) => message.endsWith(`[stdout]: first-${flag}`))).toHaveLength(1);
+    expect(messages).toContainEqual(expect.stringMatching(/template manager was restarted/));
+    expect(messages).toContainEqual(expect.stringMatching(/^CACHED \[builder 1\/3\]/));
+    expect(await leftovers()).toEqual(nothing);
+  });
+
+  it('makes forced steps and all after them again', slow, async () => {
+    const teamId = randomUUID();
+    const draw = (force: boolean) => ({ ...runStep('head -c8 /dev/urandom | base64 > ~/drawn'), force });
+    const steps = (force: boolean) => [runStep('true'), draw(force), runStep('cat ~/drawn')];
+    const drawn = ({ messages }: { messages: string[] }) =>
+      messages.find((message) => message.startsWith('[builder 3/3] [stdout]'));
+    const first = await buildTemplate(site, { teamId, steps: steps(false) });
+    const forced = await buildTemplate(site, { teamId, steps: steps(true) });
+    expect(forced.messages).toContainEqual(expect.stringMatching(/^CACHED \[builder 1\/3\]/));
+    expect(drawn(forced)).toBeDefined();
+    expect(drawn(forced)).not.toBe(drawn(first));
+    // What was made last counts from then on.
+    const after = await buildTemplate(site, { teamId, steps: steps(false) });
+    expect(after.messages).toContainEqual(expect.stringMatching(/^CACHED \[builder 3\/3\]/));
+  });
+
+  it('shares no step with another team', slow, async () => {
+    const steps = [runStep('true')];
+    await buildTemplate(site, { steps });
+    const { messages } = await buildTemplate(site, { steps });
+    expect(messages).not.toContainEqual(expect.stringMatching(/^CACHED \[builder/));
+  });
+
+  it('fails with its start command, and tells what that wrote', slow, async () => {
+    const { state, messages } = await buildTemplate(site, {
+      startCommand: 'echo no such thing >&2; exit 7',
+      readyCommand: 'sleep 100',
+    });
+    expect(state).toMatchObject({
+      value: { step: 'finalize', message: 'start command failed: exit status 7' },
+    });
+    expect(messages).toContain('[start] [stderr]: no such thing');
+    expect(await leftovers()).toEqual(nothing);
+  });
+
+  it('says so where a step needs more memory than the template has', slow, async () => {
+    const { state } = await buildTemplate(site, {
+      memoryMb: 256,
+      steps: [runStep('python3 -c "x = bytearray(2 * 1024 ** 3)"')],
+    });
+    expect(state).toMatchObject({ case: 'failure', value: { step: '1' } });
+    expect((state.value as { message: string }).message).toMatch(/more memory than the template's 256 MiB/);
+  });
+
+  it('waits for a place where enough others run', slow, async () => {
+    const blockers = await Promise.all(
+      [1, 2].map(() => startBuild(site, { steps: [runStep('echo begun; sleep 3600')] })),
+    );
+    for (const buildId of blockers) await untilLogged(site, buildId, /stdout\]: begun/);
+    const waiting = await startBuild(site, { steps: [runStep('true')] });
+    await untilLogged(site, waiting, /^Waiting for other builds to end/);
+    await sleep(200);
+    expect(await logsOf(site, waiting)).toHaveLength(2);
+    for (const buildId of blockers) await site.client.cancelBuild({ buildId, reason: '' });
+    expect((await finishBuild(site, waiting)).state.case).toBe('ready');
+  });
+
+  it('frees its root file system when it is deleted, unless another build stands on it', slow, async () => {
+    const rootfs = async () =>
+      (await readdir(join(site.dir, 'rootfs'))).filter((name) => !name.startsWith('.'));
+    const before = await rootfs();
+    const parent = await buildTemplate(site, { steps: [runStep('touch ~/parent')] });
+    const child = await buildTemplate(site, { parent: parent.buildId });
+    expect(child.state.case).toBe('ready');
+    expect(await rootfs()).toHaveLength(before.length + 1);
+    await site.client.deleteBuild({ buildId: parent.buildId });
+    expect(await rootfs()).toHaveLength(before.length + 1);
+    await expect(logsOf(site, parent.buildId)).rejects.toThrow(/not known/);
+    await site.client.deleteBuild({ buildId: child.buildId });
+    expect(await rootfs()).toEqual(before);
+  });
+});
