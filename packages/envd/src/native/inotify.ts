@@ -49,6 +49,7 @@ export function openInotify(onEvents: (events: InotifyEvent[]) => void): Inotify
   const fd = checked('inotify_init1', init(IN_NONBLOCK | IN_CLOEXEC));
   const buffer = Buffer.alloc(65_536);
   let open = true;
+  const watched = new Set<number>();
 
   const drain = () => {
     while (open) {
@@ -67,13 +68,21 @@ export function openInotify(onEvents: (events: InotifyEvent[]) => void): Inotify
   readiness.want({ read: true, write: false });
 
   return {
-    add: (path, mask) => checked('inotify_add_watch', addWatch(fd, path, mask >>> 0)),
+    add(path, mask) {
+      const wd = checked('inotify_add_watch', addWatch(fd, path, mask >>> 0));
+      watched.add(wd);
+      return wd;
+    },
     remove(wd) {
+      watched.delete(wd);
       if (open) removeWatch(fd, wd);
     },
     close() {
       if (!open) return;
       open = false;
+      // gVisor goes on to reach a closed instance, its watches and their folders when it saves the sandbox; folders that were
+      // forgotten since make it give up, which ends the sandbox.
+      for (const wd of watched) removeWatch(fd, wd);
       readiness.close();
       closeSync(fd);
     },
