@@ -6,13 +6,14 @@ import { incompatibility, readManifest } from '../snapshots/manifest.ts';
 import type { TemplateManifest } from '../templates/manifest.ts';
 import type { TemplateStore } from '../templates/store.ts';
 import { WarmPool } from '../warm/pool.ts';
-import { waitForEnvd } from './envd-client.ts';
+import { initEnvd, waitForEnvd } from './envd-client.ts';
 import { Gate } from './gate.ts';
 import type { SandboxBase } from './record.ts';
 import {
   firstInit,
   freeMachine,
   identify,
+  rehearsal,
   resumeInit,
   type StartContext,
   type StartedRun,
@@ -185,7 +186,10 @@ export class Starter {
     const run = await startMachine(this.#options, source, undefined);
     await this.#orFree(run, async () => {
       await sleep(SETTLE_MS);
-      await waitForEnvd({ address: run.address, deadlineMs: PRIME_DEADLINE_MS });
+      const envd = { address: run.address, deadlineMs: PRIME_DEADLINE_MS };
+      // Programs that run in a sandbox's snapshot would see their identity change twice.
+      if (manifest.parentBuildId !== undefined) await waitForEnvd(envd);
+      else await initEnvd(envd, rehearsal(run.machine.id, new Date(this.#options.now())));
     });
     return run;
   }

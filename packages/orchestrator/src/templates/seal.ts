@@ -5,7 +5,8 @@ import { ENVD_VERSION } from '@islet/contracts';
 import type { Exec } from '../host/exec.ts';
 import { waitForQuiet } from '../network/quiet.ts';
 import { runInSandbox } from '../sandbox/command.ts';
-import { initEnvd, waitForEnvd } from '../sandbox/envd-client.ts';
+import { type EnvdRequest, initEnvd, waitForEnvd } from '../sandbox/envd-client.ts';
+import { rehearsal } from '../sandbox/start.ts';
 import { Undo } from '../sandbox/undo.ts';
 import type { Volumes } from '../volumes/volumes.ts';
 import { type BuildSandboxContext, type CommandRunner, commandRunner } from './build-sandbox.ts';
@@ -83,7 +84,7 @@ export async function sealTemplate(
       dns: context.dns,
       timestamp: new Date().toISOString(),
     });
-    await warmUp(slot.sandboxAddress, request.defaultUser, signal);
+    await warmUp(envd, id, request.defaultUser);
     const { memoryMb } = request;
     const running = { id, memoryMb, address: slot.sandboxAddress };
     await request.prepare?.(await commandRunner(context, running), signal);
@@ -113,10 +114,12 @@ export async function sealTemplate(
   }
 }
 
-/** Runs what a sandbox's first client will run, so that envd's code for it is compiled in the snapshot. */
-async function warmUp(address: string, user: string, signal: AbortSignal | undefined): Promise<void> {
+/** Does what is done first with every sandbox, so that envd's code for it is compiled in the snapshot. */
+async function warmUp(envd: EnvdRequest, id: string, user: string): Promise<void> {
   for (let run = 0; run < WARM_UP_RUNS; run++) {
-    await runInSandbox(address, { program: '/bin/bash', args: ['-l', '-c', 'echo ready'], user }, signal);
+    await initEnvd(envd, rehearsal(`${id}-${run}`, new Date()));
+    const program = { program: '/bin/bash', args: ['-l', '-c', 'echo ready'], user };
+    await runInSandbox(envd.address, program, envd.signal);
   }
 }
 
