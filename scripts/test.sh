@@ -24,8 +24,9 @@ step() {
 
 results=$(mktemp -d)
 trap 'rm -rf "$results"' EXIT
+# vitest PROJECT [FILE…]
 vitest() {
-  npx --no-install vitest run --project "$1" --reporter=default --reporter=json --outputFile.json="$results/$1.json"
+  npx --no-install vitest run --project "$@" --reporter=default --reporter=json --outputFile.json="$results/$1.json"
 }
 
 step 'type check' npm run --silent typecheck
@@ -33,6 +34,10 @@ step 'lint' npm run --silent lint
 step 'unit and contract tests' vitest unit
 if [ -n "$(find e2e -name '*.test.ts' ! -path '*/node_modules/*')" ]; then
   step 'end-to-end tests' vitest e2e
+  # All of the SDK's tests run so with `npm run test:modes`.
+  for mode in resumed forked; do
+    step "some tests of the SDK, on $mode sandboxes" vitest $mode e2e/sdk/watch.test.ts e2e/sdk/stdin.test.ts
+  done
 fi
 
 printf '\n'
