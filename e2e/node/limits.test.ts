@@ -49,7 +49,7 @@ describe('a sandbox that takes more than its share', () => {
     await expectOthersUnharmed();
   });
 
-  it('of processes: may choke itself, harms nobody, and can be killed', async () => {
+  it('of processes: is refused more or ended for its memory, and harms nobody', async () => {
     const sandbox = await Sandbox.create({ ...connection, timeoutMs: 120_000 });
     const bomb = await sandbox.commands.run(
       // Forks as fast as it can; each child does the same.
@@ -68,12 +68,13 @@ while time.time() < end:
       'the bomb goes off',
       20_000,
       () => readCgroup(access.dataDir, sandbox.sandboxId),
-      (figures) => figures.threads > 300,
+      (figures) => figures.threads > 150,
     );
     expect(threads).toBeLessThanOrEqual(threadLimit);
     await expectOthersUnharmed();
-    expect(await Sandbox.kill(sandbox.sandboxId, connection)).toBe(true);
-    await bomb.disconnect();
+    // What its processes take together may have been too much for its memory before.
+    await Sandbox.kill(sandbox.sandboxId, connection);
+    await bomb.disconnect().catch(() => undefined);
     expect((await api.get(sandbox.sandboxId)).status).toBe(404);
     await expectOthersUnharmed();
   });

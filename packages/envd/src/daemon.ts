@@ -29,6 +29,7 @@ import { PortForwarder } from './ports/forwarder.ts';
 import { parseListeners } from './ports/listeners.ts';
 import { type SudoServerDeps, serveSudo } from './privileges/sudo-server.ts';
 import { endAllProcesses } from './process/end-all.ts';
+import type { ProcessLimit } from './process/process-limit.ts';
 import { Reaper } from './process/reaper.ts';
 import { ProcessRegistry } from './process/registry.ts';
 import { createProcessService } from './process/service.ts';
@@ -48,6 +49,8 @@ export interface DaemonOptions {
   ownsMachine: boolean;
   /** The address that forwarded ports listen on, where it is not the one of the first outside interface. */
   forwardAddress?: string;
+  /** Absent where nothing limits the programs that are started. */
+  limit?: ProcessLimit;
   /** Present where programs gain no rights by their set-user-ID bit, so that envd has to start sudo. */
   sudo?: SudoOptions;
 }
@@ -81,6 +84,7 @@ export async function startDaemon(options: DaemonOptions): Promise<Daemon> {
     reaper,
     spawner: createSpawner(credentials),
     descriptors: createDescriptors(),
+    ...(options.limit && { limit: options.limit }),
   };
   const registry = new ProcessRegistry(tools);
   const watchers = new PolledWatchers(machine.randomBytes);

@@ -6,10 +6,11 @@ import { enterDisk } from './disk/disk.ts';
 import { replaceBootId } from './init/boot-id.ts';
 import { createIdentityFiles } from './init/identity.ts';
 import { createLogger, type Logger, type LogLevel } from './log/logger.ts';
-import { createMachine, hasNoNewPrivileges, isInMemory } from './native/machine.ts';
+import { hasNoNewPrivileges, isInMemory } from './native/machine.ts';
 import { createMounts } from './native/mounts.ts';
 import { commandFor, frontScript, installFront, REAL_SUDO } from './privileges/front.ts';
 import { SUDO_SOCKET } from './privileges/protocol.ts';
+import { createProcessLimit, type ProcessLimit } from './process/process-limit.ts';
 
 const { values } = parseArgs({
   options: {
@@ -22,10 +23,12 @@ const { values } = parseArgs({
     'sudo-program': { type: 'string' },
     disk: { type: 'string' },
     'disk-used-mb': { type: 'string' },
+    'most-processes': { type: 'string' },
   },
 });
 
 const isInit = process.pid === 1;
+const mounts = createMounts();
 const logger = createLogger({
   level: (values['log-level'] ?? process.env.ISLET_ENVD_LOG ?? 'warn') as LogLevel,
   write: (line) => process.stderr.write(line),
@@ -39,7 +42,7 @@ process.chdir('/');
 
 try {
   if (values.disk !== undefined) {
-    enterDisk({ disk: values.disk, usedMb: Number(values['disk-used-mb'] ?? 0), mounts: createMounts() });
+    enterDisk({ disk: values.disk, usedMb: Number(values['disk-used-mb'] ?? 0), mounts });
   } else if (isInit) {
     putTmpOnDisk();
   }
@@ -52,6 +55,7 @@ try {
     identityRoot: values['identity-root'] ?? '',
     ownsMachine: isInit,
     ...(values['forward-address'] !== undefined && { forwardAddress: values['forward-address'] }),
+    ...limitOption(),
     ...sudoOptions(),
   });
   logger.log('info', 'listening', { port: daemon.port });
@@ -67,7 +71,7 @@ try {
  */
 function putTmpOnDisk(): void {
   try {
-    if (isInMemory(readFileSync('/proc/mounts', 'utf8'), '/tmp')) createMachine().unmount('/tmp');
+    if (isInMemory(readFileSync('/proc/mounts', 'utf8'), '/tmp')) mounts.unmount('/tmp');
   } catch (error) {
     logger.log('warn', '/tmp stays in memory', { error });
   }
@@ -75,9 +79,21 @@ function putTmpOnDisk(): void {
 
 function ownBootId(): void {
   try {
-    replaceBootId(createMounts(), createIdentityFiles(''));
+    replaceBootId(mounts, createIdentityFiles(''));
   } catch (error) {
     logger.log('warn', 'clones will have the same boot id', { error });
+  }
+}
+
+/** Without it the sandbox's memory and the host's limit are what ends a fork bomb, and the sandbox with it. */
+function limitOption(): { limit?: ProcessLimit } {
+  const most = values['most-processes'];
+  if (most === undefined) return {};
+  try {
+    return { limit: createProcessLimit({ most: Number(most), mounts }) };
+  } catch (error) {
+    logger.log('warn', 'cannot limit processes', { error });
+    return {};
   }
 }
 

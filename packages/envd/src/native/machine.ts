@@ -6,8 +6,6 @@ export interface Machine {
   setHostname(name: string): void;
   /** Steps the wall clock. @throws SystemError where the kernel does not allow it. */
   setClock(unixMs: number): void;
-  /** Takes a mounted file system away. @throws SystemError where the kernel does not allow it. */
-  unmount(path: string): void;
   /** Sends SIGKILL to every process but this one, which has to be the init process. */
   endOtherProcesses(): void;
   /** Kernel randomness, read anew each time: never from a buffer that a memory snapshot could have copied. */
@@ -23,7 +21,6 @@ export function createMachine(arch: string = process.arch): Machine {
   const numbers = syscallNumbers(arch);
   const sethostname = program.func('int sethostname(const char *, size_t)');
   const settime = program.func('int clock_settime(int, void *)');
-  const umount = program.func('int umount(const char *)');
   const getrandom = program.func('syscall', 'long', ['long', 'void *', 'size_t', 'uint']);
   const reseed = openReseed(program);
 
@@ -37,9 +34,6 @@ export function createMachine(arch: string = process.arch): Machine {
       spec.writeBigInt64LE(BigInt(seconds), 0);
       spec.writeBigInt64LE(BigInt(Math.round((unixMs - seconds * 1000) * 1e6)), 8);
       checked('clock_settime', settime(CLOCK_REALTIME, spec));
-    },
-    unmount(path) {
-      checked('umount', umount(path));
     },
     endOtherProcesses() {
       try {

@@ -6,6 +6,8 @@ export interface Mounts {
   mount(source: string, target: string, kind: string, options: string): void;
   /** Shows a mounted file system, without what is mounted below it, at a second place. */
   bind(source: string, target: string): void;
+  /** Takes a file system away from a place; files of it that are open stay so. */
+  unmount(path: string): void;
   /** Makes the working directory, a mount point, the root of all processes, and lets the old root go. */
   enterRoot(): void;
   /** Takes the space of a file of this length, all of it unwritten, from a file system in gVisor's memory or filestore. */
@@ -35,6 +37,9 @@ export function createMounts(arch: string = process.arch): Mounts {
     },
     bind(source, target) {
       checked('mount', mount(source, target, null, MS_BIND, null));
+    },
+    unmount(path) {
+      checked('umount2', umount(path, MNT_DETACH));
     },
     enterRoot() {
       // pivot_root(2) describes it: with both the same, the old root is on top of the new one and is unmounted there.

@@ -5,6 +5,7 @@ import type { Credentials } from '../native/credentials.ts';
 import type { Descriptors, WindowSize } from '../native/descriptors.ts';
 import type { Spawner } from '../native/spawn.ts';
 import { execFailure, findExecutable, type PathKind } from './executable.ts';
+import type { ProcessLimit } from './process-limit.ts';
 
 /** A program to start, with everything about it decided. */
 export interface LaunchRequest {
@@ -51,6 +52,8 @@ export interface LaunchTools {
   spawner: Spawner;
   descriptors: Descriptors;
   credentials: Credentials;
+  /** Absent where nothing limits what is started. */
+  limit?: ProcessLimit;
 }
 
 /** Group of terminals on every common system. */
@@ -183,6 +186,7 @@ function spawn(
   try {
     const pid = tools.spawner.spawn(plan);
     preferToEnvd(pid);
+    tools.limit?.add(pid);
     return pid;
   } catch (error) {
     if (!(error instanceof SystemError)) throw error;

@@ -1,6 +1,9 @@
 import { setTimeout as sleep } from 'node:timers/promises';
+import { orchestratorProto } from '@islet/contracts';
 import type { Logger } from '@islet/telemetry';
 import type { Machine, SandboxDriver } from '../drivers/driver.ts';
+
+const { KillReason } = orchestratorProto;
 
 /** How often the node looks whether its sandboxes still run, ms. */
 const INTERVAL_MS = 500;
@@ -19,7 +22,7 @@ export interface LivenessOptions {
    * The machine ended by itself, or is stuck without memory. False where it is the sandbox's no more, which was paused or killed
    * meanwhile.
    */
-  onDead: (sandboxId: string, machine: Machine) => Promise<boolean>;
+  onDead: (sandboxId: string, machine: Machine, reason: orchestratorProto.KillReason) => Promise<boolean>;
 }
 
 /** Looks at every running sandbox, one after the other, again and again until it is closed. */
@@ -46,7 +49,8 @@ async function look(
   try {
     const outOfMemory = await driver.wasOutOfMemory(machine.id);
     if (!outOfMemory && driver.isAlive(machine)) return;
-    if (!(await onDead(sandboxId, machine))) return;
+    const reason = outOfMemory ? KillReason.OUT_OF_MEMORY : KillReason.EXITED;
+    if (!(await onDead(sandboxId, machine, reason))) return;
     const why = outOfMemory ? 'it used more memory than its limit' : 'its init process is gone';
     logger.warn({ sandboxId, outOfMemory }, `a sandbox ended by itself: ${why}`);
   } catch (error) {

@@ -92,11 +92,11 @@ export class Sandboxes {
         [...this.#entries].flatMap(([sandboxId, { run }]) =>
           run ? { sandboxId, machine: run.machine } : [],
         ),
-      onDead: (sandboxId, machine) =>
+      onDead: (sandboxId, machine, reason) =>
         this.#queue.run(sandboxId, async () => {
           const entry = this.#entries.get(sandboxId);
           if (entry?.run?.machine !== machine) return false;
-          await this.#end(entry, KillReason.EXITED);
+          await this.#end(entry, reason);
           return true;
         }),
     });

@@ -29,9 +29,6 @@ import { StateFileError } from './state-file.ts';
  */
 const RUNTIME_OVERHEAD_BYTES = 128 * 1024 * 1024;
 
-/** Host threads: gVisor's own and, under systrap, those that run the sandbox's threads. */
-const PIDS_LIMIT = 8192;
-
 const RUNSC_TIMEOUT_MS = 60_000;
 const CHECKPOINT_TIMEOUT_MS = 60_000;
 
@@ -215,7 +212,6 @@ class Gvisor implements SandboxDriver {
     const config = ociSpec(spec, {
       cgroupsPath: `/${this.#cgroupPath(spec.id)}`,
       ldName: await linkerName(spec.guestDir),
-      pidsLimit: PIDS_LIMIT,
       hostCpus: availableParallelism(),
     });
     await writeFile(join(spec.dir, 'config.json'), JSON.stringify(config));

@@ -1,13 +1,22 @@
 import { describe, expect, it } from 'vitest';
 import type { MachineSpec } from '../driver.ts';
-import { ociSpec } from './oci-spec.ts';
+import { hostThreadLimit, ociSpec, processLimit } from './oci-spec.ts';
+
+it.each([
+  ['is one a MiB of its memory', 1024, 1024],
+  ['is enough for ordinary programs in a small one', 128, 256],
+  ['is bounded in a big one', 65_536, 8192],
+])('the number of a sandbox’s processes %s', (_, memoryMb, most) => {
+  expect(processLimit(memoryMb)).toBe(most);
+  expect(hostThreadLimit(memoryMb)).toBeGreaterThan(2 * most);
+});
 
 describe('the disk of a sandbox', () => {
   const machine: MachineSpec = {
     ...{ id: 'm1', dir: '/machines/m1', rootfsDir: '/rootfs', guestDir: '/guest', netns: 'n1' },
     ...{ cpuCount: 2, memoryMb: 512, diskSizeMb: 1400 },
   };
-  const options = { cgroupsPath: '/c', ldName: 'ld.so', pidsLimit: 100, hostCpus: 4 };
+  const options = { cgroupsPath: '/c', ldName: 'ld.so', hostCpus: 4 };
   interface Spec {
     process: { args: string[] };
     root: { readonly: boolean };
@@ -26,7 +35,7 @@ describe('the disk of a sandbox', () => {
       'dev.gvisor.spec.mount.disk.source': '/machines/m1/files',
       'dev.gvisor.spec.mount.disk.options': 'rw,size=1400m',
     });
-    expect(spec.process.args.slice(-4)).toEqual(['--disk', disk?.destination, '--disk-used-mb', '900']);
+    expect(spec.process.args.slice(-6, -2)).toEqual(['--disk', disk?.destination, '--disk-used-mb', '900']);
   });
 
   it('is not there where a build writes to a folder of the host', () => {

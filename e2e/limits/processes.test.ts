@@ -1,0 +1,78 @@
+import { CommandExitError, type Sandbox } from 'e2b';
+import { describe, expect, it } from 'vitest';
+import { rejection, withSandbox } from '../sdk/sandbox.ts';
+
+/** Starts programs that wait, and counts them, until it is refused one more. */
+const START_MANY = `sh -c 'n=0; while :; do sleep 600 > /dev/null 2>&1 & n=$((n+1)); echo $n; done'`;
+
+const START_THREADS = `python3 -c '
+import threading, time
+count = 0
+try:
+    while True:
+        threading.Thread(target=time.sleep, args=(60,), daemon=True).start()
+        count += 1
+except RuntimeError as error:
+    print(count, error, flush=True)
+'`;
+
+/** The limit that docs/limits.md names: one a MiB of memory, 256 at least. */
+async function limitOf(sandbox: Sandbox): Promise<number> {
+  return Math.max(256, (await sandbox.getInfo()).memoryMB);
+}
+
+/** How many programs could be started before one was refused. */
+async function startMany(sandbox: Sandbox, command = START_MANY, user = 'user'): Promise<number> {
+  const refused = await rejection(sandbox.commands.run(command, { user, timeoutMs: 50_000 }));
+  expect(refused).toBeInstanceOf(CommandExitError);
+  const { stdout, stderr } = refused as CommandExitError;
+  expect(stderr).toContain('Cannot fork');
+  return Number(stdout.trim().split('\n').at(-1));
+}
+
+describe('the number of a sandbox’s processes', () => {
+  it('ends at its limit with an error to the program that wants more; others start when there is room again', async () => {
+    await withSandbox({}, async (sandbox) => {
+      const most = await limitOf(sandbox);
+      const started = await startMany(sandbox);
+      // The shell is one of them, and so may be the one that it was started from.
+      expect(started).toBeLessThanOrEqual(most - 1);
+      expect(started).toBeGreaterThan(most - 10);
+      // Whoever clears up can do so.
+      const cleared = await sandbox.commands.run('pkill -c -x sleep');
+      expect(Number(cleared.stdout)).toBe(started);
+      expect((await sandbox.commands.run('(echo a; (echo b)) | cat')).stdout).toBe('a\nb\n');
+    });
+  });
+
+  it('counts threads', async () => {
+    await withSandbox({}, async (sandbox) => {
+      const most = await limitOf(sandbox);
+      const { stdout } = await sandbox.commands.run(START_THREADS);
+      expect(stdout).toMatch(/^\d+ can't start new thread\n$/);
+      expect(Number.parseInt(stdout, 10)).toBeLessThan(most);
+      expect(Number.parseInt(stdout, 10)).toBeGreaterThan(most - 10);
+    });
+  });
+
+  it('holds for what root and sudo start', async () => {
+    await withSandbox({}, async (sandbox) => {
+      const most = await limitOf(sandbox);
+      expect(await startMany(sandbox, `sudo ${START_MANY}`)).toBeLessThan(most);
+      await sandbox.commands.run('pkill -x sleep', { user: 'root' });
+      expect(await startMany(sandbox, START_MANY, 'root')).toBeLessThan(most);
+    });
+  });
+
+  it('is the same after a pause, with what runs counted', async () => {
+    await withSandbox({}, async (sandbox) => {
+      const most = await limitOf(sandbox);
+      await sandbox.commands.run('for i in $(seq 100); do sleep 600 > /dev/null 2>&1 & done');
+      await sandbox.pause();
+      const resumed = await sandbox.connect();
+      const started = await startMany(resumed);
+      expect(started).toBeLessThanOrEqual(most - 101);
+      expect(started).toBeGreaterThan(most - 115);
+    });
+  });
+});
