@@ -184,9 +184,9 @@ function spawn(
     account: request.account,
   };
   try {
-    const pid = tools.spawner.spawn(plan);
+    const start = () => tools.spawner.spawn(plan);
+    const pid = tools.limit ? tools.limit.within(start) : start();
     preferToEnvd(pid);
-    tools.limit?.add(pid);
     return pid;
   } catch (error) {
     if (!(error instanceof SystemError)) throw error;

@@ -4,8 +4,8 @@ import type { Mounts } from '../native/mounts.ts';
 
 /** Holds the programs that envd starts, and all that they start, to a number of processes and threads. */
 export interface ProcessLimit {
-  /** Counts a program that was just started. */
-  add(pid: number): void;
+  /** Counts what `start` starts. It must do that on the calling thread, and before it returns. */
+  within<T>(start: () => T): T;
 }
 
 export interface ProcessLimitOptions {
@@ -22,14 +22,15 @@ const MOUNT_POINT = '/dev/islet-pids';
 
 /** A control group of which the files that matter are open; nothing of it is to be seen in the file system. */
 interface Group {
-  members: number;
+  tasks: number;
   current: number;
   most: number;
 }
 
 /**
  * Makes the groups. envd itself is in neither of them, so that it can start programs when no other can; those go to a small
- * group of their own then, with which a client can end the ones that are too many.
+ * group of their own then, with which a client can end the ones that are too many. A new process is in the group of the
+ * thread that makes it, so envd's main thread enters one for as long as that takes.
  * @throws Error where the kernel has no such groups.
  */
 export function createProcessLimit({ most, mounts }: ProcessLimitOptions): ProcessLimit {
@@ -37,8 +38,20 @@ export function createProcessLimit({ most, mounts }: ProcessLimitOptions): Proce
   try {
     mounts.mount('none', MOUNT_POINT, 'cgroup', 'pids');
     try {
-      const groups = [makeGroup('started', most), makeGroup('spare', SPARE)];
-      return { add: (pid) => join(groups, pid) };
+      const own = openSync(posix.join(MOUNT_POINT, 'tasks'), 'r+');
+      const groups = [makeGroup('started', most), makeGroup('spare', SPARE)] as const;
+      return {
+        within(start) {
+          // The thread itself counts while it is there, and so must what it starts.
+          const group = groups.find(({ current, most }) => readNumber(current) + 2 <= most) ?? groups[1];
+          enter(group.tasks);
+          try {
+            return start();
+          } finally {
+            enter(own);
+          }
+        },
+      };
     } finally {
       mounts.unmount(MOUNT_POINT);
     }
@@ -54,21 +67,15 @@ function makeGroup(name: string, most: number): Group {
   writeSync(limit, String(most));
   closeSync(limit);
   return {
-    members: openSync(posix.join(dir, 'cgroup.procs'), 'r+'),
+    tasks: openSync(posix.join(dir, 'tasks'), 'r+'),
     current: openSync(posix.join(dir, 'pids.current'), 'r'),
     most,
   };
 }
 
-/** Into the first group that has room. One that has none would take it nonetheless, and let it start nothing. */
-function join(groups: readonly Group[], pid: number): void {
-  const roomy = groups.find(({ current, most }) => readNumber(current) < most) ?? groups.at(-1);
-  if (!roomy) return;
-  try {
-    writeSync(roomy.members, String(pid), 0);
-  } catch (error) {
-    if ((error as NodeJS.ErrnoException).code !== 'ESRCH') throw error; // it has ended already
-  }
+/** Moves the main thread, whose id is the process's. */
+function enter(tasks: number): void {
+  writeSync(tasks, String(process.pid), 0);
 }
 
 function readNumber(descriptor: number): number {
