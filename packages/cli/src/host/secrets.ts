@@ -8,6 +8,8 @@ export interface Secrets {
   tokenSeed: string;
   /** Value of X-Admin-Token. */
   adminToken: string;
+  /** What the node's own services ask their callers for. */
+  nodeToken: string;
 }
 
 /**
@@ -18,11 +20,12 @@ export async function loadSecrets(dataDir: string): Promise<Secrets> {
   const dir = join(dataDir, 'secrets');
   await mkdir(dir, { recursive: true, mode: 0o700 });
   await chmod(dir, 0o700);
-  const [tokenSeed, adminToken] = await Promise.all([
+  const [tokenSeed, adminToken, nodeToken] = await Promise.all([
     loadSecret(join(dir, 'token-seed')),
     loadSecret(join(dir, 'admin-token')),
+    loadSecret(join(dir, 'node-token')),
   ]);
-  return { tokenSeed, adminToken };
+  return { tokenSeed, adminToken, nodeToken };
 }
 
 const SECRET = /^[0-9a-f]{64}$/;

@@ -25,6 +25,7 @@ import type { Layout } from '../layout.ts';
 import { LOCAL_HOST } from './claim.ts';
 import type { UpConfig } from './config.ts';
 import { closeServer, listen } from './listen.ts';
+import { requireNodeToken } from './node-token.ts';
 import { Undo } from './undo.ts';
 
 /** The database, with the schema and the local-dev team in it. */
@@ -79,6 +80,8 @@ export interface Node extends AsyncDisposable {
 }
 
 export interface NodeOptions {
+  /** What callers of the node's ports have to know. */
+  token: string;
   /** What clients uploaded for COPY steps. */
   artifacts: ArtifactStore;
   recordSample: (sample: SandboxSample) => void;
@@ -140,8 +143,10 @@ export async function startNode(options: NodeOptions): Promise<Node> {
     });
     undo.add('the builds', () => builds.close());
     const templateService = createTemplateManagerService({ builder, builds }, Date.now);
+    const interceptors = [requireNodeToken(options.token)];
     const orchestratorServer = createServer(
       connectNodeAdapter({
+        interceptors,
         routes: (router) => {
           router.service(orchestratorProto.Orchestrator, orchestrator.service);
           router.service(volumesProto.Volumes, orchestrator.volumes);
@@ -150,6 +155,7 @@ export async function startNode(options: NodeOptions): Promise<Node> {
     );
     const templateServer = createServer(
       connectNodeAdapter({
+        interceptors,
         routes: (router) => router.service(templateProto.TemplateManager, templateService),
       }),
     );

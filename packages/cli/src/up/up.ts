@@ -70,7 +70,11 @@ async function start(options: UpOptions, undo: Undo): Promise<ReadyInfo> {
   const starting = reporter.step('services', 'Starting the database and the node');
   const [database, node] = await Promise.allSettled([
     openPreparedDatabase(config, instance, layout),
-    startNode({ config, instance, layout, version, logger, artifacts, recordSample: metrics.record }),
+    startNode({
+      ...{ config, instance, layout, version, logger, artifacts },
+      token: secrets.nodeToken,
+      recordSample: metrics.record,
+    }),
   ]);
   if (database.status === 'fulfilled') undo.add('the database', () => database.value.close());
   if (node.status === 'fulfilled') undo.add('the node', () => node.value[Symbol.asyncDispose]());
