@@ -6,6 +6,7 @@ export * as volumesProto from './gen/islet/volumes/v1/volumes_pb.ts';
 export * as processProto from './gen/process/process_pb.ts';
 export * from './ids.ts';
 export * from './keys.ts';
+export * from './logs.ts';
 export * from './metrics.ts';
 export * from './ports.ts';
 export * from './rpc-errors.ts';

@@ -15,6 +15,7 @@ import { statusRoutes } from './http/status-routes.ts';
 import { createIdentityFiles } from './init/identity.ts';
 import { Initializer } from './init/initializer.ts';
 import { initRoute } from './init/routes.ts';
+import { Journal } from './log/journal.ts';
 import type { Logger } from './log/logger.ts';
 import { MetricsReader } from './metrics/metrics.ts';
 import { createCredentials } from './native/credentials.ts';
@@ -87,6 +88,7 @@ export async function startDaemon(options: DaemonOptions): Promise<Daemon> {
     ...(options.limit && { limit: options.limit }),
   };
   const registry = new ProcessRegistry(tools);
+  const journal = new Journal(Date.now);
   const watchers = new PolledWatchers(machine.randomBytes);
   const metrics = new MetricsReader({
     now: Date.now,
@@ -117,6 +119,7 @@ export async function startDaemon(options: DaemonOptions): Promise<Daemon> {
       : undefined,
     random: machine,
     onApplied({ newSandbox }) {
+      if (newSandbox) journal.clear();
       // After the answer: somebody is waiting for it to use the sandbox.
       setImmediate(() => {
         options.sudo?.installFront();
@@ -133,6 +136,7 @@ export async function startDaemon(options: DaemonOptions): Promise<Daemon> {
       ...statusRoutes({
         settings,
         readMetrics: () => metrics.read(),
+        journal,
         removedFiles: () => removedFiles(initializer.volumeDirectories()),
       }),
       ...fileRoutes({ settings, accounts, attributes, randomBytes: machine.randomBytes, now: Date.now }),
@@ -141,7 +145,7 @@ export async function startDaemon(options: DaemonOptions): Promise<Daemon> {
     rpc(router) {
       router.service(
         processProto.Process,
-        createProcessService({ settings, accounts, registry, path: options.path }),
+        createProcessService({ settings, accounts, registry, journal, path: options.path }),
       );
       router.service(
         filesystemProto.Filesystem,

@@ -3,7 +3,7 @@ import { mkdir, readdir, rm, writeFile } from 'node:fs/promises';
 import { availableParallelism, hostname, totalmem } from 'node:os';
 import { join } from 'node:path';
 import type { ServiceImpl } from '@connectrpc/connect';
-import { orchestratorProto, type SandboxSample, type volumesProto } from '@islet/contracts';
+import { orchestratorProto, type SandboxLog, type SandboxSample, type volumesProto } from '@islet/contracts';
 import type { Logger } from '@islet/telemetry';
 import { type Chosen, chooseIsolation, type IsolationChoice, openDrivers } from './drivers/choose.ts';
 import type { SandboxDriver } from './drivers/driver.ts';
@@ -15,6 +15,7 @@ import { readProcessor } from './host/processor.ts';
 import { NetworkPool } from './network/pool.ts';
 import { claimSubnet } from './network/subnet.ts';
 import { orchestratorService } from './rpc/service.ts';
+import { logLives } from './sandbox/life-log.ts';
 import { RecordStore, type SandboxRecord } from './sandbox/record.ts';
 import { startSampler } from './sandbox/sampler.ts';
 import { Sandboxes } from './sandbox/sandboxes.ts';
@@ -58,6 +59,8 @@ export interface OrchestratorOptions {
   warmMemoryMb: number;
   /** Takes the samples of what sandboxes use. */
   recordSample: (sample: SandboxSample) => void;
+  /** Takes what the owners of sandboxes may read about them. */
+  recordLog: (log: SandboxLog) => void;
   logger: Logger;
 }
 
@@ -195,9 +198,13 @@ export async function startOrchestrator(options: OrchestratorOptions): Promise<O
     const sampler = startSampler({
       sandboxes: () => sandboxes.list(),
       record: options.recordSample,
+      recordLog: options.recordLog,
       now: Date.now,
     });
     undo.add(() => sampler.close());
+    const lives = new AbortController();
+    undo.add(() => lives.abort());
+    void logLives(sandboxes.list(), sandboxes.events.subscribe(lives.signal), options.recordLog, Date.now);
     const sealContext = {
       driver,
       network,

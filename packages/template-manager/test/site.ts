@@ -49,6 +49,7 @@ export async function openSite({ cacheDir }: SiteOptions = {}): Promise<Site> {
     machines: { kernel: '', initrd: '' },
     warmMemoryMb: 0,
     recordSample: () => {},
+    recordLog: () => {},
     logger,
   });
   const builder = createBuilder({

@@ -1,4 +1,6 @@
-export type LogLevel = 'debug' | 'info' | 'warn' | 'error';
+import type { SandboxLogLevel } from '@islet/contracts';
+
+export type LogLevel = SandboxLogLevel;
 
 export interface LogRecord {
   /** Unix milliseconds. */

@@ -24,7 +24,12 @@ export interface UpConfig {
   logLevel: 'debug' | 'info' | 'warn' | 'error' | 'silent';
 }
 
-export const UP_OPTIONS = Object.keys(OPTIONS) as OptionName[];
+/** Those of commands that call an API. */
+const CLIENT_OPTIONS: readonly OptionName[] = ['apiUrl', 'apiKey'];
+
+export const UP_OPTIONS = (Object.keys(OPTIONS) as OptionName[]).filter(
+  (name) => !CLIENT_OPTIONS.includes(name),
+);
 
 /** @throws OptionError naming the option that is wrong. */
 export function readUpConfig(sources: OptionSources): UpConfig {

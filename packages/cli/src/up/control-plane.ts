@@ -1,5 +1,5 @@
 import { join } from 'node:path';
-import { createApi, type MetricsSource, type Wake } from '@islet/api';
+import { createApi, type LogsSource, type MetricsSource, type Wake } from '@islet/api';
 import type { ArtifactStore, UploadSignatures } from '@islet/artifacts';
 import { createMemoryCatalog } from '@islet/catalog';
 import { createClientProxy } from '@islet/client-proxy';
@@ -26,6 +26,7 @@ export interface ControlPlaneOptions {
   artifacts: ArtifactStore;
   uploads: UploadSignatures;
   metrics: MetricsSource;
+  logs: LogsSource;
   version: string;
   logger: Logger;
 }
@@ -75,6 +76,7 @@ export async function startControlPlane(options: ControlPlaneOptions): Promise<C
       domain,
       metrics: options.metrics,
       volumes: config.volumeSizeMb > 0 ? { client: node.volumes, sizeMb: config.volumeSizeMb } : undefined,
+      logs: options.logs,
       logger: logger.child({ component: 'api' }),
     });
     wake = api.wake;

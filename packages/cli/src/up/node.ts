@@ -5,7 +5,13 @@ import { join } from 'node:path';
 import { createClient, createRouterTransport } from '@connectrpc/connect';
 import { connectNodeAdapter } from '@connectrpc/connect-node';
 import type { ArtifactStore } from '@islet/artifacts';
-import { orchestratorProto, type SandboxSample, templateProto, volumesProto } from '@islet/contracts';
+import {
+  orchestratorProto,
+  type SandboxLog,
+  type SandboxSample,
+  templateProto,
+  volumesProto,
+} from '@islet/contracts';
 import { type Database, LOCAL_TEAM_LIMITS, migrate, openDatabase, seed } from '@islet/db';
 import { type GuestKernel, type Orchestrator, startOrchestrator } from '@islet/orchestrator';
 import { createSandboxProxy, toSandboxRoute } from '@islet/proxy';
@@ -85,6 +91,7 @@ export interface NodeOptions {
   /** What clients uploaded for COPY steps. */
   artifacts: ArtifactStore;
   recordSample: (sample: SandboxSample) => void;
+  recordLog: (log: SandboxLog) => void;
   config: UpConfig;
   instance: Instance;
   layout: Layout;
@@ -104,6 +111,7 @@ export async function startNode(options: NodeOptions): Promise<Node> {
       recordSample: options.recordSample,
       isolation: config.isolation,
       machines: machineFiles(config, layout),
+      recordLog: options.recordLog,
       warmMemoryMb: config.warmMemoryMb,
       dns: config.dns ?? (await resolversOfHost()),
       version,

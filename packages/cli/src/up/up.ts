@@ -1,6 +1,6 @@
 import { rm } from 'node:fs/promises';
 import { join } from 'node:path';
-import { createMemoryMetrics } from '@islet/api';
+import { createMemoryLogs, createMemoryMetrics } from '@islet/api';
 import { createDirectoryArtifacts, UploadSignatures } from '@islet/artifacts';
 import { LOCAL_DEV } from '@islet/db';
 import { createLogger } from '@islet/telemetry';
@@ -16,6 +16,9 @@ import { Undo } from './undo.ts';
 
 /** An hour of samples for each of the newest sandboxes, some 50 MB at the most. */
 const METRICS_KEPT = { samplesPerSandbox: 720, sandboxes: 500 };
+
+/** Some 100 MB at the most. */
+const LOGS_KEPT = { recordsPerSandbox: 1_000, totalCharacters: 50_000_000 };
 
 export interface UpOptions {
   config: UpConfig;
@@ -61,6 +64,7 @@ async function start(options: UpOptions, undo: Undo): Promise<ReadyInfo> {
   signal.throwIfAborted();
 
   const metrics = createMemoryMetrics(METRICS_KEPT);
+  const logs = createMemoryLogs(LOGS_KEPT);
   const uploads = new UploadSignatures(secrets.tokenSeed);
   const artifacts = createDirectoryArtifacts({
     directory: join(instance.dataDir, 'artifacts'),
@@ -74,6 +78,7 @@ async function start(options: UpOptions, undo: Undo): Promise<ReadyInfo> {
       ...{ config, instance, layout, version, logger, artifacts },
       token: secrets.nodeToken,
       recordSample: metrics.record,
+      recordLog: logs.record,
     }),
   ]);
   if (database.status === 'fulfilled') undo.add('the database', () => database.value.close());
@@ -102,6 +107,7 @@ async function start(options: UpOptions, undo: Undo): Promise<ReadyInfo> {
     artifacts,
     uploads,
     metrics,
+    logs,
     version,
     logger,
   });

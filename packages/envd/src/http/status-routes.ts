@@ -1,17 +1,22 @@
+import type { Journal } from '../log/journal.ts';
 import type { Metrics } from '../metrics/metrics.ts';
 import { globalEnv, type Settings } from '../settings.ts';
 import type { RemovedFile } from '../volumes/removed-files.ts';
 import { respondJson } from './respond.ts';
 import type { Route } from './server.ts';
 
+/** Says on GET /metrics how far the journal is, so that the node reads it only where there is something new. */
+const JOURNAL_HEADER = 'X-Journal-Head';
+
 export interface StatusRoutesDeps {
   settings: Settings;
   readMetrics: () => Metrics;
+  journal: Journal;
   /** Of the sandbox's volumes. */
   removedFiles: () => RemovedFile[];
 }
 
-/** GET /health, /metrics, /envs and /volumes/removed. */
+/** GET /health, /metrics, /journal, /envs and /volumes/removed. */
 export function statusRoutes(deps: StatusRoutesDeps): Route[] {
   return [
     {
@@ -26,7 +31,17 @@ export function statusRoutes(deps: StatusRoutesDeps): Route[] {
       path: '/metrics',
       handle(_request, response) {
         response.setHeader('Cache-Control', 'no-store');
+        response.setHeader(JOURNAL_HEADER, String(deps.journal.head));
         respondJson(response, 200, deps.readMetrics());
+      },
+    },
+    {
+      method: 'GET',
+      path: '/journal',
+      handle(request, response) {
+        const start = Number(new URL(request.url ?? '', 'http://envd').searchParams.get('start') ?? 0);
+        response.setHeader('Cache-Control', 'no-store');
+        respondJson(response, 200, deps.journal.read(Number.isSafeInteger(start) ? start : 0));
       },
     },
     {

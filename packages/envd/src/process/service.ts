@@ -2,6 +2,7 @@ import type { MessageInitShape } from '@bufbuild/protobuf';
 import { Code, ConnectError, type HandlerContext, type ServiceImpl } from '@connectrpc/connect';
 import { processProto } from '@islet/contracts';
 import type { Accounts } from '../accounts/account.ts';
+import type { Journal } from '../log/journal.ts';
 import { keepaliveMs, MAX_TIMER_MS, rpcAccount, rpcPath } from '../rpc/request.ts';
 import { processEnv, type Settings } from '../settings.ts';
 import type { ProcessEnd } from './end.ts';
@@ -15,6 +16,7 @@ export interface ProcessServiceDeps {
   settings: Settings;
   accounts: Accounts;
   registry: ProcessRegistry;
+  journal: Journal;
   /** PATH of processes that get none from the request. */
   path: string | undefined;
 }
@@ -101,7 +103,7 @@ function start(
     ? { cols: request.pty.size?.cols ?? 0, rows: request.pty.size?.rows ?? 0 }
     : undefined;
   try {
-    return deps.registry.start(
+    const process = deps.registry.start(
       {
         command: config.cmd,
         args: config.args,
@@ -118,11 +120,28 @@ function start(
         ...(config.cwd !== undefined && { cwd: config.cwd }),
       },
     );
+    keepJournal(deps.journal, process, account.name);
+    return process;
   } catch (error) {
     if (!(error instanceof LaunchError)) throw error;
     const code = error.reason === 'exhausted' ? Code.ResourceExhausted : Code.InvalidArgument;
     throw new ConnectError(error.message, code, undefined, undefined, error);
   }
+}
+
+/** Tells the sandbox's owner of a process: never its output or its environment. */
+function keepJournal(journal: Journal, process: ManagedProcess, user: string): void {
+  const { cmd, args } = process.config;
+  const fields = { pid: process.pid, cmd: [cmd, ...args].join(' '), user };
+  journal.add('info', 'process', 'process started', { event_type: 'process_start', ...fields });
+  process.onEnd(({ exitCode, status }) => {
+    const level = exitCode === 0 ? 'info' : 'warn';
+    journal.add(level, 'process', `process ended: ${status}`, {
+      event_type: 'process_end',
+      ...fields,
+      exit_code: exitCode,
+    });
+  });
 }
 
 /** Streams start, output and end. The process outlives the stream, but not its own deadline. */

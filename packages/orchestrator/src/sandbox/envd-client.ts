@@ -1,5 +1,5 @@
 import { setTimeout as sleep } from 'node:timers/promises';
-import { IsletError, PORTS } from '@islet/contracts';
+import { IsletError, PORTS, type SandboxLogLevel } from '@islet/contracts';
 import { Client } from 'undici';
 
 /** What envd is told at every start; see spec of POST /init. */
@@ -72,11 +72,6 @@ export interface EnvdMetrics {
   disk_total: number;
 }
 
-/** Asks once. @throws Error where envd does not answer in time. */
-export function readEnvdMetrics(request: EnvdRequest, token?: string): Promise<EnvdMetrics> {
-  return read(request, '/metrics', token);
-}
-
 /** A file of a volume that a process has open although it was removed or replaced. */
 export interface RemovedFile {
   pid: number;
@@ -85,23 +80,72 @@ export interface RemovedFile {
 
 /** Asks once, for what keeps a sandbox with volumes from being saved. @throws Error where envd does not answer in time. */
 export function readRemovedFiles(request: EnvdRequest, token?: string): Promise<RemovedFile[]> {
-  return read(request, '/volumes/removed', token);
+  return ask(request, token, async (get) => (await get('/volumes/removed')).value as RemovedFile[]);
 }
 
-async function read<T>(request: EnvdRequest, path: string, token: string | undefined): Promise<T> {
+/** A record of envd's journal: what its owner may know of what happened in the sandbox. */
+export interface JournalRecord {
+  timeMs: number;
+  level: SandboxLogLevel;
+  logger: string;
+  message: string;
+  fields: Record<string, string>;
+}
+
+export interface EnvdReport {
+  metrics: EnvdMetrics;
+  /** What was journalled since the last report, and where the next one begins. */
+  journal: { records: JournalRecord[]; next: number };
+}
+
+/**
+ * Asks once how the sandbox does and what happened in it.
+ * @param journalStart where the journal was read up to
+ * @throws Error where envd does not answer in time
+ */
+export function readEnvdReport(
+  request: EnvdRequest,
+  journalStart: number,
+  token?: string,
+): Promise<EnvdReport> {
+  return ask(request, token, async (get) => {
+    const { headers, value } = await get('/metrics');
+    const head = Number(headers['x-journal-head'] ?? journalStart);
+    // A rebooted sandbox has begun a new one.
+    const start = head < journalStart ? 0 : journalStart;
+    const journal =
+      head > start
+        ? ((await get(`/journal?start=${start}`)).value as EnvdReport['journal'])
+        : { records: [], next: start };
+    return { metrics: value as EnvdMetrics, journal };
+  });
+}
+
+type Get = (
+  path: string,
+) => Promise<{ headers: Record<string, string | string[] | undefined>; value: unknown }>;
+
+/** Gives `use` a connection for its questions, until the deadline. */
+async function ask<T>(
+  request: EnvdRequest,
+  token: string | undefined,
+  use: (get: Get) => Promise<T>,
+): Promise<T> {
   const deadline = AbortSignal.timeout(request.deadlineMs);
   const client = new Client(`http://${request.address}:${PORTS.envd}`, {
     connect: { timeout: CONNECT_TIMEOUT_MS },
   });
   try {
-    const { statusCode, body } = await client.request({
-      method: 'GET',
-      path,
-      headers: token ? { 'x-access-token': token } : {},
-      signal: request.signal ? AbortSignal.any([request.signal, deadline]) : deadline,
+    return await use(async (path) => {
+      const { statusCode, headers, body } = await client.request({
+        method: 'GET',
+        path,
+        headers: token ? { 'x-access-token': token } : {},
+        signal: request.signal ? AbortSignal.any([request.signal, deadline]) : deadline,
+      });
+      if (statusCode !== 200) throw new Error(`envd answers ${statusCode} on ${path}`);
+      return { headers, value: await body.json() };
     });
-    if (statusCode !== 200) throw new Error(`envd answers ${statusCode} on ${path}`);
-    return (await body.json()) as T;
   } finally {
     await client.destroy();
   }

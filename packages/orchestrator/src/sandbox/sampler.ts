@@ -1,5 +1,5 @@
-import { orchestratorProto, type SandboxSample } from '@islet/contracts';
-import { readEnvdMetrics } from './envd-client.ts';
+import { orchestratorProto, type SandboxLog, type SandboxSample } from '@islet/contracts';
+import { type EnvdMetrics, readEnvdReport } from './envd-client.ts';
 
 /** How often each sandbox is asked, ms; clients expect samples this far apart. */
 const INTERVAL_MS = 5_000;
@@ -13,17 +13,21 @@ const ANSWER_DEADLINE_MS = 1_000;
 export interface SamplerOptions {
   sandboxes: () => readonly orchestratorProto.Sandbox[];
   record: (sample: SandboxSample) => void;
+  /** Takes what sandboxes tell their owners of themselves; it comes as late as a sample. */
+  recordLog: (log: SandboxLog) => void;
   now: () => number;
 }
 
-/** Starts taking samples of every running sandbox until it is closed. */
+/** Starts taking samples of every running sandbox, and reading their journals, until it is closed. */
 export function startSampler(options: SamplerOptions): { close(): Promise<void> } {
   const stop = new AbortController();
+  /** Where each sandbox's journal was read up to. */
+  const cursors: Cursors = new Map();
   let round: Promise<void> = Promise.resolve();
   let timer: NodeJS.Timeout | undefined;
   const next = () => {
     timer = setTimeout(() => {
-      round = sampleAll(options, stop.signal).finally(() => {
+      round = sampleAll(options, cursors, stop.signal).finally(() => {
         if (!stop.signal.aborted) next();
       });
     }, INTERVAL_MS);
@@ -39,32 +43,42 @@ export function startSampler(options: SamplerOptions): { close(): Promise<void> 
   };
 }
 
-async function sampleAll(options: SamplerOptions, signal: AbortSignal): Promise<void> {
-  const waiting = [...options.sandboxes()];
+type Cursors = Map<string, number>;
+
+async function sampleAll(options: SamplerOptions, cursors: Cursors, signal: AbortSignal): Promise<void> {
+  const sandboxes = options.sandboxes();
+  const ids = new Set(sandboxes.map(({ config }) => config?.sandboxId));
+  for (const id of cursors.keys()) if (!ids.has(id)) cursors.delete(id);
+  const waiting = [...sandboxes];
   const worker = async () => {
     for (let sandbox = waiting.shift(); sandbox && !signal.aborted; sandbox = waiting.shift()) {
-      const sample = await takeSample(sandbox, options.now, signal);
-      if (sample) options.record(sample);
+      await askSandbox(sandbox, options, cursors, signal);
     }
   };
   await Promise.all(Array.from({ length: ASKED_AT_ONCE }, worker));
 }
 
-async function takeSample(
-  sandbox: orchestratorProto.Sandbox,
-  now: () => number,
+async function askSandbox(
+  { config, state, address }: orchestratorProto.Sandbox,
+  { record, recordLog, now }: SamplerOptions,
+  cursors: Cursors,
   signal: AbortSignal,
-): Promise<SandboxSample | undefined> {
-  const { config } = sandbox;
-  if (!config || sandbox.state !== orchestratorProto.SandboxState.RUNNING) return undefined;
-  const request = { address: sandbox.address, deadlineMs: ANSWER_DEADLINE_MS, signal };
-  const metrics = await readEnvdMetrics(request, config.envdAccessToken).catch(() => undefined); // the next round asks again
-  if (!metrics) return undefined;
+): Promise<void> {
+  if (!config || state !== orchestratorProto.SandboxState.RUNNING) return;
+  const { sandboxId, teamId, cpuCount } = config;
+  const request = { address, deadlineMs: ANSWER_DEADLINE_MS, signal };
+  const report = await readEnvdReport(request, cursors.get(sandboxId) ?? 0, config.envdAccessToken).catch(
+    () => undefined, // the next round asks again
+  );
+  if (!report) return;
+  const { metrics, journal } = report;
+  record({ sandboxId, teamId, timeMs: now(), cpuCount, ...usage(metrics) });
+  for (const entry of journal.records) recordLog({ sandboxId, teamId, ...entry });
+  cursors.set(sandboxId, journal.next);
+}
+
+function usage(metrics: EnvdMetrics) {
   return {
-    sandboxId: config.sandboxId,
-    teamId: config.teamId,
-    timeMs: now(),
-    cpuCount: config.cpuCount,
     cpuUsedPct: metrics.cpu_used_pct,
     memUsed: metrics.mem_used,
     memTotal: metrics.mem_total,

@@ -1,0 +1,75 @@
+import type { SandboxLog } from '@islet/contracts';
+import { expect, it } from 'vitest';
+import { createMemoryLogs, type MemoryLogs } from './memory.ts';
+
+const log = (over: Partial<SandboxLog> = {}): SandboxLog => ({
+  sandboxId: 'ia',
+  teamId: 't1',
+  timeMs: 0,
+  level: 'info',
+  logger: 'process',
+  message: 'm',
+  fields: {},
+  ...over,
+});
+
+const open = (over: { recordsPerSandbox?: number; totalCharacters?: number } = {}) =>
+  createMemoryLogs({ recordsPerSandbox: 100, totalCharacters: 1_000_000, ...over });
+
+const read = async (logs: MemoryLogs, query: Partial<Parameters<MemoryLogs['query']>[0]> = {}) => {
+  const asked = { teamId: 't1', sandboxId: 'ia', limit: 100, direction: 'forward' as const, ...query };
+  return (await logs.query(asked)).map(({ message }) => message).join('');
+};
+
+it('selects by time, direction, level, text and number', async () => {
+  const logs = open();
+  const levels = ['debug', 'info', 'warn', 'error'] as const;
+  levels.forEach((level, timeMs) => {
+    logs.record(log({ level, timeMs, message: `${timeMs}` }));
+  });
+  expect(await read(logs)).toBe('0123');
+  expect(await read(logs, { direction: 'backward' })).toBe('3210');
+  expect(await read(logs, { cursorMs: 2 })).toBe('23');
+  expect(await read(logs, { cursorMs: 2, direction: 'backward' })).toBe('210');
+  expect(await read(logs, { level: 'warn' })).toBe('23');
+  expect(await read(logs, { search: '1' })).toBe('1');
+  expect(await read(logs, { limit: 2 })).toBe('01');
+  expect(await read(logs, { limit: 2, direction: 'backward' })).toBe('32');
+});
+
+it('orders by time what comes late, and gives each line as JSON', async () => {
+  const logs = open();
+  logs.record(log({ timeMs: 10, message: 'b' }));
+  logs.record(log({ timeMs: 5, message: 'a', fields: { pid: '7' } }));
+  expect(await read(logs)).toBe('ab');
+  const [first] = await logs.query({ teamId: 't1', sandboxId: 'ia', limit: 1, direction: 'forward' });
+  expect(JSON.parse(first?.line ?? '')).toEqual({
+    timestamp: '1970-01-01T00:00:00.005Z',
+    level: 'info',
+    logger: 'process',
+    message: 'a',
+    pid: '7',
+    sandboxID: 'ia',
+    teamID: 't1',
+  });
+  expect(first?.fields).toEqual({ pid: '7', logger: 'process' });
+});
+
+it('shows a team its own sandboxes only', async () => {
+  const logs = open();
+  logs.record(log());
+  expect(await read(logs, { teamId: 't2' })).toBe('');
+  expect(await read(logs, { sandboxId: 'ib' })).toBe('');
+});
+
+it('keeps within its bounds: the oldest records, then the sandboxes silent longest go', async () => {
+  const few = open({ recordsPerSandbox: 2 });
+  for (const message of ['1', '2', '3']) few.record(log({ message }));
+  expect(await read(few)).toBe('23');
+  const small = open({ totalCharacters: 500 });
+  for (const sandboxId of ['ia', 'ib', 'ic', 'ia', 'id'])
+    small.record(log({ sandboxId, message: sandboxId }));
+  expect(await read(small)).toBe('iaia');
+  expect(await read(small, { sandboxId: 'ib' })).toBe('');
+  expect(await read(small, { sandboxId: 'id' })).toBe('id');
+});
