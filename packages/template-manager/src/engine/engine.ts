@@ -46,7 +46,7 @@ export async function runBuild(
     stack: base.stack,
     context: spec.legacyUser
       ? { ...base.context, user: base.context.user ?? 'root' }
-      : { ...base.context, user: 'user', workdir: undefined },
+      : { ...base.context, user: 'user' },
     forced: spec.force,
   };
   for (const [index, step] of steps.entries()) {
