@@ -34,6 +34,7 @@ import { TemplateResolver } from './templates/resolver.ts';
 import { SpawnCounter } from './templates/spawn-counter.ts';
 import { addTagRoutes } from './templates/tag-routes.ts';
 import { addUploadRoutes } from './templates/upload-routes.ts';
+import { startUploadSweep } from './templates/upload-sweep.ts';
 import { addTemplateWriteRoutes } from './templates/write-routes.ts';
 import { addVolumeContentRoutes } from './volumes/content-routes.ts';
 import { addVolumeRoutes } from './volumes/routes.ts';
@@ -109,13 +110,14 @@ export async function createApi(deps: ApiDeps): Promise<Api> {
   }
 
   closeConnectionsWithServer(app);
+  const sweep = startUploadSweep(context.artifacts, context.clock, deps.logger);
   app.addHook('onReady', async () => {
     await context.builds.resume();
     if (await context.sync.start(FIRST_SNAPSHOT_MS)) return;
     deps.logger.warn('the node does not answer yet: its sandboxes show up when it does');
   });
   app.addHook('onClose', async () => {
-    await Promise.all([context.sync.stop(), context.builds.close()]);
+    await Promise.all([context.sync.stop(), context.builds.close(), sweep.close()]);
     await Promise.all([context.authenticator.close(), context.templates.close(), context.spawns.flush()]);
   });
   return { app, wake: createWake(context) };

@@ -1,4 +1,9 @@
+import { mkdtemp, readdir, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { Readable } from 'node:stream';
 import { gzipSync } from 'node:zlib';
+import { createDirectoryArtifacts, UploadSignatures } from '@islet/artifacts';
 import { LOCAL_DEV } from '@islet/db';
 import { Header } from 'tar';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
@@ -116,5 +121,22 @@ describe('uploading the files of COPY steps', () => {
     expect((await address(newHash(), 'nothing')).status).toBe(404);
     const other = await api.team('foreigner');
     expect((await address(newHash(), api.baseTemplateId, other.key)).status).toBe(404);
+  });
+
+  it('removes archives that nobody used for a week, when it starts', async () => {
+    const directory = await mkdtemp(join(tmpdir(), 'islet-artifacts-'));
+    const artifacts = createDirectoryArtifacts({ directory, signatures: new UploadSignatures('x') });
+    const key = { teamId: crypto.randomUUID(), hash: newHash() };
+    await artifacts.put(key, Readable.from([Buffer.from('x')]));
+    const at = (days: number) => ({ now: () => Date.now() + days * 86_400_000, monotonic: () => 0 });
+    for (const [days, isThere] of [
+      [6, true],
+      [8, false],
+    ] as const) {
+      await (await startHarness({ db: api.db, artifacts, clock: at(days) })).close();
+      const files = await readdir(join(directory, key.teamId));
+      expect(files.length > 0).toBe(isThere);
+    }
+    await rm(directory, { recursive: true });
   });
 });
