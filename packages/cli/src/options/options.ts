@@ -1,5 +1,6 @@
 import { PORTS } from '@islet/contracts';
 import {
+  parseApiKey,
   parseDatabaseUrl,
   parseDirectory,
   parseDns,
@@ -142,6 +143,21 @@ export const OPTIONS = {
     description: 'Most that a new volume may hold; 0 turns volumes off',
     fallback: '10240',
     parse: parseMebibytes,
+  },
+  apiUrl: {
+    flag: 'api-url',
+    env: 'E2B_API_URL',
+    hint: 'url',
+    description: 'The API to call (default that of the Islet which runs on this machine)',
+    parse: parseHttpUrl,
+  },
+  apiKey: {
+    flag: 'api-key',
+    env: 'E2B_API_KEY',
+    hint: 'key',
+    description: 'The team’s key (default the local-dev team’s)',
+    secret: true,
+    parse: parseApiKey,
   },
   logLevel: {
     flag: 'log-level',

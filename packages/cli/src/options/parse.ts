@@ -76,6 +76,12 @@ export function parseIsolation(text: string): (typeof ISOLATIONS)[number] {
   return isolation;
 }
 
+/** The message must not repeat it. */
+export function parseApiKey(text: string): string {
+  if (!/^e2b_[0-9a-f]+$/.test(text)) throw new RangeError('must be a key: e2b_ and hexadecimal digits');
+  return text;
+}
+
 const LOG_LEVELS = ['debug', 'info', 'warn', 'error', 'silent'] as const;
 export type LogLevel = (typeof LOG_LEVELS)[number];
 

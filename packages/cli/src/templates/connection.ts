@@ -1,0 +1,57 @@
+import { realpath } from 'node:fs/promises';
+import { LOCAL_DEV } from '@islet/db';
+import { controlSocket } from '../control/open.ts';
+import { readStatus } from '../control/socket.ts';
+import { instanceAt } from '../host/instance.ts';
+import { OPTIONS } from '../options/options.ts';
+import { type OptionSources, readOption, requireOption } from '../options/spec.ts';
+
+/** How a command reaches an API, as one team. */
+export interface ApiConnection {
+  apiUrl: string;
+  apiKey: string;
+}
+
+/**
+ * The API that the user names, else the one of the Islet that runs here; with the user's key, else the local-dev team's.
+ * @throws Error where none is named and none runs
+ */
+export async function findApi(sources: OptionSources): Promise<ApiConnection> {
+  const apiKey = readOption(OPTIONS.apiKey, sources) ?? LOCAL_DEV.apiKey;
+  const named = readOption(OPTIONS.apiUrl, sources);
+  if (named !== undefined) return { apiUrl: named.replace(/\/+$/, ''), apiKey };
+  const dataDir = requireOption(OPTIONS.dataDir, sources);
+  const real = await realpath(dataDir).catch(() => undefined);
+  const status = real && (await readStatus(controlSocket(instanceAt(real))));
+  if (!status) {
+    throw new Error(
+      `no Islet runs with the data directory ${dataDir}: start one with ./islet up, or name an API with --api-url`,
+    );
+  }
+  return { apiUrl: status.apiUrl, apiKey };
+}
+
+/** Calls the API. @throws Error with the API's own words where it refuses. */
+export async function callApi<T>(
+  { apiUrl, apiKey }: ApiConnection,
+  method: string,
+  path: string,
+): Promise<T> {
+  let response: Response;
+  try {
+    response = await fetch(apiUrl + path, { method, headers: { 'X-API-Key': apiKey } });
+  } catch (cause) {
+    throw new Error(`no API answers at ${apiUrl}`, { cause });
+  }
+  const text = await response.text();
+  if (response.ok) return (text === '' ? undefined : JSON.parse(text)) as T;
+  throw new Error(`the API answered ${response.status}: ${messageOf(text)}`);
+}
+
+function messageOf(text: string): string {
+  try {
+    return (JSON.parse(text) as { message: string }).message;
+  } catch {
+    return text.slice(0, 200);
+  }
+}
