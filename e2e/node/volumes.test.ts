@@ -166,7 +166,7 @@ describe('an Islet that was killed and started again', () => {
     expect(await (await Volume.connect(unused.volumeId, connection())).readFile('/f', content())).toBe(
       'kept',
     );
-    expect(await used.readFile('/f', content())).toBe('kept');
+    expect(await used.readFile('/f', content())).toBe('kept\n');
   });
 
   it('goes on sharing with a sandbox that outlived it', async () => {
