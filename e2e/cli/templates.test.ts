@@ -1,5 +1,5 @@
 import { spawn } from 'node:child_process';
-import { mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { mkdir, mkdtemp, readdir, rm, utimes, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
 import { Sandbox } from 'e2b';
@@ -22,9 +22,12 @@ afterAll(async () => {
 });
 
 /** Runs ./islet with the team's key, finding the running Islet by its data directory. */
-function islet(...args: string[]): Promise<{ code: number | null; stdout: string; stderr: string }> {
+const islet = (...args: string[]) => run(...args, '--data-dir', access.dataDir);
+
+/** Runs ./islet with the team's key. */
+function run(...args: string[]): Promise<{ code: number | null; stdout: string; stderr: string }> {
   const { E2B_API_URL: _url, ...env } = process.env;
-  const child = spawn(LAUNCHER, [...args, '--data-dir', access.dataDir], {
+  const child = spawn(LAUNCHER, args, {
     env: { ...env, E2B_API_KEY: team.key },
     stdio: ['ignore', 'pipe', 'pipe'],
   });
@@ -118,5 +121,28 @@ describe('islet template', { timeout: 240_000 }, () => {
       expect([code, stdout + stderr], args.join(' ')).toEqual([1, expect.stringContaining(reason)]);
     }
     expect((await islet('templates', 'delete', 'broken')).code).toBe(0);
+  });
+
+  it('frees cached layers, least recently used first, and keeps what is asked for', async () => {
+    const gc = async (...args: string[]) => {
+      const { code, stdout, stderr } = await run('templates', 'gc', '--json', '--cache-dir', cache, ...args);
+      expect(code, stderr).toBe(0);
+      return JSON.parse(stdout) as { removed: number; freedBytes: number; keptBytes: number };
+    };
+    const cache = await mkdtemp(join(tmpdir(), 'islet-layers-'));
+    for (const [name, daysAgo] of [
+      ['older', 3],
+      ['newer', 2],
+    ] as const) {
+      await mkdir(join(cache, 'layers', name, 'rootfs'), { recursive: true });
+      const note = join(cache, 'layers', name, 'layer.json');
+      await writeFile(note, JSON.stringify({ bytes: 1024 * 1024 }));
+      const used = new Date(Date.now() - daysAgo * 86_400_000);
+      await utimes(note, used, used);
+    }
+    expect(await gc('--keep', '1')).toEqual({ removed: 1, freedBytes: 1024 * 1024, keptBytes: 1024 * 1024 });
+    expect((await readdir(join(cache, 'layers'))).filter((name) => !name.startsWith('.'))).toEqual(['newer']);
+    expect(await gc()).toMatchObject({ removed: 1, keptBytes: 0 });
+    await rm(cache, { recursive: true });
   });
 });

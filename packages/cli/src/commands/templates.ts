@@ -1,11 +1,15 @@
+import { pruneLayerCache } from '@islet/template-manager';
 import { defineCommand } from 'citty';
+import { waitForFileLock } from '../host/file-lock.ts';
 import { refuseUnknownFlags, stringArgs } from '../options/args.ts';
-import type { OptionName } from '../options/options.ts';
+import { OPTIONS, type OptionName } from '../options/options.ts';
+import { OptionError, requireOption } from '../options/spec.ts';
 import { callApi, findApi } from '../templates/connection.ts';
 import type { CommandIo } from './io.ts';
 import { table } from './table.ts';
 
 const WHERE: OptionName[] = ['apiUrl', 'apiKey', 'dataDir'];
+const MIB = 1024 * 1024;
 const JSON_ARG = { type: 'boolean', description: 'Print JSON' } as const;
 
 /** What the API tells of a template. */
@@ -51,11 +55,44 @@ export function templatesCommand(io: CommandIo) {
     },
   });
 
+  const gcArgs = {
+    keep: { type: 'string', valueHint: 'MiB', description: 'Size that the layers may keep (default 0)' },
+    json: JSON_ARG,
+    ...stringArgs(['cacheDir']),
+  } as const;
+  const gc = defineCommand({
+    meta: {
+      name: 'gc',
+      description:
+        'Remove cached layers, longest not used first; templates and sandboxes keep what they need',
+    },
+    args: gcArgs,
+    async run({ args, rawArgs }) {
+      refuseUnknownFlags(rawArgs, gcArgs);
+      const keep = args.keep ?? '0';
+      if (!/^\d{1,9}$/.test(keep)) throw new OptionError(`--keep takes a whole number of MiB, not "${keep}"`);
+      const result = await pruneLayerCache({
+        cacheDir: requireOption(OPTIONS.cacheDir, { flags: args, env: io.env }),
+        lock: waitForFileLock,
+        maxBytes: Number(keep) * MIB,
+        now: Date.now(),
+      });
+      if (args.json) return io.print(JSON.stringify(result));
+      const { removed, freedBytes, keptBytes } = result;
+      io.print(`Removed ${removed} layers of ${mib(freedBytes)}; ${mib(keptBytes)} are kept.`);
+    },
+  });
+
   return defineCommand({
-    meta: { name: 'templates', description: 'List and delete templates' },
-    subCommands: { list, delete: remove },
+    meta: {
+      name: 'templates',
+      description: 'List and delete templates, and free the layers of their builds',
+    },
+    subCommands: { list, delete: remove, gc },
   });
 }
+
+const mib = (bytes: number): string => `${Math.round(bytes / MIB)} MiB`;
 
 function templateTable(templates: TemplateView[]): string {
   const rows = templates.map((template) => [
