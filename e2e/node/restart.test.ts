@@ -50,7 +50,7 @@ async function expectNothingLeft(): Promise<void> {
     claims: [],
   };
   expect(rest).toEqual(nothing);
-  const kept = /^(secrets|tls|templates|guest|sandboxes$|machines$|volumes$|logs)/;
+  const kept = /^(secrets|tls|templates|guest|builds$|rootfs$|artifacts$|sandboxes$|machines$|volumes$|logs)/;
   const odd = files.filter((file) => !kept.test(file.replace(`${dataDir}/`, '')));
   expect(odd).toEqual([]);
 }

@@ -1,0 +1,64 @@
+import { randomUUID } from 'node:crypto';
+import { readFile } from 'node:fs/promises';
+import { Sandbox, Template } from 'e2b';
+import { afterAll, beforeAll, expect, it } from 'vitest';
+import { newDataDir, type RunningInstance, removeDataDir, startInstance } from '../setup/instance.ts';
+import { settledFootprint } from '../setup/settle.ts';
+import { until } from '../setup/until.ts';
+
+let dataDir: string;
+let islet: RunningInstance;
+
+const start = async () => {
+  islet = await startInstance(dataDir, ['--warm-memory', '0']);
+};
+beforeAll(async () => {
+  dataDir = await newDataDir();
+  await start();
+});
+afterAll(async () => {
+  await islet?.stop('SIGTERM');
+  await removeDataDir(dataDir);
+});
+
+const options = () => {
+  const { apiUrl, sandboxUrl, apiKey } = islet.access;
+  return { apiUrl, sandboxUrl, apiKey };
+};
+
+/** Its machine's processes, mounts and layers have to go with it, wherever it was in its work. */
+it('a build whose Islet is killed goes on at the next start, and leaves nothing behind', async () => {
+  const before = await settledFootprint({ dataDir });
+  const flag = randomUUID();
+  const template = Template()
+    .fromBaseImage()
+    .runCmd(`echo ${flag} > ~/first`)
+    .runCmd(`echo second-${flag} && sleep 5 && cp ~/first ~/second`);
+  const build = await Template.buildInBackground(template, `killed-${flag.slice(0, 8)}`, options());
+  const status = () => Template.getBuildStatus(build, options());
+  await until(
+    'the second step runs',
+    60_000,
+    async () => (await status()).logEntries.map(({ message }) => message),
+    (messages) => messages.some((message) => message.endsWith(`[stdout]: second-${flag}`)),
+  );
+  await islet.stop('SIGKILL');
+  await start();
+
+  const { logEntries } = await until('the build ends', 90_000, status, ({ status }) => status !== 'building');
+  expect((await status()).status).toBe('ready');
+  const messages = logEntries.map(({ message }) => message);
+  expect(messages).toContainEqual(expect.stringMatching(/^CACHED \[builder 1\/2\] RUN echo/));
+  const sandbox = await Sandbox.create(build.templateId, { ...options(), timeoutMs: 60_000 });
+  try {
+    expect(await sandbox.files.read('/home/user/second')).toBe(`${flag}\n`);
+  } finally {
+    await sandbox.kill();
+  }
+  expect((await readFile('/proc/self/mountinfo', 'utf8')).match(/ - overlay /g) ?? []).toEqual([]);
+  const after = await settledFootprint({ dataDir });
+  expect(after.mounts).toHaveLength(before.mounts.length);
+  expect(after.cgroups).toHaveLength(before.cgroups.length);
+  const machines = after.files.filter((file) => file.startsWith(`${dataDir}/machines/`));
+  expect(machines).toEqual([]);
+}, 240_000);
