@@ -1,0 +1,121 @@
+import { rm } from 'node:fs/promises';
+import { IsletError, orchestratorProto } from '@islet/contracts';
+import type { SandboxDriver } from '../drivers/driver.ts';
+import type { SnapshotOrigin } from '../snapshots/manifest.ts';
+import type { StoredTemplate, TemplateStore } from '../templates/store.ts';
+import type { RecordStore } from './record.ts';
+import { assertNoneRemoved, assertSavable, type Saving, saveAndEnd, saveLive } from './save.ts';
+import { freeMachine, type StartContext } from './start.ts';
+import type { Entry, RunningEntry, SandboxTable } from './table.ts';
+
+const { KillReason, SandboxState } = orchestratorProto;
+
+export interface SavesOptions extends StartContext {
+  templates: TemplateStore;
+  records: RecordStore;
+}
+
+/** The ways in which a running sandbox is saved: to be resumed, to be started from, to be forked. */
+export class Saves {
+  readonly #options: SavesOptions;
+  readonly #table: SandboxTable;
+
+  constructor(options: SavesOptions, table: SandboxTable) {
+    this.#options = options;
+    this.#table = table;
+  }
+
+  /** Saves a sandbox and frees the rest of it. */
+  async pause(entry: RunningEntry, filesOnly: boolean): Promise<void> {
+    const { driver, records, now } = this.#options;
+    const { config, run, sandbox } = entry;
+    const snapshotDir = records.snapshotDir(config.sandboxId);
+    // Of an earlier pause, if it is still there: a snapshot beside a sandbox that is being paused is always of this pause.
+    await rm(snapshotDir, { recursive: true, force: true });
+    await this.#whileSaving(entry, SandboxState.PAUSING, (saving) =>
+      saveAndEnd(saving, snapshotDir, originOf(entry, driver)),
+    );
+    this.#table.ends.clear(config.sandboxId);
+    Object.assign(entry, { run: undefined });
+    Object.assign(sandbox, { state: SandboxState.PAUSED, endAtMs: now(), address: '', filesOnly });
+    try {
+      await this.#table.save(entry);
+    } finally {
+      this.#table.behind(config.sandboxId, freeMachine(this.#options, run));
+    }
+  }
+
+  /** Keeps a sandbox's memory and files as a build; it goes on. @throws IsletError 400 where it mounts volumes. */
+  async keep(
+    entry: RunningEntry,
+    ids: { templateId: string; buildId: string },
+    stage: string,
+  ): Promise<{ stored: StoredTemplate; stoppedMs: number }> {
+    const { driver, templates } = this.#options;
+    const { config } = entry;
+    if (config.volumeMounts.length > 0) {
+      // What it has open of them would have to be there in every sandbox that starts from the snapshot.
+      throw new IsletError(
+        400,
+        `Sandbox "${config.sandboxId}" mounts volumes, so it cannot become a snapshot`,
+      );
+    }
+    const stoppedMs = await this.live(entry, templates.stagedSnapshot(stage));
+    const stored = await templates.commit(stage, {
+      ...ids,
+      ...originOf(entry, driver),
+      cpuCount: config.cpuCount,
+      memoryMb: config.memoryMb,
+      diskSizeMb: config.diskSizeMb,
+      defaultUser: config.defaultUser,
+      defaultWorkdir: config.defaultWorkdir,
+      envdVersion: config.envdVersion,
+      ...(config.envdAccessToken !== undefined && { envdAccessToken: config.envdAccessToken }),
+    });
+    return { stored, stoppedMs };
+  }
+
+  /** Saves a sandbox into an empty folder; it goes on. Returns how long it was stopped, ms. */
+  async live(entry: RunningEntry, snapshotDir: string): Promise<number> {
+    const stoppedMs = await this.#whileSaving(entry, SandboxState.SNAPSHOTTING, (saving) =>
+      saveLive(saving, snapshotDir),
+    );
+    entry.sandbox.state = SandboxState.RUNNING;
+    await this.#table.save(entry);
+    return stoppedMs;
+  }
+
+  /** Saves a sandbox in a state that says so. Where that fails it runs as before, or has ended. */
+  async #whileSaving<T>(
+    entry: RunningEntry,
+    state: orchestratorProto.SandboxState,
+    save: (saving: Saving) => Promise<T>,
+  ): Promise<T> {
+    const { driver, records } = this.#options;
+    const { config, run, sandbox } = entry;
+    const saving = { driver, run, address: sandbox.address };
+    await assertSavable(saving, records.root);
+    if (config.volumeMounts.length > 0) await assertNoneRemoved(saving, config.envdAccessToken);
+    sandbox.state = state;
+    await this.#table.save(entry);
+    try {
+      return await save(saving);
+    } catch (error) {
+      if (!driver.isAlive(run.machine)) {
+        await this.#table.end(entry, KillReason.EXITED);
+        throw new IsletError(500, `Sandbox "${config.sandboxId}" was lost while it was saved`, {
+          cause: error,
+        });
+      }
+      sandbox.state = SandboxState.RUNNING;
+      await this.#table.save(entry);
+      throw error;
+    }
+  }
+}
+
+/** What a sandbox's saved state will need to start again. */
+function originOf({ base, config }: Entry, driver: SandboxDriver): SnapshotOrigin {
+  const runtime = { name: driver.name, digest: driver.runtimeDigest };
+  return { ...base, runtime, parentBuildId: config.buildId };
+}

@@ -1,0 +1,146 @@
+import { randomUUID } from 'node:crypto';
+import { rm } from 'node:fs/promises';
+import { clone } from '@bufbuild/protobuf';
+import { orchestratorProto, sandboxNotFound } from '@islet/contracts';
+import type { Logger } from '@islet/telemetry';
+import { EndTimers } from './end-timers.ts';
+import { SandboxEvents } from './events.ts';
+import type { RecordStore, SandboxRecord, SandboxRun } from './record.ts';
+import { freeMachine, type StartContext, type StartedRun } from './start.ts';
+
+const { SandboxSchema, SandboxState } = orchestratorProto;
+type Sandbox = orchestratorProto.Sandbox;
+
+export interface Entry extends SandboxRecord {
+  config: orchestratorProto.SandboxConfig;
+}
+
+export interface RunningEntry extends Entry {
+  run: SandboxRun;
+}
+
+export interface TableOptions extends StartContext {
+  records: RecordStore;
+  /** The sandbox's time may have come. */
+  onTime: (sandboxId: string) => void;
+  logger: Logger;
+}
+
+/**
+ * What is known of the node's sandboxes, in memory and on disk alike: each change is written down, told to the watchers, and moves
+ * the sandbox's end. Whoever changes one has its turn in the queue.
+ */
+export class SandboxTable {
+  readonly events = new SandboxEvents();
+  readonly ends: EndTimers;
+  readonly #options: TableOptions;
+  readonly #entries = new Map<string, Entry>();
+  readonly #cleanups = new Set<Promise<void>>();
+
+  constructor(options: TableOptions) {
+    this.#options = options;
+    this.ends = new EndTimers(options.now, options.onTime);
+  }
+
+  all(): Entry[] {
+    return [...this.#entries.values()];
+  }
+
+  get(sandboxId: string): Entry | undefined {
+    return this.#entries.get(sandboxId);
+  }
+
+  /** @throws IsletError 404 where it is unknown or paused. */
+  running(sandboxId: string): RunningEntry {
+    const entry = this.#entries.get(sandboxId);
+    if (!entry?.run) throw sandboxNotFound(sandboxId);
+    return entry as RunningEntry;
+  }
+
+  /** Enters a sandbox as it is on disk, or before it is. */
+  add(record: SandboxRecord): Entry {
+    const { config } = record.sandbox;
+    if (!config) throw new TypeError('a sandbox needs its config');
+    const entry: Entry = { ...record, config };
+    this.#entries.set(config.sandboxId, entry);
+    if (entry.run) this.ends.set(config.sandboxId, entry.sandbox.endAtMs);
+    return entry;
+  }
+
+  /** Takes back an `add`. */
+  async drop(sandboxId: string): Promise<void> {
+    if (!this.#entries.delete(sandboxId)) return;
+    await rm(this.#options.records.dir(sandboxId), { recursive: true, force: true });
+  }
+
+  /** Writes a changed sandbox down and tells of it. */
+  async save(entry: Entry): Promise<void> {
+    entry.sandbox.revision++;
+    await this.#options.records.write(entry, { durable: entry.sandbox.state === SandboxState.PAUSED });
+    this.events.emit({ kind: 'changed', sandbox: view(entry) });
+  }
+
+  /** Hands a started machine to a sandbox. Where that cannot be written down, the machine is freed and nothing has changed. */
+  async becomeRunning(entry: Entry, run: StartedRun, timeoutMs: number): Promise<void> {
+    const { config, sandbox } = entry;
+    const startedAtMs = this.#options.now();
+    const before = clone(SandboxSchema, sandbox);
+    Object.assign(sandbox, {
+      state: SandboxState.RUNNING,
+      startedAtMs,
+      endAtMs: startedAtMs + Math.min(timeoutMs, config.maxLengthMs),
+      executionId: randomUUID(),
+      address: run.address,
+    });
+    const { machine, slotIndex } = run;
+    entry.run = { machine, slotIndex };
+    try {
+      await this.#options.records.make(config.sandboxId);
+      await this.save(entry);
+    } catch (error) {
+      Object.assign(sandbox, before);
+      entry.run = undefined;
+      await freeMachine(this.#options, run);
+      throw error;
+    }
+    this.ends.set(config.sandboxId, sandbox.endAtMs);
+  }
+
+  /** Ends a sandbox; what it held is freed behind that. */
+  async end(entry: Entry, reason: orchestratorProto.KillReason): Promise<void> {
+    const { driver, records } = this.#options;
+    const { run, sandbox } = entry;
+    const id = entry.config.sandboxId;
+    this.ends.clear(id);
+    sandbox.state = SandboxState.KILLING;
+    sandbox.revision++;
+    this.events.emit({ kind: 'changed', sandbox: view(entry) });
+    if (run) await driver.kill(run.machine);
+    await records.forget(id);
+    this.#entries.delete(id);
+    this.events.emit({ kind: 'ended', sandbox: view(entry), reason });
+    const removeFolder = () => rm(records.dir(id), { recursive: true, force: true });
+    this.behind(id, run ? freeMachine(this.#options, run).then(removeFolder) : removeFolder());
+  }
+
+  /** Lets work on a sandbox's remains go on by itself; what fails of it is logged. */
+  behind(sandboxId: string, work: Promise<void>): void {
+    const cleanup = work
+      .catch((error) =>
+        this.#options.logger.error({ err: error, sandboxId }, 'a sandbox left something behind'),
+      )
+      .finally(() => this.#cleanups.delete(cleanup));
+    this.#cleanups.add(cleanup);
+  }
+
+  /** Waits for all that goes on by itself. */
+  async close(): Promise<void> {
+    await Promise.all(this.#cleanups);
+    this.events.close();
+  }
+}
+
+/** A sandbox as it is at this moment: whoever gets it may look at it later, when the entry has moved on. */
+export function view(entry: Entry): Sandbox {
+  return clone(SandboxSchema, entry.sandbox);
+}
