@@ -3,7 +3,7 @@ import { defineConfig } from 'vitest/config';
 /** End-to-end tests start a real Islet. */
 const e2e = {
   globalSetup: ['e2e/setup/islet.ts'],
-  testTimeout: 60_000,
+  testTimeout: 120_000,
   hookTimeout: 180_000,
   fileParallelism: false,
 };
@@ -17,8 +17,8 @@ export default defineConfig({
         test: {
           name: 'unit',
           include: ['packages/*/src/**/*.test.ts', 'packages/*/test/**/*.test.ts', 'bench/**/*.test.ts'],
-          testTimeout: 20_000,
-          hookTimeout: 60_000,
+          testTimeout: 60_000,
+          hookTimeout: 120_000,
         },
       },
       { test: { ...e2e, name: 'e2e', include: ['e2e/**/*.test.ts'] } },
