@@ -41,15 +41,28 @@ export interface StartSource {
 
 const ENVD_DEADLINE_MS = 15_000;
 
+/** Who a machine becomes. */
+export interface Identity {
+  /** Made when envd is asked, since it holds the time. */
+  init: () => EnvdInit;
+  /** What envd asks for before. */
+  currentToken: string | undefined;
+}
+
+export interface StartOptions {
+  signal?: AbortSignal | undefined;
+  /** Taken in with the first request that envd answers, which a start need not wait for twice. Absent: it is nobody yet. */
+  identity?: Identity;
+}
+
 /**
- * Starts a machine; its envd serves when this returns, under nobody's name yet. `egress` holds before it runs its
- * first instruction. Whatever fails, everything made until then is freed before the error is thrown.
+ * Starts a machine; its envd serves when this returns. `egress` holds before it runs its first instruction. Whatever fails, everything made until then is freed before the error is thrown.
  */
 export async function startMachine(
   context: StartContext,
   source: StartSource,
   egress: EgressRules | undefined,
-  signal?: AbortSignal,
+  { signal, identity }: StartOptions = {},
 ): Promise<StartedRun> {
   const { driver, network, volumes } = context;
   const undo = new Undo();
@@ -73,7 +86,8 @@ export async function startMachine(
       ? driver.boot(spec, signal)
       : driver.restore(spec, snapshotDir, signal));
     const deadlineMs = snapshotDir === undefined ? driver.pace.bootMs : driver.pace.restoreMs;
-    await waitForEnvd({ address: slot.sandboxAddress, deadlineMs, signal });
+    const envd = { address: slot.sandboxAddress, deadlineMs, signal };
+    await (identity ? initEnvd(envd, identity.init(), identity.currentToken) : waitForEnvd(envd));
     return { machine, slotIndex: slot.index, address: slot.sandboxAddress };
   } catch (error) {
     await undo.run();

@@ -114,11 +114,13 @@ export class Starter {
   /** A machine with a new sandbox's identity that goes on where another one was saved. */
   async startFrom(config: SandboxConfig, source: SavedSource, signal?: AbortSignal): Promise<BasedRun> {
     const { base, snapshotDir, accessToken } = source;
+    const init = () => firstInit(config, new Date(this.#options.now()));
     const run = await this.#gate.run(() =>
-      startMachine(this.#options, { base, snapshotDir, ...needsOf(config) }, config.egress, signal),
+      startMachine(this.#options, { base, snapshotDir, ...needsOf(config) }, config.egress, {
+        signal,
+        identity: { init, currentToken: accessToken },
+      }),
     );
-    const init = firstInit(config, new Date(this.#options.now()));
-    await this.#orFree(run, () => identify(run, init, accessToken, signal));
     return { ...run, base };
   }
 
@@ -133,15 +135,17 @@ export class Starter {
     reboot: boolean,
   ): Promise<StartedRun> {
     await this.#assertSaved(config.sandboxId, snapshotDir);
-    const init = resumeInit(config, new Date(this.#options.now()));
+    const init = () => ({
+      ...resumeInit(config, new Date(this.#options.now())),
+      ...(reboot && { reboot }),
+    });
     const source = { base, snapshotDir, ...needsOf(config) };
-    const run = await this.#gate
-      .run(() => startMachine(this.#options, source, config.egress))
+    const identity = { init, currentToken: config.envdAccessToken };
+    return this.#gate
+      .run(() => startMachine(this.#options, source, config.egress, { identity }))
       .catch((error) => {
         throw config.volumeMounts.length > 0 ? explainMissingFile(config.sandboxId, error) : error;
       });
-    await this.#orFree(run, () => identify(run, reboot ? { ...init, reboot } : init, config.envdAccessToken));
-    return run;
   }
 
   /** Ends the machines of a build that were kept ready, and keeps none any more. */
@@ -201,16 +205,15 @@ export class Starter {
     signal: AbortSignal | undefined,
   ): Promise<BasedRun> {
     const base = { rootfsDir, guestDigest: this.#options.guestDigest };
+    const init = () => ({ ...firstInit(config, new Date(this.#options.now())), dns: this.#options.dns });
     const run = await this.#gate.run(() =>
       startMachine(
         this.#options,
         { base, snapshotDir: undefined, ...needsOf(config), diskUsedMb },
         config.egress,
-        signal,
+        { signal, identity: { init, currentToken: undefined } },
       ),
     );
-    const init = { ...firstInit(config, new Date(this.#options.now())), dns: this.#options.dns };
-    await this.#orFree(run, () => identify(run, init, undefined, signal));
     return { ...run, base };
   }
 
