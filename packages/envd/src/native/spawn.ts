@@ -18,5 +18,5 @@ export interface Spawner {
 
 export function createSpawner(credentials: Credentials): Spawner {
   const spawn = openPosixSpawn({ session: 'own' });
-  return { spawn: (plan) => credentials.run(plan.account, () => spawn(plan)) };
+  return { spawn: (plan) => credentials.become(plan.account, () => spawn(plan)) };
 }

@@ -123,7 +123,7 @@ function launchWithPipes(
   const open = () => tools.descriptors.pipe();
   const pipe = (own: 'read' | 'write') => {
     // A pipe is its maker's: the user's, since opening one again by name (/dev/stdout) asks whose it is.
-    const ends = request.account.uid === 0 ? open() : tools.credentials.run(request.account, open);
+    const ends = request.account.uid === 0 ? open() : tools.credentials.actAs(request.account, open);
     ownEnds.push(ends[own]);
     childEnds.push(own === 'read' ? ends.write : ends.read);
     return { own: ends[own], child: own === 'read' ? ends.write : ends.read };
@@ -219,7 +219,7 @@ function afterFailedSpawn(
 }
 
 function canEnter(tools: LaunchTools, request: LaunchRequest): boolean {
-  return tools.credentials.run(request.account, () => {
+  return tools.credentials.actAs(request.account, () => {
     try {
       // The trailing dot asks for the right to search the directory itself, not only those above it.
       return statSync(`${request.cwd}/.`, { throwIfNoEntry: false }) !== undefined;
