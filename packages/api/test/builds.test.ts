@@ -2,7 +2,7 @@ import { templateProto } from '@islet/contracts';
 import { LOCAL_DEV, setProjectLimits } from '@islet/db';
 import { Template } from 'e2b';
 import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest';
-import { type Harness, startHarness } from './harness.ts';
+import { ADMIN_TOKEN, type Harness, startHarness } from './harness.ts';
 
 let api: Harness;
 let other: { id: string; slug: string; key: string };
@@ -433,6 +433,29 @@ describe('following a build', () => {
     }, WAIT);
     expect(api.templateManager.cancelled.map(({ buildId }) => buildId)).toContain(running.buildID);
     expect((await status(running)).status).toBe(400);
+  });
+
+  it('ends where the operator cancels a team’s builds', async () => {
+    const team = await api.team('cancelled');
+    const [waiting, running] = [await ask({}, team.key), await ask({}, team.key)];
+    const path = `/v2/templates/${running.templateID}/builds/${running.buildID}`;
+    await api.call('POST', path, { key: team.key, body: { fromImage: 'x' } });
+    const cancel = () =>
+      api.call('POST', `/admin/teams/${team.id}/builds/cancel`, {
+        key: null,
+        headers: { 'X-Admin-Token': ADMIN_TOKEN },
+      });
+    expect((await cancel()).body).toEqual({ cancelledCount: 2, failedCount: 0 });
+    for (const { templateID, buildID } of [waiting, running]) {
+      const seen = await api.call('GET', `/templates/${templateID}/builds/${buildID}/status`, {
+        key: team.key,
+      });
+      expect(seen.body).toMatchObject({
+        status: 'error',
+        reason: { message: 'the operator cancelled the build' },
+      });
+    }
+    expect((await cancel()).body).toEqual({ cancelledCount: 0, failedCount: 0 });
   });
 
   it('is what the official SDK expects', async () => {

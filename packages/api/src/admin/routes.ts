@@ -1,5 +1,5 @@
 import { IsletError, isUuid, orchestratorProto } from '@islet/contracts';
-import { createApiKey, findTeam, type Team } from '@islet/db';
+import { createApiKey, findTeam, listUnfinishedBuilds, type Team } from '@islet/db';
 import { Type } from 'typebox';
 import { access, assertStanding } from '../auth/guard.ts';
 import type { ApiApp, ApiContext } from '../context.ts';
@@ -36,6 +36,32 @@ export function addAdminRoutes(app: ApiApp, context: ApiContext): void {
       const failures = kills.filter((kill) => kill.status === 'rejected');
       for (const { reason } of failures) context.logger.error({ err: reason, teamId: team.id }, 'admin kill');
       return { killedCount: kills.length - failures.length, failedCount: failures.length };
+    },
+  );
+
+  app.post(
+    '/admin/teams/:teamID/builds/cancel',
+    {
+      config: { access: access.admin },
+      schema: {
+        params: teamParams,
+        response: {
+          200: Type.Object({ cancelledCount: Type.Integer(), failedCount: Type.Integer() }),
+          ...errors,
+        },
+      },
+    },
+    async (request) => {
+      const team = await adminTeam(context, request.params.teamID);
+      const unfinished = await listUnfinishedBuilds(context.db, team.id);
+      const cancels = await Promise.allSettled(
+        unfinished.map(({ id }) => context.builds.cancel(id, 'the operator cancelled the build')),
+      );
+      const failures = cancels.filter((cancel) => cancel.status === 'rejected');
+      for (const { reason } of failures) {
+        context.logger.error({ err: reason, teamId: team.id }, 'admin cancel of a build');
+      }
+      return { cancelledCount: cancels.length - failures.length, failedCount: failures.length };
     },
   );
 
