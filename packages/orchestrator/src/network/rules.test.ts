@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import { blockSubnet, slotAt } from './addresses.ts';
-import { egressScript, tableScript } from './rules.ts';
+import { egressScript, MOST_CONNECTIONS, tableScript } from './rules.ts';
 
 const slot = slotAt('a1b2c3', blockSubnet(1), 7);
 const open = { allowOut: [], denyOut: [] };
@@ -58,6 +58,16 @@ describe('egressScript', () => {
 });
 
 describe('tableScript', () => {
+  it('counts a sandbox’s connections after the answers to others are let through, and before anything is allowed', () => {
+    const script = tableScript('a1b2c3', blockSubnet(1), ['9.9.9.9']);
+    const chain = script.slice(script.indexOf('chain from_sandbox {'));
+    const order = ['established', '@new_connections', '@open_connections', '9.9.9.9', 'jump owner_rules'];
+    const places = order.map((text) => chain.indexOf(text));
+    expect(places).not.toContain(-1);
+    expect(places).toEqual([...places].sort((a, b) => a - b));
+    expect(chain).toContain(`ct count over ${MOST_CONNECTIONS}`);
+  });
+
   it('lets IPv4 resolvers through before the private ranges are denied', () => {
     const script = tableScript('a1b2c3', blockSubnet(1), ['10.0.0.53', '::1']);
     expect(script.indexOf('10.0.0.53')).toBeGreaterThan(0);

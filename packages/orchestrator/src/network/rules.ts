@@ -12,6 +12,16 @@ export const ALWAYS_DENIED = [
   '192.168.0.0/16',
 ];
 
+/** Connections with the outside that one sandbox may have open at once, UDP's included while the kernel remembers them. */
+export const MOST_CONNECTIONS = 4096;
+
+/**
+ * New ones that it may begin. The kernel remembers a closed connection for two minutes in the table that all of the host
+ * shares (262,144 by default): one sandbox gets to an eighth of it at most.
+ */
+export const NEW_CONNECTIONS_PER_S = 256;
+export const NEW_CONNECTIONS_BURST = 1024;
+
 /** What a sandbox's owner said about outgoing traffic, as IPv4 addresses and CIDRs. */
 export interface EgressRules {
   allowInternetAccess?: boolean | undefined;
@@ -26,7 +36,7 @@ export function tableName(instance: string): string {
 /**
  * The instance's whole table, replacing what an earlier process left of it, as one atomic script.
  * Traffic from a sandbox is checked in this order: its own address only (no spoofing), never to the host, answers to
- * what came in, resolvers, the always-denied ranges, then its owner's rules.
+ * what came in, how many connections it has, resolvers, the always-denied ranges, then its owner's rules.
  */
 export function tableScript(instance: string, subnet: Subnet, resolvers: readonly string[]): string {
   const table = tableName(instance);
@@ -42,6 +52,8 @@ delete table inet ${table}
 table inet ${table} {
   set bindings { type ifname . ipv4_addr; }
   map owners { type ifname : verdict; }
+  set open_connections { type ipv4_addr; flags dynamic; }
+  set new_connections { type ipv4_addr; flags dynamic, timeout; timeout 1m; }
 
   chain prerouting {
     type filter hook prerouting priority raw; policy accept;
@@ -61,6 +73,8 @@ table inet ${table} {
   }
   chain from_sandbox {
     ct state established,related accept
+    update @new_connections { ip saddr limit rate over ${NEW_CONNECTIONS_PER_S}/second burst ${NEW_CONNECTIONS_BURST} packets } jump refuse
+    add @open_connections { ip saddr ct count over ${MOST_CONNECTIONS} } jump refuse
     ${allowDns}
     ip daddr { ${ALWAYS_DENIED.join(', ')} } jump refuse
     jump owner_rules

@@ -1,0 +1,67 @@
+import { readFile } from 'node:fs/promises';
+import { Sandbox } from 'e2b';
+import { afterAll, beforeAll, expect, it } from 'vitest';
+import { openInternet, type StandIn } from '../node/internet.ts';
+import { installProbe, reaches } from '../node/probe.ts';
+import { newDataDir, type RunningInstance, removeDataDir, startInstance } from '../setup/instance.ts';
+
+/** As docs/limits.md names it. */
+const MOST_CONNECTIONS = 4096;
+
+let internet: StandIn;
+let dataDir: string;
+let islet: RunningInstance;
+beforeAll(async () => {
+  internet = await openInternet();
+  dataDir = await newDataDir();
+  islet = await startInstance(dataDir);
+});
+afterAll(async () => {
+  try {
+    expect(await islet?.stop('SIGTERM')).toBe(0);
+  } finally {
+    await internet?.[Symbol.asyncDispose]();
+    await removeDataDir(dataDir);
+  }
+});
+
+/** Sends from a new port each time, until it has been refused for long enough to be at any limit. Tells its address. */
+const floodScript = (target: string) => `python3 -c '
+import socket, time
+end = time.time() + 22
+while time.time() < end:
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as s:
+        s.connect(("${target}", 9999))
+        try:
+            s.send(b"x")
+        except OSError:
+            pass
+        address = s.getsockname()[0]
+print(address)
+'`;
+
+/** What the host's kernel remembers of a sandbox's connections. */
+async function trackedOf(address: string): Promise<number> {
+  const table = await readFile('/proc/net/nf_conntrack', 'utf8');
+  return table.split('\n').filter((line) => line.includes(` src=${address} `)).length;
+}
+
+it('a sandbox fills its own share of the host’s connections and no other’s', {
+  timeout: 120_000,
+}, async () => {
+  const { apiUrl, sandboxUrl, apiKey } = islet.access;
+  const connection = { apiUrl, sandboxUrl, apiKey, timeoutMs: 300_000 };
+  const [flooding, neighbour] = await Promise.all([Sandbox.create(connection), Sandbox.create(connection)]);
+  await Promise.all([flooding, neighbour].map(installProbe));
+  const { a } = internet.addresses;
+  expect(await reaches(flooding, [['http', a, 80]])).toEqual([true]);
+  const { stdout } = await flooding.commands.run(floodScript(a));
+  const tracked = await trackedOf(stdout.trim());
+  expect(tracked).toBeGreaterThan(1000);
+  // Beside them the few that the edge has with it.
+  expect(tracked).toBeLessThanOrEqual(MOST_CONNECTIONS + 50);
+  expect(await reaches(neighbour, [['http', a, 80]])).toEqual([true]);
+  // Whoever is at the limit still answers.
+  expect((await flooding.commands.run('echo here')).stdout).toBe('here\n');
+  await Promise.all([flooding.kill(), neighbour.kill()]);
+});
