@@ -54,7 +54,7 @@ describe('islet doctor on a machine that is well', () => {
     expect(report.checks.map(({ id }) => id)).toEqual(
       expect.arrayContaining([
         ...['kernel', 'memory', 'data-disk', 'capabilities', 'namespaces', 'runsc', 'nftables'],
-        ...['cgroups', 'ports', 'database', 'keys'],
+        ...['cgroups', 'pid-max', 'ports', 'database', 'keys'],
       ]),
     );
     for (const { title, detail, status, cause, fix } of report.checks) {

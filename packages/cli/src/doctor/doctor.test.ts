@@ -4,7 +4,13 @@ import { evaluateCapabilities } from './checks/capabilities.ts';
 import { type CgroupFacts, evaluateCgroups } from './checks/cgroups.ts';
 import { evaluateDatabase, evaluateKeys } from './checks/database.ts';
 import { evaluateDisk } from './checks/disk.ts';
-import { evaluateForwarding, evaluateKernel, evaluateMemory, evaluateNode } from './checks/host.ts';
+import {
+  evaluateForwarding,
+  evaluateKernel,
+  evaluateMemory,
+  evaluateNode,
+  evaluatePidMax,
+} from './checks/host.ts';
 import { evaluateInternet } from './checks/internet.ts';
 import { evaluateNamespaces, type NamespaceFacts } from './checks/namespaces.ts';
 import { evaluateNftables } from './checks/nftables.ts';
@@ -335,4 +341,13 @@ describe('runsc', () => {
       'CAP_SYS_ADMIN',
     );
   });
+});
+
+it('warns of a host with few processes, and says how to allow more', () => {
+  expect(evaluatePidMax('32768')).toMatchObject({
+    status: 'warning',
+    fix: expect.stringContaining('pid_max='),
+  });
+  expect(evaluatePidMax('4194304').status).toBe('ok');
+  expect(evaluatePidMax(undefined).status).toBe('ok');
 });

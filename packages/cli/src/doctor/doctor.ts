@@ -11,6 +11,7 @@ import {
   evaluateKernel,
   evaluateMemory,
   evaluateNode,
+  evaluatePidMax,
   probeMemory,
 } from './checks/host.ts';
 import { evaluateInternet, probeInternet } from './checks/internet.ts';
@@ -56,6 +57,7 @@ export async function examine(options: DoctorOptions): Promise<CheckResult[]> {
     async () => [evaluateNftables(await probeNftables(run), confinement)],
     async () => [evaluateForwarding(await probeForwarding())],
     async () => [evaluateCgroups(await probeCgroups())],
+    async () => [evaluatePidMax((await readOptional('/proc/sys/kernel/pid_max'))?.trim())],
     async () => [evaluatePorts(await probePorts(config))],
     async () => {
       const facts = await probeDatabase(config, options.migrationsDir);

@@ -87,3 +87,20 @@ export function evaluateForwarding({ value, writable }: ForwardingFacts): CheckR
     fix: 'on the host: sysctl -w net.ipv4.ip_forward=1; in a container: docker run --sysctl net.ipv4.ip_forward=1 …',
   });
 }
+
+/** Threads of a thousand busy sandboxes. A kernel that nobody set up has 32,768: some of them, each at its limit, take all. */
+const COMFORTABLE_PID_MAX = 1 << 20;
+
+/** How many processes and threads the host may have; undefined where it does not say. */
+export function evaluatePidMax(value: string | undefined): CheckResult {
+  const most = Number(value);
+  if (value === undefined || most >= COMFORTABLE_PID_MAX) {
+    return ok('pid-max', 'Processes of the host', value === undefined ? 'unknown' : `${most} at most`);
+  }
+  return warning('pid-max', 'Processes of the host', {
+    detail: `kernel.pid_max is ${most}`,
+    cause:
+      'each sandbox may have some thousand threads on the host; several that do could leave none for others',
+    fix: 'sysctl -w kernel.pid_max=4194304',
+  });
+}
