@@ -41,7 +41,7 @@ open('/tmp/told', 'w').write(repr(told))
 `;
 
 describe('a program that waits for many files', () => {
-  // The runtime keeps what was waited for among what it saves, also where the files are closed: see decisions/0015.
+  // The runtime keeps what was waited for among what it saves, also where the files are closed: see decisions/0017.
   it('is told nothing of files that it closed before it was saved', async () => {
     await sandbox.files.write('/tmp/poller.py', POLLER);
     await sandbox.commands.run('python3 /tmp/poller.py', { background: true, timeoutMs: 0 });

@@ -11,7 +11,7 @@ export interface Credentials {
   actAs<T>(account: Account, action: () => T): T;
   /**
    * With the account's real ids too, for a program that is started meanwhile: execve copies effective ids to saved ones, so it
-   * has no way back to root. For so long processes of that user may signal envd: see decisions/0016.
+   * has no way back to root. For so long processes of that user may signal envd: see decisions/0018.
    */
   become<T>(account: Account, action: () => T): T;
 }
