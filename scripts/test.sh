@@ -38,6 +38,8 @@ if [ -n "$(find e2e -name '*.test.ts' ! -path '*/node_modules/*')" ]; then
   for mode in resumed forked; do
     step "some tests of the SDK, on $mode sandboxes" vitest $mode e2e/sdk/watch.test.ts e2e/sdk/stdin.test.ts
   done
+  export ISLET_ISOLATION=microvm
+  step 'end-to-end tests on virtual machines' vitest microvm
 fi
 
 printf '\n'

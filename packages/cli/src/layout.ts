@@ -26,3 +26,8 @@ export function findLayout(moduleUrl: string): Layout {
   if (missing) throw new Error(`${missing} is missing: run \`npm run build\`, or start Islet with ./islet`);
   return { ...layout, machinesDir: join(dist, 'microvm') };
 }
+
+/** What virtual machines boot: `kernel` in place of the one that the setup lays out. */
+export function machineFiles({ machinesDir }: Layout, kernel: string | undefined) {
+  return { kernel: kernel ?? join(machinesDir, 'vmlinux'), initrd: join(machinesDir, 'initrd') };
+}

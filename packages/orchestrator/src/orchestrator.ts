@@ -38,6 +38,9 @@ const SAVE_DEADLINE_MS = 60_000;
 /** An idle sandbox measured: 43 MB for its kernel, 22 MB for its file server, and some 20 MB of its programs' pages. */
 const WARM_SANDBOX_MB = 85;
 
+/** The rest is for Islet itself, the page cache and what else runs on the host. */
+const MACHINES_SHARE = 0.8;
+
 export interface OrchestratorOptions {
   /** Kept over restarts: sandboxes' records and files, templates' snapshots. */
   dataDir: string;
@@ -50,6 +53,8 @@ export interface OrchestratorOptions {
   isolation: IsolationChoice;
   /** What virtual machines boot; the files need not be there where none are wanted. */
   machines: GuestKernel;
+  /** What virtual machines may hold in memory together, MiB. Undefined: most of the host's. */
+  machineMemoryMb: number | undefined;
   /** Resolvers of the sandboxes, IPv4. */
   dns: readonly string[];
   version: string;
@@ -145,6 +150,7 @@ export async function startOrchestrator(options: OrchestratorOptions): Promise<O
     });
     undo.add(() => volumes.close());
     const drivers = await openDrivers({
+      machineMemoryMb: options.machineMemoryMb ?? Math.floor((totalmem() * MACHINES_SHARE) / 1024 / 1024),
       ...options.machines,
       chosen,
       instance,

@@ -175,8 +175,19 @@ export function driverContract(
       expect(await ask(clone, '/read')).toBe('kept');
       expect(await ask(clone, '/count')).toBe('2');
       expect(await ask(original, '/count')).toBe('3');
-      await Promise.all([original, clone].map(end));
-      await rm(snapshot, { recursive: true });
+      await end(clone);
+      // What was saved while it ran is saved again when it ends.
+      const last = join(root, 'last');
+      await mkdir(last);
+      await waitForQuiet(addresses.get(original.id) ?? '', 5000);
+      await driver.checkpoint(original, last);
+      await end(original);
+      const again = await driver.restore(await newSpec(), last);
+      await untilServing(again);
+      expect(await ask(again, '/read')).toBe('kept');
+      expect(await ask(again, '/count')).toBe('4');
+      await end(again);
+      for (const dir of [snapshot, last]) await rm(dir, { recursive: true });
     });
 
     it('lets a sandbox write as much as its disk holds, and not into its memory', async () => {

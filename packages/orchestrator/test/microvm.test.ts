@@ -1,7 +1,11 @@
-import { mkdir } from 'node:fs/promises';
+import { randomBytes } from 'node:crypto';
+import { mkdir, mkdtemp, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { describe, expect, it } from 'vitest';
 import { translator } from '../src/drivers/microvm/accelerator.ts';
 import { openMicrovm } from '../src/drivers/microvm/microvm.ts';
+import { openHostExec } from '../src/host/exec.ts';
 import { type DriverTraits, driverContract } from './driver.contract.ts';
 
 const GUEST_FILES = join(import.meta.dirname, '../../../dist/microvm');
@@ -24,6 +28,40 @@ driverContract('microvm', TRAITS, async ({ instance, runtimeDir, exec }) => {
     kernel: join(GUEST_FILES, 'vmlinux'),
     initrd: join(GUEST_FILES, 'initrd'),
     accelerator: await translator(exec),
+    memoryBytes: 2 ** 32,
+    // Few, so that saving a machine that was forked merges them.
+    mostLayers: 2,
     exec,
+  });
+});
+
+describe('virtual machines that hold all the memory they may', () => {
+  it('are not joined by another', async () => {
+    const root = await mkdtemp(join(tmpdir(), 'islet-microvm-'));
+    const host = openHostExec();
+    const driver = await openMicrovm({
+      instance: randomBytes(3).toString('hex'),
+      runtimeDir: root,
+      imagesDir: join(root, 'images'),
+      kernel: join(GUEST_FILES, 'vmlinux'),
+      initrd: join(GUEST_FILES, 'initrd'),
+      accelerator: await translator(host.exec),
+      mostLayers: 2,
+      memoryBytes: 16 * 1024 * 1024,
+      exec: host.exec,
+    });
+    const spec = {
+      ...{ id: 'm1', dir: join(root, 'm1'), rootfsDir: root, guestDir: root, netns: 'none' },
+      ...{ cpuCount: 1, memoryMb: 128, diskSizeMb: 128 },
+    };
+    try {
+      await expect(driver.boot(spec)).rejects.toMatchObject({ status: 503 });
+      await expect(driver.restore(spec, root)).rejects.toThrow(/0 of the 16 MiB/);
+      expect(await driver.list()).toEqual([]);
+    } finally {
+      await driver.close();
+      host.close();
+      await rm(root, { recursive: true });
+    }
   });
 });

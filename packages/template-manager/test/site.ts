@@ -47,6 +47,7 @@ export async function openSite({ cacheDir }: SiteOptions = {}): Promise<Site> {
     slotsAhead: 2,
     isolation: 'gvisor',
     machines: { kernel: '', initrd: '' },
+    machineMemoryMb: undefined,
     warmMemoryMb: 0,
     recordSample: () => {},
     recordLog: () => {},

@@ -3,6 +3,7 @@ import { defineCommand } from 'citty';
 import type { CheckResult, CheckStatus } from '../doctor/check.ts';
 import { examine } from '../doctor/doctor.ts';
 import { runHost } from '../doctor/run.ts';
+import { machineFiles } from '../layout.ts';
 import { refuseUnknownFlags, stringArgs } from '../options/args.ts';
 import { readUpConfig, UP_OPTIONS } from '../up/config.ts';
 import type { CommandIo } from './io.ts';
@@ -25,9 +26,12 @@ export function doctorCommand(io: CommandIo) {
     async run(context) {
       refuseUnknownFlags(context.rawArgs, { ...args, 'no-install': { type: 'boolean' } });
       const asJson = context.args.json === true;
+      const config = readUpConfig({ flags: context.args, env: io.env });
+      const layout = io.layout();
       const results = await examine({
-        config: readUpConfig({ flags: context.args, env: io.env }),
-        migrationsDir: io.layout().migrationsDir,
+        config,
+        migrationsDir: layout.migrationsDir,
+        machines: machineFiles(layout, config.kernel),
         run: runHost,
         onResult: asJson ? () => {} : (result) => io.print(renderCheck(result, io.stdout.color)),
       });

@@ -1,5 +1,6 @@
 import { access, constants } from 'node:fs/promises';
 import { arch, platform, release, totalmem } from 'node:os';
+import type { GuestKernel } from '@islet/orchestrator';
 import type { UpConfig } from '../up/config.ts';
 import type { CheckResult } from './check.ts';
 import { evaluateCapabilities } from './checks/capabilities.ts';
@@ -15,6 +16,7 @@ import {
   probeMemory,
 } from './checks/host.ts';
 import { evaluateInternet, probeInternet } from './checks/internet.ts';
+import { evaluateMicrovm, probeMicrovm } from './checks/microvm.ts';
 import { evaluateNamespaces, probeNamespaces } from './checks/namespaces.ts';
 import { evaluateNftables, probeNftables } from './checks/nftables.ts';
 import { evaluatePorts } from './checks/ports.ts';
@@ -28,6 +30,8 @@ import type { Run } from './run.ts';
 export interface DoctorOptions {
   config: UpConfig;
   migrationsDir: string;
+  /** What virtual machines boot. */
+  machines: GuestKernel;
   run: Run;
   /** Told of each result as it comes, in the order of the report. */
   onResult: (result: CheckResult) => void;
@@ -54,6 +58,7 @@ export async function examine(options: DoctorOptions): Promise<CheckResult[]> {
     async () => [evaluateNamespaces(await probeNamespaces(run, confinement))],
     async () => [evaluateUnprivileged(await probeUnprivileged(run, confinement))],
     async () => [evaluateRunsc(await probeRunsc(run, process.env.PATH ?? '', confinement))],
+    async () => [evaluateMicrovm(await probeMicrovm(run, config.isolation, options.machines))],
     async () => [evaluateNftables(await probeNftables(run), confinement)],
     async () => [evaluateForwarding(await probeForwarding())],
     async () => [evaluateCgroups(await probeCgroups())],

@@ -128,6 +128,14 @@ export const OPTIONS = {
     description: "Kernel of virtual machines, an ELF vmlinux (default Debian's cloud kernel)",
     parse: parseFile,
   },
+  machineMemory: {
+    flag: 'machine-memory',
+    env: 'ISLET_MACHINE_MEMORY',
+    hint: 'MiB',
+    description:
+      "Memory that virtual machines may hold together (default 80 % of the host's); more get a 503",
+    parse: parseMebibytes,
+  },
   warmMemory: {
     flag: 'warm-memory',
     env: 'ISLET_WARM_MEMORY',

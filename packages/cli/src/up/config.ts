@@ -18,6 +18,7 @@ export interface UpConfig {
   tls: { certFile: string; keyFile: string } | undefined;
   isolation: 'auto' | 'gvisor' | 'microvm';
   kernel: string | undefined;
+  machineMemoryMb: number | undefined;
   warmMemoryMb: number;
   /** 0: there are no volumes. */
   volumeSizeMb: number;
@@ -54,6 +55,7 @@ export function readUpConfig(sources: OptionSources): UpConfig {
     tls: certFile && keyFile ? { certFile, keyFile } : undefined,
     isolation: requireOption(OPTIONS.isolation, sources),
     kernel: readOption(OPTIONS.kernel, sources),
+    machineMemoryMb: readOption(OPTIONS.machineMemory, sources),
     warmMemoryMb: requireOption(OPTIONS.warmMemory, sources),
     volumeSizeMb: requireOption(OPTIONS.volumeSize, sources),
     logLevel: requireOption(OPTIONS.logLevel, sources),

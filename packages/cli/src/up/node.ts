@@ -1,7 +1,6 @@
 import { readFile } from 'node:fs/promises';
 import { createServer } from 'node:http';
 import { availableParallelism } from 'node:os';
-import { join } from 'node:path';
 import { createClient, createRouterTransport } from '@connectrpc/connect';
 import { connectNodeAdapter } from '@connectrpc/connect-node';
 import type { ArtifactStore } from '@islet/artifacts';
@@ -13,7 +12,7 @@ import {
   volumesProto,
 } from '@islet/contracts';
 import { type Database, LOCAL_TEAM_LIMITS, migrate, openDatabase, seed } from '@islet/db';
-import { type GuestKernel, type Orchestrator, startOrchestrator } from '@islet/orchestrator';
+import { type Orchestrator, startOrchestrator } from '@islet/orchestrator';
 import { createSandboxProxy, toSandboxRoute } from '@islet/proxy';
 import type { Logger } from '@islet/telemetry';
 import {
@@ -27,7 +26,7 @@ import { databaseDir } from '../control/open.ts';
 import { waitForFileLock } from '../host/file-lock.ts';
 import type { Instance } from '../host/instance.ts';
 import { sandboxResolvers } from '../host/resolvers.ts';
-import type { Layout } from '../layout.ts';
+import { type Layout, machineFiles } from '../layout.ts';
 import { LOCAL_HOST } from './claim.ts';
 import type { UpConfig } from './config.ts';
 import { closeServer, listen } from './listen.ts';
@@ -110,7 +109,8 @@ export async function startNode(options: NodeOptions): Promise<Node> {
       guestDir: layout.guestDir,
       recordSample: options.recordSample,
       isolation: config.isolation,
-      machines: machineFiles(config, layout),
+      machines: machineFiles(layout, config.kernel),
+      machineMemoryMb: config.machineMemoryMb,
       recordLog: options.recordLog,
       warmMemoryMb: config.warmMemoryMb,
       dns: config.dns ?? (await resolversOfHost()),
@@ -196,11 +196,6 @@ export async function startNode(options: NodeOptions): Promise<Node> {
     await undo[Symbol.asyncDispose]();
     throw error;
   }
-}
-
-/** What virtual machines boot. */
-export function machineFiles({ kernel }: UpConfig, { machinesDir }: Layout): GuestKernel {
-  return { kernel: kernel ?? join(machinesDir, 'vmlinux'), initrd: join(machinesDir, 'initrd') };
 }
 
 /** systemd-resolved keeps the real ones in a file of its own, and names itself in /etc/resolv.conf. */

@@ -3,6 +3,7 @@ import { join } from 'node:path';
 import { createMemoryLogs, createMemoryMetrics } from '@islet/api';
 import { createDirectoryArtifacts, UploadSignatures } from '@islet/artifacts';
 import { LOCAL_DEV } from '@islet/db';
+import type { Chosen } from '@islet/orchestrator';
 import { createLogger } from '@islet/telemetry';
 import { loadSecrets } from '../host/secrets.ts';
 import type { Layout } from '../layout.ts';
@@ -86,6 +87,7 @@ async function start(options: UpOptions, undo: Undo): Promise<ReadyInfo> {
   if (database.status === 'rejected') throw database.reason;
   if (node.status === 'rejected') throw node.reason;
   starting.done('Database and node are up');
+  tellSlowness(node.value.orchestrator.isolation, reporter);
   signal.throwIfAborted();
 
   const db = database.value;
@@ -125,6 +127,13 @@ async function start(options: UpOptions, undo: Undo): Promise<ReadyInfo> {
     ports: { ...node.value.ports, ...control.ports },
     startedInMs: Math.round(clock() - startedAt),
   };
+}
+
+function tellSlowness(chosen: Chosen, reporter: Reporter): void {
+  if (chosen.isolation === 'gvisor' || chosen.slowdown === undefined) return;
+  reporter.note(
+    `Virtual machines are slow here: without KVM (${chosen.kvm}) a loop takes ${Math.round(chosen.slowdown)} times as long in one as outside`,
+  );
 }
 
 function aborted(signal: AbortSignal): Promise<void> {

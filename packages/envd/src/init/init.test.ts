@@ -51,6 +51,7 @@ describe('the machine', () => {
     const mounts: string[] = [];
     let reseeds = 0;
     let draws = 0;
+    let kernelReseeds = 0;
     let reboots = 0;
     const files = new Map<string, string>();
     const identity: IdentityFiles = {
@@ -67,6 +68,7 @@ describe('the machine', () => {
       machine: {
         setClock: options.setClock ?? ((ms) => clock.push(ms)),
         setHostname: (name) => names.push(name),
+        reseedKernel: () => ++kernelReseeds > 0,
       },
       mounts: { bind: (from, to) => void mounts.push(`${from} on ${to}`) },
       endAllProcesses: async () => void reboots++,
@@ -79,6 +81,7 @@ describe('the machine', () => {
       mounts,
       files,
       reseeds: () => reseeds,
+      kernelReseeds: () => kernelReseeds,
       reboots: () => reboots,
       apply: (body: object) => initializer.apply(parseInitRequest(body), undefined),
     };
@@ -104,6 +107,13 @@ describe('the machine', () => {
     });
     await machine.apply({ timestamp: '2026-02-01T00:00:00Z' });
     expect(machine.names).toEqual([]);
+  });
+
+  it('has its kernel draw anew after every start, since others may have started from the same memory', async () => {
+    const machine = open({ now: '2026-01-01T00:00:00Z' });
+    await machine.apply({ sandboxId: 'ia', timestamp: '2026-01-01T00:00:00Z' });
+    await machine.apply({ sandboxId: 'ia', timestamp: '2026-01-02T00:00:00Z' });
+    expect(machine.kernelReseeds()).toBe(2);
   });
 
   it('takes a new identity once a sandbox, and new randomness at each start', async () => {

@@ -28,7 +28,7 @@ export interface InitializerDeps {
   /** Unix milliseconds. */
   now: () => number;
   /** Absent where envd is not the init process: then the machine is not its own to change. */
-  machine: Pick<Machine, 'setHostname' | 'setClock'> | undefined;
+  machine: Pick<Machine, 'setHostname' | 'setClock' | 'reseedKernel'> | undefined;
   mounts: Pick<Mounts, 'bind'> | undefined;
   /** Ends every other process. Absent where envd is not the init process. */
   endAllProcesses: (() => Promise<void>) | undefined;
@@ -85,6 +85,8 @@ export class Initializer {
     this.#stepClock(request.timestampNs);
     const newSandbox = request.sandboxId !== undefined && request.sandboxId !== this.#sandboxId;
     try {
+      // Whoever it is: another machine may have started from the same memory.
+      this.#deps.machine?.reseedKernel();
       this.#beginGeneration();
       if (newSandbox) this.#becomeAnother();
       if (newSandbox || request.reboot) this.#bootAnew();

@@ -5,8 +5,8 @@ import type { Logger } from '@islet/telemetry';
 import type { Exec } from '../host/exec.ts';
 import type { Isolation, SandboxDriver } from './driver.ts';
 import { openGvisor } from './gvisor/gvisor.ts';
-import { type Accelerator, chooseAccelerator, type GuestKernel, QEMU } from './microvm/accelerator.ts';
-import { openMicrovm } from './microvm/microvm.ts';
+import { type Accelerator, chooseAccelerator, type GuestKernel, probe, QEMU } from './microvm/accelerator.ts';
+import { MOST_LAYERS, openMicrovm } from './microvm/microvm.ts';
 
 /** `auto`: virtual machines where KVM really runs one, else gVisor. */
 export type IsolationChoice = Isolation | 'auto';
@@ -20,7 +20,16 @@ export interface ChooseOptions extends GuestKernel {
   logger: Logger;
 }
 
-export type Chosen = { isolation: 'gvisor' } | { isolation: 'microvm'; accelerator: Accelerator };
+export type Chosen =
+  | { isolation: 'gvisor' }
+  | {
+      isolation: 'microvm';
+      accelerator: Accelerator;
+      /** For people: how a guest went under KVM, or why none runs. */
+      kvm: string;
+      /** How many times as long as on the host a loop takes inside; only without KVM. */
+      slowdown?: number;
+    };
 
 /** Decides how sandboxes are isolated on this host. @throws Error where virtual machines were asked for and cannot be had. */
 export async function chooseIsolation(options: ChooseOptions): Promise<Chosen> {
@@ -32,12 +41,17 @@ export async function chooseIsolation(options: ChooseOptions): Promise<Chosen> {
     logger.debug({ missing }, 'sandboxes run under gVisor');
     return { isolation: 'gvisor' };
   }
-  const { accelerator, kvm } = await chooseAccelerator({ kernel, initrd, cacheDir: PROBE_CACHE, exec });
-  if (accelerator.kind === 'tcg' && choice === 'auto') {
+  const probing = { kernel, initrd, cacheDir: PROBE_CACHE, exec };
+  const { accelerator, kvm } = await chooseAccelerator(probing);
+  if (accelerator.kind === 'kvm') return { isolation: 'microvm', accelerator, kvm: kvm.reason };
+  if (choice === 'auto') {
     logger.info({ kvm: kvm.reason }, 'sandboxes run under gVisor, since KVM does not work here');
     return { isolation: 'gvisor' };
   }
-  return { isolation: 'microvm', accelerator };
+  const { works, reason, loopSeconds = 0, hostLoopSeconds = 1 } = await probe('tcg', probing);
+  if (!works)
+    throw new Error(`virtual machines do not run here, with KVM (${kvm.reason}) or without: ${reason}`);
+  return { isolation: 'microvm', accelerator, kvm: kvm.reason, slowdown: loopSeconds / hostLoopSeconds };
 }
 
 async function missingForMicrovm({ exec, initrd, kernel }: ChooseOptions): Promise<string | undefined> {
@@ -60,6 +74,8 @@ export interface DriverSite extends GuestKernel {
   instance: string;
   runtimeDir: string;
   dataDir: string;
+  /** What virtual machines may hold together, MiB. */
+  machineMemoryMb: number;
   exec: Exec;
   logger: Logger;
 }
@@ -84,6 +100,8 @@ export async function openDrivers(site: DriverSite): Promise<Drivers> {
       ...{ instance, runtimeDir, kernel, initrd, exec },
       imagesDir: join(dataDir, 'images'),
       accelerator: chosen.accelerator,
+      mostLayers: MOST_LAYERS,
+      memoryBytes: site.machineMemoryMb * 1024 * 1024,
     });
     return {
       sandboxes: microvm,

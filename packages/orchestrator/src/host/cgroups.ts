@@ -60,6 +60,22 @@ export class Cgroups {
     }
   }
 
+  /** Makes a cgroup whose members and all below it may hold so much together. */
+  async bound(path: string, memoryBytes: number): Promise<void> {
+    if (this.version === 'none') return;
+    const dir = this.version === 'v2' ? join(this.#root, path) : join(this.#root, 'memory', path);
+    await mkdir(dir, { recursive: true });
+    if (this.version === 'v2') await delegate(this.#root, dirname(path), ['memory.max']);
+    await this.setMemoryLimit(path, memoryBytes);
+  }
+
+  /** Bytes of memory in a cgroup and below it that no file backs, which is what cannot be taken back from it. */
+  async anonymousMemory(path: string): Promise<number> {
+    const text = await this.#readMemory(path, { v1: 'memory.stat', v2: 'memory.stat' });
+    const field = this.version === 'v2' ? /^anon (\d+)$/m : /^total_rss (\d+)$/m;
+    return Number(field.exec(text)?.[1] ?? 0);
+  }
+
   /** How often the OOM killer struck in the cgroup; 0 where the cgroup is gone. */
   async oomKills(path: string): Promise<number> {
     const text = await this.#readMemory(path, { v1: 'memory.oom_control', v2: 'memory.events' });
@@ -115,7 +131,7 @@ function limitFiles(version: 'v1' | 'v2', limits: CgroupLimits): Record<string, 
 /** Version 2 only: lets the cgroups above hand the controllers of these files down, `path` and what is above it. */
 async function delegate(root: string, path: string, files: readonly string[]): Promise<void> {
   const wanted = files.map((file) => `+${file.split('.')[0]}`).join(' ');
-  const names = path.split('/');
+  const names = path === '.' ? [] : path.split('/');
   for (let depth = 0; depth <= names.length; depth++) {
     await writeFile(join(root, ...names.slice(0, depth), 'cgroup.subtree_control'), wanted);
   }

@@ -64,7 +64,8 @@ export async function layOutRestore(dir: string, snapshotDir: string, uid: numbe
 
 /** Makes a new empty layer and puts it on top of the disk in `shape`. */
 export async function addLayer(dir: string, shape: MachineShape, uid: number): Promise<string> {
-  const layer = `disk-${shape.layers.length}`;
+  const last = shape.layers.at(-1) as string;
+  const layer = `disk-${Number(last.slice('disk-'.length)) + 1}`;
   await writeEmptyQcow2(join(dir, layer), shape.diskBytes);
   await hand(join(dir, layer), uid);
   shape.layers = [...shape.layers, layer];

@@ -27,7 +27,7 @@ const CONNECT_POLL_MS = 1;
 export class Qmp {
   readonly #socket: Socket;
   readonly #pending: Pending[] = [];
-  readonly #events: string[] = [];
+  readonly #events = new Map<string, Record<string, unknown>>();
   readonly #waiting = new Map<string, () => void>();
   #buffered = '';
   #closed: Error | undefined;
@@ -68,11 +68,12 @@ export class Qmp {
     });
   }
 
-  /** Waits for an event, one that has come already since the session began included. @throws QmpError */
-  async event(name: string, timeoutMs: number): Promise<void> {
-    if (this.#events.includes(name)) return;
+  /** Data of an event, of one that has come already since the session began too. @throws QmpError */
+  async event(name: string, timeoutMs: number): Promise<Record<string, unknown>> {
+    const came = this.#events.get(name);
+    if (came) return came;
     if (this.#closed) throw this.#closed;
-    await new Promise<void>((resolve, reject) => {
+    return new Promise((resolve, reject) => {
       const timer = setTimeout(
         () => done(new QmpError(`QEMU has not come to ${name} within ${timeoutMs} ms`)),
         timeoutMs,
@@ -80,10 +81,11 @@ export class Qmp {
       const done = (error?: Error) => {
         clearTimeout(timer);
         this.#waiting.delete(name);
-        if (error) reject(error);
-        else resolve();
+        const data = this.#events.get(name);
+        if (data) resolve(data);
+        else reject(error ?? this.#closed ?? new QmpError(`QEMU ended before ${name}`));
       };
-      this.#waiting.set(name, () => done(this.#events.includes(name) ? undefined : this.#closed));
+      this.#waiting.set(name, () => done());
     });
   }
 
@@ -97,7 +99,7 @@ export class Qmp {
     for (const line of lines) {
       const message = JSON.parse(line) as QmpMessage;
       if (message.event) {
-        this.#events.push(message.event);
+        this.#events.set(message.event, message.data ?? {});
         this.#waiting.get(message.event)?.();
       } else if (message.error) {
         this.#pending.shift()?.reject(new QmpError(message.error.desc));

@@ -1,0 +1,140 @@
+import { readdir, readFile } from 'node:fs/promises';
+import { Sandbox } from 'e2b';
+import { afterEach, describe, expect, inject, it } from 'vitest';
+import { machineOf } from '../setup/machine.ts';
+
+const { apiUrl, sandboxUrl, apiKey, dataDir } = inject('islet');
+const connection = { apiUrl, sandboxUrl, apiKey, requestTimeoutMs: 120_000 };
+
+const made: string[] = [];
+afterEach(async () => {
+  await Promise.all(made.splice(0).map((id) => Sandbox.kill(id, connection)));
+});
+const create = async (): Promise<Sandbox> => {
+  const sandbox = await Sandbox.create('base', { ...connection, timeoutMs: 600_000 });
+  made.push(sandbox.sandboxId);
+  return sandbox;
+};
+const said = async (sandbox: Sandbox, command: string, user = 'user') =>
+  (await sandbox.commands.run(command, { user, timeoutMs: 120_000 })).stdout.trim();
+
+/** Pids of the host's QEMU processes of one machine. */
+async function qemuOf(machine: string): Promise<number[]> {
+  const pids: number[] = [];
+  for (const name of await readdir('/proc')) {
+    const command = /^\d+$/.test(name) ? await readFile(`/proc/${name}/cmdline`, 'utf8').catch(() => '') : '';
+    if (command.startsWith('qemu-system') && command.includes(`/${machine}/`)) pids.push(Number(name));
+  }
+  return pids;
+}
+
+describe('a sandbox that is a virtual machine', () => {
+  it('has a Linux kernel of its own, its size, a network and sudo', async () => {
+    const sandbox = await create();
+    expect(await said(sandbox, 'uname -sr')).toMatch(/^Linux \d.*cloud/);
+    expect(await said(sandbox, 'sudo id -u')).toBe('0');
+    // `df` counts what the template takes: more than half of the disk is used from the start.
+    const [size, used] = (await said(sandbox, 'df -m --output=size,used / | tail -1'))
+      .split(/\s+/)
+      .map(Number);
+    expect(used).toBeGreaterThan(500);
+    expect(size).toBeGreaterThan(used ?? 0);
+    const server = await sandbox.commands.run('python3 -m http.server 8000', {
+      background: true,
+      timeoutMs: 0,
+    });
+    await expect
+      .poll(() => fetch(`http://${sandbox.getHost(8000)}/`).then(({ status }) => status, String), {
+        timeout: 120_000,
+        interval: 1000,
+      })
+      .toBe(200);
+    await server.kill();
+  });
+
+  it('goes on after a pause with its processes, files and the right time', async () => {
+    const sandbox = await create();
+    await sandbox.files.write('/home/user/note.txt', 'kept');
+    const sleeper = await sandbox.commands.run('sleep 10000', { background: true, timeoutMs: 0 });
+    await sandbox.pause({ ...connection });
+    expect(await qemuOf(await machineOf(dataDir, sandbox.sandboxId).catch(() => 'none'))).toEqual([]);
+    await new Promise((resolve) => setTimeout(resolve, 3000));
+    const resumed = await Sandbox.connect(sandbox.sandboxId, connection);
+    const before = Date.now() / 1000;
+    const inside = Number(await said(resumed, 'date +%s.%N'));
+    // Between the question and the answer, give or take what the clock may be ahead.
+    expect(inside).toBeGreaterThan(before - 0.1);
+    expect(inside).toBeLessThan(Date.now() / 1000 + 0.1);
+    expect(await resumed.files.read('/home/user/note.txt')).toBe('kept');
+    expect((await resumed.commands.list()).map(({ pid }) => pid)).toEqual([sleeper.pid]);
+    // What it wrote since the template is saved again with the second pause.
+    await resumed.files.write('/home/user/note.txt', 'changed');
+    await resumed.pause({ ...connection });
+    const again = await Sandbox.connect(sandbox.sandboxId, connection);
+    expect(await again.files.read('/home/user/note.txt')).toBe('changed');
+  });
+
+  it('shares neither randomness nor identity with others of its template', async () => {
+    const clones = await Promise.all([create(), create()]);
+    const drawn = await Promise.all(
+      clones.map((clone) =>
+        said(
+          clone,
+          'python3 -c "import os, uuid; print(os.getrandom(16).hex()); print(uuid.uuid4())"; cat /etc/machine-id /proc/sys/kernel/random/uuid; hostname; echo $E2B_SANDBOX_ID',
+        ),
+      ),
+    );
+    const [one, other] = drawn.map((text) => text.split('\n'));
+    expect(one).toHaveLength(6);
+    expect(one?.filter((line, i) => line === other?.[i])).toEqual([]);
+  });
+
+  it('forks while it runs, and neither sees what the other does then', async () => {
+    const original = await create();
+    await original.commands.run('echo one > /home/user/state; sync');
+    const { snapshotId } = await original.createSnapshot({ ...connection });
+    await original.commands.run('echo two > /home/user/state');
+    const fork = await Sandbox.create(snapshotId, { ...connection, timeoutMs: 600_000 });
+    made.push(fork.sandboxId);
+    expect(await said(fork, 'cat /home/user/state')).toBe('one');
+    await fork.commands.run('echo three > /home/user/state');
+    expect(await said(original, 'cat /home/user/state')).toBe('two');
+  });
+});
+
+describe('the QEMU of a sandbox', () => {
+  it('runs without privileges, filtered, and sees no file beyond its machine', async () => {
+    const sandbox = await create();
+    const machine = await machineOf(dataDir, sandbox.sandboxId);
+    const [pid] = await qemuOf(machine);
+    const status = await readFile(`/proc/${pid}/status`, 'utf8');
+    const field = (name: string) => new RegExp(`^${name}:\\s+(.*)$`, 'm').exec(status)?.[1] ?? '';
+    const ids = [...new Set(field('Uid').split('\t'))];
+    expect(ids).toHaveLength(1);
+    expect(Number(ids[0])).toBeGreaterThanOrEqual(1_000_000_000);
+    expect(field('Groups').trim()).toBe(ids[0]);
+    expect(BigInt(`0x${field('CapEff')}`)).toBe(0n);
+    expect(BigInt(`0x${field('CapPrm')}`)).toBe(0n);
+    expect(field('NoNewPrivs')).toBe('1');
+    expect(field('Seccomp')).toBe('2');
+    expect((await readdir(`/proc/${pid}/root`)).sort()).toEqual(
+      (await readdir(`${dataDir}/machines/${machine}`)).sort(),
+    );
+    const cgroups = (await readFile(`/proc/${pid}/cgroup`, 'utf8')).split('\n');
+    expect(
+      cgroups.some(
+        (line) =>
+          (line.includes('memory') && line.endsWith(`/${machine}`)) ||
+          (line.startsWith('0::') && line.endsWith(`/${machine}`)),
+      ),
+    ).toBe(true);
+  });
+
+  it('ends with the sandbox', async () => {
+    const sandbox = await create();
+    const machine = await machineOf(dataDir, sandbox.sandboxId);
+    expect(await qemuOf(machine)).toHaveLength(1);
+    await sandbox.kill();
+    expect(await qemuOf(machine)).toEqual([]);
+  });
+});

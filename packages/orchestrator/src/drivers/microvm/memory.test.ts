@@ -1,0 +1,23 @@
+import { expect, it } from 'vitest';
+import { ownPages } from './memory.ts';
+
+/** Upper halves of pagemap entries (Documentation/admin-guide/mm/pagemap.rst): bits 63, 62 and 61 of the whole. */
+const ABSENT = 0;
+const OF_FILE = 0xa000_0000;
+const OWN = 0x8000_0000;
+const SWAPPED = 0x4000_0000;
+
+it('tells pages that a process wrote from those of the file, and joins neighbours', () => {
+  const high = [ABSENT, OWN, OWN, OF_FILE, SWAPPED, OWN, ABSENT, OF_FILE, OWN];
+  const entries = Uint32Array.from(high.flatMap((half) => [0x1234, half]));
+  expect(ownPages(entries, 100)).toEqual([
+    { page: 101, count: 2 },
+    { page: 104, count: 2 },
+    { page: 108, count: 1 },
+  ]);
+});
+
+it('finds none where nothing was written', () => {
+  expect(ownPages(new Uint32Array(0), 0)).toEqual([]);
+  expect(ownPages(Uint32Array.from([0, OF_FILE]), 0)).toEqual([]);
+});
