@@ -13,9 +13,7 @@ export interface SandboxProcesses {
 
 /** Finds a sandbox's processes by what runsc calls them. @throws Error where it has no sentry. */
 export async function findSandboxProcesses(id: string): Promise<SandboxProcesses> {
-  const pids = (await readdir('/proc')).filter((name) => /^\d+$/.test(name)).map(Number);
-  const found = await Promise.all(pids.map(async (pid) => ({ pid, args: await commandLine(pid) })));
-  const named = found.filter(({ args }) => args.some((arg) => arg.split('/').includes(id)));
+  const named = await namedProcesses(id);
   const sentry = named.find(({ args }) => args[0] === 'runsc-sandbox');
   if (!sentry) throw new Error(`sandbox ${id} has no runsc-sandbox process`);
   return {
@@ -24,6 +22,13 @@ export async function findSandboxProcesses(id: string): Promise<SandboxProcesses
     gofer: named.find(({ args }) => args[0] === 'runsc-gofer')?.pid,
     stubs: await descendants(sentry.pid),
   };
+}
+
+/** Processes that have the name in a path of their command line. */
+async function namedProcesses(id: string): Promise<{ pid: number; args: string[] }[]> {
+  const pids = (await readdir('/proc')).filter((name) => /^\d+$/.test(name)).map(Number);
+  const found = await Promise.all(pids.map(async (pid) => ({ pid, args: await commandLine(pid) })));
+  return found.filter(({ args }) => args.some((arg) => arg.split('/').includes(id)));
 }
 
 async function commandLine(pid: number): Promise<string[]> {
@@ -50,12 +55,19 @@ export interface MemoryUse {
 
 /** Of all processes of a sandbox together. */
 export async function sandboxMemory(id: string): Promise<MemoryUse> {
-  const { sentry, gofer, stubs } = await findSandboxProcesses(id);
-  const parts = await Promise.all([sentry, ...(gofer ? [gofer] : []), ...stubs].map(processMemory));
+  const parts = await Promise.all((await pidsOf(id)).map(processMemory));
   return {
     rss: parts.reduce((sum, part) => sum + part.rss, 0),
     pss: parts.reduce((sum, part) => sum + part.pss, 0),
   };
+}
+
+/** A virtual machine is one process. */
+async function pidsOf(id: string): Promise<number[]> {
+  const qemu = (await namedProcesses(id)).find(({ args }) => args[0]?.startsWith('qemu-system-'));
+  if (qemu) return [qemu.pid];
+  const { sentry, gofer, stubs } = await findSandboxProcesses(id);
+  return [sentry, ...(gofer ? [gofer] : []), ...stubs];
 }
 
 async function processMemory(pid: number): Promise<MemoryUse> {

@@ -6,6 +6,7 @@ import { filesRow } from './files.ts';
 import { firstOutputRow } from './first-output.ts';
 import { forkRow } from './fork.ts';
 import { httpRow } from './http.ts';
+import { isolationRow } from './isolation.ts';
 import { loadRow } from './load.ts';
 import { memoryRow } from './memory.ts';
 import { pauseRow } from './pause.ts';
@@ -19,6 +20,7 @@ export const ROWS: readonly Row[] = [
   createRow,
   pauseRow,
   forkRow,
+  isolationRow,
   firstOutputRow,
   commandRow,
   terminalRow,
