@@ -44,9 +44,14 @@ export function waitForEnvd(request: EnvdRequest): Promise<void> {
  * Gives a freshly started sandbox its identity. `currentToken` is what envd asks for before.
  * @throws IsletError 400 where envd cannot apply what it was told, such as a mount.
  */
-export function initEnvd(request: EnvdRequest, init: EnvdInit, currentToken?: string): Promise<void> {
-  const payload = JSON.stringify(init);
+export function initEnvd(
+  request: EnvdRequest,
+  init: EnvdInit | (() => EnvdInit),
+  currentToken?: string,
+): Promise<void> {
   return retry(request, async (client) => {
+    // At each try: a virtual machine's clock is set by it, and the machine may take a while to answer.
+    const payload = JSON.stringify(typeof init === 'function' ? init() : init);
     const { statusCode, body } = await client.request({
       method: 'POST',
       path: '/init',

@@ -87,7 +87,7 @@ export async function startMachine(
       : driver.restore(spec, snapshotDir, signal));
     const deadlineMs = snapshotDir === undefined ? driver.pace.bootMs : driver.pace.restoreMs;
     const envd = { address: slot.sandboxAddress, deadlineMs, signal };
-    await (identity ? initEnvd(envd, identity.init(), identity.currentToken) : waitForEnvd(envd));
+    await (identity ? initEnvd(envd, identity.init, identity.currentToken) : waitForEnvd(envd));
     return { machine, slotIndex: slot.index, address: slot.sandboxAddress };
   } catch (error) {
     await undo.run();
