@@ -12,6 +12,7 @@ import { memoryRow } from './memory.ts';
 import { pauseRow } from './pause.ts';
 import type { Row } from './row.ts';
 import { startRow } from './start.ts';
+import { templatesRow } from './templates.ts';
 import { terminalRow } from './terminal.ts';
 
 /** Everything that is measured, in the order of the report. Starts come first: they end every sandbox. */
@@ -30,4 +31,5 @@ export const ROWS: readonly Row[] = [
   densityRow,
   controlPlaneRow,
   loadRow,
+  templatesRow,
 ];
