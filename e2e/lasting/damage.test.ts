@@ -1,6 +1,6 @@
 import { cp, readdir, readFile, truncate, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { Sandbox } from 'e2b';
+import { Sandbox, Template, waitForPort } from 'e2b';
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
 import { runIslet } from '../setup/command.ts';
 import { newDataDir, type RunningInstance, removeDataDir, startInstance } from '../setup/instance.ts';
@@ -147,6 +147,17 @@ describe('a template whose snapshot cannot be restored', () => {
     await sandbox.pause();
     await connect(sandbox);
     await writeFile(file, whole);
+  });
+
+  it('runs its start command then', async () => {
+    const server = 'python3 -m http.server 8000';
+    const template = Template().fromTemplate('base').setStartCmd(server, waitForPort(8000));
+    const { buildId } = await Template.build(template, 'with-server', { ...instance.access });
+    await damage(fileOf(buildId, 'pages.img'));
+    const sandbox = await create('with-server');
+    const page = () => fetch(`http://${sandbox.getHost(8000)}/`).then(({ status }) => status);
+    await until('the server serves', 20_000, page, (status) => status === 200);
+    expect((await sandbox.commands.list()).map(({ args }) => args.at(-1))).toEqual([server]);
   });
 });
 

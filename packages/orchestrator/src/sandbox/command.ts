@@ -30,6 +30,37 @@ export async function runInSandbox(
   command: SandboxCommand,
   signal?: AbortSignal,
 ): Promise<CommandEnd> {
+  // The RPC library leaves its listeners on a signal, and a build's signal is given to many commands.
+  const stop = new AbortController();
+  const onAbort = () => stop.abort(signal?.reason);
+  signal?.throwIfAborted();
+  signal?.addEventListener('abort', onAbort, { once: true });
+  try {
+    for await (const { event } of events(address, command, stop.signal)) {
+      const news = event?.event;
+      if (news?.case === 'data') {
+        const { output } = news.value;
+        if (output.case === 'stdout' || output.case === 'stderr')
+          command.onOutput?.(output.case, output.value);
+      }
+      if (news?.case === 'end') return { exitCode: news.value.exitCode, status: news.value.status };
+    }
+    throw new Error('envd did not tell how the command ended');
+  } finally {
+    signal?.removeEventListener('abort', onAbort);
+  }
+}
+
+/** Starts a program and leaves it running. @throws ConnectError where envd refuses it or is gone. */
+export async function startInSandbox(address: string, command: SandboxCommand): Promise<void> {
+  const stop = new AbortController();
+  for await (const { event } of events(address, command, stop.signal)) {
+    if (event?.event.case === 'start') break;
+  }
+  stop.abort(new Error('it is started'));
+}
+
+function events(address: string, command: SandboxCommand, signal: AbortSignal) {
   const transport = createConnectTransport({
     baseUrl: `http://${address}:${PORTS.envd}`,
     httpVersion: '1.1',
@@ -38,28 +69,11 @@ export async function runInSandbox(
     nodeOptions: { agent: false },
   });
   const client = createClient(processProto.Process, transport);
-  const { program, args, user, cwd, env = {}, onOutput } = command;
+  const { program, args, user, cwd, env = {} } = command;
   const request = {
     process: { cmd: program, args: [...args], envs: { ...env }, ...(cwd === undefined ? {} : { cwd }) },
     stdin: false,
   };
   const headers = { Authorization: `Basic ${Buffer.from(`${user}:`).toString('base64')}` };
-  // The RPC library leaves its listeners on a signal, and a build's signal is given to many commands.
-  const stop = new AbortController();
-  const onAbort = () => stop.abort(signal?.reason);
-  signal?.throwIfAborted();
-  signal?.addEventListener('abort', onAbort, { once: true });
-  try {
-    for await (const { event } of client.start(request, { headers, signal: stop.signal })) {
-      const news = event?.event;
-      if (news?.case === 'data') {
-        const { output } = news.value;
-        if (output.case === 'stdout' || output.case === 'stderr') onOutput?.(output.case, output.value);
-      }
-      if (news?.case === 'end') return { exitCode: news.value.exitCode, status: news.value.status };
-    }
-    throw new Error('envd did not tell how the command ended');
-  } finally {
-    signal?.removeEventListener('abort', onAbort);
-  }
+  return client.start(request, { headers, signal });
 }

@@ -6,6 +6,7 @@ import { incompatibility, readManifest } from '../snapshots/manifest.ts';
 import type { TemplateManifest } from '../templates/manifest.ts';
 import type { TemplateStore } from '../templates/store.ts';
 import { WarmPool } from '../warm/pool.ts';
+import { startInSandbox } from './command.ts';
 import { initEnvd, waitForEnvd } from './envd-client.ts';
 import { Gate } from './gate.ts';
 import type { SandboxBase } from './record.ts';
@@ -198,22 +199,28 @@ export class Starter {
     return run;
   }
 
-  /** A machine that boots a template's root file system, with the node's own envd. */
+  /** A machine that boots a template's root file system, with the node's own envd, and starts what the template starts. */
   async #boot(
     config: SandboxConfig,
-    { rootfsDir, diskUsedMb }: TemplateManifest,
+    { rootfsDir, diskUsedMb, startCommand }: TemplateManifest,
     signal: AbortSignal | undefined,
   ): Promise<BasedRun> {
     const base = { rootfsDir, guestDigest: this.#options.guestDigest };
-    const init = () => ({ ...firstInit(config, new Date(this.#options.now())), dns: this.#options.dns });
+    const { dns, now } = this.#options;
+    const nobody = () => ({ dns, timestamp: new Date(now()).toISOString() });
     const run = await this.#gate.run(() =>
       startMachine(
         this.#options,
         { base, snapshotDir: undefined, ...needsOf(config), diskUsedMb },
         config.egress,
-        { signal, identity: { init, currentToken: undefined } },
+        { signal, identity: { init: nobody, currentToken: undefined } },
       ),
     );
+    await this.#orFree(run, async () => {
+      // Before envd asks for a token. Nobody waits until it serves: the ready command is the build's alone.
+      if (startCommand) await startInSandbox(run.address, startCommand);
+      await identify(run, firstInit(config, new Date(now())), undefined, signal);
+    });
     return { ...run, base };
   }
 

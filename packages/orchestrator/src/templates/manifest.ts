@@ -1,4 +1,8 @@
+import type { SandboxCommand } from '../sandbox/command.ts';
 import type { SnapshotManifest } from '../snapshots/manifest.ts';
+
+/** A program that a template's sandboxes come with. */
+export type StartCommand = Omit<SandboxCommand, 'onOutput'>;
 
 /** What a build's snapshot is, and all that has to be the same for it to start. */
 export interface TemplateManifest extends SnapshotManifest {
@@ -13,6 +17,8 @@ export interface TemplateManifest extends SnapshotManifest {
   defaultUser: string;
   defaultWorkdir: string;
   envdVersion: string;
+  /** What runs in every sandbox of the template. It is in the snapshot; without the snapshot it has to be started. */
+  startCommand?: StartCommand;
   /** Of a sandbox's snapshot: what its envd asks for until it is given another identity. */
   envdAccessToken?: string;
 }

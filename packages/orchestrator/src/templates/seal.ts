@@ -10,6 +10,7 @@ import { rehearsal } from '../sandbox/start.ts';
 import { Undo } from '../sandbox/undo.ts';
 import type { Volumes } from '../volumes/volumes.ts';
 import { type BuildSandboxContext, type CommandRunner, commandRunner } from './build-sandbox.ts';
+import type { StartCommand } from './manifest.ts';
 import type { TemplateStore } from './store.ts';
 
 export interface SealRequest {
@@ -22,6 +23,8 @@ export interface SealRequest {
   freeDiskMb: number;
   defaultUser: string;
   defaultWorkdir: string;
+  /** For sandboxes that have to start without the snapshot; `prepare` starts it for the snapshot. */
+  startCommand?: StartCommand | undefined;
   /** Runs in the sandbox before its snapshot; what it leaves running is in the snapshot, and so in every sandbox. */
   prepare?: (runner: CommandRunner, signal: AbortSignal | undefined) => Promise<void>;
 }
@@ -105,6 +108,7 @@ export async function sealTemplate(
       defaultUser: request.defaultUser,
       defaultWorkdir: request.defaultWorkdir,
       envdVersion: ENVD_VERSION,
+      ...(request.startCommand && { startCommand: request.startCommand }),
       runtime: { name: driver.name, digest: driver.runtimeDigest },
       guestDigest: context.guest.digest,
     });

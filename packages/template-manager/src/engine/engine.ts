@@ -13,7 +13,7 @@ import { cacheKey, shortKey } from './cache-key.ts';
 import { runInside } from './inside.ts';
 import { LayerMaker, type LayerStack, type SandboxSize } from './layer-stack.ts';
 import type { Report } from './reporter.ts';
-import { startUp } from './start-up.ts';
+import { shellCommand, startUp } from './start-up.ts';
 import { carryOutStep, type Progress } from './step.ts';
 
 export interface EngineDeps extends BaseSources {
@@ -74,6 +74,7 @@ export async function runBuild(
       freeDiskMb: spec.freeDiskMb,
       defaultUser,
       defaultWorkdir,
+      startCommand: startCommand === undefined ? undefined : shellCommand(startCommand, context),
       prepare: async (runner) => {
         await writeIdentity(runner, spec);
         await startUp(runner, { startCommand, readyCommand, context }, report, signal);

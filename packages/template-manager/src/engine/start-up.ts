@@ -20,6 +20,17 @@ export interface StartUp {
   context: BuildContext;
 }
 
+/** A command as the template's user would type it. */
+export function shellCommand(command: string, context: BuildContext) {
+  return {
+    program: '/bin/bash',
+    args: ['-l', '-c', command],
+    user: context.user,
+    env: commandEnv(context),
+    ...(context.workdir === undefined ? {} : { cwd: context.workdir }),
+  };
+}
+
 /**
  * Starts the template's start command and waits until its ready command says that it serves. The start command goes on running.
  * @throws BuildError where the start command fails before, or the time is over.
@@ -46,11 +57,8 @@ export async function startUp(
     return runner
       .run(
         {
-          program: '/bin/bash',
-          args: ['-l', '-c', command],
-          user: context.user,
+          ...shellCommand(command, context),
           env,
-          ...(context.workdir === undefined ? {} : { cwd: context.workdir }),
           onOutput: (stream, bytes) => lines[stream].push(bytes),
         },
         stopped,
