@@ -1,4 +1,4 @@
-import { NotEnoughSpaceError, type Sandbox } from 'e2b';
+import { NotEnoughSpaceError, Sandbox } from 'e2b';
 import { describe, expect, inject, it } from 'vitest';
 import { rejection, withSandbox } from '../sdk/sandbox.ts';
 import { ControlPlane } from '../setup/control-plane.ts';
@@ -105,6 +105,22 @@ describe('the disk of a sandbox', () => {
       expect(await hash(resumed)).toBe(before);
       expect(await df(resumed)).toEqual(figures);
       await expectFull(resumed);
+    });
+  });
+
+  it('is as big in a fork, which fills its own and not the original’s', async () => {
+    await withSandbox({}, async (sandbox) => {
+      await sandbox.commands.run('head -c 50M /dev/urandom > /home/user/kept');
+      const figures = await df(sandbox);
+      const [fork] = await sandbox.fork({ timeoutMs: 60_000 });
+      if (!(fork instanceof Sandbox)) throw fork;
+      try {
+        expect(await df(fork)).toEqual(figures);
+        await expectFull(fork);
+        expect(await df(sandbox)).toEqual(figures);
+      } finally {
+        await fork.kill();
+      }
     });
   });
 
