@@ -62,9 +62,9 @@ describe('a sandbox that is a virtual machine', () => {
     const resumed = await Sandbox.connect(sandbox.sandboxId, connection);
     const before = Date.now() / 1000;
     const inside = Number(await said(resumed, 'date +%s.%N'));
-    // Between the question and the answer, give or take what the clock may be ahead.
-    expect(inside).toBeGreaterThan(before - 0.1);
-    expect(inside).toBeLessThan(Date.now() / 1000 + 0.1);
+    // What the clock may be off is how long an answer takes on a busy machine: far below the length of the pause.
+    expect(inside).toBeGreaterThan(before - 1);
+    expect(inside).toBeLessThan(Date.now() / 1000 + 1);
     expect(await resumed.files.read('/home/user/note.txt')).toBe('kept');
     expect((await resumed.commands.list()).map(({ pid }) => pid)).toEqual([sleeper.pid]);
     // What it wrote since the template is saved again with the second pause.

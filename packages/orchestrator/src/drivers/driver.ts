@@ -73,6 +73,8 @@ export interface SandboxDriver {
   /** Names the runtime's build: a snapshot restores only under the runtime that wrote it. */
   readonly runtimeDigest: string;
   readonly pace: Pace;
+  /** True where a machine has a clock of its own, which goes on from when it was saved until envd is told the time. */
+  readonly ownClock: boolean;
   /** True where its machines see the host's directories, and so volumes: see `MachineSpec.volumesDir`. */
   readonly seesVolumes: boolean;
   /** Starts from the root file system alone: envd boots. */

@@ -86,6 +86,7 @@ async function fileDigest(file: string): Promise<string> {
 class Gvisor implements SandboxDriver {
   readonly name = 'gvisor';
   readonly seesVolumes = true;
+  readonly ownClock = false;
   readonly pace = { bootMs: 60_000, restoreMs: 15_000 };
   readonly runtimeDigest: string;
   readonly #options: GvisorOptions;

@@ -100,6 +100,7 @@ class Microvm implements SandboxDriver {
   readonly name = 'microvm';
   readonly runtimeDigest: string;
   readonly seesVolumes = false;
+  readonly ownClock = true;
   readonly pace: Pace;
   readonly #options: MicrovmOptions;
   readonly #stateDir: string;
