@@ -36,7 +36,6 @@ describe('errors', () => {
       ['GET', '/'],
       ['GET', '/nothing?x=1'],
       ['PATCH', '/sandboxes'],
-      ['POST', '/sandboxes/iabc/snapshots'],
       ['POST', '/sandboxes/iabc/unheard-of'],
     ] as const) {
       const answer = await api.call(method, path);
