@@ -45,7 +45,10 @@ describe.each(ROOTS)('POST %s', (root) => {
       { templateID: 'base', autoPauseMemory: false },
       'autoPauseMemory=false only applies when autoPause is true.',
     ],
-    [{ templateID: 'base', volumeMounts: [{ name: 'v', path: '/v' }] }, 'Volume mounts are not enabled.'],
+    [
+      { templateID: 'base', volumeMounts: [{ name: 'v', path: '/v' }] },
+      "invalid mounts:\n\t- volume mount #0: volume 'v' not found",
+    ],
     [{ templateID: 'base', iam: { tokens: { a: { audience: 'x' } } } }, VALIDATION],
     [{ templateID: 'base', iam: { tokens: { a: { audience: 'x', tokenType: 'JWT' } } } }, /JWT-SVID/],
   ])('answers %j with 400', async (body, message) => {

@@ -104,6 +104,23 @@ describe('/openapi.json', () => {
     const adminKeys = `/admin/teams/${guests.team.id}/api-keys`;
     const adminKey = await api.call<{ id: string }>('POST', adminKeys, { ...admin, body: { name: 'x' } });
     const sandbox = '/sandboxes/{sandboxID}';
+    const built = await api.call<{ templateID: string; buildID: string }>('POST', '/v3/templates', {
+      body: { name: 'described' },
+    });
+    const ofTemplate = '/templates/{templateID}';
+    const ofBuild = `${ofTemplate}/builds/{buildID}`;
+    const buildPath = `/templates/${built.body.templateID}/builds/${built.body.buildID}`;
+    const hash = 'a'.repeat(64);
+    const volume = await api.call<{ volumeID: string; token: string }>('POST', '/volumes', {
+      body: { name: 'described' },
+    });
+    const content = `/volumecontent/${volume.body.volumeID}`;
+    const holder = { key: null, headers: { Authorization: `Bearer ${volume.body.token}` } };
+    const upload = {
+      ...holder,
+      headers: { ...holder.headers, 'Content-Type': 'application/octet-stream' },
+      raw: 'x',
+    };
 
     const samples: [method: string, route: string, path: string, status: number, options?: CallOptions][] = [
       ['GET', '/sandboxes', '/sandboxes', 200],
@@ -135,6 +152,47 @@ describe('/openapi.json', () => {
       ['DELETE', '/templates/{templateID}', '/templates/unheard-of', 404],
       ['GET', '/templates/aliases/{alias}', '/templates/aliases/base', 200],
       ['GET', '/templates/{templateID}/tags', '/templates/base/tags', 200],
+      [
+        'POST',
+        `${sandbox}/snapshots`,
+        `/sandboxes/${id}/snapshots`,
+        201,
+        { body: { name: 'described-too' } },
+      ],
+      ['GET', '/snapshots', '/snapshots', 200],
+      ['DELETE', ofTemplate, '/templates/described-too', 204],
+      ['POST', `${sandbox}/fork`, `/sandboxes/${id}/fork`, 400, { body: { count: 0 } }],
+      ['POST', '/templates', '/templates', 410, { ...user, body: { dockerfile: 'FROM scratch' } }],
+      ['POST', ofTemplate, '/templates/described', 410, { ...user, body: { dockerfile: 'FROM scratch' } }],
+      ['POST', ofBuild, buildPath, 410, user],
+      ['POST', '/v2/templates', '/v2/templates', 202, { body: { alias: 'described' } }],
+      ['POST', `/v2${ofBuild}`, `/v2${buildPath}`, 400, { body: { fromImage: 7 } }],
+      ['GET', `${ofBuild}/status`, `${buildPath}/status`, 200],
+      ['GET', `${ofBuild}/logs`, `${buildPath}/logs`, 200],
+      ['GET', `${ofTemplate}/files/{hash}`, `/templates/described/files/${hash}`, 201],
+      ['PUT', '/templates/uploads/{teamID}/{hash}', `/templates/uploads/team/${hash}`, 400, upload],
+      ['POST', '/templates/tags', '/templates/tags', 201, { body: { target: 'base', tags: ['described'] } }],
+      ['DELETE', '/templates/tags', '/templates/tags', 204, { body: { name: 'base', tags: ['described'] } }],
+      ['DELETE', ofTemplate, '/templates/described', 204],
+      [
+        'POST',
+        '/admin/teams/{teamID}/builds/cancel',
+        `/admin/teams/${guests.team.id}/builds/cancel`,
+        200,
+        admin,
+      ],
+      ['GET', '/volumes', '/volumes', 200],
+      ['POST', '/volumes', '/volumes', 400, { body: { name: 'not a name' } }],
+      ['GET', '/volumes/{volumeID}', `/volumes/${volume.body.volumeID}`, 200],
+      ['POST', '/volumecontent/{volumeID}/dir', `${content}/dir?path=/d`, 201, holder],
+      ['GET', '/volumecontent/{volumeID}/dir', `${content}/dir?path=/`, 200, holder],
+      ['GET', '/volumecontent/{volumeID}/path', `${content}/path?path=/d`, 200, holder],
+      ['PATCH', '/volumecontent/{volumeID}/path', `${content}/path?path=/d`, 200, { ...holder, body: {} }],
+      ['DELETE', '/volumecontent/{volumeID}/path', `${content}/path?path=/d`, 204, holder],
+      ['PUT', '/volumecontent/{volumeID}/file', `${content}/file?path=/f`, 201, upload],
+      ['GET', '/volumecontent/{volumeID}/file', `${content}/file?path=/f`, 200, holder],
+      ['GET', '/volumecontent/{volumeID}/file', `${content}/file?path=/none`, 404, holder],
+      ['DELETE', '/volumes/{volumeID}', `/volumes/${volume.body.volumeID}`, 204],
       ['GET', '/teams', '/teams', 200, user],
       ['GET', '/api-keys', '/api-keys', 200, user],
       ['PATCH', '/api-keys/{apiKeyID}', `/api-keys/${key.body.id}`, 202, { ...user, body: { name: 'y' } }],
@@ -154,6 +212,12 @@ describe('/openapi.json', () => {
       ],
       ['DELETE', sandbox, `/sandboxes/${id}`, 204],
     ];
+    expect(defects('POST', '/v3/templates', built.status, built.body)).toEqual([]);
+    expect(defects('POST', '/volumes', volume.status, volume.body)).toEqual([]);
+    // On a sandbox of its own: what a fork starts is ended by hand.
+    const forked = await api.call<{ sandbox: { sandboxID: string } }[]>('POST', `/sandboxes/${id}/fork`);
+    await Promise.all(forked.body.map(({ sandbox }) => api.kill(sandbox.sandboxID)));
+    expect(defects('POST', `${sandbox}/fork`, forked.status, forked.body)).toEqual([]);
     expect(defects('POST', '/api-keys', key.status, key.body)).toEqual([]);
     expect(defects('POST', '/access-tokens', token.status, token.body)).toEqual([]);
     expect(defects('POST', '/admin/teams/{teamID}/api-keys', adminKey.status, adminKey.body)).toEqual([]);
@@ -169,6 +233,7 @@ describe('/openapi.json', () => {
       'POST /api-keys',
       'POST /access-tokens',
       'POST /admin/teams/{teamID}/api-keys',
+      'POST /v3/templates',
     ]);
     const described = Object.entries(document.paths).flatMap(([path, operations]) =>
       Object.keys(operations).map((method) => `${method.toUpperCase()} ${path}`),

@@ -142,8 +142,14 @@ function addDirectoryRoutes(scope: ApiApp, client: VolumesClient): void {
 function addFileRoutes(scope: ApiApp, client: VolumesClient): void {
   const url = '/volumecontent/:volumeID/file';
 
-  scope.get(url, { config: open, schema: { params, querystring: PathQuery } }, async (request, reply) =>
-    sendFile(reply, client, targetOf(request)),
+  scope.get(
+    url,
+    {
+      config: open,
+      // The file's bytes, as they are.
+      schema: { params, querystring: PathQuery, response: { 200: Type.Unknown(), ...errors } },
+    },
+    async (request, reply) => sendFile(reply, client, targetOf(request)),
   );
 
   scope.register(async (plain) => {
