@@ -4,18 +4,22 @@ import { describe, expect, inject, it } from 'vitest';
 const { apiUrl, sandboxUrl, apiKey } = inject('islet');
 
 describe('what the README promises', () => {
-  it('answers the curl line with a sandbox that works', async () => {
-    const response = await fetch(`${apiUrl}/sandboxes`, {
-      method: 'POST',
-      headers: { 'Content-Type': 'application/json', 'X-API-Key': apiKey },
-      body: '{"templateID":"base"}',
-    });
-    expect(response.status).toBe(201);
-    const { sandboxID } = (await response.json()) as { sandboxID: string };
-    const sandbox = await Sandbox.connect(sandboxID, { apiUrl, sandboxUrl, apiKey });
-    expect((await sandbox.commands.run('echo works')).stdout).toBe('works\n');
-    expect(await sandbox.kill()).toBe(true);
-  });
+  // What curl sends with -d, and what whoever names JSON sends.
+  it.each(['application/x-www-form-urlencoded', 'application/json'])(
+    'answers the curl line, as %s, with a sandbox that works',
+    async (type) => {
+      const response = await fetch(`${apiUrl}/sandboxes`, {
+        method: 'POST',
+        headers: { 'Content-Type': type, 'X-API-Key': apiKey },
+        body: '{"templateID":"base"}',
+      });
+      expect(response.status).toBe(201);
+      const { sandboxID } = (await response.json()) as { sandboxID: string };
+      const sandbox = await Sandbox.connect(sandboxID, { apiUrl, sandboxUrl, apiKey });
+      expect((await sandbox.commands.run('echo works')).stdout).toBe('works\n');
+      expect(await sandbox.kill()).toBe(true);
+    },
+  );
 
   it('runs the script: Python, a file, a web server', async () => {
     const sandbox = await Sandbox.create({ apiUrl, sandboxUrl, apiKey });

@@ -55,8 +55,19 @@ describe('errors', () => {
     },
   );
 
-  it('name the content type that is missing', async () => {
+  it('are none where curl sends JSON as it does by default', async () => {
     const headers = { 'Content-Type': 'application/x-www-form-urlencoded' };
+    const answer = await api.call('POST', '/sandboxes', { raw: '{"templateID":"base"}', headers });
+    expect(answer.status).toBe(201);
+    const form = await api.call('POST', '/sandboxes', { raw: 'templateID=base', headers });
+    expect(form).toMatchObject({
+      status: 400,
+      body: { message: expect.stringMatching(/^Error when parsing request/) },
+    });
+  });
+
+  it('name the content type that is missing', async () => {
+    const headers = { 'Content-Type': 'text/plain' };
     const answer = await api.call('POST', '/sandboxes', { raw: '{"templateID":"base"}', headers });
     expect(answer).toMatchObject({
       status: 400,
