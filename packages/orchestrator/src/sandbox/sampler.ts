@@ -29,11 +29,14 @@ export function startSampler(options: SamplerOptions): { close(): Promise<void> 
   let round: Promise<void> = Promise.resolve();
   let timer: NodeJS.Timeout | undefined;
   const next = () => {
-    timer = setTimeout(() => {
-      round = sampleAll(options, cursors, stop.signal).finally(() => {
-        if (!stop.signal.aborted) next();
-      });
-    }, Math.max(INTERVAL_MS, options.sandboxes().length * SPACING_MS));
+    timer = setTimeout(
+      () => {
+        round = sampleAll(options, cursors, stop.signal).finally(() => {
+          if (!stop.signal.aborted) next();
+        });
+      },
+      Math.max(INTERVAL_MS, options.sandboxes().length * SPACING_MS),
+    );
     timer.unref();
   };
   next();
