@@ -1,10 +1,4 @@
-import {
-  IsletError,
-  orchestratorProto,
-  parseSandboxId,
-  sandboxBusy,
-  sandboxNotFound,
-} from '@islet/contracts';
+import { IsletError, orchestratorProto, sandboxBusy, sandboxNotFound } from '@islet/contracts';
 import type { Team } from '@islet/db';
 import type { FastifyReply } from 'fastify';
 import { Type } from 'typebox';
@@ -13,7 +7,8 @@ import type { ApiApp, ApiContext } from '../context.ts';
 import { callNode } from '../nodes/node-call.ts';
 import { assertTimeoutAllowed } from './create.ts';
 import { moveEnd } from './lifetime.ts';
-import { type LiveSandbox, ownSandbox, presentSandbox } from './present.ts';
+import { readOwnSandbox } from './own.ts';
+import { presentSandbox } from './present.ts';
 import { isPaused, resumeSandbox, withSettledSandbox } from './resume.ts';
 import { ErrorShape, NoContent, SandboxParams, SandboxShape, Seconds } from './shapes.ts';
 
@@ -30,11 +25,6 @@ const errors = { '4xx': ErrorShape, '5xx': ErrorShape };
 
 /** Pausing sandboxes, and everything that starts them again. */
 export function addPauseRoutes(app: ApiApp, context: ApiContext): void {
-  const readOwn = async (text: string, team: Team): Promise<LiveSandbox> => {
-    const id = parseSandboxId(text);
-    return ownSandbox(await context.catalog.get(id), team.id, id);
-  };
-
   app.post(
     '/sandboxes/:sandboxID/pause',
     {
@@ -46,7 +36,7 @@ export function addPauseRoutes(app: ApiApp, context: ApiContext): void {
       },
     },
     async (request, reply) => {
-      const { config, state } = await readOwn(request.params.sandboxID, callingTeam(request));
+      const { config, state } = await readOwnSandbox(context, callingTeam(request), request.params.sandboxID);
       const { sandboxId } = config;
       if (state === SandboxState.KILLING) throw sandboxNotFound(sandboxId);
       const filesOnly = request.body.memory === false;
@@ -69,7 +59,7 @@ export function addPauseRoutes(app: ApiApp, context: ApiContext): void {
   ) => {
     assertTimeoutAllowed(timeout, team);
     return withSettledSandbox(
-      () => readOwn(text, team),
+      () => readOwnSandbox(context, team, text),
       async (sandbox) => {
         if (!isPaused(sandbox)) {
           await moveEnd(context, sandbox, timeout, { onlyExtend: true });
@@ -127,7 +117,7 @@ export function addPauseRoutes(app: ApiApp, context: ApiContext): void {
       const team = callingTeam(request);
       const { timeout = DEFAULT_RESUME_S, autoPause, memory = true } = request.body;
       assertTimeoutAllowed(timeout, team);
-      const sandbox = await readOwn(request.params.sandboxID, team);
+      const sandbox = await readOwnSandbox(context, team, request.params.sandboxID);
       const { sandboxId } = sandbox.config;
       if (sandbox.state === SandboxState.KILLING) throw sandboxNotFound(sandboxId);
       if (sandbox.state === SandboxState.SNAPSHOTTING) throw sandboxBusy(sandboxId, 'snapshotted');

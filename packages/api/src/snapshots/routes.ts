@@ -1,10 +1,11 @@
-import { IsletError, parseSandboxId, toErrorBody } from '@islet/contracts';
+import { IsletError, toErrorBody } from '@islet/contracts';
 import { listSnapshots, type SnapshotRow, type Team } from '@islet/db';
 import { Type } from 'typebox';
 import { access, callingTeam } from '../auth/guard.ts';
 import type { ApiApp, ApiContext } from '../context.ts';
 import { decodePageToken, pageQuery, sendPage } from '../http/paging.ts';
-import { type LiveSandbox, ownSandbox, presentSandbox } from '../sandboxes/present.ts';
+import { readOwnSandbox } from '../sandboxes/own.ts';
+import { presentSandbox } from '../sandboxes/present.ts';
 import { ErrorShape, SandboxParams, SandboxShape, Seconds } from '../sandboxes/shapes.ts';
 import { publicNames } from '../templates/present.ts';
 import { parseTemplateReference } from '../templates/reference.ts';
@@ -24,11 +25,6 @@ const errors = { '4xx': ErrorShape, '5xx': ErrorShape };
 
 /** Snapshots of running sandboxes, and sandboxes that go on from where another one is. */
 export function addSnapshotRoutes(app: ApiApp, context: ApiContext): void {
-  const readOwn = async (text: string, team: Team): Promise<LiveSandbox> => {
-    const id = parseSandboxId(text);
-    return ownSandbox(await context.catalog.get(id), team.id, id);
-  };
-
   app.post(
     '/sandboxes/:sandboxID/snapshots',
     {
@@ -41,7 +37,7 @@ export function addSnapshotRoutes(app: ApiApp, context: ApiContext): void {
     },
     async (request, reply) => {
       const team = callingTeam(request);
-      const sandbox = await readOwn(request.params.sandboxID, team);
+      const sandbox = await readOwnSandbox(context, team, request.params.sandboxID);
       return reply.code(201).send(await takeSnapshot(context, team, sandbox, request.body.name));
     },
   );
@@ -62,7 +58,7 @@ export function addSnapshotRoutes(app: ApiApp, context: ApiContext): void {
     async (request, reply) => {
       const team = callingTeam(request);
       const { count = 1, timeout = DEFAULT_FORK_S } = request.body;
-      const source = await readOwn(request.params.sandboxID, team);
+      const source = await readOwnSandbox(context, team, request.params.sandboxID);
       const results = await forkSandbox(context, team, source, { count, timeout });
       return reply
         .code(201)
