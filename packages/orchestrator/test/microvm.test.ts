@@ -5,6 +5,7 @@ import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
 import { translator } from '../src/drivers/microvm/accelerator.ts';
 import { openMicrovm } from '../src/drivers/microvm/microvm.ts';
+import { openQemu } from '../src/drivers/microvm/qemu/qemu.ts';
 import { openHostExec } from '../src/host/exec.ts';
 import { type DriverTraits, driverContract } from './driver.contract.ts';
 
@@ -27,10 +28,9 @@ driverContract('microvm', TRAITS, async ({ instance, runtimeDir, exec }) => {
     imagesDir: join(runtimeDir, 'images'),
     kernel: join(GUEST_FILES, 'vmlinux'),
     initrd: join(GUEST_FILES, 'initrd'),
-    accelerator: await translator(exec),
+    // Few layers, so that saving a machine that was forked merges them.
+    vmm: await openQemu({ accelerator: await translator(exec), mostLayers: 2, exec }),
     memoryBytes: 2 ** 32,
-    // Few, so that saving a machine that was forked merges them.
-    mostLayers: 2,
     exec,
   });
 });
@@ -45,8 +45,7 @@ describe('virtual machines that hold all the memory they may', () => {
       imagesDir: join(root, 'images'),
       kernel: join(GUEST_FILES, 'vmlinux'),
       initrd: join(GUEST_FILES, 'initrd'),
-      accelerator: await translator(host.exec),
-      mostLayers: 2,
+      vmm: await openQemu({ accelerator: await translator(host.exec), mostLayers: 2, exec: host.exec }),
       memoryBytes: 16 * 1024 * 1024,
       exec: host.exec,
     });

@@ -6,7 +6,8 @@ import type { Exec } from '../host/exec.ts';
 import type { Isolation, SandboxDriver } from './driver.ts';
 import { openGvisor } from './gvisor/gvisor.ts';
 import { type Accelerator, chooseAccelerator, type GuestKernel, probe, QEMU } from './microvm/accelerator.ts';
-import { MOST_LAYERS, openMicrovm } from './microvm/microvm.ts';
+import { openMicrovm } from './microvm/microvm.ts';
+import { MOST_LAYERS, openQemu } from './microvm/qemu/qemu.ts';
 
 /** `auto`: virtual machines where KVM really runs one, else gVisor. */
 export type IsolationChoice = Isolation | 'auto';
@@ -99,8 +100,7 @@ export async function openDrivers(site: DriverSite): Promise<Drivers> {
     const microvm = await openMicrovm({
       ...{ instance, runtimeDir, kernel, initrd, exec },
       imagesDir: join(dataDir, 'images'),
-      accelerator: chosen.accelerator,
-      mostLayers: MOST_LAYERS,
+      vmm: await openQemu({ accelerator: chosen.accelerator, mostLayers: MOST_LAYERS, exec }),
       memoryBytes: site.machineMemoryMb * 1024 * 1024,
     });
     return {

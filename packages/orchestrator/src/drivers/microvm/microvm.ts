@@ -1,5 +1,5 @@
 import { createHash } from 'node:crypto';
-import { mkdir, readdir, readFile, rm, stat, writeFile } from 'node:fs/promises';
+import { mkdir, readdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { availableParallelism } from 'node:os';
 import { join } from 'node:path';
 import { crc32 } from 'node:zlib';
@@ -9,26 +9,15 @@ import type { Exec } from '../../host/exec.ts';
 import { isAlive, killAndWait, type ProcessRef, refProcess, waitForExit } from '../../host/process.ts';
 import { CPU_PERIOD_US, cpuQuotaUs } from '../cpu-quota.ts';
 import type { Machine, MachineSpec, Pace, SandboxDriver } from '../driver.ts';
-import { type Accelerator, QEMU } from './accelerator.ts';
-import { FILES, type KernelBoot, layerNode, type MachineShape, qemuArguments } from './command-line.ts';
+import type { GuestKernel } from './accelerator.ts';
 import { ImageCache } from './images.ts';
-import {
-  addLayer,
-  collectMemory,
-  collectSnapshot,
-  layOutBoot,
-  layOutRestore,
-  readShape,
-  sharedMemory,
-  writeShape,
-} from './machine-files.ts';
-import { findMapping, loadOwnPages, saveOwnPages } from './memory.ts';
-import { Qmp } from './qmp.ts';
+import type { MachineShape } from './machine-files.ts';
+import type { KernelBoot, MachineSite, RunningMachine, Vmm } from './vmm.ts';
 
-/** What QEMU needs beside the guest's memory: its own heap, translated code under TCG, page tables. */
+/** What a VMM needs beside the guest's memory: its own heap, QEMU's translated code, page tables. */
 const RUNTIME_OVERHEAD_BYTES = 256 * 1024 * 1024;
 
-/** Threads: QEMU's main one, one a virtual CPU, and its pool for block I/O. */
+/** Threads: the VMM's own, one a virtual CPU, and QEMU's pool for block I/O. */
 const PIDS_LIMIT = 512;
 
 /**
@@ -37,13 +26,7 @@ const PIDS_LIMIT = 512;
  */
 const FIRST_NEED_BYTES = 64 * 1024 * 1024;
 
-const CONTROL_DEADLINE_MS = 20_000;
-const LOAD_TIMEOUT_MS = 20_000;
 const EXIT_TIMEOUT_MS = 20_000;
-const MERGE_TIMEOUT_MS = 10 * 60_000;
-
-/** Each pause and each fork puts a layer on top; more make reads and starts slower. */
-export const MOST_LAYERS = 8;
 
 /** Machines run as users of this range that nobody else has; which one follows from the machine's id. */
 const FIRST_UID = 1_000_000_000;
@@ -52,49 +35,27 @@ const UID_COUNT = 2 ** 29;
 /** Changes whenever machines are made so differently that earlier snapshots do not start any more. */
 const FORMAT = 1;
 
-export interface MicrovmOptions {
+export interface MicrovmOptions extends GuestKernel {
   /** Short name that sets this Islet's cgroups apart from another's. */
   instance: string;
   /** Volatile state: control sockets and pids. */
   runtimeDir: string;
   /** On the file system of machines and snapshots, which hold links to the images in it. */
   imagesDir: string;
-  kernel: string;
-  initrd: string;
-  accelerator: Accelerator;
+  vmm: Vmm;
   /** What all machines together may hold in memory that nothing else could give back. */
   memoryBytes: number;
-  /** Layers of a disk from which on they are merged when it is saved. */
-  mostLayers: number;
   exec: Exec;
 }
 
-/** Opens the driver of virtual machines. @throws Error where QEMU is missing. */
+/** Opens the driver of virtual machines. */
 export async function openMicrovm(options: MicrovmOptions): Promise<SandboxDriver> {
-  const version = await options.exec(QEMU, ['--version']).catch((error: unknown) => {
-    throw new Error(`${QEMU} does not run: on Debian run \`apt-get install qemu-system-x86\``, {
-      cause: error,
-    });
-  });
   const stateDir = join(options.runtimeDir, 'microvm');
   await mkdir(stateDir, { recursive: true, mode: 0o700 });
   const images = await ImageCache.open(options.imagesDir, options.exec);
   await new Cgroups().bound(`islet-${options.instance}`, options.memoryBytes);
-  return new Microvm(options, runtimeDigest(version, options.accelerator), stateDir, images);
+  return new Microvm(options, stateDir, images);
 }
-
-/** A snapshot holds no code of QEMU's, but its devices' states, whose form belongs to the version and the accelerator. */
-function runtimeDigest(version: string, accelerator: Accelerator): string {
-  return createHash('sha256')
-    .update([version.split('\n')[0], accelerator.kind, FORMAT].join('\0'))
-    .digest('hex');
-}
-
-/** Translated, a boot takes 12 s of a free CPU: other work of the host makes that several times as much. */
-const PACE: Record<Accelerator['kind'], Pace> = {
-  kvm: { bootMs: 60_000, restoreMs: 15_000 },
-  tcg: { bootMs: 240_000, restoreMs: 60_000 },
-};
 
 class Microvm implements SandboxDriver {
   readonly name = 'microvm';
@@ -107,10 +68,10 @@ class Microvm implements SandboxDriver {
   readonly #images: ImageCache;
   readonly #cgroups = new Cgroups();
 
-  constructor(options: MicrovmOptions, digest: string, stateDir: string, images: ImageCache) {
+  constructor(options: MicrovmOptions, stateDir: string, images: ImageCache) {
     this.#options = options;
-    this.runtimeDigest = digest;
-    this.pace = PACE[options.accelerator.kind];
+    this.runtimeDigest = createHash('sha256').update(`${options.vmm.build}\0${FORMAT}`).digest('hex');
+    this.pace = options.vmm.pace;
     this.#stateDir = stateDir;
     this.#images = images;
   }
@@ -127,31 +88,25 @@ class Microvm implements SandboxDriver {
     ]);
     signal?.throwIfAborted();
     const { cpuCount, memoryMb } = spec;
+    const { initrd, kernel, vmm } = this.#options;
     return this.#orRelease(spec.id, async () => {
       const size = { cpuCount, memoryMb, diskBytes };
-      const shape = await layOutBoot(spec.dir, { root, guest, emptyDisk }, size, uidOf(spec.id));
-      const { kernel, initrd } = this.#options;
-      const machine = await this.#launch(spec, shape, { kernel, initrd, diskUsedMb: spec.diskUsedMb ?? 0 });
-      await this.#control(machine, async () => {});
+      const shape = await vmm.layOutBoot(this.#site(spec), { root, guest, emptyDisk }, size);
+      const boot = { kernel, initrd, diskUsedMb: spec.diskUsedMb ?? 0 };
+      const machine = await this.#launch(spec, shape, boot);
+      await this.#control(machine, (running) => vmm.boot(running, shape, boot));
       return machine;
     });
   }
 
   async restore(spec: MachineSpec, snapshotDir: string, signal?: AbortSignal): Promise<Machine> {
     await this.#admit();
+    const { vmm } = this.#options;
     return this.#orRelease(spec.id, async () => {
-      const shape = await layOutRestore(spec.dir, snapshotDir, uidOf(spec.id));
+      const shape = await vmm.layOutRestore(this.#site(spec), snapshotDir);
       signal?.throwIfAborted();
       const machine = await this.#launch(spec, shape);
-      await this.#control(machine, async (qmp) => {
-        const ownPages = join(snapshotDir, FILES.ownPages);
-        if (await isThere(ownPages)) {
-          await loadOwnPages(await findMapping(machine.main.pid, join(spec.dir, FILES.memory)), ownPages);
-        }
-        await qmp.execute('migrate-incoming', { uri: `file:/${FILES.devices}` });
-        await qmp.event('RESUME', LOAD_TIMEOUT_MS);
-      });
-      await rm(join(spec.dir, FILES.devices));
+      await this.#control(machine, (running) => vmm.restore(running, snapshotDir));
       return machine;
     }).catch((error: unknown) => {
       throw new Error(`restore of ${spec.id} failed: ${(error as Error).message}`, { cause: error });
@@ -159,46 +114,16 @@ class Microvm implements SandboxDriver {
   }
 
   async checkpoint(machine: Machine, snapshotDir: string): Promise<void> {
-    const shape = await readShape(machine.dir);
-    await this.#control(machine, async (qmp) => {
-      if (shape.layers.length > this.#options.mostLayers) await this.#mergeLayers(qmp, machine.dir, shape);
-      await qmp.execute('stop');
-      // Not live: QEMU also writes what it still has of the disk's tables.
-      await qmp.execute('xen-save-devices-state', { filename: `/${FILES.devices}`, live: false });
-      if (!shape.ownsMemory) await this.#saveOwnPages(machine, snapshotDir);
-      await collectSnapshot(machine.dir, shape, snapshotDir);
-      if (shape.ownsMemory) await collectMemory(machine.dir, snapshotDir);
-      // Last: who finds the machine gone may take the snapshot for whole.
-      await qmp.execute('quit');
-    });
+    await this.#control(machine, (running) => this.#options.vmm.checkpoint(running, snapshotDir));
     await waitForExit(machine.main, EXIT_TIMEOUT_MS);
   }
 
   async snapshot(machine: Machine, snapshotDir: string): Promise<void> {
-    const saved = await readShape(machine.dir);
-    const shape = { ...saved };
-    const layer = await addLayer(machine.dir, shape, uidOf(machine.id));
-    await this.#control(machine, async (qmp) => {
-      await qmp.execute('blockdev-add', layerNode(layer));
-      await qmp.execute('stop');
-      try {
-        await qmp.execute('xen-save-devices-state', { filename: `/${FILES.devices}`, live: true });
-        await qmp.execute('blockdev-snapshot', { node: saved.layers.at(-1), overlay: layer });
-        await writeShape(machine.dir, shape);
-        if (!saved.ownsMemory) await this.#saveOwnPages(machine, snapshotDir);
-        await collectSnapshot(machine.dir, saved, snapshotDir);
-        if (saved.ownsMemory) await this.#copyMemory(machine.dir, snapshotDir);
-      } finally {
-        await qmp.execute('cont');
-      }
-    });
+    await this.#control(machine, (running) => this.#options.vmm.snapshot(running, snapshotDir));
   }
 
   async adopt(machine: Machine): Promise<void> {
-    await this.#control(machine, async (qmp) => {
-      const { running } = (await qmp.execute('query-status')) as { running: boolean };
-      if (!running) await qmp.execute('cont');
-    });
+    await this.#control(machine, (running) => this.#options.vmm.resume(running));
   }
 
   isAlive(machine: Machine): boolean {
@@ -250,69 +175,40 @@ class Microvm implements SandboxDriver {
     );
   }
 
-  /** Starts QEMU in the machine's namespace and cgroup; it listens for control soon after. */
+  /** Starts the VMM in the machine's cgroup; it listens for control soon after. */
   async #launch(spec: MachineSpec, shape: MachineShape, boot?: KernelBoot): Promise<Machine> {
     const { id, dir, netns } = spec;
-    const state = this.#machineState(id);
-    await mkdir(state, { mode: 0o700 });
+    const site = this.#site(spec);
+    await mkdir(site.stateDir, { mode: 0o700 });
     const cgroupFiles = await this.#cgroups.create(this.#cgroupPath(id), {
       memoryBytes: shape.memoryMb * 1024 * 1024 + RUNTIME_OVERHEAD_BYTES,
       cpuQuotaUs: cpuQuotaUs(shape.cpuCount, availableParallelism()),
       cpuPeriodUs: CPU_PERIOD_US,
       pids: PIDS_LIMIT,
     });
-    const command = qemuArguments({
-      ...{ shape, dir, uid: uidOf(id), accelerator: this.#options.accelerator },
-      controlSocket: join(state, 'control'),
-      ...(boot ? { boot } : {}),
-    });
-    const answer = await this.#options.exec('sh', [
-      ...['-c', LAUNCH, 'sh', cgroupFiles.join(' '), join(state, 'log')],
-      ...['nsenter', `--net=/run/netns/${netns}`, QEMU, ...command],
+    const pid = await this.#options.exec('sh', [
+      ...['-c', LAUNCH, 'sh', cgroupFiles.join(' '), join(site.stateDir, 'log')],
+      ...this.#options.vmm.command(site, netns, shape, boot),
     ]);
-    await writeFile(join(state, 'pid'), answer);
-    const main = refProcess(Number(answer));
-    if (!main) throw new Error(`QEMU ended at once: ${await this.#lastWords(id)}`);
+    const main = refProcess(Number(pid));
+    if (!main) throw new Error(`the machine's process ended at once: ${await this.#lastWords(id)}`);
+    await writeFile(join(site.stateDir, 'process'), JSON.stringify(main));
     return { id, dir, main, companions: [] };
   }
 
-  /** A session with a machine's QEMU. Where QEMU ends under it, the error holds what it said. */
-  async #control<T>(machine: Machine, use: (qmp: Qmp) => Promise<T>): Promise<T> {
-    const alive = () => isAlive(machine.main);
-    let qmp: Qmp | undefined;
+  /** Has the VMM do something with a machine. Where it fails, the error holds what the VMM said beside its answer. */
+  async #control(machine: Machine, use: (running: RunningMachine) => Promise<void>): Promise<void> {
     try {
-      qmp = await Qmp.connect(join(this.#machineState(machine.id), 'control'), CONTROL_DEADLINE_MS, alive);
-      return await use(qmp);
+      await use({ ...this.#site(machine), main: machine.main });
     } catch (error) {
       const said = await this.#lastWords(machine.id);
       if (said === '') throw error;
       throw new Error(`${(error as Error).message}: ${said}`, { cause: error });
-    } finally {
-      qmp?.close();
     }
   }
 
-  /** Takes what the layers between the lowest and the topmost hold into the topmost one; the machine runs on meanwhile. */
-  async #mergeLayers(qmp: Qmp, dir: string, shape: MachineShape): Promise<void> {
-    const [lowest, topmost] = [shape.layers[0] as string, shape.layers.at(-1) as string];
-    await qmp.execute('block-stream', { 'job-id': 'merge', device: topmost, 'base-node': lowest });
-    const { error } = await qmp.event('BLOCK_JOB_COMPLETED', MERGE_TIMEOUT_MS);
-    if (error !== undefined) throw new Error(`the layers of a disk could not be merged: ${error}`);
-    shape.layers = [lowest, topmost];
-    await writeShape(dir, shape);
-  }
-
-  async #saveOwnPages(machine: Machine, snapshotDir: string): Promise<void> {
-    const mapping = await findMapping(machine.main.pid, join(machine.dir, FILES.memory));
-    await saveOwnPages(mapping, join(snapshotDir, FILES.ownPages));
-  }
-
-  /** A machine that booted writes into its memory file itself, so that a snapshot of it needs a copy. */
-  async #copyMemory(dir: string, snapshotDir: string): Promise<void> {
-    await this.#options.exec('cp', [
-      ...['--sparse=always', '--reflink=auto'],
-      ...[join(dir, FILES.memory), sharedMemory(snapshotDir)],
-    ]);
+  #site({ dir, id }: { dir: string; id: string }): MachineSite {
+    return { id, dir, stateDir: this.#machineState(id), uid: uidOf(id) };
   }
 
   async #orRelease(id: string, start: () => Promise<Machine>): Promise<Machine> {
@@ -325,11 +221,8 @@ class Microvm implements SandboxDriver {
   }
 
   async #process(id: string): Promise<ProcessRef | undefined> {
-    const pid = await readFile(join(this.#machineState(id), 'pid'), 'utf8').catch(() => '');
-    const ref = pid === '' ? undefined : refProcess(Number(pid));
-    // The pid may be another program's by now.
-    const mine = ref && (await readFile(`/proc/${ref.pid}/cmdline`, 'utf8').catch(() => ''));
-    return mine?.includes(this.#machineState(id)) ? ref : undefined;
+    const text = await readFile(join(this.#machineState(id), 'process'), 'utf8').catch(() => '');
+    return text === '' ? undefined : (JSON.parse(text) as ProcessRef);
   }
 
   async #lastWords(id: string): Promise<string> {
@@ -366,11 +259,4 @@ echo $!
 
 function uidOf(id: string): number {
   return FIRST_UID + (crc32(id) % UID_COUNT);
-}
-
-function isThere(path: string): Promise<boolean> {
-  return stat(path).then(
-    () => true,
-    () => false,
-  );
 }

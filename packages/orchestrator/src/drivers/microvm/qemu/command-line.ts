@@ -1,43 +1,13 @@
-import { GUEST, TAP } from '../../network/tap.ts';
-import type { Accelerator } from './accelerator.ts';
-
-/** Files of a machine, in its folder. */
-export const FILES = {
-  /** The template's root file system, an EROFS image. */
-  root: 'root.erofs',
-  /** node and envd, an EROFS image. */
-  guest: 'guest.erofs',
-  /** Guest memory. Of a machine that started from a snapshot: as it was in the first snapshot of its line. */
-  memory: 'memory',
-  /** What a machine's memory has of its own beyond `memory`. */
-  ownPages: 'own-pages',
-  /** The state of CPUs and devices. */
-  devices: 'devices',
-  shape: 'machine.json',
-} as const;
+import { GUEST, TAP } from '../../../network/tap.ts';
+import type { Accelerator } from '../accelerator.ts';
+import { FILES, type MachineShape } from '../machine-files.ts';
+import type { KernelBoot } from '../vmm.ts';
 
 /** Content of the kernel's ring of console output that is kept, bytes. */
 const CONSOLE_BYTES = 65_536;
 
 /** Most of what translated code may take, MiB: QEMU's own default of a gigabyte would dwarf the machine. */
 const TRANSLATION_MB = 128;
-
-export interface MachineShape {
-  cpuCount: number;
-  memoryMb: number;
-  diskBytes: number;
-  /** The writable disk, lowest layer first: `disk-0` is a raw ext4 image, the others are qcow2; the last one is written. */
-  layers: string[];
-  /** True where the machine writes its memory file itself, having booted. */
-  ownsMemory: boolean;
-}
-
-export interface KernelBoot {
-  kernel: string;
-  initrd: string;
-  /** What the template's files take of the disk's size, MiB. */
-  diskUsedMb: number;
-}
 
 export interface CommandLineOptions {
   shape: MachineShape;
@@ -48,7 +18,7 @@ export interface CommandLineOptions {
   /** User and group that QEMU runs as. */
   uid: number;
   /** The kernel to boot; absent: the machine waits for a snapshot's state. */
-  boot?: KernelBoot;
+  boot?: KernelBoot | undefined;
 }
 
 /** Arguments of `qemu-system-x86_64`. A machine starts from a snapshot only with the devices it was saved with. */

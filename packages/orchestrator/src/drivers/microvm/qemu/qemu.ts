@@ -1,0 +1,189 @@
+import { rm, stat } from 'node:fs/promises';
+import { join } from 'node:path';
+import type { Exec } from '../../../host/exec.ts';
+import { isAlive } from '../../../host/process.ts';
+import type { Pace } from '../../driver.ts';
+import { type Accelerator, QEMU } from '../accelerator.ts';
+import {
+  type BootImages,
+  collectMemory,
+  collectSnapshot,
+  FILES,
+  type MachineShape,
+  type MachineSize,
+  readShape,
+  sharedMemory,
+  topLayer,
+  writeShape,
+} from '../machine-files.ts';
+import { findMapping, loadOwnPages, saveOwnPages } from '../memory.ts';
+import type { KernelBoot, MachineSite, RunningMachine, Vmm } from '../vmm.ts';
+import { layerNode, qemuArguments } from './command-line.ts';
+import { addLayer, layOutBoot, layOutRestore } from './layers.ts';
+import { Qmp } from './qmp.ts';
+
+const CONTROL_DEADLINE_MS = 20_000;
+const LOAD_TIMEOUT_MS = 20_000;
+const MERGE_TIMEOUT_MS = 10 * 60_000;
+
+/** Each pause and each fork puts a layer on top; more make reads and starts slower. */
+export const MOST_LAYERS = 8;
+
+/** Translated, a boot takes 12 s of a free CPU: other work of the host makes that several times as much. */
+const PACE: Record<Accelerator['kind'], Pace> = {
+  kvm: { bootMs: 60_000, restoreMs: 15_000 },
+  tcg: { bootMs: 240_000, restoreMs: 60_000 },
+};
+
+export interface QemuOptions {
+  accelerator: Accelerator;
+  /** Layers of a disk from which on they are merged when it is saved. */
+  mostLayers: number;
+  exec: Exec;
+}
+
+/** QEMU's `microvm` machine. @throws Error where QEMU is missing. */
+export async function openQemu(options: QemuOptions): Promise<Vmm> {
+  const version = await options.exec(QEMU, ['--version']).catch((error: unknown) => {
+    throw new Error(`${QEMU} does not run: on Debian run \`apt-get install qemu-system-x86\``, {
+      cause: error,
+    });
+  });
+  return new Qemu(options, version.split('\n')[0] as string);
+}
+
+class Qemu implements Vmm {
+  readonly build: string;
+  readonly pace: Pace;
+  readonly #options: QemuOptions;
+
+  constructor(options: QemuOptions, version: string) {
+    this.#options = options;
+    // A snapshot holds no code of QEMU's, but its devices' states, whose form belongs to the version and the accelerator.
+    this.build = [version, options.accelerator.kind].join('\0');
+    this.pace = PACE[options.accelerator.kind];
+  }
+
+  layOutBoot(site: MachineSite, images: BootImages, size: MachineSize): Promise<MachineShape> {
+    return layOutBoot(site, images, size);
+  }
+
+  layOutRestore(site: MachineSite, snapshotDir: string): Promise<MachineShape> {
+    return layOutRestore(site, snapshotDir);
+  }
+
+  command(site: MachineSite, netns: string, shape: MachineShape, boot?: KernelBoot): string[] {
+    const { accelerator } = this.#options;
+    const { dir, uid } = site;
+    return [
+      ...['nsenter', `--net=/run/netns/${netns}`, QEMU],
+      ...qemuArguments({ shape, dir, uid, accelerator, controlSocket: controlSocket(site), boot }),
+    ];
+  }
+
+  /** QEMU runs the kernel by itself: what is left is to see that it has come so far. */
+  async boot(machine: RunningMachine): Promise<void> {
+    await this.#control(machine, async () => {});
+  }
+
+  async restore(machine: RunningMachine, snapshotDir: string): Promise<void> {
+    const { dir, main } = machine;
+    await this.#control(machine, async (qmp) => {
+      const ownPages = join(snapshotDir, FILES.ownPages);
+      if (await isThere(ownPages)) {
+        await loadOwnPages(await findMapping(main.pid, join(dir, FILES.memory)), ownPages);
+      }
+      await qmp.execute('migrate-incoming', { uri: `file:/${FILES.devices}` });
+      await qmp.event('RESUME', LOAD_TIMEOUT_MS);
+    });
+    await rm(join(dir, FILES.devices));
+  }
+
+  async checkpoint(machine: RunningMachine, snapshotDir: string): Promise<void> {
+    const { dir } = machine;
+    const shape = await readShape(dir);
+    await this.#control(machine, async (qmp) => {
+      if (shape.layers.length > this.#options.mostLayers) await this.#mergeLayers(qmp, dir, shape);
+      await qmp.execute('stop');
+      // Not live: QEMU also writes what it still has of the disk's tables.
+      await qmp.execute('xen-save-devices-state', { filename: `/${FILES.devices}`, live: false });
+      if (!shape.ownsMemory) await this.#saveOwnPages(machine, snapshotDir);
+      await collectSnapshot(dir, shape, snapshotDir);
+      if (shape.ownsMemory) await collectMemory(dir, snapshotDir);
+      // Last: who finds the machine gone may take the snapshot for whole.
+      await qmp.execute('quit');
+    });
+  }
+
+  async snapshot(machine: RunningMachine, snapshotDir: string): Promise<void> {
+    const { dir } = machine;
+    const saved = await readShape(dir);
+    const shape = { ...saved };
+    const layer = await addLayer(dir, shape, machine.uid);
+    await this.#control(machine, async (qmp) => {
+      await qmp.execute('blockdev-add', layerNode(layer));
+      await qmp.execute('stop');
+      try {
+        await qmp.execute('xen-save-devices-state', { filename: `/${FILES.devices}`, live: true });
+        await qmp.execute('blockdev-snapshot', { node: topLayer(saved), overlay: layer });
+        await writeShape(dir, shape);
+        if (!saved.ownsMemory) await this.#saveOwnPages(machine, snapshotDir);
+        await collectSnapshot(dir, saved, snapshotDir);
+        if (saved.ownsMemory) await this.#copyMemory(dir, snapshotDir);
+      } finally {
+        await qmp.execute('cont');
+      }
+    });
+  }
+
+  async resume(machine: RunningMachine): Promise<void> {
+    await this.#control(machine, async (qmp) => {
+      const { running } = (await qmp.execute('query-status')) as { running: boolean };
+      if (!running) await qmp.execute('cont');
+    });
+  }
+
+  async #control<T>(machine: RunningMachine, use: (qmp: Qmp) => Promise<T>): Promise<T> {
+    const alive = () => isAlive(machine.main);
+    const qmp = await Qmp.connect(controlSocket(machine), CONTROL_DEADLINE_MS, alive);
+    try {
+      return await use(qmp);
+    } finally {
+      qmp.close();
+    }
+  }
+
+  /** Takes what the layers between the lowest and the topmost hold into the topmost one; the machine runs on meanwhile. */
+  async #mergeLayers(qmp: Qmp, dir: string, shape: MachineShape): Promise<void> {
+    const [lowest, topmost] = [shape.layers[0] as string, topLayer(shape)];
+    await qmp.execute('block-stream', { 'job-id': 'merge', device: topmost, 'base-node': lowest });
+    const { error } = await qmp.event('BLOCK_JOB_COMPLETED', MERGE_TIMEOUT_MS);
+    if (error !== undefined) throw new Error(`the layers of a disk could not be merged: ${error}`);
+    shape.layers = [lowest, topmost];
+    await writeShape(dir, shape);
+  }
+
+  async #saveOwnPages({ dir, main }: RunningMachine, snapshotDir: string): Promise<void> {
+    const mapping = await findMapping(main.pid, join(dir, FILES.memory));
+    await saveOwnPages(mapping, join(snapshotDir, FILES.ownPages));
+  }
+
+  /** A machine that booted writes into its memory file itself, so that a snapshot of it needs a copy. */
+  async #copyMemory(dir: string, snapshotDir: string): Promise<void> {
+    await this.#options.exec('cp', [
+      ...['--sparse=always', '--reflink=auto'],
+      ...[join(dir, FILES.memory), sharedMemory(snapshotDir)],
+    ]);
+  }
+}
+
+function controlSocket({ stateDir }: MachineSite): string {
+  return join(stateDir, 'control');
+}
+
+function isThere(path: string): Promise<boolean> {
+  return stat(path).then(
+    () => true,
+    () => false,
+  );
+}
