@@ -1,5 +1,5 @@
 import { expect, it } from 'vitest';
-import { ownPages } from './memory.ts';
+import { mappedRegions, ownPages } from './memory.ts';
 
 /** Upper halves of pagemap entries (Documentation/admin-guide/mm/pagemap.rst): bits 63, 62 and 61 of the whole. */
 const ABSENT = 0;
@@ -20,4 +20,18 @@ it('tells pages that a process wrote from those of the file, and joins neighbour
 it('finds none where nothing was written', () => {
   expect(ownPages(new Uint32Array(0), 0)).toEqual([]);
   expect(ownPages(Uint32Array.from([0, OF_FILE]), 0)).toEqual([]);
+});
+
+it('finds a memory that has a gap, and pieces of it around what was put between', () => {
+  const maps = [
+    '7f0000000000-7f0000004000 rw-p 00000000 fe:00 42 /memory',
+    '7f0000004000-7f0000005000 rw-p 00000000 00:00 0 ',
+    '7f0000005000-7f0000008000 rw-p 00005000 fe:00 42 /memory',
+    '7f1000000000-7f1000002000 rw-p 00008000 fe:00 42 /memory',
+    '7f2000000000-7f2000001000 r--p 00000000 fe:00 43 /other',
+  ].join('\n');
+  expect(mappedRegions(maps, 42)).toEqual([
+    { start: 0x7f0000000000, page: 0, count: 8 },
+    { start: 0x7f1000000000, page: 8, count: 2 },
+  ]);
 });

@@ -21,11 +21,15 @@ const SLICE_BYTES = 4 * 1024 * 1024;
 /** Entries looked at in one turn: 1 MiB of them, for 512 MiB of memory. */
 const ENTRIES_PER_READ = 131_072;
 
-/** Where a process has a file's memory. */
+/** A file's pages that follow each other in a process's memory, from the address `start` on. */
+export interface Region extends Run {
+  start: number;
+}
+
+/** Where a process has a file's memory: in one piece, or with a gap where a machine's memory has one (below 4 GiB, for devices). */
 export interface Mapping {
   pid: number;
-  start: number;
-  bytes: number;
+  regions: Region[];
 }
 
 /** Pages that follow each other: index of the first one, and how many. */
@@ -37,14 +41,26 @@ export interface Run {
 /** Finds a whole file's mapping in a process. @throws Error where it has none. */
 export async function findMapping(pid: number, file: string): Promise<Mapping> {
   const [maps, { ino, size }] = await Promise.all([readFile(`/proc/${pid}/maps`, 'utf8'), stat(file)]);
+  const regions = mappedRegions(maps, ino);
+  const pages = regions.reduce((sum, { count }) => sum + count, 0);
+  if (pages * PAGE_BYTES !== size) throw new Error(`process ${pid} does not map ${file}`);
+  return { pid, regions };
+}
+
+/** Where /proc/<pid>/maps has a file. Pieces between which something else was put belong together all the same. */
+export function mappedRegions(maps: string, inode: number): Region[] {
+  const regions: Region[] = [];
   for (const line of maps.split('\n')) {
-    const match = /^([0-9a-f]+)-([0-9a-f]+) \S+ 0+ \S+ (\d+) /.exec(line);
-    if (!match || Number(match[3]) !== ino) continue;
-    const start = Number.parseInt(match[1] as string, 16);
-    const bytes = Number.parseInt(match[2] as string, 16) - start;
-    if (bytes === size) return { pid, start, bytes };
+    const match = /^([0-9a-f]+)-([0-9a-f]+) \S+ ([0-9a-f]+) \S+ (\d+) /.exec(line);
+    if (!match || Number(match[4]) !== inode) continue;
+    const [start = 0, end = 0, offset = 0] = match.slice(1, 4).map((hex) => Number.parseInt(hex, 16));
+    const [page, count] = [offset / PAGE_BYTES, (end - start) / PAGE_BYTES];
+    const before = regions.at(-1);
+    if (before && start - before.start === (page - before.page) * PAGE_BYTES) {
+      before.count = page + count - before.page;
+    } else regions.push({ start, page, count });
   }
-  throw new Error(`process ${pid} does not map ${file}`);
+  return regions;
 }
 
 /** Joins neighbours among the pages that are the process's own, in a piece of its pagemap. `base` is its first page's index. */
@@ -80,8 +96,8 @@ export async function saveOwnPages(mapping: Mapping, file: string): Promise<numb
   const output = openSync(file, 'w', 0o600);
   try {
     writeSync(output, header);
-    return await copyRuns(runs, (buffer, { page }) => {
-      readFully(memory, buffer, mapping.start + page * PAGE_BYTES);
+    return await copyRuns(runs, (buffer, piece) => {
+      readFully(memory, buffer, addressOf(mapping, piece));
       writeFully(output, buffer, undefined);
     });
   } finally {
@@ -104,11 +120,10 @@ export async function loadOwnPages(mapping: Mapping, file: string): Promise<void
       runs.push({ page: table.readUInt32LE(at), count: table.readUInt32LE(at + 4) });
     }
     let position = head.length + table.length;
-    await copyRuns(runs, (buffer, { page, count }) => {
-      if ((page + count) * PAGE_BYTES > mapping.bytes) throw new Error(`${file} is of a larger memory`);
+    await copyRuns(runs, (buffer, piece) => {
       readFully(input, buffer, position);
       position += buffer.length;
-      writeFully(memory, buffer, mapping.start + page * PAGE_BYTES);
+      writeFully(memory, buffer, addressOf(mapping, piece));
     });
   } finally {
     closeSync(memory);
@@ -116,21 +131,28 @@ export async function loadOwnPages(mapping: Mapping, file: string): Promise<void
   }
 }
 
-async function findOwnPages({ pid, start, bytes }: Mapping): Promise<Run[]> {
-  const pages = bytes / PAGE_BYTES;
+async function findOwnPages({ pid, regions }: Mapping): Promise<Run[]> {
   const runs: Run[] = [];
   const pagemap = openSync(`/proc/${pid}/pagemap`, 'r');
   try {
-    for (let first = 0; first < pages; first += ENTRIES_PER_READ) {
-      const entries = new Uint32Array(2 * Math.min(ENTRIES_PER_READ, pages - first));
-      readFully(pagemap, Buffer.from(entries.buffer), (start / PAGE_BYTES + first) * ENTRY_BYTES);
-      runs.push(...ownPages(entries, first));
-      if (first + ENTRIES_PER_READ < pages) await nextTurn();
+    for (const { start, page, count } of regions) {
+      for (let first = 0; first < count; first += ENTRIES_PER_READ) {
+        const entries = new Uint32Array(2 * Math.min(ENTRIES_PER_READ, count - first));
+        readFully(pagemap, Buffer.from(entries.buffer), (start / PAGE_BYTES + first) * ENTRY_BYTES);
+        runs.push(...ownPages(entries, page + first));
+        if (first + ENTRIES_PER_READ < count) await nextTurn();
+      }
     }
   } finally {
     closeSync(pagemap);
   }
   return runs;
+}
+
+function addressOf({ regions }: Mapping, { page, count }: Run): number {
+  const region = regions.find((each) => page >= each.page && page + count <= each.page + each.count);
+  if (!region) throw new Error('the saved memory is of another machine');
+  return region.start + (page - region.page) * PAGE_BYTES;
 }
 
 /** Copies run by run; synchronously, since a turn of the thread pool costs more than most runs' copies. */
