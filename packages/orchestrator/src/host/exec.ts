@@ -27,6 +27,8 @@ export interface ExecOptions {
   signal?: AbortSignal;
   /** 'discard' for commands whose output says nothing, or that leave a daemon behind, which would go on writing. */
   output?: 'capture' | 'discard';
+  /** How late the kernel may fire the timers of the command and of all it leaves behind, ns. */
+  timerSlackNs?: number;
 }
 
 /** Runs one host command to its end and gives its stdout. Passed in wherever commands are run, so that plans can be tested. */
@@ -55,7 +57,7 @@ async function execute(
   args: readonly string[],
   options: ExecOptions,
 ): Promise<string> {
-  const { input, signal, timeoutMs = DEFAULT_TIMEOUT_MS } = options;
+  const { input, signal, timeoutMs = DEFAULT_TIMEOUT_MS, timerSlackNs } = options;
   const name = [file, ...args.slice(0, 3)].join(' ');
   if (signal?.aborted) throw new CommandError(name, 'aborted', null, '', signal.reason);
   const streams = new MemoryStreams(spawner);
@@ -64,7 +66,7 @@ async function execute(
     const captured = options.output !== 'discard';
     const stdout = captured ? streams.add('stdout') : undefined;
     const stderr = captured ? streams.add('stderr') : undefined;
-    const program = startProgram(spawner, name, { file, args, stdin, stdout, stderr });
+    const program = startProgram(spawner, name, { file, args, stdin, stdout, stderr, timerSlackNs });
     const end = await untilEnd(program, timeoutMs, signal);
     if (end.exitCode === 0) return stdout === undefined ? '' : readText(stdout);
     const said = stderr === undefined ? '' : readText(stderr, STDERR_LIMIT).trim();
