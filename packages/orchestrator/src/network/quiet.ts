@@ -5,9 +5,6 @@ import { parseIpv4 } from './addresses.ts';
 /** State of a connection that only waits for stray packets: its peer has forgotten it. */
 const TIME_WAIT = '06';
 
-/** How long the last packets of a closed connection may take to be handled inside, ms. */
-const SETTLE_MS = 100;
-
 /** Connections that this host has with an address, as listed in the text of /proc/net/tcp. */
 export function countConnections(table: string, address: string): number {
   // The kernel prints addresses as 32-bit numbers in the byte order of the machine (little-endian on all we run on).
@@ -29,9 +26,8 @@ export async function waitForQuiet(address: string, deadlineMs: number): Promise
   const deadline = performance.now() + deadlineMs;
   for (;;) {
     const open = countConnections(await readFile('/proc/net/tcp', 'utf8'), address);
-    if (open === 0) break;
+    if (open === 0) return;
     if (performance.now() > deadline) throw new Error(`${open} connections with ${address} are still open`);
     await sleep(10);
   }
-  await sleep(SETTLE_MS);
 }
