@@ -1,6 +1,8 @@
 import { existsSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
+import type { MachinePrograms } from '@islet/orchestrator';
+import type { UpConfig } from './up/config.ts';
 
 /** Files that ship with Islet, as the build lays them out beside the bundle. */
 export interface Layout {
@@ -27,7 +29,14 @@ export function findLayout(moduleUrl: string): Layout {
   return { ...layout, machinesDir: join(dist, 'microvm') };
 }
 
-/** What virtual machines boot: `kernel` in place of the one that the setup lays out. */
-export function machineFiles({ machinesDir }: Layout, kernel: string | undefined) {
-  return { kernel: kernel ?? join(machinesDir, 'vmlinux'), initrd: join(machinesDir, 'initrd') };
+/** What virtual machines are made with: `kernel` in place of the one that the setup lays out. */
+export function machinePrograms(
+  { machinesDir }: Layout,
+  { firecracker, kernel }: Pick<UpConfig, 'firecracker' | 'kernel'>,
+): MachinePrograms {
+  return {
+    kernel: kernel ?? join(machinesDir, 'vmlinux'),
+    initrd: join(machinesDir, 'initrd'),
+    firecracker,
+  };
 }

@@ -1,6 +1,14 @@
-export { type Chosen, type IsolationChoice, PROBE_CACHE } from './drivers/choose.ts';
+export { type Chosen, type IsolationChoice, type MachinePrograms, PROBE_CACHE } from './drivers/choose.ts';
 export type { WritableRoot } from './drivers/driver.ts';
-export { type GuestKernel, type Probe, probe, QEMU } from './drivers/microvm/accelerator.ts';
+export { probeFirecracker } from './drivers/microvm/firecracker/probe.ts';
+export {
+  type FirecrackerPaths,
+  FirecrackerUnusable,
+  type FoundFirecracker,
+  findFirecracker,
+} from './drivers/microvm/firecracker/programs.ts';
+export type { GuestKernel, Probe } from './drivers/microvm/probe.ts';
+export { probe, QEMU } from './drivers/microvm/qemu/accelerator.ts';
 export { openHostExec } from './host/exec.ts';
 export {
   type Orchestrator,

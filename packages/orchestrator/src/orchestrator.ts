@@ -5,9 +5,14 @@ import { join } from 'node:path';
 import type { ServiceImpl } from '@connectrpc/connect';
 import { orchestratorProto, type SandboxLog, type SandboxSample, type volumesProto } from '@islet/contracts';
 import type { Logger } from '@islet/telemetry';
-import { type Chosen, chooseIsolation, type IsolationChoice, openDrivers } from './drivers/choose.ts';
+import {
+  type Chosen,
+  chooseIsolation,
+  type IsolationChoice,
+  type MachinePrograms,
+  openDrivers,
+} from './drivers/choose.ts';
 import type { SandboxDriver } from './drivers/driver.ts';
-import type { GuestKernel } from './drivers/microvm/accelerator.ts';
 import { openHostExec } from './host/exec.ts';
 import { guestDir, installGuest, removeUnusedGuests } from './host/guest.ts';
 import { waitForExit } from './host/process.ts';
@@ -52,7 +57,7 @@ export interface OrchestratorOptions {
   guestDir: string;
   isolation: IsolationChoice;
   /** What virtual machines boot; the files need not be there where none are wanted. */
-  machines: GuestKernel;
+  machines: MachinePrograms;
   /** What virtual machines may hold in memory together, MiB. Undefined: most of the host's. */
   machineMemoryMb: number | undefined;
   /** Resolvers of the sandboxes, IPv4. */

@@ -3,7 +3,7 @@ import { defineCommand } from 'citty';
 import type { CheckResult, CheckStatus } from '../doctor/check.ts';
 import { examine } from '../doctor/doctor.ts';
 import { runHost } from '../doctor/run.ts';
-import { machineFiles } from '../layout.ts';
+import { machinePrograms } from '../layout.ts';
 import { refuseUnknownFlags, stringArgs } from '../options/args.ts';
 import { readUpConfig, UP_OPTIONS } from '../up/config.ts';
 import type { CommandIo } from './io.ts';
@@ -31,7 +31,7 @@ export function doctorCommand(io: CommandIo) {
       const results = await examine({
         config,
         migrationsDir: layout.migrationsDir,
-        machines: machineFiles(layout, config.kernel),
+        machines: machinePrograms(layout, config),
         run: runHost,
         onResult: asJson ? () => {} : (result) => io.print(renderCheck(result, io.stdout.color)),
       });

@@ -1,6 +1,6 @@
 import { access, constants } from 'node:fs/promises';
 import { arch, platform, release, totalmem } from 'node:os';
-import type { GuestKernel } from '@islet/orchestrator';
+import type { MachinePrograms } from '@islet/orchestrator';
 import type { UpConfig } from '../up/config.ts';
 import type { CheckResult } from './check.ts';
 import { evaluateCapabilities } from './checks/capabilities.ts';
@@ -30,8 +30,8 @@ import type { Run } from './run.ts';
 export interface DoctorOptions {
   config: UpConfig;
   migrationsDir: string;
-  /** What virtual machines boot. */
-  machines: GuestKernel;
+  /** What virtual machines are made with. */
+  machines: MachinePrograms;
   run: Run;
   /** Told of each result as it comes, in the order of the report. */
   onResult: (result: CheckResult) => void;

@@ -55,3 +55,28 @@ describe('who leaves the choice to Islet', () => {
     expect(result.detail).toContain('gVisor');
   });
 });
+
+describe('who wants Firecracker', () => {
+  const firecracker = { version: '1.14.1' };
+
+  it('is told its version where a guest booted', () => {
+    const kvm = { works: true, reason: 'a guest booted and ended within 0.3 s', seconds: 0.3 };
+    expect(evaluateMicrovm(facts({ firecracker, kvm }))).toMatchObject({
+      status: 'ok',
+      detail: `Firecracker 1.14.1, KVM works: ${kvm.reason}`,
+    });
+  });
+
+  it('is told that it needs KVM, what is wrong with it, and that QEMU does not', () => {
+    const result = evaluateMicrovm(facts({ firecracker, device: 'missing' }));
+    expect(result.status).toBe('failed');
+    expect(result.detail).toBe('Firecracker 1.14.1, which needs KVM: /dev/kvm is missing');
+    expect(result.fix).toMatch(/modprobe .*leave --firecracker out/);
+  });
+
+  it('is told of programs that cannot be used even where gVisor would do', () => {
+    const unusable = '/opt/firecracker is not there';
+    const result = evaluateMicrovm(facts({ choice: 'auto', firecracker: { unusable } }));
+    expect(result).toMatchObject({ status: 'failed', detail: unusable });
+  });
+});

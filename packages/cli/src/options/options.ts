@@ -128,6 +128,20 @@ export const OPTIONS = {
     description: "Kernel of virtual machines, an ELF vmlinux (default Debian's cloud kernel)",
     parse: parseFile,
   },
+  firecracker: {
+    flag: 'firecracker',
+    env: 'ISLET_FIRECRACKER',
+    hint: 'file',
+    description: 'Firecracker, to run virtual machines in place of QEMU; needs KVM',
+    parse: parseFile,
+  },
+  jailer: {
+    flag: 'jailer',
+    env: 'ISLET_JAILER',
+    hint: 'file',
+    description: "Firecracker's jailer (default the one beside --firecracker)",
+    parse: parseFile,
+  },
   machineMemory: {
     flag: 'machine-memory',
     env: 'ISLET_MACHINE_MEMORY',

@@ -1,3 +1,4 @@
+import type { FirecrackerPaths } from '@islet/orchestrator';
 import { OPTIONS, type OptionName } from '../options/options.ts';
 import { OptionError, type OptionSources, readOption, requireOption } from '../options/spec.ts';
 
@@ -18,6 +19,8 @@ export interface UpConfig {
   tls: { certFile: string; keyFile: string } | undefined;
   isolation: 'auto' | 'gvisor' | 'microvm';
   kernel: string | undefined;
+  /** Has Firecracker run virtual machines. */
+  firecracker: FirecrackerPaths | undefined;
   machineMemoryMb: number | undefined;
   warmMemoryMb: number;
   /** 0: there are no volumes. */
@@ -55,9 +58,18 @@ export function readUpConfig(sources: OptionSources): UpConfig {
     tls: certFile && keyFile ? { certFile, keyFile } : undefined,
     isolation: requireOption(OPTIONS.isolation, sources),
     kernel: readOption(OPTIONS.kernel, sources),
+    firecracker: readFirecracker(sources),
     machineMemoryMb: readOption(OPTIONS.machineMemory, sources),
     warmMemoryMb: requireOption(OPTIONS.warmMemory, sources),
     volumeSizeMb: requireOption(OPTIONS.volumeSize, sources),
     logLevel: requireOption(OPTIONS.logLevel, sources),
   };
+}
+
+function readFirecracker(sources: OptionSources): FirecrackerPaths | undefined {
+  const firecracker = readOption(OPTIONS.firecracker, sources);
+  const jailer = readOption(OPTIONS.jailer, sources);
+  if (firecracker !== undefined) return { firecracker, jailer };
+  if (jailer !== undefined) throw new OptionError('--jailer belongs to --firecracker: give both or neither');
+  return undefined;
 }

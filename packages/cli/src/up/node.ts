@@ -26,7 +26,7 @@ import { databaseDir } from '../control/open.ts';
 import { waitForFileLock } from '../host/file-lock.ts';
 import type { Instance } from '../host/instance.ts';
 import { sandboxResolvers } from '../host/resolvers.ts';
-import { type Layout, machineFiles } from '../layout.ts';
+import { type Layout, machinePrograms } from '../layout.ts';
 import { LOCAL_HOST } from './claim.ts';
 import type { UpConfig } from './config.ts';
 import { closeServer, listen } from './listen.ts';
@@ -109,7 +109,7 @@ export async function startNode(options: NodeOptions): Promise<Node> {
       guestDir: layout.guestDir,
       recordSample: options.recordSample,
       isolation: config.isolation,
-      machines: machineFiles(layout, config.kernel),
+      machines: machinePrograms(layout, config),
       machineMemoryMb: config.machineMemoryMb,
       recordLog: options.recordLog,
       warmMemoryMb: config.warmMemoryMb,

@@ -5,9 +5,18 @@ import type { Logger } from '@islet/telemetry';
 import type { Exec } from '../host/exec.ts';
 import type { Isolation, SandboxDriver } from './driver.ts';
 import { openGvisor } from './gvisor/gvisor.ts';
-import { type Accelerator, chooseAccelerator, type GuestKernel, probe, QEMU } from './microvm/accelerator.ts';
+import { Firecracker } from './microvm/firecracker/firecracker.ts';
+import { probeFirecracker } from './microvm/firecracker/probe.ts';
+import {
+  type FirecrackerPaths,
+  type FoundFirecracker,
+  findFirecracker,
+} from './microvm/firecracker/programs.ts';
 import { openMicrovm } from './microvm/microvm.ts';
+import type { GuestKernel } from './microvm/probe.ts';
+import { type Accelerator, chooseAccelerator, probe, QEMU } from './microvm/qemu/accelerator.ts';
 import { MOST_LAYERS, openQemu } from './microvm/qemu/qemu.ts';
+import type { Vmm } from './microvm/vmm.ts';
 
 /** `auto`: virtual machines where KVM really runs one, else gVisor. */
 export type IsolationChoice = Isolation | 'auto';
@@ -15,7 +24,13 @@ export type IsolationChoice = Isolation | 'auto';
 /** Shared by all Islets of a host, and gone when it restarts: whether KVM works here. */
 export const PROBE_CACHE = '/run/islet/accelerators';
 
-export interface ChooseOptions extends GuestKernel {
+/** What virtual machines are made with. */
+export interface MachinePrograms extends GuestKernel {
+  /** Has Firecracker run them in place of QEMU. */
+  firecracker?: FirecrackerPaths | undefined;
+}
+
+export interface ChooseOptions extends MachinePrograms {
   choice: IsolationChoice;
   exec: Exec;
   logger: Logger;
@@ -25,7 +40,7 @@ export type Chosen =
   | { isolation: 'gvisor' }
   | {
       isolation: 'microvm';
-      accelerator: Accelerator;
+      vmm: { name: 'qemu'; accelerator: Accelerator } | ({ name: 'firecracker' } & FoundFirecracker);
       /** For people: how a guest went under KVM, or why none runs. */
       kvm: string;
       /** How many times as long as on the host a loop takes inside; only without KVM. */
@@ -34,29 +49,49 @@ export type Chosen =
 
 /** Decides how sandboxes are isolated on this host. @throws Error where virtual machines were asked for and cannot be had. */
 export async function chooseIsolation(options: ChooseOptions): Promise<Chosen> {
-  const { choice, exec, initrd, kernel, logger } = options;
+  const { choice, firecracker, logger } = options;
   if (choice === 'gvisor') return { isolation: 'gvisor' };
+  // Who names a program that cannot be used has to know, also where gVisor would do.
+  const found = firecracker && (await findFirecracker(firecracker, options.exec));
   const missing = await missingForMicrovm(options);
   if (missing !== undefined) {
     if (choice === 'microvm') throw new Error(`--isolation microvm cannot start: ${missing}`);
     logger.debug({ missing }, 'sandboxes run under gVisor');
     return { isolation: 'gvisor' };
   }
+  return found ? chooseFirecracker(options, found) : chooseQemu(options);
+}
+
+async function chooseQemu({ choice, exec, initrd, kernel, logger }: ChooseOptions): Promise<Chosen> {
   const probing = { kernel, initrd, cacheDir: PROBE_CACHE, exec };
   const { accelerator, kvm } = await chooseAccelerator(probing);
-  if (accelerator.kind === 'kvm') return { isolation: 'microvm', accelerator, kvm: kvm.reason };
-  if (choice === 'auto') {
-    logger.info({ kvm: kvm.reason }, 'sandboxes run under gVisor, since KVM does not work here');
-    return { isolation: 'gvisor' };
-  }
+  const vmm = { name: 'qemu', accelerator } as const;
+  if (accelerator.kind === 'kvm') return { isolation: 'microvm', vmm, kvm: kvm.reason };
+  if (choice === 'auto') return gvisorWithoutKvm(kvm.reason, logger);
   const { works, reason, loopSeconds = 0, hostLoopSeconds = 1 } = await probe('tcg', probing);
   if (!works)
     throw new Error(`virtual machines do not run here, with KVM (${kvm.reason}) or without: ${reason}`);
-  return { isolation: 'microvm', accelerator, kvm: kvm.reason, slowdown: loopSeconds / hostLoopSeconds };
+  return { isolation: 'microvm', vmm, kvm: kvm.reason, slowdown: loopSeconds / hostLoopSeconds };
 }
 
-async function missingForMicrovm({ exec, initrd, kernel }: ChooseOptions): Promise<string | undefined> {
-  if (arch() !== 'x64') return `QEMU's microvm machine is for x86-64, and this is ${arch()}`;
+async function chooseFirecracker(options: ChooseOptions, found: FoundFirecracker): Promise<Chosen> {
+  const { choice, exec, initrd, kernel, logger } = options;
+  const kvm = await probeFirecracker(found, { kernel, initrd, cacheDir: PROBE_CACHE, exec });
+  if (kvm.works) return { isolation: 'microvm', vmm: { name: 'firecracker', ...found }, kvm: kvm.reason };
+  if (choice === 'auto') return gvisorWithoutKvm(kvm.reason, logger);
+  throw new Error(
+    `Firecracker needs KVM, which does not work here: ${kvm.reason}. Run ./islet doctor --isolation microvm, or leave --firecracker out: QEMU also runs without, if slowly`,
+  );
+}
+
+function gvisorWithoutKvm(reason: string, logger: Logger): Chosen {
+  logger.info({ kvm: reason }, 'sandboxes run under gVisor, since KVM does not work here');
+  return { isolation: 'gvisor' };
+}
+
+async function missingForMicrovm(options: ChooseOptions): Promise<string | undefined> {
+  const { exec, firecracker, initrd, kernel } = options;
+  if (arch() !== 'x64') return `virtual machines are for x86-64, and this is ${arch()}`;
   for (const file of [kernel, initrd]) {
     const there = await access(file).then(
       () => true,
@@ -64,6 +99,7 @@ async function missingForMicrovm({ exec, initrd, kernel }: ChooseOptions): Promi
     );
     if (!there) return `${file} is not there: run ./islet setup --with-microvm`;
   }
+  if (firecracker) return undefined;
   return exec(QEMU, ['--version']).then(
     () => undefined,
     (error: Error) => `${error.message}: run ./islet setup --with-microvm`,
@@ -100,7 +136,7 @@ export async function openDrivers(site: DriverSite): Promise<Drivers> {
     const microvm = await openMicrovm({
       ...{ instance, runtimeDir, kernel, initrd, exec },
       imagesDir: join(dataDir, 'images'),
-      vmm: await openQemu({ accelerator: chosen.accelerator, mostLayers: MOST_LAYERS, exec }),
+      vmm: await openVmm(chosen.vmm, exec),
       memoryBytes: site.machineMemoryMb * 1024 * 1024,
     });
     return {
@@ -115,4 +151,9 @@ export async function openDrivers(site: DriverSite): Promise<Drivers> {
     await gvisor.close();
     throw error;
   }
+}
+
+function openVmm(vmm: Extract<Chosen, { isolation: 'microvm' }>['vmm'], exec: Exec): Promise<Vmm> {
+  if (vmm.name === 'firecracker') return Promise.resolve(new Firecracker({ ...vmm, exec }));
+  return openQemu({ accelerator: vmm.accelerator, mostLayers: MOST_LAYERS, exec });
 }

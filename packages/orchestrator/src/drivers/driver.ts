@@ -1,6 +1,6 @@
 import type { ProcessRef } from '../host/process.ts';
 
-/** `gvisor`: a kernel in user space; `microvm`: a virtual machine under QEMU. */
+/** `gvisor`: a kernel in user space; `microvm`: a virtual machine, under QEMU or Firecracker. */
 export type Isolation = 'gvisor' | 'microvm';
 
 /** All that a driver needs to start one sandbox. */

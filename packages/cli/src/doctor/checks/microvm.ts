@@ -1,7 +1,17 @@
 import { mkdtemp, open, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { type GuestKernel, openHostExec, type Probe, probe, QEMU } from '@islet/orchestrator';
+import {
+  FirecrackerUnusable,
+  type FoundFirecracker,
+  findFirecracker,
+  type MachinePrograms,
+  openHostExec,
+  type Probe,
+  probe,
+  probeFirecracker,
+  QEMU,
+} from '@islet/orchestrator';
 import { type CheckResult, failed, ok, type Trouble, warning } from '../check.ts';
 import type { Run } from '../run.ts';
 
@@ -14,6 +24,8 @@ export type KvmDevice = 'missing' | 'forbidden' | 'opens';
 
 export interface MicrovmFacts {
   choice: 'auto' | 'gvisor' | 'microvm';
+  /** What --firecracker names: why it cannot be used, or its version. Undefined: QEMU runs machines. */
+  firecracker?: { unusable: string } | { version: string } | undefined;
   /** What is not installed, or undefined. */
   missing: string | undefined;
   device: KvmDevice;
@@ -26,22 +38,37 @@ export interface MicrovmFacts {
 export async function probeMicrovm(
   run: Run,
   choice: MicrovmFacts['choice'],
-  machines: GuestKernel,
+  machines: MachinePrograms,
 ): Promise<MicrovmFacts> {
   const device = await openKvm();
-  const missing = await firstMissing(run, machines);
-  if (choice === 'gvisor' || missing !== undefined) return { choice, missing, device };
+  if (choice === 'gvisor') return { choice, missing: undefined, device };
   const host = openHostExec();
   const cacheDir = await mkdtemp(join(tmpdir(), 'islet-doctor-'));
   try {
-    const options = { ...machines, cacheDir, exec: host.exec };
+    const { exec } = host;
+    const found = machines.firecracker && (await lookFor(findFirecracker(machines.firecracker, exec)));
+    if (found && 'unusable' in found) return { choice, firecracker: found, missing: undefined, device };
+    const missing = await firstMissing(run, machines);
+    const facts = { choice, firecracker: found && { version: found.version }, missing, device };
+    if (missing !== undefined) return facts;
+    const options = { ...machines, cacheDir, exec };
+    if (found) {
+      return { ...facts, kvm: device === 'opens' ? await probeFirecracker(found, options) : undefined };
+    }
     const kvm = device === 'opens' ? await probe('kvm', options) : undefined;
     const tcg = kvm?.works || choice === 'auto' ? undefined : await probe('tcg', options);
-    return { choice, missing, device, kvm, tcg };
+    return { ...facts, kvm, tcg };
   } finally {
     await rm(cacheDir, { recursive: true, force: true });
     host.close();
   }
+}
+
+function lookFor(finding: Promise<FoundFirecracker>): Promise<FoundFirecracker | { unusable: string }> {
+  return finding.catch((error: unknown) => {
+    if (error instanceof FirecrackerUnusable) return { unusable: error.message };
+    throw error;
+  });
 }
 
 async function openKvm(): Promise<KvmDevice> {
@@ -54,9 +81,9 @@ async function openKvm(): Promise<KvmDevice> {
   }
 }
 
-async function firstMissing(run: Run, { kernel, initrd }: GuestKernel): Promise<string | undefined> {
-  const { code } = await run(QEMU, ['--version']);
-  if (code !== 0) return QEMU;
+async function firstMissing(run: Run, machines: MachinePrograms): Promise<string | undefined> {
+  const { firecracker, initrd, kernel } = machines;
+  if (!firecracker && (await run(QEMU, ['--version'])).code !== 0) return QEMU;
   for (const file of [kernel, initrd]) {
     if ((await run('test', ['-r', file])).code !== 0) return file;
   }
@@ -64,19 +91,34 @@ async function firstMissing(run: Run, { kernel, initrd }: GuestKernel): Promise<
 }
 
 export function evaluateMicrovm(facts: MicrovmFacts): CheckResult {
-  const { choice, kvm, missing, tcg } = facts;
+  const { choice, firecracker, kvm, missing, tcg } = facts;
   if (choice === 'gvisor') return ok(ID, TITLE, 'not wanted: --isolation gvisor');
+  if (firecracker && 'unusable' in firecracker) {
+    return failed(ID, TITLE, {
+      detail: firecracker.unusable,
+      cause: 'a start with --firecracker needs both programs of a release',
+      fix: 'mend what --firecracker and --jailer name, or leave them out: QEMU runs machines then',
+    });
+  }
   if (missing !== undefined) {
     if (choice === 'auto') return ok(ID, TITLE, `not set up (${SETUP}); sandboxes run under gVisor`);
     return failed(ID, TITLE, {
       detail: `${missing} is missing`,
-      cause: '--isolation microvm needs QEMU and a guest kernel',
+      cause: `--isolation microvm needs ${firecracker ? '' : 'QEMU and '}a guest kernel`,
       fix: SETUP,
     });
   }
-  if (kvm?.works) return ok(ID, TITLE, `KVM works: ${kvm.reason}`);
+  const under = firecracker ? `Firecracker ${firecracker.version}, ` : '';
+  if (kvm?.works) return ok(ID, TITLE, `${under}KVM works: ${kvm.reason}`);
   const trouble = kvmTrouble(facts);
   if (choice === 'auto') return ok(ID, TITLE, `${trouble.detail}, so sandboxes run under gVisor`);
+  if (firecracker) {
+    const detail = `${under}which needs KVM: ${trouble.detail}`;
+    return failed(ID, TITLE, {
+      ...{ ...trouble, detail },
+      fix: `${trouble.fix}; or leave --firecracker out: QEMU also runs without KVM, if slowly`,
+    });
+  }
   if (!tcg?.works) {
     return failed(ID, TITLE, {
       ...trouble,

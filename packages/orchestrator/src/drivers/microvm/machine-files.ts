@@ -1,4 +1,4 @@
-import { chmod, chown, link, mkdir, readFile, rename, writeFile } from 'node:fs/promises';
+import { chown, constants, link, mkdir, open, readFile, rename, stat, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 
 /** Files of a machine, in its folder. */
@@ -66,29 +66,32 @@ export async function linkShared(dir: string, snapshotDir: string, saved: Machin
 }
 
 /**
- * Puts what makes a snapshot beside the saved memory and devices into its folder. `shape` is the machine's as it was saved;
- * its last layer must not be written any more.
+ * Puts what makes a snapshot beside the topmost layer of its disk and what was saved of its memory into its folder. `shape` is the
+ * machine's as it was saved.
  */
 export async function collectSnapshot(dir: string, shape: MachineShape, snapshotDir: string): Promise<void> {
   const shared = join(snapshotDir, SHARED);
   await mkdir(shared, { mode: 0o700 });
-  const last = topLayer(shape);
   for (const name of [FILES.root, FILES.guest, ...shape.layers.slice(0, -1)]) {
     await link(join(dir, name), join(shared, name));
   }
-  // An empty one of a machine that booted has been in use until now, like the last layer.
-  await freeze(join(dir, last));
-  await link(join(dir, last), join(snapshotDir, last));
   if (!shape.ownsMemory) await link(join(dir, FILES.memory), join(shared, FILES.memory));
-  await freeze(join(dir, FILES.devices));
   await rename(join(dir, FILES.devices), join(snapshotDir, FILES.devices));
+  await freeze(join(snapshotDir, FILES.devices));
   await writeShape(snapshotDir, shape);
+}
+
+/** Makes the topmost layer of a disk, which must not be written any more, a snapshot's. */
+export async function collectDisk(dir: string, shape: MachineShape, snapshotDir: string): Promise<void> {
+  const last = topLayer(shape);
+  await link(join(dir, last), join(snapshotDir, last));
+  await freeze(join(snapshotDir, last));
 }
 
 /** Makes the memory that a machine wrote while it ran, and does not write any more, a snapshot's. */
 export async function collectMemory(dir: string, snapshotDir: string): Promise<void> {
-  await freeze(join(dir, FILES.memory));
   await link(join(dir, FILES.memory), sharedMemory(snapshotDir));
+  await freeze(sharedMemory(snapshotDir));
 }
 
 export function sharedMemory(snapshotDir: string): string {
@@ -100,8 +103,25 @@ export function hand(path: string, uid: number): Promise<void> {
   return chown(path, uid, uid);
 }
 
-/** Takes a file away from whom it was handed to. */
-async function freeze(file: string): Promise<void> {
-  await chown(file, 0, 0);
-  await chmod(file, 0o400);
+/**
+ * Takes a file away from whom it was handed to. It has to be out of their reach already, so that it cannot become another one
+ * meanwhile. Whoever runs a machine from it may read it.
+ * @throws Error where it is not a regular file: a VMM that was taken over may have put a link to one of the host's there.
+ */
+export async function freeze(path: string): Promise<void> {
+  const file = await open(path, constants.O_RDONLY | constants.O_NOFOLLOW | constants.O_NONBLOCK);
+  try {
+    if (!(await file.stat()).isFile()) throw new Error(`${path} is not a file`);
+    await file.chown(0, 0);
+    await file.chmod(0o444);
+  } finally {
+    await file.close();
+  }
+}
+
+export function isThere(path: string): Promise<boolean> {
+  return stat(path).then(
+    () => true,
+    () => false,
+  );
 }

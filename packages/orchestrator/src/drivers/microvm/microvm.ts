@@ -9,9 +9,9 @@ import type { Exec } from '../../host/exec.ts';
 import { isAlive, killAndWait, type ProcessRef, refProcess, waitForExit } from '../../host/process.ts';
 import { CPU_PERIOD_US, cpuQuotaUs } from '../cpu-quota.ts';
 import type { Machine, MachineSpec, Pace, SandboxDriver } from '../driver.ts';
-import type { GuestKernel } from './accelerator.ts';
 import { ImageCache } from './images.ts';
 import type { MachineShape } from './machine-files.ts';
+import type { GuestKernel } from './probe.ts';
 import type { KernelBoot, MachineSite, RunningMachine, Vmm } from './vmm.ts';
 
 /** What a VMM needs beside the guest's memory: its own heap, QEMU's translated code, page tables. */

@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { readTscKhz } from '../accelerator.ts';
+import { readTscKhz } from './accelerator.ts';
 import { type CommandLineOptions, kernelArguments, qemuArguments } from './command-line.ts';
 
 const restored: CommandLineOptions = {

@@ -1,7 +1,7 @@
 import { GUEST, TAP } from '../../../network/tap.ts';
-import type { Accelerator } from '../accelerator.ts';
 import { FILES, type MachineShape } from '../machine-files.ts';
 import type { KernelBoot } from '../vmm.ts';
+import type { Accelerator } from './accelerator.ts';
 
 /** Content of the kernel's ring of console output that is kept, bytes. */
 const CONSOLE_BYTES = 65_536;

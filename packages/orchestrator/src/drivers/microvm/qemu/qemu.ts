@@ -1,14 +1,15 @@
-import { rm, stat } from 'node:fs/promises';
+import { rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { Exec } from '../../../host/exec.ts';
 import { isAlive } from '../../../host/process.ts';
 import type { Pace } from '../../driver.ts';
-import { type Accelerator, QEMU } from '../accelerator.ts';
 import {
   type BootImages,
+  collectDisk,
   collectMemory,
   collectSnapshot,
   FILES,
+  isThere,
   type MachineShape,
   type MachineSize,
   readShape,
@@ -18,6 +19,7 @@ import {
 } from '../machine-files.ts';
 import { findMapping, loadOwnPages, saveOwnPages } from '../memory.ts';
 import type { KernelBoot, MachineSite, RunningMachine, Vmm } from '../vmm.ts';
+import { type Accelerator, QEMU } from './accelerator.ts';
 import { layerNode, qemuArguments } from './command-line.ts';
 import { addLayer, layOutBoot, layOutRestore } from './layers.ts';
 import { Qmp } from './qmp.ts';
@@ -109,6 +111,7 @@ class Qemu implements Vmm {
       await qmp.execute('xen-save-devices-state', { filename: `/${FILES.devices}`, live: false });
       if (!shape.ownsMemory) await this.#saveOwnPages(machine, snapshotDir);
       await collectSnapshot(dir, shape, snapshotDir);
+      await collectDisk(dir, shape, snapshotDir);
       if (shape.ownsMemory) await collectMemory(dir, snapshotDir);
       // Last: who finds the machine gone may take the snapshot for whole.
       await qmp.execute('quit');
@@ -129,6 +132,7 @@ class Qemu implements Vmm {
         await writeShape(dir, shape);
         if (!saved.ownsMemory) await this.#saveOwnPages(machine, snapshotDir);
         await collectSnapshot(dir, saved, snapshotDir);
+        await collectDisk(dir, saved, snapshotDir);
         if (saved.ownsMemory) await this.#copyMemory(dir, snapshotDir);
       } finally {
         await qmp.execute('cont');
@@ -179,11 +183,4 @@ class Qemu implements Vmm {
 
 function controlSocket({ stateDir }: MachineSite): string {
   return join(stateDir, 'control');
-}
-
-function isThere(path: string): Promise<boolean> {
-  return stat(path).then(
-    () => true,
-    () => false,
-  );
 }

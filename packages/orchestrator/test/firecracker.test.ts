@@ -1,0 +1,334 @@
+import { randomBytes } from 'node:crypto';
+import { chmod, mkdir, mkdtemp, readFile, rm, stat, truncate, writeFile } from 'node:fs/promises';
+import { basename, join } from 'node:path';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import type { Machine, MachineSpec, SandboxDriver } from '../src/drivers/driver.ts';
+import { FirecrackerApi } from '../src/drivers/microvm/firecracker/api.ts';
+import { Firecracker } from '../src/drivers/microvm/firecracker/firecracker.ts';
+import { bootGuest } from '../src/drivers/microvm/firecracker/probe.ts';
+import { type FoundFirecracker, findFirecracker } from '../src/drivers/microvm/firecracker/programs.ts';
+import { openMicrovm } from '../src/drivers/microvm/microvm.ts';
+import { type HostExec, openHostExec } from '../src/host/exec.ts';
+import { tapBatch } from '../src/network/tap.ts';
+import { installFirecracker } from './firecracker/install.ts';
+import { type Effects, PublishedApi } from './firecracker/published-api.ts';
+
+const instance = randomBytes(3).toString('hex');
+let host: HostExec;
+let root: string;
+let found: FoundFirecracker;
+
+beforeAll(async () => {
+  host = openHostExec();
+  // Not /tmp, where device nodes may be forbidden.
+  root = await mkdtemp('/var/tmp/islet-firecracker-');
+  // Each machine's user has to be able to start them.
+  await chmod(root, 0o755);
+  found = await findFirecracker(
+    { firecracker: await installFirecracker(root), jailer: undefined },
+    host.exec,
+  );
+});
+afterAll(async () => {
+  await rm(root, { recursive: true });
+  host.close();
+});
+
+describe('the driver of Firecracker’s machines', () => {
+  let driver: SandboxDriver;
+  const namespaces: string[] = [];
+
+  const newSpec = async (): Promise<MachineSpec> => {
+    const id = `f${instance}${namespaces.length}`;
+    const netns = `islet-test-${id}`;
+    await host.exec('ip', ['netns', 'add', netns]);
+    namespaces.push(netns);
+    await host.exec('ip', ['-n', netns, '-batch', '-'], { input: tapBatch() });
+    const dir = join(root, 'machines', id);
+    await mkdir(dir, { recursive: true });
+    return {
+      ...{ id, dir, netns, rootfsDir: join(root, 'rootfs'), guestDir: join(root, 'guest') },
+      ...{ cpuCount: 2, memoryMb: 64, diskSizeMb: 64, diskUsedMb: 7 },
+    };
+  };
+  const jail = ({ dir, id }: Machine) => join(dir, 'jail', 'firecracker', id, 'root');
+  /** How often the guest has gone on, as it says on its disk. */
+  const counted = async (file: string) => (await readFile(file)).readUInt32LE(0);
+  const countOf = (machine: Machine) => counted(join(jail(machine), 'disk-0'));
+  const calls = async (machine: Machine) =>
+    (await readFile(join(jail(machine), 'calls'), 'utf8'))
+      .trimEnd()
+      .split('\n')
+      .filter((call) => !call.startsWith('GET /version'));
+  const end = async (machine: Machine) => {
+    await driver.kill(machine);
+    await driver.release(machine.id);
+    await rm(machine.dir, { recursive: true });
+  };
+  const newDir = async (name: string) => {
+    const dir = join(root, name);
+    await mkdir(dir);
+    return dir;
+  };
+
+  beforeAll(async () => {
+    for (const dir of ['rootfs', 'guest', 'run']) await mkdir(join(root, dir));
+    for (const file of ['vmlinux', 'initrd']) await writeFile(join(root, file), file, { mode: 0o600 });
+    driver = await openMicrovm({
+      ...{ instance, runtimeDir: join(root, 'run'), imagesDir: join(root, 'images'), exec: host.exec },
+      ...{ kernel: join(root, 'vmlinux'), initrd: join(root, 'initrd'), memoryBytes: 2 ** 32 },
+      vmm: new Firecracker({ ...found, exec: host.exec }),
+    });
+  });
+  afterAll(async () => {
+    const left = await driver.list();
+    for (const id of left) await driver.release(id);
+    for (const netns of namespaces) await host.exec('ip', ['netns', 'del', netns]);
+    expect(left).toEqual([]);
+    await driver.close();
+    expect(await host.exec('find', ['/sys/fs/cgroup', '-path', `*${instance}*`])).toBe('');
+  });
+
+  it('boots one in its jail, as a user of its own, with every part in its place', async () => {
+    const machine = await driver.boot(await newSpec());
+    expect(driver.isAlive(machine)).toBe(true);
+    const said = await calls(machine);
+    expect(said.map((call) => call.split(' ').slice(0, 2).join(' '))).toEqual([
+      ...['PUT /machine-config', 'PUT /boot-source', 'PUT /drives/root', 'PUT /drives/guest'],
+      ...['PUT /drives/disk', 'PUT /network-interfaces/eth0', 'PUT /entropy', 'PUT /balloon', 'PUT /actions'],
+    ]);
+    expect(said[0]).toContain('{"vcpu_count":2,"mem_size_mib":64}');
+    expect(said[1]).toMatch(/islet\.address=\S+ islet\.gateway=\S+ islet\.used=7"/);
+    expect(said[7]).toContain('"free_page_reporting":true');
+    const status = await readFile(`/proc/${machine.main.pid}/status`, 'utf8');
+    expect(Number(/^Uid:\s+(\d+)/m.exec(status)?.[1])).toBeGreaterThanOrEqual(1_000_000_000);
+    expect(await readFile(`/proc/${machine.main.pid}/cgroup`, 'utf8')).toContain(`/${machine.id}`);
+    await expect(stat(join(jail(machine), 'kernel'))).rejects.toThrow(/ENOENT/);
+    await end(machine);
+    expect(driver.isAlive(machine)).toBe(false);
+  });
+
+  it('goes on from a snapshot, several at once, again and again', async () => {
+    const first = await driver.boot(await newSpec());
+    const template = await newDir('template');
+    await driver.checkpoint(first, template);
+    expect(driver.isAlive(first)).toBe(false);
+    await end(first);
+
+    const specs = [await newSpec(), await newSpec()];
+    const clones = await Promise.all(specs.map((spec) => driver.restore(spec, template)));
+    const [one, other] = clones as [Machine, Machine];
+    expect(await Promise.all(clones.map(countOf))).toEqual([2, 2]);
+    expect(await calls(one)).toEqual([
+      'PUT /snapshot/load {"snapshot_path":"/devices","mem_backend":{"backend_type":"File","backend_path":"/memory"},"track_dirty_pages":true,"resume_vm":true}',
+    ]);
+    // One inode for all: a memory file is never copied.
+    const memory = await Promise.all(
+      clones.map(async (clone) => (await stat(join(jail(clone), 'memory'))).ino),
+    );
+    expect(new Set(memory).size).toBe(1);
+
+    const live = await newDir('live');
+    await driver.snapshot(one, live);
+    expect(await countOf(one)).toBe(3);
+    expect(await counted(join(live, 'disk-0'))).toBe(2);
+    expect((await calls(one)).slice(1).map((call) => call.split(' {')[0])).toEqual([
+      ...['PATCH /vm', 'PUT /snapshot/create', 'PATCH /vm'],
+    ]);
+    const fork = await driver.restore(await newSpec(), live);
+    expect(await countOf(fork)).toBe(3);
+    expect((await calls(fork)).map((call) => call.split(' {')[0])).toEqual([
+      'PUT /snapshot/load',
+      'PATCH /vm',
+    ]);
+    // What it got from the snapshot is its own, and is saved again although it has not written it since.
+    const paused = await newDir('paused');
+    await driver.checkpoint(fork, paused);
+    await end(fork);
+    const again = await driver.restore(await newSpec(), paused);
+    expect(await countOf(again)).toBe(4);
+    expect(await countOf(other)).toBe(2);
+    for (const machine of [one, other, again]) await end(machine);
+  });
+
+  it('saves one that booted while it goes on, more than once', async () => {
+    const machine = await driver.boot(await newSpec());
+    for (const name of ['live-1', 'live-2']) await driver.snapshot(machine, await newDir(name));
+    expect(await countOf(machine)).toBe(3);
+    const fork = await driver.restore(await newSpec(), join(root, 'live-2'));
+    expect(await countOf(fork)).toBe(3);
+    for (const each of [machine, fork]) await end(each);
+  });
+
+  it('has one that was stopped to be saved go on when it is adopted, and leaves one that runs alone', async () => {
+    const machine = await driver.boot(await newSpec());
+    await driver.adopt(machine);
+    expect(await countOf(machine)).toBe(1);
+    const api = await FirecrackerApi.connect(join(jail(machine), 'api.sock'), 5000, () => true);
+    await api.setState('Paused');
+    await api.close();
+    await driver.adopt(machine);
+    expect(await countOf(machine)).toBe(2);
+    await driver.release(machine.id);
+    expect(driver.isAlive(machine)).toBe(false);
+    await end(machine);
+  });
+
+  it('tells what Firecracker says of a broken snapshot, and leaves nothing of the try', async () => {
+    const first = await driver.boot(await newSpec());
+    const broken = await newDir('broken');
+    await driver.checkpoint(first, broken);
+    await end(first);
+    await truncate(join(broken, 'devices'), 10);
+    const spec = await newSpec();
+    await expect(driver.restore(spec, broken)).rejects.toThrow(
+      /restore of .* failed: PUT \/snapshot\/load: Load snapshot error/,
+    );
+    expect(await driver.list()).not.toContain(spec.id);
+  });
+
+  it('refuses to save what a Firecracker that was taken over put in a file’s place', async () => {
+    const machine = await driver.boot(await newSpec());
+    const disk = join(jail(machine), 'disk-0');
+    const stolen = join(root, 'secret');
+    await writeFile(stolen, 'of the host', { mode: 0o600 });
+    await rm(disk);
+    await host.exec('ln', ['-s', stolen, disk]);
+    await expect(driver.snapshot(machine, await newDir('stolen'))).rejects.toThrow(/ELOOP/);
+    expect((await stat(stolen)).mode & 0o777).toBe(0o600);
+    await end(machine);
+  });
+});
+
+describe('the probe of Firecracker', () => {
+  it('boots a guest from a file and reads what it says', async () => {
+    const guest = { kernel: join(root, 'vmlinux'), initrd: join(root, 'initrd') };
+    const probing = { ...guest, cacheDir: root, exec: host.exec };
+    expect(await bootGuest(found, probing)).toMatchObject({ works: true, loopSeconds: 0.25 });
+    const without = await bootGuest(found, { ...probing, kernel: join(root, 'nowhere') });
+    expect(without).toMatchObject({ works: false, reason: expect.stringContaining('ENOENT') });
+  });
+});
+
+describe('programs that cannot be used', () => {
+  const script = async (name: string, says: string, mode = 0o755) => {
+    const path = join(root, name);
+    await writeFile(path, `#!/bin/sh\n${says}\n`);
+    await chmod(path, mode);
+    return path;
+  };
+  const finding = async (firecracker: string, jailer?: string) =>
+    findFirecracker({ firecracker, jailer }, host.exec);
+
+  it('are told apart, with what to do', async () => {
+    await expect(finding(join(root, 'no-firecracker'))).rejects.toThrow(
+      /is not there: --firecracker takes .*releases/,
+    );
+    await expect(finding(await script('firecracker-private', 'echo', 0o600))).rejects.toThrow(/chmod 755/);
+    await expect(finding(await script('vmm', 'echo Firecracker v1.14.1'))).rejects.toThrow(
+      /"firecracker" in its name/,
+    );
+    await expect(finding(await script('firecracker-broken', 'exit 126'))).rejects.toThrow(
+      /does not run .*releases/,
+    );
+    await expect(finding(await script('firecracker-else', 'echo QEMU'))).rejects.toThrow(
+      /is not Firecracker: .*"QEMU"/,
+    );
+    await expect(finding(await script('firecracker-old', 'echo Firecracker v1.13.2'))).rejects.toThrow(
+      /is Firecracker 1\.13\.2, and Islet knows 1\.14/,
+    );
+    await expect(finding(await script('firecracker-next', 'echo Firecracker v2.0.0'))).rejects.toThrow(
+      /is Firecracker 2\.0\.0/,
+    );
+    const alone = await script('firecracker-v1.15.0-x86_64', 'echo "Firecracker v1.15.0"; echo');
+    await expect(finding(alone)).rejects.toThrow(/jailer-v1\.15\.0-x86_64 is not there: --jailer/);
+    const jailer = await script('jailer-v1.14.0-x86_64', 'echo Jailer v1.14.0');
+    await expect(finding(alone, jailer)).rejects.toThrow(/take both from one release/);
+    const own = await script('jailer-v1.15.0-x86_64', 'echo Jailer v1.15.0');
+    expect(await finding(alone)).toEqual({
+      programs: { firecracker: alone, jailer: own },
+      version: '1.15.0',
+    });
+    expect(basename(found.programs.jailer)).toBe('jailer');
+  });
+});
+
+/** That a test of the driver could fail: the server refuses what Firecracker refuses. */
+describe('the server that stands for Firecracker', () => {
+  const nothing: Effects = {
+    ...{
+      open: () => {},
+      attachTap: () => {},
+      start: () => {},
+      pause: () => {},
+      resume: () => {},
+      save: () => {},
+    },
+    load: () => ({
+      vcpuCount: 1,
+      memoryMib: 128,
+      drives: [],
+      taps: [],
+      balloonMib: undefined,
+      entropy: false,
+    }),
+  };
+  const machine = 'PUT /machine-config {"vcpu_count":1,"mem_size_mib":128}';
+  const kernel = 'PUT /boot-source {"kernel_image_path":"/kernel"}';
+  const start = 'PUT /actions {"action_type":"InstanceStart"}';
+  const pause = 'PATCH /vm {"state":"Paused"}';
+  const resume = 'PATCH /vm {"state":"Resumed"}';
+  const create = 'PUT /snapshot/create {"snapshot_path":"/devices","mem_file_path":"/memory"}';
+  const load =
+    'PUT /snapshot/load {"snapshot_path":"/devices","mem_backend":{"backend_type":"File","backend_path":"/memory"}}';
+  const drive =
+    'PUT /drives/disk {"drive_id":"disk","path_on_host":"/disk","is_root_device":false,"is_read_only":false}';
+  const send = (calls: readonly string[]) => {
+    const api = new PublishedApi('1.14.1', nothing);
+    return calls.map((call) => {
+      const [method = '', path = '', ...content] = call.split(' ');
+      const { body, status } = api.handle(method, path, content.join(' '));
+      return `${status} ${(body as { fault_message?: string } | undefined)?.fault_message ?? ''}`.trim();
+    });
+  };
+
+  it.each([
+    ['a boot, pauses and a snapshot', [machine, kernel, drive, start, pause, pause, create, resume, resume]],
+    ['a start from a snapshot', [load, resume, pause, create]],
+  ])('takes %s', (_, sequence) => {
+    expect(send(sequence)).toEqual(sequence.map(() => '204'));
+  });
+
+  it.each([
+    ['a start without a kernel', [machine, start], /without kernel/],
+    ['a second start', [kernel, start, start], /after starting/],
+    ['a drive after the start', [kernel, start, drive], /after starting/],
+    ['a pause before the start', [kernel, pause], /before starting/],
+    ['a snapshot of a running machine', [kernel, start, create], /unavailable while running/],
+    ['a load after the machine was told of', [machine, load], /not allowed after configuring/],
+    ['a load after the start', [kernel, start, load], /after starting/],
+    ['a load from two memories', [load.replace('{', '{"mem_file_path":"/m",')], /only one of them/],
+    ['an unknown field', [machine.replace('}', ',"ht_enabled":false}')], /unknown field `ht_enabled`/],
+    ['a missing field', ['PUT /machine-config {"vcpu_count":1}'], /missing field `mem_size_mib`/],
+    ['a field of another type', ['PUT /machine-config {"vcpu_count":"1","mem_size_mib":1}'], /no integer/],
+    ['an unknown word', ['PATCH /vm {"state":"Running"}'], /unknown variant "Running"/],
+    ['a nested field that is unknown', [load.replace('"File"', '"Fd"')], /unknown variant "Fd"/],
+    ['too many CPUs', ['PUT /machine-config {"vcpu_count":33,"mem_size_mib":128}'], /1 to 32/],
+    ['a drive under another name', [drive.replace('/drives/disk', '/drives/other')], /does not match/],
+    [
+      'a name with a hyphen',
+      [drive.replaceAll('"disk"', '"my-disk"').replace('/drives/disk', '/drives/my-disk')],
+      /underscores/,
+    ],
+    [
+      'a method that is not there',
+      ['PUT /vm {"state":"Paused"}'],
+      /Invalid request method and\/or path: PUT vm/,
+    ],
+    ['a request without a body', ['PUT /entropy'], /Empty PUT request/],
+    ['what is no JSON', ['PUT /entropy {'], /deserializing/],
+  ])('refuses %s', (_, sequence, fault) => {
+    expect(send(sequence).at(-1)).toMatch(fault);
+    expect(send(sequence).at(-1)).toMatch(/^400/);
+  });
+});
