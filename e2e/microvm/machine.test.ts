@@ -6,6 +6,8 @@ import { machineOf } from '../setup/machine.ts';
 const { apiUrl, sandboxUrl, apiKey, dataDir } = inject('islet');
 const connection = { apiUrl, sandboxUrl, apiKey, requestTimeoutMs: 120_000 };
 
+const PATIENT = { timeout: 120_000, interval: 500 };
+
 const made: string[] = [];
 afterEach(async () => {
   await Promise.all(made.splice(0).map((id) => Sandbox.kill(id, connection)));
@@ -99,6 +101,28 @@ describe('a sandbox that is a virtual machine', () => {
     expect(await said(fork, 'cat /home/user/state')).toBe('one');
     await fork.commands.run('echo three > /home/user/state');
     expect(await said(original, 'cat /home/user/state')).toBe('two');
+  });
+
+  it('keeps its connections while it is forked, and the fork loses them', async () => {
+    const original = await create();
+    let heard = '';
+    await original.commands.run('while true; do echo alive; sleep 0.5; done', {
+      background: true,
+      timeoutMs: 0,
+      onStdout: (text) => {
+        heard += text;
+      },
+    });
+    await expect.poll(() => heard, PATIENT).toContain('alive');
+    const { snapshotId } = await original.createSnapshot({ ...connection });
+    heard = '';
+    await expect.poll(() => heard, PATIENT).toContain('alive');
+    const fork = await Sandbox.create(snapshotId, { ...connection, timeoutMs: 600_000 });
+    made.push(fork.sandboxId);
+    // The program goes on in the fork, and envd finds out with its next line that nobody listens there. What is left comes
+    // from this node's address in the fork's network.
+    const peers = `awk '$2 ~ /:C33F$/ && $4 == "01" { sub(":.*", "", $3); print $3 }' /proc/net/tcp6 | sort -u`;
+    await expect.poll(() => said(fork, peers), PATIENT).toMatch(/^[0-9A-F]{32}$/);
   });
 });
 

@@ -75,6 +75,11 @@ export interface SandboxDriver {
   readonly pace: Pace;
   /** True where a machine has a clock of its own, which goes on from when it was saved until envd is told the time. */
   readonly ownClock: boolean;
+  /**
+   * True where a machine's own kernel keeps its TCP connections while it is saved. Elsewhere all have to be closed before
+   * `checkpoint` and `snapshot`.
+   */
+  readonly keepsConnections: boolean;
   /** True where its machines see the host's directories, and so volumes: see `MachineSpec.volumesDir`. */
   readonly seesVolumes: boolean;
   /** Starts from the root file system alone: envd boots. */
@@ -82,8 +87,9 @@ export interface SandboxDriver {
   /** Starts from a snapshot: memory and files go on from where they were. */
   restore(spec: MachineSpec, snapshotDir: string, signal?: AbortSignal): Promise<Machine>;
   /**
-   * Writes memory and files into `snapshotDir` and ends the sandbox. Nobody outside may have a TCP connection to it, nor
-   * it to anybody: gVisor cuts it, and a program that had used it may spin after the restore. See `waitForQuiet`.
+   * Writes memory and files into `snapshotDir` and ends the sandbox. Without `keepsConnections` nobody outside may have a
+   * TCP connection to it, nor it to anybody: gVisor cuts it, and a program that had used it may spin after the restore. See
+   * `waitForQuiet`.
    */
   checkpoint(machine: Machine, snapshotDir: string, signal?: AbortSignal): Promise<void>;
   /**

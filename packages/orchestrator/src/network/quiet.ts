@@ -2,11 +2,13 @@ import { readFile } from 'node:fs/promises';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { parseIpv4 } from './addresses.ts';
 
-/** State of a connection that only waits for stray packets: its peer has forgotten it. */
+/** States of connections, as /proc/net/tcp has them. */
+const ESTABLISHED = '01';
+/** It only waits for stray packets: its peer has forgotten it. */
 const TIME_WAIT = '06';
 
-/** Connections that this host has with an address, as listed in the text of /proc/net/tcp. */
-export function countConnections(table: string, address: string): number {
+/** States of the connections that this host has with an address, as listed in the text of /proc/net/tcp. */
+function statesOf(table: string, address: string): string[] {
   // The kernel prints addresses as 32-bit numbers in the byte order of the machine (little-endian on all we run on).
   const value = Buffer.alloc(4);
   value.writeUInt32BE(parseIpv4(address));
@@ -15,7 +17,23 @@ export function countConnections(table: string, address: string): number {
     .split('\n')
     .slice(1)
     .map((line) => line.trim().split(/\s+/))
-    .filter((fields) => fields[2]?.startsWith(remote) && fields[3] !== TIME_WAIT).length;
+    .filter((fields) => fields[2]?.startsWith(remote))
+    .map((fields) => fields[3] ?? '');
+}
+
+/** Connections that this host has with an address, as listed in the text of /proc/net/tcp. */
+export function countConnections(table: string, address: string): number {
+  return statesOf(table, address).filter((state) => state !== TIME_WAIT).length;
+}
+
+/** Waits until the host has ended its side of all connections with a sandbox, for `atMostMs`. */
+export async function waitForRequests(address: string, atMostMs: number): Promise<void> {
+  const deadline = performance.now() + atMostMs;
+  while (performance.now() < deadline) {
+    const states = statesOf(await readFile('/proc/net/tcp', 'utf8'), address);
+    if (!states.includes(ESTABLISHED)) return;
+    await sleep(2);
+  }
 }
 
 /**

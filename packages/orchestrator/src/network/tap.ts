@@ -32,13 +32,18 @@ export function tapBatch(): string {
 
 /**
  * Rules of a slot's namespace. Whatever the guest takes for its address, the slot's is what leaves. The namespace itself
- * answers nobody; a new one forwards where the host does, which Islet needs anyway.
+ * answers nobody; a new one forwards where the host does, which Islet needs anyway. A restored guest goes on with the
+ * connections of its snapshot, which nobody else knows: they are reset as soon as it uses one.
  */
 export function translationScript({ sandboxAddress }: Slot): string {
   return `
 table ip islet {
   chain input {
     type filter hook input priority filter; policy drop;
+  }
+  chain forward {
+    type filter hook forward priority filter; policy accept;
+    iifname "${TAP}" ct state new tcp flags & (syn | rst) == 0 reject with tcp reset
   }
   chain prerouting {
     type nat hook prerouting priority dstnat; policy accept;

@@ -1,7 +1,7 @@
 import { mkdir, rename, rm, statfs } from 'node:fs/promises';
 import { IsletError } from '@islet/contracts';
 import type { SandboxDriver } from '../drivers/driver.ts';
-import { waitForQuiet } from '../network/quiet.ts';
+import { waitForQuiet, waitForRequests } from '../network/quiet.ts';
 import { sumFiles } from '../snapshots/checksums.ts';
 import {
   readManifest,
@@ -14,6 +14,9 @@ import type { SandboxRun } from './record.ts';
 
 /** How long connections from outside may take to close once the proxies were told, ms. */
 const QUIET_DEADLINE_MS = 10_000;
+
+/** How long requests may take to end where nothing but courtesy waits for them, ms: the proxies cut them after 300. */
+const COURTESY_MS = 400;
 
 /** envd looks at every open file of every process. */
 const REMOVED_FILES_DEADLINE_MS = 10_000;
@@ -57,7 +60,8 @@ export async function assertNoneRemoved({ address }: Saving, accessToken: string
 export async function saveAndEnd(saving: Saving, snapshotDir: string, origin: SnapshotOrigin): Promise<void> {
   const { driver, run } = saving;
   const temporary = `${snapshotDir}.new`;
-  await untilQuiet(saving);
+  if (driver.keepsConnections) await waitForRequests(saving.address, COURTESY_MS);
+  else await untilQuiet(saving);
   await rm(temporary, { recursive: true, force: true });
   await mkdir(temporary, { mode: 0o700 });
   await driver.checkpoint(run.machine, temporary);
@@ -71,7 +75,7 @@ export async function saveAndEnd(saving: Saving, snapshotDir: string, origin: Sn
  * Returns how long it was stopped, ms. Throws as `saveAndEnd` does.
  */
 export async function saveLive(saving: Saving, snapshotDir: string): Promise<number> {
-  await untilQuiet(saving);
+  if (!saving.driver.keepsConnections) await untilQuiet(saving);
   const begin = performance.now();
   await saving.driver.snapshot(saving.run.machine, snapshotDir);
   return performance.now() - begin;

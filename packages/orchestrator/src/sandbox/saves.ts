@@ -77,9 +77,10 @@ export class Saves {
 
   /** Saves a sandbox into an empty folder; it goes on. Returns how long it was stopped, ms. */
   async live(entry: RunningEntry, snapshotDir: string): Promise<number> {
-    const stoppedMs = await this.#whileSaving(entry, SandboxState.SNAPSHOTTING, (saving) =>
-      saveLive(saving, snapshotDir),
-    );
+    const save = (saving: Saving) => saveLive(saving, snapshotDir);
+    // Nobody has to know: its connections stay, and it is back before a request would have been held.
+    if (this.#options.driver.keepsConnections) return this.#whileSaving(entry, SandboxState.RUNNING, save);
+    const stoppedMs = await this.#whileSaving(entry, SandboxState.SNAPSHOTTING, save);
     entry.sandbox.state = SandboxState.RUNNING;
     await this.#table.save(entry);
     return stoppedMs;
@@ -96,8 +97,10 @@ export class Saves {
     const saving = { driver, run, address: sandbox.address };
     await assertSavable(saving, records.root);
     if (config.volumeMounts.length > 0) await assertNoneRemoved(saving, config.envdAccessToken);
-    sandbox.state = state;
-    await this.#table.save(entry);
+    if (sandbox.state !== state) {
+      sandbox.state = state;
+      await this.#table.save(entry);
+    }
     try {
       return await save(saving);
     } catch (error) {
@@ -107,8 +110,10 @@ export class Saves {
           cause: error,
         });
       }
-      sandbox.state = SandboxState.RUNNING;
-      await this.#table.save(entry);
+      if (sandbox.state !== SandboxState.RUNNING) {
+        sandbox.state = SandboxState.RUNNING;
+        await this.#table.save(entry);
+      }
       throw error;
     }
   }

@@ -97,8 +97,8 @@ export async function startMachine(
 }
 
 /** An answer that took longer has set the machine's clock behind by as much; most often the next one comes at once. */
-const SLOW_ANSWER_MS = 50;
-const CLOCK_TRIES = 5;
+const SLOW_ANSWER_MS = 100;
+const CLOCK_TRIES = 3;
 
 async function become(envd: EnvdRequest, { init, currentToken }: Identity, ownClock: boolean): Promise<void> {
   for (let tries = ownClock ? CLOCK_TRIES : 1; tries > 0; tries--) {

@@ -94,6 +94,7 @@ class Gvisor implements SandboxDriver {
   readonly name = 'gvisor';
   readonly seesVolumes = true;
   readonly ownClock = false;
+  readonly keepsConnections = false;
   readonly pace = { bootMs: 60_000, restoreMs: 15_000 };
   readonly runtimeDigest: string;
   readonly #options: GvisorOptions;

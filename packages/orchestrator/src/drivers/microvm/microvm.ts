@@ -62,6 +62,7 @@ class Microvm implements SandboxDriver {
   readonly runtimeDigest: string;
   readonly seesVolumes = false;
   readonly ownClock = true;
+  readonly keepsConnections = true;
   readonly pace: Pace;
   readonly #options: MicrovmOptions;
   readonly #stateDir: string;
