@@ -1,18 +1,19 @@
 import { defineConfig } from 'vitest/config';
 
-/** End-to-end tests start a real Islet. */
+/** Without KVM everything in a virtual machine takes some sixteen times as long. */
+const UNHURRIED = { testTimeout: 300_000, hookTimeout: 600_000 };
+
+/** End-to-end tests start a real Islet, which takes its isolation from ISLET_ISOLATION as every Islet does. */
 const e2e = {
   globalSetup: ['e2e/setup/islet.ts'],
-  testTimeout: 120_000,
-  hookTimeout: 180_000,
   fileParallelism: false,
+  ...(process.env['ISLET_ISOLATION'] === 'microvm'
+    ? UNHURRIED
+    : { testTimeout: 120_000, hookTimeout: 180_000 }),
 };
 
 /** What virtual machines could get wrong where gVisor does not: starts from a snapshot, saves, clocks, randomness, disks. */
 const MICROVM = ['e2e/microvm/**/*.test.ts'];
-
-/** Without KVM everything inside takes some sixteen times as long. */
-const UNHURRIED = { testTimeout: 300_000, hookTimeout: 600_000 };
 
 // `unit` needs nothing but Node (some suites need root and say so). `resumed` and `forked` run the tests of the SDK on sandboxes
 // that were paused and resumed, or forked, between the tests; see docs/testing.md. `microvm` wants an Islet whose sandboxes are

@@ -2,6 +2,7 @@ import { readdir, readFile } from 'node:fs/promises';
 import { Sandbox } from 'e2b';
 import { afterEach, describe, expect, inject, it } from 'vitest';
 import { machineOf } from '../setup/machine.ts';
+import { qemuOf } from './qemu.ts';
 
 const { apiUrl, sandboxUrl, apiKey, dataDir } = inject('islet');
 const connection = { apiUrl, sandboxUrl, apiKey, requestTimeoutMs: 120_000 };
@@ -19,16 +20,6 @@ const create = async (): Promise<Sandbox> => {
 };
 const said = async (sandbox: Sandbox, command: string, user = 'user') =>
   (await sandbox.commands.run(command, { user, timeoutMs: 120_000 })).stdout.trim();
-
-/** Pids of the host's QEMU processes of one machine. */
-async function qemuOf(machine: string): Promise<number[]> {
-  const pids: number[] = [];
-  for (const name of await readdir('/proc')) {
-    const command = /^\d+$/.test(name) ? await readFile(`/proc/${name}/cmdline`, 'utf8').catch(() => '') : '';
-    if (command.startsWith('qemu-system') && command.includes(`/${machine}/`)) pids.push(Number(name));
-  }
-  return pids;
-}
 
 describe('a sandbox that is a virtual machine', () => {
   it('has a Linux kernel of its own, its size, a network and sudo', async () => {
