@@ -140,6 +140,26 @@ describe('the machine', () => {
     expect(is()[1]).not.toBe(third[1]);
   });
 
+  it('keeps what it drew ahead of demand, until it is started again', async () => {
+    const machine = open({ now: '2026-01-01T00:00:00Z' });
+    const drawn = () =>
+      ['/etc/machine-id', '/run/islet/boot_id', '/run/islet/generation'].map((path) =>
+        machine.files.get(path),
+      );
+    await machine.apply({ sandboxId: 'nobody', hostname: 'nobody', startId: 'm1' });
+    const ahead = drawn();
+    await machine.apply({ sandboxId: 'ia', hostname: 'a', startId: 'm1' });
+    expect(drawn()).toEqual(ahead);
+    expect(machine.names).toEqual(['nobody', 'a']);
+    await machine.apply({ sandboxId: 'ib', hostname: 'b', startId: 'm2' });
+    const other = drawn();
+    for (const [index, value] of other.entries()) expect(value).not.toBe(ahead[index]);
+    await machine.apply({ sandboxId: 'ic', hostname: 'c' });
+    await machine.apply({ sandboxId: 'id', hostname: 'd' });
+    for (const [index, value] of drawn().entries()) expect(value).not.toBe(other[index]);
+    expect(machine.kernelReseeds()).toBe(4);
+  });
+
   it('has a boot id in the form of the kernel’s', () => {
     expect(bootIdOf(Buffer.alloc(16, 0xff))).toBe('ffffffff-ffff-4fff-bfff-ffffffffffff\n');
   });

@@ -42,6 +42,8 @@ export class Initializer {
   readonly #deps: InitializerDeps;
   #lastTimestampNs: bigint | undefined;
   #sandboxId: string | undefined;
+  /** Named by the last request. While requests name the same, the machine was not restored again: it has no siblings. */
+  #startId: string | undefined;
   /** Whether the file that says "this is a sandbox" is there; memory and files are restored together. */
   #marked = false;
   #hostname: string | undefined;
@@ -84,18 +86,19 @@ export class Initializer {
     const { settings } = this.#deps;
     this.#stepClock(request.timestampNs);
     const newSandbox = request.sandboxId !== undefined && request.sandboxId !== this.#sandboxId;
+    const sameStart = request.startId !== undefined && request.startId === this.#startId;
     try {
-      // Whoever it is: another machine may have started from the same memory.
-      this.#deps.machine?.reseedKernel();
-      this.#beginGeneration();
-      if (newSandbox) this.#becomeAnother();
-      if (newSandbox || request.reboot) this.#bootAnew();
+      if (!sameStart) this.#beginGeneration();
+      // What a machine was given ahead of demand stays with the sandbox that takes it.
+      if (newSandbox && !sameStart) this.#becomeAnother();
+      if ((newSandbox && !sameStart) || request.reboot) this.#bootAnew();
       this.#writeIdentity(request);
       this.#mountVolumes(request.volumes);
     } catch (error) {
       throw new IsletError(400, `cannot apply: ${(error as Error).message}`, { cause: error });
     }
     if (request.sandboxId !== undefined) this.#sandboxId = request.sandboxId;
+    this.#startId = request.startId;
     if (request.timestampNs !== undefined) this.#lastTimestampNs = request.timestampNs;
     if (request.envVars) settings.userEnv = request.envVars;
     if (request.defaultUser !== undefined) settings.defaultUser = request.defaultUser;
@@ -144,7 +147,8 @@ export class Initializer {
    * programs that it is another one.
    */
   #beginGeneration(): void {
-    const { random, files, logger } = this.#deps;
+    const { machine, random, files, logger } = this.#deps;
+    machine?.reseedKernel();
     if (!random.reseedOpenssl())
       logger.log('warn', 'OpenSSL cannot be reseeded; envd draws from the kernel only');
     files.replace(GENERATION, `${random.randomBytes(16).toString('hex')}\n`);

@@ -19,6 +19,8 @@ export interface InitRequest {
   hyperloopIp: string | undefined;
   caBundle: string | undefined;
   sandboxId: string | undefined;
+  /** Of this start of the machine, see `Initializer`. */
+  startId: string | undefined;
   templateId: string | undefined;
   hostname: string | undefined;
   /** Addresses of name servers. */
@@ -55,6 +57,7 @@ export function parseInitRequest(body: unknown): InitRequest {
     hyperloopIp: matching(fields, 'hyperloopIP', (value) => isIP(value) !== 0),
     caBundle: text(fields, 'caBundle'),
     sandboxId: matching(fields, 'sandboxId', (value) => ID.test(value)),
+    startId: matching(fields, 'startId', (value) => ID.test(value)),
     templateId: matching(fields, 'templateId', (value) => ID.test(value)),
     hostname: matching(fields, 'hostname', (value) => HOSTNAME.test(value)),
     dns: addresses(fields.dns),

@@ -7,6 +7,11 @@ export interface EnvdInit {
   sandboxId?: string;
   templateId?: string;
   hostname?: string;
+  /**
+   * The machine's, of this start of it. Where it is the last request's, nothing was restored in between: what was drawn for the
+   * machine then is still its own alone.
+   */
+  startId?: string;
   /** Absent: envd asks for no token. */
   accessToken?: string | undefined;
   envVars?: Record<string, string>;
@@ -24,8 +29,21 @@ export interface EnvdInit {
 const CONNECT_TIMEOUT_MS = 100;
 const REQUEST_TIMEOUT_MS = 10_000;
 
+/** A connection with one sandbox's envd: made with the first request, and again where envd has closed it. */
+export type EnvdConnection = Client;
+
+export function openEnvdConnection(address: string): EnvdConnection {
+  return new Client(`http://${address}:${PORTS.envd}`, {
+    connect: { timeout: CONNECT_TIMEOUT_MS },
+    headersTimeout: REQUEST_TIMEOUT_MS,
+    bodyTimeout: REQUEST_TIMEOUT_MS,
+  });
+}
+
 export interface EnvdRequest {
   address: string;
+  /** Asked over first, and left open. Absent: one for this request alone. */
+  connection?: EnvdConnection | undefined;
   /** ms until it counts as failed. */
   deadlineMs: number;
   signal?: AbortSignal | undefined;
@@ -166,16 +184,12 @@ function refusal(text: string): string {
 
 async function retry(request: EnvdRequest, attempt: (client: Client) => Promise<void>): Promise<void> {
   const deadline = performance.now() + request.deadlineMs;
-  for (;;) {
+  for (let kept = request.connection; ; kept = undefined) {
     request.signal?.throwIfAborted();
-    const client = new Client(`http://${request.address}:${PORTS.envd}`, {
-      connect: { timeout: CONNECT_TIMEOUT_MS },
-      headersTimeout: REQUEST_TIMEOUT_MS,
-      bodyTimeout: REQUEST_TIMEOUT_MS,
-    });
+    const client = kept ?? openEnvdConnection(request.address);
     try {
       await attempt(client);
-      await client.close();
+      if (!kept) await client.close();
       return;
     } catch (error) {
       await client.destroy();

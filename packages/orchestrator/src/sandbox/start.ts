@@ -5,7 +5,13 @@ import type { SandboxDriver } from '../drivers/driver.ts';
 import type { NetworkPool } from '../network/pool.ts';
 import type { EgressRules } from '../network/rules.ts';
 import type { Volumes } from '../volumes/volumes.ts';
-import { type EnvdInit, type EnvdRequest, initEnvd, waitForEnvd } from './envd-client.ts';
+import {
+  type EnvdConnection,
+  type EnvdInit,
+  type EnvdRequest,
+  initEnvd,
+  waitForEnvd,
+} from './envd-client.ts';
 import type { SandboxBase, SandboxRun } from './record.ts';
 import { Undo } from './undo.ts';
 
@@ -122,14 +128,20 @@ export async function freeMachine(context: StartContext, { machine, slotIndex }:
   network.discard(network.slot(slotIndex));
 }
 
-/** Tells a machine's envd who it is from now on. `currentToken` is what it asks for before. */
+export interface IdentifyOptions {
+  /** What envd asks for before. */
+  currentToken?: string | undefined;
+  signal?: AbortSignal | undefined;
+  connection?: EnvdConnection;
+}
+
+/** Tells a machine's envd who it is from now on. */
 export function identify(
-  run: StartedRun,
+  { address }: StartedRun,
   init: EnvdInit,
-  currentToken?: string,
-  signal?: AbortSignal,
+  { currentToken, ...request }: IdentifyOptions,
 ): Promise<void> {
-  return initEnvd({ address: run.address, deadlineMs: ENVD_DEADLINE_MS, signal }, init, currentToken);
+  return initEnvd({ address, deadlineMs: ENVD_DEADLINE_MS, ...request }, init, currentToken);
 }
 
 /**
@@ -137,7 +149,7 @@ export function identify(
  * files for it were touched before.
  */
 export function rehearsal(id: string, now: Date): EnvdInit {
-  return { sandboxId: id, hostname: id, timestamp: now.toISOString() };
+  return { sandboxId: id, hostname: id, startId: id, timestamp: now.toISOString() };
 }
 
 /** What envd of a new sandbox is told. */

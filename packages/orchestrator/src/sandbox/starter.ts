@@ -7,7 +7,7 @@ import type { TemplateManifest } from '../templates/manifest.ts';
 import type { TemplateStore } from '../templates/store.ts';
 import { WarmPool } from '../warm/pool.ts';
 import { startInSandbox } from './command.ts';
-import { initEnvd, waitForEnvd } from './envd-client.ts';
+import { type EnvdConnection, initEnvd, openEnvdConnection, waitForEnvd } from './envd-client.ts';
 import { Gate } from './gate.ts';
 import type { SandboxBase } from './record.ts';
 import {
@@ -57,11 +57,16 @@ export interface BasedRun extends StartedRun {
   base: SandboxBase;
 }
 
+/** A machine that was started ahead, and an open connection with its envd: whoever takes it need not wait for one. */
+interface WarmRun extends StartedRun {
+  connection: EnvdConnection;
+}
+
 /** Gets sandboxes their machines: new ones from what is kept ready or from their build's snapshot, paused ones from their own. */
 export class Starter {
   readonly #options: StarterOptions;
   readonly #gate: Gate;
-  readonly #warm: WarmPool;
+  readonly #warm: WarmPool<WarmRun>;
 
   constructor(options: StarterOptions) {
     this.#options = options;
@@ -69,7 +74,7 @@ export class Starter {
     this.#warm = new WarmPool({
       driver: options.driver,
       start: (buildId) => this.#startWarm(buildId),
-      discard: (run) => freeMachine(options, run),
+      discard: (run) => this.#freeWarm(run),
       most: options.warmAtMost,
       isBusy: options.isBusy,
       now: options.now,
@@ -98,7 +103,9 @@ export class Starter {
     const { envdAccessToken: accessToken } = manifest;
     const ready = this.#warm.take(config.buildId);
     if (ready && (await this.#adopt(ready, config, accessToken, signal))) {
-      return { ...ready, base: baseOf(manifest) };
+      const { connection, ...run } = ready;
+      void connection.close(); // nobody need wait for that
+      return { ...run, base: baseOf(manifest) };
     }
     const obstacle = await this.#options.templates.obstacle(stored);
     if (obstacle === undefined) {
@@ -161,7 +168,7 @@ export class Starter {
 
   /** Gives a ready machine to a sandbox. False where it does not answer: it is being freed then. */
   async #adopt(
-    run: StartedRun,
+    run: WarmRun,
     config: SandboxConfig,
     currentToken: string | undefined,
     signal: AbortSignal | undefined,
@@ -171,10 +178,12 @@ export class Starter {
     try {
       await volumes.attach(run.machine.id, needsOf(config).volumeIds);
       if (config.egress) await network.setEgress(network.slot(run.slotIndex), config.egress);
-      await identify(run, firstInit(config, new Date(now())), currentToken, signal);
+      const { connection, machine } = run;
+      const init = { ...firstInit(config, new Date(now())), startId: machine.id };
+      await identify(run, init, { currentToken, signal, connection });
       return true;
     } catch (error) {
-      onLoss(sandboxId, freeMachine(this.#options, run));
+      onLoss(sandboxId, this.#freeWarm(run));
       if (error instanceof IsletError) throw error; // another machine would refuse it too
       logger.warn({ err: error, sandboxId }, 'a sandbox kept ready did not answer');
       return false;
@@ -182,21 +191,22 @@ export class Starter {
   }
 
   /** A machine nobody has asked for yet. */
-  async #startWarm(buildId: string): Promise<StartedRun> {
+  async #startWarm(buildId: string): Promise<WarmRun> {
     const stored = this.#options.templates.get(buildId);
     const { manifest, snapshotDir } = stored;
     const obstacle = await this.#options.templates.obstacle(stored);
     if (obstacle !== undefined) throw new Error(`build '${buildId}' cannot be restored: ${obstacle}`);
     const source = { base: baseOf(manifest), snapshotDir, ...sizeOf(manifest), volumeIds: [] };
     const run = await startMachine(this.#options, source, undefined);
-    await this.#orFree(run, async () => {
+    const connection = openEnvdConnection(run.address);
+    await this.#orFree({ ...run, connection }, async () => {
       await sleep(SETTLE_MS);
-      const envd = { address: run.address, deadlineMs: PRIME_DEADLINE_MS };
+      const envd = { address: run.address, deadlineMs: PRIME_DEADLINE_MS, connection };
       // Programs that run in a sandbox's snapshot would see their identity change twice.
       if (manifest.parentBuildId !== undefined) await waitForEnvd(envd);
       else await initEnvd(envd, rehearsal(run.machine.id, new Date(this.#options.now())));
     });
-    return run;
+    return { ...run, connection };
   }
 
   /** A machine that boots a template's root file system, with the node's own envd, and starts what the template starts. */
@@ -219,7 +229,7 @@ export class Starter {
     await this.#orFree(run, async () => {
       // Before envd asks for a token. Nobody waits until it serves: the ready command is the build's alone.
       if (startCommand) await startInSandbox(run.address, startCommand);
-      await identify(run, firstInit(config, new Date(now())), undefined, signal);
+      await identify(run, firstInit(config, new Date(now())), { signal });
     });
     return { ...run, base };
   }
@@ -244,13 +254,18 @@ export class Starter {
     }
   }
 
-  async #orFree(run: StartedRun, step: () => Promise<void>): Promise<void> {
+  async #orFree(run: StartedRun & Partial<WarmRun>, step: () => Promise<void>): Promise<void> {
     try {
       await step();
     } catch (error) {
-      await freeMachine(this.#options, run);
+      await this.#freeWarm(run);
       throw error;
     }
+  }
+
+  async #freeWarm({ connection, ...run }: StartedRun & Partial<WarmRun>): Promise<void> {
+    await connection?.destroy();
+    await freeMachine(this.#options, run);
   }
 }
 

@@ -3,12 +3,12 @@ import type { SandboxDriver } from '../drivers/driver.ts';
 import type { StartedRun } from '../sandbox/start.ts';
 import { MEMORY_MS, warmTarget } from './policy.ts';
 
-export interface WarmPoolOptions {
+export interface WarmPoolOptions<Run extends StartedRun> {
   driver: SandboxDriver;
   /** Starts a machine of a build that nobody has asked for yet; its envd serves when this returns. */
-  start: (buildId: string) => Promise<StartedRun>;
+  start: (buildId: string) => Promise<Run>;
   /** Ends a machine and frees what it holds. */
-  discard: (run: StartedRun) => Promise<void>;
+  discard: (run: Run) => Promise<void>;
   /** Sandboxes kept ready over all builds; 0 turns the pool off. */
   most: number;
   /** True while clients wait for starts of their own: they come first. */
@@ -17,8 +17,8 @@ export interface WarmPoolOptions {
   logger: Logger;
 }
 
-interface Build {
-  ready: StartedRun[];
+interface Build<Run> {
+  ready: Run[];
   /** When sandboxes were taken, ms, ascending. */
   takes: number[];
 }
@@ -29,15 +29,15 @@ const TICK_MS = 1_000;
 const BUSY_PAUSE_MS = 20;
 
 /** Machines restored ahead of demand, per build. Whoever takes one gives it its identity; the pool makes the next by itself. */
-export class WarmPool {
-  readonly #options: WarmPoolOptions;
+export class WarmPool<Run extends StartedRun> {
+  readonly #options: WarmPoolOptions<Run>;
   /** In the order of their last use. */
-  readonly #builds = new Map<string, Build>();
+  readonly #builds = new Map<string, Build<Run>>();
   #work: Promise<void> | undefined;
   #timer: NodeJS.Timeout | undefined;
   #closing = false;
 
-  constructor(options: WarmPoolOptions) {
+  constructor(options: WarmPoolOptions<Run>) {
     this.#options = options;
     if (options.most > 0) this.#timer = setInterval(() => this.#startWork(), TICK_MS).unref();
   }
@@ -50,7 +50,7 @@ export class WarmPool {
   }
 
   /** A ready machine of the build, or undefined where there is none: start one then. Counts as demand either way. */
-  take(buildId: string): StartedRun | undefined {
+  take(buildId: string): Run | undefined {
     if (this.#options.most === 0 || this.#closing) return undefined;
     const { driver, now } = this.#options;
     const build = this.#builds.get(buildId) ?? { ready: [], takes: [] };
@@ -132,7 +132,7 @@ export class WarmPool {
     return undefined;
   }
 
-  #discard(run: StartedRun): void {
+  #discard(run: Run): void {
     this.#options.discard(run).catch((error) => {
       this.#options.logger.error(
         { err: error, machineId: run.machine.id },
