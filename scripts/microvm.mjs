@@ -22,6 +22,7 @@ const MODULES = [
   'drivers/block/virtio_blk',
   'drivers/net/virtio_net',
   'drivers/char/hw_random/virtio-rng',
+  'drivers/virtio/virtio_balloon',
   'lib/libcrc32c',
   'fs/netfs/netfs',
   'fs/erofs/erofs',
@@ -58,7 +59,7 @@ async function unpackKernel(dir) {
 }
 
 /**
- * The ELF kernel in a compressed image (Documentation/arch/x86/boot.rst of Linux): QEMU starts it at its PVH entry, so that
+ * The ELF kernel in a compressed image (Documentation/arch/x86/boot.rst of Linux): QEMU starts it at its PVH entry, as Firecracker does, so that
  * nothing has to be unpacked at each boot, which takes seconds without KVM.
  */
 async function extractKernel(image, output) {

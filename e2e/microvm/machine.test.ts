@@ -117,7 +117,7 @@ describe('a sandbox that is a virtual machine', () => {
   });
 });
 
-describe('the QEMU of a sandbox', () => {
+describe.skipIf(process.env.ISLET_FIRECRACKER)('the QEMU of a sandbox', () => {
   it('runs without privileges, filtered, and sees no file beyond its machine', async () => {
     const sandbox = await create();
     const machine = await machineOf(dataDir, sandbox.sandboxId);

@@ -6,10 +6,12 @@
 import {
   appendFileSync,
   closeSync,
+  constants,
   fstatSync,
   ftruncateSync,
   openSync,
   readFileSync,
+  readSync,
   writeFileSync,
   writeSync,
 } from 'node:fs';
@@ -17,17 +19,21 @@ import { createServer } from 'node:http';
 import { text } from 'node:stream/consumers';
 import { parseArgs } from 'node:util';
 import koffi from 'koffi';
+import { GUEST } from '../../src/network/tap.ts';
 import { type Effects, type Machine, PublishedApi } from './published-api.ts';
 
 const VERSION = process.env.FIRECRACKER_VERSION ?? '1.14.1';
 
 const libc = koffi.load(null);
 const mmap = libc.func('void *mmap(void *, size_t, int, int, int, int64)');
+const socket = libc.func('int socket(int, int, int)');
+const sendto = libc.func('long sendto(int, const uint8_t *, size_t, int, const uint8_t *, uint)');
 const ioctl = libc.func('int ioctl(int, ulong, _Inout_ uint8_t *)');
 
 const PAGE = 4096;
 const PROT_READ_WRITE = 3;
 const MAP_PRIVATE = 2;
+const MAP_FIXED = 0x10;
 const MAP_ANONYMOUS = 0x20;
 const TUNSETIFF = 0x400454ca;
 /** IFF_TAP, IFF_NO_PI, IFF_VNET_HDR. */
@@ -38,12 +44,14 @@ class Memory {
   readonly halves: Uint8Array[];
   readonly dirty = new Set<number>();
   readonly #half: number;
+  readonly #addresses: bigint[] = [];
 
   constructor(bytes: number, file: number | undefined) {
     this.#half = bytes / 2;
     const flags = MAP_PRIVATE | (file === undefined ? MAP_ANONYMOUS : 0);
     this.halves = [0, 1].map((i) => {
       const address = mmap(null, this.#half, PROT_READ_WRITE, flags, file ?? -1, i * this.#half);
+      this.#addresses.push(koffi.address(address) as bigint);
       return new Uint8Array(koffi.view(address, this.#half) as ArrayBuffer);
     });
   }
@@ -58,6 +66,14 @@ class Memory {
     const { bytes, offset } = this.#at(page);
     new DataView(bytes.buffer).setUint32(offset, value, true);
     this.dirty.add(page);
+  }
+
+  /** As Firecracker does with what a guest gives back of a snapshot's memory: here the end of each half. */
+  giveBack(): void {
+    for (const address of this.#addresses) {
+      const last = address + BigInt(this.#half - GIVEN_BACK * PAGE);
+      mmap(last, GIVEN_BACK * PAGE, PROT_READ_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED, -1, 0);
+    }
   }
 
   save(type: 'Full' | 'Diff', file: number): void {
@@ -77,7 +93,10 @@ class Memory {
   }
 }
 
+const GIVEN_BACK = 4;
 const COUNTER_PAGE = 3;
+/** How many frames the guest's queue has taken: the device keeps the same number. */
+const QUEUE_PAGE = 5;
 
 /** The machine, its memory and the program in it. */
 class Simulated implements Effects {
@@ -85,17 +104,20 @@ class Simulated implements Effects {
   #tracks = false;
   #machine: Machine | undefined;
   #disk = -1;
+  #tap = -1;
+  #received = 0;
 
   open(path: string, mode: 'read' | 'write'): void {
     closeSync(openSync(path, mode === 'read' ? 'r' : 'r+'));
   }
 
   attachTap(name: string): void {
-    const device = openSync('/dev/net/tun', 'r+');
+    const device = openSync('/dev/net/tun', constants.O_RDWR | constants.O_NONBLOCK);
     const request = Buffer.alloc(40);
     request.write(name);
     request.writeUInt16LE(TAP_FLAGS, 16);
     if (ioctl(device, TUNSETIFF, request) !== 0) throw new Error(`Open tap device failed: ${koffi.errno()}`);
+    this.#tap = device;
   }
 
   start(machine: Machine): void {
@@ -108,29 +130,48 @@ class Simulated implements Effects {
 
   resume(): void {
     const [memory, machine] = [this.#memory as Memory, this.#machine as Machine];
-    const otherPage = (machine.memoryMib * 1024 * 1024) / PAGE - 1;
+    const otherPage = (machine.memoryMib * 1024 * 1024) / PAGE - 2 * GIVEN_BACK;
     const count = memory.read(COUNTER_PAGE);
-    if (memory.read(otherPage) !== count) {
+    if (memory.read(otherPage) !== count || memory.read(QUEUE_PAGE) !== this.#received) {
       console.error('the memory is torn');
       process.exit(1);
     }
     memory.write(COUNTER_PAGE, count + 1);
     memory.write(otherPage, count + 1);
     writeSync(this.#disk, new Uint32Array([count + 1]), 0, 4, 0);
+    this.#receive();
+    if (this.#tracks) memory.giveBack();
   }
 
   save(type: 'Full' | 'Diff', statePath: string, memoryPath: string, machine: Machine): void {
     if (type === 'Diff' && !this.#tracks) throw new Error('pages that were only read are not told apart');
-    writeFileSync(statePath, JSON.stringify(machine));
+    writeFileSync(statePath, JSON.stringify({ machine, received: this.#received }));
     const file = openSync(memoryPath, 'a+');
     closeSync(file);
     const memory = openSync(memoryPath, 'r+');
     this.#memory?.save(type, memory);
     closeSync(memory);
+    // Somebody sends to the guest just now, and frames are taken while it is paused, too.
+    sendToGuest();
+    this.#receive();
+  }
+
+  #receive(): void {
+    const frame = Buffer.alloc(2048);
+    for (;;) {
+      try {
+        readSync(this.#tap, frame);
+      } catch {
+        return; // there is none
+      }
+      this.#memory?.write(QUEUE_PAGE, ++this.#received);
+    }
   }
 
   load(statePath: string, memoryPath: string, trackDirtyPages: boolean): Machine {
-    const machine = JSON.parse(readFileSync(statePath, 'utf8')) as Machine;
+    const saved = JSON.parse(readFileSync(statePath, 'utf8')) as { machine: Machine; received: number };
+    const { machine } = saved;
+    this.#received = saved.received;
     const file = openSync(memoryPath, 'r');
     const bytes = machine.memoryMib * 1024 * 1024;
     if (fstatSync(file).size !== bytes) throw new Error('the memory file is of another size');
@@ -145,6 +186,18 @@ class Simulated implements Effects {
     this.#machine = machine;
     this.#disk = openSync(machine.drives.find(({ readOnly }) => !readOnly)?.path ?? '', 'r+');
   }
+}
+
+/** One datagram to the guest's discard port, from the other end of its cable. */
+function sendToGuest(): void {
+  const [AF_INET, SOCK_DGRAM] = [2, 2];
+  const address = Buffer.alloc(16);
+  address.writeUInt16LE(AF_INET, 0);
+  address.writeUInt16BE(9, 2);
+  for (const [i, octet] of GUEST.address.split('.').entries()) address[4 + i] = Number(octet);
+  const descriptor = socket(AF_INET, SOCK_DGRAM, 0);
+  sendto(descriptor, Buffer.from('hello'), 5, 0, address, address.length);
+  closeSync(descriptor);
 }
 
 /** A guest that ends with its first program. */

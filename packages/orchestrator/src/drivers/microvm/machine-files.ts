@@ -62,7 +62,7 @@ export async function linkImages(dir: string, { root, guest }: BootImages): Prom
 /** Puts what a snapshot shares with its machines into a machine's folder. */
 export async function linkShared(dir: string, snapshotDir: string, saved: MachineShape): Promise<void> {
   const shared = [FILES.root, FILES.guest, FILES.memory, ...saved.layers.slice(0, -1)];
-  await Promise.all(shared.map((name) => link(join(snapshotDir, SHARED, name), join(dir, name))));
+  await Promise.all(shared.map((name) => link(sharedFile(snapshotDir, name), join(dir, name))));
 }
 
 /**
@@ -81,21 +81,15 @@ export async function collectSnapshot(dir: string, shape: MachineShape, snapshot
   await writeShape(snapshotDir, shape);
 }
 
-/** Makes the topmost layer of a disk, which must not be written any more, a snapshot's. */
-export async function collectDisk(dir: string, shape: MachineShape, snapshotDir: string): Promise<void> {
-  const last = topLayer(shape);
-  await link(join(dir, last), join(snapshotDir, last));
-  await freeze(join(snapshotDir, last));
+/** Makes a file that a machine wrote while it ran, and does not write any more, a snapshot's. */
+export async function collect(file: string, to: string): Promise<void> {
+  await link(file, to);
+  await freeze(to);
 }
 
-/** Makes the memory that a machine wrote while it ran, and does not write any more, a snapshot's. */
-export async function collectMemory(dir: string, snapshotDir: string): Promise<void> {
-  await link(join(dir, FILES.memory), sharedMemory(snapshotDir));
-  await freeze(sharedMemory(snapshotDir));
-}
-
-export function sharedMemory(snapshotDir: string): string {
-  return join(snapshotDir, SHARED, FILES.memory);
+/** Where a snapshot has what it shares with others, or what is too large to be summed at each pause and resume. */
+export function sharedFile(snapshotDir: string, name: string): string {
+  return join(snapshotDir, SHARED, name);
 }
 
 /** Gives a file or folder to the user that runs a machine. */

@@ -1,12 +1,11 @@
-import { chmod, copyFile, mkdir, rm } from 'node:fs/promises';
+import { chmod, copyFile, mkdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { Exec } from '../../../host/exec.ts';
 import { isAlive, killAndWait } from '../../../host/process.ts';
 import type { Pace } from '../../driver.ts';
 import {
   type BootImages,
-  collectDisk,
-  collectMemory,
+  collect,
   collectSnapshot,
   FILES,
   freeze,
@@ -17,14 +16,15 @@ import {
   type MachineShape,
   type MachineSize,
   readShape,
-  sharedMemory,
+  sharedFile,
   topLayer,
   writeShape,
 } from '../machine-files.ts';
-import { findMapping, loadOwnPages, saveOwnPages } from '../memory.ts';
+import { findMapping, loadOwnPages, type Mapping, saveOwnPages } from '../memory.ts';
 import type { KernelBoot, MachineSite, RunningMachine, Vmm } from '../vmm.ts';
 import { FirecrackerApi } from './api.ts';
 import { configureAndStart } from './boot.ts';
+import { holdFrames, letFrames } from './frames.ts';
 import { API_SOCKET, type FirecrackerPrograms, JAILED, jailedCommand, jailRoot } from './jail.ts';
 
 const CONTROL_DEADLINE_MS = 20_000;
@@ -76,7 +76,7 @@ export class Firecracker implements Vmm {
     await Promise.all([
       linkShared(root, snapshotDir, saved),
       copyFile(join(snapshotDir, FILES.devices), join(root, FILES.devices)),
-      this.#copyDisk(join(snapshotDir, disk), join(root, disk), site.uid),
+      this.#copyDisk(sharedFile(snapshotDir, disk), join(root, disk), site.uid),
     ]);
     await writeShape(site.dir, shape);
     return shape;
@@ -104,16 +104,17 @@ export class Firecracker implements Vmm {
   async restore(machine: RunningMachine, snapshotDir: string): Promise<void> {
     const root = jailRoot(machine, this.#programs);
     const ownPages = join(snapshotDir, FILES.ownPages);
-    const hasOwn = await isThere(ownPages);
     await this.#control(machine, async (api) => {
       await api.loadSnapshot({
         snapshot_path: JAILED.devices,
         mem_backend: { backend_type: 'File', backend_path: JAILED.memory },
         track_dirty_pages: true,
-        resume_vm: !hasOwn,
+        resume_vm: false,
       });
-      if (!hasOwn) return;
-      await loadOwnPages(await findMapping(machine.main.pid, join(root, FILES.memory)), ownPages);
+      // Found before the guest gives any of it back, for which Firecracker puts other memory in its place.
+      const mapping = await findMapping(machine.main.pid, join(root, FILES.memory));
+      await writeFile(mappingFile(machine), JSON.stringify(mapping));
+      if (await isThere(ownPages)) await loadOwnPages(mapping, ownPages);
       await api.setState('Resumed');
     });
     await rm(join(root, FILES.devices));
@@ -122,10 +123,12 @@ export class Firecracker implements Vmm {
   async checkpoint(machine: RunningMachine, snapshotDir: string): Promise<void> {
     const root = jailRoot(machine, this.#programs);
     const shape = await readShape(machine.dir);
+    const disk = topLayer(shape);
     await this.#control(machine, async (api) => {
+      await holdFrames(machine, this.#exec);
       await api.setState('Paused');
       await this.#save(api, machine, shape, snapshotDir);
-      await collectDisk(root, shape, snapshotDir);
+      await collect(join(root, disk), sharedFile(snapshotDir, disk));
     });
     // Last: who finds the machine gone may take the snapshot for whole. Firecracker cannot be asked to end while it is paused.
     await killAndWait(machine.main);
@@ -136,19 +139,25 @@ export class Firecracker implements Vmm {
     const shape = await readShape(machine.dir);
     const disk = topLayer(shape);
     await this.#control(machine, async (api) => {
-      await api.setState('Paused');
       try {
+        await holdFrames(machine, this.#exec);
+        await api.setState('Paused');
         await this.#save(api, machine, shape, snapshotDir);
-        await this.#copy(join(root, disk), join(snapshotDir, disk));
-        await freeze(join(snapshotDir, disk));
+        await this.#copy(join(root, disk), sharedFile(snapshotDir, disk));
+        await freeze(sharedFile(snapshotDir, disk));
       } finally {
-        await api.setState('Resumed');
+        await this.#goOn(api, machine);
       }
     });
   }
 
   async resume(machine: RunningMachine): Promise<void> {
-    await this.#control(machine, (api) => api.setState('Resumed'));
+    await this.#control(machine, (api) => this.#goOn(api, machine));
+  }
+
+  async #goOn(api: FirecrackerApi, machine: RunningMachine): Promise<void> {
+    await api.setState('Resumed');
+    await letFrames(machine, this.#exec);
   }
 
   /**
@@ -170,14 +179,15 @@ export class Firecracker implements Vmm {
     await collectSnapshot(root, shape, snapshotDir);
     if (!shape.ownsMemory) {
       await rm(join(root, JAILED.dirty));
-      const mapping = await findMapping(machine.main.pid, join(root, FILES.memory));
+      const mapping = JSON.parse(await readFile(mappingFile(machine), 'utf8')) as Mapping;
       await saveOwnPages(mapping, join(snapshotDir, FILES.ownPages));
       return;
     }
-    await collectMemory(root, snapshotDir);
+    const memory = sharedFile(snapshotDir, FILES.memory);
+    await collect(join(root, FILES.memory), memory);
     await rm(join(root, FILES.memory));
     // Firecracker writes pages that were never used as zeros.
-    await this.#exec('fallocate', ['--dig-holes', sharedMemory(snapshotDir)], { timeoutMs: COPY_TIMEOUT_MS });
+    await this.#exec('fallocate', ['--dig-holes', memory], { timeoutMs: COPY_TIMEOUT_MS });
   }
 
   async #control<T>(machine: RunningMachine, use: (api: FirecrackerApi) => Promise<T>): Promise<T> {
@@ -201,4 +211,9 @@ export class Firecracker implements Vmm {
     const how = ['--sparse=always', '--reflink=auto', '--no-dereference'];
     await this.#exec('cp', [...how, from, to], { timeoutMs: COPY_TIMEOUT_MS });
   }
+}
+
+/** Where a machine's VMM has its memory. */
+function mappingFile({ stateDir }: MachineSite): string {
+  return join(stateDir, 'mapping');
 }

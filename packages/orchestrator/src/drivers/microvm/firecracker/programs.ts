@@ -74,7 +74,7 @@ async function findProgram(flag: string, path: string): Promise<string> {
 async function versionOf(name: string, program: string, exec: Exec): Promise<string> {
   const answer = await exec(program, ['--version']).catch((cause: unknown) => {
     throw new FirecrackerUnusable(
-      `${program} does not run (${(cause as Error).message}): get one for this machine from ${RELEASES}`,
+      `${program} does not run (${(cause as Error).message.split('\n')[0]}): get one for this machine from ${RELEASES}`,
       { cause },
     );
   });

@@ -5,15 +5,14 @@ import { isAlive } from '../../../host/process.ts';
 import type { Pace } from '../../driver.ts';
 import {
   type BootImages,
-  collectDisk,
-  collectMemory,
+  collect,
   collectSnapshot,
   FILES,
   isThere,
   type MachineShape,
   type MachineSize,
   readShape,
-  sharedMemory,
+  sharedFile,
   topLayer,
   writeShape,
 } from '../machine-files.ts';
@@ -111,8 +110,10 @@ class Qemu implements Vmm {
       await qmp.execute('xen-save-devices-state', { filename: `/${FILES.devices}`, live: false });
       if (!shape.ownsMemory) await this.#saveOwnPages(machine, snapshotDir);
       await collectSnapshot(dir, shape, snapshotDir);
-      await collectDisk(dir, shape, snapshotDir);
-      if (shape.ownsMemory) await collectMemory(dir, snapshotDir);
+      await collect(join(dir, topLayer(shape)), join(snapshotDir, topLayer(shape)));
+      if (shape.ownsMemory) {
+        await collect(join(dir, FILES.memory), sharedFile(snapshotDir, FILES.memory));
+      }
       // Last: who finds the machine gone may take the snapshot for whole.
       await qmp.execute('quit');
     });
@@ -132,7 +133,7 @@ class Qemu implements Vmm {
         await writeShape(dir, shape);
         if (!saved.ownsMemory) await this.#saveOwnPages(machine, snapshotDir);
         await collectSnapshot(dir, saved, snapshotDir);
-        await collectDisk(dir, saved, snapshotDir);
+        await collect(join(dir, topLayer(saved)), join(snapshotDir, topLayer(saved)));
         if (saved.ownsMemory) await this.#copyMemory(dir, snapshotDir);
       } finally {
         await qmp.execute('cont');
@@ -176,7 +177,7 @@ class Qemu implements Vmm {
   async #copyMemory(dir: string, snapshotDir: string): Promise<void> {
     await this.#options.exec('cp', [
       ...['--sparse=always', '--reflink=auto'],
-      ...[join(dir, FILES.memory), sharedMemory(snapshotDir)],
+      ...[join(dir, FILES.memory), sharedFile(snapshotDir, FILES.memory)],
     ]);
   }
 }
