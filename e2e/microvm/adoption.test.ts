@@ -21,28 +21,32 @@ afterAll(async () => {
   await removeDataDir(dataDir);
 });
 
-it('virtual machines outlive a killed Islet, also one that was stopped to be saved, and the next one takes them over', async () => {
-  const [running, stopped] = (await Promise.all(
-    [1, 2].map(() => Sandbox.create('base', { ...connection(), timeoutMs: 600_000 })),
-  )) as [Sandbox, Sandbox];
-  const program = await running.commands.run('sleep 10000', { background: true, timeoutMs: 0 });
-  const machines = await Promise.all([running, stopped].map((one) => machineOf(dataDir, one.sandboxId)));
-  const qemus = await Promise.all(machines.map(qemuOf));
-  expect(qemus.flat()).toHaveLength(2);
+// It stops one through QEMU's socket.
+it.skipIf(process.env.ISLET_FIRECRACKER)(
+  'virtual machines outlive a killed Islet, also one that was stopped to be saved, and the next one takes them over',
+  async () => {
+    const [running, stopped] = (await Promise.all(
+      [1, 2].map(() => Sandbox.create('base', { ...connection(), timeoutMs: 600_000 })),
+    )) as [Sandbox, Sandbox];
+    const program = await running.commands.run('sleep 10000', { background: true, timeoutMs: 0 });
+    const machines = await Promise.all([running, stopped].map((one) => machineOf(dataDir, one.sandboxId)));
+    const qemus = await Promise.all(machines.map(qemuOf));
+    expect(qemus.flat()).toHaveLength(2);
 
-  await islet.stop('SIGKILL');
-  await stopMachine(qemus[1]?.[0] ?? 0);
-  await start();
+    await islet.stop('SIGKILL');
+    await stopMachine(qemus[1]?.[0] ?? 0);
+    await start();
 
-  expect(await Promise.all(machines.map(qemuOf))).toEqual(qemus);
-  const adopted = await Sandbox.connect(running.sandboxId, connection());
-  expect((await adopted.commands.list()).map(({ pid }) => pid)).toEqual([program.pid]);
-  const goesOn = await Sandbox.connect(stopped.sandboxId, connection());
-  expect((await goesOn.commands.run('echo here', patient)).stdout).toBe('here\n');
-  // What was taken over is whole: it can be paused and ended.
-  await adopted.pause(connection());
-  const resumed = await Sandbox.connect(running.sandboxId, connection());
-  expect((await resumed.commands.list()).map(({ pid }) => pid)).toEqual([program.pid]);
-  await Promise.all([running, stopped].map((one) => Sandbox.kill(one.sandboxId, connection())));
-  expect((await Promise.all(machines.map(qemuOf))).flat()).toEqual([]);
-});
+    expect(await Promise.all(machines.map(qemuOf))).toEqual(qemus);
+    const adopted = await Sandbox.connect(running.sandboxId, connection());
+    expect((await adopted.commands.list()).map(({ pid }) => pid)).toEqual([program.pid]);
+    const goesOn = await Sandbox.connect(stopped.sandboxId, connection());
+    expect((await goesOn.commands.run('echo here', patient)).stdout).toBe('here\n');
+    // What was taken over is whole: it can be paused and ended.
+    await adopted.pause(connection());
+    const resumed = await Sandbox.connect(running.sandboxId, connection());
+    expect((await resumed.commands.list()).map(({ pid }) => pid)).toEqual([program.pid]);
+    await Promise.all([running, stopped].map((one) => Sandbox.kill(one.sandboxId, connection())));
+    expect((await Promise.all(machines.map(qemuOf))).flat()).toEqual([]);
+  },
+);

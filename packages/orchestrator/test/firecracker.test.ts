@@ -1,7 +1,9 @@
 import { randomBytes } from 'node:crypto';
 import { chmod, mkdir, mkdtemp, readFile, rm, stat, truncate, writeFile } from 'node:fs/promises';
 import { basename, join } from 'node:path';
+import { createLogger } from '@islet/telemetry';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { chooseIsolation, type IsolationChoice } from '../src/drivers/choose.ts';
 import type { Machine, MachineSpec, SandboxDriver } from '../src/drivers/driver.ts';
 import { FirecrackerApi } from '../src/drivers/microvm/firecracker/api.ts';
 import { Firecracker } from '../src/drivers/microvm/firecracker/firecracker.ts';
@@ -24,6 +26,7 @@ beforeAll(async () => {
   root = await mkdtemp('/var/tmp/islet-firecracker-');
   // Each machine's user has to be able to start them.
   await chmod(root, 0o755);
+  for (const file of ['vmlinux', 'initrd']) await writeFile(join(root, file), file, { mode: 0o600 });
   found = await findFirecracker(
     { firecracker: await installFirecracker(root), jailer: undefined },
     host.exec,
@@ -73,7 +76,6 @@ describe('the driver of Firecracker’s machines', () => {
 
   beforeAll(async () => {
     for (const dir of ['rootfs', 'guest', 'run']) await mkdir(join(root, dir));
-    for (const file of ['vmlinux', 'initrd']) await writeFile(join(root, file), file, { mode: 0o600 });
     driver = await openMicrovm({
       ...{ instance, runtimeDir: join(root, 'run'), imagesDir: join(root, 'images'), exec: host.exec },
       ...{ kernel: join(root, 'vmlinux'), initrd: join(root, 'initrd'), memoryBytes: 2 ** 32 },
@@ -251,6 +253,28 @@ describe('programs that cannot be used', () => {
       version: '1.15.0',
     });
     expect(basename(found.programs.jailer)).toBe('jailer');
+  });
+});
+
+describe('who asks for Firecracker where no guest runs', () => {
+  const choose = async (choice: IsolationChoice, firecracker: string) =>
+    chooseIsolation({
+      ...{
+        choice,
+        firecracker: { firecracker, jailer: found.programs.jailer },
+        cacheDir: join(root, 'probes'),
+      },
+      ...{ kernel: join(root, 'vmlinux'), initrd: join(root, 'initrd'), exec: host.exec },
+      logger: createLogger({ service: 'test', level: 'silent' }),
+    });
+
+  it('is refused virtual machines, and left gVisor where any isolation will do', async () => {
+    const mute = join(root, 'firecracker-mute');
+    await writeFile(mute, '#!/bin/sh\n[ "$1" != --version ] || echo Firecracker v1.14.1\n', { mode: 0o755 });
+    await expect(choose('microvm', mute)).rejects.toThrow(/Firecracker needs KVM, .*leave --firecracker out/);
+    expect(await choose('auto', mute)).toEqual({ isolation: 'gvisor' });
+    await expect(choose('auto', join(root, 'firecracker-lost'))).rejects.toThrow(/is not there/);
+    expect(await choose('gvisor', join(root, 'firecracker-lost'))).toEqual({ isolation: 'gvisor' });
   });
 });
 

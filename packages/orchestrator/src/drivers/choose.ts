@@ -32,6 +32,8 @@ export interface MachinePrograms extends GuestKernel {
 
 export interface ChooseOptions extends MachinePrograms {
   choice: IsolationChoice;
+  /** Where it is kept whether machines run here; by default where all Islets of the host look. */
+  cacheDir?: string;
   exec: Exec;
   logger: Logger;
 }
@@ -62,8 +64,9 @@ export async function chooseIsolation(options: ChooseOptions): Promise<Chosen> {
   return found ? chooseFirecracker(options, found) : chooseQemu(options);
 }
 
-async function chooseQemu({ choice, exec, initrd, kernel, logger }: ChooseOptions): Promise<Chosen> {
-  const probing = { kernel, initrd, cacheDir: PROBE_CACHE, exec };
+async function chooseQemu(options: ChooseOptions): Promise<Chosen> {
+  const { cacheDir = PROBE_CACHE, choice, exec, initrd, kernel, logger } = options;
+  const probing = { kernel, initrd, cacheDir, exec };
   const { accelerator, kvm } = await chooseAccelerator(probing);
   const vmm = { name: 'qemu', accelerator } as const;
   if (accelerator.kind === 'kvm') return { isolation: 'microvm', vmm, kvm: kvm.reason };
@@ -75,8 +78,8 @@ async function chooseQemu({ choice, exec, initrd, kernel, logger }: ChooseOption
 }
 
 async function chooseFirecracker(options: ChooseOptions, found: FoundFirecracker): Promise<Chosen> {
-  const { choice, exec, initrd, kernel, logger } = options;
-  const kvm = await probeFirecracker(found, { kernel, initrd, cacheDir: PROBE_CACHE, exec });
+  const { cacheDir = PROBE_CACHE, choice, exec, initrd, kernel, logger } = options;
+  const kvm = await probeFirecracker(found, { kernel, initrd, cacheDir, exec });
   if (kvm.works) return { isolation: 'microvm', vmm: { name: 'firecracker', ...found }, kvm: kvm.reason };
   if (choice === 'auto') return gvisorWithoutKvm(kvm.reason, logger);
   throw new Error(
