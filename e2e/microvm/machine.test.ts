@@ -145,6 +145,34 @@ describe.skipIf(process.env.ISLET_FIRECRACKER)('the QEMU of a sandbox', () => {
     ).toBe(true);
   });
 
+  it('gives back what a program in the sandbox held and freed', async () => {
+    const sandbox = await create();
+    const [pid] = await qemuOf(await machineOf(dataDir, sandbox.sandboxId));
+    const held = async () => {
+      const text = await readFile(`/proc/${pid}/smaps_rollup`, 'utf8');
+      return Number(/^Anonymous: +(\d+) kB$/m.exec(text)?.[1]) / 1024;
+    };
+    const before = await held();
+    const program = `
+import sys
+block = bytearray(300 << 20)
+block[::4096] = b'1' * len(block[::4096])
+print('held', flush=True)
+sys.stdin.readline()`;
+    let said = '';
+    const holder = await sandbox.commands.run(`python3 -c "${program}"`, {
+      ...{ background: true, stdin: true, timeoutMs: 0 },
+      onStdout: (text) => {
+        said += text;
+      },
+    });
+    await expect.poll(() => said, PATIENT).toContain('held');
+    const most = await held();
+    expect(most).toBeGreaterThan(before + 250);
+    await sandbox.commands.sendStdin(holder.pid, '\n');
+    await expect.poll(held, PATIENT).toBeLessThan(most - 200);
+  });
+
   it('ends with the sandbox', async () => {
     const sandbox = await create();
     const machine = await machineOf(dataDir, sandbox.sandboxId);

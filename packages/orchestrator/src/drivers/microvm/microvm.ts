@@ -33,7 +33,7 @@ const FIRST_UID = 1_000_000_000;
 const UID_COUNT = 2 ** 29;
 
 /** Changes whenever machines are made so differently that earlier snapshots do not start any more. */
-const FORMAT = 1;
+const FORMAT = 2;
 
 export interface MicrovmOptions extends GuestKernel {
   /** Short name that sets this Islet's cgroups apart from another's. */

@@ -25,20 +25,25 @@ export interface CommandLineOptions {
 export function qemuArguments(options: CommandLineOptions): string[] {
   const { accelerator, boot, controlSocket, dir, shape, uid } = options;
   const size = `${shape.memoryMb}M`;
-  const access = shape.ownsMemory ? 'share=on' : 'share=off,readonly=on,rom=off';
+  const memory = shape.ownsMemory
+    ? `memory-backend-file,id=ram,size=${size},mem-path=${dir}/${FILES.memory},share=on`
+    : // The snapshot's file is mapped into it afterwards: see `mapMemory`.
+      `memory-backend-ram,id=ram,size=${size}`;
   return [
     ...['-nodefaults', '-no-user-config', '-display', 'none', '-no-reboot'],
     // ACPI alone tells Debian's kernel of virtio-mmio devices and CPUs; SeaBIOS's tables would be overwritten by a PVH kernel.
     ...['-M', MACHINE, '-bios', 'qboot.rom'],
     ...acceleration(accelerator),
     ...['-smp', String(shape.cpuCount), '-m', size],
-    ...['-object', `memory-backend-file,id=ram,size=${size},mem-path=${dir}/${FILES.memory},${access}`],
+    ...['-object', memory],
     ...drive('root', [file('root', `${dir}/${FILES.root}`, true)]),
     ...drive('guest', [file('guest', `${dir}/${FILES.guest}`, true)]),
     ...drive(topNode(shape.layers), diskNodes(dir, shape.layers)),
     ...['-netdev', `tap,id=net,ifname=${TAP},script=no,downscript=no`],
     ...['-device', `virtio-net-device,netdev=net,mac=${GUEST.mac}`],
     ...['-object', 'rng-builtin,id=rng', '-device', 'virtio-rng-device,rng=rng'],
+    // For what the guest says of its free pages; nobody asks it for any.
+    ...['-device', 'virtio-balloon-device,free-page-reporting=on'],
     ...['-chardev', `ringbuf,id=console,size=${CONSOLE_BYTES}`, '-serial', 'chardev:console'],
     ...['-chardev', `socket,id=control,path=${controlSocket},server=on,wait=off`],
     ...['-mon', 'chardev=control,mode=control'],

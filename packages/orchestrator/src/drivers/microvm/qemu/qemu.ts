@@ -8,6 +8,7 @@ import {
   collect,
   collectSnapshot,
   FILES,
+  freeze,
   isThere,
   type MachineShape,
   type MachineSize,
@@ -21,6 +22,7 @@ import type { KernelBoot, MachineSite, RunningMachine, Vmm } from '../vmm.ts';
 import { type Accelerator, QEMU } from './accelerator.ts';
 import { layerNode, qemuArguments } from './command-line.ts';
 import { addLayer, layOutBoot, layOutRestore } from './layers.ts';
+import { mapMemory } from './map-memory.ts';
 import { Qmp } from './qmp.ts';
 
 const CONTROL_DEADLINE_MS = 20_000;
@@ -90,6 +92,7 @@ class Qemu implements Vmm {
   async restore(machine: RunningMachine, snapshotDir: string): Promise<void> {
     const { dir, main } = machine;
     await this.#control(machine, async (qmp) => {
+      await mapMemory(qmp, main.pid, `/${FILES.memory}`);
       const ownPages = join(snapshotDir, FILES.ownPages);
       if (await isThere(ownPages)) {
         await loadOwnPages(await findMapping(main.pid, join(dir, FILES.memory)), ownPages);
@@ -179,6 +182,7 @@ class Qemu implements Vmm {
       ...['--sparse=always', '--reflink=auto'],
       ...[join(dir, FILES.memory), sharedFile(snapshotDir, FILES.memory)],
     ]);
+    await freeze(sharedFile(snapshotDir, FILES.memory));
   }
 }
 
