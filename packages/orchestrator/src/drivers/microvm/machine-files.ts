@@ -1,4 +1,4 @@
-import { chown, constants, link, mkdir, open, readFile, rename, stat, writeFile } from 'node:fs/promises';
+import { constants, lchown, link, mkdir, open, readFile, rename, stat, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 
 /** Files of a machine, in its folder. */
@@ -41,6 +41,7 @@ export interface BootImages {
   emptyDisk: string;
 }
 
+/** `dir` is a snapshot's, or one of a machine that its VMM does not reach: who could change the names in it chose files of the host. */
 export async function readShape(dir: string): Promise<MachineShape> {
   return JSON.parse(await readFile(join(dir, FILES.shape), 'utf8')) as MachineShape;
 }
@@ -72,16 +73,15 @@ export async function linkShared(dir: string, snapshotDir: string, saved: Machin
 export async function collectSnapshot(dir: string, shape: MachineShape, snapshotDir: string): Promise<void> {
   const shared = join(snapshotDir, SHARED);
   await mkdir(shared, { mode: 0o700 });
-  for (const name of [FILES.root, FILES.guest, ...shape.layers.slice(0, -1)]) {
-    await link(join(dir, name), join(shared, name));
-  }
-  if (!shape.ownsMemory) await link(join(dir, FILES.memory), join(shared, FILES.memory));
+  const names = [FILES.root, FILES.guest, ...shape.layers.slice(0, -1)];
+  if (!shape.ownsMemory) names.push(FILES.memory);
+  await Promise.all(names.map((name) => collect(join(dir, name), join(shared, name))));
   await rename(join(dir, FILES.devices), join(snapshotDir, FILES.devices));
   await freeze(join(snapshotDir, FILES.devices));
   await writeShape(snapshotDir, shape);
 }
 
-/** Makes a file that a machine wrote while it ran, and does not write any more, a snapshot's. */
+/** Makes a file of a machine that nobody writes any more a snapshot's. */
 export async function collect(file: string, to: string): Promise<void> {
   await link(file, to);
   await freeze(to);
@@ -92,9 +92,9 @@ export function sharedFile(snapshotDir: string, name: string): string {
   return join(snapshotDir, SHARED, name);
 }
 
-/** Gives a file or folder to the user that runs a machine. */
+/** Gives a file or folder to the user that runs a machine. Links are not followed. */
 export function hand(path: string, uid: number): Promise<void> {
-  return chown(path, uid, uid);
+  return lchown(path, uid, uid);
 }
 
 /**

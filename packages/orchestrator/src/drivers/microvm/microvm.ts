@@ -92,6 +92,7 @@ class Microvm implements SandboxDriver {
     const { initrd, kernel, vmm } = this.#options;
     return this.#orRelease(spec.id, async () => {
       const size = { cpuCount, memoryMb, diskBytes };
+      await mkdir(this.#machineState(spec.id), { mode: 0o700 });
       const shape = await vmm.layOutBoot(this.#site(spec), { root, guest, emptyDisk }, size);
       const boot = { kernel, initrd, diskUsedMb: spec.diskUsedMb ?? 0 };
       const machine = await this.#launch(spec, shape, boot);
@@ -104,6 +105,7 @@ class Microvm implements SandboxDriver {
     await this.#admit();
     const { vmm } = this.#options;
     return this.#orRelease(spec.id, async () => {
+      await mkdir(this.#machineState(spec.id), { mode: 0o700 });
       const shape = await vmm.layOutRestore(this.#site(spec), snapshotDir);
       signal?.throwIfAborted();
       const machine = await this.#launch(spec, shape);
@@ -180,7 +182,6 @@ class Microvm implements SandboxDriver {
   async #launch(spec: MachineSpec, shape: MachineShape, boot?: KernelBoot): Promise<Machine> {
     const { id, dir, netns } = spec;
     const site = this.#site(spec);
-    await mkdir(site.stateDir, { mode: 0o700 });
     const cgroupFiles = await this.#cgroups.create(this.#cgroupPath(id), {
       memoryBytes: shape.memoryMb * 1024 * 1024 + RUNTIME_OVERHEAD_BYTES,
       cpuQuotaUs: cpuQuotaUs(shape.cpuCount, availableParallelism()),

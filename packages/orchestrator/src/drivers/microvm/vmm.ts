@@ -15,7 +15,7 @@ export interface MachineSite {
   id: string;
   /** The machine's own folder, absolute; on the file system of images and snapshots. */
   dir: string;
-  /** Its volatile state: sockets, and what its VMM says. */
+  /** Its volatile state, out of its VMM's reach but for a socket: what it is made of, and what its VMM says. */
   stateDir: string;
   /** User and group that its VMM runs as, which no other machine has. */
   uid: number;

@@ -63,7 +63,7 @@ export class Firecracker implements Vmm {
     await mkdir(root, { recursive: true, mode: 0o700 });
     await linkImages(root, images);
     await this.#copyDisk(images.emptyDisk, join(root, topLayer(shape)), site.uid);
-    await writeShape(site.dir, shape);
+    await writeShape(site.stateDir, shape);
     return shape;
   }
 
@@ -78,7 +78,7 @@ export class Firecracker implements Vmm {
       copyFile(join(snapshotDir, FILES.devices), join(root, FILES.devices)),
       this.#copyDisk(sharedFile(snapshotDir, disk), join(root, disk), site.uid),
     ]);
-    await writeShape(site.dir, shape);
+    await writeShape(site.stateDir, shape);
     return shape;
   }
 
@@ -122,7 +122,7 @@ export class Firecracker implements Vmm {
 
   async checkpoint(machine: RunningMachine, snapshotDir: string): Promise<void> {
     const root = jailRoot(machine, this.#programs);
-    const shape = await readShape(machine.dir);
+    const shape = await readShape(machine.stateDir);
     const disk = topLayer(shape);
     await this.#control(machine, async (api) => {
       await holdFrames(machine, this.#exec);
@@ -136,7 +136,7 @@ export class Firecracker implements Vmm {
 
   async snapshot(machine: RunningMachine, snapshotDir: string): Promise<void> {
     const root = jailRoot(machine, this.#programs);
-    const shape = await readShape(machine.dir);
+    const shape = await readShape(machine.stateDir);
     const disk = topLayer(shape);
     await this.#control(machine, async (api) => {
       try {

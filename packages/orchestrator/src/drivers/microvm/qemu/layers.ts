@@ -1,4 +1,4 @@
-import { copyFile, link, truncate, writeFile } from 'node:fs/promises';
+import { copyFile, link, rm, truncate, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import {
   type BootImages,
@@ -17,7 +17,7 @@ import { writeEmptyQcow2 } from './qcow2.ts';
 
 /** Lays out the folder of a machine that boots: its memory is a file that it writes. */
 export async function layOutBoot(
-  { dir, uid }: MachineSite,
+  { dir, stateDir, uid }: MachineSite,
   images: BootImages,
   size: MachineSize,
 ): Promise<MachineShape> {
@@ -29,12 +29,15 @@ export async function layOutBoot(
   await truncate(memory, size.memoryMb * 1024 * 1024);
   await addLayer(dir, shape, uid);
   await hand(dir, uid);
-  await writeShape(dir, shape);
+  await writeShape(stateDir, shape);
   return shape;
 }
 
 /** Lays out the folder of a machine that goes on from a snapshot. */
-export async function layOutRestore({ dir, uid }: MachineSite, snapshotDir: string): Promise<MachineShape> {
+export async function layOutRestore(
+  { dir, stateDir, uid }: MachineSite,
+  snapshotDir: string,
+): Promise<MachineShape> {
   const saved = await readShape(snapshotDir);
   const shape = { ...saved, ownsMemory: false };
   const last = topLayer(saved);
@@ -47,13 +50,15 @@ export async function layOutRestore({ dir, uid }: MachineSite, snapshotDir: stri
   await hand(join(dir, FILES.devices), uid);
   await addLayer(dir, shape, uid);
   await hand(dir, uid);
-  await writeShape(dir, shape);
+  await writeShape(stateDir, shape);
   return shape;
 }
 
 /** Makes a new empty layer, a qcow2 image, and puts it on top of the disk in `shape`. */
 export async function addLayer(dir: string, shape: MachineShape, uid: number): Promise<string> {
   const layer = `disk-${Number(topLayer(shape).slice('disk-'.length)) + 1}`;
+  // A try that failed may have left one, or QEMU a link.
+  await rm(join(dir, layer), { force: true });
   await writeEmptyQcow2(join(dir, layer), shape.diskBytes);
   await hand(join(dir, layer), uid);
   shape.layers = [...shape.layers, layer];

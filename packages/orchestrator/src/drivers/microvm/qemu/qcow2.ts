@@ -18,7 +18,7 @@ const L1_TABLE = 3;
 /**
  * Writes an empty qcow2 image (docs/interop/qcow2.txt of QEMU): all of it shows what lies below, which is named when it is
  * opened. Own code, since qemu-img comes in another package and takes longer to start than this to run.
- * @throws RangeError beyond 4 PiB, whose table would not fit into one cluster.
+ * @throws RangeError beyond 4 PiB, whose table would not fit into one cluster. Error where the file, or a link, is there.
  */
 export async function writeEmptyQcow2(file: string, virtualBytes: number): Promise<void> {
   const l1Entries = Math.ceil(virtualBytes / BYTES_PER_L1_ENTRY);
@@ -37,5 +37,5 @@ export async function writeEmptyQcow2(file: string, virtualBytes: number): Promi
   image.writeBigUInt64BE(BigInt(REFCOUNT_BLOCK * CLUSTER_BYTES), REFCOUNT_TABLE * CLUSTER_BYTES);
   for (let cluster = 0; cluster < 4; cluster++)
     image.writeUInt16BE(1, REFCOUNT_BLOCK * CLUSTER_BYTES + 2 * cluster);
-  await writeFile(file, image);
+  await writeFile(file, image, { flag: 'wx' });
 }

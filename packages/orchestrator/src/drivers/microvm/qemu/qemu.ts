@@ -104,10 +104,10 @@ class Qemu implements Vmm {
   }
 
   async checkpoint(machine: RunningMachine, snapshotDir: string): Promise<void> {
-    const { dir } = machine;
-    const shape = await readShape(dir);
+    const { dir, stateDir } = machine;
+    const shape = await readShape(stateDir);
     await this.#control(machine, async (qmp) => {
-      if (shape.layers.length > this.#options.mostLayers) await this.#mergeLayers(qmp, dir, shape);
+      if (shape.layers.length > this.#options.mostLayers) await this.#mergeLayers(qmp, stateDir, shape);
       await qmp.execute('stop');
       // Not live: QEMU also writes what it still has of the disk's tables.
       await qmp.execute('xen-save-devices-state', { filename: `/${FILES.devices}`, live: false });
@@ -123,8 +123,8 @@ class Qemu implements Vmm {
   }
 
   async snapshot(machine: RunningMachine, snapshotDir: string): Promise<void> {
-    const { dir } = machine;
-    const saved = await readShape(dir);
+    const { dir, stateDir } = machine;
+    const saved = await readShape(stateDir);
     const shape = { ...saved };
     const layer = await addLayer(dir, shape, machine.uid);
     await this.#control(machine, async (qmp) => {
@@ -133,7 +133,7 @@ class Qemu implements Vmm {
       try {
         await qmp.execute('xen-save-devices-state', { filename: `/${FILES.devices}`, live: true });
         await qmp.execute('blockdev-snapshot', { node: topLayer(saved), overlay: layer });
-        await writeShape(dir, shape);
+        await writeShape(stateDir, shape);
         if (!saved.ownsMemory) await this.#saveOwnPages(machine, snapshotDir);
         await collectSnapshot(dir, saved, snapshotDir);
         await collect(join(dir, topLayer(saved)), join(snapshotDir, topLayer(saved)));
@@ -162,13 +162,13 @@ class Qemu implements Vmm {
   }
 
   /** Takes what the layers between the lowest and the topmost hold into the topmost one; the machine runs on meanwhile. */
-  async #mergeLayers(qmp: Qmp, dir: string, shape: MachineShape): Promise<void> {
+  async #mergeLayers(qmp: Qmp, stateDir: string, shape: MachineShape): Promise<void> {
     const [lowest, topmost] = [shape.layers[0] as string, topLayer(shape)];
     await qmp.execute('block-stream', { 'job-id': 'merge', device: topmost, 'base-node': lowest });
     const { error } = await qmp.event('BLOCK_JOB_COMPLETED', MERGE_TIMEOUT_MS);
     if (error !== undefined) throw new Error(`the layers of a disk could not be merged: ${error}`);
     shape.layers = [lowest, topmost];
-    await writeShape(dir, shape);
+    await writeShape(stateDir, shape);
   }
 
   async #saveOwnPages({ dir, main }: RunningMachine, snapshotDir: string): Promise<void> {
@@ -178,11 +178,10 @@ class Qemu implements Vmm {
 
   /** A machine that booted writes into its memory file itself, so that a snapshot of it needs a copy. */
   async #copyMemory(dir: string, snapshotDir: string): Promise<void> {
-    await this.#options.exec('cp', [
-      ...['--sparse=always', '--reflink=auto'],
-      ...[join(dir, FILES.memory), sharedFile(snapshotDir, FILES.memory)],
-    ]);
-    await freeze(sharedFile(snapshotDir, FILES.memory));
+    const copy = sharedFile(snapshotDir, FILES.memory);
+    const how = ['--sparse=always', '--reflink=auto', '--no-dereference'];
+    await this.#options.exec('cp', [...how, join(dir, FILES.memory), copy]);
+    await freeze(copy);
   }
 }
 
