@@ -14,6 +14,7 @@ import type { Row } from './row.ts';
 import { startRow } from './start.ts';
 import { templatesRow } from './templates.ts';
 import { terminalRow } from './terminal.ts';
+import { webTemplateRow } from './web-template.ts';
 
 /** Everything that is measured, in the order of the report. Starts come first: they end every sandbox. */
 export const ROWS: readonly Row[] = [
@@ -32,4 +33,5 @@ export const ROWS: readonly Row[] = [
   controlPlaneRow,
   loadRow,
   templatesRow,
+  webTemplateRow,
 ];

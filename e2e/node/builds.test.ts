@@ -3,7 +3,7 @@ import { readFile } from 'node:fs/promises';
 import { Sandbox, Template } from 'e2b';
 import { afterAll, beforeAll, expect, it } from 'vitest';
 import { newDataDir, type RunningInstance, removeDataDir, startInstance } from '../setup/instance.ts';
-import { settledFootprint } from '../setup/settle.ts';
+import { expectSettlesTo, settledFootprint } from '../setup/settle.ts';
 import { until } from '../setup/until.ts';
 
 let dataDir: string;
@@ -61,4 +61,22 @@ it('a build whose Islet is killed goes on at the next start, and leaves nothing 
   expect(after.cgroups).toHaveLength(before.cgroups.length);
   const machines = after.files.filter((file) => file.startsWith(`${dataDir}/machines/`));
   expect(machines).toEqual([]);
+}, 240_000);
+
+/** Nobody answers a deletion only when all is freed, but all of it has to be soon after. */
+it('a template that is deleted while it is built takes its build with it', async () => {
+  const before = await settledFootprint({ dataDir });
+  const template = Template().fromBaseImage().runCmd('echo begun && sleep 3600');
+  const build = await Template.buildInBackground(template, `deleted-${randomUUID().slice(0, 8)}`, options());
+  await until(
+    'the step runs',
+    60_000,
+    async () => (await Template.getBuildStatus(build, options())).logEntries,
+    (entries) => entries.some(({ message }) => message.endsWith('[stdout]: begun')),
+  );
+  const { apiUrl, apiKey } = options();
+  const path = `${apiUrl}/templates/${build.templateId}`;
+  const { status } = await fetch(path, { method: 'DELETE', headers: { 'X-API-Key': apiKey } });
+  expect(status).toBe(204);
+  await expectSettlesTo(before, { dataDir });
 }, 240_000);

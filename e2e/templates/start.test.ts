@@ -1,4 +1,12 @@
-import { Template, waitForFile, waitForPort, waitForProcess, waitForTimeout, waitForURL } from 'e2b';
+import {
+  type Sandbox,
+  Template,
+  waitForFile,
+  waitForPort,
+  waitForProcess,
+  waitForTimeout,
+  waitForURL,
+} from 'e2b';
 import { describe, expect, it } from 'vitest';
 import { send } from '../setup/http.ts';
 import { BUILD_MS, sharedBuilder } from './builder.ts';
@@ -93,12 +101,25 @@ describe('start and ready commands', { timeout: BUILD_MS }, () => {
     expect(await builder.current.run('other', 'pgrep -a sleep | cut -d" " -f2-')).toBe('sleep 2222');
   });
 
-  it('keep a rebuilt template from changing under running sandboxes', async () => {
-    const make = (version: string) => Template().fromBaseImage().runCmd(`echo ${version} > version`);
-    await builder.current.build(make('one'), 'rebuilt');
-    const old = await builder.current.start('rebuilt');
-    await builder.current.build(make('two'), 'rebuilt');
-    expect(await builder.current.run('rebuilt', 'cat version')).toBe('two');
-    expect((await old.files.read('/home/user/version')).trimEnd()).toBe('one');
+  it('keep a rebuilt template from changing under sandboxes that run or are paused', async () => {
+    const make = (version: string) =>
+      Template()
+        .fromBaseImage()
+        .runCmd(`head -c 20M /dev/urandom > big && sha256sum big > sum && echo ${version} > version`)
+        .setStartCmd(`exec sleep ${version}`, waitForProcess('sleep'));
+    const look = 'cat version; pgrep -a sleep | cut -d" " -f2-; sha256sum --check --status sum && echo whole';
+    const seen = async (sandbox: Sandbox) => (await sandbox.commands.run(look)).stdout.trim().split('\n');
+    await builder.current.build(make('1111'), 'rebuilt');
+    const [running, paused] = [
+      await builder.current.start('rebuilt'),
+      await builder.current.start('rebuilt'),
+    ];
+    await paused.pause();
+    await builder.current.build(make('2222'), 'rebuilt');
+    // Only now do the old ones read their files.
+    for (const sandbox of [running, await paused.connect()]) {
+      expect(await seen(sandbox)).toEqual(['1111', 'sleep 1111', 'whole']);
+    }
+    expect(await seen(await builder.current.start('rebuilt'))).toEqual(['2222', 'sleep 2222', 'whole']);
   });
 });

@@ -1,5 +1,5 @@
 import { templateProto } from '@islet/contracts';
-import { LOCAL_DEV, setProjectLimits } from '@islet/db';
+import { deleteTemplate, LOCAL_DEV, setProjectLimits } from '@islet/db';
 import { Template } from 'e2b';
 import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest';
 import { ADMIN_TOKEN, type Harness, startHarness } from './harness.ts';
@@ -398,7 +398,7 @@ describe('following a build', () => {
     await untilStatus(asked, 'ready');
   });
 
-  it('goes on after a restart, and fails what the builder never heard of', async () => {
+  it('goes on after a restart, fails what the builder never heard of, and frees what was deleted', async () => {
     const first = await startHarness();
     const call = first.call;
     const make = async () => {
@@ -408,7 +408,9 @@ describe('following a build', () => {
       });
       return body as Asked;
     };
-    const [kept, lost] = [await make(), await make()];
+    const [kept, lost, deleted] = [await make(), await make(), await make()];
+    // As where the process ends in the middle of a deletion.
+    await deleteTemplate(first.db, deleted.templateID);
     // A second API over the same database and builder stands for the process after a restart.
     first.templateManager.builds.delete(lost.buildID);
     first.templateManager.disconnect();
@@ -419,6 +421,7 @@ describe('following a build', () => {
     await vi.waitFor(async () => expect((await of(kept)).body.status).toBe('ready'), WAIT);
     await vi.waitFor(async () => expect((await of(lost)).body.status).toBe('error'), WAIT);
     expect((await of(lost)).body.reason.message).toContain('build the template again');
+    await vi.waitFor(() => expect(first.templateManager.deleted).toEqual([deleted.buildID]), WAIT);
     await second.close();
     await first.close();
   });

@@ -61,6 +61,7 @@ export async function openClientBuilds(options: ClientBuildsOptions): Promise<Bu
   const builds = await Builds.open({
     dir: join(dataDir, 'builds'),
     atOnce,
+    limitMs: BUILD_LIMIT_MS,
     run: async (spec, report, signal) => {
       const outcome = await runBuild(engine, spec, report, signal);
       await pruneLayerCache({ cacheDir, lock, maxBytes: layerCacheBytes, now: now() });
@@ -75,6 +76,9 @@ export async function openClientBuilds(options: ClientBuildsOptions): Promise<Bu
   });
   return builds;
 }
+
+/** As the protocol has it. */
+const BUILD_LIMIT_MS = 60 * 60 * 1000;
 
 /** Where Debian and those like it keep the certificates that this machine trusts. */
 const CERTIFICATES = '/etc/ssl/certs/ca-certificates.crt';

@@ -1,17 +1,19 @@
 import { execFile } from 'node:child_process';
-import { createHash } from 'node:crypto';
-import { mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
+import { createHash, type Hash } from 'node:crypto';
+import { createReadStream, createWriteStream } from 'node:fs';
+import { mkdir, mkdtemp, rename, rm, stat, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { pipeline } from 'node:stream/promises';
 import { promisify } from 'node:util';
-import { gzipSync } from 'node:zlib';
+import { createGzip } from 'node:zlib';
 import { LOGIN, type TestRegistry } from './registry.ts';
 
 const run = promisify(execFile);
 
 export interface ImageWish {
-  /** Each fills a folder with one layer's files, or gives the tar itself. */
-  layers: readonly ((dir: string) => Promise<Buffer | undefined>)[];
+  /** Each fills a folder with one layer's files, or gives the tar itself, or the path of one. */
+  layers: readonly ((dir: string) => Promise<Buffer | string | undefined>)[];
   /** Of the image's configuration. */
   config?: Record<string, unknown>;
   architecture?: string;
@@ -44,10 +46,9 @@ async function writeLayout(layout: string, wish: ImageWish): Promise<void> {
   const layers: object[] = [];
   const diffIds: string[] = [];
   for (const fill of wish.layers) {
-    const tar = await layerTar(fill);
-    diffIds.push(sha256(tar));
-    const mediaType = 'application/vnd.oci.image.layer.v1.tar+gzip';
-    layers.push({ mediaType, ...(await put(gzipSync(tar, { level: 1 }))) });
+    const { diffId, ...blob } = await addLayer(layout, fill);
+    diffIds.push(diffId);
+    layers.push({ mediaType: 'application/vnd.oci.image.layer.v1.tar+gzip', ...blob });
   }
   const own = { x64: 'amd64', arm64: 'arm64' }[process.arch as string];
   const image = {
@@ -73,19 +74,43 @@ async function writeLayout(layout: string, wish: ImageWish): Promise<void> {
   await writeFile(join(layout, 'oci-layout'), JSON.stringify({ imageLayoutVersion: '1.0.0' }));
 }
 
-async function layerTar(fill: ImageWish['layers'][number]): Promise<Buffer> {
+/** Piece by piece: a layer may be larger than memory. */
+async function addLayer(layout: string, fill: ImageWish['layers'][number]) {
   const dir = await mkdtemp(join(tmpdir(), 'islet-layer-'));
   try {
     const files = join(dir, 'files');
     await mkdir(files, { mode: 0o755 });
     const given = await fill(files);
-    if (given) return given;
+    const tar = typeof given === 'string' ? given : join(dir, 'layer.tar');
+    if (given instanceof Buffer) await writeFile(tar, given);
     const flags = ['--numeric-owner', '--owner=0', '--group=0', '--sort=name'];
-    await run('tar', ['-C', files, ...flags, '-cf', join(dir, 'layer.tar'), '.']);
-    return await readFile(join(dir, 'layer.tar'));
+    if (given === undefined) await run('tar', ['-C', files, ...flags, '-cf', tar, '.']);
+    const packed = join(layout, 'layer.tar.gz');
+    const [plain, zipped] = [createHash('sha256'), createHash('sha256')];
+    await pipeline(
+      createReadStream(tar),
+      through(plain),
+      createGzip({ level: 1 }),
+      through(zipped),
+      createWriteStream(packed),
+    );
+    const digest = `sha256:${zipped.digest('hex')}`;
+    const { size } = await stat(packed);
+    await rename(packed, join(layout, 'blobs', digest.replace(':', '/')));
+    return { digest, size, diffId: `sha256:${plain.digest('hex')}` };
   } finally {
     await rm(dir, { recursive: true, force: true });
   }
+}
+
+/** Sums what passes. */
+function through(hash: Hash) {
+  return async function* (chunks: AsyncIterable<Buffer>) {
+    for await (const chunk of chunks) {
+      hash.update(chunk);
+      yield chunk;
+    }
+  };
 }
 
 function sha256(content: Buffer): string {

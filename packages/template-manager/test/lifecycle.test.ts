@@ -1,8 +1,11 @@
 import { execFileSync } from 'node:child_process';
 import { randomUUID } from 'node:crypto';
+import { once } from 'node:events';
 import { readdir } from 'node:fs/promises';
+import { type AddressInfo, createServer } from 'node:net';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
+import { promisify } from 'node:util';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { openSite, type Site } from './site.ts';
 import { buildTemplate, finishBuild, logsOf, runStep, startBuild, untilLogged } from './template.ts';
@@ -46,6 +49,38 @@ describe.runIf(process.getuid?.() === 0)('the life of a build', () => {
     // Nothing to do for one that has ended.
     await site.client.cancelBuild({ buildId, reason: '' });
     await expect(site.client.getBuildLogs({ buildId: randomUUID(), limit: 1 })).rejects.toThrow(/not known/);
+  });
+
+  it('ends at once while its image comes, and while it waits to be ready', slow, async () => {
+    let asked = 0;
+    // Takes connections and never answers.
+    const registry = createServer((socket) => {
+      asked++;
+      socket.on('error', () => {}).resume();
+    }).listen(0, '127.0.0.1');
+    await once(registry, 'listening');
+    try {
+      const { port } = registry.address() as AddressInfo;
+      const pulling = await startBuild(site, { image: { reference: `127.0.0.1:${port}/image` } });
+      await expect.poll(() => asked, { timeout: 60_000 }).toBeGreaterThan(0);
+      await site.client.cancelBuild({ buildId: pulling, reason: '' });
+      const connections = () => promisify(registry.getConnections.bind(registry))();
+      await expect.poll(connections, { timeout: 10_000 }).toBe(0);
+      expect(await readdir(join(site.dir, 'cache/images/pulls'))).toEqual([]);
+    } finally {
+      registry.close();
+    }
+    const before = site.orchestrator.templates.rootfsDirs();
+    const starting = await startBuild(site, {
+      steps: [runStep('touch ~/new')],
+      startCommand: 'echo begun; sleep 3600',
+      readyCommand: 'sleep 3600',
+    });
+    await untilLogged(site, starting, /^\[start\] \[stdout\]: begun/);
+    await site.client.deleteBuild({ buildId: starting });
+    expect(await leftovers()).toEqual(nothing);
+    expect(site.orchestrator.templates.rootfsDirs()).toEqual(before);
+    await expect(logsOf(site, starting)).rejects.toThrow(/not known/);
   });
 
   it('goes on after its manager was stopped, from the layers that were made', slow, async () => {

@@ -47,6 +47,7 @@ export interface UnfinishedBuild {
   status: 'waiting' | 'building';
   createdAt: Date;
   tags: string[];
+  templateDeleted: boolean;
 }
 
 /** Oldest first; of one team, or of all. Those of deleted templates are among them. */
@@ -57,6 +58,7 @@ export async function listUnfinishedBuilds(db: Queries, teamId?: string): Promis
       templateId: envBuilds.envId,
       status: envBuilds.status,
       createdAt: envBuilds.createdAt,
+      templateDeleted: sql<boolean>`${envs.deletedAt} is not null`,
       tags: sql<string[]>`array(
         select ${envBuildAssignments.tag} from ${envBuildAssignments}
         where ${envBuildAssignments.buildId} = ${envBuilds.id})`,

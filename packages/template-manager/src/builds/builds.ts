@@ -11,6 +11,8 @@ export interface BuildsOptions {
   dir: string;
   /** Builds that run at once; more wait. */
   atOnce: number;
+  /** Longest time of a build from when it has a place, ms: nobody may be there any more who would cancel it. */
+  limitMs: number;
   /** Makes one build. */
   run: (spec: BuildSpec, report: Report, signal: AbortSignal) => Promise<BuildOutcome>;
   /** Frees what a build left, also one that never became ready. */
@@ -130,19 +132,19 @@ export class Builds {
   async #begin(spec: BuildSpec): Promise<RunningBuild> {
     const log = await BuildLog.open(this.#files.logPath(spec.buildId), this.#options.now);
     const stop = new AbortController();
-    const running = { log, stop, ended: this.#run(spec, log, stop.signal) };
+    const running = { log, stop, ended: this.#run(spec, log, stop) };
     this.#running.set(spec.buildId, running);
     return running;
   }
 
   /** Never rejects. */
-  async #run(spec: BuildSpec, log: BuildLog, signal: AbortSignal): Promise<void> {
+  async #run(spec: BuildSpec, log: BuildLog, stop: AbortController): Promise<void> {
     const { logger } = this.#options;
     const { buildId } = spec;
     try {
       // The caller registers the build first.
       await Promise.resolve();
-      const state = await this.#make(spec, log, signal);
+      const state = await this.#make(spec, log, stop);
       if (state) await this.#files.writeState(buildId, state);
       await log.close();
     } catch (error) {
@@ -156,21 +158,28 @@ export class Builds {
   async #make(
     spec: BuildSpec,
     log: BuildLog,
-    signal: AbortSignal,
+    stop: AbortController,
   ): Promise<Exclude<BuildState, { kind: 'building' }> | undefined> {
-    const { run, forget, logger, now } = this.#options;
+    const { run, forget, logger, now, limitMs } = this.#options;
     const { buildId, templateId } = spec;
+    const { signal } = stop;
     const startedAt = now();
     let current = '';
+    let limit: NodeJS.Timeout | undefined;
     try {
       log.append('info', '', `Building template ${templateId}/${buildId}`);
       if (this.#places.full) log.append('info', '', 'Waiting for other builds to end');
       using _place = await this.#places.take(signal);
+      limit = setTimeout(() => {
+        const minutes = Math.round(limitMs / 60_000);
+        stop.abort(new BuildError(current, `the build took longer than ${minutes} minutes`));
+      }, limitMs);
       const report: Report = (level, phase, message) => {
         current = phase;
         log.append(level, phase, message);
       };
       const outcome = await run(spec, report, signal);
+      signal.throwIfAborted(); // cancelled in its last moment: nobody waits for it any more
       log.append('info', '', `Build finished, took ${Math.round((now() - startedAt) / 1000)}s`);
       return { kind: 'ready', outcome };
     } catch (caught) {
@@ -184,6 +193,8 @@ export class Builds {
       log.append('error', phase, `Build failed: ${message}`);
       await forget(buildId);
       return { kind: 'failed', message, phase };
+    } finally {
+      clearTimeout(limit);
     }
   }
 }

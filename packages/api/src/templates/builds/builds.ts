@@ -31,11 +31,11 @@ export class Builds {
     setMaxListeners(0, this.#closing.signal);
   }
 
-  /** Follows the builds that were under way when the process before this one ended. */
+  /** Follows the builds that were under way when the process before this one ended, and frees those of deleted templates. */
   async resume(): Promise<void> {
-    for (const build of await listUnfinishedBuilds(this.#options.db)) {
-      if (build.status === 'building') this.follow(build.id);
-    }
+    const unfinished = await listUnfinishedBuilds(this.#options.db);
+    for (const { id, status } of unfinished) if (status === 'building') this.follow(id);
+    void this.discard(unfinished.flatMap(({ id, templateDeleted }) => (templateDeleted ? [id] : [])));
   }
 
   /** Follows a build that the template manager was given; does nothing where it is followed already. */
@@ -50,15 +50,17 @@ export class Builds {
     this.#followed.set(buildId, following);
   }
 
-  /** Ends a build, whatever it is at; nothing of it runs when this returns. False where it had ended already. */
-  async cancel(buildId: string, reason: string): Promise<boolean> {
+  /**
+   * Ends a build, whatever it is at; nothing of it runs when this returns. The template manager first: a build that only the
+   * database knows to have ended would be gone on with after a crash, for nobody.
+   */
+  async cancel(buildId: string, reason: string): Promise<void> {
     const { db, templateManager } = this.#options;
-    const [ended] = await failBuilds(db, [buildId], { message: reason });
     await templateManager.cancelBuild({ buildId, reason }, { timeoutMs: CANCEL_TIMEOUT_MS });
-    return ended !== undefined;
+    await failBuilds(db, [buildId], { message: reason });
   }
 
-  /** Frees what the template manager keeps of builds of a deleted template. What fails is logged: a sweep gets it later. */
+  /** Frees what the template manager keeps of builds of a deleted template. What fails is logged; what still runs then is freed at the next start. */
   async discard(buildIds: readonly string[]): Promise<void> {
     const { templateManager, logger } = this.#options;
     for (const buildId of buildIds) {

@@ -1,6 +1,13 @@
 import { create } from '@bufbuild/protobuf';
 import { IsletError, templateProto } from '@islet/contracts';
-import { type BuildDetail, beginBuild, failBuilds, listUnfinishedBuilds, type Team } from '@islet/db';
+import {
+  type BuildDetail,
+  beginBuild,
+  failBuilds,
+  findBuild,
+  listUnfinishedBuilds,
+  type Team,
+} from '@islet/db';
 import type { ApiContext } from '../../context.ts';
 import type { Recipe, StartBuild } from './shapes.ts';
 
@@ -52,6 +59,10 @@ export async function startBuild(
     });
   }
   context.builds.follow(build.id);
+  // Cancelled, or its template deleted, before the template manager knew of it.
+  const now = await findBuild(context.db, build.id);
+  if (!now) await context.builds.discard([build.id]);
+  else if (now.failure) await context.builds.cancel(build.id, now.failure.message);
 }
 
 type Source = NonNullable<StartBuild['source']>;
