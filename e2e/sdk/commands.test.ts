@@ -168,7 +168,7 @@ describe('the shell of a command', () => {
   it('has pipes, redirections, globs, here documents and arithmetic', async () => {
     const { stdout } = await run(`set -e
       mkdir -p shell && cd shell && touch b a
-      ls * | tr '\\n' ' ' > out && cat out <<EOF -
+      ls * | tr '\\n' ' ' > ../listed && cat ../listed <<EOF -
 $((6 * 7))
 EOF`);
     expect(stdout).toBe('a b 42\n');

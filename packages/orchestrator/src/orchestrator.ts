@@ -31,6 +31,7 @@ import { type SealRequest, type SealResult, sealTemplate } from './templates/sea
 import { TemplateStore } from './templates/store.ts';
 import { volumesService } from './volumes/service.ts';
 import { Volumes } from './volumes/volumes.ts';
+import { warmCounts } from './warm/policy.ts';
 
 const { SandboxState } = orchestratorProto;
 
@@ -39,9 +40,6 @@ const SUBNET_CLAIMS = '/run/islet/subnets';
 
 /** How long a save may take to end that an earlier process began, ms. */
 const SAVE_DEADLINE_MS = 60_000;
-
-/** An idle sandbox measured: 43 MB for its kernel, 22 MB for its file server, and some 20 MB of its programs' pages. */
-const WARM_SANDBOX_MB = 85;
 
 /** The rest is for Islet itself, the page cache and what else runs on the host. */
 const MACHINES_SHARE = 0.8;
@@ -197,7 +195,7 @@ export async function startOrchestrator(options: OrchestratorOptions): Promise<O
         guestDirOf: (digest) => guestDir(guestsDir, digest),
         machinesDir,
         newMachineId: () => `m${randomBytes(8).toString('hex')}`,
-        warmAtMost: Math.floor(options.warmMemoryMb / WARM_SANDBOX_MB),
+        ...warmCounts(options.warmMemoryMb),
         nodeId: hostname(),
         startsAtOnce: availableParallelism() * 2,
         logger,

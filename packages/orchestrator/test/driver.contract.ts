@@ -148,7 +148,8 @@ export function driverContract(
       await waitForQuiet(addresses.get(first.id) ?? '', 5000);
       await driver.checkpoint(first, snapshot);
       await end(first);
-      const specs = [await newSpec(), await newSpec(), await newSpec()];
+      const specs = [await newSpec(), await newSpec(), await newSpec()] as const;
+      await driver.prepare?.(specs[0]);
       const clones = await Promise.all(specs.map((spec) => driver.restore(spec, snapshot)));
       for (const clone of clones) {
         await untilServing(clone);
@@ -230,6 +231,16 @@ export function driverContract(
       await expect(driver.restore(spec, snapshot)).rejects.toThrow(/restore/);
       expect(await driver.list()).toEqual([]);
       await rm(snapshot, { recursive: true });
+    });
+
+    it('knows of what it prepared, and frees it where nothing comes to run there', async ({ skip }) => {
+      if (!driver.prepare) return skip(`${name} prepares nothing`);
+      const machine = await driver.prepare(await newSpec());
+      expect(driver.isAlive(machine)).toBe(true);
+      expect(await driver.list()).toEqual([machine.id]);
+      await driver.release(machine.id);
+      expect(driver.isAlive(machine)).toBe(false);
+      expect(await driver.list()).toEqual([]);
     });
 
     it('frees a sandbox that another process started and lost', async () => {

@@ -154,7 +154,7 @@ export const OPTIONS = {
     flag: 'warm-memory',
     env: 'ISLET_WARM_MEMORY',
     hint: 'MiB',
-    description: 'Memory for sandboxes kept ready ahead of demand, about 85 MiB each; 0 keeps none',
+    description: 'Memory for what is kept ready ahead of demand, a sandbox about 85 MiB; 0 keeps nothing',
     fallback: '1024',
     parse: parseMebibytes,
   },

@@ -84,6 +84,11 @@ export interface SandboxDriver {
   readonly seesVolumes: boolean;
   /** Starts from the root file system alone: envd boots. */
   boot(spec: MachineSpec, signal?: AbortSignal): Promise<Machine>;
+  /**
+   * Does the part of `restore` that is the same for every snapshot of such a machine; `restore` of the same spec goes on from
+   * there, `release` frees it. Absent where there is no such part.
+   */
+  prepare?(spec: MachineSpec, signal?: AbortSignal): Promise<Machine>;
   /** Starts from a snapshot: memory and files go on from where they were. */
   restore(spec: MachineSpec, snapshotDir: string, signal?: AbortSignal): Promise<Machine>;
   /**

@@ -1,5 +1,4 @@
-import { mkdir, rm } from 'node:fs/promises';
-import { join } from 'node:path';
+import { rm } from 'node:fs/promises';
 import type { orchestratorProto } from '@islet/contracts';
 import type { SandboxDriver } from '../drivers/driver.ts';
 import type { NetworkPool } from '../network/pool.ts';
@@ -12,8 +11,8 @@ import {
   initEnvd,
   waitForEnvd,
 } from './envd-client.ts';
-import type { SandboxBase, SandboxRun } from './record.ts';
-import { Undo } from './undo.ts';
+import { makePlace, type Place, type Shape } from './place.ts';
+import type { SandboxRun } from './record.ts';
 
 export interface StartContext {
   driver: SandboxDriver;
@@ -32,13 +31,9 @@ export interface StartedRun extends SandboxRun {
 }
 
 /** What a machine starts from. */
-export interface StartSource {
-  base: SandboxBase;
+export interface StartSource extends Shape {
   /** Absent: it boots. */
   snapshotDir: string | undefined;
-  cpuCount: number;
-  memoryMb: number;
-  diskSizeMb: number;
   /** What the root file system takes of it, MiB; only asked for to boot. */
   diskUsedMb?: number | undefined;
   /** Volumes that it sees from its first instruction on: a saved sandbox goes on with files of theirs open. */
@@ -57,6 +52,8 @@ export interface Identity {
 
 export interface StartOptions {
   signal?: AbortSignal | undefined;
+  /** Made ahead for the source's shape; whatever fails, it is freed. Absent: it is made now. */
+  place?: Place | undefined;
   /** Taken in with the first request that envd answers, which a start need not wait for twice. Absent: it is nobody yet. */
   identity?: Identity;
 }
@@ -68,28 +65,16 @@ export async function startMachine(
   context: StartContext,
   source: StartSource,
   egress: EgressRules | undefined,
-  { signal, identity }: StartOptions = {},
+  { signal, identity, place }: StartOptions = {},
 ): Promise<StartedRun> {
   const { driver, network, volumes } = context;
-  const undo = new Undo();
+  const { snapshotDir, volumeIds, diskUsedMb } = source;
+  const { slot, spec, undo } = place ?? (await makePlace(context, source));
   try {
-    const slot = await network.take();
-    undo.add(() => network.discard(slot));
     if (egress) await network.setEgress(slot, egress);
-    const id = context.newMachineId();
-    const dir = join(context.machinesDir, id);
-    await mkdir(dir, { recursive: true, mode: 0o700 });
-    undo.add(() => rm(dir, { recursive: true, force: true }));
-    undo.add(() => volumes.detach(id));
-    undo.add(() => driver.release(id));
-    const { base, snapshotDir, volumeIds, ...size } = source;
-    const guestDir = context.guestDirOf(base.guestDigest);
-    await volumes.prepare(id);
-    await volumes.attach(id, volumeIds);
-    const volumesDir = volumes.machineDir(id);
-    const spec = { id, dir, rootfsDir: base.rootfsDir, guestDir, volumesDir, netns: slot.netns, ...size };
+    await volumes.attach(spec.id, volumeIds);
     const machine = await (snapshotDir === undefined
-      ? driver.boot(spec, signal)
+      ? driver.boot({ ...spec, diskUsedMb }, signal)
       : driver.restore(spec, snapshotDir, signal));
     const deadlineMs = snapshotDir === undefined ? driver.pace.bootMs : driver.pace.restoreMs;
     const envd = { address: slot.sandboxAddress, deadlineMs, signal };

@@ -9,6 +9,7 @@ import { WarmPool } from '../warm/pool.ts';
 import { startInSandbox } from './command.ts';
 import { type EnvdConnection, initEnvd, openEnvdConnection, waitForEnvd } from './envd-client.ts';
 import { Gate } from './gate.ts';
+import { type PreparedPlace, type PreparingDriver, preparePlace, type Shape } from './place.ts';
 import type { SandboxBase } from './record.ts';
 import {
   firstInit,
@@ -18,6 +19,7 @@ import {
   resumeInit,
   type StartContext,
   type StartedRun,
+  type StartOptions,
   type StartSource,
   startMachine,
 } from './start.ts';
@@ -34,6 +36,8 @@ export interface StarterOptions extends StartContext {
   startsAtOnce: number;
   /** Machines kept ready for creates to come. */
   warmAtMost: number;
+  /** Places prepared for starts that find no ready machine, where the driver can do so. */
+  placesAtMost: number;
   /** True while clients wait for starts: the pool waits then. */
   isBusy: () => boolean;
   /** Takes the freeing of a machine that was lost. */
@@ -67,6 +71,8 @@ export class Starter {
   readonly #options: StarterOptions;
   readonly #gate: Gate;
   readonly #warm: WarmPool<WarmRun>;
+  /** By shape, as JSON. */
+  readonly #places: WarmPool<PreparedPlace>;
 
   constructor(options: StarterOptions) {
     this.#options = options;
@@ -80,11 +86,23 @@ export class Starter {
       now: options.now,
       logger: options.logger,
     });
+    const { driver } = options;
+    this.#places = new WarmPool({
+      driver,
+      start: (shape) => preparePlace({ ...options, driver: driver as PreparingDriver }, JSON.parse(shape)),
+      discard: ({ undo }) => undo.run(),
+      most: driver.prepare ? options.placesAtMost : 0,
+      isBusy: () => options.isBusy() || this.#warm.isFilling,
+      now: options.now,
+      logger: options.logger,
+    });
   }
 
   /** Keeps machines of a build ready from now on. */
   keepWarm(buildId: string): void {
     this.#warm.keep(buildId);
+    const { manifest } = this.#options.templates.get(buildId);
+    this.#places.keep(shapeOf({ base: baseOf(manifest), ...sizeOf(manifest) }));
   }
 
   /**
@@ -124,7 +142,7 @@ export class Starter {
     const { base, snapshotDir, accessToken } = source;
     const init = () => firstInit(config, new Date(this.#options.now()));
     const run = await this.#gate.run(() =>
-      startMachine(this.#options, { base, snapshotDir, ...needsOf(config) }, config.egress, {
+      this.#restore({ base, snapshotDir, ...needsOf(config) }, config.egress, {
         signal,
         identity: { init, currentToken: accessToken },
       }),
@@ -150,7 +168,7 @@ export class Starter {
     const source = { base, snapshotDir, ...needsOf(config) };
     const identity = { init, currentToken: config.envdAccessToken };
     return this.#gate
-      .run(() => startMachine(this.#options, source, config.egress, { identity }))
+      .run(() => this.#restore(source, config.egress, { identity }))
       .catch((error) => {
         throw config.volumeMounts.length > 0 ? explainMissingFile(config.sandboxId, error) : error;
       });
@@ -159,11 +177,22 @@ export class Starter {
   /** Ends the machines of a build that were kept ready, and keeps none any more. */
   dropWarm(buildId: string): void {
     this.#warm.drop(buildId);
+    this.#places.dropAll(); // their root file system may go, too
   }
 
-  /** Ends every machine that was kept ready. */
-  close(): Promise<void> {
-    return this.#warm.close();
+  /** Ends all that was kept ready. */
+  async close(): Promise<void> {
+    await Promise.all([this.#warm.close(), this.#places.close()]);
+  }
+
+  /** Starts from a saved state, in a place that was prepared where there is one. */
+  #restore(
+    source: StartSource,
+    egress: SandboxConfig['egress'],
+    options: Omit<StartOptions, 'place'>,
+  ): Promise<StartedRun> {
+    const place = this.#places.take(shapeOf(source));
+    return startMachine(this.#options, source, egress, { ...options, place });
   }
 
   /** Gives a ready machine to a sandbox. False where it does not answer: it is being freed then. */
@@ -271,6 +300,12 @@ export class Starter {
 
 function baseOf({ rootfsDir, guestDigest }: TemplateManifest): SandboxBase {
   return { rootfsDir, guestDigest };
+}
+
+/** As a pool's kind: equal shapes are equal texts. */
+function shapeOf({ base: { rootfsDir, guestDigest }, cpuCount, memoryMb, diskSizeMb }: Shape): string {
+  const shape: Shape = { base: { rootfsDir, guestDigest }, cpuCount, memoryMb, diskSizeMb };
+  return JSON.stringify(shape);
 }
 
 function notRestorable({ buildId }: SandboxConfig, obstacle: string): IsletError {

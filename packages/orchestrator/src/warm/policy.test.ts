@@ -1,5 +1,5 @@
 import { expect, it } from 'vitest';
-import { warmTarget } from './policy.ts';
+import { warmCounts, warmTarget } from './policy.ts';
 
 it('keeps one ready without demand, none where memory allows none', () => {
   expect(warmTarget([], 0, 8)).toBe(1);
@@ -19,4 +19,10 @@ it('stays within what memory allows', () => {
 it('forgets a burst after a minute', () => {
   expect(warmTarget([0, 1, 2, 3], 30_000, 8)).toBe(4);
   expect(warmTarget([0, 1, 2, 3], 61_000, 8)).toBe(1);
+});
+
+it('shares the memory between sandboxes and places, and keeps nothing without any', () => {
+  expect(warmCounts(1024)).toEqual({ warmAtMost: 10, placesAtMost: 3 });
+  expect(warmCounts(100)).toEqual({ warmAtMost: 1, placesAtMost: 0 });
+  expect(warmCounts(0)).toEqual({ warmAtMost: 0, placesAtMost: 0 });
 });

@@ -1,84 +1,98 @@
 import type { Logger } from '@islet/telemetry';
-import type { SandboxDriver } from '../drivers/driver.ts';
-import type { StartedRun } from '../sandbox/start.ts';
+import type { Machine, SandboxDriver } from '../drivers/driver.ts';
 import { MEMORY_MS, warmTarget } from './policy.ts';
 
-export interface WarmPoolOptions<Run extends StartedRun> {
+/** What a pool keeps: a machine, as far as it can be got ready before it is known for whom. */
+export interface Warm {
+  machine: Machine;
+}
+
+export interface WarmPoolOptions<Item extends Warm> {
   driver: SandboxDriver;
-  /** Starts a machine of a build that nobody has asked for yet; its envd serves when this returns. */
-  start: (buildId: string) => Promise<Run>;
-  /** Ends a machine and frees what it holds. */
-  discard: (run: Run) => Promise<void>;
-  /** Sandboxes kept ready over all builds; 0 turns the pool off. */
+  /** Gets one of a kind ready that nobody has asked for yet. */
+  start: (kind: string) => Promise<Item>;
+  /** Ends one and frees what it holds. */
+  discard: (item: Item) => Promise<void>;
+  /** Kept ready over all kinds; 0 turns the pool off. */
   most: number;
-  /** True while clients wait for starts of their own: they come first. */
+  /** True while there is work that comes first. */
   isBusy: () => boolean;
   now: () => number;
   logger: Logger;
 }
 
-interface Build<Run> {
-  ready: Run[];
-  /** When sandboxes were taken, ms, ascending. */
+interface Kind<Item> {
+  ready: Item[];
+  /** When they were taken, ms, ascending. */
   takes: number[];
 }
 
-/** How long a build without demand keeps its sandboxes, unless it is the last one used, ms. */
+/** How long a kind without demand is kept ready, unless it is the last one used, ms. */
 const IDLE_MS = 10 * 60_000;
 const TICK_MS = 1_000;
 const BUSY_PAUSE_MS = 20;
 
-/** Machines restored ahead of demand, per build. Whoever takes one gives it its identity; the pool makes the next by itself. */
-export class WarmPool<Run extends StartedRun> {
-  readonly #options: WarmPoolOptions<Run>;
+/** Machines got ready ahead of demand, by kind: as many of each as its demand was, see `warmTarget`. It makes the next by itself. */
+export class WarmPool<Item extends Warm> {
+  readonly #options: WarmPoolOptions<Item>;
   /** In the order of their last use. */
-  readonly #builds = new Map<string, Build<Run>>();
+  readonly #kinds = new Map<string, Kind<Item>>();
   #work: Promise<void> | undefined;
   #timer: NodeJS.Timeout | undefined;
   #closing = false;
 
-  constructor(options: WarmPoolOptions<Run>) {
+  constructor(options: WarmPoolOptions<Item>) {
     this.#options = options;
     if (options.most > 0) this.#timer = setInterval(() => this.#startWork(), TICK_MS).unref();
   }
 
-  /** Begins to keep machines of a build ready. */
-  keep(buildId: string): void {
-    if (this.#options.most === 0 || this.#builds.has(buildId)) return;
-    this.#builds.set(buildId, { ready: [], takes: [] });
+  /** True while it makes one. */
+  get isFilling(): boolean {
+    return this.#work !== undefined;
+  }
+
+  /** Begins to keep some of a kind ready. */
+  keep(kind: string): void {
+    if (this.#options.most === 0 || this.#kinds.has(kind)) return;
+    this.#kinds.set(kind, { ready: [], takes: [] });
     this.#startWork();
   }
 
-  /** A ready machine of the build, or undefined where there is none: start one then. Counts as demand either way. */
-  take(buildId: string): Run | undefined {
+  /** A ready one of a kind, or undefined where there is none: start one then. Counts as demand either way. */
+  take(name: string): Item | undefined {
     if (this.#options.most === 0 || this.#closing) return undefined;
     const { driver, now } = this.#options;
-    const build = this.#builds.get(buildId) ?? { ready: [], takes: [] };
-    this.#builds.delete(buildId);
-    this.#builds.set(buildId, build);
-    build.takes = [...build.takes.filter((time) => now() - time < MEMORY_MS), now()];
+    const kind = this.#kinds.get(name) ?? { ready: [], takes: [] };
+    this.#kinds.delete(name);
+    this.#kinds.set(name, kind);
+    kind.takes = [...kind.takes.filter((time) => now() - time < MEMORY_MS), now()];
     this.#startWork();
-    for (let run = build.ready.shift(); run; run = build.ready.shift()) {
-      if (driver.isAlive(run.machine)) return run;
-      this.#discard(run);
+    for (let item = kind.ready.shift(); item; item = kind.ready.shift()) {
+      if (driver.isAlive(item.machine)) return item;
+      this.#discard(item);
     }
     return undefined;
   }
 
-  /** Ends a build's machines and keeps none of it any more. */
-  drop(buildId: string): void {
-    const build = this.#builds.get(buildId);
-    this.#builds.delete(buildId);
-    for (const run of build?.ready.splice(0) ?? []) this.#discard(run);
+  /** Ends those of a kind and keeps none of it any more. */
+  drop(name: string): void {
+    const kind = this.#kinds.get(name);
+    this.#kinds.delete(name);
+    for (const item of kind?.ready.splice(0) ?? []) this.#discard(item);
   }
 
-  /** Ends every machine that nobody took. */
+  /** As `drop`, for all kinds. */
+  dropAll(): void {
+    for (const name of [...this.#kinds.keys()]) this.drop(name);
+  }
+
+  /** Ends all that nobody took. */
   async close(): Promise<void> {
     this.#closing = true;
     clearInterval(this.#timer);
     await this.#work;
-    const left = [...this.#builds.values()].flatMap((build) => build.ready.splice(0));
-    await Promise.all(left.map((run) => this.#options.discard(run)));
+    const left = [...this.#kinds.values()].flatMap((kind) => kind.ready.splice(0));
+    await Promise.all(left.map((item) => this.#options.discard(item)));
   }
 
   #startWork(): void {
@@ -88,54 +102,53 @@ export class WarmPool<Run extends StartedRun> {
     });
   }
 
-  /** One machine at a time, for the build used last first. */
+  /** One at a time, for the kind used last first. */
   async #fill(): Promise<void> {
     while (!this.#closing) {
+      const step = this.#nextStep();
+      if (!step) return;
       if (this.#options.isBusy()) {
         await new Promise((resolve) => setTimeout(resolve, BUSY_PAUSE_MS));
         continue;
       }
-      const step = this.#nextStep();
-      if (!step) return;
-      if (step.kind === 'discard') {
-        await this.#options.discard(step.run);
-        continue;
-      }
-      try {
-        const run = await this.#options.start(step.buildId);
-        if (this.#builds.get(step.buildId) === step.build) step.build.ready.push(run);
-        else this.#discard(run); // it was dropped meanwhile
-      } catch (error) {
-        this.#options.logger.warn(
-          { err: error, buildId: step.buildId },
-          'a sandbox could not be started ahead of demand',
-        );
-        this.#builds.delete(step.buildId); // creates go on, cold, and bring the build back
-        for (const run of step.build.ready) this.#discard(run);
-      }
+      if (step.do === 'discard') await this.#options.discard(step.take());
+      else await this.#add(step.name, step.kind);
+    }
+  }
+
+  async #add(name: string, kind: Kind<Item>): Promise<void> {
+    try {
+      const item = await this.#options.start(name);
+      if (this.#kinds.get(name) === kind) kind.ready.push(item);
+      else this.#discard(item); // it was dropped meanwhile
+    } catch (error) {
+      this.#options.logger.warn({ err: error, kind: name }, 'a sandbox could not be started ahead of demand');
+      this.#kinds.delete(name); // starts go on, cold, and bring the kind back
+      for (const item of kind.ready) this.#discard(item);
     }
   }
 
   #nextStep() {
     const { most, now } = this.#options;
-    const builds = [...this.#builds].reverse();
+    const kinds = [...this.#kinds].reverse();
     let room = most;
-    for (const [index, [buildId, build]] of builds.entries()) {
-      const lastTake = build.takes.at(-1) ?? 0;
+    for (const [index, [name, kind]] of kinds.entries()) {
+      const lastTake = kind.takes.at(-1) ?? 0;
       const unused = index > 0 && now() - lastTake > IDLE_MS;
-      const target = unused ? 0 : warmTarget(build.takes, now(), room);
-      const [extra] = build.ready.length > target ? build.ready.splice(target, 1) : [];
-      if (extra) return { kind: 'discard', run: extra } as const;
-      if (build.ready.length < target) return { kind: 'start', buildId, build } as const;
+      const target = unused ? 0 : warmTarget(kind.takes, now(), room);
+      const { ready } = kind;
+      if (ready.length > target)
+        return { do: 'discard', take: () => ready.splice(target, 1)[0] as Item } as const;
+      if (ready.length < target) return { do: 'start', name, kind } as const;
       room -= target;
     }
     return undefined;
   }
 
-  #discard(run: Run): void {
-    this.#options.discard(run).catch((error) => {
+  #discard(item: Item): void {
+    this.#options.discard(item).catch((error) => {
       this.#options.logger.error(
-        { err: error, machineId: run.machine.id },
+        { err: error, machineId: item.machine.id },
         'a sandbox left something behind',
       );
     });

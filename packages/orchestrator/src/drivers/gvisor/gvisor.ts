@@ -102,6 +102,8 @@ class Gvisor implements SandboxDriver {
   readonly #namespace: MountNamespace | undefined;
   readonly #stateDir: string;
   readonly #cgroups = new Cgroups();
+  /** Containers that were created and hold nothing yet. */
+  readonly #prepared = new Set<string>();
 
   constructor(options: GvisorOptions, binary: string, digest: string, namespace: MountNamespace | undefined) {
     this.#options = options;
@@ -121,8 +123,15 @@ class Gvisor implements SandboxDriver {
     return this.#launch(spec, ['run', '-detach', '-bundle', bundle, spec.id], signal);
   }
 
-  async restore(spec: MachineSpec, snapshotDir: string, signal?: AbortSignal): Promise<Machine> {
+  async prepare(spec: MachineSpec, signal?: AbortSignal): Promise<Machine> {
     const bundle = await this.#writeBundle(spec);
+    const machine = await this.#launch(spec, ['create', '-bundle', bundle, spec.id], signal);
+    this.#prepared.add(spec.id);
+    return machine;
+  }
+
+  async restore(spec: MachineSpec, snapshotDir: string, signal?: AbortSignal): Promise<Machine> {
+    const bundle = this.#prepared.delete(spec.id) ? spec.dir : await this.#writeBundle(spec);
     return this.#launch(
       spec,
       ['restore', '-detach', '-image-path', snapshotDir, '-bundle', bundle, spec.id],
@@ -163,6 +172,7 @@ class Gvisor implements SandboxDriver {
   }
 
   async release(id: string): Promise<void> {
+    this.#prepared.delete(id);
     await Promise.all((await this.#processes(id)).map((ref) => killAndWait(ref)));
     const files = (await readdir(this.#stateDir)).filter((name) => belongsTo(name, id));
     await Promise.all(files.map((name) => rm(join(this.#stateDir, name), { recursive: true, force: true })));
