@@ -117,7 +117,9 @@ export function driverContract(
       await network.close();
       await claim.release();
       await rm(root, { recursive: true });
-      expect(await exec('find', ['/sys/fs/cgroup', '-path', `*${instance}*`])).toBe('');
+      expect(await exec('find', ['/sys/fs/cgroup', '-ignore_readdir_race', '-path', `*${instance}*`])).toBe(
+        '',
+      );
       host.close();
     });
 
