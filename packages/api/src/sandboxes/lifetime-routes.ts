@@ -1,10 +1,4 @@
-import {
-  orchestratorProto,
-  parseSandboxId,
-  sandboxBusy,
-  sandboxNotFound,
-  type Transition,
-} from '@islet/contracts';
+import { orchestratorProto, sandboxBusy, sandboxNotFound, type Transition } from '@islet/contracts';
 import type { Team } from '@islet/db';
 import { Type } from 'typebox';
 import { access, callingTeam } from '../auth/guard.ts';
@@ -12,7 +6,8 @@ import type { ApiApp, ApiContext } from '../context.ts';
 import { callNode, NODE_CALL_TIMEOUT_MS } from '../nodes/node-call.ts';
 import { moveEnd } from './lifetime.ts';
 import { parseEgress } from './network-rules.ts';
-import { type LiveSandbox, ownSandbox } from './present.ts';
+import { readOwnSandbox } from './own.ts';
+import type { LiveSandbox } from './present.ts';
 import { ErrorShape, NetworkUpdate, NoContent, SandboxParams, Seconds } from './shapes.ts';
 
 const { SandboxState } = orchestratorProto;
@@ -85,10 +80,10 @@ export function addLifetimeRoutes(app: ApiApp, context: ApiContext): void {
  * @throws IsletError 404 where it is unknown, another team's or paused; 409 where it is between states
  */
 async function runningSandbox(context: ApiContext, text: string, team: Team): Promise<LiveSandbox> {
-  const id = parseSandboxId(text);
-  const sandbox = ownSandbox(await context.catalog.get(id), team.id, id);
+  const sandbox = await readOwnSandbox(context, team, text);
+  const { sandboxId } = sandbox.config;
   const transition = TRANSITIONS[sandbox.state];
-  if (transition) throw sandboxBusy(id, transition);
-  if (sandbox.state !== SandboxState.RUNNING) throw sandboxNotFound(id);
+  if (transition) throw sandboxBusy(sandboxId, transition);
+  if (sandbox.state !== SandboxState.RUNNING) throw sandboxNotFound(sandboxId);
   return sandbox;
 }

@@ -1,9 +1,10 @@
-import { IsletError, orchestratorProto, parseSandboxId, sandboxNotFound } from '@islet/contracts';
+import { IsletError, orchestratorProto, sandboxNotFound } from '@islet/contracts';
 import { access, callingTeam } from '../auth/guard.ts';
 import type { ApiApp, ApiContext } from '../context.ts';
 import { callNode, NODE_CALL_TIMEOUT_MS } from '../nodes/node-call.ts';
 import { createSandbox } from './create.ts';
-import { ownSandbox, presentDetail, presentSandbox, publicState } from './present.ts';
+import { readOwnSandbox } from './own.ts';
+import { presentDetail, presentSandbox, publicState } from './present.ts';
 import {
   ErrorShape,
   NewSandbox,
@@ -45,9 +46,8 @@ export function addSandboxRoutes(app: ApiApp, context: ApiContext): void {
       schema: { params: SandboxParams, response: { 200: SandboxDetail, '4xx': ErrorShape } },
     },
     async (request) => {
-      const id = parseSandboxId(request.params.sandboxID);
-      const sandbox = ownSandbox(await context.catalog.get(id), callingTeam(request).id, id);
-      if (publicState(sandbox) === undefined) throw sandboxNotFound(id);
+      const sandbox = await readOwnSandbox(context, callingTeam(request), request.params.sandboxID);
+      if (publicState(sandbox) === undefined) throw sandboxNotFound(sandbox.config.sandboxId);
       return presentDetail(sandbox, context.domain);
     },
   );
@@ -59,9 +59,8 @@ export function addSandboxRoutes(app: ApiApp, context: ApiContext): void {
       schema: { params: SandboxParams, response: { 204: NoContent, '4xx': ErrorShape } },
     },
     async (request, reply) => {
-      const id = parseSandboxId(request.params.sandboxID);
-      ownSandbox(await context.catalog.get(id), callingTeam(request).id, id);
-      await killSandbox(context, id, orchestratorProto.KillReason.REQUEST);
+      const { config } = await readOwnSandbox(context, callingTeam(request), request.params.sandboxID);
+      await killSandbox(context, config.sandboxId, orchestratorProto.KillReason.REQUEST);
       return reply.code(204).send();
     },
   );
