@@ -41,7 +41,7 @@ export async function takeSnapshot(
   sandbox: LiveSandbox,
   name: string | undefined,
 ): Promise<SnapshotNames> {
-  const { db, node, sync, templates } = context;
+  const { db, logger, node, sync, templates } = context;
   const reference = name === undefined ? undefined : parseTemplateReference(name, 'Invalid snapshot name');
   assertOwnNamespace(reference?.namespace, team);
   assertRunning(sandbox, 'snapshotted');
@@ -72,7 +72,9 @@ export async function takeSnapshot(
   } catch (error) {
     await dropSnapshot(db, buildId);
     // The node may have taken it, and its answer got lost.
-    await node.client.deleteBuild({ buildId }).catch(() => undefined);
+    await node.client.deleteBuild({ buildId }).catch((reason: unknown) => {
+      logger.warn({ err: reason, buildId }, 'a snapshot that failed may be left on its node');
+    });
     throw error;
   }
   templates.clear();
