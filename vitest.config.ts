@@ -7,9 +7,7 @@ const UNHURRIED = { testTimeout: 300_000, hookTimeout: 600_000 };
 const e2e = {
   globalSetup: ['e2e/setup/islet.ts'],
   fileParallelism: false,
-  ...(process.env.ISLET_ISOLATION === 'microvm'
-    ? UNHURRIED
-    : { testTimeout: 120_000, hookTimeout: 180_000 }),
+  ...(process.env.ISLET_ISOLATION === 'microvm' ? UNHURRIED : { testTimeout: 120_000, hookTimeout: 180_000 }),
 };
 
 /** What virtual machines could get wrong where gVisor does not: starts from a snapshot, saves, clocks, randomness, disks. */
