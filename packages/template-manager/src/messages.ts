@@ -11,11 +11,13 @@ export function toSpec(request: templateProto.StartBuildRequest): BuildSpec {
   for (const field of ['buildId', 'templateId', 'teamId'] as const) {
     if (!ID.test(request[field])) throw invalid(`${field} '${request[field]}' is not an id`);
   }
-  const { templateId, buildId, teamId, cpuCount, memoryMb, freeDiskMb, force, legacyUser } = request;
+  const { templateId, buildId, teamId, cpuCount, memoryMb, freeDiskMb, diskLimitMb, force, legacyUser } =
+    request;
   if (cpuCount < 1) throw invalid('cpuCount must be at least 1');
   if (memoryMb < 128) throw invalid('memoryMb must be at least 128');
+  if (diskLimitMb < 1) throw invalid('diskLimitMb must be at least 1');
   return {
-    ...{ templateId, buildId, teamId, cpuCount, memoryMb, freeDiskMb, force, legacyUser },
+    ...{ templateId, buildId, teamId, cpuCount, memoryMb, freeDiskMb, diskLimitMb, force, legacyUser },
     source: toSource(request.source),
     steps: request.steps.map(({ type, args, filesHash, force }) => ({ type, args, filesHash, force })),
     startCommand: request.startCommand || undefined,

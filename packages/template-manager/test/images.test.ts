@@ -77,13 +77,14 @@ describe.runIf(process.getuid?.() === 0)('images', () => {
 
   const pull = (
     reference: string,
-    more: { credentials?: ImageCredentials; teamId?: string; force?: boolean } = {},
+    more: { credentials?: ImageCredentials; teamId?: string; force?: boolean; diskLimitMb?: number } = {},
   ) =>
     images.pull(
       {
         image: { reference, credentials: more.credentials },
         teamId: more.teamId ?? 'team',
         force: more.force ?? false,
+        diskLimitMb: more.diskLimitMb ?? 1024,
         onProgress: () => {},
       },
       signal,
@@ -183,6 +184,20 @@ describe.runIf(process.getuid?.() === 0)('images', () => {
       bytes.writeUInt8(bytes.readUInt8(bytes.length >> 1) ^ 0xff, bytes.length >> 1);
       await writeFile(blob, bytes);
     });
+  });
+
+  it('that unpack to more than the team may use are refused', { timeout: 60_000 }, async () => {
+    const zeros = async (root: string) => {
+      await writeFile(join(root, 'zeros'), Buffer.alloc(8 * 1024 ** 2));
+      return undefined;
+    };
+    const name = await pushImage(open, 'large:1', { layers: [zeros] });
+    const message = `image '${name}' is too large: its files take more than the 4 MiB`;
+    await expect(pull(name, { diskLimitMb: 4 })).rejects.toThrow(message);
+    expect(await readdir(join(dir, 'layers'))).toEqual([]);
+    await pull(name);
+    await expect(pull(name, { diskLimitMb: 4 })).rejects.toThrow(message);
+    await expect(pull(name, { diskLimitMb: 4, teamId: 'other' })).rejects.toThrow(message);
   });
 
   it('cannot write outside of their folder', { timeout: 60_000 }, async () => {

@@ -142,6 +142,24 @@ describe.runIf(process.getuid?.() === 0)('the life of a build', () => {
     expect((state.value as { message: string }).message).toMatch(/more memory than the template's 256 MiB/);
   });
 
+  it(
+    'ends soon after its files take more than they may, with what the steps before wrote',
+    slow,
+    async () => {
+      const write = (mib: number) => runStep(`head -c ${mib}M /dev/urandom > ~/file-${mib}`);
+      const fits = await buildTemplate(site, { diskLimitMb: 48, steps: [write(20), write(21)] });
+      expect(fits.state.case).toBe('ready');
+      const steps = [write(20), write(21), { ...runStep('cat /dev/zero > ~/endless'), force: true }];
+      const { state, messages } = await buildTemplate(site, { diskLimitMb: 48, steps });
+      expect(state).toMatchObject({
+        case: 'failure',
+        value: { step: '3', message: expect.stringMatching(/more disk than the 48 MiB .* --disk-mb/) },
+      });
+      expect(messages.at(-1)).toMatch(/^Build failed: the template takes more disk/);
+      expect(await leftovers()).toEqual(nothing);
+    },
+  );
+
   it('waits for a place where enough others run', slow, async () => {
     const blockers = await Promise.all(
       [1, 2].map(() => startBuild(site, { steps: [runStep('echo begun; sleep 3600')] })),

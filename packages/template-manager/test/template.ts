@@ -53,6 +53,7 @@ export async function startBuild(site: Site, wish: TemplateWish): Promise<string
     cpuCount: 2,
     memoryMb: 512,
     freeDiskMb: 512,
+    diskLimitMb: 10_240,
     ...rest,
     buildId,
     source: parent === undefined ? { case: 'image', value: image } : { case: 'parentBuildId', value: parent },

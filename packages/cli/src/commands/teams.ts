@@ -11,7 +11,13 @@ const WHERE: OptionName[] = ['dataDir', 'databaseUrl'];
 const JSON_ARG = { type: 'boolean', description: 'Print JSON' } as const;
 
 /** Bounds of what a team may be given: the protocol's own clamps for a sandbox, and what fits a database integer. */
-const BOUNDS = { sandboxes: 1_000_000, hours: 8_784, vcpu: 32, 'memory-mb': 1_048_576 } as const;
+const BOUNDS = {
+  sandboxes: 1_000_000,
+  hours: 8_784,
+  vcpu: 32,
+  'memory-mb': 1_048_576,
+  'disk-mb': 1_048_576,
+} as const;
 
 /** `islet teams …`. */
 export function teamsCommand(io: CommandIo) {
@@ -47,6 +53,7 @@ export function teamsCommand(io: CommandIo) {
     hours: { type: 'string', valueHint: 'n', description: 'Hours that one sandbox may live' },
     vcpu: { type: 'string', valueHint: 'n', description: 'CPUs of one sandbox' },
     'memory-mb': { type: 'string', valueHint: 'n', description: 'Memory of one sandbox, MiB' },
+    'disk-mb': { type: 'string', valueHint: 'n', description: 'Disk of one template, MiB' },
     json: JSON_ARG,
     ...stringArgs(WHERE),
   } as const;
@@ -63,6 +70,7 @@ export function teamsCommand(io: CommandIo) {
         hours: readLimit('hours', args.hours),
         vcpu: readLimit('vcpu', args.vcpu),
         memoryMb: readLimit('memory-mb', args['memory-mb']),
+        diskMb: readLimit('disk-mb', args['disk-mb']),
       };
       const team = await withInstallation(io, args, (admin) => admin.limitTeam({ team: args.team, limits }));
       io.print(args.json ? JSON.stringify(team) : teamTable([team]));
@@ -94,6 +102,7 @@ function teamTable(teams: TeamView[]): string {
     String(limits.hours),
     String(limits.vcpu),
     String(limits.memoryMb),
+    String(limits.diskMb),
   ]);
-  return table(['ID', 'SLUG', 'NAME', 'TIER', 'SANDBOXES', 'HOURS', 'VCPU', 'MEMORY MIB'], rows);
+  return table(['ID', 'SLUG', 'NAME', 'TIER', 'SANDBOXES', 'HOURS', 'VCPU', 'MEMORY MIB', 'DISK MIB'], rows);
 }

@@ -53,6 +53,8 @@ export interface TeamLimitsChange {
   hours?: number | undefined;
   vcpu?: number | undefined;
   memoryMb?: number | undefined;
+  /** Disk of one template. */
+  diskMb?: number | undefined;
 }
 
 /** A team with the limits in force for it. */
@@ -182,6 +184,7 @@ export function administrationOf(db: Database, node?: NodeClient): Administratio
         ...(limits.hours === undefined ? {} : { maxLengthHours: limits.hours }),
         ...(limits.vcpu === undefined ? {} : { maxVcpu: limits.vcpu }),
         ...(limits.memoryMb === undefined ? {} : { maxRamMb: limits.memoryMb }),
+        ...(limits.diskMb === undefined ? {} : { maxDiskSizeMb: limits.diskMb }),
       });
       return toTeamView(await teamNamed(id));
     },
@@ -205,6 +208,7 @@ function toTeamView({ id, slug, name, tier, limits }: Team): TeamView {
       hours: limits.maxLengthHours,
       vcpu: limits.maxVcpu,
       memoryMb: limits.maxRamMb,
+      diskMb: limits.maxDiskSizeMb,
     },
   };
 }

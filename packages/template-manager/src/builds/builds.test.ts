@@ -13,7 +13,15 @@ beforeEach(async () => {
 afterEach(() => rm(dir, { recursive: true }));
 
 const SPEC: BuildSpec = {
-  ...{ templateId: 't', buildId: 'b', teamId: 'team', cpuCount: 1, memoryMb: 512, freeDiskMb: 0 },
+  ...{
+    templateId: 't',
+    buildId: 'b',
+    teamId: 'team',
+    cpuCount: 1,
+    memoryMb: 512,
+    freeDiskMb: 0,
+    diskLimitMb: 1,
+  },
   ...{ force: false, legacyUser: false, steps: [], startCommand: undefined, readyCommand: undefined },
   source: { kind: 'build', buildId: 'parent' },
 };

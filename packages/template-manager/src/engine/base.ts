@@ -76,17 +76,20 @@ async function onImage(
   image: ImageSource,
   { spec, report, signal }: BaseScene,
 ): Promise<Base> {
-  const { cpuCount, memoryMb, teamId, force } = spec;
+  const { cpuCount, memoryMb, teamId, force, diskLimitMb } = spec;
   const onProgress = (message: string) => report('info', 'base', `[base] ${message}`);
-  const pulled = await sources.images.pull({ image, teamId, force, onProgress }, signal).catch((error) => {
+  const pulling = sources.images.pull({ image, teamId, force, diskLimitMb, onProgress }, signal);
+  const pulled = await pulling.catch((error) => {
     if (!(error instanceof ImageError)) throw error;
     throw new BuildError('base', error.message, { cause: error });
   });
   const files = await sources.provisionFiles();
-  const below = { dirs: [pulled.rootfsDir], id: cacheKey('image', pulled.digest) };
+  const { rootfsDir, digest, bytes } = pulled;
+  const below = { dirs: [rootfsDir], id: cacheKey('image', digest), bytes };
   const { stack, cached } = await maker.put(
     below,
     {
+      phase: 'base',
       parts: ['provision', PROVISION_REVISION, JSON.stringify(files)],
       description: { image: image.reference },
       freshFor: force ? spec.buildId : undefined,
@@ -118,7 +121,7 @@ async function onImage(
 function onBuild(sources: BaseSources, buildId: string, outcome: BuildOutcome | undefined): Base {
   const rootfsDir = findRootfs(sources, buildId);
   return {
-    stack: { dirs: [rootfsDir], id: cacheKey('base', rootfsDir) },
+    stack: { dirs: [rootfsDir], id: cacheKey('base', rootfsDir), bytes: 0 },
     context: {
       env: outcome?.env ?? {},
       user: outcome?.defaultUser,

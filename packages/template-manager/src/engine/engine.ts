@@ -3,6 +3,7 @@ import { ENVD_VERSION } from '@islet/contracts';
 import type { CommandRunner, TemplateRuntime } from '@islet/orchestrator';
 import { BuildError } from '../builds/build-error.ts';
 import type { BuildOutcome, BuildSpec } from '../builds/build-spec.ts';
+import { machineDisk } from '../layers/disk.ts';
 import type { InUse } from '../layers/in-use.ts';
 import type { LayerStore } from '../layers/layer-store.ts';
 import { mergeLayers } from '../layers/merge.ts';
@@ -39,7 +40,13 @@ export async function runBuild(
   signal: AbortSignal,
 ): Promise<BuildOutcome> {
   const steps = parseSteps(spec.steps);
-  const maker = new LayerMaker(deps.layers, deps.runtime);
+  const { diskLimitMb } = spec;
+  const maker = new LayerMaker({
+    store: deps.layers,
+    runtime: deps.runtime,
+    diskUsage: machineDisk.diskUsage,
+    diskLimitMb,
+  });
   const base = await findBase(deps, maker, { spec, report, signal });
   using _base = deps.inUse.hold(base.stack.dirs[0] ?? '');
   let progress: Progress = {
@@ -103,6 +110,7 @@ async function configured(
 ): Promise<LayerStack> {
   const layer = {
     parts: ['configure'],
+    phase: 'finalize',
     description: { step: 'configure' },
     onWait: () => {},
     size,

@@ -1,7 +1,9 @@
 import { mkdir, readdir } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import type { CommandRunner, TemplateRuntime } from '@islet/orchestrator';
-import type { Layer, LayerStore } from '../layers/layer-store.ts';
+import { BuildError, type BuildPhase } from '../builds/build-error.ts';
+import { type DiskLimit, withinDiskLimit } from '../layers/disk-limit.ts';
+import type { Layer, LayerDisk, LayerStore } from '../layers/layer-store.ts';
 import { mergeLayers } from '../layers/merge.ts';
 import { cacheKey } from './cache-key.ts';
 
@@ -11,6 +13,8 @@ export interface LayerStack {
   dirs: readonly string[];
   /** Names the content of all of them. */
   id: string;
+  /** What they take on the disk; a ready build that they stand on is not counted. */
+  bytes: number;
 }
 
 export interface SandboxSize {
@@ -23,6 +27,8 @@ export type LayerParts = readonly (string | number | boolean | undefined)[];
 
 export interface NewLayer {
   parts: LayerParts;
+  /** Where in the build it is made, for errors. */
+  phase: BuildPhase;
   description: Record<string, string>;
   freshFor?: string | undefined;
   /** Called where another process is already making it. */
@@ -36,17 +42,23 @@ export interface NewLayer {
   act?: (runner: CommandRunner, signal: AbortSignal) => Promise<void>;
 }
 
+export interface LayerMakerOptions {
+  store: LayerStore;
+  runtime: Pick<TemplateRuntime, 'withBuildSandbox'>;
+  diskUsage: LayerDisk['diskUsage'];
+  /** Most that all layers of a build may take together, MiB. */
+  diskLimitMb: number;
+}
+
 /** One mount takes some forty layers with paths as long as ours. */
 const MOST_LAYERS = 24;
 
 /** Puts layers on stacks: cached ones, or new ones made in a sandbox. */
 export class LayerMaker {
-  readonly #store: LayerStore;
-  readonly #runtime: Pick<TemplateRuntime, 'withBuildSandbox'>;
+  readonly #options: LayerMakerOptions;
 
-  constructor(store: LayerStore, runtime: Pick<TemplateRuntime, 'withBuildSandbox'>) {
-    this.#store = store;
-    this.#runtime = runtime;
+  constructor(options: LayerMakerOptions) {
+    this.#options = options;
   }
 
   /** What a new layer on the stack will be found by. */
@@ -61,32 +73,51 @@ export class LayerMaker {
   ): Promise<{ stack: LayerStack; cached: boolean }> {
     const stack = await this.#flattened(below, signal);
     const { description, freshFor, onWait, size } = layer;
-    const made = await this.#store.ensure(
+    const made = await this.#options.store.ensure(
       {
         key: this.key(stack, layer.parts),
         description,
         freshFor,
         onWait,
-        make: async (upperDir, signal) => {
-          layer.onMake?.();
-          await layer.prepare?.(upperDir);
-          const { act } = layer;
-          if (!act) return;
-          const workDir = join(dirname(upperDir), 'work');
-          await mkdir(workDir);
-          const root = { lowerDirs: [...stack.dirs].reverse(), upperDir, workDir };
-          await this.#runtime.withBuildSandbox({ root, ...size }, (runner) => act(runner, signal), signal);
-        },
+        make: (upperDir, signal) =>
+          withinDiskLimit(this.#limitOf(stack, layer, upperDir), signal, async (signal) => {
+            layer.onMake?.();
+            await layer.prepare?.(upperDir);
+            const { act } = layer;
+            if (!act) return;
+            const workDir = join(dirname(upperDir), 'work');
+            await mkdir(workDir);
+            const root = { lowerDirs: [...stack.dirs].reverse(), upperDir, workDir };
+            await this.#options.runtime.withBuildSandbox(
+              { root, ...size },
+              (runner) => act(runner, signal),
+              signal,
+            );
+          }),
       },
       signal,
     );
     return { stack: await onTop(stack, made), cached: made.cached };
   }
 
+  #limitOf(stack: LayerStack, { phase }: NewLayer, dir: string): DiskLimit {
+    const { diskLimitMb, diskUsage } = this.#options;
+    return {
+      dir,
+      roomBytes: diskLimitMb * 1024 ** 2 - stack.bytes,
+      diskUsage,
+      error: () =>
+        new BuildError(
+          phase,
+          `the template takes more disk than the ${diskLimitMb} MiB that its team may use for one: remove what is not needed in the step that makes it, or have the operator allow more (islet teams limit <team> --disk-mb <MiB>)`,
+        ),
+    };
+  }
+
   /** The stack with fewer directories where there are too many to mount. Its id stays: so does its content. */
   async #flattened(stack: LayerStack, signal: AbortSignal): Promise<LayerStack> {
     if (stack.dirs.length <= MOST_LAYERS) return stack;
-    const merged = await this.#store.ensure(
+    const merged = await this.#options.store.ensure(
       {
         key: cacheKey('merged', stack.id),
         description: { merged: stack.id },
@@ -95,12 +126,13 @@ export class LayerMaker {
       },
       signal,
     );
-    return { dirs: [merged.rootfsDir], id: stack.id };
+    return { ...stack, dirs: [merged.rootfsDir] };
   }
 }
 
 /** A layer without files would only make mounts longer. */
 async function onTop(stack: LayerStack, layer: Layer): Promise<LayerStack> {
   const empty = (await readdir(layer.rootfsDir)).length === 0;
-  return { dirs: empty ? stack.dirs : [...stack.dirs, layer.rootfsDir], id: layer.id };
+  const dirs = empty ? stack.dirs : [...stack.dirs, layer.rootfsDir];
+  return { dirs, id: layer.id, bytes: stack.bytes + layer.bytes };
 }

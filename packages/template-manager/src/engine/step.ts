@@ -50,6 +50,7 @@ export async function carryOutStep(
     before.stack,
     {
       parts,
+      phase,
       description: { step: title.slice(0, 200) },
       freshFor: forced ? spec.buildId : undefined,
       onWait: () => report('info', phase, `${prefix} waiting for another build that makes the same layer`),

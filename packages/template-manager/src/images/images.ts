@@ -2,7 +2,9 @@ import { mkdir, mkdtemp, readFile, rename, rm, statfs, symlink, writeFile } from
 import { join } from 'node:path';
 import type { ImageSource } from '../builds/build-spec.ts';
 import { cacheKey } from '../engine/cache-key.ts';
-import type { LayerStore } from '../layers/layer-store.ts';
+import { machineDisk } from '../layers/disk.ts';
+import { withinDiskLimit } from '../layers/disk-limit.ts';
+import type { Layer, LayerStore } from '../layers/layer-store.ts';
 import { runBuildCommand } from '../rootfs/run.ts';
 import { loginOf } from './credentials.ts';
 import { explainPull, ImageError } from './image-error.ts';
@@ -14,6 +16,8 @@ export interface PulledImage {
   /** Names its content. */
   digest: string;
   rootfsDir: string;
+  /** What its files take on the disk. */
+  bytes: number;
   env: Readonly<Record<string, string>>;
   /** Whether no registry was asked. */
   cached: boolean;
@@ -33,6 +37,8 @@ export interface PullRequest {
   teamId: string;
   /** Ask the registry even so. */
   force: boolean;
+  /** Most that its files may take, MiB. */
+  diskLimitMb: number;
   onProgress: (message: string) => void;
 }
 
@@ -42,6 +48,7 @@ interface KnownImage {
   env: Record<string, string>;
 }
 
+const MIB = 1024 ** 2;
 /** Files of an image take up to three times what their compressed layers do, and both are kept. */
 const UNPACKED_RATIO = 4;
 /** Raise it when unpacking changes what comes out of an unchanged image. */
@@ -61,7 +68,11 @@ export class Images {
     const note = join(this.#options.dir, 'names', cacheKey(request.teamId, reference.written));
     const known = request.force ? undefined : await readNote(note);
     const found = known && (await this.#unpacked(known.digest));
-    if (known && found) return { ...known, rootfsDir: found, cached: true };
+    if (known && found) {
+      const { rootfsDir, bytes } = found;
+      if (bytes > request.diskLimitMb * MIB) throw tooLarge(reference.written, request.diskLimitMb);
+      return { ...known, rootfsDir, bytes, cached: true };
+    }
 
     const { credentials } = request.image;
     const login = credentials && (await loginOf(credentials, signal));
@@ -90,21 +101,27 @@ export class Images {
     await fetchImage(registry, summary.digest, layout, signal);
     const { digest, env } = await readImage(layout);
     request.onProgress(`Unpacking ${written}`);
-    const { rootfsDir } = await this.#options.layers.ensure(
+    const { diskLimitMb } = request;
+    const error = () => tooLarge(written, diskLimitMb);
+    const limit = { roomBytes: diskLimitMb * MIB, diskUsage: machineDisk.diskUsage, error };
+    const { rootfsDir, bytes } = await this.#options.layers.ensure(
       {
         key: layerKey(digest),
         description: { image: written, digest },
         onWait: () => request.onProgress('Waiting for another build that unpacks the same image'),
-        make: (target, signal) => unpack(written, layout, target, signal),
+        make: (dir, signal) =>
+          withinDiskLimit({ dir, ...limit }, signal, (signal) => unpack(written, layout, dir, signal)),
       },
       signal,
     );
-    return { digest, env, rootfsDir, cached: false };
+    // Another team, which may use more, had it unpacked.
+    if (bytes > limit.roomBytes) throw error();
+    return { digest, env, rootfsDir, bytes, cached: false };
   }
 
   /** The image's files where they are unpacked already. */
-  async #unpacked(digest: string): Promise<string | undefined> {
-    return (await this.#options.layers.find(layerKey(digest)))?.rootfsDir;
+  #unpacked(digest: string): Promise<Layer | undefined> {
+    return this.#options.layers.find(layerKey(digest));
   }
 
   async #checkSpace(image: string, bytes: number): Promise<void> {
@@ -175,6 +192,12 @@ async function writeNote(path: string, known: KnownImage): Promise<void> {
   await rename(`${path}.${process.pid}`, path);
 }
 
+function tooLarge(image: string, limitMb: number): ImageError {
+  return new ImageError(
+    `image '${image}' is too large: its files take more than the ${limitMb} MiB that its team may use for a template`,
+  );
+}
+
 function toMiB(bytes: number): number {
-  return Math.round(bytes / 1024 ** 2);
+  return Math.round(bytes / MIB);
 }

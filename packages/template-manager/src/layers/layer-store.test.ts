@@ -42,7 +42,7 @@ describe('the layer store', () => {
     const first = await store.ensure(request(make), signal);
     const second = await open().ensure(request(make), signal);
     expect(first.cached).toBe(false);
-    expect(second).toEqual({ id: 'k1', rootfsDir: first.rootfsDir, cached: true });
+    expect(second).toEqual({ ...first, id: 'k1', cached: true });
     expect(made).toBe(1);
     expect(await readFile(join(first.rootfsDir, 'file'), 'utf8')).toBe('x');
     expect(synced).toHaveLength(1);

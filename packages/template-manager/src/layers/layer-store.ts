@@ -29,6 +29,8 @@ export interface Layer {
   rootfsDir: string;
   /** Whether it was there before. */
   cached: boolean;
+  /** What it takes on the disk. */
+  bytes: number;
 }
 
 export interface LayerStore {
@@ -53,24 +55,23 @@ export function createLayerStore(
   lock: LockFile,
   { syncFs, diskUsage }: LayerDisk,
 ): LayerStore {
-  const layer = (id: string, cached: boolean): Layer => {
-    return { id, rootfsDir: join(layersDir, id, 'rootfs'), cached };
-  };
+  const rootfsOf = (id: string) => join(layersDir, id, 'rootfs');
   const find = async ({
     key,
     freshFor,
   }: Pick<LayerRequest, 'key' | 'freshFor'>): Promise<Layer | undefined> => {
     const id = (await generations(layersDir, key)).at(-1);
     if (id === undefined) return undefined;
-    if (freshFor !== undefined && (await madeFor(join(layersDir, id))) !== freshFor) return undefined;
+    const { madeFor, bytes } = await readNote(join(layersDir, id));
+    if (freshFor !== undefined && madeFor !== freshFor) return undefined;
     const now = new Date();
     await utimes(join(layersDir, id, LAYER_NOTE), now, now);
-    return layer(id, true);
+    return { id, rootfsDir: rootfsOf(id), cached: true, bytes };
   };
 
   return {
     find: (key) => find({ key }),
-    pathOf: (key) => layer(key, true).rootfsDir,
+    pathOf: rootfsOf,
     async ensure(request, signal) {
       const found = await find(request);
       if (found) return found;
@@ -100,7 +101,7 @@ export function createLayerStore(
         const newest = (await generations(layersDir, key)).at(-1);
         const id = newest === undefined ? key : `${key}.${generationOf(newest) + 1}`;
         await rename(making, join(layersDir, id));
-        return layer(id, false);
+        return { id, rootfsDir: rootfsOf(id), cached: false, bytes };
       } catch (error) {
         await rm(making, { recursive: true, force: true });
         throw error;
@@ -139,8 +140,8 @@ function generationOf(id: string): number {
   return Number(id.split('.')[1] ?? 1);
 }
 
-async function madeFor(dir: string): Promise<string | undefined> {
-  return (JSON.parse(await readFile(join(dir, LAYER_NOTE), 'utf8')) as { madeFor?: string }).madeFor;
+async function readNote(dir: string): Promise<LayerNote> {
+  return JSON.parse(await readFile(join(dir, LAYER_NOTE), 'utf8')) as LayerNote;
 }
 
 /** What a process that was killed in the middle left; the lock says that nobody is at it any more. */

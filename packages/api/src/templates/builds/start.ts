@@ -42,6 +42,7 @@ export async function startBuild(
         cpuCount: build.cpuCount,
         memoryMb: build.memoryMb,
         freeDiskMb: build.freeDiskMb,
+        diskLimitMb: team.limits.maxDiskSizeMb,
         source: source.source,
         steps: recipe.steps?.map(toStep) ?? [],
         ...(recipe.startCmd != null && { startCommand: recipe.startCmd }),
