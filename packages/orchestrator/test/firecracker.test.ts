@@ -145,12 +145,14 @@ describe('the driver of Firecracker’s machines', () => {
       'PUT /snapshot/load',
       'PATCH /vm',
     ]);
+    await expect(driver.checkpoint(fork, join(root, 'nowhere'))).rejects.toThrow(/ENOENT/);
+    expect(await countOf(fork)).toBe(4);
     // What it got from the snapshot is its own, and is saved again although it has not written it since.
     const paused = await newDir('paused');
     await driver.checkpoint(fork, paused);
     await end(fork);
     const again = await driver.restore(await newSpec(), paused);
-    expect(await countOf(again)).toBe(4);
+    expect(await countOf(again)).toBe(5);
     expect(await countOf(other)).toBe(2);
     for (const machine of [one, other, again]) await end(machine);
   });

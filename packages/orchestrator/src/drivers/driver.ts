@@ -94,7 +94,7 @@ export interface SandboxDriver {
   /**
    * Writes memory and files into `snapshotDir` and ends the sandbox. Without `keepsConnections` nobody outside may have a
    * TCP connection to it, nor it to anybody: gVisor cuts it, and a program that had used it may spin after the restore. See
-   * `waitForQuiet`.
+   * `waitForQuiet`. Where it fails the sandbox goes on, or is lost: ask `isAlive`.
    */
   checkpoint(machine: Machine, snapshotDir: string, signal?: AbortSignal): Promise<void>;
   /**

@@ -117,7 +117,15 @@ class Microvm implements SandboxDriver {
   }
 
   async checkpoint(machine: Machine, snapshotDir: string): Promise<void> {
-    await this.#control(machine, (running) => this.#options.vmm.checkpoint(running, snapshotDir));
+    const { vmm } = this.#options;
+    await this.#control(machine, async (running) => {
+      try {
+        await vmm.checkpoint(running, snapshotDir);
+      } catch (error) {
+        if (isAlive(machine.main)) await vmm.resume(running);
+        throw error;
+      }
+    });
     await waitForExit(machine.main, EXIT_TIMEOUT_MS);
   }
 
