@@ -14,6 +14,15 @@ export interface Shape {
   diskSizeMb: number;
 }
 
+/** What the sandboxes of a build start over. */
+export function baseOf({ rootfsDir, guestDigest }: SandboxBase): SandboxBase {
+  return { rootfsDir, guestDigest };
+}
+
+export function sizeOf({ cpuCount, memoryMb, diskSizeMb }: Omit<Shape, 'base'>): Omit<Shape, 'base'> {
+  return { cpuCount, memoryMb, diskSizeMb };
+}
+
 /** Where a machine is to run. */
 export interface Place {
   slot: Slot;

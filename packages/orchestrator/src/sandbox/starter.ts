@@ -1,23 +1,17 @@
-import { setTimeout as sleep } from 'node:timers/promises';
 import { IsletError, type orchestratorProto, placementFailed } from '@islet/contracts';
-import type { Logger } from '@islet/telemetry';
 import { assertIntact, DamagedSnapshotError } from '../snapshots/checksums.ts';
 import { incompatibility, readManifest } from '../snapshots/manifest.ts';
 import type { TemplateManifest } from '../templates/manifest.ts';
-import type { TemplateStore } from '../templates/store.ts';
-import { WarmPool } from '../warm/pool.ts';
+import { Ahead, type AheadOptions, type WarmRun } from './ahead.ts';
 import { startInSandbox } from './command.ts';
-import { type EnvdConnection, initEnvd, openEnvdConnection, waitForEnvd } from './envd-client.ts';
 import { Gate } from './gate.ts';
-import { type PreparedPlace, type PreparingDriver, preparePlace, type Shape } from './place.ts';
+import { baseOf, sizeOf } from './place.ts';
 import type { SandboxBase } from './record.ts';
 import {
   firstInit,
   freeMachine,
   identify,
-  rehearsal,
   resumeInit,
-  type StartContext,
   type StartedRun,
   type StartOptions,
   type StartSource,
@@ -26,28 +20,16 @@ import {
 
 type SandboxConfig = orchestratorProto.SandboxConfig;
 
-export interface StarterOptions extends StartContext {
-  templates: TemplateStore;
+export interface StarterOptions extends AheadOptions {
   /** Of the node's own guest files, for sandboxes that boot. */
   guestDigest: string;
   /** Resolvers of sandboxes that boot, IPv4. */
   dns: readonly string[];
   /** Starts at once; more would only make each of them slower. */
   startsAtOnce: number;
-  /** Machines kept ready for creates to come. */
-  warmAtMost: number;
-  /** Places prepared for starts that find no ready machine, where the driver can do so. */
-  placesAtMost: number;
-  /** True while clients wait for starts: the pool waits then. */
-  isBusy: () => boolean;
   /** Takes the freeing of a machine that was lost. */
   onLoss: (sandboxId: string, work: Promise<void>) => void;
-  logger: Logger;
 }
-
-/** A sandbox answers slowly at first: measured 14 to 104 ms right after a restore, 3 to 8 ms when it was asked again a while later. */
-const SETTLE_MS = 300;
-const PRIME_DEADLINE_MS = 5_000;
 
 /** A sandbox's saved state, and what its envd asks for until it is told otherwise. */
 export interface SavedSource {
@@ -61,48 +43,21 @@ export interface BasedRun extends StartedRun {
   base: SandboxBase;
 }
 
-/** A machine that was started ahead, and an open connection with its envd: whoever takes it need not wait for one. */
-interface WarmRun extends StartedRun {
-  connection: EnvdConnection;
-}
-
 /** Gets sandboxes their machines: new ones from what is kept ready or from their build's snapshot, paused ones from their own. */
 export class Starter {
   readonly #options: StarterOptions;
   readonly #gate: Gate;
-  readonly #warm: WarmPool<WarmRun>;
-  /** By shape, as JSON. */
-  readonly #places: WarmPool<PreparedPlace>;
+  readonly #ahead: Ahead;
 
   constructor(options: StarterOptions) {
     this.#options = options;
     this.#gate = new Gate(options.startsAtOnce);
-    this.#warm = new WarmPool({
-      driver: options.driver,
-      start: (buildId) => this.#startWarm(buildId),
-      discard: (run) => this.#freeWarm(run),
-      most: options.warmAtMost,
-      isBusy: options.isBusy,
-      now: options.now,
-      logger: options.logger,
-    });
-    const { driver } = options;
-    this.#places = new WarmPool({
-      driver,
-      start: (shape) => preparePlace({ ...options, driver: driver as PreparingDriver }, JSON.parse(shape)),
-      discard: ({ undo }) => undo.run(),
-      most: driver.prepare ? options.placesAtMost : 0,
-      isBusy: () => options.isBusy() || this.#warm.isFilling,
-      now: options.now,
-      logger: options.logger,
-    });
+    this.#ahead = new Ahead(options);
   }
 
   /** Keeps machines of a build ready from now on. */
   keepWarm(buildId: string): void {
-    this.#warm.keep(buildId);
-    const { manifest } = this.#options.templates.get(buildId);
-    this.#places.keep(shapeOf({ base: baseOf(manifest), ...sizeOf(manifest) }));
+    this.#ahead.keep(buildId);
   }
 
   /**
@@ -119,7 +74,7 @@ export class Starter {
     const stored = this.#options.templates.get(config.buildId);
     const { manifest, snapshotDir } = stored;
     const { envdAccessToken: accessToken } = manifest;
-    const ready = this.#warm.take(config.buildId);
+    const ready = this.#ahead.takeMachine(config.buildId);
     if (ready && (await this.#adopt(ready, config, accessToken, signal))) {
       const { connection, ...run } = ready;
       void connection.close(); // nobody need wait for that
@@ -176,13 +131,12 @@ export class Starter {
 
   /** Ends the machines of a build that were kept ready, and keeps none any more. */
   dropWarm(buildId: string): void {
-    this.#warm.drop(buildId);
-    this.#places.dropAll(); // their root file system may go, too
+    this.#ahead.drop(buildId);
   }
 
   /** Ends all that was kept ready. */
-  async close(): Promise<void> {
-    await Promise.all([this.#warm.close(), this.#places.close()]);
+  close(): Promise<void> {
+    return this.#ahead.close();
   }
 
   /** Starts from a saved state, in a place that was prepared where there is one. */
@@ -191,7 +145,7 @@ export class Starter {
     egress: SandboxConfig['egress'],
     options: Omit<StartOptions, 'place'>,
   ): Promise<StartedRun> {
-    const place = this.#places.take(shapeOf(source));
+    const place = this.#ahead.takePlace(source);
     return startMachine(this.#options, source, egress, { ...options, place });
   }
 
@@ -212,30 +166,11 @@ export class Starter {
       await identify(run, init, { currentToken, signal, connection });
       return true;
     } catch (error) {
-      onLoss(sandboxId, this.#freeWarm(run));
+      onLoss(sandboxId, this.#ahead.free(run));
       if (error instanceof IsletError) throw error; // another machine would refuse it too
       logger.warn({ err: error, sandboxId }, 'a sandbox kept ready did not answer');
       return false;
     }
-  }
-
-  /** A machine nobody has asked for yet. */
-  async #startWarm(buildId: string): Promise<WarmRun> {
-    const stored = this.#options.templates.get(buildId);
-    const { manifest, snapshotDir } = stored;
-    const obstacle = await this.#options.templates.obstacle(stored);
-    if (obstacle !== undefined) throw new Error(`build '${buildId}' cannot be restored: ${obstacle}`);
-    const source = { base: baseOf(manifest), snapshotDir, ...sizeOf(manifest), volumeIds: [] };
-    const run = await startMachine(this.#options, source, undefined);
-    const connection = openEnvdConnection(run.address);
-    await this.#orFree({ ...run, connection }, async () => {
-      await sleep(SETTLE_MS);
-      const envd = { address: run.address, deadlineMs: PRIME_DEADLINE_MS, connection };
-      // Programs that run in a sandbox's snapshot would see their identity change twice.
-      if (manifest.parentBuildId !== undefined) await waitForEnvd(envd);
-      else await initEnvd(envd, rehearsal(run.machine.id, new Date(this.#options.now())));
-    });
-    return { ...run, connection };
   }
 
   /** A machine that boots a template's root file system, with the node's own envd, and starts what the template starts. */
@@ -283,29 +218,14 @@ export class Starter {
     }
   }
 
-  async #orFree(run: StartedRun & Partial<WarmRun>, step: () => Promise<void>): Promise<void> {
+  async #orFree(run: StartedRun, step: () => Promise<void>): Promise<void> {
     try {
       await step();
     } catch (error) {
-      await this.#freeWarm(run);
+      await freeMachine(this.#options, run);
       throw error;
     }
   }
-
-  async #freeWarm({ connection, ...run }: StartedRun & Partial<WarmRun>): Promise<void> {
-    await connection?.destroy();
-    await freeMachine(this.#options, run);
-  }
-}
-
-function baseOf({ rootfsDir, guestDigest }: TemplateManifest): SandboxBase {
-  return { rootfsDir, guestDigest };
-}
-
-/** As a pool's kind: equal shapes are equal texts. */
-function shapeOf({ base: { rootfsDir, guestDigest }, cpuCount, memoryMb, diskSizeMb }: Shape): string {
-  const shape: Shape = { base: { rootfsDir, guestDigest }, cpuCount, memoryMb, diskSizeMb };
-  return JSON.stringify(shape);
 }
 
 function notRestorable({ buildId }: SandboxConfig, obstacle: string): IsletError {
@@ -329,12 +249,4 @@ function explainMissingFile(sandboxId: string, error: unknown): unknown {
 
 function needsOf(config: SandboxConfig) {
   return { ...sizeOf(config), volumeIds: config.volumeMounts.map(({ volumeId }) => volumeId) };
-}
-
-function sizeOf({
-  cpuCount,
-  memoryMb,
-  diskSizeMb,
-}: Pick<StartSource, 'cpuCount' | 'memoryMb' | 'diskSizeMb'>) {
-  return { cpuCount, memoryMb, diskSizeMb };
 }
