@@ -92,6 +92,13 @@ describe('a sandbox that is a virtual machine', () => {
     expect(await said(fork, 'cat /home/user/state')).toBe('one');
     await fork.commands.run('echo three > /home/user/state');
     expect(await said(original, 'cat /home/user/state')).toBe('two');
+    // Each puts a layer on the disk of the machine that runs.
+    const again = [await original.fork(connection), await original.fork(connection)].flat();
+    for (const each of again) {
+      if (each instanceof Error) throw each;
+      made.push(each.sandboxId);
+      expect(await said(each, 'cat /home/user/state')).toBe('two');
+    }
   });
 
   it('keeps its connections while it is forked, and the fork loses them', async () => {

@@ -115,7 +115,9 @@ describe('the machine as a sandbox sees it', () => {
     expect(
       lines(await run('ps -eo args=', { user: 'root' })).filter((line) => /runsc|islet up|vitest/.test(line)),
     ).toEqual([]);
-    expect(await run('ls /sys/class/block 2>/dev/null | wc -l')).toBe('0');
+    // A virtual machine has three disks of its own.
+    const disks = process.env.ISLET_ISOLATION === 'microvm' ? 'vda\nvdb\nvdc' : '';
+    expect(await run('ls /sys/class/block 2>/dev/null || true')).toBe(disks);
   });
 
   it('runs a process in the background beyond the command that started it', async () => {

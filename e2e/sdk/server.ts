@@ -131,7 +131,7 @@ export async function startServer(
   });
   await until(
     `a server listens on ${port}`,
-    10_000,
+    60_000,
     () => ({ said: handle.stdout, complained: handle.stderr, exitCode: handle.exitCode }),
     ({ said, exitCode }) => said.includes('listening') || exitCode !== undefined,
   );

@@ -122,7 +122,8 @@ export function layerNode(layer: string): Record<string, unknown> {
     driver: 'qcow2',
     'node-name': layer,
     // Inside the machine's folder, which is all that a running QEMU sees.
-    file: file(`${layer}-file`, `/${layer}`, false),
+    // Once it got another one above, it is taken away from QEMU's user, who must not try to open it for writing again.
+    file: { ...file(`${layer}-file`, `/${layer}`, false), 'auto-read-only': true },
     backing: null,
     discard: 'unmap',
   };

@@ -131,7 +131,8 @@ class Qemu implements Vmm {
       await qmp.execute('blockdev-add', layerNode(layer));
       await qmp.execute('stop');
       try {
-        await qmp.execute('xen-save-devices-state', { filename: `/${FILES.devices}`, live: true });
+        await qmp.execute('xen-save-devices-state', { filename: `/${FILES.devices}`, live: false });
+        // This also writes what QEMU still has of the layer's tables.
         await qmp.execute('blockdev-snapshot', { node: topLayer(saved), overlay: layer });
         await writeShape(stateDir, shape);
         if (!saved.ownsMemory) await this.#saveOwnPages(machine, snapshotDir);

@@ -7,6 +7,7 @@ export class QmpError extends Error {
 }
 
 interface Pending {
+  command: string;
   resolve: (value: unknown) => void;
   reject: (error: Error) => void;
 }
@@ -63,7 +64,7 @@ export class Qmp {
   execute(command: string, args?: Record<string, unknown>): Promise<unknown> {
     if (this.#closed) return Promise.reject(this.#closed);
     return new Promise((resolve, reject) => {
-      this.#pending.push({ resolve, reject });
+      this.#pending.push({ command, resolve, reject });
       this.#socket.write(`${JSON.stringify({ execute: command, ...(args ? { arguments: args } : {}) })}\n`);
     });
   }
@@ -102,7 +103,8 @@ export class Qmp {
         this.#events.set(message.event, message.data ?? {});
         this.#waiting.get(message.event)?.();
       } else if (message.error) {
-        this.#pending.shift()?.reject(new QmpError(message.error.desc));
+        const pending = this.#pending.shift();
+        pending?.reject(new QmpError(`${pending.command}: ${message.error.desc}`));
       } else if ('return' in message) {
         this.#pending.shift()?.resolve(message.return);
       }
