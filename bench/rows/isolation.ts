@@ -1,53 +1,79 @@
-import { Sandbox } from 'e2b';
-import type { InstanceAccess } from '../../e2e/setup/instance.ts';
-import { machineOf } from '../../e2e/setup/machine.ts';
-import { sandboxMemory } from '../host/processes.ts';
-import { createSandbox, forkSandbox, killSandbox, pauseSandbox, resumeSandbox } from '../islet/api.ts';
-import { sdkOptions } from '../islet/sdk.ts';
-import { inRounds } from '../pace/rounds.ts';
-import { timed } from '../pace/timed.ts';
-import type { Row } from './row.ts';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { createSandbox, killSandbox } from '../islet/api.ts';
+import { crowdOfForks, crowdOfIdle } from '../isolation/crowd.ts';
+import { type Isolation, type Lives, live, noLives, STEPS, type Step } from '../isolation/life.ts';
+import { inRounds, type Pace } from '../pace/rounds.ts';
+import type { Measurement, Target, Unit } from '../report/measurement.ts';
+import type { Row, RowContext } from './row.ts';
 
-const ISOLATIONS = ['gvisor', 'microvm'] as const;
+interface Measured extends Lives {
+  warm: number[];
+  idlePss: number[];
+  forkPss: number[];
+}
 
-const MB = 1_000_000;
+/** Time for Islet to make the sandbox ready that was taken. */
+const REFILL_MS = 1_500;
 
-const CPU_LOOP = 'i=0; while [ $i -lt 20000 ]; do i=$((i+1)); done';
-const FILE_IO =
-  'dd if=/dev/zero of=/home/user/big bs=1M count=64 conv=fsync status=none && rm /home/user/big';
+/** Of a virtual machine, beside the spawn of a QEMU without a guest. */
+const LIMITS_MS: Partial<Record<Step, number>> = { create: 60, pause: 50, resume: 60, fork: 60 };
+const IDLE_PSS: readonly Target[] = [{ kind: 'at-most', of: 'p50', value: 40 }];
 
-const STEPS = {
-  create: 'cold create',
-  command: "commands.run('true')",
-  loop: '20,000 rounds of a shell loop',
-  write: '64 MiB written and synced',
-  pause: 'pause, idle',
-  resume: 'resume, idle',
-  fork: 'fork',
-} as const;
+async function measureOne(context: RowContext, isolation: Isolation): Promise<Measured> {
+  const { islet, size } = context;
+  const pace: Pace = size === 'full' ? { rounds: 10, budgetMs: 120_000 } : { rounds: 1, budgetMs: 8_000 };
+  await islet.restart(['--isolation', isolation, '--warm-memory', '0']);
+  const lives = noLives();
+  // The first one pays for what is read from the disk once.
+  await live(islet.access, isolation, noLives());
+  await inRounds(pace, context, () => live(islet.access, isolation, lives));
+  const idlePss = await crowdOfIdle(islet.access);
+  const forkPss = await crowdOfForks(islet.access);
+  await islet.restart(['--isolation', isolation]);
+  const warm: number[] = [];
+  await killSandbox(islet.access, (await createSandbox(islet.access)).id);
+  await inRounds(pace, context, async () => {
+    await sleep(REFILL_MS);
+    const { id, ms } = await createSandbox(islet.access);
+    warm.push(ms);
+    await killSandbox(islet.access, id);
+  });
+  return { ...lives, warm, idlePss, forkPss };
+}
 
-type Lives = Record<keyof typeof STEPS, number[]> & { pss: number[] };
+function unitOf(step: Step): Unit {
+  if (step === 'pss') return 'MB';
+  return step === 'download' ? 'MB/s' : 'ms';
+}
 
-/** One sandbox from its creation to its end, by all that is measured of it. */
-async function live(access: InstanceAccess, lives: Lives): Promise<void> {
-  const { id, ms } = await createSandbox(access);
-  try {
-    lives.create.push(ms);
-    lives.pss.push((await sandboxMemory(await machineOf(access.dataDir, id))).pss / MB);
-    lives.pause.push(await pauseSandbox(access, id));
-    lives.resume.push(await resumeSandbox(access, id));
-    const { ids, ms: forked } = await forkSandbox(access, id, 1);
-    lives.fork.push(forked);
-    await Promise.all(ids.map((fork) => killSandbox(access, fork)));
-    const sandbox = await Sandbox.connect(id, sdkOptions(access));
-    const run = (command: string) => timed(() => sandbox.commands.run(command));
-    await run('true');
-    lives.command.push(await run('true'));
-    lives.loop.push(await run(CPU_LOOP));
-    lives.write.push(await run(FILE_IO));
-  } finally {
-    await killSandbox(access, id);
-  }
+function compare({ gvisor, microvm }: Record<Isolation, Measured>): Measurement[] {
+  const line = (
+    what: string,
+    unit: Unit,
+    pick: (of: Measured) => number[],
+    targets: readonly Target[] = [],
+  ) => ({
+    ...{ row: 'isolation', what: `${what}, microvm`, unit, targets },
+    samples: pick(microvm),
+    baseline: { what: 'gvisor', samples: pick(gvisor) },
+  });
+  const beside = Object.entries(LIMITS_MS).map(([step, value]) => ({
+    ...{ row: 'isolation', what: `${STEPS[step as Step]}, microvm`, unit: 'ms' as const },
+    samples: microvm[step as Step],
+    baseline: { what: 'QEMU without a guest', samples: microvm.bareQemu },
+    targets: [{ kind: 'at-most' as const, of: 'p50' as const, value }],
+  }));
+  return [
+    ...beside,
+    {
+      ...{ row: 'isolation', what: 'fork, the original answers no packet, microvm', unit: 'ms', targets: [] },
+      samples: microvm.standstill,
+    },
+    line('create, one kept ready', 'ms', ({ warm }) => warm),
+    ...(Object.keys(STEPS) as Step[]).map((step) => line(STEPS[step], unitOf(step), (of) => of[step])),
+    line('PSS each, 20 idle', 'MB', ({ idlePss }) => idlePss, IDLE_PSS),
+    line('PSS each, one and its 20 forks', 'MB', ({ forkPss }) => forkPss),
+  ];
 }
 
 /** Ends with the Islet that the other rows measure. */
@@ -55,32 +81,9 @@ export const isolationRow: Row = {
   name: 'isolation',
   description: 'the same sandbox under gVisor and as a virtual machine, side by side',
   async measure(context) {
-    const { islet, size } = context;
-    const pace = size === 'full' ? { rounds: 10, budgetMs: 120_000 } : { rounds: 1, budgetMs: 8_000 };
-    const lives = {} as Record<(typeof ISOLATIONS)[number], Lives>;
-    for (const isolation of ISOLATIONS) {
-      const measured: Lives = {
-        ...{ create: [], command: [], loop: [], write: [], pause: [], resume: [], fork: [] },
-        pss: [],
-      };
-      lives[isolation] = measured;
-      await islet.restart(['--isolation', isolation, '--warm-memory', '0']);
-      await inRounds(pace, context, () => live(islet.access, measured));
-    }
-    await islet.restart();
-    const { gvisor, microvm } = lives;
-    const times = (Object.keys(STEPS) as (keyof typeof STEPS)[]).map((step) => ({
-      ...{ row: 'isolation', what: `${STEPS[step]}, microvm`, unit: 'ms' as const, targets: [] },
-      samples: microvm[step],
-      baseline: { what: 'gvisor', samples: gvisor[step] },
-    }));
-    return [
-      ...times,
-      {
-        ...{ row: 'isolation', what: 'PSS of an idle one, microvm', unit: 'MB' as const, targets: [] },
-        samples: microvm.pss,
-        baseline: { what: 'gvisor', samples: gvisor.pss },
-      },
-    ];
+    const gvisor = await measureOne(context, 'gvisor');
+    const microvm = await measureOne(context, 'microvm');
+    await context.islet.restart();
+    return compare({ gvisor, microvm });
   },
 };
