@@ -6,7 +6,7 @@ import type { Logger } from '@islet/telemetry';
 import { Builds } from './builds/builds.ts';
 import { pruneLayerCache } from './cache.ts';
 import { runBuild } from './engine/engine.ts';
-import { Images } from './images/images.ts';
+import { Images, type Registries } from './images/images.ts';
 import type { ProvisionFiles } from './inside/task.ts';
 import { machineDisk } from './layers/disk.ts';
 import { InUse } from './layers/in-use.ts';
@@ -25,6 +25,7 @@ export interface ClientBuildsOptions {
   recipesDir: string;
   /** The build of the base template that ships with Islet. */
   baseBuildId: () => Promise<string>;
+  registries: Registries;
   /** Builds that run at once; more wait. */
   atOnce: number;
   /** Layers in the cache may hold so much together; those that were longest not used go first. */
@@ -46,7 +47,7 @@ export async function openClientBuilds(options: ClientBuildsOptions): Promise<Bu
   const inUse = new InUse();
   const imagesDir = join(cacheDir, 'images');
   await mkdir(imagesDir, { recursive: true, mode: 0o700 });
-  const images = new Images({ dir: imagesDir, layers, arch: process.arch });
+  const images = new Images({ dir: imagesDir, layers, arch: process.arch, registries: options.registries });
   const provisionFiles = () => readProvisionFiles(join(options.recipesDir, 'base/files'));
   const outcomeOf = (buildId: string) => builds.outcome(buildId);
   const engine = { runtime, layers, rootfs, inUse, files, images, baseBuildId, outcomeOf, provisionFiles };

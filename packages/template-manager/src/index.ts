@@ -12,6 +12,7 @@ export {
 export type { Builds } from './builds/builds.ts';
 export { type PruneCacheOptions, pruneLayerCache } from './cache.ts';
 export { type ClientBuildsOptions, openClientBuilds } from './client-builds.ts';
+export { createRegistryPolicy, type RegistryPolicyOptions } from './images/registry-policy.ts';
 export type { LockFile, LockOptions } from './layers/layer-store.ts';
 export type { PruneResult } from './layers/prune.ts';
 export { type Recipe, RecipeError } from './recipe/recipe.ts';

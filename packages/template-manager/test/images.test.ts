@@ -16,11 +16,12 @@ import type { AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { Header } from 'tar';
-import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
+import { afterAll, beforeAll, beforeEach, describe, expect, it, vi } from 'vitest';
 import type { ImageCredentials } from '../src/builds/build-spec.ts';
 import { ecrLogin, loginOf } from '../src/images/credentials.ts';
 import { ImageError } from '../src/images/image-error.ts';
-import { Images } from '../src/images/images.ts';
+import { Images, type Registries } from '../src/images/images.ts';
+import { createRegistryPolicy } from '../src/images/registry-policy.ts';
 import { machineDisk } from '../src/layers/disk.ts';
 import { createLayerStore } from '../src/layers/layer-store.ts';
 import { pushImage } from './image.ts';
@@ -57,6 +58,8 @@ describe.runIf(process.getuid?.() === 0)('images', () => {
   let closed: TestRegistry;
   let dir: string;
   let images: Images;
+  /** Of an Islet that strangers may build on. */
+  let shut: Images;
 
   beforeAll(async () => {
     open = await startRegistry({ withPassword: false });
@@ -71,15 +74,24 @@ describe.runIf(process.getuid?.() === 0)('images', () => {
     const noLock = async () => ({ [Symbol.asyncDispose]: async () => {} });
     const layers = createLayerStore(join(dir, 'layers'), noLock, machineDisk);
     await mkdir(join(dir, 'images'));
-    images = new Images({ dir: join(dir, 'images'), layers, arch: process.arch });
+    const using = (registries: Registries) =>
+      new Images({ dir: join(dir, 'images'), layers, arch: process.arch, registries });
+    images = using({ policy: createRegistryPolicy({ allow: [], ownNetworks: true }), throughProxy: false });
+    shut = using({ policy: createRegistryPolicy({ allow: [], ownNetworks: false }), throughProxy: false });
     return () => rm(dir, { recursive: true });
   });
 
   const pull = (
     reference: string,
-    more: { credentials?: ImageCredentials; teamId?: string; force?: boolean; diskLimitMb?: number } = {},
+    more: {
+      credentials?: ImageCredentials;
+      teamId?: string;
+      force?: boolean;
+      diskLimitMb?: number;
+      from?: Images;
+    } = {},
   ) =>
-    images.pull(
+    (more.from ?? images).pull(
       {
         image: { reference, credentials: more.credentials },
         teamId: more.teamId ?? 'team',
@@ -198,6 +210,31 @@ describe.runIf(process.getuid?.() === 0)('images', () => {
     await pull(name);
     await expect(pull(name, { diskLimitMb: 4 })).rejects.toThrow(message);
     await expect(pull(name, { diskLimitMb: 4, teamId: 'other' })).rejects.toThrow(message);
+  });
+
+  it('come only from where builds may go', { timeout: 60_000 }, async () => {
+    const name = await pushImage(open, 'guarded:1', { layers: [file('a', '')] });
+    const message = /builds may not reach .* --registry-allow/;
+    await expect(pull(name, { from: shut })).rejects.toThrow(message);
+    await expect(pull('169.254.169.254/latest:1')).rejects.toThrow(message);
+    await expect(pull('[::ffff:a9fe:a9fe]/latest:1')).rejects.toThrow(message);
+    // A name of this machine's, which only the way out can see through.
+    await expect(pull('registry.localhost:1/image', { from: shut })).rejects.toThrow(message);
+    await pull(name);
+  });
+
+  it('come through the way out that looks where they come from', { timeout: 60_000 }, async () => {
+    await using registry = await startRegistry({ withPassword: true, tls: true });
+    const pushed = await pushImage(registry, 'private:1', { layers: [file('a', 'through')] });
+    const name = pushed.replace('127.0.0.1', 'registry.localhost');
+    vi.stubEnv('SSL_CERT_FILE', registry.certificate);
+    try {
+      await expect(pull(name, { credentials: basic('wrong') })).rejects.toThrow(/access denied/);
+      const { rootfsDir } = await pull(name, { credentials: basic(LOGIN.password) });
+      expect(await readFile(join(rootfsDir, 'a'), 'utf8')).toBe('through');
+    } finally {
+      vi.unstubAllEnvs();
+    }
   });
 
   it('cannot write outside of their folder', { timeout: 60_000 }, async () => {

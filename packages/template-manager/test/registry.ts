@@ -1,10 +1,11 @@
-import { spawn } from 'node:child_process';
+import { execFile, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { mkdtemp, rm, writeFile } from 'node:fs/promises';
-import { type AddressInfo, createServer } from 'node:net';
+import { type AddressInfo, connect, createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
+import { promisify } from 'node:util';
 
 /** A real registry on a free port of this machine, with its content in a folder of its own. */
 export interface TestRegistry extends AsyncDisposable {
@@ -12,13 +13,22 @@ export interface TestRegistry extends AsyncDisposable {
   host: string;
   /** Where its blobs are, for tests that break them. */
   dir: string;
+  /** Where its certificate is, if it has one. */
+  certificate: string;
 }
 
 /** The one account of a registry with a password. bcrypt is all that the registry takes. */
 export const LOGIN = { username: 'reader', password: 'right password' };
 const HTPASSWD = 'reader:$2b$05$abcdefghijklmnopqrstuuChQd15jl6x5/jaJ9KDukc2t1X7oMLPa\n';
 
-export async function startRegistry({ withPassword }: { withPassword: boolean }): Promise<TestRegistry> {
+/** With `tls` it has a certificate for `registry.localhost`, in `cert.pem` beside its blobs. */
+export async function startRegistry({
+  withPassword,
+  tls = false,
+}: {
+  withPassword: boolean;
+  tls?: boolean;
+}): Promise<TestRegistry> {
   const dir = await mkdtemp(join(tmpdir(), 'islet-registry-'));
   const host = `127.0.0.1:${await freePort()}`;
   await writeFile(join(dir, 'htpasswd'), HTPASSWD);
@@ -26,7 +36,7 @@ export async function startRegistry({ withPassword }: { withPassword: boolean })
     version: 0.1,
     log: { level: 'error' },
     storage: { filesystem: { rootdirectory: join(dir, 'data') } },
-    http: { addr: host },
+    http: { addr: host, ...(tls && { tls: await makeCertificate(dir) }) },
     ...(withPassword ? { auth: { htpasswd: { realm: 'test', path: join(dir, 'htpasswd') } } } : {}),
   };
   // JSON is YAML.
@@ -36,19 +46,38 @@ export async function startRegistry({ withPassword }: { withPassword: boolean })
   for (;;) {
     if (child.exitCode !== null)
       throw new Error('docker-registry ended: is it installed? (./islet setup --with-tests)');
-    const answer = await fetch(`http://${host}/v2/`).catch(() => undefined);
-    if (answer) break;
+    if (await accepts(host)) break;
     await sleep(50);
   }
   return {
     host,
     dir: join(dir, 'data'),
+    certificate: join(dir, 'cert.pem'),
     async [Symbol.asyncDispose]() {
       child.kill('SIGKILL');
       await ended;
       await rm(dir, { recursive: true, force: true });
     },
   };
+}
+
+async function makeCertificate(dir: string): Promise<{ certificate: string; key: string }> {
+  const [certificate, key] = [join(dir, 'cert.pem'), join(dir, 'key.pem')];
+  const name = ['-subj', '/CN=registry.localhost', '-addext', 'subjectAltName=DNS:registry.localhost'];
+  const kind = ['-x509', '-newkey', 'ec', '-pkeyopt', 'ec_paramgen_curve:prime256v1', '-nodes', '-days', '2'];
+  await promisify(execFile)('openssl', ['req', ...kind, ...name, '-keyout', key, '-out', certificate]);
+  return { certificate, key };
+}
+
+async function accepts(host: string): Promise<boolean> {
+  const [address, port] = host.split(':');
+  const socket = connect(Number(port), address);
+  return once(socket, 'connect')
+    .then(
+      () => true,
+      () => false,
+    )
+    .finally(() => socket.destroy());
 }
 
 export async function freePort(): Promise<number> {

@@ -8,7 +8,13 @@ import { type ArtifactStore, createDirectoryArtifacts, UploadSignatures } from '
 import { templateProto } from '@islet/contracts';
 import { type Orchestrator, startOrchestrator } from '@islet/orchestrator';
 import { createLogger } from '@islet/telemetry';
-import { type Builds, createBuilder, createTemplateManagerService, openClientBuilds } from '../src/index.ts';
+import {
+  type Builds,
+  createBuilder,
+  createRegistryPolicy,
+  createTemplateManagerService,
+  openClientBuilds,
+} from '../src/index.ts';
 import { queueLock } from './queue-lock.ts';
 
 const dist = join(dirname(fileURLToPath(import.meta.url)), '../../../dist');
@@ -78,6 +84,7 @@ export async function openSite({ cacheDir }: SiteOptions = {}): Promise<Site> {
       cacheDir: cacheDir ?? join(dir, 'cache'),
       runtime: orchestrator.templates,
       files: uploads,
+      registries: { policy: createRegistryPolicy({ allow: [], ownNetworks: true }), throughProxy: false },
       recipesDir: join(dist, 'templates'),
       baseBuildId: async () => buildId,
       atOnce: 2,

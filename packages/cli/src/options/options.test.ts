@@ -38,6 +38,7 @@ describe('options of islet up', () => {
     [{ 'api-port': '70000' }, {}, '--api-port must be a port, 0 to 65535, not "70000"'],
     [{ 'api-port': '3000x' }, {}, '--api-port must be a port, 0 to 65535, not "3000x"'],
     [{ 'api-port': '-1' }, {}, '--api-port must be a port, 0 to 65535, not "-1"'],
+    [{ 'registry-allow': '10.0.0.0/8, x/8' }, {}, '--registry-allow must be addresses or networks'],
     [{}, { ISLET_HOST: 'example.com' }, 'ISLET_HOST must be an IP address'],
     [{}, { ISLET_DNS: '8.8.8.8, ::1' }, 'ISLET_DNS must be IPv4 addresses'],
     [{ domain: 'a_b' }, {}, '--domain must be a domain'],

@@ -11,6 +11,7 @@ import {
   parseIsolation,
   parseLogLevel,
   parseMebibytes,
+  parseNetworks,
   parsePort,
 } from './parse.ts';
 import type { OptionSpec } from './spec.ts';
@@ -90,6 +91,15 @@ export const OPTIONS = {
     hint: 'url',
     description: "Where the base template's packages come from (default the machine's own mirror)",
     parse: parseHttpUrl,
+  },
+  registryAllow: {
+    flag: 'registry-allow',
+    env: 'ISLET_REGISTRY_ALLOW',
+    hint: 'a,b',
+    description:
+      'Addresses or networks that images may come from in addition (this machine and private networks are allowed where --host is local, metadata services never)',
+    fallback: '',
+    parse: parseNetworks,
   },
   databaseUrl: {
     flag: 'database-url',

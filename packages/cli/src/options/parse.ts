@@ -41,6 +41,24 @@ export function parseDns(text: string): string[] {
   return servers;
 }
 
+/** Addresses and networks such as 10.0.0.0/8, comma-separated. */
+export function parseNetworks(text: string): string[] {
+  const networks = text
+    .split(',')
+    .map((part) => part.trim())
+    .filter((part) => part !== '');
+  if (!networks.every(isNetwork)) {
+    throw new RangeError('must be addresses or networks such as 10.0.0.0/8, separated by commas');
+  }
+  return networks;
+}
+
+function isNetwork(text: string): boolean {
+  const [address = '', prefix = '0', ...rest] = text.split('/');
+  const most = { 0: -1, 4: 32, 6: 128 }[isIP(address)] ?? -1;
+  return rest.length === 0 && /^\d{1,3}$/.test(prefix) && Number(prefix) <= most;
+}
+
 const DOMAIN =
   /^(?=.{1,253}(?::|$))[a-z0-9](?:[a-z0-9-]*[a-z0-9])?(?:\.[a-z0-9](?:[a-z0-9-]*[a-z0-9])?)*(?::\d{1,5})?$/;
 

@@ -15,6 +15,8 @@ export interface UpConfig {
   domain: string | undefined;
   dns: string[] | undefined;
   debianMirror: string | undefined;
+  /** Addresses and networks that images may come from in addition. */
+  registryAllow: string[];
   databaseUrl: string | undefined;
   tls: { certFile: string; keyFile: string } | undefined;
   isolation: 'auto' | 'gvisor' | 'microvm';
@@ -54,6 +56,7 @@ export function readUpConfig(sources: OptionSources): UpConfig {
     domain: readOption(OPTIONS.domain, sources),
     dns: readOption(OPTIONS.dns, sources),
     debianMirror: readOption(OPTIONS.debianMirror, sources),
+    registryAllow: requireOption(OPTIONS.registryAllow, sources),
     databaseUrl: readOption(OPTIONS.databaseUrl, sources),
     tls: certFile && keyFile ? { certFile, keyFile } : undefined,
     isolation: requireOption(OPTIONS.isolation, sources),

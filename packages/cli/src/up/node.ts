@@ -19,6 +19,7 @@ import {
   type Builder,
   type Builds,
   createBuilder,
+  createRegistryPolicy,
   createTemplateManagerService,
   openClientBuilds,
 } from '@islet/template-manager';
@@ -141,6 +142,10 @@ export async function startNode(options: NodeOptions): Promise<Node> {
       cacheDir: config.cacheDir,
       runtime: orchestrator.templates,
       files: options.artifacts,
+      registries: {
+        policy: createRegistryPolicy({ allow: config.registryAllow, ownNetworks: isLocal(config.host) }),
+        throughProxy: Boolean(process.env.HTTPS_PROXY || process.env.https_proxy),
+      },
       recipesDir: layout.recipesDir,
       baseBuildId: async () => (await builder.recipe('base')).buildId,
       atOnce: BUILDS_AT_ONCE,
@@ -207,4 +212,9 @@ async function resolversOfHost(): Promise<string[]> {
     if (text !== undefined) return sandboxResolvers(text);
   }
   return sandboxResolvers('');
+}
+
+/** Whether only programs of this machine reach what listens there. */
+function isLocal(host: string): boolean {
+  return host === '::1' || host.startsWith('127.');
 }

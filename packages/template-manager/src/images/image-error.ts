@@ -38,3 +38,11 @@ export function explainPull(image: string, words: string, cause: unknown): Image
   const [, meaning] = MEANINGS.find(([pattern]) => pattern.test(words)) ?? [];
   return new ImageError(meaning?.(image) ?? `image '${image}' cannot be pulled`, { cause });
 }
+
+/** Of a host that the operator does not let builds reach. Which address it has is not told: it may be one of a private network. */
+export function notAllowed(image: string, host: string, cause?: unknown): ImageError {
+  return new ImageError(
+    `image '${image}' cannot be pulled: builds may not reach ${host} on this Islet; its operator can allow it with --registry-allow`,
+    { cause },
+  );
+}

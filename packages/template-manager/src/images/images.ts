@@ -1,4 +1,5 @@
 import { mkdir, mkdtemp, readFile, rename, rm, statfs, symlink, writeFile } from 'node:fs/promises';
+import { isIP } from 'node:net';
 import { join } from 'node:path';
 import type { ImageSource } from '../builds/build-spec.ts';
 import { cacheKey } from '../engine/cache-key.ts';
@@ -7,8 +8,10 @@ import { withinDiskLimit } from '../layers/disk-limit.ts';
 import type { Layer, LayerStore } from '../layers/layer-store.ts';
 import { runBuildCommand } from '../rootfs/run.ts';
 import { loginOf } from './credentials.ts';
-import { explainPull, ImageError } from './image-error.ts';
-import { parseReference } from './reference.ts';
+import { explainPull, ImageError, notAllowed } from './image-error.ts';
+import { type ImageReference, isLoopback, parseReference } from './reference.ts';
+import { openRegistryGate, type RegistryGate } from './registry-gate.ts';
+import type { RegistryPolicy } from './registry-policy.ts';
 import { CONFINED, fetchImage, goArch, inspectImage, type Registry } from './skopeo.ts';
 
 /** An image on this machine. */
@@ -29,6 +32,14 @@ export interface ImagesOptions {
   layers: LayerStore;
   /** Node's name of the machine's architecture. */
   arch: string;
+  registries: Registries;
+}
+
+export interface Registries {
+  /** What may be reached for an image. */
+  policy: RegistryPolicy;
+  /** Whether the machine reaches registries through a proxy, which then says what may be reached. */
+  throughProxy: boolean;
 }
 
 export interface PullRequest {
@@ -74,17 +85,29 @@ export class Images {
       return { ...known, rootfsDir, bytes, cached: true };
     }
 
+    await using gate = await this.#gate(reference);
     const { credentials } = request.image;
     const login = credentials && (await loginOf(credentials, signal));
     await mkdir(join(this.#options.dir, 'pulls'), { recursive: true, mode: 0o700 });
     const dir = await mkdtemp(join(this.#options.dir, 'pulls', 'pull-'));
     try {
-      const pulled = await this.#fetch({ reference, login, arch: this.#options.arch, dir }, request, signal);
+      const registry = { reference, login, arch: this.#options.arch, dir, gate };
+      const pulled = await this.#fetch(registry, request, signal);
       await writeNote(note, { digest: pulled.digest, env: { ...pulled.env } });
       return pulled;
     } finally {
       await rm(dir, { recursive: true, force: true });
     }
+  }
+
+  /** The way to a registry; undefined where nothing stands between. @throws ImageError where it may not be reached. */
+  async #gate(reference: ImageReference): Promise<RegistryGate | undefined> {
+    const { policy, throughProxy } = this.#options.registries;
+    const host = reference.registry.replace(/:\d+$/, '').replace(/^\[|\]$/g, '');
+    const address = host === 'localhost' ? '127.0.0.1' : host;
+    if (isIP(address) !== 0 && !policy.allows(address)) throw notAllowed(reference.written, host);
+    // Programs use no proxy for what is on the same machine.
+    return isLoopback(reference) || throughProxy ? undefined : openRegistryGate(policy);
   }
 
   async #fetch(registry: Registry, request: PullRequest, signal: AbortSignal): Promise<PulledImage> {

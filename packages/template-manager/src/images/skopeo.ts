@@ -2,8 +2,9 @@ import { mkdir, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { BuildCommandError, runBuildCommand } from '../rootfs/run.ts';
 import type { Login } from './credentials.ts';
-import { explainPull } from './image-error.ts';
+import { explainPull, notAllowed } from './image-error.ts';
 import { formatReference, type ImageReference, isLoopback } from './reference.ts';
+import { behindGate, type RegistryGate } from './registry-gate.ts';
 
 /** Ends with this process, and everything that it starts with it. */
 export const CONFINED = [
@@ -28,6 +29,8 @@ export interface Registry {
   arch: string;
   /** A folder for this pull alone. */
   dir: string;
+  /** The way out; absent: the machine's own. */
+  gate: RegistryGate | undefined;
 }
 
 /** @throws ImageError */
@@ -68,26 +71,28 @@ async function skopeo(
   images: readonly string[],
   signal: AbortSignal,
 ): Promise<string> {
-  const { reference, login, arch, dir } = registry;
+  const { reference, login, arch, dir, gate } = registry;
   const tls = command[0] === 'copy' ? '--src-tls-verify' : '--tls-verify';
   const tmpDir = join(dir, 'tmp');
   await mkdir(tmpDir, { recursive: true });
   const lines: string[] = [];
+  const words = [
+    ...['skopeo', `--tmpdir=${tmpDir}`, '--override-os=linux', `--override-arch=${goArch(arch)}`],
+    ...['--command-timeout=50m', ...command],
+    `--authfile=${await writeLogin(dir, reference, login)}`,
+    ...(isLoopback(reference) ? [`${tls}=false`] : []),
+    ...images,
+  ];
   try {
     await runBuildCommand({
-      command: [
-        ...CONFINED,
-        ...['skopeo', `--tmpdir=${tmpDir}`, '--override-os=linux', `--override-arch=${goArch(arch)}`],
-        ...['--command-timeout=50m', ...command],
-        `--authfile=${await writeLogin(dir, reference, login)}`,
-        ...(isLoopback(reference) ? [`${tls}=false`] : []),
-        ...images,
-      ],
+      command: [...CONFINED, ...(gate ? behindGate(gate, words) : words)],
       onLine: (line) => lines.push(line),
       signal,
     });
   } catch (error) {
     if (!(error instanceof BuildCommandError)) throw error;
+    const refused = gate?.refused.at(-1);
+    if (refused !== undefined) throw notAllowed(reference.written, refused, error);
     throw explainPull(reference.written, lines.join('\n'), error);
   }
   return lines.join('\n');
