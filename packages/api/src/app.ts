@@ -25,7 +25,9 @@ import { createWake, type Wake } from './sandboxes/resume.ts';
 import { addSandboxRoutes } from './sandboxes/routes.ts';
 import { SandboxSlots } from './sandboxes/slots.ts';
 import { addSnapshotRoutes } from './snapshots/routes.ts';
+import { addTeamMetricsRoutes } from './teams/metrics-routes.ts';
 import { addTeamRoutes } from './teams/routes.ts';
+import { TeamUsage } from './teams/usage.ts';
 import { Builds } from './templates/builds/builds.ts';
 import { addBuildRequestRoutes } from './templates/builds/request-routes.ts';
 import { addBuildRoutes } from './templates/builds/routes.ts';
@@ -100,6 +102,7 @@ export async function createApi(deps: ApiDeps): Promise<Api> {
     addBuildRoutes,
     addUploadRoutes,
     addTeamRoutes,
+    addTeamMetricsRoutes,
     addKeyRoutes,
     addNodeRoutes,
     addAdminRoutes,
@@ -117,6 +120,7 @@ export async function createApi(deps: ApiDeps): Promise<Api> {
     deps.logger.warn('the node does not answer yet: its sandboxes show up when it does');
   });
   app.addHook('onClose', async () => {
+    context.usage.close();
     await Promise.all([context.sync.stop(), context.builds.close(), sweep.close()]);
     await Promise.all([context.authenticator.close(), context.templates.close(), context.spawns.flush()]);
   });
@@ -137,6 +141,7 @@ function buildContext(deps: ApiDeps): ApiContext {
     templates,
     builds: new Builds({ db, templateManager, logger, onReady: () => templates.clear() }),
     spawns: new SpawnCounter(db, logger),
+    usage: new TeamUsage(slots, () => clock.now()),
     sync: new NodeSync({ node, catalog, slots, clock, logger }),
   };
 }

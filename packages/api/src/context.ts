@@ -10,6 +10,7 @@ import type { Authenticator } from './auth/authenticator.ts';
 import type { ApiDeps, Clock } from './deps.ts';
 import type { NodeSync } from './nodes/node-sync.ts';
 import type { SandboxSlots } from './sandboxes/slots.ts';
+import type { TeamUsage } from './teams/usage.ts';
 import type { Builds } from './templates/builds/builds.ts';
 import type { TemplateResolver } from './templates/resolver.ts';
 import type { SpawnCounter } from './templates/spawn-counter.ts';
@@ -31,6 +32,7 @@ export interface ApiContext extends Omit<ApiDeps, 'clock'> {
   templates: TemplateResolver;
   builds: Builds;
   spawns: SpawnCounter;
+  usage: TeamUsage;
   slots: SandboxSlots;
   sync: NodeSync;
   volumeTokens: VolumeTokens;

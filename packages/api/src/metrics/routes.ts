@@ -19,7 +19,7 @@ const SandboxMetric = Type.Object({
   diskTotal: Type.Integer({ format: 'int64' }),
 });
 
-const UnixSeconds = Type.Integer({ minimum: 0, maximum: 8_640_000_000_000, format: 'int64' });
+export const UnixSeconds = Type.Integer({ minimum: 0, maximum: 8_640_000_000_000, format: 'int64' });
 
 function present(sample: SandboxSample): Static<typeof SandboxMetric> {
   const { cpuCount, cpuUsedPct, memUsed, memTotal, memCache, diskUsed, diskTotal } = sample;

@@ -145,6 +145,7 @@ export async function createSandbox(
       throw placementFailed(500, 'the sandbox ended while it started', 'sandbox_create_failed');
     }
     context.spawns.add(config.templateId, new Date(context.clock.now()));
+    context.usage.created(team.id);
     return sandbox as LiveSandbox;
   } catch (error) {
     context.slots.release(sandboxId);

@@ -80,7 +80,7 @@ function admit(context: ApiContext, team: Team, source: SandboxConfig): SandboxC
 }
 
 async function start(
-  { node, slots, spawns, sync, clock }: ApiContext,
+  { node, slots, spawns, usage, sync, clock }: ApiContext,
   sandboxId: string,
   configs: SandboxConfig[],
   timeoutMs: number,
@@ -95,6 +95,7 @@ async function start(
     if (outcome?.case === 'sandbox' && outcome.value.config && (await sync.admit(outcome.value))) {
       results.set(config.sandboxId, { sandbox: outcome.value as LiveSandbox });
       spawns.add(config.templateId, new Date(clock.now()));
+      usage.created(config.teamId);
       continue;
     }
     slots.release(config.sandboxId);
