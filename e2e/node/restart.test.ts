@@ -185,6 +185,12 @@ describe('an Islet that was killed and started again', () => {
     expect((await api.get(restricted.sandboxID)).body).toMatchObject({ allowInternetAccess: false });
   });
 
+  it('still has what it said of them, once', async () => {
+    type Logs = { logs: { message: string }[] };
+    const { body } = await api.call<Logs>('GET', `/v2/sandboxes/${lasting.sandboxID}/logs`);
+    expect(body.logs.filter(({ message }) => message === 'sandbox runs')).toHaveLength(1);
+  });
+
   it('reaches into them: files, running processes and new commands', async () => {
     const sandbox = await connectTo(lasting.sandboxID);
     expect(await sandbox.files.read('/home/user/kept')).toBe('file');

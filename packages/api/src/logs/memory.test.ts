@@ -67,8 +67,9 @@ it('keeps within its bounds: the oldest records, then the sandboxes silent longe
   for (const message of ['1', '2', '3']) few.record(log({ message }));
   expect(await read(few)).toBe('23');
   const small = open({ totalCharacters: 500 });
-  for (const sandboxId of ['ia', 'ib', 'ic', 'ia', 'id'])
-    small.record(log({ sandboxId, message: sandboxId }));
+  ['ia', 'ib', 'ic', 'ia', 'id'].forEach((sandboxId, timeMs) => {
+    small.record(log({ sandboxId, timeMs, message: sandboxId }));
+  });
   expect(await read(small)).toBe('iaia');
   expect(await read(small, { sandboxId: 'ib' })).toBe('');
   expect(await read(small, { sandboxId: 'id' })).toBe('id');

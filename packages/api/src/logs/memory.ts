@@ -2,8 +2,8 @@ import { LOG_LEVELS, type SandboxLog } from '@islet/contracts';
 import type { LogQuery, LogRecord, LogsSource } from './source.ts';
 
 export interface MemoryLogs extends LogsSource {
-  /** Adds a record. Records of one sandbox come about in the order of their time. */
-  record(log: SandboxLog): void;
+  /** Adds a record. Records of one sandbox come about in the order of their time. False where the very same is there already. */
+  record(log: SandboxLog): boolean;
 }
 
 export interface MemoryLogsOptions {
@@ -37,7 +37,7 @@ export function createMemoryLogs(options: MemoryLogsOptions): MemoryLogs {
       sandboxes.delete(sandboxId);
       sandboxes.set(sandboxId, kept);
       const record = toRecord(log);
-      insert(kept.records, record);
+      if (!insert(kept.records, record)) return false;
       grow(kept, record.line.length);
       if (kept.records.length > options.recordsPerSandbox) {
         grow(kept, -(kept.records.shift()?.line.length ?? 0));
@@ -47,6 +47,7 @@ export function createMemoryLogs(options: MemoryLogsOptions): MemoryLogs {
         sandboxes.delete(id);
         total -= oldest.characters;
       }
+      return true;
     },
     async query(query) {
       const kept = sandboxes.get(query.sandboxId);
@@ -55,11 +56,15 @@ export function createMemoryLogs(options: MemoryLogsOptions): MemoryLogs {
   };
 }
 
-/** What a sandbox tells of itself comes seconds later than what its node tells of it. */
-function insert(records: LogRecord[], record: LogRecord): void {
+/** What a sandbox tells of itself comes seconds later than what its node tells of it, and all of it again after a restart. */
+function insert(records: LogRecord[], record: LogRecord): boolean {
   let at = records.length;
   while (at > 0 && (records[at - 1]?.timeMs ?? 0) > record.timeMs) at--;
+  for (let same = at - 1; records[same]?.timeMs === record.timeMs; same--) {
+    if (records[same]?.line === record.line) return false;
+  }
   records.splice(at, 0, record);
+  return true;
 }
 
 function toRecord({ sandboxId, teamId, timeMs, level, logger, message, fields }: SandboxLog): LogRecord {

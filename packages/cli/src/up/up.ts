@@ -1,6 +1,6 @@
 import { rm } from 'node:fs/promises';
 import { join } from 'node:path';
-import { createMemoryLogs, createMemoryMetrics } from '@islet/api';
+import { createMemoryLogs, createMemoryMetrics, openJournaledLogs } from '@islet/api';
 import { createDirectoryArtifacts, UploadSignatures } from '@islet/artifacts';
 import { LOCAL_DEV } from '@islet/db';
 import type { Chosen } from '@islet/orchestrator';
@@ -20,6 +20,9 @@ const METRICS_KEPT = { samplesPerSandbox: 720, sandboxes: 500 };
 
 /** Some 100 MB at the most. */
 const LOGS_KEPT = { recordsPerSandbox: 1_000, totalCharacters: 50_000_000 };
+
+/** Two of them are read at each start, in a fraction of a second. */
+const LOG_FILE_BYTES = 16_000_000;
 
 export interface UpOptions {
   config: UpConfig;
@@ -65,7 +68,13 @@ async function start(options: UpOptions, undo: Undo): Promise<ReadyInfo> {
   signal.throwIfAborted();
 
   const metrics = createMemoryMetrics(METRICS_KEPT);
-  const logs = createMemoryLogs(LOGS_KEPT);
+  const logs = await openJournaledLogs({
+    dir: join(instance.dataDir, 'logs'),
+    memory: createMemoryLogs(LOGS_KEPT),
+    bytesPerFile: LOG_FILE_BYTES,
+    logger,
+  });
+  undo.add('the sandbox logs', () => logs.close());
   const uploads = new UploadSignatures(secrets.tokenSeed);
   const artifacts = createDirectoryArtifacts({
     directory: join(instance.dataDir, 'artifacts'),

@@ -1,0 +1,59 @@
+import { appendFile, mkdtemp, readdir, rm, stat } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import type { SandboxLog } from '@islet/contracts';
+import { createLogger } from '@islet/telemetry';
+import { afterEach, beforeEach, expect, it } from 'vitest';
+import { type JournaledLogs, openJournaledLogs } from './journal.ts';
+import { createMemoryLogs } from './memory.ts';
+
+let dir: string;
+beforeEach(async () => {
+  dir = await mkdtemp(join(tmpdir(), 'islet-logs-'));
+});
+afterEach(() => rm(dir, { recursive: true }));
+
+const open = (bytesPerFile = 1_000_000) =>
+  openJournaledLogs({
+    dir,
+    bytesPerFile,
+    memory: createMemoryLogs({ recordsPerSandbox: 1_000, totalCharacters: 1_000_000 }),
+    logger: createLogger({ service: 'test', level: 'silent' }),
+  });
+const log = (timeMs: number, message = `${timeMs}`): SandboxLog => ({
+  ...{ sandboxId: 'ia', teamId: 't1', timeMs, message, level: 'info', logger: 'process', fields: {} },
+});
+const read = async (logs: JournaledLogs) => {
+  const query = { teamId: 't1', sandboxId: 'ia', limit: 1_000, direction: 'forward' } as const;
+  return (await logs.query(query)).map(({ message }) => message);
+};
+
+it('has after a restart what it had before, and takes nothing twice', async () => {
+  const first = await open();
+  for (const timeMs of [1, 2]) first.record(log(timeMs));
+  await first.close();
+  await appendFile(join(dir, 'sandboxes.ndjson'), '{"cut');
+  const second = await open();
+  expect(await read(second)).toEqual(['1', '2']);
+  // The node reads the sandboxes' own journals again from their beginning.
+  for (const each of [log(1), log(2), log(2, 'other'), log(3)]) second.record(each);
+  expect(await read(second)).toEqual(['1', '2', 'other', '3']);
+  await second.close();
+  const third = await open();
+  expect(await read(third)).toEqual(['1', '2', 'other', '3']);
+  await third.close();
+});
+
+it('keeps two files within their size, the newest records in them', async () => {
+  const logs = await open(1_000);
+  for (let timeMs = 0; timeMs < 100; timeMs++) logs.record(log(timeMs));
+  await logs.close();
+  const files = await readdir(dir);
+  expect(files).toHaveLength(2);
+  for (const file of files) expect((await stat(join(dir, file))).size).toBeLessThan(1_200);
+  const again = await open(1_000);
+  const kept = await read(again);
+  expect(kept.at(-1)).toBe('99');
+  expect(kept.length).toBeLessThan(30);
+  await again.close();
+});
