@@ -2,7 +2,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import type { Logger } from '@islet/telemetry';
 import type { TemplateStore } from '../templates/store.ts';
 import { WarmPool } from '../warm/pool.ts';
-import { type EnvdConnection, initEnvd, openEnvdConnection, waitForEnvd } from './envd-client.ts';
+import { EnvdConnection, initEnvd, waitForEnvd } from './envd-client.ts';
 import {
   baseOf,
   type PreparedPlace,
@@ -83,7 +83,7 @@ export class Ahead {
 
   /** Frees a machine that was taken, or that nobody took. */
   async free({ connection, ...run }: WarmRun): Promise<void> {
-    await connection.destroy();
+    await connection.end();
     await freeMachine(this.#options, run);
   }
 
@@ -106,7 +106,7 @@ export class Ahead {
     if (obstacle !== undefined) throw new Error(`build '${buildId}' cannot be restored: ${obstacle}`);
     const source = { base: baseOf(manifest), snapshotDir, ...sizeOf(manifest), volumeIds: [] };
     const run = await startMachine(this.#options, source, undefined);
-    const connection = openEnvdConnection(run.address);
+    const connection = new EnvdConnection(run.address);
     try {
       await sleep(SETTLE_MS);
       const envd = { address: run.address, deadlineMs: PRIME_DEADLINE_MS, connection };

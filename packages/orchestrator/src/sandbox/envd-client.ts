@@ -1,6 +1,7 @@
+import type { Socket } from 'node:net';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { IsletError, PORTS, type SandboxLogLevel } from '@islet/contracts';
-import { Client } from 'undici';
+import { buildConnector, Client } from 'undici';
 
 /** What envd is told at every start; see spec of POST /init. */
 export interface EnvdInit {
@@ -30,14 +31,32 @@ const CONNECT_TIMEOUT_MS = 100;
 const REQUEST_TIMEOUT_MS = 10_000;
 
 /** A connection with one sandbox's envd: made with the first request, and again where envd has closed it. */
-export type EnvdConnection = Client;
+export class EnvdConnection {
+  readonly client: Client;
+  #socket: Socket | undefined;
 
-export function openEnvdConnection(address: string): EnvdConnection {
-  return new Client(`http://${address}:${PORTS.envd}`, {
-    connect: { timeout: CONNECT_TIMEOUT_MS },
-    headersTimeout: REQUEST_TIMEOUT_MS,
-    bodyTimeout: REQUEST_TIMEOUT_MS,
-  });
+  constructor(address: string) {
+    const connect = buildConnector({ timeout: CONNECT_TIMEOUT_MS });
+    this.client = new Client(`http://${address}:${PORTS.envd}`, {
+      connect: (options, callback) =>
+        connect(options, (...[error, socket]) => {
+          if (!socket) return callback(error, null);
+          this.#socket = socket;
+          callback(null, socket);
+        }),
+      headersTimeout: REQUEST_TIMEOUT_MS,
+      bodyTimeout: REQUEST_TIMEOUT_MS,
+    });
+  }
+
+  /**
+   * Resets it. Closed in the ordinary way it would wait for a sandbox that may have ended, for up to two minutes, and whoever
+   * has that address next could not be saved until then.
+   */
+  async end(): Promise<void> {
+    this.#socket?.resetAndDestroy();
+    await this.client.destroy();
+  }
 }
 
 export interface EnvdRequest {
@@ -155,12 +174,10 @@ async function ask<T>(
   use: (get: Get) => Promise<T>,
 ): Promise<T> {
   const deadline = AbortSignal.timeout(request.deadlineMs);
-  const client = new Client(`http://${request.address}:${PORTS.envd}`, {
-    connect: { timeout: CONNECT_TIMEOUT_MS },
-  });
+  const connection = new EnvdConnection(request.address);
   try {
     return await use(async (path) => {
-      const { statusCode, headers, body } = await client.request({
+      const { statusCode, headers, body } = await connection.client.request({
         method: 'GET',
         path,
         headers: token ? { 'x-access-token': token } : {},
@@ -170,7 +187,7 @@ async function ask<T>(
       return { headers, value: await body.json() };
     });
   } finally {
-    await client.destroy();
+    await connection.end();
   }
 }
 
@@ -186,13 +203,13 @@ async function retry(request: EnvdRequest, attempt: (client: Client) => Promise<
   const deadline = performance.now() + request.deadlineMs;
   for (let kept = request.connection; ; kept = undefined) {
     request.signal?.throwIfAborted();
-    const client = kept ?? openEnvdConnection(request.address);
+    const connection = kept ?? new EnvdConnection(request.address);
     try {
-      await attempt(client);
-      if (!kept) await client.close();
+      await attempt(connection.client);
+      if (!kept) await connection.end();
       return;
     } catch (error) {
-      await client.destroy();
+      await connection.end();
       if (error instanceof IsletError) throw error;
       if (performance.now() > deadline)
         throw new Error(`envd did not answer within ${request.deadlineMs} ms`, { cause: error });

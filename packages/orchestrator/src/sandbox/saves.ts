@@ -1,5 +1,6 @@
 import { rm } from 'node:fs/promises';
 import { IsletError, orchestratorProto } from '@islet/contracts';
+import type { Logger } from '@islet/telemetry';
 import type { SandboxDriver } from '../drivers/driver.ts';
 import type { SnapshotOrigin } from '../snapshots/manifest.ts';
 import type { StoredTemplate, TemplateStore } from '../templates/store.ts';
@@ -13,6 +14,7 @@ const { KillReason, SandboxState } = orchestratorProto;
 export interface SavesOptions extends StartContext {
   templates: TemplateStore;
   records: RecordStore;
+  logger: Logger;
 }
 
 /** The ways in which a running sandbox is saved: to be resumed, to be started from, to be forked. */
@@ -92,7 +94,7 @@ export class Saves {
     state: orchestratorProto.SandboxState,
     save: (saving: Saving) => Promise<T>,
   ): Promise<T> {
-    const { driver, records } = this.#options;
+    const { driver, records, logger } = this.#options;
     const { config, run, sandbox } = entry;
     const saving = { driver, run, address: sandbox.address };
     await assertSavable(saving, records.root);
@@ -106,7 +108,9 @@ export class Saves {
     } catch (error) {
       if (!driver.isAlive(run.machine)) {
         await this.#table.end(entry, KillReason.EXITED);
-        throw new IsletError(500, `Sandbox "${config.sandboxId}" was lost while it was saved`, {
+        logger.error({ err: error, sandboxId: config.sandboxId }, 'a sandbox was lost while it was saved');
+        const cause = error instanceof Error ? error.message : String(error);
+        throw new IsletError(500, `Sandbox "${config.sandboxId}" was lost while it was saved: ${cause}`, {
           cause: error,
         });
       }

@@ -77,7 +77,7 @@ export class Starter {
     const ready = this.#ahead.takeMachine(config.buildId);
     if (ready && (await this.#adopt(ready, config, accessToken, signal))) {
       const { connection, ...run } = ready;
-      void connection.close(); // nobody need wait for that
+      await connection.end();
       return { ...run, base: baseOf(manifest) };
     }
     const obstacle = await this.#options.templates.obstacle(stored);
