@@ -6,6 +6,10 @@ import { runIslet } from '../setup/command.ts';
 import { newDataDir, type RunningInstance, removeDataDir, startInstance } from '../setup/instance.ts';
 import { until } from '../setup/until.ts';
 
+/** Files that every saved state has. */
+const [MEMORY, KERNEL] =
+  process.env.ISLET_ISOLATION === 'microvm' ? ['devices', 'devices'] : ['pages.img', 'checkpoint.img'];
+
 let dataDir: string;
 let instance: RunningInstance;
 // Without sandboxes kept ready: each start shows whether its snapshot can be restored.
@@ -48,15 +52,19 @@ const connect = (sandbox: Sandbox) => Sandbox.connect(sandbox.sandboxId, { ...in
 
 describe('a paused sandbox whose saved state is damaged', () => {
   it.each([
-    ['changed', damage, /the content of pages.img is not what was written/],
-    ['cut short', (file: string) => truncate(file, 1000), /pages.img has 1000 bytes where \d+ were written/],
+    ['changed', damage, new RegExp(`the content of ${MEMORY} is not what was written`)],
+    [
+      'cut short',
+      (file: string) => truncate(file, 1000),
+      new RegExp(`${MEMORY} has 1000 bytes where \\d+ were written`),
+    ],
   ])(
     'is not started from a file that was %s, and stays paused until it is whole again',
     async (_, harm, why) => {
       const sandbox = await create();
       await sandbox.files.write('/home/user/note.txt', 'kept');
       await sandbox.pause();
-      const file = join(dataDir, 'sandboxes', sandbox.sandboxId, 'snapshot', 'pages.img');
+      const file = join(dataDir, 'sandboxes', sandbox.sandboxId, 'snapshot', MEMORY);
       const whole = await readFile(file);
       await harm(file);
       await expect(connect(sandbox)).rejects.toThrow(why);
@@ -71,8 +79,8 @@ describe('a paused sandbox whose saved state is damaged', () => {
   it('can be killed', async () => {
     const sandbox = await create();
     await sandbox.pause();
-    await damage(join(dataDir, 'sandboxes', sandbox.sandboxId, 'snapshot', 'checkpoint.img'));
-    await expect(connect(sandbox)).rejects.toThrow(/the content of checkpoint.img/);
+    await damage(join(dataDir, 'sandboxes', sandbox.sandboxId, 'snapshot', KERNEL));
+    await expect(connect(sandbox)).rejects.toThrow(new RegExp(`the content of ${KERNEL}`));
     expect(await sandbox.kill()).toBe(true);
     await until(
       'its folder is gone',
@@ -105,9 +113,9 @@ describe('a snapshot', () => {
     const [newest] = await islet('list');
     expect(newest).toMatchObject({ templateId: snapshotId.split(':')[0], inUse: true });
     expect(newest?.parentBuildId).not.toBeNull();
-    await truncate(fileOf(newest?.buildId ?? '', 'pages.img'), 10);
+    await truncate(fileOf(newest?.buildId ?? '', MEMORY), 10);
     await expect(create(snapshotId)).rejects.toThrow(
-      /cannot be restored: it is damaged: pages.img has 10 bytes/,
+      new RegExp(`cannot be restored: it is damaged: ${MEMORY} has 10 bytes`),
     );
     await untilNoMachineIsLeft();
     await Sandbox.deleteSnapshot(snapshotId, { ...instance.access });
@@ -137,7 +145,7 @@ describe('a snapshot', () => {
 describe('a template whose snapshot cannot be restored', () => {
   it('is booted instead', async () => {
     const base = (await islet('list')).find(({ parentBuildId }) => parentBuildId === null);
-    const file = fileOf(base?.buildId ?? '', 'pages.img');
+    const file = fileOf(base?.buildId ?? '', MEMORY);
     const whole = await readFile(file);
     await damage(file);
     const sandbox = await create();
@@ -153,7 +161,7 @@ describe('a template whose snapshot cannot be restored', () => {
     const server = 'python3 -m http.server 8000';
     const template = Template().fromTemplate('base').setStartCmd(server, waitForPort(8000));
     const { buildId } = await Template.build(template, 'with-server', { ...instance.access });
-    await damage(fileOf(buildId, 'pages.img'));
+    await damage(fileOf(buildId, MEMORY));
     const sandbox = await create('with-server');
     const page = () => fetch(`http://${sandbox.getHost(8000)}/`).then(({ status }) => status);
     await until('the server serves', 20_000, page, (status) => status === 200);
