@@ -1,6 +1,6 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Logger } from '@islet/telemetry';
-import type { TemplateStore } from '../templates/store.ts';
+import type { StoredTemplate, TemplateStore } from '../templates/store.ts';
 import { WarmPool } from '../warm/pool.ts';
 import { EnvdConnection, initEnvd, waitForEnvd } from './envd-client.ts';
 import {
@@ -67,8 +67,7 @@ export class Ahead {
   /** Keeps something ready for a build's sandboxes from now on. */
   keep(buildId: string): void {
     this.#machines.keep(buildId);
-    const { manifest } = this.#options.templates.get(buildId);
-    this.#places.keep(kindOf({ base: baseOf(manifest), ...sizeOf(manifest) }));
+    this.#places.keep(kindOfBuild(this.#options.templates.get(buildId)));
   }
 
   /** A machine that is nobody yet; undefined where none is ready. */
@@ -87,10 +86,11 @@ export class Ahead {
     await freeMachine(this.#options, run);
   }
 
-  /** Ends what is ready for a build. */
+  /** Ends what is ready for a build that is not there any more. */
   drop(buildId: string): void {
     this.#machines.drop(buildId);
-    this.#places.dropAll(); // the root file system that they hold may go, too
+    // The root file systems that the others hold may go, too.
+    this.#places.keepOnly(new Set(this.#options.templates.list().map(kindOfBuild)));
   }
 
   /** Ends all that is ready. */
@@ -119,6 +119,10 @@ export class Ahead {
       throw error;
     }
   }
+}
+
+function kindOfBuild({ manifest }: StoredTemplate): string {
+  return kindOf({ base: baseOf(manifest), ...sizeOf(manifest) });
 }
 
 /** As a pool's kind: equal shapes are equal texts. */

@@ -81,9 +81,9 @@ export class WarmPool<Item extends Warm> {
     for (const item of kind?.ready.splice(0) ?? []) this.#discard(item);
   }
 
-  /** As `drop`, for all kinds. */
-  dropAll(): void {
-    for (const name of [...this.#kinds.keys()]) this.drop(name);
+  /** As `drop`, for all other kinds. */
+  keepOnly(names: ReadonlySet<string>): void {
+    for (const name of [...this.#kinds.keys()].filter((kind) => !names.has(kind))) this.drop(name);
   }
 
   /** Ends all that nobody took. */
@@ -122,6 +122,7 @@ export class WarmPool<Item extends Warm> {
       if (this.#kinds.get(name) === kind) kind.ready.push(item);
       else this.#discard(item); // it was dropped meanwhile
     } catch (error) {
+      if (this.#kinds.get(name) !== kind) return; // what it was to start from went with the kind
       this.#options.logger.warn({ err: error, kind: name }, 'a sandbox could not be started ahead of demand');
       this.#kinds.delete(name); // starts go on, cold, and bring the kind back
       for (const item of kind.ready) this.#discard(item);
