@@ -7,16 +7,14 @@ export interface CreatedSandbox {
   ms: number;
 }
 
-const BODY = JSON.stringify({ templateID: 'base', timeout: 600 });
-
 /** POST /sandboxes. @throws Error where it does not answer 201. */
-export async function createSandbox(access: InstanceAccess): Promise<CreatedSandbox> {
+export async function createSandbox(access: InstanceAccess, templateID = 'base'): Promise<CreatedSandbox> {
   let id = '';
   const ms = await timed(async () => {
     const response = await fetch(`${access.apiUrl}/sandboxes`, {
       method: 'POST',
       headers: { 'Content-Type': 'application/json', 'X-API-Key': access.apiKey },
-      body: BODY,
+      body: JSON.stringify({ templateID, timeout: 600 }),
     });
     const text = await response.text();
     if (response.status !== 201) throw new Error(`POST /sandboxes answered ${response.status}: ${text}`);
@@ -46,6 +44,21 @@ export function pauseSandbox(access: InstanceAccess, id: string): Promise<number
 /** POST /sandboxes/{id}/connect of a paused one. @returns milliseconds. @throws Error where it does not answer 201. */
 export function resumeSandbox(access: InstanceAccess, id: string): Promise<number> {
   return timed(() => post(access, `/sandboxes/${id}/connect`, { timeout: 600 }, 201));
+}
+
+/** POST /sandboxes/{id}/snapshots. @returns the snapshot's id, to create from. @throws Error where it does not answer 201. */
+export async function snapshotSandbox(access: InstanceAccess, id: string): Promise<string> {
+  const text = await post(access, `/sandboxes/${id}/snapshots`, {}, 201);
+  return (JSON.parse(text) as { snapshotID: string }).snapshotID;
+}
+
+/** DELETE /templates/{id}. @throws Error where it does not answer 204. */
+export async function deleteSnapshot(access: InstanceAccess, snapshotId: string): Promise<void> {
+  const response = await fetch(`${access.apiUrl}/templates/${snapshotId.replace(/:.*/, '')}`, {
+    method: 'DELETE',
+    headers: { 'X-API-Key': access.apiKey },
+  });
+  if (response.status !== 204) throw new Error(`DELETE ${response.url} answered ${response.status}`);
 }
 
 /** POST /sandboxes/{id}/fork. @throws Error where it does not answer 201, or a fork of it failed. */

@@ -1,5 +1,5 @@
 import { setTimeout as sleep } from 'node:timers/promises';
-import { createSandbox, killSandbox } from '../islet/api.ts';
+import { createSandbox, deleteSnapshot, killSandbox, snapshotSandbox } from '../islet/api.ts';
 import { inRounds, type Pace } from '../pace/rounds.ts';
 import type { Measurement, Target } from '../report/measurement.ts';
 import type { Row, RowContext } from './row.ts';
@@ -54,7 +54,37 @@ async function measureLives(
   return lives;
 }
 
-function creates(what: string, lives: Lives, targets: readonly Target[]): Measurement {
+/** The first sandbox of a snapshot each time, for which no machine can be ready; the bare runtime by turns. */
+async function measureFirsts(
+  context: RowContext,
+  pace: Pace,
+): Promise<Pick<Lives, 'create' | 'bareRestore'>> {
+  const { access } = context.islet;
+  const firsts: { create: number[]; bareRestore: number[] } = { create: [], bareRestore: [] };
+  const bare = await context.bare();
+  const original = await createSandbox(access);
+  await inRounds(pace, context, async () => {
+    const restoring = await bare.prepare(context.signal);
+    const snapshot = await snapshotSandbox(access, original.id);
+    await sleep(REFILL_MS);
+    const created = await createSandbox(access, snapshot);
+    firsts.create.push(created.ms);
+    await killSandbox(access, created.id);
+    await deleteSnapshot(access, snapshot);
+    await sleep(REFILL_MS);
+    firsts.bareRestore.push(await restoring.restore());
+    await restoring.kill();
+    await restoring.remove();
+  });
+  await killSandbox(access, original.id);
+  return firsts;
+}
+
+function creates(
+  what: string,
+  lives: Pick<Lives, 'create' | 'bareRestore'>,
+  targets: readonly Target[],
+): Measurement {
   const baseline = { what: 'runsc restore', samples: lives.bareRestore };
   return { row: 'create', what, unit: 'ms', samples: lives.create, baseline, targets };
 }
@@ -74,13 +104,15 @@ export const createRow: Row = {
     const fewer = { rounds: full ? 5 : 1, budgetMs: full ? 40_000 : 8_000 };
     const warm = await measureLives(context, 1, REFILL_MS, pace);
     const burst = await measureLives(context, AT_ONCE, REFILL_MS, fewer);
+    const firsts = await measureFirsts(context, pace);
     await context.islet.restart(['--warm-memory', '0']);
     const cold = await measureLives(context, 1, SETTLE_MS, pace);
     await context.islet.restart();
     return [
       creates('create, one at a time, one kept ready', warm, WARM_TARGETS),
       creates(`create, ${AT_ONCE} at a time`, burst, []),
-      creates('create, one at a time, none kept ready', cold, COLD_TARGETS),
+      creates('create, the first of a snapshot', firsts, COLD_TARGETS),
+      creates('create, with --warm-memory 0', cold, COLD_TARGETS),
       kills('kill, one at a time', warm),
       kills(`kill, ${AT_ONCE} at a time`, burst),
     ];
