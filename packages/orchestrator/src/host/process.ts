@@ -1,4 +1,4 @@
-import { readdirSync, readFileSync } from 'node:fs';
+import { readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { setTimeout as sleep } from 'node:timers/promises';
 
 /** A process named so that a reused pid is never taken for it. */
@@ -11,6 +11,8 @@ export interface ProcessRef {
 interface ProcessStat {
   state: string;
   startTicks: number;
+  /** Clock ticks that its threads ran, in their own code and in the kernel's. */
+  ranTicks: number;
 }
 
 function readStat(pid: number): ProcessStat | undefined {
@@ -22,13 +24,34 @@ function readStat(pid: number): ProcessStat | undefined {
   }
   // The command name in parentheses may hold spaces and parentheses itself.
   const fields = text.slice(text.lastIndexOf(')') + 2).split(' ');
-  return { state: fields[0] ?? '', startTicks: Number(fields[19]) };
+  return {
+    state: fields[0] ?? '',
+    startTicks: Number(fields[19]),
+    ranTicks: Number(fields[11]) + Number(fields[12]),
+  };
 }
 
 /** Names a live process, or undefined where none has this pid. */
 export function refProcess(pid: number): ProcessRef | undefined {
   const stat = readStat(pid);
   return stat && stat.state !== 'Z' ? { pid, startTicks: stat.startTicks } : undefined;
+}
+
+/** How long all threads of a process ran until now, in clock ticks (10 ms); undefined where it has ended. */
+export function ranTicks(ref: ProcessRef): number | undefined {
+  const stat = readStat(ref.pid);
+  return stat?.startTicks === ref.startTicks ? stat.ranTicks : undefined;
+}
+
+/** Says how late the kernel may fire the timers of a process's threads, ns; threads that it starts later have it, too. */
+export function setTimerSlack({ pid }: ProcessRef, slackNs: number): void {
+  try {
+    for (const thread of readdirSync(`/proc/${pid}/task`)) {
+      writeFileSync(`/proc/${thread}/timerslack_ns`, String(slackNs));
+    }
+  } catch {
+    // It, or one of its threads, ended meanwhile. Whoever looks again finds the rest.
+  }
 }
 
 /** The live processes whose command line, by arguments, is one that is looked for. */

@@ -22,19 +22,13 @@ import { type MountNamespace, needsHiddenProcSys, openMountNamespace } from './m
 import { DISK_FOLDER, MOUNT_POINTS, ociSpec, SPEC_SHAPE } from './oci-spec.ts';
 import { inOverlay } from './overlay.ts';
 import { StateFileError } from './state-file.ts';
+import { IDLE_SLACK_NS, SentryTimers } from './timers.ts';
 
 /**
  * What gVisor's own processes need beside the sandbox's memory: measured 43 MB for the sentry and 22 MB for the gofer
  * when idle; the rest is room for their tables to grow. Without it a sandbox would be killed below its own limit.
  */
 const RUNTIME_OVERHEAD_BYTES = 128 * 1024 * 1024;
-
-/**
- * The sentry looks at its own speed 2,500 times a second, whether or not a program runs: 1.7 % of a CPU for every idle sandbox.
- * The kernel may put those timers off and together, but only where nothing else wakes the sentry: at this slack it is 0.5 %,
- * and work is as fast as before. Programs' timers are up to so much later in a sandbox that is otherwise idle. Decision 0020.
- */
-const TIMER_SLACK_NS = 4_000_000;
 
 const RUNSC_TIMEOUT_MS = 60_000;
 const CHECKPOINT_TIMEOUT_MS = 60_000;
@@ -104,6 +98,7 @@ class Gvisor implements SandboxDriver {
   readonly #cgroups = new Cgroups();
   /** Containers that were created and hold nothing yet. */
   readonly #prepared = new Set<string>();
+  readonly #timers = new SentryTimers();
 
   constructor(options: GvisorOptions, binary: string, digest: string, namespace: MountNamespace | undefined) {
     this.#options = options;
@@ -161,7 +156,9 @@ class Gvisor implements SandboxDriver {
   }
 
   /** The runtime's own command ends what an earlier process began. */
-  async adopt(): Promise<void> {}
+  async adopt({ id, main }: Machine): Promise<void> {
+    this.#timers.add(id, main);
+  }
 
   isAlive(machine: Machine): boolean {
     return isAlive(machine.main);
@@ -173,6 +170,7 @@ class Gvisor implements SandboxDriver {
 
   async release(id: string): Promise<void> {
     this.#prepared.delete(id);
+    this.#timers.remove(id);
     await Promise.all((await this.#processes(id)).map((ref) => killAndWait(ref)));
     const files = (await readdir(this.#stateDir)).filter((name) => belongsTo(name, id));
     await Promise.all(files.map((name) => rm(join(this.#stateDir, name), { recursive: true, force: true })));
@@ -195,6 +193,7 @@ class Gvisor implements SandboxDriver {
   }
 
   async close(): Promise<void> {
+    this.#timers.close();
     await this.#namespace?.close();
     await this.#cgroups.remove(this.#instanceCgroup());
     await rm(this.#stateDir, { recursive: true, force: true });
@@ -209,6 +208,7 @@ class Gvisor implements SandboxDriver {
         this.#cgroupPath(spec.id),
         spec.memoryMb * 1024 * 1024 + RUNTIME_OVERHEAD_BYTES,
       );
+      this.#timers.add(spec.id, main);
       return { id: spec.id, dir: spec.dir, main, companions };
     } catch (error) {
       await this.release(spec.id);
@@ -265,7 +265,7 @@ class Gvisor implements SandboxDriver {
       await this.#options.exec(file as string, rest, {
         timeoutMs: RUNSC_TIMEOUT_MS,
         output: 'discard',
-        timerSlackNs: TIMER_SLACK_NS,
+        timerSlackNs: IDLE_SLACK_NS,
         ...(signal ? { signal } : {}),
       });
     } catch (error) {

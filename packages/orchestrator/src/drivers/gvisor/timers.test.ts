@@ -1,0 +1,33 @@
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { readFileSync } from 'node:fs';
+import { afterAll, expect, it } from 'vitest';
+import { type ProcessRef, refProcess, setTimerSlack } from '../../host/process.ts';
+import { IDLE_SLACK_NS, SentryTimers } from './timers.ts';
+
+/** Spins while it has been told to. */
+const PROGRAM = `
+let spinning = false;
+process.stdin.on('data', (text) => { spinning = String(text).includes('spin'); if (spinning) spin(); });
+function spin() { const end = Date.now() + 50; while (Date.now() < end); if (spinning) setImmediate(spin); }
+process.stdout.write('up');
+`;
+const child = spawn(process.execPath, ['-e', PROGRAM], { stdio: ['pipe', 'pipe', 'inherit'] });
+afterAll(() => {
+  child.kill('SIGKILL');
+});
+
+it('lets a process be late while it is idle, and on time while it works', { timeout: 60_000 }, async () => {
+  await once(child.stdout, 'data');
+  const ref = refProcess(child.pid as number) as ProcessRef;
+  const slack = () => Number(readFileSync(`/proc/${ref.pid}/timerslack_ns`, 'utf8'));
+  const timers = new SentryTimers();
+  setTimerSlack(ref, IDLE_SLACK_NS);
+  expect(slack()).toBe(IDLE_SLACK_NS);
+  timers.add('one', ref);
+  child.stdin.write('spin');
+  await expect.poll(slack, { timeout: 20_000 }).toBeLessThan(IDLE_SLACK_NS);
+  child.stdin.write('rest');
+  await expect.poll(slack, { timeout: 30_000 }).toBe(IDLE_SLACK_NS);
+  timers.close();
+});
