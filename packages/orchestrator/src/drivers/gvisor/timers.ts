@@ -2,9 +2,9 @@ import { type ProcessRef, ranTicks, setTimerSlack } from '../../host/process.ts'
 
 /**
  * How late the timers of an idle sentry may fire. It looks at its own speed 2,500 times a second, whether or not a program runs,
- * which is 1.7 % of a CPU for every idle sandbox; so it is 0.5 %. Decision 0020.
+ * which is 1.7 % of a CPU for every idle sandbox; so it is 0.4 %. Decision 0020.
  */
-export const IDLE_SLACK_NS = 2_000_000;
+export const IDLE_SLACK_NS = 4_000_000;
 
 /** The kernel's default. A request that one side waits for before it sends the next is ten times faster with it. */
 const BUSY_SLACK_NS = 50_000;
