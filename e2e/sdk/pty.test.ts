@@ -169,6 +169,8 @@ describe('job control', () => {
     await terminal.type('jobs\n');
     await terminal.shows(/Running\s+sleep 301/);
     await terminal.type('fg\n');
+    // The shell tells which one it is before it waits for it: until then Ctrl-C would be the shell's own.
+    await terminal.shows(/\rsleep 301\r\n/);
     await terminal.type('\u0003');
     expect(await terminal.ask('jobs | wc -l')).toBe('0');
   });
