@@ -45,12 +45,20 @@ export function ranTicks(ref: ProcessRef): number | undefined {
 
 /** Says how late the kernel may fire the timers of a process's threads, ns; threads that it starts later have it, too. */
 export function setTimerSlack({ pid }: ProcessRef, slackNs: number): void {
-  try {
-    for (const thread of readdirSync(`/proc/${pid}/task`)) {
+  for (const thread of threadsOf(pid)) {
+    try {
       writeFileSync(`/proc/${thread}/timerslack_ns`, String(slackNs));
+    } catch {
+      // It ended meanwhile; the others have theirs set all the same.
     }
+  }
+}
+
+function threadsOf(pid: number): string[] {
+  try {
+    return readdirSync(`/proc/${pid}/task`);
   } catch {
-    // It, or one of its threads, ended meanwhile. Whoever looks again finds the rest.
+    return []; // no such process
   }
 }
 

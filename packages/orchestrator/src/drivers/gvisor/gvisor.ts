@@ -14,6 +14,7 @@ import {
   killAndWait,
   type ProcessRef,
   refProcess,
+  setTimerSlack,
   waitForExit,
 } from '../../host/process.ts';
 import type { Machine, MachineSpec, SandboxDriver, WritableRoot } from '../driver.ts';
@@ -157,6 +158,7 @@ class Gvisor implements SandboxDriver {
 
   /** The runtime's own command ends what an earlier process began. */
   async adopt({ id, main }: Machine): Promise<void> {
+    setTimerSlack(main, IDLE_SLACK_NS); // whatever the earlier process had it at
     this.#timers.add(id, main);
   }
 

@@ -29,7 +29,7 @@ export class SentryTimers {
   readonly #sentries = new Map<string, Sentry>();
   readonly #timer = setInterval(() => this.#look(), LOOK_MS).unref();
 
-  /** Watches a sentry that was started with the slack of an idle one, or by an earlier process. */
+  /** Watches a sentry that has the slack of an idle one. */
   add(id: string, ref: ProcessRef): void {
     this.#sentries.set(id, { ref, ranTicks: ranTicks(ref) ?? 0, busy: false, idleLooks: 0 });
   }
