@@ -17,13 +17,14 @@ const create = async (options: Parameters<typeof Sandbox.create>[1] = {}): Promi
 const connect = (sandbox: Sandbox) => Sandbox.connect(sandbox.sandboxId, connection);
 const stateOf = async (sandbox: Sandbox) => (await Sandbox.getInfo(sandbox.sandboxId, connection)).state;
 
-/** Counts in memory and in a file, ten times a second. */
+/** Counts in memory, and shows the count in a file that is replaced whole: nobody reads it half written. */
 const COUNTER = `python3 -c "
-import time
+import os, time
 n = 0
 while True:
     n += 1
-    open('/tmp/count', 'w').write(str(n))
+    with open('/tmp/count.new', 'w') as file: file.write(str(n))
+    os.replace('/tmp/count.new', '/tmp/count')
     time.sleep(0.1)
 "`;
 

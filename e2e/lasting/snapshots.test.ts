@@ -29,16 +29,17 @@ const listed = async (filter: { sandboxId?: string; name?: string }): Promise<Sn
 };
 const newName = () => `snap-${crypto.randomUUID().slice(0, 8)}`;
 
-/** Counts in memory, and shows the count in a file. */
+/** Counts in memory, and shows the count in a file that is replaced whole: nobody reads it half written. */
 const COUNTER = `python3 -c "
-import time
+import os, time
 n = 0
 while True:
     n += 1
-    open('/home/user/count', 'w').write(str(n))
+    with open('/home/user/count.new', 'w') as file: file.write(str(n))
+    os.replace('/home/user/count.new', '/home/user/count')
     time.sleep(0.05)
 "`;
-/** 0 until the counter began, and while it writes. */
+/** 0 until the counter began. */
 const count = (sandbox: Sandbox) => sandbox.files.read('/home/user/count').then(Number, () => 0);
 const counts = (sandbox: Sandbox, beyond: number) =>
   until(
