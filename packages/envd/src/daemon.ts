@@ -52,14 +52,14 @@ export interface DaemonOptions {
   forwardAddress?: string;
   /** Absent where nothing limits the programs that are started. */
   limit?: ProcessLimit;
-  /** Present where programs gain no rights by their set-user-ID bit, so that envd has to start sudo. */
+  /** Present where envd has to start sudo: programs gain no rights by their set-user-ID bit, or there is no sudo. */
   sudo?: SudoOptions;
 }
 
 export interface SudoOptions {
   /** Path of the socket that the front connects to. */
   socket: string;
-  /** The real sudo. */
+  /** The real sudo, which need not be there. */
   program: string;
   /** Puts the front into the image; called again whenever the image may have changed. */
   installFront: () => void;

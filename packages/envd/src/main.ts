@@ -8,7 +8,7 @@ import { createIdentityFiles } from './init/identity.ts';
 import { createLogger, type Logger, type LogLevel } from './log/logger.ts';
 import { hasNoNewPrivileges, isInMemory } from './native/machine.ts';
 import { createMounts } from './native/mounts.ts';
-import { commandFor, frontScript, installFront, REAL_SUDO } from './privileges/front.ts';
+import { commandFor, frontScript, hasSudo, installFront, REAL_SUDO } from './privileges/front.ts';
 import { SUDO_SOCKET } from './privileges/protocol.ts';
 import { createProcessLimit, type ProcessLimit } from './process/process-limit.ts';
 
@@ -101,7 +101,7 @@ function sudoOptions(): { sudo?: SudoOptions } {
   const socket = values['sudo-socket'];
   const program = values['sudo-program'] ?? REAL_SUDO;
   if (socket !== undefined) return { sudo: { socket, program, installFront() {} } };
-  if (!isInit || !hasNoNewPrivileges()) return {};
+  if (!isInit || (hasSudo() && !hasNoNewPrivileges())) return {};
   const cmdline = readFileSync('/proc/self/cmdline', 'utf8');
   const script = frontScript(commandFor('sudo.mjs', cmdline, process.argv[1] ?? ''));
   return {

@@ -116,3 +116,24 @@ function isAlive(pid: number): boolean {
     return false;
   }
 }
+
+it('is stood in for where there is none', async () => {
+  const socket = join(socketDirectory, 'none.sock');
+  const without = await startTestDaemon({
+    arguments: ['--sudo-socket', socket, '--sudo-program', join(socketDirectory, 'no-sudo')],
+  });
+  try {
+    await chmod(without.directory, 0o755);
+    await without.init({ defaultUser: OTHER_USER });
+    const sudo = `env ISLET_SUDO_SOCKET=${socket} ${process.execPath} ${join(without.directory, '.bundle/sudo.mjs')}`;
+    const { stdout } = await without.sandbox.commands.run(
+      `${sudo} sh -c 'id -u; echo $SUDO_USER $HOME'; ${sudo} -u ${OTHER_USER} id -un; ${sudo} -l | head -1`,
+      { user: OTHER_USER, cwd: '/tmp' },
+    );
+    expect(stdout).toBe(
+      `0\n${OTHER_USER} /root\n${OTHER_USER}\nUser ${OTHER_USER} may run the following commands:\n`,
+    );
+  } finally {
+    await without.stop();
+  }
+});

@@ -2,7 +2,7 @@ import { mkdirSync, mkdtempSync, readFileSync, rmSync, statSync, writeFileSync }
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
-import { commandFor, frontScript, installFront, REAL_SUDO, SUDO_FRONT } from './front.ts';
+import { commandFor, frontScript, hasSudo, installFront, REAL_SUDO, SUDO_FRONT } from './front.ts';
 import { maySudo } from './policy.ts';
 
 describe('the front of sudo', () => {
@@ -33,10 +33,7 @@ describe('the front of sudo', () => {
     ]);
   });
 
-  it('is put only where there is a sudo, replaces itself and nothing else', () => {
-    installFront('first', root);
-    expect(statSync(root + SUDO_FRONT, { throwIfNoEntry: false })).toBeUndefined();
-    writeFileSync(root + REAL_SUDO, 'real');
+  it('replaces itself and nothing else', () => {
     const [first, second] = [frontScript(['a b']), frontScript(["it's"])];
     installFront(first, root);
     expect(statSync(root + SUDO_FRONT).mode & 0o777).toBe(0o755);
@@ -46,6 +43,13 @@ describe('the front of sudo', () => {
     writeFileSync(root + SUDO_FRONT, 'somebody else’s');
     installFront(first, root);
     expect(readFileSync(root + SUDO_FRONT, 'utf8')).toBe('somebody else’s');
+  });
+
+  it('is told from the real one', () => {
+    installFront(frontScript([]), root);
+    expect(hasSudo(root)).toBe(false);
+    writeFileSync(root + REAL_SUDO, 'real');
+    expect(hasSudo(root)).toBe(true);
   });
 });
 

@@ -13,8 +13,8 @@ export function frontScript(command: readonly string[]): string {
   const quoted = command.map((word) => `'${word.replaceAll("'", "'\\''")}'`).join(' ');
   return [
     '#!/bin/sh',
-    `${MARK}: this kernel honours no set-user-ID programs, so the daemon starts sudo for those who may.`,
-    `[ -O / ] && exec ${REAL_SUDO} "$@"`,
+    `${MARK}: the daemon starts sudo for those who may, and stands in for it where there is none.`,
+    `[ -O / ] && [ -x ${REAL_SUDO} ] && exec ${REAL_SUDO} "$@"`,
     `exec ${quoted} "$@"`,
     '',
   ].join('\n');
@@ -28,9 +28,12 @@ export function commandFor(script: string, cmdline: string, mainScript: string):
   return [...runner, posix.join(posix.dirname(mainScript), script)];
 }
 
-/** Puts the script in place where there is a sudo and nobody else's file. Does nothing the second time. */
+export function hasSudo(root = ''): boolean {
+  return statSync(root + REAL_SUDO, { throwIfNoEntry: false })?.isFile() ?? false;
+}
+
+/** Puts the script in place where there is nobody else's file. Does nothing the second time. */
 export function installFront(script: string, root = ''): void {
-  if (!statSync(root + REAL_SUDO, { throwIfNoEntry: false })?.isFile()) return;
   const path = root + SUDO_FRONT;
   const existing = statSync(path, { throwIfNoEntry: false }) ? readFileSync(path, 'utf8') : undefined;
   if (existing === script || (existing !== undefined && !existing.includes(MARK))) return;

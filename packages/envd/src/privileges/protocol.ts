@@ -13,7 +13,7 @@ export interface SudoSignal {
   signal: NodeJS.Signals;
 }
 
-/** The only answer. `message` is for its stderr. */
+/** The only answer. `message` is for its stderr, or for its stdout where all went well. */
 export interface SudoAnswer {
   /** Undefined where a signal ended the program. */
   exitCode?: number | undefined;

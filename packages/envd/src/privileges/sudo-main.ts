@@ -26,7 +26,8 @@ for (const signal of FORWARDED_SIGNALS) {
   process.on(signal, () => socket.write(`${JSON.stringify({ signal })}\n`));
 }
 const end = ({ exitCode, signal, message }: SudoAnswer) => {
-  if (message !== undefined) process.stderr.write(`${message}\n`);
+  const stream = exitCode === 0 ? process.stdout : process.stderr;
+  if (message !== undefined) stream.write(`${message}\n`);
   if (signal === undefined) process.exit(exitCode ?? 1);
   for (const forwarded of FORWARDED_SIGNALS) process.removeAllListeners(forwarded);
   process.kill(process.pid, signal);

@@ -1,5 +1,5 @@
-import { closeSync } from 'node:fs';
-import type { Accounts } from '../accounts/account.ts';
+import { closeSync, statSync } from 'node:fs';
+import type { Account, Accounts } from '../accounts/account.ts';
 import type { Logger } from '../log/logger.ts';
 import type { DescriptorPassing, Handover } from '../native/descriptor-passing.ts';
 import { type LaunchTools, launch } from '../process/launch.ts';
@@ -7,6 +7,7 @@ import type { Reaper } from '../process/reaper.ts';
 import type { Settings } from '../settings.ts';
 import { maySudo } from './policy.ts';
 import { FORWARDED_SIGNALS, jsonLines, type SudoAnswer, type SudoRequest } from './protocol.ts';
+import { planSudo, type SudoPlan } from './stand-in.ts';
 
 export interface SudoServerDeps {
   settings: Settings;
@@ -14,12 +15,13 @@ export interface SudoServerDeps {
   tools: LaunchTools & { reaper: Reaper };
   passing: DescriptorPassing;
   logger: Logger;
-  /** The real program, which decides about everything else by its arguments. */
+  /** The real program, which decides about everything else by its arguments. It need not be there. */
   program: string;
 }
 
 /**
- * Starts sudo as root for users who may, with their own input and output, on kernels that honour no set-user-ID programs.
+ * Starts sudo as root for users who may, with their own input and output: on kernels that honour no set-user-ID programs, and in
+ * templates that have no sudo, where the daemon does what it would.
  * @returns a function that stops it; what was started goes on.
  */
 export function serveSudo(path: string, deps: SudoServerDeps): () => void {
@@ -58,8 +60,8 @@ function serve({ peer, descriptors, socket }: Handover, deps: SudoServerDeps): v
       answer({ exitCode: 1, message: `sudo: user ${peer.uid} may not run sudo in this sandbox` });
       return;
     }
-    const result = start(parseRequest(line), descriptors, deps);
-    if ('message' in result) {
+    const result = start(parseRequest(line), account, descriptors, deps);
+    if (!('pid' in result)) {
       answer(result);
       return;
     }
@@ -83,25 +85,31 @@ function serve({ peer, descriptors, socket }: Handover, deps: SudoServerDeps): v
 
 function start(
   request: SudoRequest,
+  caller: Account,
   descriptors: readonly number[],
   deps: SudoServerDeps,
-): { pid: number } | { exitCode: number; message: string } {
-  const root = deps.accounts.find('root');
+): { pid: number } | SudoAnswer {
   const [input, output, error] = descriptors;
-  if (!root || input === undefined || output === undefined || error === undefined) {
-    throw new Error('there is no root, or a descriptor is missing');
+  if (input === undefined || output === undefined || error === undefined) {
+    throw new Error('a descriptor is missing');
   }
+  const { find, userName } = deps.accounts;
+  const real = statSync(deps.program, { throwIfNoEntry: false })?.isFile();
+  const plan = real ? asRoot(request, deps) : planSudo(request, { caller, findAccount: find, userName });
+  if ('answer' in plan) return plan.answer;
   const result = launch(deps.tools, {
-    command: deps.program,
-    args: request.args,
-    env: request.env,
-    cwd: request.cwd,
-    account: root,
+    ...plan.run,
     io: { kind: 'given', descriptors: [input, output, error] },
   });
   return result.started
     ? { pid: result.pid }
     : { exitCode: result.exitCode, message: result.stderr.trimEnd() };
+}
+
+function asRoot({ args, env, cwd }: SudoRequest, { program, accounts }: SudoServerDeps): SudoPlan {
+  const account = accounts.find('root');
+  if (!account) throw new Error('there is no root');
+  return { run: { command: program, args, env, cwd, account } };
 }
 
 function parseRequest(line: unknown): SudoRequest {
