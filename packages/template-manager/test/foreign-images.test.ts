@@ -80,11 +80,15 @@ describe.runIf(process.getuid?.() === 0)('a template on an image of foreign make
       const built = await buildTemplate(site, {
         teamId,
         image: { reference: image },
-        steps: [step('USER', ['65532']), runStep('test "$(id -u)" = 65532 && ls / | grep -q app')],
+        steps: [
+          runStep('test "$(sudo sh -c \'id -u; echo $SUDO_USER\' | xargs)" = "0 user"'),
+          step('USER', ['65532']),
+          runStep('test "$(id -u)" = 65532 && ls / | grep -q app'),
+        ],
         startCommand: '/app/httpd -f -p 8080 -h /app',
         readyCommand,
       });
-      expect(built.messages).toContain('Template is ready');
+      expect(built.messages.join('\n')).toContain('Template is ready');
       expect(built.messages.at(-1)).toMatch(/^Build finished/);
     }
   });
