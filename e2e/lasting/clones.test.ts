@@ -48,7 +48,7 @@ async function traitsOf({ commands, files }: Sandbox, draw: number): Promise<Tra
   await files.write(`/tmp/draw-${draw}`, '');
   const drawn = async (program: string) => {
     const there = () => files.exists(`/tmp/${program}-${draw}`);
-    await until(`${program} has drawn`, 10_000, there, (exists) => exists);
+    await until(`${program} has drawn`, 60_000, there, (exists) => exists);
     return (await read(`/tmp/${program}-${draw}`)).split('\n');
   };
   const [secret, uuid, urandom, getrandom] = await drawn('python');
@@ -92,7 +92,7 @@ describe('sandboxes that go on from one moment', () => {
     ({ snapshotId } = await original.createSnapshot());
     const fromSnapshot = [snapshotId, snapshotId].map((id) => Sandbox.create(id, connection));
     for (const started of await Promise.all(fromSnapshot)) clones.push(started);
-    for (const forked of await original.fork({ count: 2 })) {
+    for (const forked of await original.fork({ count: 2, timeoutMs: 300_000 })) {
       if (forked instanceof Error) throw forked;
       clones.push(forked);
     }

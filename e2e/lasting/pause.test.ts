@@ -138,19 +138,26 @@ describe('a paused sandbox', () => {
 
 describe('the end of a sandbox’s time', () => {
   it('pauses it where its owner wants that, and traffic wakes it once for all who wait', async () => {
-    const sandbox = await create({ timeoutMs: 3000, lifecycle: { onTimeout: 'pause', autoResume: true } });
+    const sandbox = await create({ lifecycle: { onTimeout: 'pause', autoResume: true } });
     await sandbox.commands.run('echo page > index.html; python3 -m http.server 8000 > /dev/null 2>&1', {
       background: true,
       cwd: '/home/user',
       timeoutMs: 0,
     });
+    const url = `http://${sandbox.getHost(8000)}/index.html`;
+    await until(
+      'the server serves',
+      20_000,
+      async () => (await fetch(url)).status,
+      (status) => status === 200,
+    );
+    await sandbox.setTimeout(500);
     await until(
       'it is paused',
-      10_000,
+      20_000,
       () => stateOf(sandbox),
       (state) => state === 'paused',
     );
-    const url = `http://${sandbox.getHost(8000)}/index.html`;
     const answers = await Promise.all([fetch(url), fetch(url), fetch(url)]);
     expect(await Promise.all(answers.map((answer) => answer.text()))).toEqual(['page\n', 'page\n', 'page\n']);
     expect(await stateOf(sandbox)).toBe('running');
@@ -163,7 +170,7 @@ describe('the end of a sandbox’s time', () => {
     const sandbox = await create({ timeoutMs: 2000, lifecycle: { onTimeout: 'pause' } });
     await until(
       'it is paused',
-      10_000,
+      20_000,
       () => stateOf(sandbox),
       (state) => state === 'paused',
     );

@@ -67,9 +67,10 @@ describe('a sandbox that starts from its files alone', () => {
 
   it('does so after a pause at the end of its time, and traffic does not wake it', async () => {
     const lifecycle = { onTimeout: { action: 'pause' as const, keepMemory: false } };
-    const sandbox = await create({ envs: { KEPT: 'yes' }, timeoutMs: 5000, lifecycle });
+    const sandbox = await create({ envs: { KEPT: 'yes' }, lifecycle });
     await keepBusy(sandbox);
     await sandbox.files.write('/home/user/note.txt', 'in time\n');
+    await sandbox.setTimeout(500);
     await until(
       'it is paused',
       15_000,
