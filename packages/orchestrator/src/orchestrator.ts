@@ -128,7 +128,6 @@ export async function startOrchestrator(options: OrchestratorOptions): Promise<O
     const found = await records.readAll();
     const adoptable = [...found.values()].filter((record) => record !== undefined);
     const chosen = await chooseIsolation({ ...options.machines, choice: options.isolation, exec, logger });
-    // The pool opens before the drivers: runsc's mount namespace sees network namespaces only if /run/netns is shared by then.
     const network = await NetworkPool.open(
       {
         instance,

@@ -30,7 +30,7 @@ export interface MountNamespace {
 
 /**
  * Makes a mount namespace in which /proc/sys holds nothing but what runsc needs. Mounts that the host makes later
- * below shared mount points (network namespaces in /run/netns) appear in it.
+ * below shared mount points (volumes) appear in it.
  */
 export async function openMountNamespace(runtimeDir: string, exec: Exec): Promise<MountNamespace> {
   const dir = join(runtimeDir, 'mnt');

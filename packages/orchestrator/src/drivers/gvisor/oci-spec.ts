@@ -136,7 +136,8 @@ export function ociSpec(machine: MachineSpec, options: SpecOptions): object {
         { type: 'ipc' },
         { type: 'uts' },
         { type: 'mount' },
-        { type: 'network', path: `/run/netns/${machine.netns}` },
+        // As this process sees it: runsc's own mount namespace sees none that is made after somebody replaced the mount of /run/netns.
+        { type: 'network', path: `/proc/${process.pid}/root/run/netns/${machine.netns}` },
       ],
       cgroupsPath: options.cgroupsPath,
       resources: {
