@@ -4,11 +4,11 @@ import { Sandbox, Template, waitForPort } from 'e2b';
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
 import { runIslet } from '../setup/command.ts';
 import { newDataDir, type RunningInstance, removeDataDir, startInstance } from '../setup/instance.ts';
+import { VIRTUAL_MACHINES } from '../setup/isolation.ts';
 import { until } from '../setup/until.ts';
 
 /** Files that every saved state has. */
-const [MEMORY, KERNEL] =
-  process.env.ISLET_ISOLATION === 'microvm' ? ['devices', 'devices'] : ['pages.img', 'checkpoint.img'];
+const [MEMORY, KERNEL] = VIRTUAL_MACHINES ? ['devices', 'devices'] : ['pages.img', 'checkpoint.img'];
 
 let dataDir: string;
 let instance: RunningInstance;

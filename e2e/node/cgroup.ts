@@ -1,8 +1,12 @@
 import { access, readdir, readFile } from 'node:fs/promises';
 import { join } from 'node:path';
+import { VIRTUAL_MACHINES } from '../setup/isolation.ts';
 import { machineOf } from '../setup/machine.ts';
 
 const ROOT = '/sys/fs/cgroup';
+
+/** A second, in the unit of /proc/<pid>/stat. */
+const CLOCK_TICKS = 100;
 
 /** What the host's kernel says of a sandbox as a whole, its own runtime included. */
 export interface CgroupFigures {
@@ -39,11 +43,25 @@ export async function readCgroup(dataDir: string, sandboxId: string): Promise<Cg
   const quota = Number(await read('cpu', 'cpu.cfs_quota_us'));
   return {
     cpuLimit: quota / Number(await read('cpu', 'cpu.cfs_period_us')),
-    cpuSeconds: Number(await read('cpuacct', 'cpuacct.usage')) / 1e9,
+    cpuSeconds: VIRTUAL_MACHINES
+      ? await cpuSecondsOf((await read('cpu', 'cgroup.procs')).split('\n'))
+      : Number(await read('cpuacct', 'cpuacct.usage')) / 1e9,
     memoryLimit: Number(await read('memory', 'memory.limit_in_bytes')),
     threads: Number(await read('pids', 'pids.current')),
     threadLimit: Number(await read('pids', 'pids.max')),
   };
+}
+
+/** A virtual machine is one process, and its cgroup counts no CPU time in version 1. */
+async function cpuSecondsOf(pids: readonly string[]): Promise<number> {
+  const times = await Promise.all(
+    pids.map(async (pid) => {
+      const stat = await readFile(`/proc/${pid}/stat`, 'utf8');
+      const [user, system] = stat.slice(stat.lastIndexOf(')')).split(' ').slice(12, 14).map(Number);
+      return (Number(user) + Number(system)) / CLOCK_TICKS;
+    }),
+  );
+  return times.reduce((sum, seconds) => sum + seconds, 0);
 }
 
 async function findBelow(root: string, name: string): Promise<string> {

@@ -2,6 +2,7 @@ import { Sandbox } from 'e2b';
 import { afterAll, beforeAll, describe, expect, inject, it } from 'vitest';
 import { ControlPlane } from '../setup/control-plane.ts';
 import { send } from '../setup/http.ts';
+import { END_SANDBOX, VIRTUAL_MACHINES } from '../setup/isolation.ts';
 import { expectSettlesTo, settledFootprint } from '../setup/settle.ts';
 import { until } from '../setup/until.ts';
 
@@ -40,8 +41,9 @@ describe('the users of a sandbox', () => {
     expect(processes).not.toContain('vitest');
     expect(processes).not.toContain('runsc');
     expect(await run('hostname')).toBe(sandbox.sandboxId);
-    // dmesg of gVisor's own kernel.
-    expect(await run('dmesg | head -n 1', 'root')).toContain('gVisor');
+    expect(await run('dmesg | head -n 1', 'root')).toContain(
+      VIRTUAL_MACHINES ? 'Linux version' : 'Starting gVisor',
+    );
   });
 });
 
@@ -108,10 +110,10 @@ describe('the init process of a sandbox', () => {
     expect(await run('echo on')).toBe('on');
   });
 
-  it('takes the sandbox with it where it is killed, and all that it held', async () => {
+  it('takes the sandbox with it where it ends, and all that it held', async () => {
     const before = await settledFootprint(access);
     const victim = await Sandbox.create({ ...connection, timeoutMs: 120_000 });
-    const ending = victim.commands.run('kill -9 1', { user: 'root' });
+    const ending = victim.commands.run(END_SANDBOX, { user: 'root' });
     await Promise.all([
       expect(ending).rejects.toThrow(),
       until(

@@ -8,6 +8,7 @@ import {
   removeDataDir,
   startInstance,
 } from '../setup/instance.ts';
+import { VIRTUAL_MACHINES } from '../setup/isolation.ts';
 import { expectSettlesTo, settledFootprint } from '../setup/settle.ts';
 
 let dataDir: string;
@@ -41,7 +42,9 @@ async function churn(count: number): Promise<void> {
   await Promise.all(Array.from({ length: AT_ONCE }, worker));
 }
 
-it('leaves nothing behind of 200 sandboxes created and killed', { timeout: 180_000 }, async () => {
+it('leaves nothing behind of 200 sandboxes created and killed', {
+  timeout: VIRTUAL_MACHINES ? 1_200_000 : 300_000,
+}, async () => {
   await churn(AT_ONCE);
   const before = await settledFootprint(access);
   const { sandboxID } = await api.create();

@@ -5,6 +5,7 @@ import { Sandbox, type SandboxOpts } from 'e2b';
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
 import { ControlPlane } from '../setup/control-plane.ts';
 import { newDataDir, type RunningInstance, removeDataDir, startInstance } from '../setup/instance.ts';
+import { addressOnHost } from '../setup/machine.ts';
 import { openInternet, type StandIn } from './internet.ts';
 import { installProbe, probe, reaches, type Target } from './probe.ts';
 
@@ -43,12 +44,16 @@ async function start(options: SandboxOpts = {}): Promise<Sandbox> {
 }
 
 /** The address that a sandbox has. */
-async function addressOf(sandbox: Sandbox): Promise<string> {
+/** What the sandbox itself takes for its address. */
+async function addressInside(sandbox: Sandbox): Promise<string> {
   const { stdout } = await sandbox.commands.run(
     `python3 -c 'import socket; s = socket.socket(socket.AF_INET, socket.SOCK_DGRAM); s.connect(("203.0.113.1", 9)); print(s.getsockname()[0])'`,
   );
   return stdout.trim();
 }
+
+/** The host's end of a sandbox's network. */
+const gatewayOf = (address: string) => address.replace(/\d+$/, (last) => String(Number(last) - 1));
 
 /** Every TCP port that a process listens on. */
 async function listeningPorts(pid: number): Promise<number[]> {
@@ -106,7 +111,7 @@ describe('a sandbox that nobody restricts', () => {
 
   it('reaches no service on any address of the host', async () => {
     const sandbox = await start();
-    const gateway = (await addressOf(sandbox)).replace(/\d+$/, (last) => String(Number(last) - 1));
+    const gateway = gatewayOf(await addressOnHost(islet.access.dataDir, sandbox.sandboxId));
     const addresses = Object.values(networkInterfaces())
       .flatMap((each) => each ?? [])
       .filter(({ family, internal }) => family === 'IPv4' && !internal)
@@ -127,16 +132,15 @@ describe('a sandbox that nobody restricts', () => {
 
   it('does not reach another sandbox, nor its gateway', async () => {
     const [one, other] = await Promise.all([start(), start()]);
-    const address = await addressOf(other);
+    const address = await addressOnHost(islet.access.dataDir, other.sandboxId);
     await other.commands.run('python3 -m http.server 8000 --bind 0.0.0.0', { background: true });
     await expect
       .poll(async () => (await api.edge(other.sandboxId, 8000, '/')).status, { timeout: 10_000 })
       .toBe(200);
-    const gateway = address.replace(/\d+$/, (last) => String(Number(last) - 1));
     const targets: Target[] = [
       ['http', address, 8000],
       ['http', address, 49983],
-      ['http', gateway, 8000],
+      ['http', gatewayOf(address), 8000],
     ];
     expect(await reaches(one, targets, 'root')).toEqual([false, false, false]);
   });
@@ -144,7 +148,8 @@ describe('a sandbox that nobody restricts', () => {
   it('cannot send in another’s name', async () => {
     const { a } = internet.addresses;
     const [sandbox, victim] = await Promise.all([start(), start()]);
-    const [own, foreign] = await Promise.all([addressOf(sandbox), addressOf(victim)]);
+    const own = await addressInside(sandbox);
+    const foreign = await addressOnHost(islet.access.dataDir, victim.sandboxId);
     const send = (source: string, text: string) => `
 import socket, struct
 data = ${JSON.stringify(text)}.encode()

@@ -5,6 +5,7 @@ import { jsonLines, runIslet } from '../setup/command.ts';
 import { ControlPlane, type ListedBody, type SandboxBody } from '../setup/control-plane.ts';
 import { type Footprint, footprint } from '../setup/footprint.ts';
 import { newDataDir, type RunningInstance, removeDataDir, startInstance } from '../setup/instance.ts';
+import { END_SANDBOX, VIRTUAL_MACHINES } from '../setup/isolation.ts';
 import { machineOf } from '../setup/machine.ts';
 import { expectSettlesTo, settledFootprint } from '../setup/settle.ts';
 import { until } from '../setup/until.ts';
@@ -50,7 +51,8 @@ async function expectNothingLeft(): Promise<void> {
     claims: [],
   };
   expect(rest).toEqual(nothing);
-  const kept = /^(secrets|tls|templates|guest|builds$|rootfs$|artifacts$|sandboxes$|machines$|volumes$|logs)/;
+  const kept =
+    /^(secrets|tls|templates|guest|images|builds$|rootfs$|artifacts$|sandboxes$|machines$|volumes$|logs)/;
   const odd = files.filter((file) => !kept.test(file.replace(`${dataDir}/`, '')));
   expect(odd).toEqual([]);
 }
@@ -121,11 +123,12 @@ describe('the log', () => {
   it('says why a sandbox ended that nobody ended', async () => {
     const { sandboxID } = await api.create({ timeout: 120 });
     const { sandboxID: killed } = await api.create({ timeout: 120 });
-    const eater = await connectTo(sandboxID);
-    const eating = eater.commands.run(
-      `python3 -c 'keep = [bytearray(b"x") * (1 << 20) for _ in range(4096)]'`,
-    );
-    await expect(eating).rejects.toThrow();
+    const ended = await connectTo(sandboxID);
+    const eatMemory = `python3 -c 'keep = [bytearray(b"x") * (1 << 20) for _ in range(4096)]'`;
+    const [command, why] = VIRTUAL_MACHINES
+      ? [END_SANDBOX, 'its init process is gone']
+      : [eatMemory, 'it used more memory than its limit'];
+    await expect(ended.commands.run(command, { user: 'root' })).rejects.toThrow();
     await api.kill(killed);
     const log = await until(
       'the log has it',
@@ -134,7 +137,7 @@ describe('the log', () => {
       (text) => text.includes(sandboxID),
     );
     const lines = log.split('\n').filter((line) => line.includes(sandboxID));
-    expect(lines.join('\n')).toContain('it used more memory than its limit');
+    expect(lines.join('\n')).toContain(why);
     expect(log).not.toContain(killed);
   });
 });

@@ -1,4 +1,5 @@
 import { describe, expect, it } from 'vitest';
+import { VIRTUAL_MACHINES } from '../setup/isolation.ts';
 import { until } from '../setup/until.ts';
 import { lines, rejection, sharedSandbox } from './sandbox.ts';
 
@@ -116,7 +117,7 @@ describe('the machine as a sandbox sees it', () => {
       lines(await run('ps -eo args=', { user: 'root' })).filter((line) => /runsc|islet up|vitest/.test(line)),
     ).toEqual([]);
     // A virtual machine has three disks of its own.
-    const disks = process.env.ISLET_ISOLATION === 'microvm' ? 'vda\nvdb\nvdc' : '';
+    const disks = VIRTUAL_MACHINES ? 'vda\nvdb\nvdc' : '';
     expect(await run('ls /sys/class/block 2>/dev/null || true')).toBe(disks);
   });
 

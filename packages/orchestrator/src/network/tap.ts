@@ -31,7 +31,7 @@ export function tapBatch(): string {
 }
 
 /**
- * Rules of a slot's namespace. Whatever the guest takes for its address, the slot's is what leaves. The namespace itself
+ * Rules of a slot's namespace. The guest sends in its own name only, and the slot's is what leaves. The namespace itself
  * answers nobody; a new one forwards where the host does, which Islet needs anyway. A restored guest goes on with the
  * connections of its snapshot, which nobody else knows: they are reset as soon as it uses one.
  */
@@ -43,6 +43,7 @@ table ip islet {
   }
   chain forward {
     type filter hook forward priority filter; policy accept;
+    iifname "${TAP}" ip saddr != ${GUEST.address} drop
     iifname "${TAP}" ct state new tcp flags & (syn | rst) == 0 reject with tcp reset
   }
   chain prerouting {
