@@ -7,8 +7,10 @@ import { newDataDir, type RunningInstance, removeDataDir, startInstance } from '
 import { VIRTUAL_MACHINES } from '../setup/isolation.ts';
 import { until } from '../setup/until.ts';
 
-/** Files that every saved state has. */
-const [MEMORY, KERNEL] = VIRTUAL_MACHINES ? ['devices', 'devices'] : ['pages.img', 'checkpoint.img'];
+/** Files that every saved state of a sandbox has, and one that every template's has. */
+const [MEMORY, KERNEL, TEMPLATE] = VIRTUAL_MACHINES
+  ? ['shared/memory-1', 'devices', 'devices']
+  : ['pages.img', 'checkpoint.img', 'pages.img'];
 
 let dataDir: string;
 let instance: RunningInstance;
@@ -145,7 +147,7 @@ describe('a snapshot', () => {
 describe('a template whose snapshot cannot be restored', () => {
   it('is booted instead', async () => {
     const base = (await islet('list')).find(({ parentBuildId }) => parentBuildId === null);
-    const file = fileOf(base?.buildId ?? '', MEMORY);
+    const file = fileOf(base?.buildId ?? '', TEMPLATE);
     const whole = await readFile(file);
     await damage(file);
     const sandbox = await create();
@@ -161,7 +163,7 @@ describe('a template whose snapshot cannot be restored', () => {
     const server = 'python3 -m http.server 8000';
     const template = Template().fromTemplate('base').setStartCmd(server, waitForPort(8000));
     const { buildId } = await Template.build(template, 'with-server', { ...instance.access });
-    await damage(fileOf(buildId, MEMORY));
+    await damage(fileOf(buildId, TEMPLATE));
     const sandbox = await create('with-server');
     const page = () => fetch(`http://${sandbox.getHost(8000)}/`).then(({ status }) => status);
     await until('the server serves', 20_000, page, (status) => status === 200);

@@ -89,7 +89,10 @@ export interface SandboxDriver {
    * there, `release` frees it. Absent where there is no such part.
    */
   prepare?(spec: MachineSpec, signal?: AbortSignal): Promise<Machine>;
-  /** Starts from a snapshot: memory and files go on from where they were. */
+  /**
+   * Starts from a snapshot: memory and files go on from where they were.
+   * @throws DamagedSnapshotError where files in folders of it, which are the driver's to check, are not as they were written.
+   */
   restore(spec: MachineSpec, snapshotDir: string, signal?: AbortSignal): Promise<Machine>;
   /**
    * Writes memory and files into `snapshotDir` and ends the sandbox. Without `keepsConnections` nobody outside may have a

@@ -82,7 +82,11 @@ export class Starter {
     }
     const obstacle = await this.#options.templates.obstacle(stored);
     if (obstacle === undefined) {
-      return this.startFrom(config, { base: baseOf(manifest), snapshotDir, accessToken }, signal);
+      const source = { base: baseOf(manifest), snapshotDir, accessToken };
+      return this.startFrom(config, source, signal).catch((error: unknown) => {
+        if (!(error instanceof DamagedSnapshotError)) throw error;
+        throw notRestorable(config, `it is damaged: ${error.message}`);
+      });
     }
     if (manifest.parentBuildId !== undefined) throw notRestorable(config, obstacle);
     this.#options.logger.warn(
@@ -125,6 +129,7 @@ export class Starter {
     return this.#gate
       .run(() => this.#restore(source, config.egress, { identity }))
       .catch((error) => {
+        if (error instanceof DamagedSnapshotError) throw damaged(config.sandboxId, error);
         throw config.volumeMounts.length > 0 ? explainMissingFile(config.sandboxId, error) : error;
       });
   }
@@ -200,21 +205,14 @@ export class Starter {
 
   async #assertSaved(sandboxId: string, snapshotDir: string): Promise<void> {
     const { driver } = this.#options;
-    const refuse = (status: number, why: string, cause?: unknown) =>
-      new IsletError(
-        status,
-        `Sandbox ${sandboxId} cannot be resumed: its saved state ${why}. It stays paused; kill it where it is not needed.`,
-        { cause },
-      );
     const manifest = await readManifest(snapshotDir);
-    if (!manifest) throw refuse(500, 'has no manifest that can be read');
+    if (!manifest) throw notResumable(500, sandboxId, 'has no manifest that can be read');
     const reason = incompatibility(manifest, { name: driver.name, digest: driver.runtimeDigest });
-    if (reason) throw refuse(503, `does not start here: ${reason}`);
+    if (reason) throw notResumable(503, sandboxId, `does not start here: ${reason}`);
     try {
       await assertIntact(snapshotDir, manifest.files);
     } catch (error) {
-      if (error instanceof DamagedSnapshotError) throw refuse(500, `is damaged: ${error.message}`, error);
-      throw error;
+      throw error instanceof DamagedSnapshotError ? damaged(sandboxId, error) : error;
     }
   }
 
@@ -226,6 +224,18 @@ export class Starter {
       throw error;
     }
   }
+}
+
+function notResumable(status: number, sandboxId: string, why: string, cause?: unknown): IsletError {
+  return new IsletError(
+    status,
+    `Sandbox ${sandboxId} cannot be resumed: its saved state ${why}. It stays paused; kill it where it is not needed.`,
+    { cause },
+  );
+}
+
+function damaged(sandboxId: string, error: DamagedSnapshotError): IsletError {
+  return notResumable(500, sandboxId, `is damaged: ${error.message}`, error);
 }
 
 function notRestorable({ buildId }: SandboxConfig, obstacle: string): IsletError {

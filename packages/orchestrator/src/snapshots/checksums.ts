@@ -21,14 +21,27 @@ const CHUNK_BYTES = 1024 * 1024;
 
 /**
  * Sums every file of a folder, those in folders of it excepted: what a driver shares between snapshots never changes, and
- * to read it each time would cost more than the rest. `sync`: the files are on disk when this returns.
+ * to read it each time would cost more than the rest. `sync`: all of the folder is on disk when this returns.
  */
 export async function sumFiles(dir: string, { sync }: { sync: boolean }): Promise<FileSums> {
   const sums: FileSums = {};
   const entries = await readdir(dir, { withFileTypes: true });
   const names = entries.filter((entry) => entry.isFile()).map(({ name }) => name);
   for (const name of names.sort()) sums[name] = await sumFile(join(dir, name), sync);
+  const folders = entries.filter((entry) => entry.isDirectory());
+  if (sync) for (const { name } of folders) await syncFiles(join(dir, name));
   return sums;
+}
+
+async function syncFiles(dir: string): Promise<void> {
+  for (const name of await readdir(dir)) {
+    const handle = await open(join(dir, name), 'r');
+    try {
+      await handle.datasync();
+    } finally {
+      await handle.close();
+    }
+  }
 }
 
 /** @throws DamagedSnapshotError that names the first file which is missing, cut short or changed. */
@@ -47,7 +60,8 @@ export async function assertIntact(dir: string, sums: FileSums): Promise<void> {
   }
 }
 
-async function sumFile(path: string, sync: boolean): Promise<FileSum> {
+/** `sync`: the file is on disk when this returns. */
+export async function sumFile(path: string, sync: boolean): Promise<FileSum> {
   const handle = await open(path, sync ? 'r+' : 'r');
   try {
     const buffer = Buffer.allocUnsafe(CHUNK_BYTES);

@@ -1,5 +1,6 @@
 import { constants, lchown, link, mkdir, open, readFile, rename, stat, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
+import type { MemoryLayer } from './memory/runs.ts';
 
 /** Files of a machine, in its folder. */
 export const FILES = {
@@ -9,8 +10,8 @@ export const FILES = {
   guest: 'guest.erofs',
   /** Guest memory. Of a machine that started from a snapshot: as it was in the first snapshot of its line. */
   memory: 'memory',
-  /** What a machine's memory has of its own beyond `memory`. */
-  ownPages: 'own-pages',
+  /** Where the layers of a snapshot's memory have what is not as in `memory`. */
+  pages: 'pages',
   /** The state of CPUs and devices. */
   devices: 'devices',
   shape: 'machine.json',
@@ -31,6 +32,8 @@ export interface MachineSize {
 export interface MachineShape extends MachineSize {
   /** Files of the writable disk, lowest layer first: `disk-0` is a raw ext4 image; the last one is written. */
   layers: string[];
+  /** What was saved of its memory above `memory`. */
+  memoryLayers: MemoryLayer[];
   /** True where the machine has all of its memory for itself, having booted. */
   ownsMemory: boolean;
 }
@@ -60,15 +63,20 @@ export async function linkImages(dir: string, { root, guest }: BootImages): Prom
   await link(guest, join(dir, FILES.guest));
 }
 
+export function memoryLayerFile(number: number): string {
+  return `memory-${number}`;
+}
+
 /** Puts what a snapshot shares with its machines into a machine's folder. */
 export async function linkShared(dir: string, snapshotDir: string, saved: MachineShape): Promise<void> {
-  const shared = [FILES.root, FILES.guest, FILES.memory, ...saved.layers.slice(0, -1)];
+  const memory = saved.memoryLayers.map(({ number }) => memoryLayerFile(number));
+  const shared = [FILES.root, FILES.guest, FILES.memory, ...memory, ...saved.layers.slice(0, -1)];
   await Promise.all(shared.map((name) => link(sharedFile(snapshotDir, name), join(dir, name))));
 }
 
 /**
- * Puts what makes a snapshot beside the topmost layer of its disk and what was saved of its memory into its folder. `shape` is the
- * machine's as it was saved.
+ * Puts what makes a snapshot into its folder, but for the topmost layer of its disk, layers of memory, and its shape. `shape` is
+ * the machine's as it was saved.
  */
 export async function collectSnapshot(dir: string, shape: MachineShape, snapshotDir: string): Promise<void> {
   const shared = join(snapshotDir, SHARED);
@@ -78,7 +86,6 @@ export async function collectSnapshot(dir: string, shape: MachineShape, snapshot
   await Promise.all(names.map((name) => collect(join(dir, name), join(shared, name))));
   await rename(join(dir, FILES.devices), join(snapshotDir, FILES.devices));
   await freeze(join(snapshotDir, FILES.devices));
-  await writeShape(snapshotDir, shape);
 }
 
 /** Makes a file of a machine that nobody writes any more a snapshot's. */

@@ -7,6 +7,7 @@ import { placementFailed } from '@islet/contracts';
 import { Cgroups } from '../../host/cgroups.ts';
 import type { Exec } from '../../host/exec.ts';
 import { isAlive, killAndWait, type ProcessRef, refProcess, waitForExit } from '../../host/process.ts';
+import { DamagedSnapshotError } from '../../snapshots/checksums.ts';
 import { CPU_PERIOD_US, cpuQuotaUs } from '../cpu-quota.ts';
 import type { Machine, MachineSpec, Pace, SandboxDriver } from '../driver.ts';
 import { ImageCache } from './images.ts';
@@ -33,7 +34,7 @@ const FIRST_UID = 1_000_000_000;
 const UID_COUNT = 2 ** 29;
 
 /** Changes whenever machines are made so differently that earlier snapshots do not start any more. */
-const FORMAT = 2;
+const FORMAT = 3;
 
 export interface MicrovmOptions extends GuestKernel {
   /** Short name that sets this Islet's cgroups apart from another's. */
@@ -112,6 +113,7 @@ class Microvm implements SandboxDriver {
       await this.#control(machine, (running) => vmm.restore(running, snapshotDir));
       return machine;
     }).catch((error: unknown) => {
+      if (error instanceof DamagedSnapshotError) throw error;
       throw new Error(`restore of ${spec.id} failed: ${(error as Error).message}`, { cause: error });
     });
   }

@@ -1,4 +1,4 @@
-import { chmod, copyFile, mkdir, readFile, rm, writeFile } from 'node:fs/promises';
+import { chmod, copyFile, mkdir, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { Exec } from '../../../host/exec.ts';
 import { isAlive, killAndWait } from '../../../host/process.ts';
@@ -10,17 +10,19 @@ import {
   FILES,
   freeze,
   hand,
-  isThere,
   linkImages,
   linkShared,
   type MachineShape,
   type MachineSize,
+  memoryLayerFile,
   readShape,
   sharedFile,
   topLayer,
   writeShape,
 } from '../machine-files.ts';
-import { findMapping, loadOwnPages, type Mapping, saveOwnPages } from '../memory.ts';
+import { findMapping } from '../memory/pagemap.ts';
+import { copyPages } from '../memory/pages.ts';
+import { MemoryLayers, recordMemory, savedPages } from '../memory/saved-memory.ts';
 import type { KernelBoot, MachineSite, RunningMachine, Vmm } from '../vmm.ts';
 import { FirecrackerApi } from './api.ts';
 import { configureAndStart } from './boot.ts';
@@ -50,6 +52,7 @@ export class Firecracker implements Vmm {
   readonly pace = PACE;
   readonly #programs: FirecrackerPrograms;
   readonly #exec: Exec;
+  readonly #memoryLayers = new MemoryLayers();
 
   constructor({ exec, programs, version }: FirecrackerOptions) {
     this.build = `Firecracker ${version}`;
@@ -59,7 +62,7 @@ export class Firecracker implements Vmm {
 
   async layOutBoot(site: MachineSite, images: BootImages, size: MachineSize): Promise<MachineShape> {
     const root = jailRoot(site, this.#programs);
-    const shape = { ...size, layers: ['disk-0'], ownsMemory: true };
+    const shape = { ...size, layers: ['disk-0'], memoryLayers: [], ownsMemory: true };
     await mkdir(root, { recursive: true, mode: 0o700 });
     await linkImages(root, images);
     await this.#copyDisk(images.emptyDisk, join(root, topLayer(shape)), site.uid);
@@ -70,11 +73,13 @@ export class Firecracker implements Vmm {
   async layOutRestore(site: MachineSite, snapshotDir: string): Promise<MachineShape> {
     const root = jailRoot(site, this.#programs);
     const saved = await readShape(snapshotDir);
-    const shape = { ...saved, ownsMemory: false };
+    await this.#memoryLayers.assertIntact(snapshotDir, saved);
+    // All that was saved is copied into it, so that it has no layers to show.
+    const shape = { ...saved, memoryLayers: [], ownsMemory: false };
     const disk = topLayer(shape);
     await mkdir(root, { recursive: true, mode: 0o700 });
     await Promise.all([
-      linkShared(root, snapshotDir, saved),
+      linkShared(root, snapshotDir, shape),
       copyFile(join(snapshotDir, FILES.devices), join(root, FILES.devices)),
       this.#copyDisk(sharedFile(snapshotDir, disk), join(root, disk), site.uid),
     ]);
@@ -103,7 +108,7 @@ export class Firecracker implements Vmm {
 
   async restore(machine: RunningMachine, snapshotDir: string): Promise<void> {
     const root = jailRoot(machine, this.#programs);
-    const ownPages = join(snapshotDir, FILES.ownPages);
+    const saved = await savedPages(snapshotDir, await readShape(snapshotDir));
     await this.#control(machine, async (api) => {
       await api.loadSnapshot({
         snapshot_path: JAILED.devices,
@@ -113,8 +118,8 @@ export class Firecracker implements Vmm {
       });
       // Found before the guest gives any of it back, for which Firecracker puts other memory in its place.
       const mapping = await findMapping(machine.main.pid, join(root, FILES.memory));
-      await writeFile(mappingFile(machine), JSON.stringify(mapping));
-      if (await isThere(ownPages)) await loadOwnPages(mapping, ownPages);
+      await recordMemory(machine, { mapping, shown: [] });
+      await copyPages(mapping, saved, (layer) => sharedFile(snapshotDir, memoryLayerFile(layer)));
       await api.setState('Resumed');
     });
     await rm(join(root, FILES.devices));
@@ -179,10 +184,11 @@ export class Firecracker implements Vmm {
     await collectSnapshot(root, shape, snapshotDir);
     if (!shape.ownsMemory) {
       await rm(join(root, JAILED.dirty));
-      const mapping = JSON.parse(await readFile(mappingFile(machine), 'utf8')) as Mapping;
-      await saveOwnPages(mapping, join(snapshotDir, FILES.ownPages));
+      const memoryLayers = await this.#memoryLayers.save(machine, root, shape, snapshotDir);
+      await writeShape(snapshotDir, { ...shape, memoryLayers });
       return;
     }
+    await writeShape(snapshotDir, shape);
     const memory = sharedFile(snapshotDir, FILES.memory);
     await collect(join(root, FILES.memory), memory);
     await rm(join(root, FILES.memory));
@@ -211,9 +217,4 @@ export class Firecracker implements Vmm {
     const how = ['--sparse=always', '--reflink=auto', '--no-dereference'];
     await this.#exec('cp', [...how, from, to], { timeoutMs: COPY_TIMEOUT_MS });
   }
-}
-
-/** Where a machine's VMM has its memory. */
-function mappingFile({ stateDir }: MachineSite): string {
-  return join(stateDir, 'mapping');
 }

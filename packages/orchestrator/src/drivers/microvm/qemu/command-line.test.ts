@@ -6,6 +6,7 @@ const restored: CommandLineOptions = {
   shape: {
     ...{ cpuCount: 2, memoryMb: 512, diskBytes: 1 << 30, ownsMemory: false },
     layers: ['disk-0', 'disk-1', 'disk-2'],
+    memoryLayers: [],
   },
   dir: '/machines/m1',
   controlSocket: '/run/m1/control',

@@ -8,7 +8,6 @@ import {
   linkShared,
   type MachineShape,
   type MachineSize,
-  readShape,
   topLayer,
   writeShape,
 } from '../machine-files.ts';
@@ -21,7 +20,7 @@ export async function layOutBoot(
   images: BootImages,
   size: MachineSize,
 ): Promise<MachineShape> {
-  const shape = { ...size, layers: ['disk-0'], ownsMemory: true };
+  const shape = { ...size, layers: ['disk-0'], memoryLayers: [], ownsMemory: true };
   await linkImages(dir, images);
   await link(images.emptyDisk, join(dir, 'disk-0'));
   const memory = join(dir, FILES.memory);
@@ -37,8 +36,8 @@ export async function layOutBoot(
 export async function layOutRestore(
   { dir, stateDir, uid }: MachineSite,
   snapshotDir: string,
+  saved: MachineShape,
 ): Promise<MachineShape> {
-  const saved = await readShape(snapshotDir);
   const shape = { ...saved, ownsMemory: false };
   const last = topLayer(saved);
   await Promise.all([

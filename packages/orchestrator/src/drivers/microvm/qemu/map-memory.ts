@@ -1,29 +1,57 @@
 import { constants } from 'node:fs';
 import { withForeignCalls } from '../../../host/foreign-calls.ts';
+import { FILES, memoryLayerFile } from '../machine-files.ts';
+import { type Mapping, PAGE_BYTES } from '../memory/pagemap.ts';
+import type { SavedRun } from '../memory/runs.ts';
 import { type Qmp, QmpError } from './qmp.ts';
 
 /** System calls of x86-64, and what mmap takes. */
 const [OPEN, CLOSE, MMAP] = [2, 3, 9];
-const PROT_READ_WRITE = 3n;
-const MAP_PRIVATE_FIXED = 0x12n;
+const READ_WRITE = 3n;
+const PRIVATE_FIXED = 0x12n;
 
 /**
- * Maps a file copy-on-write over the memory of a QEMU whose machine has not run yet. `path` is as QEMU sees it. QEMU itself
- * would do so with a `memory-backend-file`, but gives no page of one back: it would have to punch a hole into the file. Of memory
- * that has no file, as far as QEMU knows, it lets the process's own pages go, and the file's content shows again.
+ * Maps files copy-on-write over the memory of a QEMU whose machine has not run yet: its template's memory, and of layers above it
+ * what `runs` say. Files are opened by QEMU, in its folder. QEMU itself would do so with a `memory-backend-file`, of one file, but gives
+ * no page of one back: it would have to punch a hole into the file. Of memory that has no file, as far as QEMU knows, it lets
+ * the process's own pages go, and the file's content shows again.
  */
-export async function mapMemory(qmp: Qmp, pid: number, path: string): Promise<void> {
+export async function mapMemory(qmp: Qmp, pid: number, runs: readonly SavedRun[]): Promise<Mapping> {
   const blocks = String(await qmp.execute('human-monitor-command', { 'command-line': 'info ramblock' }));
-  const [address, bytes] = memoryBlock(blocks);
+  const [start, bytes] = memoryBlock(blocks);
+  const pages = Number(bytes) / PAGE_BYTES;
   await withForeignCalls(pid, (call, scratch) => {
-    scratch.put(path);
-    const file = call('open of the memory', OPEN, scratch.address, BigInt(constants.O_RDONLY), 0n);
-    try {
-      call('mmap of the memory', MMAP, address, bytes, PROT_READ_WRITE, MAP_PRIVATE_FIXED, file, 0n);
-    } finally {
-      call('close', CLOSE, file);
+    const map = (file: string, pieces: readonly Omit<SavedRun, 'layer'>[]) => {
+      scratch.put(`/${file}`);
+      const fd = call(`open of ${file}`, OPEN, scratch.address, BigInt(constants.O_RDONLY), 0n);
+      try {
+        for (const { page, count, at } of pieces) {
+          const [address, length, offset] = [page, count, at].map((each) => BigInt(each * PAGE_BYTES));
+          const target = start + (address as bigint);
+          call(
+            `mmap of ${file}`,
+            MMAP,
+            target,
+            length as bigint,
+            READ_WRITE,
+            PRIVATE_FIXED,
+            fd,
+            offset as bigint,
+          );
+        }
+      } finally {
+        call('close', CLOSE, fd);
+      }
+    };
+    map(FILES.memory, [{ page: 0, count: pages, at: 0 }]);
+    for (const layer of new Set(runs.map((run) => run.layer))) {
+      map(
+        memoryLayerFile(layer),
+        runs.filter((run) => run.layer === layer),
+      );
     }
   });
+  return { pid, regions: [{ start: Number(start), page: 0, count: pages }] };
 }
 
 /** Where QEMU has the guest's memory, and its size: name, page size, offset, used, total, address, access. */

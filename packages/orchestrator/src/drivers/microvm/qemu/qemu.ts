@@ -9,15 +9,17 @@ import {
   collectSnapshot,
   FILES,
   freeze,
-  isThere,
   type MachineShape,
   type MachineSize,
+  memoryLayerFile,
   readShape,
   sharedFile,
   topLayer,
   writeShape,
 } from '../machine-files.ts';
-import { findMapping, loadOwnPages, saveOwnPages } from '../memory.ts';
+import { copyPages } from '../memory/pages.ts';
+import { planStart } from '../memory/runs.ts';
+import { MemoryLayers, recordMemory, savedPages } from '../memory/saved-memory.ts';
 import type { KernelBoot, MachineSite, RunningMachine, Vmm } from '../vmm.ts';
 import { type Accelerator, QEMU } from './accelerator.ts';
 import { layerNode, qemuArguments } from './command-line.ts';
@@ -59,6 +61,7 @@ class Qemu implements Vmm {
   readonly build: string;
   readonly pace: Pace;
   readonly #options: QemuOptions;
+  readonly #memoryLayers = new MemoryLayers();
 
   constructor(options: QemuOptions, version: string) {
     this.#options = options;
@@ -71,8 +74,10 @@ class Qemu implements Vmm {
     return layOutBoot(site, images, size);
   }
 
-  layOutRestore(site: MachineSite, snapshotDir: string): Promise<MachineShape> {
-    return layOutRestore(site, snapshotDir);
+  async layOutRestore(site: MachineSite, snapshotDir: string): Promise<MachineShape> {
+    const saved = await readShape(snapshotDir);
+    await this.#memoryLayers.assertIntact(snapshotDir, saved);
+    return layOutRestore(site, snapshotDir, saved);
   }
 
   command(site: MachineSite, netns: string, shape: MachineShape, boot?: KernelBoot): string[] {
@@ -90,13 +95,12 @@ class Qemu implements Vmm {
   }
 
   async restore(machine: RunningMachine, snapshotDir: string): Promise<void> {
-    const { dir, main } = machine;
+    const { dir, main, stateDir } = machine;
+    const { copied, mapped } = planStart(await savedPages(snapshotDir, await readShape(stateDir)));
     await this.#control(machine, async (qmp) => {
-      await mapMemory(qmp, main.pid, `/${FILES.memory}`);
-      const ownPages = join(snapshotDir, FILES.ownPages);
-      if (await isThere(ownPages)) {
-        await loadOwnPages(await findMapping(main.pid, join(dir, FILES.memory)), ownPages);
-      }
+      const mapping = await mapMemory(qmp, main.pid, mapped);
+      await recordMemory(machine, { mapping, shown: mapped });
+      await copyPages(mapping, copied, (layer) => sharedFile(snapshotDir, memoryLayerFile(layer)));
       await qmp.execute('migrate-incoming', { uri: `file:/${FILES.devices}` });
       await qmp.event('RESUME', LOAD_TIMEOUT_MS);
     });
@@ -111,8 +115,8 @@ class Qemu implements Vmm {
       await qmp.execute('stop');
       // Not live: QEMU also writes what it still has of the disk's tables.
       await qmp.execute('xen-save-devices-state', { filename: `/${FILES.devices}`, live: false });
-      if (!shape.ownsMemory) await this.#saveOwnPages(machine, snapshotDir);
       await collectSnapshot(dir, shape, snapshotDir);
+      await this.#saveMemory(machine, shape, snapshotDir);
       await collect(join(dir, topLayer(shape)), join(snapshotDir, topLayer(shape)));
       if (shape.ownsMemory) {
         await collect(join(dir, FILES.memory), sharedFile(snapshotDir, FILES.memory));
@@ -135,8 +139,8 @@ class Qemu implements Vmm {
         // This also writes what QEMU still has of the layer's tables.
         await qmp.execute('blockdev-snapshot', { node: topLayer(saved), overlay: layer });
         await writeShape(stateDir, shape);
-        if (!saved.ownsMemory) await this.#saveOwnPages(machine, snapshotDir);
         await collectSnapshot(dir, saved, snapshotDir);
+        await this.#saveMemory(machine, saved, snapshotDir);
         await collect(join(dir, topLayer(saved)), join(snapshotDir, topLayer(saved)));
         if (saved.ownsMemory) await this.#copyMemory(dir, snapshotDir);
       } finally {
@@ -172,9 +176,12 @@ class Qemu implements Vmm {
     await writeShape(stateDir, shape);
   }
 
-  async #saveOwnPages({ dir, main }: RunningMachine, snapshotDir: string): Promise<void> {
-    const mapping = await findMapping(main.pid, join(dir, FILES.memory));
-    await saveOwnPages(mapping, join(snapshotDir, FILES.ownPages));
+  /** Saves the memory of a machine that started from a snapshot, and the shape of any. */
+  async #saveMemory(machine: RunningMachine, shape: MachineShape, snapshotDir: string): Promise<void> {
+    const memoryLayers = shape.ownsMemory
+      ? []
+      : await this.#memoryLayers.save(machine, machine.dir, shape, snapshotDir);
+    await writeShape(snapshotDir, { ...shape, memoryLayers });
   }
 
   /** A machine that booted writes into its memory file itself, so that a snapshot of it needs a copy. */

@@ -1,22 +1,20 @@
-import { closeSync, openSync, readSync, writeSync } from 'node:fs';
+import { closeSync, openSync, readSync } from 'node:fs';
 import { readFile, stat } from 'node:fs/promises';
 import { setImmediate as nextTurn } from 'node:timers/promises';
+import type { Run } from './runs.ts';
 
 /**
  * A clone maps its snapshot's memory file privately, so the pages that it wrote are anonymous ones of its process, and the
  * kernel tells which (Documentation/admin-guide/mm/pagemap.rst). QEMU itself could only save all of the memory.
  */
 
-const PAGE_BYTES = 4096;
+export const PAGE_BYTES = 4096;
 const ENTRY_BYTES = 8;
 
 /** In the upper half of a pagemap entry: the page is there, is swapped out, belongs to a file or is shared. */
 const PRESENT = 1 << 31;
 const SWAPPED = 1 << 30;
 const FILE_OR_SHARED = 1 << 29;
-
-/** How much is copied before other work of this process gets its turn. */
-const SLICE_BYTES = 4 * 1024 * 1024;
 
 /** Entries looked at in one turn: 1 MiB of them, for 512 MiB of memory. */
 const ENTRIES_PER_READ = 131_072;
@@ -30,12 +28,6 @@ export interface Region extends Run {
 export interface Mapping {
   pid: number;
   regions: Region[];
-}
-
-/** Pages that follow each other: index of the first one, and how many. */
-export interface Run {
-  page: number;
-  count: number;
 }
 
 /** Finds a whole file's mapping in a process. @throws Error where it has none. */
@@ -80,58 +72,8 @@ export function ownPages(entries: Uint32Array, base: number): Run[] {
   return runs;
 }
 
-/**
- * Writes what a stopped process has of its own in a mapping to a file: how many runs, the runs, then their pages.
- * Returns the bytes of the pages.
- */
-export async function saveOwnPages(mapping: Mapping, file: string): Promise<number> {
-  const runs = await findOwnPages(mapping);
-  const header = Buffer.alloc(4 + 8 * runs.length);
-  header.writeUInt32LE(runs.length, 0);
-  for (const [i, { page, count }] of runs.entries()) {
-    header.writeUInt32LE(page, 4 + 8 * i);
-    header.writeUInt32LE(count, 8 + 8 * i);
-  }
-  const memory = openSync(`/proc/${mapping.pid}/mem`, 'r');
-  const output = openSync(file, 'w', 0o600);
-  try {
-    writeSync(output, header);
-    return await copyRuns(runs, (buffer, piece) => {
-      readFully(memory, buffer, addressOf(mapping, piece));
-      writeFully(output, buffer, undefined);
-    });
-  } finally {
-    closeSync(output);
-    closeSync(memory);
-  }
-}
-
-/** Puts the pages of such a file into a process that has not used the mapping yet. @throws Error where the file is cut short. */
-export async function loadOwnPages(mapping: Mapping, file: string): Promise<void> {
-  const input = openSync(file, 'r');
-  const memory = openSync(`/proc/${mapping.pid}/mem`, 'r+');
-  try {
-    const head = Buffer.alloc(4);
-    readFully(input, head, 0);
-    const table = Buffer.alloc(8 * head.readUInt32LE(0));
-    readFully(input, table, 4);
-    const runs: Run[] = [];
-    for (let at = 0; at < table.length; at += 8) {
-      runs.push({ page: table.readUInt32LE(at), count: table.readUInt32LE(at + 4) });
-    }
-    let position = head.length + table.length;
-    await copyRuns(runs, (buffer, piece) => {
-      readFully(input, buffer, position);
-      position += buffer.length;
-      writeFully(memory, buffer, addressOf(mapping, piece));
-    });
-  } finally {
-    closeSync(memory);
-    closeSync(input);
-  }
-}
-
-async function findOwnPages({ pid, regions }: Mapping): Promise<Run[]> {
+/** What a stopped process has of its own in a mapping. */
+export async function findOwnPages({ pid, regions }: Mapping): Promise<Run[]> {
   const runs: Run[] = [];
   const pagemap = openSync(`/proc/${pid}/pagemap`, 'r');
   try {
@@ -149,50 +91,11 @@ async function findOwnPages({ pid, regions }: Mapping): Promise<Run[]> {
   return runs;
 }
 
-function addressOf({ regions }: Mapping, { page, count }: Run): number {
-  const region = regions.find((each) => page >= each.page && page + count <= each.page + each.count);
-  if (!region) throw new Error('the saved memory is of another machine');
-  return region.start + (page - region.page) * PAGE_BYTES;
-}
-
-/** Copies run by run; synchronously, since a turn of the thread pool costs more than most runs' copies. */
-async function copyRuns(runs: readonly Run[], copy: (buffer: Buffer, piece: Run) => void): Promise<number> {
-  const buffer = Buffer.allocUnsafe(SLICE_BYTES);
-  const most = SLICE_BYTES / PAGE_BYTES;
-  let sliced = 0;
-  let total = 0;
-  for (const run of runs) {
-    for (let done = 0; done < run.count; done += most) {
-      const piece = { page: run.page + done, count: Math.min(most, run.count - done) };
-      const bytes = piece.count * PAGE_BYTES;
-      copy(buffer.subarray(0, bytes), piece);
-      total += bytes;
-      sliced += bytes;
-      if (sliced >= SLICE_BYTES) {
-        sliced = 0;
-        await nextTurn();
-      }
-    }
-  }
-  return total;
-}
-
-function readFully(fd: number, buffer: Buffer, position: number): void {
+/** Reads until `buffer` is full. @throws Error where the file ends before. */
+export function readFully(fd: number, buffer: Buffer, position: number): void {
   for (let done = 0; done < buffer.length; ) {
     const count = readSync(fd, buffer, done, buffer.length - done, position + done);
     if (count === 0) throw new Error('the saved memory is cut short');
     done += count;
-  }
-}
-
-function writeFully(fd: number, buffer: Buffer, position: number | undefined): void {
-  for (let done = 0; done < buffer.length; ) {
-    done += writeSync(
-      fd,
-      buffer,
-      done,
-      buffer.length - done,
-      position === undefined ? undefined : position + done,
-    );
   }
 }

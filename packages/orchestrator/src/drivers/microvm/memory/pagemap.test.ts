@@ -1,5 +1,5 @@
 import { expect, it } from 'vitest';
-import { mappedRegions, ownPages } from './memory.ts';
+import { mappedRegions, ownPages } from './pagemap.ts';
 
 /** Upper halves of pagemap entries (Documentation/admin-guide/mm/pagemap.rst): bits 63, 62 and 61 of the whole. */
 const ABSENT = 0;
