@@ -3,8 +3,12 @@ import { defineConfig } from 'vitest/config';
 /** Without KVM everything in a virtual machine takes some sixteen times as long. */
 const UNHURRIED = { testTimeout: 300_000, hookTimeout: 600_000 };
 
+/** What is polled for comes sooner or never; the second that vitest waits by itself is too short on a busy machine. */
+const patient = { expect: { poll: { timeout: 60_000 } } };
+
 /** End-to-end tests start a real Islet, which takes its isolation from ISLET_ISOLATION as every Islet does. */
 const e2e = {
+  ...patient,
   globalSetup: ['e2e/setup/islet.ts'],
   fileParallelism: false,
   ...(process.env.ISLET_ISOLATION === 'microvm' ? UNHURRIED : { testTimeout: 120_000, hookTimeout: 180_000 }),
@@ -21,10 +25,11 @@ export default defineConfig({
     projects: [
       {
         test: {
+          ...patient,
           name: 'unit',
           include: ['packages/*/src/**/*.test.ts', 'packages/*/test/**/*.test.ts', 'bench/**/*.test.ts'],
-          testTimeout: 60_000,
-          hookTimeout: 120_000,
+          testTimeout: 120_000,
+          hookTimeout: 180_000,
         },
       },
       {

@@ -14,7 +14,7 @@ afterAll(() => api.close());
 
 const ref = (text: string) => encodeURIComponent(text);
 /** Other work on the machine may hold a test up. */
-const WAIT = { timeout: 10_000 };
+const WAIT = { timeout: 60_000 };
 const unique = (name: string) => `${name}-${crypto.randomUUID().slice(0, 8)}`;
 
 interface Asked {

@@ -27,10 +27,13 @@ beforeAll(async () => {
     sandbox.startedAtMs = 1_800_000_000_000 + 1000 * (i === 5 ? 4 : i) + 0.25;
     api.node.setState(sandbox.config?.sandboxId ?? '', SandboxState.RUNNING);
   }
-  await vi.waitFor(async () => {
-    const { body } = await api.call('GET', '/sandboxes', { key });
-    expect(body.at(-1)?.startedAt).toBe('2027-01-15T08:00:00.000Z');
-  });
+  await vi.waitFor(
+    async () => {
+      const { body } = await api.call('GET', '/sandboxes', { key });
+      expect(body.at(-1)?.startedAt).toBe('2027-01-15T08:00:00.000Z');
+    },
+    { timeout: 60_000 },
+  );
 });
 afterAll(() => api.close());
 

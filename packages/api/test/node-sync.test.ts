@@ -198,9 +198,7 @@ describe('a node behind a network', () => {
     expect((await remote.call('GET', `/sandboxes/${id}`)).status).toBe(200);
     node.lose(id);
     await listen();
-    await expect.poll(async () => (await create()).status, { timeout: 15_000 }).toBe(201);
-    await expect
-      .poll(async () => (await remote.call('GET', `/sandboxes/${id}`)).status, { timeout: 15_000 })
-      .toBe(404);
+    await expect.poll(async () => (await create()).status).toBe(201);
+    await expect.poll(async () => (await remote.call('GET', `/sandboxes/${id}`)).status).toBe(404);
   });
 });

@@ -292,7 +292,7 @@ it('lets exchanges under way end before a run is saved, cuts those that take lon
   short.write(`GET /short HTTP/1.1\r\nHost: ${hostOf(port)}\r\n\r\n`);
   await short.until(/begun/);
   const cut = new Promise((resolve) => stays.once('close', resolve));
-  edge.proxy.drainRun(entry.sandbox.executionId, 300);
+  edge.proxy.drainRun(entry.sandbox.executionId, 1_000);
   finish();
   await short.until(/ and ended/);
   await cut;
@@ -325,7 +325,7 @@ it('ends a connection with more requests waiting than it may have', async () => 
 it('limits the connections of a run, where told to', async () => {
   await using limited = await Edge.start({ connectionLimit: 1 });
   await limited.catalog.put(entry);
-  const asked = deferred<void>();
+  let asked = deferred<void>();
   let finish = () => {};
   const { port } = await limited.serve(ADDRESS, (_, response) => {
     finish = () => response.end('done');
@@ -333,6 +333,7 @@ it('limits the connections of a run, where told to', async () => {
   });
   const first = call({ port: limited.port, host: hostOf(port) });
   await asked.promise;
+  asked = deferred();
   const second = await call({ port: limited.port, host: hostOf(port) });
   expect(second.status).toBe(429);
   expect(JSON.parse(second.body.toString())).toMatchObject({
@@ -343,7 +344,7 @@ it('limits the connections of a run, where told to', async () => {
   finish();
   expect((await first).status).toBe(200);
   const third = call({ port: limited.port, host: hostOf(port) });
-  await new Promise((resolve) => setTimeout(resolve, 50));
+  await asked.promise;
   finish();
   expect((await third).status).toBe(200);
 });

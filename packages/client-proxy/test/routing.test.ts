@@ -153,7 +153,7 @@ describe('answers for sandboxes that are not there', () => {
     const probe = await edge.serve('127.0.0.21', () => {});
     await new Promise((resolve) => probe.server.close(resolve));
     const pending = call({ port: edge.port, host: `${probe.port}-${id}.localhost` });
-    setTimeout(() => void edge.serve('127.0.0.21', (_, response) => response.end('late'), probe.port), 150);
+    setTimeout(() => void edge.serve('127.0.0.21', (_, response) => response.end('late'), probe.port), 50);
     expect((await pending).body.toString()).toBe('late');
   });
 });

@@ -3,7 +3,7 @@ import { chmodSync, lstatSync, mkdirSync, renameSync, rmSync, symlinkSync, write
 import { join } from 'node:path';
 import { type FilesystemEvent, FilesystemEventType } from 'e2b';
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
-import { eventually, OTHER_USER, startTestDaemon, type TestDaemon } from './harness.ts';
+import { eventually, OTHER_USER, openFilesOf, startTestDaemon, type TestDaemon } from './harness.ts';
 
 let daemon: TestDaemon;
 let directory: string;
@@ -239,8 +239,7 @@ describe('a watch', () => {
 
   it('frees its instance when its client leaves', async () => {
     const instances = () =>
-      execFileSync('ls', ['-l', `/proc/${daemon.pid}/fd`], { encoding: 'utf8' }).split('anon_inode:inotify')
-        .length - 1;
+      openFilesOf(daemon.pid).filter((file) => file.includes('anon_inode:inotify')).length;
     const before = instances();
     const { handle } = await watch({ recursive: true });
     expect(instances()).toBe(before + 1);

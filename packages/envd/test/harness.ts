@@ -1,5 +1,6 @@
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
+import { readdirSync, readlinkSync } from 'node:fs';
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -97,11 +98,24 @@ async function portOf(child: ChildProcess, log: () => string): Promise<number> {
   return (message as { port: number }).port;
 }
 
+/** What a process has open; descriptors that it closes meanwhile are left out. */
+export function openFilesOf(pid: number): string[] {
+  const dir = `/proc/${pid}/fd`;
+  return readdirSync(dir).flatMap((fd) => {
+    try {
+      return [readlinkSync(join(dir, fd))];
+    } catch (error) {
+      if ((error as NodeJS.ErrnoException).code === 'ENOENT') return [];
+      throw error;
+    }
+  });
+}
+
 /** Waits until `check` gives something else than undefined or false. */
 export async function eventually<T>(
   check: () => T | Promise<T>,
   what: string,
-  ms = 10_000,
+  ms = 60_000,
 ): Promise<Exclude<T, undefined | false>> {
   const end = Date.now() + ms;
   for (;;) {

@@ -80,7 +80,7 @@ describe('the protocol', () => {
   it('shows signs of life in silence', async () => {
     const { events } = await startProcess(
       daemon.url,
-      { process: { cmd: '/bin/sleep', args: ['1.3'] } },
+      { process: { cmd: '/bin/sleep', args: ['2'] } },
       { 'Keepalive-Ping-Interval': '1' },
     );
     expect(events[1]).toEqual({ keepalive: {} });

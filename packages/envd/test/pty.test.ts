@@ -53,8 +53,8 @@ it('is the controlling terminal: job control works and Ctrl-C interrupts the for
 it('takes the programs in it along when it is killed', async () => {
   const terminal = await openTerminal();
   await terminal.type("echo pid=$$; sh -c 'echo child=$$; exec sleep 600'\n");
-  await terminal.see(/child=\d+/);
-  const child = Number(/child=(\d+)/.exec(terminal.shown())?.[1]);
+  await terminal.see(/child=\d+\r/);
+  const child = Number(/child=(\d+)\r/.exec(terminal.shown())?.[1]);
   await terminal.handle.kill();
   await eventually(() => !existsSync(`/proc/${child}`), 'the program is gone');
 });

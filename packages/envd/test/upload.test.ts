@@ -5,7 +5,7 @@ import { connect } from 'node:net';
 import { join } from 'node:path';
 import { gzipSync } from 'node:zlib';
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
-import { eventually, OTHER_USER, startTestDaemon, type TestDaemon } from './harness.ts';
+import { eventually, OTHER_USER, openFilesOf, startTestDaemon, type TestDaemon } from './harness.ts';
 
 let daemon: TestDaemon;
 let directory: string;
@@ -186,7 +186,7 @@ describe('upload', () => {
       `POST /files HTTP/1.1\r\nHost: x\r\nContent-Length: 1000000\r\nContent-Type: multipart/form-data; boundary=${boundary}\r\n\r\n` +
         `--${boundary}\r\nContent-Disposition: form-data; name="file"; filename="${path}"\r\n\r\nsome bytes`,
     );
-    const openFiles = () => execFileSync('ls', ['-l', `/proc/${daemon.pid}/fd`], { encoding: 'utf8' });
+    const openFiles = () => openFilesOf(daemon.pid);
     await eventually(() => openFiles().includes(path), 'the open file');
     socket.destroy();
     await eventually(() => !openFiles().includes(path), 'the file to be closed');

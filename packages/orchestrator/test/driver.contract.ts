@@ -147,7 +147,7 @@ export function driverContract(
       expect(await ask(first, '/count')).toBe('1');
       const snapshot = join(root, 'snapshot');
       await mkdir(snapshot);
-      await waitForQuiet(addresses.get(first.id) ?? '', 5000);
+      await waitForQuiet(addresses.get(first.id) ?? '', 60_000);
       await driver.checkpoint(first, snapshot);
       await end(first);
       const specs = [await newSpec(), await newSpec(), await newSpec()] as const;
@@ -169,7 +169,7 @@ export function driverContract(
       expect(await ask(original, '/count')).toBe('1');
       const snapshot = join(root, 'live');
       await mkdir(snapshot);
-      await waitForQuiet(addresses.get(original.id) ?? '', 5000);
+      await waitForQuiet(addresses.get(original.id) ?? '', 60_000);
       await driver.snapshot(original, snapshot);
       expect(driver.isAlive(original)).toBe(true);
       expect(await ask(original, '/count')).toBe('2');
@@ -180,14 +180,14 @@ export function driverContract(
       expect(await ask(original, '/count')).toBe('3');
       await end(clone);
       // A save that fails, here since there can be no folder, takes nothing from it.
-      await waitForQuiet(addresses.get(original.id) ?? '', 5000);
+      await waitForQuiet(addresses.get(original.id) ?? '', 60_000);
       await expect(driver.checkpoint(original, '/dev/null/nowhere')).rejects.toThrow();
       expect(driver.isAlive(original)).toBe(true);
       expect(await ask(original, '/count')).toBe('4');
       // What was saved while it ran is saved again when it ends.
       const last = join(root, 'last');
       await mkdir(last);
-      await waitForQuiet(addresses.get(original.id) ?? '', 5000);
+      await waitForQuiet(addresses.get(original.id) ?? '', 60_000);
       await driver.checkpoint(original, last);
       await end(original);
       const again = await driver.restore(await newSpec(), last);
@@ -228,7 +228,7 @@ export function driverContract(
       await untilServing(first);
       const snapshot = join(root, 'broken');
       await mkdir(snapshot);
-      await waitForQuiet(addresses.get(first.id) ?? '', 5000);
+      await waitForQuiet(addresses.get(first.id) ?? '', 60_000);
       await driver.checkpoint(first, snapshot);
       await end(first);
       for (const file of await readdir(snapshot, { withFileTypes: true })) {

@@ -4,7 +4,7 @@ import { type DriverTraits, driverContract } from './driver.contract.ts';
 
 const TRAITS: DriverTraits = {
   attachment: 'interface',
-  patienceMs: 15_000,
+  patienceMs: 60_000,
   answerMs: 15_000,
   visibleMemory: 1,
   outOfMemory: 'told',

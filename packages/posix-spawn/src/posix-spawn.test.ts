@@ -8,7 +8,7 @@ import { type ChildStep, openPosixSpawn } from './spawn.ts';
 import { decodeStatus, openWaitpid } from './wait.ts';
 
 const waitpid = openWaitpid();
-const end = (pid: number) => expect.poll(() => waitpid(pid), { timeout: 5000 }).toMatchObject({ pid });
+const end = (pid: number) => expect.poll(() => waitpid(pid)).toMatchObject({ pid });
 
 describe('a started program', () => {
   let dir: string;

@@ -85,7 +85,5 @@ export async function logsOf(
 
 /** Waits until a build that runs has logged something. */
 export async function untilLogged(site: Site, buildId: string, pattern: RegExp): Promise<void> {
-  await expect
-    .poll(() => logsOf(site, buildId), { timeout: 60_000 })
-    .toContainEqual(expect.stringMatching(pattern));
+  await expect.poll(() => logsOf(site, buildId)).toContainEqual(expect.stringMatching(pattern));
 }

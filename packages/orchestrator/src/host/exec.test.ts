@@ -1,5 +1,4 @@
 import { readdirSync, readFileSync, readlinkSync } from 'node:fs';
-import { setTimeout as sleep } from 'node:timers/promises';
 import { afterAll, describe, expect, it } from 'vitest';
 import { CommandError, openHostExec } from './exec.ts';
 
@@ -99,8 +98,7 @@ describe('host commands', () => {
     await failure(exec('false', []));
     await failure(exec('no-such-program', []));
     expect(openMemoryFiles()).toEqual([]);
-    await sleep(10);
-    const children = readFileSync(`/proc/self/task/${process.pid}/children`, 'utf8');
-    expect(children.trim()).toBe('');
+    const children = () => readFileSync(`/proc/self/task/${process.pid}/children`, 'utf8').trim();
+    await expect.poll(children).toBe('');
   });
 });

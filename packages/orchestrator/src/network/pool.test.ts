@@ -81,23 +81,21 @@ describe('NetworkPool', () => {
       expect(await reaches(a, b.hostAddress, port)).toBe(false);
       expect(await reaches(a, b.sandboxAddress, 1)).toBe(false);
       // The host itself reaches a server in the slot.
-      const server = inside(
-        b,
-        'timeout',
-        '5',
-        '/usr/bin/env',
-        'node',
-        '-e',
-        "require('net').createServer(s=>s.end('hi')).listen(7777,'0.0.0.0')",
-      ).catch(() => '');
+      const served = new AbortController();
+      const program = "require('net').createServer(s=>s.end('hi')).listen(7777,'0.0.0.0')";
+      const server = host
+        .exec('ip', ['netns', 'exec', b.netns, process.execPath, '-e', program], {
+          signal: served.signal,
+          timeoutMs: 120_000,
+        })
+        .catch(() => '');
       await expect
-        .poll(
-          () =>
-            host.exec('bash', ['-c', `timeout 1 cat < /dev/tcp/${b.sandboxAddress}/7777`]).catch(() => ''),
-          { timeout: 5000 },
+        .poll(() =>
+          host.exec('bash', ['-c', `timeout 5 cat < /dev/tcp/${b.sandboxAddress}/7777`]).catch(() => ''),
         )
         .toBe('hi');
       expect(await reaches(a, b.sandboxAddress, 7777)).toBe(false);
+      served.abort();
       await server;
     } finally {
       onHost.close();
@@ -111,15 +109,15 @@ describe('NetworkPool', () => {
       `owner_${slot.index}`,
     );
     pool.discard(slot);
-    await expect.poll(namespaces, { timeout: 5000 }).not.toContain(slot.index);
+    await expect.poll(namespaces).not.toContain(slot.index);
     await expect
-      .poll(() => host.exec('nft', ['list', 'table', 'inet', `islet_${instance}`]), { timeout: 5000 })
+      .poll(() => host.exec('nft', ['list', 'table', 'inet', `islet_${instance}`]))
       .not.toContain(`"is${instance}-${slot.index}"`);
   });
 
   it('takes over the slots of adopted sandboxes and removes the rest of a killed process', async () => {
     const [kept, dropped] = [await pool.take(), await pool.take()];
-    await expect.poll(namespaces, { timeout: 5000 }).toHaveLength(5); // the first pool has nothing left to do
+    await expect.poll(namespaces).toHaveLength(5); // the first pool has nothing left to do
     for (const slot of [kept, dropped])
       await host.exec('ip', ['-n', slot.netns, 'link', 'set', 'lo', 'mtu', '1234']);
     const isOld = (slot: Slot) =>

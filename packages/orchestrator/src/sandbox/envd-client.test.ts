@@ -15,10 +15,10 @@ it('leaves nothing of a connection on the host, even where the sandbox never clo
   await once(server, 'listening');
   const open = async () => countConnections(await readFile('/proc/net/tcp', 'utf8'), address);
 
-  await waitForEnvd({ address, deadlineMs: 5_000 });
+  await waitForEnvd({ address, deadlineMs: 60_000 });
   expect(await open()).toBe(0);
   const connection = new EnvdConnection(address);
-  await waitForEnvd({ address, deadlineMs: 5_000, connection });
+  await waitForEnvd({ address, deadlineMs: 60_000, connection });
   expect(await open()).toBe(1);
   await connection.end();
   expect(await open()).toBe(0);
