@@ -184,8 +184,8 @@ export class Firecracker implements Vmm {
     await collectSnapshot(root, shape, snapshotDir);
     if (!shape.ownsMemory) {
       await rm(join(root, JAILED.dirty));
-      const memoryLayers = await this.#memoryLayers.save(machine, root, shape, snapshotDir);
-      await writeShape(snapshotDir, { ...shape, memoryLayers });
+      const { layers } = await this.#memoryLayers.save(machine, root, shape, snapshotDir);
+      await writeShape(snapshotDir, { ...shape, memoryLayers: layers });
       return;
     }
     await writeShape(snapshotDir, shape);

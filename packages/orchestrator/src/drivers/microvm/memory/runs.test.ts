@@ -5,6 +5,7 @@ import {
   decodeRuns,
   encodeRuns,
   type MemoryLayer,
+  planGoOn,
   planSave,
   planStart,
   type Run,
@@ -59,6 +60,20 @@ describe('a save', () => {
     const { kept, written } = planSave(shown, [], layers);
     expect(kept.map((each) => each.layer)).toEqual([6, 7, 8, 9, 10, 11, 12]);
     expect(written.map(({ page }) => page)).toEqual([100, 200, 300, 400, 500]);
+  });
+});
+
+describe('a machine that goes on after a save', () => {
+  it('maps what was saved in long runs, over what it showed', () => {
+    const saved = [run(0, 2000, 2, 0), run(2000, 3, 1), run(2003, 3, 2, 2000)];
+    expect(planGoOn([run(1990, 20)], saved, 2)).toEqual({
+      mapped: [run(0, 2000, 2, 0)],
+      shown: [run(0, 2000, 2, 0), run(2000, 10)],
+    });
+  });
+
+  it('leaves it at that where it was little', () => {
+    expect(planGoOn([run(0, 20)], [run(0, 500, 2)], 2)).toEqual({ mapped: [], shown: [run(0, 20)] });
   });
 });
 

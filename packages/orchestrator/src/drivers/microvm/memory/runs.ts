@@ -31,6 +31,9 @@ export interface MemoryLayer {
  */
 const LONG_RUN = 16;
 
+/** A machine that goes on after it was saved maps what was saved where that are so many pages: less is not worth the calls. */
+const LEAST_REMAPPED = 1024;
+
 /** Of a memory in many pieces the longest are mapped: each takes time, and the kernel allows a process 65530. */
 const MOST_MAPPED = 1000;
 
@@ -126,6 +129,21 @@ export function planSave(
   const stay = new Set(worthwhile.slice(0, MOST_LAYERS - 1));
   const moved = visible.filter(({ layer }) => !stay.has(layer));
   return { written: join([...own, ...moved]), kept: visible.filter(({ layer }) => stay.has(layer)) };
+}
+
+/** What a machine that was saved and goes on does with the pages that it has saved. */
+export interface GoOnPlan {
+  /** Pages of the new layer that take the place of the machine's own. */
+  mapped: SavedRun[];
+  /** What the machine shows then, of all layers. */
+  shown: SavedRun[];
+}
+
+/** `saved`: all of the new layer `layer`, among others. `shown`: what the machine showed until now. */
+export function planGoOn(shown: readonly SavedRun[], saved: readonly SavedRun[], layer: number): GoOnPlan {
+  const long = saved.filter((run) => run.layer === layer && run.count >= LONG_RUN);
+  const mapped = countPages(long) < LEAST_REMAPPED ? [] : longest(long);
+  return { mapped, shown: [...unhidden(shown, mapped), ...mapped].sort(byPage) };
 }
 
 /** The parts of `runs` that none of `above` covers. Both in order. */

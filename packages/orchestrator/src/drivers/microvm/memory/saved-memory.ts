@@ -14,6 +14,16 @@ export interface MachineMemory {
   shown: SavedRun[];
 }
 
+/** What was saved of a machine's memory. */
+export interface SavedMemory {
+  /** The snapshot's; all but the newest are the machine's too. */
+  layers: MemoryLayer[];
+  newest: MemoryLayer;
+  pages: SavedRun[];
+  /** As it was until then. */
+  of: MachineMemory;
+}
+
 /** Files that were found whole and are remembered so. */
 const MOST_KNOWN = 10_000;
 
@@ -40,14 +50,14 @@ export class MemoryLayers {
 
   /**
    * Saves what a stopped machine that started from a snapshot has in memory, beside its template's memory: its own pages in a new layer, and
-   * links to the layers that it goes on to show. `dir` is where the machine has those. Returns the snapshot's layers.
+   * links to the layers that it goes on to show. `dir` is where the machine has those.
    */
   async save(
     site: MachineSite,
     dir: string,
     { memoryLayers }: MachineShape,
     snapshotDir: string,
-  ): Promise<MemoryLayer[]> {
+  ): Promise<SavedMemory> {
     const { mapping, shown } = await readMemory(site);
     const { kept, written } = planSave(shown, await findOwnPages(mapping), memoryLayers);
     const number = Math.max(0, ...memoryLayers.map((layer) => layer.number)) + 1;
@@ -59,8 +69,9 @@ export class MemoryLayers {
     for (const name of lower.map((each) => memoryLayerFile(each.number))) {
       await collect(join(dir, name), sharedFile(snapshotDir, name));
     }
-    await writeFile(join(snapshotDir, FILES.pages), encodeRuns(addLayer(kept, written, number)));
-    return [...lower, layer];
+    const pages = addLayer(kept, written, number);
+    await writeFile(join(snapshotDir, FILES.pages), encodeRuns(pages));
+    return { layers: [...lower, layer], newest: layer, pages, of: { mapping, shown } };
   }
 
   /** @throws DamagedSnapshotError */

@@ -20,38 +20,49 @@ export async function mapMemory(qmp: Qmp, pid: number, runs: readonly SavedRun[]
   const blocks = String(await qmp.execute('human-monitor-command', { 'command-line': 'info ramblock' }));
   const [start, bytes] = memoryBlock(blocks);
   const pages = Number(bytes) / PAGE_BYTES;
+  const mapping = { pid, regions: [{ start: Number(start), page: 0, count: pages }] };
+  await mapFiles(mapping, [
+    { file: FILES.memory, runs: [{ page: 0, count: pages, at: 0 }] },
+    ...ofLayers(runs),
+  ]);
+  return mapping;
+}
+
+/** Maps `runs` of layers over a memory that `mapMemory` has mapped, of a machine that is stopped. */
+export function mapLayers(mapping: Mapping, runs: readonly SavedRun[]): Promise<void> {
+  return mapFiles(mapping, ofLayers(runs));
+}
+
+interface MappedFile {
+  file: string;
+  runs: readonly Omit<SavedRun, 'layer'>[];
+}
+
+function ofLayers(runs: readonly SavedRun[]): MappedFile[] {
+  const layers = [...new Set(runs.map(({ layer }) => layer))];
+  return layers.map((layer) => ({
+    file: memoryLayerFile(layer),
+    runs: runs.filter((run) => run.layer === layer),
+  }));
+}
+
+async function mapFiles({ pid, regions }: Mapping, files: readonly MappedFile[]): Promise<void> {
+  const start = regions[0]?.start ?? 0;
   await withForeignCalls(pid, (call, scratch) => {
-    const map = (file: string, pieces: readonly Omit<SavedRun, 'layer'>[]) => {
+    for (const { file, runs } of files) {
       scratch.put(`/${file}`);
       const fd = call(`open of ${file}`, OPEN, scratch.address, BigInt(constants.O_RDONLY), 0n);
       try {
-        for (const { page, count, at } of pieces) {
-          const [address, length, offset] = [page, count, at].map((each) => BigInt(each * PAGE_BYTES));
-          const target = start + (address as bigint);
-          call(
-            `mmap of ${file}`,
-            MMAP,
-            target,
-            length as bigint,
-            READ_WRITE,
-            PRIVATE_FIXED,
-            fd,
-            offset as bigint,
-          );
+        for (const { page, count, at } of runs) {
+          const target = BigInt(start + page * PAGE_BYTES);
+          const [length, offset] = [BigInt(count * PAGE_BYTES), BigInt(at * PAGE_BYTES)];
+          call(`mmap of ${file}`, MMAP, target, length, READ_WRITE, PRIVATE_FIXED, fd, offset);
         }
       } finally {
         call('close', CLOSE, fd);
       }
-    };
-    map(FILES.memory, [{ page: 0, count: pages, at: 0 }]);
-    for (const layer of new Set(runs.map((run) => run.layer))) {
-      map(
-        memoryLayerFile(layer),
-        runs.filter((run) => run.layer === layer),
-      );
     }
   });
-  return { pid, regions: [{ start: Number(start), page: 0, count: pages }] };
 }
 
 /** Where QEMU has the guest's memory, and its size: name, page size, offset, used, total, address, access. */

@@ -19,13 +19,14 @@ import {
 } from '../machine-files.ts';
 import { copyPages } from '../memory/pages.ts';
 import { planStart } from '../memory/runs.ts';
-import { MemoryLayers, recordMemory, savedPages } from '../memory/saved-memory.ts';
+import { MemoryLayers, recordMemory, type SavedMemory, savedPages } from '../memory/saved-memory.ts';
 import type { KernelBoot, MachineSite, RunningMachine, Vmm } from '../vmm.ts';
 import { type Accelerator, QEMU } from './accelerator.ts';
 import { layerNode, qemuArguments } from './command-line.ts';
 import { addLayer, layOutBoot, layOutRestore } from './layers.ts';
 import { mapMemory } from './map-memory.ts';
 import { Qmp } from './qmp.ts';
+import { shareSaved } from './share-saved.ts';
 
 const CONTROL_DEADLINE_MS = 20_000;
 const LOAD_TIMEOUT_MS = 20_000;
@@ -140,7 +141,8 @@ class Qemu implements Vmm {
         await qmp.execute('blockdev-snapshot', { node: topLayer(saved), overlay: layer });
         await writeShape(stateDir, shape);
         await collectSnapshot(dir, saved, snapshotDir);
-        await this.#saveMemory(machine, saved, snapshotDir);
+        const memory = await this.#saveMemory(machine, saved, snapshotDir);
+        if (memory) await shareSaved(machine, shape, memory, snapshotDir);
         await collect(join(dir, topLayer(saved)), join(snapshotDir, topLayer(saved)));
         if (saved.ownsMemory) await this.#copyMemory(dir, snapshotDir);
       } finally {
@@ -177,11 +179,16 @@ class Qemu implements Vmm {
   }
 
   /** Saves the memory of a machine that started from a snapshot, and the shape of any. */
-  async #saveMemory(machine: RunningMachine, shape: MachineShape, snapshotDir: string): Promise<void> {
-    const memoryLayers = shape.ownsMemory
-      ? []
+  async #saveMemory(
+    machine: RunningMachine,
+    shape: MachineShape,
+    snapshotDir: string,
+  ): Promise<SavedMemory | undefined> {
+    const saved = shape.ownsMemory
+      ? undefined
       : await this.#memoryLayers.save(machine, machine.dir, shape, snapshotDir);
-    await writeShape(snapshotDir, { ...shape, memoryLayers });
+    await writeShape(snapshotDir, { ...shape, memoryLayers: saved?.layers ?? [] });
+    return saved;
   }
 
   /** A machine that booted writes into its memory file itself, so that a snapshot of it needs a copy. */
