@@ -5,6 +5,7 @@ import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { build } from 'esbuild';
 import { installGuestRuntime, installGuestTools, replaceIfChanged } from './guest.mjs';
+import { layOutTemplates } from './templates.mjs';
 
 const root = dirname(dirname(fileURLToPath(import.meta.url)));
 const dist = join(root, 'dist');
@@ -87,10 +88,12 @@ async function buildInside() {
   }
 }
 
-async function copyData(from, to) {
+/** What `lay` makes of the folder `from`. */
+async function putData(from, to, lay) {
   const staged = join(dist, `.${to}`);
   await rm(staged, { recursive: true, force: true });
-  await cp(join(root, from), staged, { recursive: true });
+  await mkdir(staged);
+  await lay(join(root, from), staged);
   await rm(join(dist, to), { recursive: true, force: true });
   await rename(staged, join(dist, to));
 }
@@ -107,7 +110,7 @@ await Promise.all([
   buildEnvd().then(() => installGuestRuntime(join(dist, 'guest'))),
   buildInside(),
   installGuestTools(join(dist, 'guest'), join(root, 'packages/template-manager/ready')),
-  copyData('packages/db/migrations', 'migrations'),
-  copyData('templates', 'templates'),
+  putData('packages/db/migrations', 'migrations', (from, to) => cp(from, to, { recursive: true })),
+  putData('templates', 'templates', layOutTemplates),
 ]);
 await rename(join(dist, '.stamp.new'), join(dist, '.stamp'));

@@ -201,6 +201,19 @@ describe('steps of the SDK', { timeout: BUILD_MS }, () => {
     ]);
   });
 
+  it('begin on a Debian that is made without a registry, into which packages come by a step', async () => {
+    const named = Template().fromImage('islet/debian:13?packages=nginx').runCmd('true');
+    const { error } = await builder.current.failure(named, 'debian-packages');
+    expect(error.message).toMatch(/only templates that ship with Islet .* install them in a step/);
+    const dockerfile = 'FROM islet/debian:13\nRUN apt-get --version | head -1 && id -un > /said\nUSER user';
+    await builder.current.build(Template().fromDockerfile(dockerfile), 'debian');
+    const said = await builder.current.run(
+      'debian',
+      '. /etc/os-release; echo "$ID $VERSION_ID"; cat /said; id -un',
+    );
+    expect(said.split('\n')).toEqual(['debian 13', 'root', 'user']);
+  });
+
   it('begin where another template ended', async () => {
     const first = Template()
       .fromBaseImage()

@@ -7,7 +7,7 @@ import type { UpConfig } from './up/config.ts';
 /** Files that ship with Islet, as the build lays them out beside the bundle. */
 export interface Layout {
   migrationsDir: string;
-  recipesDir: string;
+  templatesDir: string;
   guestDir: string;
   /** Kernel and initial files of virtual machines; there where `./islet setup --with-microvm` has made them. */
   machinesDir: string;
@@ -21,7 +21,7 @@ export function findLayout(moduleUrl: string): Layout {
   const dist = candidates.find((dir) => existsSync(join(dir, 'guest'))) ?? join(here, '../../../dist');
   const layout = {
     migrationsDir: join(dist, 'migrations'),
-    recipesDir: join(dist, 'templates'),
+    templatesDir: join(dist, 'templates'),
     guestDir: join(dist, 'guest'),
   };
   const missing = Object.values(layout).find((dir) => !existsSync(dir));

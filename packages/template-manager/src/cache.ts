@@ -12,6 +12,9 @@ export interface PruneCacheOptions {
   now: number;
 }
 
+/** What marks such a root file system, with the template's name. */
+export const SHIPPED_NOTE = 'shipped';
+
 /** No build takes longer, so that no layer of one that runs is older. */
 const LONGEST_BUILD_MS = 60 * 60 * 1000;
 /** Blobs of images only save a part of another image's pull. */
@@ -21,7 +24,7 @@ const LONGEST_PULL_MS = 2 * LONGEST_BUILD_MS;
 
 /**
  * Keeps the layer cache within a bound: what was longest not used goes first. What was used within the last hour stays, and so do
- * root file systems of recipes, on which sandboxes of any Islet on this machine may stand.
+ * root file systems of the templates that ship with Islet, on which sandboxes of any Islet on this machine may stand.
  */
 export async function pruneLayerCache({
   cacheDir,
@@ -37,7 +40,7 @@ export async function pruneLayerCache({
     lock,
     maxBytes,
     usedSinceMs: now - LONGEST_BUILD_MS,
-    keeps: ({ note }) => note.recipe !== undefined,
+    keeps: ({ note }) => note[SHIPPED_NOTE] !== undefined,
     signal: new AbortController().signal,
   });
 }

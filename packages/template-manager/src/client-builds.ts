@@ -1,13 +1,14 @@
-import { mkdir, readFile } from 'node:fs/promises';
+import { mkdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { ArtifactStore } from '@islet/artifacts';
 import type { TemplateRuntime } from '@islet/orchestrator';
 import type { Logger } from '@islet/telemetry';
 import { Builds } from './builds/builds.ts';
 import { pruneLayerCache } from './cache.ts';
+import { Debian } from './debian/debian.ts';
 import { runBuild } from './engine/engine.ts';
+import { readProvisionFiles } from './engine/provision-files.ts';
 import { Images, type Registries } from './images/images.ts';
-import type { ProvisionFiles } from './inside/task.ts';
 import { machineDisk } from './layers/disk.ts';
 import { InUse } from './layers/in-use.ts';
 import { createLayerStore, type LockFile } from './layers/layer-store.ts';
@@ -21,8 +22,10 @@ export interface ClientBuildsOptions {
   runtime: TemplateRuntime;
   /** What clients uploaded for COPY steps. */
   files: Pick<ArtifactStore, 'open'>;
-  /** The folder with the recipe of the base template, which gives its texts to other images. */
-  recipesDir: string;
+  /** The templates that ship with Islet: texts of theirs are in all others. */
+  templatesDir: string;
+  /** The operator's Debian mirror, where one is set. */
+  debianMirror: string | undefined;
   /** The build of the base template that ships with Islet. */
   baseBuildId: () => Promise<string>;
   registries: Registries;
@@ -47,10 +50,15 @@ export async function openClientBuilds(options: ClientBuildsOptions): Promise<Bu
   const inUse = new InUse();
   const imagesDir = join(cacheDir, 'images');
   await mkdir(imagesDir, { recursive: true, mode: 0o700 });
-  const images = new Images({ dir: imagesDir, layers, arch: process.arch, registries: options.registries });
-  const provisionFiles = () => readProvisionFiles(join(options.recipesDir, 'base/files'));
-  const outcomeOf = (buildId: string) => builds.outcome(buildId);
-  const engine = { runtime, layers, rootfs, inUse, files, images, baseBuildId, outcomeOf, provisionFiles };
+  const arch = process.arch;
+  const engine = {
+    ...{ runtime, layers, rootfs, inUse, files, baseBuildId },
+    rootfsNote: {},
+    images: new Images({ dir: imagesDir, layers, arch, registries: options.registries }),
+    debian: new Debian({ layers, mirror: options.debianMirror, arch, logger, choosesPackages: false }),
+    outcomeOf: (buildId: string) => builds.outcome(buildId),
+    provisionFiles: () => readProvisionFiles(options.templatesDir),
+  };
   /** Frees root file systems that nothing goes back to any more. */
   const sweep = async () => {
     const needed = runtime.rootfsDirs();
@@ -80,15 +88,3 @@ export async function openClientBuilds(options: ClientBuildsOptions): Promise<Bu
 
 /** As the protocol has it. */
 const BUILD_LIMIT_MS = 60 * 60 * 1000;
-
-/** Where Debian and those like it keep the certificates that this machine trusts. */
-const CERTIFICATES = '/etc/ssl/certs/ca-certificates.crt';
-
-async function readProvisionFiles(dir: string): Promise<ProvisionFiles> {
-  const read = (name: string) => readFile(join(dir, name), 'utf8');
-  return {
-    profile: await read('etc/profile'),
-    skeleton: { '.bashrc': await read('etc/skel/.bashrc'), '.profile': await read('etc/skel/.profile') },
-    certificates: await readFile(CERTIFICATES, 'utf8').catch(() => undefined),
-  };
-}

@@ -10,8 +10,8 @@ import { type Orchestrator, startOrchestrator } from '@islet/orchestrator';
 import { createLogger } from '@islet/telemetry';
 import {
   type Builds,
-  createBuilder,
   createRegistryPolicy,
+  createShippedTemplates,
   createTemplateManagerService,
   openClientBuilds,
 } from '../src/index.ts';
@@ -59,38 +59,32 @@ export async function openSite({ cacheDir }: SiteOptions = {}): Promise<Site> {
     recordLog: () => {},
     logger,
   });
-  const builder = createBuilder({
-    recipesDir: join(dist, 'templates'),
-    // The base template takes a minute to make: the machine's own cache is used where it has one.
-    cacheDir: '/var/cache/islet',
-    sealer: orchestrator.templates,
+  const building = {
+    templatesDir: join(dist, 'templates'),
+    debianMirror: undefined,
+    runtime: orchestrator.templates,
     lock,
     logger,
-  });
-  const { recipe, buildId } = await builder.recipe('base');
-  const { cpuCount, memoryMb, freeDiskMb } = recipe;
-  await builder.build(
-    { templateId: 'islet0base0template0', buildId, recipe: 'base', cpuCount, memoryMb, freeDiskMb },
-    { log: () => {}, output: () => {} },
-    new AbortController().signal,
-  );
+  };
+  // The base template takes a minute to make: the machine's own cache is used where it has one.
+  const shipped = createShippedTemplates({ ...building, cacheDir: '/var/cache/islet' });
+  const base = await shipped.spec('base', 'islet0base0template0');
+  const { buildId } = base;
+  await shipped.build('base', base, () => {}, new AbortController().signal);
   const uploads = createDirectoryArtifacts({
     directory: join(dir, 'uploads'),
     signatures: new UploadSignatures('unused'),
   });
   const open = () =>
     openClientBuilds({
+      ...building,
       dataDir: dir,
       cacheDir: cacheDir ?? join(dir, 'cache'),
-      runtime: orchestrator.templates,
       files: uploads,
       registries: { policy: createRegistryPolicy({ allow: [], ownNetworks: true }), throughProxy: false },
-      recipesDir: join(dist, 'templates'),
       baseBuildId: async () => buildId,
       atOnce: 2,
       layerCacheBytes: 10 * 1024 ** 3,
-      lock,
-      logger,
       now: Date.now,
     });
   let builds = await open();
@@ -123,10 +117,7 @@ export async function openSite({ cacheDir }: SiteOptions = {}): Promise<Site> {
     return createClient(
       templateProto.TemplateManager,
       createRouterTransport((router) =>
-        router.service(
-          templateProto.TemplateManager,
-          createTemplateManagerService({ builder, builds }, Date.now),
-        ),
+        router.service(templateProto.TemplateManager, createTemplateManagerService(builds)),
       ),
     );
   }

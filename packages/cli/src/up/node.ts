@@ -16,18 +16,19 @@ import { type Orchestrator, startOrchestrator } from '@islet/orchestrator';
 import { createSandboxProxy, toSandboxRoute } from '@islet/proxy';
 import type { Logger } from '@islet/telemetry';
 import {
-  type Builder,
   type Builds,
-  createBuilder,
   createRegistryPolicy,
+  createShippedTemplates,
   createTemplateManagerService,
   openClientBuilds,
+  type ShippedTemplates,
 } from '@islet/template-manager';
 import { databaseDir } from '../control/open.ts';
 import { waitForFileLock } from '../host/file-lock.ts';
 import type { Instance } from '../host/instance.ts';
 import { sandboxResolvers } from '../host/resolvers.ts';
 import { type Layout, machinePrograms } from '../layout.ts';
+import { BASE_TEMPLATE_ID } from './base-template.ts';
 import { LOCAL_HOST } from './claim.ts';
 import type { UpConfig } from './config.ts';
 import { closeServer, listen } from './listen.ts';
@@ -70,7 +71,7 @@ const LAYER_CACHE_BYTES = 20 * 1024 ** 3;
 /** What runs sandboxes and builds templates on this machine. */
 export interface Node extends AsyncDisposable {
   orchestrator: Orchestrator;
-  builder: Builder;
+  shipped: ShippedTemplates;
   builds: Builds;
   /** Calls the orchestrator in this process, without a socket. */
   client: NodeClient;
@@ -129,33 +130,31 @@ export async function startNode(options: NodeOptions): Promise<Node> {
     });
     undo.add('the sandbox proxy', () => proxy.close());
 
-    const builder = createBuilder({
-      recipesDir: layout.recipesDir,
+    const { templatesDir } = layout;
+    const building = {
+      templatesDir,
       cacheDir: config.cacheDir,
-      ...(config.debianMirror ? { mirror: config.debianMirror } : {}),
-      sealer: orchestrator.templates,
+      debianMirror: config.debianMirror,
+      runtime: orchestrator.templates,
       lock: waitForFileLock,
       logger: logger.child({ component: 'template-manager' }),
-    });
+    };
+    const shipped = createShippedTemplates(building);
     const builds = await openClientBuilds({
+      ...building,
       dataDir: instance.dataDir,
-      cacheDir: config.cacheDir,
-      runtime: orchestrator.templates,
       files: options.artifacts,
       registries: {
         policy: createRegistryPolicy({ allow: config.registryAllow, ownNetworks: isLocal(config.host) }),
         throughProxy: Boolean(process.env.HTTPS_PROXY || process.env.https_proxy),
       },
-      recipesDir: layout.recipesDir,
-      baseBuildId: async () => (await builder.recipe('base')).buildId,
+      baseBuildId: async () => (await shipped.spec('base', BASE_TEMPLATE_ID)).buildId,
       atOnce: BUILDS_AT_ONCE,
       layerCacheBytes: LAYER_CACHE_BYTES,
-      lock: waitForFileLock,
-      logger: logger.child({ component: 'template-manager' }),
       now: Date.now,
     });
     undo.add('the builds', () => builds.close());
-    const templateService = createTemplateManagerService({ builder, builds }, Date.now);
+    const templateService = createTemplateManagerService(builds);
     const interceptors = [requireNodeToken(options.token)];
     const orchestratorServer = createServer(
       connectNodeAdapter({
@@ -187,7 +186,7 @@ export async function startNode(options: NodeOptions): Promise<Node> {
     });
     return {
       orchestrator,
-      builder,
+      shipped,
       builds,
       client: createClient(orchestratorProto.Orchestrator, transport),
       volumes: createClient(volumesProto.Volumes, transport),

@@ -100,9 +100,9 @@ async function start(options: UpOptions, undo: Undo): Promise<ReadyInfo> {
   signal.throwIfAborted();
 
   const db = database.value;
-  const { builder, orchestrator } = node.value;
+  const { shipped, orchestrator } = node.value;
   const baseBuildId = await ensureBaseTemplate(
-    { db, builder, templates: orchestrator.templates, reporter },
+    { db, shipped, runtime: orchestrator.templates, reporter, logger },
     signal,
   );
   orchestrator.templates.keepWarm(baseBuildId);

@@ -39,7 +39,8 @@ export interface SealContext extends BuildSandboxContext {
   exec: Exec;
 }
 
-const QUIET_DEADLINE_MS = 5_000;
+/** A machine that is busy with others takes seconds to answer a FIN. */
+const QUIET_DEADLINE_MS = 20_000;
 
 /** Runs of the first command before the snapshot: what V8 compiles for them is in every sandbox's memory. */
 const WARM_UP_RUNS = 12;

@@ -8,8 +8,8 @@ export interface BuildSpec {
   cpuCount: number;
   memoryMb: number;
   freeDiskMb: number;
-  /** Most that the files of the image and of all steps may take, MiB. */
-  diskLimitMb: number;
+  /** Most that the files of the image and of all steps may take, MiB; absent: as much as there is. */
+  diskLimitMb: number | undefined;
   source: { kind: 'image'; image: ImageSource } | { kind: 'build'; buildId: string };
   steps: readonly StepRequest[];
   /** Absent: the parent's, where neither command is given. */

@@ -4,6 +4,8 @@ import { IsletError } from '@islet/contracts';
 import type { TemplateRuntime } from '@islet/orchestrator';
 import { BuildError } from '../builds/build-error.ts';
 import type { BuildOutcome, BuildSpec, ImageSource } from '../builds/build-spec.ts';
+import type { Debian } from '../debian/debian.ts';
+import { type DebianWish, parseDebianReference } from '../debian/reference.ts';
 import { ImageError } from '../images/image-error.ts';
 import type { Images } from '../images/images.ts';
 import type { ProvisionFiles } from '../inside/task.ts';
@@ -28,6 +30,7 @@ export interface BaseSources {
   /** What a build that was made here came to; undefined where it is not known. */
   outcomeOf: (buildId: string) => Promise<BuildOutcome | undefined>;
   images: Images;
+  debian: Debian;
   /** Texts that root file systems get. */
   provisionFiles: () => Promise<ProvisionFiles>;
 }
@@ -63,36 +66,69 @@ export async function findBase(
     report('info', 'base', `CACHED [base] FROM ${reference} [${shortKey(base.stack.id)}]`);
     return base;
   }
+  const debian = parseDebianReference(reference);
+  if (debian) return onDebian(sources, maker, debian, { spec, report, signal });
   return onImage(sources, maker, source.image, { spec, report, signal });
 }
 
 /** Raise it when provisioning changes what comes out of an unchanged image. */
-const PROVISION_REVISION = 1;
+export const PROVISION_REVISION = 2;
 
-/** The image and, above it, what makes sandboxes of it possible: a layer that all who build on the same digest share. */
 async function onImage(
   sources: BaseSources,
   maker: LayerMaker,
   image: ImageSource,
-  { spec, report, signal }: BaseScene,
+  scene: BaseScene,
 ): Promise<Base> {
-  const { cpuCount, memoryMb, teamId, force, diskLimitMb } = spec;
+  const { spec, report, signal } = scene;
+  const { teamId, force, diskLimitMb = Number.POSITIVE_INFINITY } = spec;
   const onProgress = (message: string) => report('info', 'base', `[base] ${message}`);
   const pulling = sources.images.pull({ image, teamId, force, diskLimitMb, onProgress }, signal);
-  const pulled = await pulling.catch((error) => {
+  const { rootfsDir, digest, bytes, cached, env } = await pulling.catch((error) => {
     if (!(error instanceof ImageError)) throw error;
     throw new BuildError('base', error.message, { cause: error });
   });
-  const files = await sources.provisionFiles();
-  const { rootfsDir, digest, bytes } = pulled;
   const below = { dirs: [rootfsDir], id: cacheKey('image', digest), bytes };
-  const { stack, cached } = await maker.put(
+  return provisioned(sources, maker, { name: image.reference, below, cached, env }, scene);
+}
+
+/** `force` makes no new one: who wants newer packages than those of its first build upgrades them in a step. */
+async function onDebian(
+  sources: BaseSources,
+  maker: LayerMaker,
+  wish: DebianWish,
+  scene: BaseScene,
+): Promise<Base> {
+  const { id, rootfsDir, bytes, cached } = await sources.debian.make(wish, scene.report, scene.signal);
+  const below = { dirs: [rootfsDir], id, bytes };
+  return provisioned(sources, maker, { name: `islet/debian:${wish.suite}`, below, cached, env: {} }, scene);
+}
+
+interface Foreign {
+  /** As the log shows it. */
+  name: string;
+  below: LayerStack;
+  cached: boolean;
+  env: Readonly<Record<string, string>>;
+}
+
+/** Above a root file system that was not made for sandboxes, what makes them possible: a layer that all who build on the same share. */
+async function provisioned(
+  sources: BaseSources,
+  maker: LayerMaker,
+  { name, below, cached, env }: Foreign,
+  { spec, report, signal }: BaseScene,
+): Promise<Base> {
+  const { cpuCount, memoryMb, force, buildId } = spec;
+  const onProgress = (message: string) => report('info', 'base', `[base] ${message}`);
+  const files = await sources.provisionFiles();
+  const made = await maker.put(
     below,
     {
       phase: 'base',
       parts: ['provision', PROVISION_REVISION, JSON.stringify(files)],
-      description: { image: image.reference },
-      freshFor: force ? spec.buildId : undefined,
+      description: { image: name },
+      freshFor: force ? buildId : undefined,
       onWait: () => onProgress('waiting for another build that makes the same layer'),
       onMake: () => onProgress('Provisioning'),
       size: { cpuCount, memoryMb },
@@ -108,11 +144,11 @@ async function onImage(
     },
     signal,
   );
-  const known = pulled.cached && cached ? 'CACHED ' : '';
-  report('info', 'base', `${known}[base] FROM ${image.reference} [${shortKey(stack.id)}]`);
+  const known = cached && made.cached ? 'CACHED ' : '';
+  report('info', 'base', `${known}[base] FROM ${name} [${shortKey(made.stack.id)}]`);
   return {
-    stack,
-    context: { env: pulled.env, user: undefined, workdir: undefined },
+    stack: made.stack,
+    context: { env, user: undefined, workdir: undefined },
     startCommand: undefined,
     readyCommand: undefined,
   };

@@ -7,7 +7,6 @@ import { machineDisk } from '../layers/disk.ts';
 import type { InUse } from '../layers/in-use.ts';
 import type { LayerStore } from '../layers/layer-store.ts';
 import { mergeLayers } from '../layers/merge.ts';
-import { identityFile } from '../rootfs/plan.ts';
 import { parseSteps } from '../steps/step.ts';
 import { type BaseSources, findBase } from './base.ts';
 import { cacheKey, shortKey } from './cache-key.ts';
@@ -21,8 +20,10 @@ export interface EngineDeps extends BaseSources {
   runtime: Pick<TemplateRuntime, 'rootfsOf' | 'rootfsDirs' | 'withBuildSandbox' | 'seal'>;
   /** Layers, shared by all Islets of the machine. */
   layers: LayerStore;
-  /** Root file systems of this Islet's builds. */
+  /** Root file systems of ready builds. */
   rootfs: LayerStore;
+  /** Written beside each of them. */
+  rootfsNote: Readonly<Record<string, string>>;
   /** Keeps root file systems from being freed under a build. */
   inUse: InUse;
   /** What COPY steps copy from. */
@@ -140,7 +141,7 @@ async function makeRootfs(
   await deps.rootfs.ensure(
     {
       key,
-      description: { stack: stack.id },
+      description: { ...deps.rootfsNote, stack: stack.id },
       onWait: () => {},
       make: (dir, signal) => mergeLayers(stack.dirs, dir, signal),
     },
@@ -148,11 +149,15 @@ async function makeRootfs(
   );
 }
 
-/** Tells programs in a sandbox what it was made from. */
-async function writeIdentity(runner: CommandRunner, { templateId, buildId }: BuildSpec): Promise<void> {
+/** The `/.e2b` file, by which programs in a sandbox learn what it was made from. */
+function identityFile({ templateId, buildId }: BuildSpec): string {
+  return `ENV_ID=${templateId}\nTEMPLATE_ID=${templateId}\nBUILD_ID=${buildId}\n`;
+}
+
+async function writeIdentity(runner: CommandRunner, spec: BuildSpec): Promise<void> {
   const end = await runner.run({
     program: '/bin/bash',
-    args: ['-c', 'printf %s "$1" > /.e2b', 'identity', identityFile(templateId, buildId)],
+    args: ['-c', 'printf %s "$1" > /.e2b', 'identity', identityFile(spec)],
     user: 'root',
   });
   if (end.exitCode !== 0) throw new BuildError('finalize', `/.e2b cannot be written: ${end.status}`);

@@ -46,8 +46,8 @@ export interface LayerMakerOptions {
   store: LayerStore;
   runtime: Pick<TemplateRuntime, 'withBuildSandbox'>;
   diskUsage: LayerDisk['diskUsage'];
-  /** Most that all layers of a build may take together, MiB. */
-  diskLimitMb: number;
+  /** Most that all layers of a build may take together, MiB; absent: as much as there is. */
+  diskLimitMb: number | undefined;
 }
 
 /** One mount takes some forty layers with paths as long as ours. */
@@ -72,36 +72,39 @@ export class LayerMaker {
     signal: AbortSignal,
   ): Promise<{ stack: LayerStack; cached: boolean }> {
     const stack = await this.#flattened(below, signal);
-    const { description, freshFor, onWait, size } = layer;
+    const { description, freshFor, onWait } = layer;
     const made = await this.#options.store.ensure(
       {
         key: this.key(stack, layer.parts),
         description,
         freshFor,
         onWait,
-        make: (upperDir, signal) =>
-          withinDiskLimit(this.#limitOf(stack, layer, upperDir), signal, async (signal) => {
-            layer.onMake?.();
-            await layer.prepare?.(upperDir);
-            const { act } = layer;
-            if (!act) return;
-            const workDir = join(dirname(upperDir), 'work');
-            await mkdir(workDir);
-            const root = { lowerDirs: [...stack.dirs].reverse(), upperDir, workDir };
-            await this.#options.runtime.withBuildSandbox(
-              { root, ...size },
-              (runner) => act(runner, signal),
-              signal,
-            );
-          }),
+        make: (upperDir, signal) => {
+          const limit = this.#limitOf(stack, layer, upperDir);
+          const fill = (signal: AbortSignal) => this.#fill(stack, layer, upperDir, signal);
+          return limit ? withinDiskLimit(limit, signal, fill) : fill(signal);
+        },
       },
       signal,
     );
     return { stack: await onTop(stack, made), cached: made.cached };
   }
 
-  #limitOf(stack: LayerStack, { phase }: NewLayer, dir: string): DiskLimit {
+  /** Makes a layer in `upperDir`. */
+  async #fill(stack: LayerStack, layer: NewLayer, upperDir: string, signal: AbortSignal): Promise<void> {
+    const { onMake, prepare, act, size } = layer;
+    onMake?.();
+    await prepare?.(upperDir);
+    if (!act) return;
+    const workDir = join(dirname(upperDir), 'work');
+    await mkdir(workDir);
+    const root = { lowerDirs: [...stack.dirs].reverse(), upperDir, workDir };
+    await this.#options.runtime.withBuildSandbox({ root, ...size }, (runner) => act(runner, signal), signal);
+  }
+
+  #limitOf(stack: LayerStack, { phase }: NewLayer, dir: string): DiskLimit | undefined {
     const { diskLimitMb, diskUsage } = this.#options;
+    if (diskLimitMb === undefined) return undefined;
     return {
       dir,
       roomBytes: diskLimitMb * 1024 ** 2 - stack.bytes,

@@ -1,4 +1,4 @@
 import type { LogLevel } from '../builds/build-log.ts';
 
-/** Takes what a build has to tell. */
-export type Report = (level: LogLevel, phase: string, message: string) => void;
+/** Takes what a build has to tell; `share` (0…1) where the phase knows how far it is. */
+export type Report = (level: LogLevel, phase: string, message: string, share?: number) => void;

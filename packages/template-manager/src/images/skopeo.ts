@@ -1,6 +1,6 @@
 import { mkdir, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { BuildCommandError, runBuildCommand } from '../rootfs/run.ts';
+import { BuildCommandError, runBuildCommand } from '../host/run.ts';
 import type { Login } from './credentials.ts';
 import { explainPull, notAllowed } from './image-error.ts';
 import { formatReference, type ImageReference, isLoopback } from './reference.ts';

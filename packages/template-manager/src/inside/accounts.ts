@@ -70,7 +70,7 @@ export class AccountFiles {
     await mkdir(sudoers, { recursive: true, mode: 0o750 });
     // A dot in a file's name would make sudo pass over it.
     const file = join(sudoers, name.replaceAll('.', '_'));
-    await writeFile(file, `${name} ALL=(ALL) NOPASSWD: ALL\n`);
+    await writeFile(file, `${name} ALL=(ALL:ALL) NOPASSWD: ALL\n`);
     await chmod(file, 0o440);
   }
 

@@ -1,6 +1,6 @@
 import { chmod, lchown, link, lstat, mkdir, readdir, rm, utimes } from 'node:fs/promises';
 import { join } from 'node:path';
-import { runBuildCommand } from '../rootfs/run.ts';
+import { runBuildCommand } from '../host/run.ts';
 import { isOpaque, isWhiteout } from './overlay-marks.ts';
 
 /**

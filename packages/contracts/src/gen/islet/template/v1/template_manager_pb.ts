@@ -12,51 +12,7 @@ import type { Message } from "@bufbuild/protobuf";
  * Describes the file islet/template/v1/template_manager.proto.
  */
 export const file_islet_template_v1_template_manager: GenFile = /*@__PURE__*/
-  fileDesc("Cihpc2xldC90ZW1wbGF0ZS92MS90ZW1wbGF0ZV9tYW5hZ2VyLnByb3RvEhFpc2xldC50ZW1wbGF0ZS52MSKBAQoMQnVpbGRSZXF1ZXN0EhMKC3RlbXBsYXRlX2lkGAEgASgJEhAKCGJ1aWxkX2lkGAIgASgJEg4KBnJlY2lwZRgDIAEoCRIRCgljcHVfY291bnQYBCABKA0SEQoJbWVtb3J5X21iGAUgASgNEhQKDGZyZWVfZGlza19tYhgGIAEoDSKWAwoRU3RhcnRCdWlsZFJlcXVlc3QSEwoLdGVtcGxhdGVfaWQYASABKAkSEAoIYnVpbGRfaWQYAiABKAkSDwoHdGVhbV9pZBgDIAEoCRIRCgljcHVfY291bnQYBCABKA0SEQoJbWVtb3J5X21iGAUgASgNEhQKDGZyZWVfZGlza19tYhgGIAEoDRIpCgVpbWFnZRgHIAEoCzIYLmlzbGV0LnRlbXBsYXRlLnYxLkltYWdlSAASGQoPcGFyZW50X2J1aWxkX2lkGAggASgJSAASJgoFc3RlcHMYCSADKAsyFy5pc2xldC50ZW1wbGF0ZS52MS5TdGVwEhoKDXN0YXJ0X2NvbW1hbmQYCiABKAlIAYgBARIaCg1yZWFkeV9jb21tYW5kGAsgASgJSAKIAQESDQoFZm9yY2UYDCABKAgSEwoLbGVnYWN5X3VzZXIYDSABKAgSFQoNZGlza19saW1pdF9tYhgOIAEoDUIICgZzb3VyY2VCEAoOX3N0YXJ0X2NvbW1hbmRCEAoOX3JlYWR5X2NvbW1hbmQizwIKBUltYWdlEhEKCXJlZmVyZW5jZRgBIAEoCRIvCgViYXNpYxgCIAEoCzIeLmlzbGV0LnRlbXBsYXRlLnYxLkltYWdlLkJhc2ljSAASKwoDYXdzGAMgASgLMhwuaXNsZXQudGVtcGxhdGUudjEuSW1hZ2UuQXdzSAASKwoDZ2NwGAQgASgLMhwuaXNsZXQudGVtcGxhdGUudjEuSW1hZ2UuR2NwSAAaKwoFQmFzaWMSEAoIdXNlcm5hbWUYASABKAkSEAoIcGFzc3dvcmQYAiABKAkaRwoDQXdzEhUKDWFjY2Vzc19rZXlfaWQYASABKAkSGQoRc2VjcmV0X2FjY2Vzc19rZXkYAiABKAkSDgoGcmVnaW9uGAMgASgJGiMKA0djcBIcChRzZXJ2aWNlX2FjY291bnRfanNvbhgBIAEoCUINCgtjcmVkZW50aWFscyJZCgRTdGVwEgwKBHR5cGUYASABKAkSDAoEYXJncxgCIAMoCRIXCgpmaWxlc19oYXNoGAMgASgJSACIAQESDQoFZm9yY2UYBCABKAhCDQoLX2ZpbGVzX2hhc2giFAoSU3RhcnRCdWlsZFJlc3BvbnNlIiUKEVdhdGNoQnVpbGRSZXF1ZXN0EhAKCGJ1aWxkX2lkGAEgASgJIscBChJXYXRjaEJ1aWxkUmVzcG9uc2USQgoIYnVpbGRpbmcYASABKAsyLi5pc2xldC50ZW1wbGF0ZS52MS5XYXRjaEJ1aWxkUmVzcG9uc2UuQnVpbGRpbmdIABIpCgVyZWFkeRgCIAEoCzIYLmlzbGV0LnRlbXBsYXRlLnYxLlJlYWR5SAASLQoHZmFpbHVyZRgDIAEoCzIaLmlzbGV0LnRlbXBsYXRlLnYxLkZhaWx1cmVIABoKCghCdWlsZGluZ0IHCgVzdGF0ZSIoCgdGYWlsdXJlEg8KB21lc3NhZ2UYASABKAkSDAoEc3RlcBgCIAEoCSJyChNHZXRCdWlsZExvZ3NSZXF1ZXN0EhAKCGJ1aWxkX2lkGAEgASgJEg4KBm9mZnNldBgCIAEoDRINCgVsaW1pdBgDIAEoDRIqCgVsZXZlbBgEIAEoDjIbLmlzbGV0LnRlbXBsYXRlLnYxLkxvZ0xldmVsIj8KFEdldEJ1aWxkTG9nc1Jlc3BvbnNlEicKB2VudHJpZXMYASADKAsyFi5pc2xldC50ZW1wbGF0ZS52MS5Mb2ciNgoSQ2FuY2VsQnVpbGRSZXF1ZXN0EhAKCGJ1aWxkX2lkGAEgASgJEg4KBnJlYXNvbhgCIAEoCSIVChNDYW5jZWxCdWlsZFJlc3BvbnNlIiYKEkRlbGV0ZUJ1aWxkUmVxdWVzdBIQCghidWlsZF9pZBgBIAEoCSIVChNEZWxldGVCdWlsZFJlc3BvbnNlIooBCgNMb2cSFAoMdGltZXN0YW1wX21zGAEgASgBEioKBWxldmVsGAIgASgOMhsuaXNsZXQudGVtcGxhdGUudjEuTG9nTGV2ZWwSDwoHbWVzc2FnZRgDIAEoCRIMCgRzdGVwGAQgASgJEhUKCHByb2dyZXNzGAUgASgBSACIAQFCCwoJX3Byb2dyZXNzImIKBVJlYWR5EhQKDGVudmRfdmVyc2lvbhgBIAEoCRIUCgxkaXNrX3NpemVfbWIYAiABKA0SFAoMZGVmYXVsdF91c2VyGAMgASgJEhcKD2RlZmF1bHRfd29ya2RpchgEIAEoCSJqCg1CdWlsZFJlc3BvbnNlEiUKA2xvZxgBIAEoCzIWLmlzbGV0LnRlbXBsYXRlLnYxLkxvZ0gAEikKBXJlYWR5GAIgASgLMhguaXNsZXQudGVtcGxhdGUudjEuUmVhZHlIAEIHCgVldmVudCp3CghMb2dMZXZlbBIZChVMT0dfTEVWRUxfVU5TUEVDSUZJRUQQABITCg9MT0dfTEVWRUxfREVCVUcQARISCg5MT0dfTEVWRUxfSU5GTxACEhIKDkxPR19MRVZFTF9XQVJOEAMSEwoPTE9HX0xFVkVMX0VSUk9SEAQytAQKD1RlbXBsYXRlTWFuYWdlchJMCgVCdWlsZBIfLmlzbGV0LnRlbXBsYXRlLnYxLkJ1aWxkUmVxdWVzdBogLmlzbGV0LnRlbXBsYXRlLnYxLkJ1aWxkUmVzcG9uc2UwARJZCgpTdGFydEJ1aWxkEiQuaXNsZXQudGVtcGxhdGUudjEuU3RhcnRCdWlsZFJlcXVlc3QaJS5pc2xldC50ZW1wbGF0ZS52MS5TdGFydEJ1aWxkUmVzcG9uc2USWwoKV2F0Y2hCdWlsZBIkLmlzbGV0LnRlbXBsYXRlLnYxLldhdGNoQnVpbGRSZXF1ZXN0GiUuaXNsZXQudGVtcGxhdGUudjEuV2F0Y2hCdWlsZFJlc3BvbnNlMAESXwoMR2V0QnVpbGRMb2dzEiYuaXNsZXQudGVtcGxhdGUudjEuR2V0QnVpbGRMb2dzUmVxdWVzdBonLmlzbGV0LnRlbXBsYXRlLnYxLkdldEJ1aWxkTG9nc1Jlc3BvbnNlElwKC0NhbmNlbEJ1aWxkEiUuaXNsZXQudGVtcGxhdGUudjEuQ2FuY2VsQnVpbGRSZXF1ZXN0GiYuaXNsZXQudGVtcGxhdGUudjEuQ2FuY2VsQnVpbGRSZXNwb25zZRJcCgtEZWxldGVCdWlsZBIlLmlzbGV0LnRlbXBsYXRlLnYxLkRlbGV0ZUJ1aWxkUmVxdWVzdBomLmlzbGV0LnRlbXBsYXRlLnYxLkRlbGV0ZUJ1aWxkUmVzcG9uc2ViBnByb3RvMw");
-
-/**
- * @generated from message islet.template.v1.BuildRequest
- */
-export type BuildRequest = Message<"islet.template.v1.BuildRequest"> & {
-  /**
-   * @generated from field: string template_id = 1;
-   */
-  templateId: string;
-
-  /**
-   * @generated from field: string build_id = 2;
-   */
-  buildId: string;
-
-  /**
-   * A recipe that ships with Islet (a folder name under templates/).
-   *
-   * @generated from field: string recipe = 3;
-   */
-  recipe: string;
-
-  /**
-   * @generated from field: uint32 cpu_count = 4;
-   */
-  cpuCount: number;
-
-  /**
-   * @generated from field: uint32 memory_mb = 5;
-   */
-  memoryMb: number;
-
-  /**
-   * @generated from field: uint32 free_disk_mb = 6;
-   */
-  freeDiskMb: number;
-};
-
-/**
- * Describes the message islet.template.v1.BuildRequest.
- * Use `create(BuildRequestSchema)` to create a new message.
- */
-export const BuildRequestSchema: GenMessage<BuildRequest> = /*@__PURE__*/
-  messageDesc(file_islet_template_v1_template_manager, 0);
+  fileDesc("Cihpc2xldC90ZW1wbGF0ZS92MS90ZW1wbGF0ZV9tYW5hZ2VyLnByb3RvEhFpc2xldC50ZW1wbGF0ZS52MSKWAwoRU3RhcnRCdWlsZFJlcXVlc3QSEwoLdGVtcGxhdGVfaWQYASABKAkSEAoIYnVpbGRfaWQYAiABKAkSDwoHdGVhbV9pZBgDIAEoCRIRCgljcHVfY291bnQYBCABKA0SEQoJbWVtb3J5X21iGAUgASgNEhQKDGZyZWVfZGlza19tYhgGIAEoDRIpCgVpbWFnZRgHIAEoCzIYLmlzbGV0LnRlbXBsYXRlLnYxLkltYWdlSAASGQoPcGFyZW50X2J1aWxkX2lkGAggASgJSAASJgoFc3RlcHMYCSADKAsyFy5pc2xldC50ZW1wbGF0ZS52MS5TdGVwEhoKDXN0YXJ0X2NvbW1hbmQYCiABKAlIAYgBARIaCg1yZWFkeV9jb21tYW5kGAsgASgJSAKIAQESDQoFZm9yY2UYDCABKAgSEwoLbGVnYWN5X3VzZXIYDSABKAgSFQoNZGlza19saW1pdF9tYhgOIAEoDUIICgZzb3VyY2VCEAoOX3N0YXJ0X2NvbW1hbmRCEAoOX3JlYWR5X2NvbW1hbmQizwIKBUltYWdlEhEKCXJlZmVyZW5jZRgBIAEoCRIvCgViYXNpYxgCIAEoCzIeLmlzbGV0LnRlbXBsYXRlLnYxLkltYWdlLkJhc2ljSAASKwoDYXdzGAMgASgLMhwuaXNsZXQudGVtcGxhdGUudjEuSW1hZ2UuQXdzSAASKwoDZ2NwGAQgASgLMhwuaXNsZXQudGVtcGxhdGUudjEuSW1hZ2UuR2NwSAAaKwoFQmFzaWMSEAoIdXNlcm5hbWUYASABKAkSEAoIcGFzc3dvcmQYAiABKAkaRwoDQXdzEhUKDWFjY2Vzc19rZXlfaWQYASABKAkSGQoRc2VjcmV0X2FjY2Vzc19rZXkYAiABKAkSDgoGcmVnaW9uGAMgASgJGiMKA0djcBIcChRzZXJ2aWNlX2FjY291bnRfanNvbhgBIAEoCUINCgtjcmVkZW50aWFscyJZCgRTdGVwEgwKBHR5cGUYASABKAkSDAoEYXJncxgCIAMoCRIXCgpmaWxlc19oYXNoGAMgASgJSACIAQESDQoFZm9yY2UYBCABKAhCDQoLX2ZpbGVzX2hhc2giFAoSU3RhcnRCdWlsZFJlc3BvbnNlIiUKEVdhdGNoQnVpbGRSZXF1ZXN0EhAKCGJ1aWxkX2lkGAEgASgJIscBChJXYXRjaEJ1aWxkUmVzcG9uc2USQgoIYnVpbGRpbmcYASABKAsyLi5pc2xldC50ZW1wbGF0ZS52MS5XYXRjaEJ1aWxkUmVzcG9uc2UuQnVpbGRpbmdIABIpCgVyZWFkeRgCIAEoCzIYLmlzbGV0LnRlbXBsYXRlLnYxLlJlYWR5SAASLQoHZmFpbHVyZRgDIAEoCzIaLmlzbGV0LnRlbXBsYXRlLnYxLkZhaWx1cmVIABoKCghCdWlsZGluZ0IHCgVzdGF0ZSIoCgdGYWlsdXJlEg8KB21lc3NhZ2UYASABKAkSDAoEc3RlcBgCIAEoCSJyChNHZXRCdWlsZExvZ3NSZXF1ZXN0EhAKCGJ1aWxkX2lkGAEgASgJEg4KBm9mZnNldBgCIAEoDRINCgVsaW1pdBgDIAEoDRIqCgVsZXZlbBgEIAEoDjIbLmlzbGV0LnRlbXBsYXRlLnYxLkxvZ0xldmVsIj8KFEdldEJ1aWxkTG9nc1Jlc3BvbnNlEicKB2VudHJpZXMYASADKAsyFi5pc2xldC50ZW1wbGF0ZS52MS5Mb2ciNgoSQ2FuY2VsQnVpbGRSZXF1ZXN0EhAKCGJ1aWxkX2lkGAEgASgJEg4KBnJlYXNvbhgCIAEoCSIVChNDYW5jZWxCdWlsZFJlc3BvbnNlIiYKEkRlbGV0ZUJ1aWxkUmVxdWVzdBIQCghidWlsZF9pZBgBIAEoCSIVChNEZWxldGVCdWlsZFJlc3BvbnNlImYKA0xvZxIUCgx0aW1lc3RhbXBfbXMYASABKAESKgoFbGV2ZWwYAiABKA4yGy5pc2xldC50ZW1wbGF0ZS52MS5Mb2dMZXZlbBIPCgdtZXNzYWdlGAMgASgJEgwKBHN0ZXAYBCABKAkiYgoFUmVhZHkSFAoMZW52ZF92ZXJzaW9uGAEgASgJEhQKDGRpc2tfc2l6ZV9tYhgCIAEoDRIUCgxkZWZhdWx0X3VzZXIYAyABKAkSFwoPZGVmYXVsdF93b3JrZGlyGAQgASgJKncKCExvZ0xldmVsEhkKFUxPR19MRVZFTF9VTlNQRUNJRklFRBAAEhMKD0xPR19MRVZFTF9ERUJVRxABEhIKDkxPR19MRVZFTF9JTkZPEAISEgoOTE9HX0xFVkVMX1dBUk4QAxITCg9MT0dfTEVWRUxfRVJST1IQBDLmAwoPVGVtcGxhdGVNYW5hZ2VyElkKClN0YXJ0QnVpbGQSJC5pc2xldC50ZW1wbGF0ZS52MS5TdGFydEJ1aWxkUmVxdWVzdBolLmlzbGV0LnRlbXBsYXRlLnYxLlN0YXJ0QnVpbGRSZXNwb25zZRJbCgpXYXRjaEJ1aWxkEiQuaXNsZXQudGVtcGxhdGUudjEuV2F0Y2hCdWlsZFJlcXVlc3QaJS5pc2xldC50ZW1wbGF0ZS52MS5XYXRjaEJ1aWxkUmVzcG9uc2UwARJfCgxHZXRCdWlsZExvZ3MSJi5pc2xldC50ZW1wbGF0ZS52MS5HZXRCdWlsZExvZ3NSZXF1ZXN0GicuaXNsZXQudGVtcGxhdGUudjEuR2V0QnVpbGRMb2dzUmVzcG9uc2USXAoLQ2FuY2VsQnVpbGQSJS5pc2xldC50ZW1wbGF0ZS52MS5DYW5jZWxCdWlsZFJlcXVlc3QaJi5pc2xldC50ZW1wbGF0ZS52MS5DYW5jZWxCdWlsZFJlc3BvbnNlElwKC0RlbGV0ZUJ1aWxkEiUuaXNsZXQudGVtcGxhdGUudjEuRGVsZXRlQnVpbGRSZXF1ZXN0GiYuaXNsZXQudGVtcGxhdGUudjEuRGVsZXRlQnVpbGRSZXNwb25zZWIGcHJvdG8z");
 
 /**
  * @generated from message islet.template.v1.StartBuildRequest
@@ -157,7 +113,7 @@ export type StartBuildRequest = Message<"islet.template.v1.StartBuildRequest"> &
  * Use `create(StartBuildRequestSchema)` to create a new message.
  */
 export const StartBuildRequestSchema: GenMessage<StartBuildRequest> = /*@__PURE__*/
-  messageDesc(file_islet_template_v1_template_manager, 1);
+  messageDesc(file_islet_template_v1_template_manager, 0);
 
 /**
  * @generated from message islet.template.v1.Image
@@ -197,7 +153,7 @@ export type Image = Message<"islet.template.v1.Image"> & {
  * Use `create(ImageSchema)` to create a new message.
  */
 export const ImageSchema: GenMessage<Image> = /*@__PURE__*/
-  messageDesc(file_islet_template_v1_template_manager, 2);
+  messageDesc(file_islet_template_v1_template_manager, 1);
 
 /**
  * @generated from message islet.template.v1.Image.Basic
@@ -219,7 +175,7 @@ export type Image_Basic = Message<"islet.template.v1.Image.Basic"> & {
  * Use `create(Image_BasicSchema)` to create a new message.
  */
 export const Image_BasicSchema: GenMessage<Image_Basic> = /*@__PURE__*/
-  messageDesc(file_islet_template_v1_template_manager, 2, 0);
+  messageDesc(file_islet_template_v1_template_manager, 1, 0);
 
 /**
  * @generated from message islet.template.v1.Image.Aws
@@ -246,7 +202,7 @@ export type Image_Aws = Message<"islet.template.v1.Image.Aws"> & {
  * Use `create(Image_AwsSchema)` to create a new message.
  */
 export const Image_AwsSchema: GenMessage<Image_Aws> = /*@__PURE__*/
-  messageDesc(file_islet_template_v1_template_manager, 2, 1);
+  messageDesc(file_islet_template_v1_template_manager, 1, 1);
 
 /**
  * @generated from message islet.template.v1.Image.Gcp
@@ -263,7 +219,7 @@ export type Image_Gcp = Message<"islet.template.v1.Image.Gcp"> & {
  * Use `create(Image_GcpSchema)` to create a new message.
  */
 export const Image_GcpSchema: GenMessage<Image_Gcp> = /*@__PURE__*/
-  messageDesc(file_islet_template_v1_template_manager, 2, 2);
+  messageDesc(file_islet_template_v1_template_manager, 1, 2);
 
 /**
  * @generated from message islet.template.v1.Step
@@ -301,7 +257,7 @@ export type Step = Message<"islet.template.v1.Step"> & {
  * Use `create(StepSchema)` to create a new message.
  */
 export const StepSchema: GenMessage<Step> = /*@__PURE__*/
-  messageDesc(file_islet_template_v1_template_manager, 3);
+  messageDesc(file_islet_template_v1_template_manager, 2);
 
 /**
  * @generated from message islet.template.v1.StartBuildResponse
@@ -314,7 +270,7 @@ export type StartBuildResponse = Message<"islet.template.v1.StartBuildResponse">
  * Use `create(StartBuildResponseSchema)` to create a new message.
  */
 export const StartBuildResponseSchema: GenMessage<StartBuildResponse> = /*@__PURE__*/
-  messageDesc(file_islet_template_v1_template_manager, 4);
+  messageDesc(file_islet_template_v1_template_manager, 3);
 
 /**
  * @generated from message islet.template.v1.WatchBuildRequest
@@ -331,7 +287,7 @@ export type WatchBuildRequest = Message<"islet.template.v1.WatchBuildRequest"> &
  * Use `create(WatchBuildRequestSchema)` to create a new message.
  */
 export const WatchBuildRequestSchema: GenMessage<WatchBuildRequest> = /*@__PURE__*/
-  messageDesc(file_islet_template_v1_template_manager, 5);
+  messageDesc(file_islet_template_v1_template_manager, 4);
 
 /**
  * @generated from message islet.template.v1.WatchBuildResponse
@@ -366,7 +322,7 @@ export type WatchBuildResponse = Message<"islet.template.v1.WatchBuildResponse">
  * Use `create(WatchBuildResponseSchema)` to create a new message.
  */
 export const WatchBuildResponseSchema: GenMessage<WatchBuildResponse> = /*@__PURE__*/
-  messageDesc(file_islet_template_v1_template_manager, 6);
+  messageDesc(file_islet_template_v1_template_manager, 5);
 
 /**
  * @generated from message islet.template.v1.WatchBuildResponse.Building
@@ -379,7 +335,7 @@ export type WatchBuildResponse_Building = Message<"islet.template.v1.WatchBuildR
  * Use `create(WatchBuildResponse_BuildingSchema)` to create a new message.
  */
 export const WatchBuildResponse_BuildingSchema: GenMessage<WatchBuildResponse_Building> = /*@__PURE__*/
-  messageDesc(file_islet_template_v1_template_manager, 6, 0);
+  messageDesc(file_islet_template_v1_template_manager, 5, 0);
 
 /**
  * What went wrong with a build, for the one who wrote the template.
@@ -405,7 +361,7 @@ export type Failure = Message<"islet.template.v1.Failure"> & {
  * Use `create(FailureSchema)` to create a new message.
  */
 export const FailureSchema: GenMessage<Failure> = /*@__PURE__*/
-  messageDesc(file_islet_template_v1_template_manager, 7);
+  messageDesc(file_islet_template_v1_template_manager, 6);
 
 /**
  * @generated from message islet.template.v1.GetBuildLogsRequest
@@ -441,7 +397,7 @@ export type GetBuildLogsRequest = Message<"islet.template.v1.GetBuildLogsRequest
  * Use `create(GetBuildLogsRequestSchema)` to create a new message.
  */
 export const GetBuildLogsRequestSchema: GenMessage<GetBuildLogsRequest> = /*@__PURE__*/
-  messageDesc(file_islet_template_v1_template_manager, 8);
+  messageDesc(file_islet_template_v1_template_manager, 7);
 
 /**
  * @generated from message islet.template.v1.GetBuildLogsResponse
@@ -458,7 +414,7 @@ export type GetBuildLogsResponse = Message<"islet.template.v1.GetBuildLogsRespon
  * Use `create(GetBuildLogsResponseSchema)` to create a new message.
  */
 export const GetBuildLogsResponseSchema: GenMessage<GetBuildLogsResponse> = /*@__PURE__*/
-  messageDesc(file_islet_template_v1_template_manager, 9);
+  messageDesc(file_islet_template_v1_template_manager, 8);
 
 /**
  * @generated from message islet.template.v1.CancelBuildRequest
@@ -482,7 +438,7 @@ export type CancelBuildRequest = Message<"islet.template.v1.CancelBuildRequest">
  * Use `create(CancelBuildRequestSchema)` to create a new message.
  */
 export const CancelBuildRequestSchema: GenMessage<CancelBuildRequest> = /*@__PURE__*/
-  messageDesc(file_islet_template_v1_template_manager, 10);
+  messageDesc(file_islet_template_v1_template_manager, 9);
 
 /**
  * @generated from message islet.template.v1.CancelBuildResponse
@@ -495,7 +451,7 @@ export type CancelBuildResponse = Message<"islet.template.v1.CancelBuildResponse
  * Use `create(CancelBuildResponseSchema)` to create a new message.
  */
 export const CancelBuildResponseSchema: GenMessage<CancelBuildResponse> = /*@__PURE__*/
-  messageDesc(file_islet_template_v1_template_manager, 11);
+  messageDesc(file_islet_template_v1_template_manager, 10);
 
 /**
  * @generated from message islet.template.v1.DeleteBuildRequest
@@ -512,7 +468,7 @@ export type DeleteBuildRequest = Message<"islet.template.v1.DeleteBuildRequest">
  * Use `create(DeleteBuildRequestSchema)` to create a new message.
  */
 export const DeleteBuildRequestSchema: GenMessage<DeleteBuildRequest> = /*@__PURE__*/
-  messageDesc(file_islet_template_v1_template_manager, 12);
+  messageDesc(file_islet_template_v1_template_manager, 11);
 
 /**
  * @generated from message islet.template.v1.DeleteBuildResponse
@@ -525,7 +481,7 @@ export type DeleteBuildResponse = Message<"islet.template.v1.DeleteBuildResponse
  * Use `create(DeleteBuildResponseSchema)` to create a new message.
  */
 export const DeleteBuildResponseSchema: GenMessage<DeleteBuildResponse> = /*@__PURE__*/
-  messageDesc(file_islet_template_v1_template_manager, 13);
+  messageDesc(file_islet_template_v1_template_manager, 12);
 
 /**
  * @generated from message islet.template.v1.Log
@@ -552,13 +508,6 @@ export type Log = Message<"islet.template.v1.Log"> & {
    * @generated from field: string step = 4;
    */
   step: string;
-
-  /**
-   * 0…1 where the step knows how far it is.
-   *
-   * @generated from field: optional double progress = 5;
-   */
-  progress?: number | undefined;
 };
 
 /**
@@ -566,7 +515,7 @@ export type Log = Message<"islet.template.v1.Log"> & {
  * Use `create(LogSchema)` to create a new message.
  */
 export const LogSchema: GenMessage<Log> = /*@__PURE__*/
-  messageDesc(file_islet_template_v1_template_manager, 14);
+  messageDesc(file_islet_template_v1_template_manager, 13);
 
 /**
  * @generated from message islet.template.v1.Ready
@@ -598,36 +547,7 @@ export type Ready = Message<"islet.template.v1.Ready"> & {
  * Use `create(ReadySchema)` to create a new message.
  */
 export const ReadySchema: GenMessage<Ready> = /*@__PURE__*/
-  messageDesc(file_islet_template_v1_template_manager, 15);
-
-/**
- * @generated from message islet.template.v1.BuildResponse
- */
-export type BuildResponse = Message<"islet.template.v1.BuildResponse"> & {
-  /**
-   * @generated from oneof islet.template.v1.BuildResponse.event
-   */
-  event: {
-    /**
-     * @generated from field: islet.template.v1.Log log = 1;
-     */
-    value: Log;
-    case: "log";
-  } | {
-    /**
-     * @generated from field: islet.template.v1.Ready ready = 2;
-     */
-    value: Ready;
-    case: "ready";
-  } | { case: undefined; value?: undefined };
-};
-
-/**
- * Describes the message islet.template.v1.BuildResponse.
- * Use `create(BuildResponseSchema)` to create a new message.
- */
-export const BuildResponseSchema: GenMessage<BuildResponse> = /*@__PURE__*/
-  messageDesc(file_islet_template_v1_template_manager, 16);
+  messageDesc(file_islet_template_v1_template_manager, 14);
 
 /**
  * @generated from enum islet.template.v1.LogLevel
@@ -669,16 +589,6 @@ export const LogLevelSchema: GenEnum<LogLevel> = /*@__PURE__*/
  * @generated from service islet.template.v1.TemplateManager
  */
 export const TemplateManager: GenService<{
-  /**
-   * Builds and reports as it goes. The last event is `ready`, or the stream ends with an error.
-   *
-   * @generated from rpc islet.template.v1.TemplateManager.Build
-   */
-  build: {
-    methodKind: "server_streaming";
-    input: typeof BuildRequestSchema;
-    output: typeof BuildResponseSchema;
-  },
   /**
    * Takes a client's build and returns when it is on disk. It goes on by itself, and again from its cached layers where
    * the manager was ended in between. A second call for the same build changes nothing.

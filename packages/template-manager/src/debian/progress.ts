@@ -62,7 +62,7 @@ export function createProgressParser(): (line: string) => RootfsProgress | undef
       batch.configured++;
       return within((now) => `setting up packages (${now.configured}/${now.packages})`);
     }
-    if (/^I: running --customize-hook/.test(line)) return report('setting up users and files', 0.98);
+    if (/^I: running --customize-hook/.test(line)) return report('tidying up', 0.98);
     return undefined;
   };
 }

@@ -12,7 +12,7 @@ import {
 
 export interface MirrorOptions {
   /** What the operator set (ISLET_DEBIAN_MIRROR); wins over everything. */
-  mirror?: string;
+  mirror: string | undefined;
   /** `/` outside of tests. */
   hostRoot: string;
 }

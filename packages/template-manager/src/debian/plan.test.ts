@@ -1,36 +1,17 @@
 import { execFileSync } from 'node:child_process';
-import { mkdirSync, mkdtempSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
-import type { Recipe } from '../recipe/recipe.ts';
-import { identityFile, keptAptOptions, planRootfs } from './plan.ts';
+import { keptAptOptions, planDebian } from './plan.ts';
 
-const recipe: Recipe = {
-  name: 'base',
-  description: '',
-  distribution: 'debian',
-  suite: 'trixie',
-  components: ['main', 'contrib'],
-  cpuCount: 2,
-  memoryMb: 512,
-  freeDiskMb: 512,
-  defaultUser: 'user',
-  defaultWorkdir: '/home/user',
-  packages: ['curl', 'git'],
-  excludedPaths: ['/usr/share/man/*'],
-  includedPaths: ['/usr/share/doc/*/copyright'],
-  dir: '/recipes/base',
-  hash: 'abc',
-};
-
-const plan = (changes: Partial<Recipe> = {}) =>
-  planRootfs({
-    recipe: { ...recipe, ...changes },
+const plan = (packages = ['curl', 'git']) =>
+  planDebian({
+    suite: 'trixie',
+    packages,
     mirror: { main: 'http://m.example/debian', security: 'http://m.example/debian-security' },
     aptOptions: ['Acquire::http::Proxy "http://proxy.example:3128"'],
     keyring: '/keys.gpg',
-    identity: identityFile('tpl', 'bld'),
     target: '/target',
   });
 
@@ -48,34 +29,38 @@ describe('the command that makes a root file system', () => {
     expect(words.slice(words.indexOf('trixie'))).toEqual([
       'trixie',
       '/target',
-      'deb http://m.example/debian trixie main contrib',
-      'deb http://m.example/debian trixie-updates main contrib',
-      'deb http://m.example/debian-security trixie-security main contrib',
+      'deb http://m.example/debian trixie main',
+      'deb http://m.example/debian trixie-updates main',
+      'deb http://m.example/debian-security trixie-security main',
     ]);
     expect(words).toContain('--include=curl,git');
     expect(words).toContain('--aptopt=Acquire::http::Proxy "http://proxy.example:3128"');
     expect(words).toContain('--keyring=/keys.gpg');
+    expect(plan([]).join(' ')).not.toContain('--include');
   });
 });
 
-describe('the hook that copies files', () => {
+describe('the hook at the end', () => {
   let dir: string;
   beforeEach(() => {
     dir = mkdtempSync(join(tmpdir(), "islet plan's-"));
   });
   afterEach(() => rmSync(dir, { recursive: true, force: true }));
 
-  it("sets modes whatever the checkout's are, keeps executables, and copes with any path", () => {
-    mkdirSync(join(dir, 'files/etc'), { recursive: true, mode: 0o700 });
-    writeFileSync(join(dir, 'files/etc/profile'), 'p', { mode: 0o600 });
-    writeFileSync(join(dir, 'files/etc/run'), 'r', { mode: 0o700 });
-    const target = join(dir, 'root');
-    mkdirSync(target);
-    const hook = plan({ dir }).find((word) => word.startsWith('--customize-hook=tar'));
-    execFileSync('sh', ['-c', hook?.replace('--customize-hook=', '') ?? 'false', 'sh', target]);
-    expect(readFileSync(join(target, 'etc/profile'), 'utf8')).toBe('p');
-    const mode = (path: string) => statSync(join(target, path)).mode & 0o777;
-    expect([mode('etc'), mode('etc/profile'), mode('etc/run')]).toEqual([0o755, 0o644, 0o755]);
+  it('takes away what is of this machine, its mirror above all', () => {
+    const write = (path: string) => {
+      mkdirSync(join(dir, path, '..'), { recursive: true });
+      writeFileSync(join(dir, path), 'http://m.example');
+    };
+    const gone = ['etc/apt/sources.list', 'etc/apt/apt.conf.d/99mmdebstrap', 'etc/ssh/ssh_host_key'];
+    for (const path of [...gone, 'etc/machine-id', 'etc/apt/sources.list.d/other']) write(path);
+    const hook = plan().find((word) => word.startsWith('--customize-hook='));
+    execFileSync('sh', ['-c', hook?.replace('--customize-hook=', '') ?? 'false', 'sh', dir]);
+    expect(gone.filter((path) => existsSync(join(dir, path)))).toEqual([]);
+    expect(readFileSync(join(dir, 'etc/machine-id'), 'utf8')).toBe('');
+    const sources = readFileSync(join(dir, 'etc/apt/sources.list.d/debian.sources'), 'utf8');
+    expect(sources).toContain('URIs: http://deb.debian.org/debian\nSuites: trixie trixie-updates\n');
+    expect(sources).toContain('\n\nTypes: deb\nURIs: http://deb.debian.org/debian-security\n');
   });
 });
 

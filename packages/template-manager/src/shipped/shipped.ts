@@ -1,0 +1,113 @@
+import { createReadStream } from 'node:fs';
+import { mkdir, readFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import type { TemplateRuntime } from '@islet/orchestrator';
+import type { Logger } from '@islet/telemetry';
+import type { BuildOutcome, BuildSpec } from '../builds/build-spec.ts';
+import { SHIPPED_NOTE } from '../cache.ts';
+import { DEBIAN_REVISION, Debian } from '../debian/debian.ts';
+import { PROVISION_REVISION } from '../engine/base.ts';
+import { cacheKey } from '../engine/cache-key.ts';
+import { runBuild } from '../engine/engine.ts';
+import { readProvisionFiles } from '../engine/provision-files.ts';
+import type { Report } from '../engine/reporter.ts';
+import { Images } from '../images/images.ts';
+import { createRegistryPolicy } from '../images/registry-policy.ts';
+import { machineDisk } from '../layers/disk.ts';
+import { InUse } from '../layers/in-use.ts';
+import { createLayerStore, type LockFile } from '../layers/layer-store.ts';
+import type { StepRequest } from '../steps/step.ts';
+import { shippedBuildId } from './build-id.ts';
+
+export interface ShippedTemplatesOptions {
+  /** One folder a template, as the build lays them out: `template.json`, and the archives of its COPY steps by their hash. */
+  templatesDir: string;
+  /** Layers and root file systems, which all Islets of the machine share. */
+  cacheDir: string;
+  /** The operator's Debian mirror, where one is set. */
+  debianMirror: string | undefined;
+  runtime: TemplateRuntime;
+  lock: LockFile;
+  logger: Logger;
+}
+
+/** Templates that come with Islet: written with the SDK's `Template`, and built as everybody's. */
+export interface ShippedTemplates {
+  /** The build of a template that this machine wants, whether it is there or not. */
+  spec(name: string, templateId: string): Promise<BuildSpec>;
+  /**
+   * Makes a build of the template, or what of it is missing.
+   * @throws BuildError where it cannot be built, the signal's reason where it was aborted.
+   */
+  build(name: string, spec: BuildSpec, report: Report, signal: AbortSignal): Promise<BuildOutcome>;
+}
+
+/** What the build of Islet writes of a template: what the SDK would send, and the size that sandboxes get. */
+interface TemplateFile {
+  cpuCount: number;
+  memoryMB: number;
+  minFreeDiskMb: number;
+  template: {
+    fromImage: string;
+    steps: (Omit<StepRequest, 'force'> & { force?: boolean })[];
+    startCmd?: string;
+    readyCmd?: string;
+  };
+}
+
+/** Whose layers these are: no team's. */
+const OWNER = 'islet';
+
+export function createShippedTemplates(options: ShippedTemplatesOptions): ShippedTemplates {
+  const { templatesDir, cacheDir, debianMirror, runtime, lock, logger } = options;
+  const layers = createLayerStore(join(cacheDir, 'layers'), lock, machineDisk);
+  const imagesDir = join(cacheDir, 'images');
+  const policy = createRegistryPolicy({ allow: [], ownNetworks: false });
+  const arch = process.arch;
+  const read = (name: string) => readFile(join(templatesDir, name, 'template.json'), 'utf8');
+  const buildIdOf = (text: string) =>
+    shippedBuildId(cacheKey('shipped', DEBIAN_REVISION, PROVISION_REVISION, arch, text));
+
+  return {
+    async spec(name, templateId) {
+      const text = await read(name);
+      const { template, cpuCount, memoryMB, minFreeDiskMb } = JSON.parse(text) as TemplateFile;
+      return {
+        templateId,
+        buildId: buildIdOf(text),
+        teamId: OWNER,
+        cpuCount,
+        memoryMb: memoryMB,
+        freeDiskMb: minFreeDiskMb,
+        diskLimitMb: undefined,
+        source: { kind: 'image', image: { reference: template.fromImage, credentials: undefined } },
+        steps: template.steps.map((step) => ({ ...step, force: step.force ?? false })),
+        startCommand: template.startCmd,
+        readyCommand: template.readyCmd,
+        force: false,
+        legacyUser: false,
+      };
+    },
+    async build(name, spec, report, signal) {
+      await mkdir(imagesDir, { recursive: true, mode: 0o700 });
+      const engine = {
+        runtime,
+        layers,
+        // Beside the layers: an Islet with another data directory has it from there.
+        rootfs: layers,
+        rootfsNote: { [SHIPPED_NOTE]: name },
+        inUse: new InUse(),
+        files: {
+          open: async ({ hash }: { hash: string }) =>
+            createReadStream(join(templatesDir, name, `${hash}.tar`)),
+        },
+        images: new Images({ dir: imagesDir, layers, arch, registries: { policy, throughProxy: false } }),
+        debian: new Debian({ layers, mirror: debianMirror, arch, logger, choosesPackages: true }),
+        baseBuildId: async () => buildIdOf(await read('base')),
+        outcomeOf: async () => undefined,
+        provisionFiles: () => readProvisionFiles(templatesDir),
+      };
+      return runBuild(engine, spec, report, signal);
+    },
+  };
+}
