@@ -1,12 +1,16 @@
 // Builds dist/: the command line (islet.mjs), the files it reads (migrations, templates), and the guest files that every
 // sandbox sees at /opt/islet (node, its libraries, envd).
+import { execFile } from 'node:child_process';
+import { existsSync } from 'node:fs';
 import { cp, mkdir, mkdtemp, readdir, readFile, rename, rm, stat, writeFile } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
+import { promisify } from 'node:util';
 import { build } from 'esbuild';
 import { installGuestRuntime, installGuestTools, replaceIfChanged } from './guest.mjs';
 import { layOutTemplates } from './templates.mjs';
 
+const run = promisify(execFile);
 const root = dirname(dirname(fileURLToPath(import.meta.url)));
 const dist = join(root, 'dist');
 /** Marks a request of the plugin below to itself. */
@@ -88,6 +92,27 @@ async function buildInside() {
   }
 }
 
+/** An empty cluster of PGlite, which new databases start from; it lasts until PGlite is another version. */
+async function buildCluster() {
+  const { version } = JSON.parse(
+    await readFile(join(root, 'node_modules/@electric-sql/pglite/package.json'), 'utf8'),
+  );
+  const [archive, note] = [join(dist, 'cluster.tar.gz'), join(dist, '.cluster')];
+  const made = await readFile(note, 'utf8').catch(() => '');
+  if (made === version && existsSync(archive)) return;
+  const { PGlite } = await import('@electric-sql/pglite');
+  const staged = await mkdtemp(join(dist, '.cluster-'));
+  try {
+    const database = await PGlite.create(join(staged, 'data'));
+    await database.close();
+    await run('tar', ['-czf', join(staged, 'archive'), '-C', join(staged, 'data'), '.']);
+    await rename(join(staged, 'archive'), archive);
+    await writeFile(note, version);
+  } finally {
+    await rm(staged, { recursive: true, force: true });
+  }
+}
+
 /** What `lay` makes of the folder `from`. */
 async function putData(from, to, lay) {
   const staged = join(dist, `.${to}`);
@@ -101,7 +126,8 @@ async function putData(from, to, lay) {
 const { version } = JSON.parse(await readFile(join(root, 'package.json'), 'utf8'));
 await mkdir(join(dist, 'guest'), { recursive: true });
 for (const name of await readdir(dist)) {
-  if (/^\.(envd|inside|cli)-/.test(name)) await rm(join(dist, name), { recursive: true, force: true });
+  if (/^\.(envd|inside|cli|cluster)-/.test(name))
+    await rm(join(dist, name), { recursive: true, force: true });
 }
 // The stamp bears the time before the first source was read: a change during the build makes the next start build again.
 await writeFile(join(dist, '.stamp.new'), '');
@@ -109,6 +135,7 @@ await Promise.all([
   buildCommandLine(version),
   buildEnvd().then(() => installGuestRuntime(join(dist, 'guest'))),
   buildInside(),
+  buildCluster(),
   installGuestTools(join(dist, 'guest'), join(root, 'packages/template-manager/ready')),
   putData('packages/db/migrations', 'migrations', (from, to) => cp(from, to, { recursive: true })),
   putData('templates', 'templates', layOutTemplates),

@@ -1,6 +1,6 @@
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { join, resolve } from 'node:path';
 import { createDirectoryArtifacts, UploadSignatures } from '@islet/artifacts';
 import { type Catalog, createMemoryCatalog } from '@islet/catalog';
 import { newTemplateId } from '@islet/contracts';
@@ -61,10 +61,17 @@ export interface Harness {
   close(): Promise<void>;
 }
 
+/** Saves each test file three seconds where Islet has been built. */
+const CLUSTER_ARCHIVE = resolve(import.meta.dirname, '../../../dist/cluster.tar.gz');
+
 /** A migrated and seeded PGlite in a temporary directory. */
 export async function openTestDatabase(): Promise<{ db: Database; remove(): Promise<void> }> {
   const directory = await mkdtemp(join(tmpdir(), 'islet-api-'));
-  const db = await openDatabase({ dataDir: join(directory, 'db'), migrationsDir: MIGRATIONS_DIR });
+  const db = await openDatabase({
+    dataDir: join(directory, 'db'),
+    migrationsDir: MIGRATIONS_DIR,
+    clusterArchive: CLUSTER_ARCHIVE,
+  });
   await migrate(db);
   await seed(db);
   return {

@@ -1,6 +1,8 @@
-import { mkdir, mkdtemp, readdir, rm, writeFile } from 'node:fs/promises';
+import { execFile } from 'node:child_process';
+import { copyFile, mkdir, mkdtemp, readdir, rm, truncate, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { promisify } from 'node:util';
 import { afterAll, beforeAll, expect, it } from 'vitest';
 import {
   type Database,
@@ -13,16 +15,36 @@ import {
 } from '../src/index.ts';
 import { databaseContract } from './database.contract.ts';
 
+/** A file that tells clusters from the archive. */
+const MARK = 'from-archive';
 let root: string;
+let archive: string;
 beforeAll(async () => {
   root = await mkdtemp(join(tmpdir(), 'islet-pglite-'));
+  archive = join(root, 'cluster.tar.gz');
+  await (await open('first')).close();
+  await writeFile(join(root, 'first', MARK), '');
+  await promisify(execFile)('tar', ['-czf', archive, '-C', join(root, 'first'), '.']);
 });
 afterAll(() => rm(root, { recursive: true, force: true }));
 
-const open = (name: string): Promise<Database> =>
-  openDatabase({ dataDir: join(root, name), migrationsDir: MIGRATIONS_DIR });
+const open = (name: string, clusterArchive = archive): Promise<Database> =>
+  openDatabase({ dataDir: join(root, name), migrationsDir: MIGRATIONS_DIR, clusterArchive });
 
 databaseContract('PGlite', () => open('contract'));
+
+it('starts from an archive where there is one that is whole, else makes its cluster itself', async () => {
+  // What a killed process left of its own unpacking is in nobody's way.
+  await mkdir(join(root, 'unpacked.new'));
+  await (await open('unpacked')).close();
+  expect(await readdir(join(root, 'unpacked'))).toContain(MARK);
+  const broken = join(root, 'broken.tar.gz');
+  await copyFile(archive, broken);
+  await truncate(broken, 1_000);
+  await (await open('made', broken)).close();
+  expect(await readdir(join(root, 'made'))).not.toContain(MARK);
+  expect((await readdir(root)).filter((name) => name.endsWith('.new'))).toEqual([]);
+});
 
 it('keeps its rows over a close and an open', async () => {
   const first = await open('kept');

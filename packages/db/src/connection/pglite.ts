@@ -3,16 +3,22 @@ import { dirname, resolve } from 'node:path';
 import { PGlite } from '@electric-sql/pglite';
 import { drizzle } from 'drizzle-orm/pglite';
 import * as schema from '../schema/index.ts';
+import { layOutCluster } from './cluster.ts';
 import { type Database, DatabaseError, type Orm } from './database.ts';
 import { lockDirectory } from './directory-lock.ts';
 
 /** Opens (and at the first time makes) a PGlite database in a directory, for this process alone. */
-export async function openPglite(dataDir: string, migrationsDir: string): Promise<Database> {
+export async function openPglite(
+  dataDir: string,
+  migrationsDir: string,
+  clusterArchive: string,
+): Promise<Database> {
   const directory = resolve(dataDir);
   await mkdir(dirname(directory), { recursive: true });
   const lock = await lockDirectory(directory);
   let client: PGlite;
   try {
+    await layOutCluster(directory, clusterArchive);
     client = await PGlite.create(directory);
   } catch (cause) {
     await lock.release();
