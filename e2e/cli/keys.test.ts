@@ -146,13 +146,10 @@ describe('a key made while Islet runs', () => {
     const api = new ControlPlane(running, key);
     expect((await api.call('GET', '/sandboxes')).status).toBe(200);
     await expect
-      .poll(
-        async () => {
-          const keys = await goodJson<Key[]>(running.dataDir, 'keys', 'list');
-          return keys.find((row) => row.id === id)?.lastUsed;
-        },
-        { timeout: 10_000 },
-      )
+      .poll(async () => {
+        const keys = await goodJson<Key[]>(running.dataDir, 'keys', 'list');
+        return keys.find((row) => row.id === id)?.lastUsed;
+      })
       .toMatch(/^\d{4}-/);
     await good(running.dataDir, 'keys', 'revoke', id);
   });

@@ -24,8 +24,8 @@ describe('the end of a life', () => {
   it('is counted from the start, by the timeout asked for or the default of the version', async () => {
     const made = await Promise.all([
       api.create({ timeout: 77 }),
-      api.create(),
-      api.create({}, '/v2/sandboxes'),
+      api.create({ timeout: undefined }),
+      api.create({ timeout: undefined }, '/v2/sandboxes'),
       api.create({ timeout: 3600 }),
     ]);
     const details = await Promise.all(made.map(({ sandboxID }) => api.get(sandboxID)));
@@ -35,7 +35,7 @@ describe('the end of a life', () => {
   });
 
   it('comes on time: 404 from the API, 502 from the edge', async () => {
-    const sandbox = await api.create({ timeout: 2 });
+    const sandbox = await api.create({ timeout: 4 });
     const end = await api.endOf(sandbox.sandboxID);
     const alive = await api.get(sandbox.sandboxID);
     expect(Date.now() < end ? alive.status : 200).toBe(200);
@@ -102,7 +102,7 @@ describe('POST /sandboxes/{id}/timeout', () => {
   });
 
   it('keeps a sandbox alive past the end that it had', async () => {
-    const { sandboxID } = await api.create({ timeout: 2 });
+    const { sandboxID } = await api.create({ timeout: 4 });
     const firstEnd = await api.endOf(sandboxID);
     expect((await move(sandboxID, 60)).status).toBe(204);
     await sleep(Math.max(0, firstEnd + 500 - Date.now()));
@@ -134,7 +134,7 @@ describe('what only extends', () => {
 
   it('refreshes by 15 s where no duration or a shorter one is given', async () => {
     for (const options of [{}, { body: {} }, { body: { duration: 1 } }]) {
-      const { sandboxID } = await api.create({ timeout: 5 });
+      const { sandboxID } = await api.create({ timeout: 12 });
       const before = Date.now();
       expect((await api.call('POST', `/sandboxes/${sandboxID}/refreshes`, options)).status).toBe(204);
       const end = await api.endOf(sandboxID);
@@ -145,7 +145,7 @@ describe('what only extends', () => {
   });
 
   it('connects through v2 without a body, for five minutes', async () => {
-    const made = await api.create({ timeout: 5, secure: true });
+    const made = await api.create({ timeout: 60, secure: true });
     const before = Date.now();
     const answer = await api.call<SandboxBody>('POST', `/v2/sandboxes/${made.sandboxID}/connect`);
     expect(answer).toMatchObject({ status: 200, body: made });

@@ -15,7 +15,7 @@ beforeAll(async () => {
 afterAll(() => api[Symbol.asyncDispose]());
 
 const create = (body: object = {}) =>
-  api.call<SandboxBody>('POST', '/v2/sandboxes', { body: { templateID: 'base', ...body } });
+  api.call<SandboxBody>('POST', '/v2/sandboxes', { body: { templateID: 'base', timeout: 300, ...body } });
 
 async function expectRefused(): Promise<void> {
   const { status, body } = await api.call('POST', '/sandboxes', { body: { templateID: 'base' } });

@@ -16,7 +16,7 @@ const create = async (options: Parameters<typeof Sandbox.create>[1] = {}) => {
   return sandbox;
 };
 const fork = async (sandbox: Sandbox, options: { count?: number; timeoutMs?: number } = {}) => {
-  const forks = await sandbox.fork({ timeoutMs: 60_000, ...options });
+  const forks = await sandbox.fork({ timeoutMs: 300_000, ...options });
   return forks.map((each) => {
     if (each instanceof Error) throw each;
     made.push(each.sandboxId);

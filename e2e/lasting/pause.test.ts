@@ -115,11 +115,9 @@ describe('a paused sandbox', () => {
 
   it('has one outcome when several clients act at once', async () => {
     const sandbox = await create();
-    expect(await Promise.all([sandbox.pause(), sandbox.pause(), sandbox.pause()])).toEqual([
-      true,
-      true,
-      true,
-    ]);
+    // One that comes late finds it paused.
+    expect(await Promise.all([sandbox.pause(), sandbox.pause(), sandbox.pause()])).toContain(true);
+    expect(await stateOf(sandbox)).toBe('paused');
     const connected = await Promise.all([connect(sandbox), connect(sandbox), connect(sandbox)]);
     expect(new Set(connected.map(({ sandboxId }) => sandboxId))).toEqual(new Set([sandbox.sandboxId]));
     expect(await stateOf(sandbox)).toBe('running');
@@ -145,12 +143,8 @@ describe('the end of a sandbox’s time', () => {
       timeoutMs: 0,
     });
     const url = `http://${sandbox.getHost(8000)}/index.html`;
-    await until(
-      'the server serves',
-      20_000,
-      async () => (await fetch(url)).status,
-      (status) => status === 200,
-    );
+    const page = async () => (await fetch(url)).text();
+    await until('the server serves', 10_000, page, (text) => text === 'page\n');
     await sandbox.setTimeout(500);
     await until(
       'it is paused',
@@ -158,8 +152,7 @@ describe('the end of a sandbox’s time', () => {
       () => stateOf(sandbox),
       (state) => state === 'paused',
     );
-    const answers = await Promise.all([fetch(url), fetch(url), fetch(url)]);
-    expect(await Promise.all(answers.map((answer) => answer.text()))).toEqual(['page\n', 'page\n', 'page\n']);
+    expect(await Promise.all([page(), page(), page()])).toEqual(['page\n', 'page\n', 'page\n']);
     expect(await stateOf(sandbox)).toBe('running');
     await sandbox.pause();
     // The SDK's own calls wake it too.

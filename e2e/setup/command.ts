@@ -2,7 +2,7 @@ import { spawn } from 'node:child_process';
 import { resolve } from 'node:path';
 
 const LAUNCHER = resolve(import.meta.dirname, '../../islet');
-const TIMEOUT_MS = 60_000;
+const TIMEOUT_MS = 110_000;
 
 export interface CommandResult {
   /** null where a signal ended it. */

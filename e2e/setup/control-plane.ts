@@ -75,9 +75,11 @@ export class ControlPlane implements AsyncDisposable {
     return answer;
   }
 
-  /** A new sandbox. @throws Error with the answer where it is not 201. */
+  /** A new sandbox, which lives for five minutes unless told otherwise. @throws Error with the answer where it is not 201. */
   async create(body: object = {}, root: '/sandboxes' | '/v2/sandboxes' = '/sandboxes'): Promise<SandboxBody> {
-    const answer = await this.call<SandboxBody>('POST', root, { body: { templateID: 'base', ...body } });
+    const answer = await this.call<SandboxBody>('POST', root, {
+      body: { templateID: 'base', timeout: 300, ...body },
+    });
     if (answer.status !== 201) throw new Error(`create answered ${answer.status}: ${answer.text}`);
     return answer.body;
   }

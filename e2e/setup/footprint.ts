@@ -28,10 +28,12 @@ export interface FootprintOf {
   dataDir: string;
   /** The Islet's process, where it runs. */
   pid?: number;
+  /** Without its sockets: connections of clients that keep them end when they like. */
+  withoutSockets?: boolean;
 }
 
 /** Looks at the machine as it is, through /proc, ip, nft and the file system. */
-export async function footprint({ dataDir, pid }: FootprintOf): Promise<Footprint> {
+export async function footprint({ dataDir, pid, withoutSockets }: FootprintOf): Promise<Footprint> {
   const real = await realpath(dataDir);
   const name = createHash('sha256').update(real).digest('hex').slice(0, 6);
   const runtimeDir = `/run/islet/${name}`;
@@ -42,7 +44,10 @@ export async function footprint({ dataDir, pid }: FootprintOf): Promise<Footprin
     firewall: await firewall(`islet_${name}`),
     mounts: await mounts([runtimeDir, real, `/run/netns/islet-${name}-`]),
     cgroups: await directoriesNamed('/sys/fs/cgroup', `islet-${name}`),
-    descriptors: pid === undefined ? [] : await descriptors(pid, join(real, 'db')),
+    descriptors:
+      pid === undefined
+        ? []
+        : (await descriptors(pid, join(real, 'db'))).filter((file) => !withoutSockets || file !== 'socket'),
     files: [...(await filesBelow(real, join(real, 'db'))), ...(await filesBelow(runtimeDir))],
     claims: await claims(name),
   };

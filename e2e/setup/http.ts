@@ -17,7 +17,7 @@ export interface HttpRequest {
   body?: string | Buffer;
 }
 
-const TIMEOUT_MS = 70_000;
+const TIMEOUT_MS = 110_000;
 
 /**
  * One request on a connection of its own, with the path as given: `fetch` would tidy it, and would keep connections that

@@ -3,7 +3,7 @@ import { addedTo, countsOf, type Footprint, type FootprintOf, footprint } from '
 import { until } from './until.ts';
 
 const SETTLED_AFTER_MS = 1_000;
-const DEADLINE_MS = 30_000;
+const DEADLINE_MS = 60_000;
 
 /** The footprint once it has kept its size for a second: what an Islet does in the background is done. */
 export async function settledFootprint(of: FootprintOf): Promise<Footprint> {
