@@ -1,6 +1,7 @@
 import { closeSync, openSync, writeSync } from 'node:fs';
 import { setImmediate as nextTurn } from 'node:timers/promises';
 import { crc32 } from 'node:zlib';
+import { openForeignMemory, type Place } from '../../../host/foreign-memory.ts';
 import { type Mapping, PAGE_BYTES, readFully } from './pagemap.ts';
 import { countPages, type MemoryLayer, type Run, type SavedRun } from './runs.ts';
 
@@ -22,32 +23,20 @@ export async function savePages(
   runs: readonly Run[],
   file: string,
 ): Promise<Omit<MemoryLayer, 'number'>> {
-  const memory = openSync(`/proc/${mapping.pid}/mem`, 'r');
+  const memory = openForeignMemory(mapping.pid);
   const output = openSync(file, 'wx', 0o444);
   const buffer = Buffer.allocUnsafe(SLICE_PAGES * PAGE_BYTES);
-  let filled = 0;
-  let sum = 0;
-  const flush = () => {
-    const bytes = buffer.subarray(0, filled);
-    sum = crc32(bytes, sum);
-    writeFully(output, bytes, null);
-    filled = 0;
-  };
   try {
-    for (const { run, address } of pieces(mapping, runs)) {
-      const bytes = run.count * PAGE_BYTES;
-      if (filled + bytes > buffer.length) {
-        flush();
-        await nextTurn();
-      }
-      readFully(memory, buffer.subarray(filled, filled + bytes), address);
-      filled += bytes;
+    let sum = 0;
+    for await (const slice of slices(pieces(mapping, runs))) {
+      const bytes = buffer.subarray(0, bytesOf(slice));
+      memory.read(slice.map(placeOf), bytes);
+      sum = crc32(bytes, sum);
+      writeFully(output, bytes);
     }
-    flush();
     return { pages: countPages(runs), crc32: sum };
   } finally {
     closeSync(output);
-    closeSync(memory);
   }
 }
 
@@ -57,25 +46,23 @@ export async function copyPages(
   saved: readonly SavedRun[],
   fileOf: (layer: number) => string,
 ): Promise<void> {
-  const memory = openSync(`/proc/${mapping.pid}/mem`, 'r+');
+  const memory = openForeignMemory(mapping.pid);
   const files = new Map<number, number>();
   const buffer = Buffer.allocUnsafe(SLICE_PAGES * PAGE_BYTES);
   try {
-    for (const together of neighboursInFile(pieces(mapping, saved))) {
-      const { layer, at } = (together[0] as Piece<SavedRun>).run;
-      const file = files.get(layer) ?? openSync(fileOf(layer), 'r');
-      files.set(layer, file);
-      const count = countPages(together.map(({ run }) => run));
-      readFully(file, buffer.subarray(0, count * PAGE_BYTES), at * PAGE_BYTES);
-      for (const { run, address } of together) {
-        const from = (run.at - at) * PAGE_BYTES;
-        writeFully(memory, buffer.subarray(from, from + run.count * PAGE_BYTES), address);
+    for await (const slice of slices(pieces(mapping, saved))) {
+      let filled = 0;
+      for (const { layer, at, count } of neighboursInFile(slice)) {
+        const file = files.get(layer) ?? openSync(fileOf(layer), 'r');
+        files.set(layer, file);
+        const bytes = buffer.subarray(filled, filled + count * PAGE_BYTES);
+        readFully(file, bytes, at * PAGE_BYTES);
+        filled += bytes.length;
       }
-      if (count > SLICE_PAGES / 2) await nextTurn();
+      memory.write(slice.map(placeOf), buffer.subarray(0, filled));
     }
   } finally {
     for (const file of files.values()) closeSync(file);
-    closeSync(memory);
   }
 }
 
@@ -95,27 +82,41 @@ function* pieces<R extends Run>({ regions }: Mapping, runs: readonly R[]): Gener
   }
 }
 
-/** Puts together what one read of a slice brings. */
-function* neighboursInFile(all: Iterable<Piece<SavedRun>>): Generator<Piece<SavedRun>[]> {
-  let together: Piece<SavedRun>[] = [];
+/** Puts pieces together that fit into a slice. Other work of this process gets its turn between two slices. */
+async function* slices<R extends Run>(all: Iterable<Piece<R>>): AsyncGenerator<Piece<R>[]> {
+  let slice: Piece<R>[] = [];
   let count = 0;
   for (const piece of all) {
-    const { run } = piece;
-    const last = together.at(-1)?.run;
-    const follows = last && run.layer === last.layer && run.at === last.at + last.count;
-    if (last && (!follows || count + run.count > SLICE_PAGES)) {
-      yield together;
-      [together, count] = [[], 0];
+    if (count + piece.run.count > SLICE_PAGES) {
+      yield slice;
+      await nextTurn();
+      [slice, count] = [[], 0];
     }
-    together.push(piece);
-    count += run.count;
+    slice.push(piece);
+    count += piece.run.count;
   }
-  if (together.length > 0) yield together;
+  if (slice.length > 0) yield slice;
 }
 
-function writeFully(fd: number, buffer: Buffer, position: number | null): void {
-  for (let done = 0; done < buffer.length; ) {
-    const at = position === null ? null : position + done;
-    done += writeSync(fd, buffer, done, buffer.length - done, at);
+/** What of a slice one read of a file brings. */
+function neighboursInFile(slice: readonly Piece<SavedRun>[]): SavedRun[] {
+  const together: SavedRun[] = [];
+  for (const { run } of slice) {
+    const last = together.at(-1);
+    if (last && run.layer === last.layer && run.at === last.at + last.count) last.count += run.count;
+    else together.push({ ...run });
   }
+  return together;
+}
+
+function placeOf({ address, run }: Piece<Run>): Place {
+  return { address, bytes: run.count * PAGE_BYTES };
+}
+
+function bytesOf(slice: readonly Piece<Run>[]): number {
+  return slice.reduce((sum, { run }) => sum + run.count * PAGE_BYTES, 0);
+}
+
+function writeFully(fd: number, buffer: Buffer): void {
+  for (let done = 0; done < buffer.length; ) done += writeSync(fd, buffer, done);
 }
