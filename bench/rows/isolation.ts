@@ -10,6 +10,7 @@ interface Measured extends Lives {
   warm: number[];
   idlePss: number[];
   forkPss: number[];
+  heldPss: number[];
 }
 
 /** Time for Islet to make the sandbox ready that was taken. */
@@ -17,6 +18,7 @@ const REFILL_MS = 1_500;
 
 /** Of a virtual machine, beside the spawn of a QEMU without a guest. */
 const LIMITS_MS: Partial<Record<Step, number>> = { create: 60, pause: 50, resume: 60, fork: 60 };
+const HELD_MB = 200;
 const IDLE_PSS: readonly Target[] = [{ kind: 'at-most', of: 'p50', value: 40 }];
 
 async function measureOne(context: RowContext, isolation: Isolation): Promise<Measured> {
@@ -28,7 +30,8 @@ async function measureOne(context: RowContext, isolation: Isolation): Promise<Me
   await live(islet.access, isolation, noLives());
   await inRounds(pace, context, () => live(islet.access, isolation, lives));
   const idlePss = await crowdOfIdle(islet.access);
-  const forkPss = await crowdOfForks(islet.access);
+  const forkPss = await crowdOfForks(islet.access, 0);
+  const heldPss = await crowdOfForks(islet.access, HELD_MB);
   await islet.restart(['--isolation', isolation]);
   const warm: number[] = [];
   await killSandbox(islet.access, (await createSandbox(islet.access)).id);
@@ -38,7 +41,7 @@ async function measureOne(context: RowContext, isolation: Isolation): Promise<Me
     warm.push(ms);
     await killSandbox(islet.access, id);
   });
-  return { ...lives, warm, idlePss, forkPss };
+  return { ...lives, warm, idlePss, forkPss, heldPss };
 }
 
 function unitOf(step: Step): Unit {
@@ -73,6 +76,7 @@ function compare({ gvisor, microvm }: Record<Isolation, Measured>): Measurement[
     ...(Object.keys(STEPS) as Step[]).map((step) => line(STEPS[step], unitOf(step), (of) => of[step])),
     line('PSS each, 20 idle', 'MB', ({ idlePss }) => idlePss, IDLE_PSS),
     line('PSS each, one and its 20 forks', 'MB', ({ forkPss }) => forkPss),
+    line(`PSS each, one that holds ${HELD_MB} MB and its 20 forks`, 'MB', ({ heldPss }) => heldPss),
   ];
 }
 

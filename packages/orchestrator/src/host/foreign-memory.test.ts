@@ -17,7 +17,7 @@ beforeAll(async () => {
   cat.stdin.write('\n');
   await once(cat.stdout, 'data');
   const bytes = BigInt(PAGES * PAGE);
-  const map = await withForeignCalls(pid, (call) =>
+  const map = await withForeignCalls(pid, ({ call }) =>
     call('mmap', MMAP, 0n, bytes, READ_WRITE, PRIVATE_ANONYMOUS, NO_FILE, 0n),
   );
   start = Number(map);

@@ -48,19 +48,23 @@ function ofLayers(runs: readonly SavedRun[]): MappedFile[] {
 
 async function mapFiles({ pid, regions }: Mapping, files: readonly MappedFile[]): Promise<void> {
   const start = regions[0]?.start ?? 0;
-  await withForeignCalls(pid, (call, scratch) => {
-    for (const { file, runs } of files) {
-      scratch.put(`/${file}`);
-      const fd = call(`open of ${file}`, OPEN, scratch.address, BigInt(constants.O_RDONLY), 0n);
-      try {
-        for (const { page, count, at } of runs) {
+  await withForeignCalls(pid, ({ call, callAll, scratch }) => {
+    const opened: bigint[] = [];
+    try {
+      const maps = files.flatMap(({ file, runs }) => {
+        scratch.put(`/${file}`);
+        const fd = call(`open of ${file}`, OPEN, scratch.address, BigInt(constants.O_RDONLY), 0n);
+        opened.push(fd);
+        return runs.map(({ page, count, at }) => {
           const target = BigInt(start + page * PAGE_BYTES);
           const [length, offset] = [BigInt(count * PAGE_BYTES), BigInt(at * PAGE_BYTES)];
-          call(`mmap of ${file}`, MMAP, target, length, READ_WRITE, PRIVATE_FIXED, fd, offset);
-        }
-      } finally {
-        call('close', CLOSE, fd);
-      }
+          const args = [target, length, READ_WRITE, PRIVATE_FIXED, fd, offset];
+          return { name: `mmap of ${file}`, call: MMAP, args };
+        });
+      });
+      callAll(maps);
+    } finally {
+      callAll(opened.map((fd) => ({ name: 'close', call: CLOSE, args: [fd] })));
     }
   });
 }
