@@ -107,4 +107,13 @@ describe('an error', () => {
     });
     expect(explainError('text')).toEqual({ message: 'text', causes: [] });
   });
+
+  it('comes first where tidying up after it failed too', async () => {
+    const failing = async () => {
+      await using _held = { [Symbol.asyncDispose]: () => Promise.reject(new Error('cannot tidy up')) };
+      throw new Error('no start', { cause: new Error('no room') });
+    };
+    const error = await failing().catch((caught: unknown) => caught);
+    expect(explainError(error)).toEqual({ message: 'no start', causes: ['no room', 'cannot tidy up'] });
+  });
 });

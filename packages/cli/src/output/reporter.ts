@@ -32,6 +32,11 @@ export interface Reporter {
 
 /** What went wrong and, line by line, why. */
 export function explainError(error: unknown): { message: string; causes: string[] } {
+  if (isSuppressed(error)) {
+    const first = explainError(error.suppressed);
+    const later = explainError(error.error);
+    return { message: first.message, causes: [...first.causes, later.message, ...later.causes] };
+  }
   const causes: string[] = [];
   const message = textOf(error);
   let cause = error instanceof Error ? error.cause : undefined;
@@ -42,6 +47,11 @@ export function explainError(error: unknown): { message: string; causes: string[
     cause = cause instanceof Error ? cause.cause : undefined;
   }
   return { message, causes };
+}
+
+/** What `using` throws where tidying up after an error fails as well. Not every Node has the class. */
+function isSuppressed(error: unknown): error is { error: unknown; suppressed: unknown } {
+  return error instanceof Error && 'suppressed' in error && 'error' in error;
 }
 
 function textOf(error: unknown): string {
