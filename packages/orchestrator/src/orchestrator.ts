@@ -256,8 +256,7 @@ export async function startOrchestrator(options: OrchestratorOptions): Promise<O
       close: () => undo.run(),
     };
   } catch (error) {
-    await undo.run();
-    throw error;
+    throw await undo.after(error);
   }
 }
 
@@ -322,13 +321,12 @@ async function freeLeftovers(
     if (!sandboxIds.has(id)) await rm(records.dir(id), { recursive: true, force: true });
   }
   const machineIds = new Set(adopted.map((record) => record.run?.machine.id));
-  for (const id of new Set([...(await readdir(machinesDir)), ...(await listAll(drivers))])) {
-    if (machineIds.has(id)) continue;
-    for (const driver of drivers) await driver.release(id);
+  const remove = async (id: string, runners: readonly SandboxDriver[]) => {
+    if (machineIds.has(id)) return;
+    for (const driver of runners) await driver.release(id);
     await rm(join(machinesDir, id), { recursive: true, force: true });
-  }
-}
-
-async function listAll(drivers: readonly SandboxDriver[]): Promise<string[]> {
-  return (await Promise.all(drivers.map((driver) => driver.list()))).flat();
+  };
+  // Whoever runs it comes first: nobody can remove the cgroup of processes that live.
+  for (const driver of drivers) for (const id of await driver.list()) await remove(id, [driver]);
+  for (const id of await readdir(machinesDir)) await remove(id, drivers);
 }

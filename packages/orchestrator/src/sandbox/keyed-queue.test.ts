@@ -63,6 +63,17 @@ it('undoes in reverse and tries every step', async () => {
     throw new Error('second fails');
   });
   undo.add(async () => void log.push('third'));
-  await expect(undo.run()).rejects.toThrow(AggregateError);
+  await expect(undo.run()).rejects.toThrow('not everything could be undone: second fails');
   expect(log).toEqual(['third', 'first']);
+});
+
+it('says what went wrong first, whatever fails after it', async () => {
+  const undo = new Undo();
+  const error = new Error('no start');
+  expect(await undo.after(error)).toBe(error);
+  undo.add(() => Promise.reject(new Error('stuck')));
+  expect(await undo.after(error)).toMatchObject({
+    message: 'no start (then not everything could be undone: stuck)',
+    cause: error,
+  });
 });

@@ -48,8 +48,7 @@ export async function preparePlace(
   try {
     return { ...place, machine: await context.driver.prepare(place.spec) };
   } catch (error) {
-    await place.undo.run();
-    throw error;
+    throw await place.undo.after(error);
   }
 }
 
@@ -82,7 +81,6 @@ export async function makePlace(
     };
     return { slot, spec, undo };
   } catch (error) {
-    await undo.run();
-    throw error;
+    throw await undo.after(error);
   }
 }

@@ -82,8 +82,7 @@ export async function startMachine(
     else await become(envd, identity, driver.ownClock);
     return { machine, slotIndex: slot.index, address: slot.sandboxAddress };
   } catch (error) {
-    await undo.run();
-    throw error;
+    throw await undo.after(error);
   }
 }
 

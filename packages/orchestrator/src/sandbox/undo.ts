@@ -16,6 +16,24 @@ export class Undo {
         failures.push(error);
       }
     }
-    if (failures.length > 0) throw new AggregateError(failures, 'not everything could be undone');
+    if (failures.length > 0) {
+      const messages = failures.map(messageOf).join('; ');
+      throw new AggregateError(failures, `not everything could be undone: ${messages}`);
+    }
   }
+
+  /** Takes all back after an error. @returns what to throw: that error, or both where something could not be undone. */
+  async after(error: unknown): Promise<unknown> {
+    try {
+      await this.run();
+      return error;
+    } catch (failure) {
+      const message = `${messageOf(error)} (then ${messageOf(failure)})`;
+      return new AggregateError([error, failure], message, { cause: error });
+    }
+  }
+}
+
+function messageOf(error: unknown): string {
+  return error instanceof Error ? error.message : String(error);
 }
