@@ -1,6 +1,10 @@
 import { CommandExitError, type Sandbox } from 'e2b';
 import { describe, expect, it } from 'vitest';
 import { rejection, withSandbox } from '../sdk/sandbox.ts';
+import { VIRTUAL_MACHINES } from '../setup/isolation.ts';
+
+/** Without KVM a virtual machine starts some ten programs a second. */
+const PATIENCE_MS = VIRTUAL_MACHINES ? 250_000 : 50_000;
 
 /** Starts programs that wait, and counts them, until it is refused one more. */
 const START_MANY = `sh -c 'n=0; while :; do sleep 600 > /dev/null 2>&1 & n=$((n+1)); echo $n; done'`;
@@ -29,16 +33,16 @@ function expectNear(count: number, most: number): void {
 
 /** How many programs could be started before one was refused. */
 async function startMany(sandbox: Sandbox, command = START_MANY, user = 'user'): Promise<number> {
-  const refused = await rejection(sandbox.commands.run(command, { user, timeoutMs: 50_000 }));
+  const refused = await rejection(sandbox.commands.run(command, { user, timeoutMs: PATIENCE_MS }));
   expect(refused).toBeInstanceOf(CommandExitError);
   const { stdout, stderr } = refused as CommandExitError;
   expect(stderr).toContain('Cannot fork');
   return Number(stdout.trim().split('\n').at(-1));
 }
 
-describe('the number of a sandbox’s processes', { timeout: 120_000 }, () => {
+describe('the number of a sandbox’s processes', { timeout: 4 * PATIENCE_MS }, () => {
   it('ends at its limit with an error to the program that wants more; others start when there is room again', async () => {
-    await withSandbox({}, async (sandbox) => {
+    await withSandbox({ timeoutMs: 6 * PATIENCE_MS }, async (sandbox) => {
       const started = await startMany(sandbox);
       expectNear(started, await limitOf(sandbox));
       // Whoever clears up can do so, with programs of their own.
@@ -49,7 +53,7 @@ describe('the number of a sandbox’s processes', { timeout: 120_000 }, () => {
   });
 
   it('counts threads', async () => {
-    await withSandbox({}, async (sandbox) => {
+    await withSandbox({ timeoutMs: 6 * PATIENCE_MS }, async (sandbox) => {
       const { stdout } = await sandbox.commands.run(START_THREADS);
       expect(stdout).toMatch(/^\d+ can't start new thread\n$/);
       expectNear(Number.parseInt(stdout, 10), await limitOf(sandbox));
@@ -57,7 +61,7 @@ describe('the number of a sandbox’s processes', { timeout: 120_000 }, () => {
   });
 
   it('holds for what root and sudo start', async () => {
-    await withSandbox({}, async (sandbox) => {
+    await withSandbox({ timeoutMs: 6 * PATIENCE_MS }, async (sandbox) => {
       const most = await limitOf(sandbox);
       expectNear(await startMany(sandbox, `sudo ${START_MANY}`), most);
       await sandbox.commands.run('pkill -x sleep', { user: 'root' });
@@ -66,7 +70,7 @@ describe('the number of a sandbox’s processes', { timeout: 120_000 }, () => {
   });
 
   it('is the same after a pause, with what runs counted', async () => {
-    await withSandbox({}, async (sandbox) => {
+    await withSandbox({ timeoutMs: 6 * PATIENCE_MS }, async (sandbox) => {
       await sandbox.commands.run('for i in $(seq 200); do sleep 600 > /dev/null 2>&1 & done');
       await sandbox.pause();
       const resumed = await sandbox.connect();

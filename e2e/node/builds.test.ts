@@ -57,7 +57,7 @@ it('a build whose Islet is killed goes on at the next start, and leaves nothing 
   }
   expect((await readFile('/proc/self/mountinfo', 'utf8')).match(/ - overlay /g) ?? []).toEqual([]);
   const after = await settledFootprint({ dataDir });
-  expect(after.mounts).toHaveLength(before.mounts.length);
+  expect(after.mounts, after.mounts.join('\n')).toHaveLength(before.mounts.length);
   expect(after.cgroups).toHaveLength(before.cgroups.length);
   const machines = after.files.filter((file) => file.startsWith(`${dataDir}/machines/`));
   expect(machines).toEqual([]);

@@ -101,7 +101,7 @@ describe('the driver of Firecracker’s machines', () => {
       ...['PUT /drives/disk', 'PUT /network-interfaces/eth0', 'PUT /entropy', 'PUT /balloon', 'PUT /actions'],
     ]);
     expect(said[0]).toContain('{"vcpu_count":2,"mem_size_mib":64}');
-    expect(said[1]).toMatch(/islet\.address=\S+ islet\.gateway=\S+ islet\.used=7"/);
+    expect(said[1]).toMatch(/islet\.address=\S+ islet\.gateway=\S+ islet\.used=7 islet\.processes=256"/);
     expect(said[7]).toContain('"free_page_reporting":true');
     const status = await readFile(`/proc/${machine.main.pid}/status`, 'utf8');
     expect(Number(/^Uid:\s+(\d+)/m.exec(status)?.[1])).toBeGreaterThanOrEqual(1_000_000_000);

@@ -1,6 +1,7 @@
 import { join } from 'node:path';
 import { CPU_PERIOD_US, cpuQuotaUs } from '../cpu-quota.ts';
 import type { MachineSpec } from '../driver.ts';
+import { processLimit } from '../process-limit.ts';
 
 /** Changes whenever the mounts below do: snapshots taken with others do not restore. */
 export const SPEC_SHAPE = 3;
@@ -70,16 +71,6 @@ export function guestNodeCommand(ldName: string, nodeOptions: readonly string[],
     ...nodeOptions,
     `${GUEST_MOUNT}/${script}`,
   ];
-}
-
-/** A process or thread of a sandbox takes some of its memory; measured: a `sleep` 0.7 MiB, a forking shell 1.2, a child of Python 3.6. */
-const MIB_A_PROCESS = 1;
-const FEWEST_PROCESSES = 256;
-const MOST_PROCESSES = 8192;
-
-/** Processes and threads that a sandbox may have at once; one more is refused with EAGAIN. */
-export function processLimit(memoryMb: number): number {
-  return Math.min(MOST_PROCESSES, Math.max(FEWEST_PROCESSES, Math.floor(memoryMb / MIB_A_PROCESS)));
 }
 
 /**

@@ -10,6 +10,7 @@ import { isAlive, killAndWait, type ProcessRef, refProcess, waitForExit } from '
 import { DamagedSnapshotError } from '../../snapshots/checksums.ts';
 import { CPU_PERIOD_US, cpuQuotaUs } from '../cpu-quota.ts';
 import type { Machine, MachineSpec, Pace, SandboxDriver } from '../driver.ts';
+import { processLimit } from '../process-limit.ts';
 import { ImageCache } from './images.ts';
 import type { MachineShape } from './machine-files.ts';
 import type { GuestKernel } from './probe.ts';
@@ -95,7 +96,10 @@ class Microvm implements SandboxDriver {
       const size = { cpuCount, memoryMb, diskBytes };
       await mkdir(this.#machineState(spec.id), { mode: 0o700 });
       const shape = await vmm.layOutBoot(this.#site(spec), { root, guest, emptyDisk }, size);
-      const boot = { kernel, initrd, diskUsedMb: spec.diskUsedMb ?? 0 };
+      const boot = {
+        ...{ kernel, initrd, diskUsedMb: spec.diskUsedMb ?? 0 },
+        mostProcesses: processLimit(spec.memoryMb),
+      };
       const machine = await this.#launch(spec, shape, boot);
       await this.#control(machine, (running) => vmm.boot(running, shape, boot));
       return machine;

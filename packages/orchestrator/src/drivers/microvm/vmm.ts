@@ -1,4 +1,5 @@
 import type { ProcessRef } from '../../host/process.ts';
+import { GUEST } from '../../network/tap.ts';
 import type { Pace } from '../driver.ts';
 import type { BootImages, MachineShape, MachineSize } from './machine-files.ts';
 
@@ -8,6 +9,18 @@ export interface KernelBoot {
   initrd: string;
   /** What the template's files take of the disk's size, MiB. */
   diskUsedMb: number;
+  /** Processes and threads that the sandbox may have at once. */
+  mostProcesses: number;
+}
+
+/** What `scripts/microvm/init`, the guest's first program, finds among the kernel's arguments. */
+export function guestArguments({ diskUsedMb, mostProcesses }: KernelBoot): string[] {
+  return [
+    `islet.address=${GUEST.address}/${GUEST.prefixLength}`,
+    `islet.gateway=${GUEST.gateway}`,
+    `islet.used=${diskUsedMb}`,
+    `islet.processes=${mostProcesses}`,
+  ];
 }
 
 /** Where a machine lives on its host. */

@@ -1,6 +1,6 @@
 import { GUEST, TAP } from '../../../network/tap.ts';
 import { FILES, type MachineShape, topLayer } from '../machine-files.ts';
-import type { KernelBoot } from '../vmm.ts';
+import { guestArguments, type KernelBoot } from '../vmm.ts';
 import type { Drive, FirecrackerApi } from './api.ts';
 import { JAILED } from './jail.ts';
 
@@ -36,12 +36,10 @@ function drives(shape: MachineShape): Drive[] {
 }
 
 /** What the kernel is told. Firecracker ends its guest on a reset by the keyboard's controller, and has neither PCI nor a keyboard. */
-function kernelArguments({ diskUsedMb }: KernelBoot): string {
+function kernelArguments(boot: KernelBoot): string {
   return [
     ...['console=ttyS0', 'quiet', 'loglevel=3', 'reboot=k', 'panic=-1', 'pci=off', 'net.ifnames=0'],
     ...['i8042.noaux', 'i8042.nomux', 'i8042.nopnp', 'i8042.dumbkbd', 'random.trust_cpu=on'],
-    `islet.address=${GUEST.address}/${GUEST.prefixLength}`,
-    `islet.gateway=${GUEST.gateway}`,
-    `islet.used=${diskUsedMb}`,
+    ...guestArguments(boot),
   ].join(' ');
 }

@@ -42,13 +42,13 @@ describe('a machine that goes on from a snapshot', () => {
 });
 
 it('has the devices of its snapshot whether it boots or not', () => {
-  const boot = { kernel: '/k', initrd: '/i', diskUsedMb: 900 };
+  const boot = { kernel: '/k', initrd: '/i', diskUsedMb: 900, mostProcesses: 512 };
   const devices = (options: CommandLineOptions) => after(qemuArguments(options), '-device');
   expect(devices({ ...restored, boot })).toEqual(devices(restored));
 });
 
 it('tells the kernel the rate of the counter only where it cannot ask KVM', () => {
-  const boot = { kernel: '/k', initrd: '/i', diskUsedMb: 900 };
+  const boot = { kernel: '/k', initrd: '/i', diskUsedMb: 900, mostProcesses: 512 };
   expect(kernelArguments({ kind: 'tcg', tscKhz: 2_596_122 }, boot)).toContain('tsc_early_khz=2596122');
   expect(kernelArguments({ kind: 'kvm' }, boot)).not.toMatch(/tsc_early_khz|mitigations=off/);
 });

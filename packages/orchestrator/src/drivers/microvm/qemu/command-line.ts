@@ -1,6 +1,6 @@
 import { GUEST, TAP } from '../../../network/tap.ts';
 import { FILES, type MachineShape } from '../machine-files.ts';
-import type { KernelBoot } from '../vmm.ts';
+import { guestArguments, type KernelBoot } from '../vmm.ts';
 import type { Accelerator } from './accelerator.ts';
 
 /** Content of the kernel's ring of console output that is kept, bytes. */
@@ -77,14 +77,12 @@ function acceleration(accelerator: Accelerator): string[] {
 }
 
 /** What the kernel is told. Under TCG nothing guards against attacks by speculation, since there is none. */
-export function kernelArguments(accelerator: Accelerator, { diskUsedMb }: KernelBoot): string {
+export function kernelArguments(accelerator: Accelerator, boot: KernelBoot): string {
   return [
     ...['console=ttyS0', 'quiet', 'loglevel=3', 'reboot=t', 'panic=-1', 'net.ifnames=0'],
     ...['random.trust_cpu=on', 'tsc=reliable'],
     ...(accelerator.kind === 'tcg' ? [`tsc_early_khz=${accelerator.tscKhz}`, 'mitigations=off'] : []),
-    `islet.address=${GUEST.address}/${GUEST.prefixLength}`,
-    `islet.gateway=${GUEST.gateway}`,
-    `islet.used=${diskUsedMb}`,
+    ...guestArguments(boot),
   ].join(' ');
 }
 
