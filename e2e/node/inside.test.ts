@@ -104,6 +104,23 @@ describe('what only the control plane may ask of envd', () => {
   });
 });
 
+it('what happened in a sandbox is in its log at once, and when it has ended', async () => {
+  const told = await Sandbox.create(connection);
+  const exits = async () => {
+    const { body } = await api.call<{ logs: { fields: Record<string, string> }[] }>(
+      'GET',
+      `/v2/sandboxes/${told.sandboxId}/logs?direction=forward`,
+    );
+    return body.logs.flatMap(({ fields }) => fields.exit_code ?? []);
+  };
+  const exitWith = (code: number) => expect(told.commands.run(`exit ${code}`)).rejects.toThrow();
+  await exitWith(7);
+  expect(await exits()).toEqual(['7']);
+  await exitWith(8);
+  await told.kill();
+  expect(await exits()).toEqual(['7', '8']);
+});
+
 describe('the init process of a sandbox', () => {
   it('goes on where somebody asks it to end', async () => {
     await run('kill -TERM 1; kill -INT 1; kill -HUP 1', 'root');

@@ -159,6 +159,7 @@ export class SimulatedNode {
           this.end(sandboxId, reason);
           return {};
         }),
+      collectSandboxLogs: () => ({}),
       listSandboxes: () => ({ sandboxes: [...this.sandboxes.values()].map(clone) }),
       watchSandboxes: (_, { signal }) => this.#watch(signal),
       getNode: () => ({

@@ -20,6 +20,7 @@ import { readProcessor } from './host/processor.ts';
 import { NetworkPool } from './network/pool.ts';
 import { claimSubnet } from './network/subnet.ts';
 import { orchestratorService } from './rpc/service.ts';
+import { Journals } from './sandbox/journals.ts';
 import { logLives } from './sandbox/life-log.ts';
 import { RecordStore, type SandboxRecord } from './sandbox/record.ts';
 import { startSampler } from './sandbox/sampler.ts';
@@ -182,8 +183,10 @@ export async function startOrchestrator(options: OrchestratorOptions): Promise<O
         guest.digest,
       ]),
     );
+    const journals = new Journals(options.recordLog);
     const sandboxes = new Sandboxes(
       {
+        journals,
         driver,
         network,
         volumes,
@@ -207,7 +210,7 @@ export async function startOrchestrator(options: OrchestratorOptions): Promise<O
     const sampler = startSampler({
       sandboxes: () => sandboxes.list(),
       record: options.recordSample,
-      recordLog: options.recordLog,
+      journals,
       now: Date.now,
     });
     undo.add(() => sampler.close());

@@ -1,4 +1,4 @@
-import { parseSandboxId } from '@islet/contracts';
+import { orchestratorProto, parseSandboxId } from '@islet/contracts';
 import { type Static, Type } from 'typebox';
 import { access, callingTeam } from '../auth/guard.ts';
 import type { ApiApp, ApiContext } from '../context.ts';
@@ -19,6 +19,9 @@ const LogEntry = Type.Object({
   fields: Type.Record(Type.String(), Type.String()),
 });
 
+/** Of the wait for a sandbox's newest records. */
+const COLLECT_TIMEOUT_MS = 3_000;
+
 const LogLine = Type.Object({ timestamp: Type.String({ format: 'date-time' }), line: Type.String() });
 
 const Milliseconds = Type.Integer({ minimum: 0, maximum: 8_640_000_000_000_000, format: 'int64' });
@@ -29,8 +32,24 @@ function present(record: LogRecord): Static<typeof LogEntry> {
   return { timestamp: isoTime(record), level: record.level, message: record.message, fields: record.fields };
 }
 
+/** Has a running sandbox of the team told what its node has not asked for yet. Where that fails, what is known is shown. */
+async function collect(
+  { catalog, node, logger }: ApiContext,
+  teamId: string,
+  sandboxId: string,
+): Promise<void> {
+  const entry = await catalog.get(sandboxId);
+  if (entry?.sandbox.config?.teamId !== teamId) return;
+  if (entry.sandbox.state !== orchestratorProto.SandboxState.RUNNING) return;
+  await node.client
+    .collectSandboxLogs({ sandboxId }, { timeoutMs: COLLECT_TIMEOUT_MS })
+    .catch((error: unknown) => logger.debug({ err: error, sandboxId }, 'its newest logs are not to be had'));
+}
+
 /** What a sandbox's daemon wrote. */
-export function addLogRoutes(app: ApiApp, { logs }: ApiContext): void {
+export function addLogRoutes(app: ApiApp, context: ApiContext): void {
+  const { logs } = context;
+
   app.get(
     '/sandboxes/:sandboxID/logs',
     {
@@ -50,6 +69,7 @@ export function addLogRoutes(app: ApiApp, { logs }: ApiContext): void {
     async (request) => {
       const sandboxId = parseSandboxId(request.params.sandboxID);
       const { start, limit } = request.query;
+      await collect(context, callingTeam(request).id, sandboxId);
       const records =
         (await logs?.query({
           teamId: callingTeam(request).id,
@@ -83,10 +103,12 @@ export function addLogRoutes(app: ApiApp, { logs }: ApiContext): void {
     },
     async (request) => {
       const { cursor, limit, direction, level, search } = request.query;
+      const sandboxId = parseSandboxId(request.params.sandboxID);
+      await collect(context, callingTeam(request).id, sandboxId);
       const records =
         (await logs?.query({
           teamId: callingTeam(request).id,
-          sandboxId: parseSandboxId(request.params.sandboxID),
+          sandboxId,
           cursorMs: cursor,
           limit,
           direction,

@@ -70,6 +70,11 @@ export function orchestratorService({ sandboxes, templates, facts, dataDir }: No
         await sandboxes.kill(sandboxId, reason);
         return {};
       }),
+    collectSandboxLogs: ({ sandboxId }) =>
+      answer(async () => {
+        await sandboxes.collectLogs(sandboxId);
+        return {};
+      }),
     listSandboxes: () => ({ sandboxes: sandboxes.list() }),
     watchSandboxes: (_, context) => watch(sandboxes, context.signal),
     getNode: async () => {

@@ -153,14 +153,25 @@ export function readEnvdReport(
   return ask(request, token, async (get) => {
     const { headers, value } = await get('/metrics');
     const head = Number(headers['x-journal-head'] ?? journalStart);
-    // A rebooted sandbox has begun a new one.
-    const start = head < journalStart ? 0 : journalStart;
     const journal =
-      head > start
-        ? ((await get(`/journal?start=${start}`)).value as EnvdReport['journal'])
-        : { records: [], next: start };
+      head === journalStart ? { records: [], next: head } : await journalFrom(journalStart, get);
     return { metrics: value as EnvdMetrics, journal };
   });
+}
+
+/** Asks once what happened in the sandbox. As `readEnvdReport`, but for the metrics, which cost more. */
+export function readEnvdJournal(
+  request: EnvdRequest,
+  start: number,
+  token?: string,
+): Promise<EnvdReport['journal']> {
+  return ask(request, token, (get) => journalFrom(start, get));
+}
+
+async function journalFrom(start: number, get: Get): Promise<EnvdReport['journal']> {
+  const journal = (await get(`/journal?start=${start}`)).value as EnvdReport['journal'];
+  // A rebooted sandbox has begun a new one.
+  return journal.next < start ? journalFrom(0, get) : journal;
 }
 
 type Get = (

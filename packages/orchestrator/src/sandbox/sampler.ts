@@ -1,5 +1,6 @@
-import { orchestratorProto, type SandboxLog, type SandboxSample } from '@islet/contracts';
+import { orchestratorProto, type SandboxSample } from '@islet/contracts';
 import { type EnvdMetrics, readEnvdReport } from './envd-client.ts';
+import type { Journals } from './journals.ts';
 
 /** How often each sandbox is asked, ms; clients expect samples this far apart. */
 const INTERVAL_MS = 5_000;
@@ -16,22 +17,20 @@ const ANSWER_DEADLINE_MS = 1_000;
 export interface SamplerOptions {
   sandboxes: () => readonly orchestratorProto.Sandbox[];
   record: (sample: SandboxSample) => void;
-  /** Takes what sandboxes tell their owners of themselves; it comes as late as a sample. */
-  recordLog: (log: SandboxLog) => void;
+  /** Brought up to date with each sample. */
+  journals: Journals;
   now: () => number;
 }
 
 /** Starts taking samples of every running sandbox, and reading their journals, until it is closed. */
 export function startSampler(options: SamplerOptions): { close(): Promise<void> } {
   const stop = new AbortController();
-  /** Where each sandbox's journal was read up to. */
-  const cursors: Cursors = new Map();
   let round: Promise<void> = Promise.resolve();
   let timer: NodeJS.Timeout | undefined;
   const next = () => {
     timer = setTimeout(
       () => {
-        round = sampleAll(options, cursors, stop.signal).finally(() => {
+        round = sampleAll(options, stop.signal).finally(() => {
           if (!stop.signal.aborted) next();
         });
       },
@@ -49,16 +48,13 @@ export function startSampler(options: SamplerOptions): { close(): Promise<void> 
   };
 }
 
-type Cursors = Map<string, number>;
-
-async function sampleAll(options: SamplerOptions, cursors: Cursors, signal: AbortSignal): Promise<void> {
+async function sampleAll(options: SamplerOptions, signal: AbortSignal): Promise<void> {
   const sandboxes = options.sandboxes();
-  const ids = new Set(sandboxes.map(({ config }) => config?.sandboxId));
-  for (const id of cursors.keys()) if (!ids.has(id)) cursors.delete(id);
+  options.journals.keepOnly(new Set(sandboxes.map(({ config }) => config?.sandboxId)));
   const waiting = [...sandboxes];
   const worker = async () => {
     for (let sandbox = waiting.shift(); sandbox && !signal.aborted; sandbox = waiting.shift()) {
-      await askSandbox(sandbox, options, cursors, signal);
+      await askSandbox(sandbox, options, signal);
     }
   };
   await Promise.all(Array.from({ length: ASKED_AT_ONCE }, worker));
@@ -66,21 +62,18 @@ async function sampleAll(options: SamplerOptions, cursors: Cursors, signal: Abor
 
 async function askSandbox(
   { config, state, address }: orchestratorProto.Sandbox,
-  { record, recordLog, now }: SamplerOptions,
-  cursors: Cursors,
+  { record, journals, now }: SamplerOptions,
   signal: AbortSignal,
 ): Promise<void> {
   if (!config || state !== orchestratorProto.SandboxState.RUNNING) return;
   const { sandboxId, teamId, cpuCount } = config;
   const request = { address, deadlineMs: ANSWER_DEADLINE_MS, signal };
-  const report = await readEnvdReport(request, cursors.get(sandboxId) ?? 0, config.envdAccessToken).catch(
+  const report = await readEnvdReport(request, journals.cursor(sandboxId), config.envdAccessToken).catch(
     () => undefined, // the next round asks again
   );
   if (!report) return;
-  const { metrics, journal } = report;
-  record({ sandboxId, teamId, timeMs: now(), cpuCount, ...usage(metrics) });
-  for (const entry of journal.records) recordLog({ sandboxId, teamId, ...entry });
-  cursors.set(sandboxId, journal.next);
+  record({ sandboxId, teamId, timeMs: now(), cpuCount, ...usage(report.metrics) });
+  journals.take(config, report.journal);
 }
 
 function usage(metrics: EnvdMetrics) {

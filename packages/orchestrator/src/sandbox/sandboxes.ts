@@ -4,13 +4,14 @@ import { IsletError, orchestratorProto, placementFailed, sandboxNotFound } from 
 import { bytesIn } from '../host/disk.ts';
 import { type StoredTemplate, snapshotBytes } from '../templates/store.ts';
 import type { SandboxEvents } from './events.ts';
+import type { Journals } from './journals.ts';
 import { KeyedQueue } from './keyed-queue.ts';
 import { watchLiveness } from './liveness.ts';
 import type { RecordStore, SandboxBase, SandboxRecord } from './record.ts';
 import { Saves } from './saves.ts';
 import type { StartedRun } from './start.ts';
 import { Starter, type StarterOptions } from './starter.ts';
-import { SandboxTable, view } from './table.ts';
+import { type Entry, SandboxTable, view } from './table.ts';
 
 const { KillReason, SandboxSchema, SandboxState } = orchestratorProto;
 type Sandbox = orchestratorProto.Sandbox;
@@ -22,6 +23,8 @@ const PAUSE_AGAIN_MS = 10_000;
 export interface SandboxesOptions extends Omit<StarterOptions, 'isBusy' | 'onLoss'> {
   nodeId: string;
   records: RecordStore;
+  /** Read a last time before a sandbox ends. */
+  journals: Journals;
 }
 
 export interface SandboxCounts {
@@ -284,8 +287,13 @@ export class Sandboxes {
     return this.#queue.run(sandboxId, async () => {
       const entry = this.#table.get(sandboxId);
       if (!entry) throw sandboxNotFound(sandboxId);
-      await this.#table.end(entry, reason);
+      await this.#end(entry, reason);
     });
+  }
+
+  /** Has a running sandbox's owner told what they cannot know yet of what happened in it. @throws IsletError 404 where it is unknown or paused. */
+  async collectLogs(sandboxId: string): Promise<void> {
+    await this.#options.journals.read(this.#table.running(sandboxId).sandbox);
   }
 
   /** Ends what runs and frees all it held; paused sandboxes stay on disk. */
@@ -298,11 +306,17 @@ export class Sandboxes {
       [...ids].map((id) =>
         this.#queue.run(id, async () => {
           const entry = this.#table.get(id);
-          if (entry?.run) await this.#table.end(entry, KillReason.ORPHANED);
+          if (entry?.run) await this.#end(entry, KillReason.ORPHANED);
         }),
       ),
     );
     await this.#table.close();
+  }
+
+  /** What happened in it since the last sample would be known to nobody otherwise. */
+  async #end(entry: Entry, reason: orchestratorProto.KillReason): Promise<void> {
+    if (entry.run) await this.#options.journals.read(entry.sandbox);
+    await this.#table.end(entry, reason);
   }
 
   /** Whatever the driver throws reaches clients as a failed placement. */
@@ -352,7 +366,7 @@ export class Sandboxes {
         const { endAtMs } = entry.sandbox;
         // A later end may have been set while this waited for its turn, or the timer was cut short.
         if (endAtMs > this.#options.now()) return this.#table.ends.set(sandboxId, endAtMs);
-        if (!entry.config.autoPause) return this.#table.end(entry, KillReason.TIMEOUT);
+        if (!entry.config.autoPause) return this.#end(entry, KillReason.TIMEOUT);
         await this.#saves
           .pause(this.#table.running(sandboxId), !entry.config.autoPauseMemory)
           .catch((error) => {
