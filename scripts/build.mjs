@@ -40,7 +40,10 @@ async function buildCommandLine(version) {
 
 async function bundleCommandLine(version, staged) {
   await build({
-    entryPoints: { islet: join(root, 'packages/cli/src/main.ts') },
+    entryPoints: {
+      islet: join(root, 'packages/cli/src/main.ts'),
+      'islet/volume-server': join(root, 'packages/orchestrator/src/volumes/nfs/main.ts'),
+    },
     outdir: staged,
     outExtension: { '.js': '.mjs' },
     chunkNames: 'islet/[name]-[hash]',

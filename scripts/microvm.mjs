@@ -27,6 +27,12 @@ const MODULES = [
   'fs/netfs/netfs',
   'fs/erofs/erofs',
   'fs/overlayfs/overlay',
+  'net/sunrpc/sunrpc',
+  'fs/nfs_common/grace',
+  'fs/nfs_common/nfs_acl',
+  'fs/lockd/lockd',
+  'fs/nfs/nfs',
+  'fs/nfs/nfsv3',
 ];
 
 /** What the machine's files are made of: where it is the same as last time nothing is to be done. */

@@ -9,6 +9,8 @@ export interface Layout {
   migrationsDir: string;
   templatesDir: string;
   guestDir: string;
+  /** The program of the thread that serves virtual machines their volumes. */
+  volumeServer: string;
   /** Kernel and initial files of virtual machines; there where `./islet setup --with-microvm` has made them. */
   machinesDir: string;
 }
@@ -23,6 +25,7 @@ export function findLayout(moduleUrl: string): Layout {
     migrationsDir: join(dist, 'migrations'),
     templatesDir: join(dist, 'templates'),
     guestDir: join(dist, 'guest'),
+    volumeServer: join(dist, 'islet/volume-server.mjs'),
   };
   const missing = Object.values(layout).find((dir) => !existsSync(dir));
   if (missing) throw new Error(`${missing} is missing: run \`npm run build\`, or start Islet with ./islet`);

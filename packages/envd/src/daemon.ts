@@ -13,7 +13,7 @@ import { PolledWatchers } from './filesystem/watchers.ts';
 import { createHttpServer } from './http/server.ts';
 import { statusRoutes } from './http/status-routes.ts';
 import { createIdentityFiles } from './init/identity.ts';
-import { Initializer } from './init/initializer.ts';
+import { Initializer, VOLUMES_DIRECTORY } from './init/initializer.ts';
 import { initRoute } from './init/routes.ts';
 import { Journal } from './log/journal.ts';
 import type { Logger } from './log/logger.ts';
@@ -36,6 +36,7 @@ import { ProcessRegistry } from './process/registry.ts';
 import { createProcessService } from './process/service.ts';
 import { createSettings } from './settings.ts';
 import { removedFiles } from './volumes/removed-files.ts';
+import { ServedVolumes } from './volumes/served-volumes.ts';
 
 export interface DaemonOptions {
   /** 0 for any free one. */
@@ -104,13 +105,15 @@ export async function startDaemon(options: DaemonOptions): Promise<Daemon> {
     excluded: excludedPorts,
     onError: (error) => logger.log('warn', 'cannot forward ports', { error }),
   });
+  const mounts = options.ownsMachine ? createMounts() : undefined;
   const initializer = new Initializer({
     settings,
     logger,
     now: Date.now,
     files: createIdentityFiles(options.identityRoot),
     machine: options.ownsMachine ? machine : undefined,
-    mounts: options.ownsMachine ? createMounts() : undefined,
+    mounts,
+    servedVolumes: mounts && new ServedVolumes(VOLUMES_DIRECTORY, mounts),
     endAllProcesses: options.ownsMachine
       ? async () => {
           watchers.close();

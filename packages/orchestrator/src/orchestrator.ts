@@ -19,6 +19,7 @@ import { waitForExit } from './host/process.ts';
 import { readProcessor } from './host/processor.ts';
 import { NetworkPool } from './network/pool.ts';
 import { claimSubnet } from './network/subnet.ts';
+import { GUEST, VOLUMES_PORT } from './network/tap.ts';
 import { orchestratorService } from './rpc/service.ts';
 import { Journals } from './sandbox/journals.ts';
 import { logLives } from './sandbox/life-log.ts';
@@ -30,6 +31,7 @@ import { Undo } from './sandbox/undo.ts';
 import { type BuildSandboxRequest, type CommandRunner, withBuildSandbox } from './templates/build-sandbox.ts';
 import { type SealRequest, type SealResult, sealTemplate } from './templates/seal.ts';
 import { TemplateStore } from './templates/store.ts';
+import { VolumeServerThread } from './volumes/nfs/thread.ts';
 import { volumesService } from './volumes/service.ts';
 import { Volumes } from './volumes/volumes.ts';
 import { warmCounts } from './warm/policy.ts';
@@ -55,6 +57,8 @@ export interface OrchestratorOptions {
   /** node, its libraries and envd, as the build lays them out. */
   guestDir: string;
   isolation: IsolationChoice;
+  /** The program of the thread that serves virtual machines their volumes, as the build lays it out. */
+  volumeServer: string;
   /** What virtual machines boot; the files need not be there where none are wanted. */
   machines: MachinePrograms;
   /** What virtual machines may hold in memory together, MiB. Undefined: most of the host's. */
@@ -145,7 +149,18 @@ export async function startOrchestrator(options: OrchestratorOptions): Promise<O
     );
     undo.add(() => network.close());
     // Before the driver, too: its mount namespace must take part in what is mounted for machines later.
+    const server =
+      chosen.isolation === 'microvm'
+        ? new VolumeServerThread({
+            program: options.volumeServer,
+            address: GUEST.gateway,
+            port: VOLUMES_PORT,
+            logger,
+          })
+        : undefined;
+    undo.add(() => server?.close());
     const volumes = await Volumes.open({
+      server,
       imagesDir: join(dataDir, 'volumes'),
       runtimeDir: join(runtimeDir, 'volumes'),
       exec,
@@ -167,7 +182,11 @@ export async function startOrchestrator(options: OrchestratorOptions): Promise<O
     const adopted = await adopt(adoptable, driver, network, records);
     const machinesDir = join(dataDir, 'machines');
     await freeLeftovers(found, adopted, [driver, drivers.builds], records, machinesDir);
-    await volumes.adopt(new Set(adopted.flatMap(({ run }) => (run ? [run.machine.id] : []))));
+    await volumes.adopt(
+      adopted.flatMap(({ run }) =>
+        run ? [{ id: run.machine.id, netns: network.slot(run.slotIndex).netns }] : [],
+      ),
+    );
 
     const guestsDir = join(dataDir, 'guest');
     const guest = await installGuest(options.guestDir, guestsDir);

@@ -39,6 +39,8 @@ describe.runIf(process.getuid?.() === 0)('volumes on a host', () => {
     await volumes.create(id, SIZE_MB);
     return id;
   };
+  /** Nothing is served over the network here. */
+  const named = (id: string) => ({ id, netns: 'none' });
   const inMachine = (machineId: string, ...path: string[]) => join(volumes.machineDir(machineId), ...path);
   const mounted = async () => (await readMounts(root)).map(({ point }) => point.slice(root.length + 1));
 
@@ -58,8 +60,8 @@ describe.runIf(process.getuid?.() === 0)('volumes on a host', () => {
   it('are seen by the machines that they are attached to, and only by these', async () => {
     const id = await newVolume();
     for (const machine of ['m1', 'm2', 'm3']) await volumes.prepare(machine);
-    await volumes.attach('m1', [id]);
-    await volumes.attach('m2', [id, id]);
+    await volumes.attach(named('m1'), [id]);
+    await volumes.attach(named('m2'), [id, id]);
     await writeFile(inMachine('m1', id, 'f'), 'shared');
     expect(await readFile(inMachine('m2', id, 'f'), 'utf8')).toBe('shared');
     expect(await readdir(inMachine('m3'))).toEqual([]);
@@ -73,7 +75,7 @@ describe.runIf(process.getuid?.() === 0)('volumes on a host', () => {
   it('are removed once their last user is gone', async () => {
     const id = await newVolume();
     await volumes.prepare('m1');
-    await volumes.attach('m1', [id]);
+    await volumes.attach(named('m1'), [id]);
     const removal = volumes.remove(id);
     await volumes.detach('m1');
     await removal;
@@ -82,8 +84,8 @@ describe.runIf(process.getuid?.() === 0)('volumes on a host', () => {
 
   it('that are not there leave a machine as it was', async () => {
     await volumes.prepare('m1');
-    await expect(volumes.attach('m1', [randomUUID()])).rejects.toMatchObject({ status: 404 });
-    await expect(volumes.attach('m1', ['../../etc'])).rejects.toMatchObject({ status: 404 });
+    await expect(volumes.attach(named('m1'), [randomUUID()])).rejects.toMatchObject({ status: 404 });
+    await expect(volumes.attach(named('m1'), ['../../etc'])).rejects.toMatchObject({ status: 404 });
     await volumes.detach('m1');
     expect(await readdir(join(root, 'run/machines'))).toEqual([]);
   });
@@ -95,13 +97,13 @@ describe.runIf(process.getuid?.() === 0)('volumes on a host', () => {
       ['dead', lost],
     ] as const) {
       await volumes.prepare(machine);
-      await volumes.attach(machine, [id]);
+      await volumes.attach(named(machine), [id]);
     }
     await writeFile(inMachine('alive', kept, 'f'), 'kept');
     await writeFile(join(root, 'images', `${randomUUID()}.img.new`), 'half made');
     // The next process knows nothing of this one's state.
     volumes = await open();
-    await volumes.adopt(new Set(['alive']));
+    await volumes.adopt([named('alive')]);
     expect(await readFile(inMachine('alive', kept, 'f'), 'utf8')).toBe('kept');
     expect(await readdir(join(root, 'run/machines'))).toEqual(['alive']);
     expect((await readdir(join(root, 'images'))).sort()).toEqual([`${kept}.img`, `${lost}.img`].sort());

@@ -52,6 +52,7 @@ export async function openSite({ cacheDir }: SiteOptions = {}): Promise<Site> {
     version: 'test',
     slotsAhead: 2,
     isolation: 'gvisor',
+    volumeServer: '',
     machines: { kernel: '', initrd: '' },
     machineMemoryMb: undefined,
     warmMemoryMb: 0,

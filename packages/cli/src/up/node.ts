@@ -109,6 +109,7 @@ export async function startNode(options: NodeOptions): Promise<Node> {
       runtimeDir: instance.runtimeDir,
       instance: instance.name,
       guestDir: layout.guestDir,
+      volumeServer: layout.volumeServer,
       recordSample: options.recordSample,
       isolation: config.isolation,
       machines: machinePrograms(layout, config),

@@ -71,6 +71,9 @@ describe('the machine', () => {
         reseedKernel: () => ++kernelReseeds > 0,
       },
       mounts: { bind: (from, to) => void mounts.push(`${from} on ${to}`) },
+      servedVolumes: {
+        mount: (volumes) => void mounts.push(...volumes.flatMap(({ target }) => (target ? [target] : []))),
+      },
       endAllProcesses: async () => void reboots++,
       random: { randomBytes: (length) => Buffer.alloc(length, ++draws), reseedOpenssl: () => ++reseeds > 0 },
       onApplied() {},
@@ -178,6 +181,17 @@ describe('the machine', () => {
       'mkdir /mnt/a/b',
       '/opt/islet/volumes/v2 on /mnt/a/b',
     ]);
+  });
+
+  it('has volumes mounted that it is served, before they are put where they belong', async () => {
+    const machine = open({ now: '2026-01-01T00:00:00Z' });
+    await machine.apply({ volumes: [{ id: 'v', path: '/mnt/v', target: '169.254.0.22:/v' }] });
+    expect(machine.mounts).toEqual(['169.254.0.22:/v', 'mkdir /mnt/v', '/opt/islet/volumes/v on /mnt/v']);
+    const bad = ['169.254.0.22:/v,hard', 'host:/v', '169.254.0.22:/a/b', 'tmpfs', 5];
+    for (const target of bad) {
+      const apply = async () => machine.apply({ volumes: [{ id: 'w', path: '/w', target }] });
+      await expect(apply).rejects.toThrow('targets of volumes must be');
+    }
   });
 
   it.each([{ id: 'v', path: 'mnt' }, { id: 'v', path: '/mnt/../etc' }, { id: '../x', path: '/mnt' }, null])(

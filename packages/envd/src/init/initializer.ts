@@ -4,6 +4,7 @@ import type { Logger } from '../log/logger.ts';
 import type { Machine } from '../native/machine.ts';
 import type { Mounts } from '../native/mounts.ts';
 import type { Settings } from '../settings.ts';
+import type { ServedVolumes } from '../volumes/served-volumes.ts';
 import { BOOT_ID, bootIdOf } from './boot-id.ts';
 import { trustCertificates } from './certificates.ts';
 import { hostsWith, type IdentityFiles, resolvConf } from './identity.ts';
@@ -16,7 +17,7 @@ const MAX_AHEAD_MS = 5000;
 const RUN_DIRECTORY = '/run/e2b';
 
 /** Where the machine sees its volumes, each in a directory named for its id. */
-const VOLUMES_DIRECTORY = '/opt/islet/volumes';
+export const VOLUMES_DIRECTORY = '/opt/islet/volumes';
 
 /** Changes with each start from a snapshot, whichever: see docs/clones.md. */
 const GENERATION = '/run/islet/generation';
@@ -30,6 +31,8 @@ export interface InitializerDeps {
   /** Absent where envd is not the init process: then the machine is not its own to change. */
   machine: Pick<Machine, 'setHostname' | 'setClock' | 'reseedKernel'> | undefined;
   mounts: Pick<Mounts, 'bind'> | undefined;
+  /** Mounts what the machine is served over the network. */
+  servedVolumes: Pick<ServedVolumes, 'mount'> | undefined;
   /** Ends every other process. Absent where envd is not the init process. */
   endAllProcesses: (() => Promise<void>) | undefined;
   random: Pick<Machine, 'randomBytes' | 'reseedOpenssl'>;
@@ -183,10 +186,11 @@ export class Initializer {
 
   /** They stay over pauses, being in the memory that is saved. */
   #mountVolumes(volumes: readonly VolumeMount[]): void {
-    const { files, mounts } = this.#deps;
+    const { files, mounts, servedVolumes } = this.#deps;
     // One below another comes after it.
-    for (const { id, path } of volumes.toSorted((a, b) => a.path.length - b.path.length)) {
-      if (this.#volumes.get(path) === id) continue;
+    const missing = volumes.filter(({ id, path }) => this.#volumes.get(path) !== id);
+    servedVolumes?.mount(missing);
+    for (const { id, path } of missing.toSorted((a, b) => a.path.length - b.path.length)) {
       files.makeDirectory(path);
       mounts?.bind(`${VOLUMES_DIRECTORY}/${id}`, path);
       this.#volumes.set(path, id);

@@ -6,6 +6,8 @@ export interface VolumeMount {
   id: string;
   /** Absolute, without `.` and `..`. */
   path: string;
+  /** Where it is served over the network; undefined where the machine sees it. */
+  target: string | undefined;
 }
 
 /** The body of POST /init, validated. Absent fields are undefined. */
@@ -34,6 +36,9 @@ export interface InitRequest {
 const HOSTNAME = /^[a-z0-9](?:[a-z0-9.-]{0,62}[a-z0-9])?$/i;
 /** Ids end up in file contents and environment variables. */
 const ID = /^[A-Za-z0-9._-]{1,128}$/;
+
+/** As in `169.254.0.22:/volume`. */
+const TARGET = /^\d{1,3}(?:\.\d{1,3}){3}:\/[A-Za-z0-9._-]{1,128}$/;
 
 /** @throws IsletError 400 */
 export function parseInitRequest(body: unknown): InitRequest {
@@ -111,12 +116,14 @@ function volumes(value: unknown): VolumeMount[] {
   if (value === undefined || value === null) return [];
   if (!Array.isArray(value)) throw new IsletError(400, 'volumes must be a list');
   return value.map((item) => {
-    const { id, path } = (item ?? {}) as Record<string, unknown>;
+    const { id, path, target } = (item ?? {}) as Record<string, unknown>;
     if (typeof id !== 'string' || !ID.test(id)) throw new IsletError(400, 'volumes must have ids');
     if (typeof path !== 'string' || !posix.isAbsolute(path) || posix.normalize(path) !== path) {
       throw new IsletError(400, 'volumes must have absolute and clean paths');
     }
-    return { id, path };
+    if (target !== undefined && (typeof target !== 'string' || !TARGET.test(target)))
+      throw new IsletError(400, 'targets of volumes must be an IPv4 address and a path');
+    return { id, path, target };
   });
 }
 

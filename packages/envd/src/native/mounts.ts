@@ -1,9 +1,13 @@
 import { openProgram } from '@islet/posix-spawn';
 import { checked, syscallNumbers } from './libc.ts';
 
+export type MountFlag = 'readonly' | 'nosuid' | 'nodev';
+
 /** The calls that arrange file systems; all throw SystemError where the kernel does not allow it. */
 export interface Mounts {
-  mount(source: string, target: string, kind: string, options: string): void;
+  mount(source: string, target: string, kind: string, options: string, flags?: readonly MountFlag[]): void;
+  /** Changes how a mounted file system may be used. */
+  remount(path: string, flags: readonly MountFlag[]): void;
   /** Shows a mounted file system, without what is mounted below it, at a second place. */
   bind(source: string, target: string): void;
   /** Takes a file system away from a place; files of it that are open stay so. */
@@ -14,10 +18,13 @@ export interface Mounts {
   reserve(descriptor: number, bytes: number): void;
 }
 
-const MS_BIND = 0x1000;
+/** mount(2) */
+const MS = { readonly: 0x1, nosuid: 0x2, nodev: 0x4, remount: 0x20, bind: 0x1000 };
 const MNT_DETACH = 2;
 const PROT_READ_WRITE = 3;
 const MAP_SHARED = 1;
+
+const bits = (flags: readonly MountFlag[]) => flags.reduce((sum, flag) => sum | MS[flag], 0);
 
 export function createMounts(arch: string = process.arch): Mounts {
   const program = openProgram();
@@ -32,11 +39,14 @@ export function createMounts(arch: string = process.arch): Mounts {
   const copy = program.func('void *memcpy(void *, intptr_t, size_t)');
 
   return {
-    mount(source, target, kind, options) {
-      checked('mount', mount(source, target, kind, 0, options));
+    mount(source, target, kind, options, flags = []) {
+      checked('mount', mount(source, target, kind, bits(flags), options));
+    },
+    remount(path, flags) {
+      checked('mount', mount('none', path, null, MS.remount | bits(flags), null));
     },
     bind(source, target) {
-      checked('mount', mount(source, target, null, MS_BIND, null));
+      checked('mount', mount(source, target, null, MS.bind, null));
     },
     unmount(path) {
       checked('umount2', umount(path, MNT_DETACH));

@@ -80,8 +80,11 @@ export interface SandboxDriver {
    * `checkpoint` and `snapshot`.
    */
   readonly keepsConnections: boolean;
-  /** True where its machines see the host's directories, and so volumes: see `MachineSpec.volumesDir`. */
-  readonly seesVolumes: boolean;
+  /**
+   * True where a restored machine opens files of its volumes again by name: one that is gone keeps it from being saved, or from going
+   * on.
+   */
+  readonly reopensFiles: boolean;
   /** Starts from the root file system alone: envd boots. */
   boot(spec: MachineSpec, signal?: AbortSignal): Promise<Machine>;
   /**

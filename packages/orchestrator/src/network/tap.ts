@@ -11,6 +11,9 @@ export const GUEST = {
   mac: '02:69:00:00:00:15',
 } as const;
 
+/** At the gateway's address each machine is served its volumes, while it has any. */
+export const VOLUMES_PORT = 2049;
+
 /** Fixed, since a restored guest remembers it. */
 const TAP_MAC = '02:69:00:00:00:16';
 
@@ -32,7 +35,8 @@ export function tapBatch(): string {
 
 /**
  * Rules of a slot's namespace. The guest sends in its own name only, and the slot's is what leaves. The namespace itself
- * answers nobody; a new one forwards where the host does, which Islet needs anyway. A restored guest goes on with the
+ * answers nobody but its machine, which finds its volumes there; a new one forwards where the host does, which Islet needs
+ * anyway. A restored guest goes on with the
  * connections of its snapshot, which nobody else knows: they are reset as soon as it uses one.
  */
 export function translationScript({ sandboxAddress }: Slot): string {
@@ -40,6 +44,7 @@ export function translationScript({ sandboxAddress }: Slot): string {
 table ip islet {
   chain input {
     type filter hook input priority filter; policy drop;
+    iifname "${TAP}" ip saddr ${GUEST.address} ip daddr ${GUEST.gateway} tcp dport ${VOLUMES_PORT} accept
   }
   chain forward {
     type filter hook forward priority filter; policy accept;

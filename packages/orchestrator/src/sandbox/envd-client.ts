@@ -19,8 +19,8 @@ export interface EnvdInit {
   defaultUser?: string;
   defaultWorkdir?: string;
   dns?: readonly string[];
-  /** Volumes that the machine sees, and where they belong. Those that are there already stay. */
-  volumes?: readonly { id: string; path: string }[];
+  /** Volumes that the machine sees, or has to mount from `target`, and where they belong. Those that are there already stay. */
+  volumes?: readonly { id: string; path: string; target?: string | undefined }[];
   /** End every other process first, as a reboot does. */
   reboot?: boolean;
   timestamp: string;

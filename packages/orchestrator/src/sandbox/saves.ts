@@ -94,17 +94,19 @@ export class Saves {
     state: orchestratorProto.SandboxState,
     save: (saving: Saving) => Promise<T>,
   ): Promise<T> {
-    const { driver, records, logger } = this.#options;
+    const { driver, records, volumes, logger } = this.#options;
     const { config, run, sandbox } = entry;
     const saving = { driver, run, address: sandbox.address };
     await assertSavable(saving, records.root);
-    if (config.volumeMounts.length > 0) await assertNoneRemoved(saving, config.envdAccessToken);
+    if (driver.reopensFiles && config.volumeMounts.length > 0) {
+      await assertNoneRemoved(saving, config.envdAccessToken);
+    }
     if (sandbox.state !== state) {
       sandbox.state = state;
       await this.#table.save(entry);
     }
     try {
-      return await save(saving);
+      return await volumes.whileQuiet(run.machine.id, () => save(saving));
     } catch (error) {
       if (!driver.isAlive(run.machine)) {
         await this.#table.end(entry, KillReason.EXITED);

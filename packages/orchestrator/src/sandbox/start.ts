@@ -72,7 +72,7 @@ export async function startMachine(
   const { slot, spec, undo } = place ?? (await makePlace(context, source));
   try {
     if (egress) await network.setEgress(slot, egress);
-    await volumes.attach(spec.id, volumeIds);
+    await volumes.attach(spec, volumeIds);
     const machine = await (snapshotDir === undefined
       ? driver.boot({ ...spec, diskUsedMb }, signal)
       : driver.restore(spec, snapshotDir, signal));
@@ -137,9 +137,9 @@ export function rehearsal(id: string, now: Date): EnvdInit {
 }
 
 /** What envd of a new sandbox is told. */
-export function firstInit(config: orchestratorProto.SandboxConfig, now: Date): EnvdInit {
+export function firstInit(config: orchestratorProto.SandboxConfig, volumes: Volumes, now: Date): EnvdInit {
   return {
-    ...resumeInit(config, now),
+    ...resumeInit(config, volumes, now),
     hostname: config.sandboxId,
     // None: those of the saved sandbox, if it had any, stay.
     ...(Object.keys(config.envVars).length > 0 && { envVars: config.envVars }),
@@ -149,12 +149,16 @@ export function firstInit(config: orchestratorProto.SandboxConfig, now: Date): E
 }
 
 /** What envd of a resumed sandbox is told: the rest it remembers. */
-export function resumeInit(config: orchestratorProto.SandboxConfig, now: Date): EnvdInit {
+export function resumeInit(config: orchestratorProto.SandboxConfig, volumes: Volumes, now: Date): EnvdInit {
   return {
     sandboxId: config.sandboxId,
     templateId: config.templateId,
     accessToken: config.envdAccessToken,
-    volumes: config.volumeMounts.map(({ volumeId, path }) => ({ id: volumeId, path })),
+    volumes: config.volumeMounts.map(({ volumeId, path }) => ({
+      id: volumeId,
+      path,
+      target: volumes.targetOf(volumeId),
+    })),
     timestamp: now.toISOString(),
   };
 }

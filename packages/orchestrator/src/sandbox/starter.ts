@@ -62,15 +62,9 @@ export class Starter {
 
   /**
    * A machine with a new sandbox's identity and rules: one that was ready, or else one that is started now.
-   * @throws IsletError 404 unknown build; 400 volumes where there are none; 503 where it is a sandbox's snapshot that cannot be restored here.
+   * @throws IsletError 404 unknown build; 503 where it is a sandbox's snapshot that cannot be restored here.
    */
   async startNew(config: SandboxConfig, signal: AbortSignal | undefined): Promise<BasedRun> {
-    if (config.volumeMounts.length > 0 && !this.#options.driver.seesVolumes) {
-      throw new IsletError(
-        400,
-        'Volumes cannot be mounted here: the sandboxes of this node are virtual machines. Start it with --isolation gvisor.',
-      );
-    }
     const stored = this.#options.templates.get(config.buildId);
     const { manifest, snapshotDir } = stored;
     const { envdAccessToken: accessToken } = manifest;
@@ -99,7 +93,7 @@ export class Starter {
   /** A machine with a new sandbox's identity that goes on where another one was saved. */
   async startFrom(config: SandboxConfig, source: SavedSource, signal?: AbortSignal): Promise<BasedRun> {
     const { base, snapshotDir, accessToken } = source;
-    const init = () => firstInit(config, new Date(this.#options.now()));
+    const init = () => firstInit(config, this.#options.volumes, new Date(this.#options.now()));
     const run = await this.#gate.run(() =>
       this.#restore({ base, snapshotDir, ...needsOf(config) }, config.egress, {
         signal,
@@ -121,7 +115,7 @@ export class Starter {
   ): Promise<StartedRun> {
     await this.#assertSaved(config.sandboxId, snapshotDir);
     const init = () => ({
-      ...resumeInit(config, new Date(this.#options.now())),
+      ...resumeInit(config, this.#options.volumes, new Date(this.#options.now())),
       ...(reboot && { reboot }),
     });
     const source = { base, snapshotDir, ...needsOf(config) };
@@ -130,7 +124,8 @@ export class Starter {
       .run(() => this.#restore(source, config.egress, { identity }))
       .catch((error) => {
         if (error instanceof DamagedSnapshotError) throw damaged(config.sandboxId, error);
-        throw config.volumeMounts.length > 0 ? explainMissingFile(config.sandboxId, error) : error;
+        const reopens = this.#options.driver.reopensFiles && config.volumeMounts.length > 0;
+        throw reopens ? explainMissingFile(config.sandboxId, error) : error;
       });
   }
 
@@ -164,10 +159,11 @@ export class Starter {
     const { network, volumes, now, logger, onLoss } = this.#options;
     const { sandboxId } = config;
     try {
-      await volumes.attach(run.machine.id, needsOf(config).volumeIds);
+      const { id } = run.machine;
+      await volumes.attach({ id, netns: network.slot(run.slotIndex).netns }, needsOf(config).volumeIds);
       if (config.egress) await network.setEgress(network.slot(run.slotIndex), config.egress);
       const { connection, machine } = run;
-      const init = { ...firstInit(config, new Date(now())), startId: machine.id };
+      const init = { ...firstInit(config, volumes, new Date(now())), startId: machine.id };
       await identify(run, init, { currentToken, signal, connection });
       return true;
     } catch (error) {
@@ -185,7 +181,7 @@ export class Starter {
     signal: AbortSignal | undefined,
   ): Promise<BasedRun> {
     const base = { rootfsDir, guestDigest: this.#options.guestDigest };
-    const { dns, now } = this.#options;
+    const { dns, now, volumes } = this.#options;
     const nobody = () => ({ dns, timestamp: new Date(now()).toISOString() });
     const run = await this.#gate.run(() =>
       startMachine(
@@ -198,7 +194,7 @@ export class Starter {
     await this.#orFree(run, async () => {
       // Before envd asks for a token. Nobody waits until it serves: the ready command is the build's alone.
       if (startCommand) await startInSandbox(run.address, startCommand);
-      await identify(run, firstInit(config, new Date(now())), { signal });
+      await identify(run, firstInit(config, volumes, new Date(now())), { signal });
     });
     return { ...run, base };
   }

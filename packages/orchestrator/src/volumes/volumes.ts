@@ -2,15 +2,19 @@ import { mkdir, readdir, rm, rmdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import { VolumeDisks, type VolumeDisksOptions } from './disks.ts';
 import { readMounts, shareMounts } from './mounts.ts';
+import type { MachineInNetwork, VolumeServerThread } from './nfs/thread.ts';
 
 export interface VolumesOptions extends Omit<VolumeDisksOptions, 'mountsDir'> {
   /** Lost at a reboot, as mounts are. */
   runtimeDir: string;
+  /** How machines get at what is mounted for them where they do not see directories of the host. */
+  server?: VolumeServerThread | undefined;
 }
 
 /**
  * The node's volumes, and which machine sees which of them. Each machine has a directory on the host that is part of it from its
- * start; a volume that is mounted there appears inside, also in a machine that has been running for long.
+ * start; a volume that is mounted there appears inside, also in a machine that has been running for long. Virtual machines are
+ * served what is mounted there over their network.
  */
 export class Volumes {
   readonly #options: VolumesOptions;
@@ -43,16 +47,19 @@ export class Volumes {
   }
 
   /** Takes over what machines that outlived an earlier process see; all other machines' mounts are taken away. */
-  async adopt(machineIds: ReadonlySet<string>): Promise<void> {
+  async adopt(machines: readonly MachineInNetwork[]): Promise<void> {
+    const alive = new Map(machines.map((machine) => [machine.id, machine]));
     for (const machineId of await readdir(this.#machinesDir)) {
       const dir = this.machineDir(machineId);
       const mounted = (await readMounts(dir)).map(({ point }) => point.slice(dir.length + 1));
-      if (!machineIds.has(machineId)) {
+      const machine = alive.get(machineId);
+      if (!machine) {
         await this.#takeAway(machineId, mounted);
         continue;
       }
       for (const volumeId of mounted) await this.#disks.acquire(volumeId);
       this.#attached.set(machineId, new Set(mounted));
+      await this.#serve(machine, mounted);
     }
   }
 
@@ -96,7 +103,8 @@ export class Volumes {
   }
 
   /** Lets a machine see volumes, each in a directory named for it. @throws IsletError 404 */
-  async attach(machineId: string, volumeIds: Iterable<string>): Promise<void> {
+  async attach(machine: MachineInNetwork, volumeIds: readonly string[]): Promise<void> {
+    const machineId = machine.id;
     const attached = this.#attached.get(machineId) ?? new Set();
     this.#attached.set(machineId, attached);
     for (const volumeId of volumeIds) {
@@ -111,10 +119,31 @@ export class Volumes {
       }
       attached.add(volumeId);
     }
+    await this.#serve(machine, volumeIds);
+  }
+
+  /** What a machine has to mount to see a volume; undefined where the volume is in its directory. */
+  targetOf(volumeId: string): string | undefined {
+    return this.#options.server?.targetOf(volumeId);
+  }
+
+  /**
+   * Runs `save`, which saves a machine's memory. Meanwhile nothing is done for it: what it has no answer to, it asks again wherever it
+   * goes on.
+   */
+  async whileQuiet<T>(machineId: string, save: () => Promise<T>): Promise<T> {
+    const { server } = this.#options;
+    await server?.hold(machineId);
+    try {
+      return await save();
+    } finally {
+      await server?.release(machineId);
+    }
   }
 
   /** Takes a machine's volumes and its directory away. It must not run any more. Safe to repeat. */
   async detach(machineId: string): Promise<void> {
+    await this.#options.server?.stop(machineId);
     const attached = this.#attached.get(machineId) ?? new Set();
     await this.#takeAway(machineId, attached);
     this.#attached.delete(machineId);
@@ -128,6 +157,14 @@ export class Volumes {
     await exec('umount', [this.#viewDir]);
     await exec('umount', [runtimeDir]);
     await rm(runtimeDir, { recursive: true });
+  }
+
+  async #serve(machine: MachineInNetwork, volumeIds: readonly string[]): Promise<void> {
+    const volumes = volumeIds.map((volumeId) => ({
+      volumeId,
+      dir: join(this.machineDir(machine.id), volumeId),
+    }));
+    await this.#options.server?.serve(machine, volumes);
   }
 
   async #takeAway(machineId: string, volumeIds: Iterable<string>): Promise<void> {

@@ -87,9 +87,9 @@ async function fileDigest(file: string): Promise<string> {
 
 class Gvisor implements SandboxDriver {
   readonly name = 'gvisor';
-  readonly seesVolumes = true;
   readonly ownClock = false;
   readonly keepsConnections = false;
+  readonly reopensFiles = true;
   readonly pace = { bootMs: 60_000, restoreMs: 15_000 };
   readonly runtimeDigest: string;
   readonly #options: GvisorOptions;

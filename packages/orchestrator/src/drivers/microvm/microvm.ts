@@ -62,9 +62,9 @@ export async function openMicrovm(options: MicrovmOptions): Promise<SandboxDrive
 class Microvm implements SandboxDriver {
   readonly name = 'microvm';
   readonly runtimeDigest: string;
-  readonly seesVolumes = false;
   readonly ownClock = true;
   readonly keepsConnections = true;
+  readonly reopensFiles = false;
   readonly pace: Pace;
   readonly #options: MicrovmOptions;
   readonly #stateDir: string;
