@@ -1,4 +1,4 @@
-import { mkdir } from 'node:fs/promises';
+import { mkdir, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { ArtifactStore } from '@islet/artifacts';
 import type { TemplateRuntime } from '@islet/orchestrator';
@@ -17,6 +17,8 @@ import { type KnownLayer, pruneLayers } from './layers/prune.ts';
 export interface ClientBuildsOptions {
   /** Kept over restarts: builds, their logs, their root file systems. */
   dataDir: string;
+  /** Lost at a reboot. */
+  runtimeDir: string;
   /** Layers, which all Islets of the machine share. */
   cacheDir: string;
   runtime: TemplateRuntime;
@@ -50,11 +52,15 @@ export async function openClientBuilds(options: ClientBuildsOptions): Promise<Bu
   const inUse = new InUse();
   const imagesDir = join(cacheDir, 'images');
   await mkdir(imagesDir, { recursive: true, mode: 0o700 });
+  const gatesDir = join(options.runtimeDir, 'gates');
+  // Those of a process that was killed in the middle of a pull.
+  await rm(gatesDir, { recursive: true, force: true });
+  await mkdir(gatesDir, { recursive: true, mode: 0o700 });
   const arch = process.arch;
   const engine = {
     ...{ runtime, layers, rootfs, inUse, files, baseBuildId },
     rootfsNote: {},
-    images: new Images({ dir: imagesDir, layers, arch, registries: options.registries }),
+    images: new Images({ dir: imagesDir, gatesDir, layers, arch, registries: options.registries }),
     debian: new Debian({ layers, mirror: options.debianMirror, arch, logger, choosesPackages: false }),
     outcomeOf: (buildId: string) => builds.outcome(buildId),
     provisionFiles: () => readProvisionFiles(options.templatesDir),

@@ -75,7 +75,7 @@ describe.runIf(process.getuid?.() === 0)('images', () => {
     const layers = createLayerStore(join(dir, 'layers'), noLock, machineDisk);
     await mkdir(join(dir, 'images'));
     const using = (registries: Registries) =>
-      new Images({ dir: join(dir, 'images'), layers, arch: process.arch, registries });
+      new Images({ dir: join(dir, 'images'), gatesDir: dir, layers, arch: process.arch, registries });
     images = using({ policy: createRegistryPolicy({ allow: [], ownNetworks: true }), throughProxy: false });
     shut = using({ policy: createRegistryPolicy({ allow: [], ownNetworks: false }), throughProxy: false });
     return () => rm(dir, { recursive: true });

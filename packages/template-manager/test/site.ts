@@ -80,6 +80,7 @@ export async function openSite({ cacheDir }: SiteOptions = {}): Promise<Site> {
     openClientBuilds({
       ...building,
       dataDir: dir,
+      runtimeDir: join(dir, 'run'),
       cacheDir: cacheDir ?? join(dir, 'cache'),
       files: uploads,
       registries: { policy: createRegistryPolicy({ allow: [], ownNetworks: true }), throughProxy: false },

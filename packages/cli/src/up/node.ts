@@ -144,6 +144,7 @@ export async function startNode(options: NodeOptions): Promise<Node> {
     const builds = await openClientBuilds({
       ...building,
       dataDir: instance.dataDir,
+      runtimeDir: instance.runtimeDir,
       files: options.artifacts,
       registries: {
         policy: createRegistryPolicy({ allow: config.registryAllow, ownNetworks: isLocal(config.host) }),

@@ -186,6 +186,8 @@ export class Builds {
       const error = signal.aborted ? signal.reason : caught;
       if (error instanceof Interrupted) return undefined;
       if (!(error instanceof BuildError)) logger.error({ err: error, buildId }, 'a build failed');
+      // What the client is told is what it means; what skopeo or the sandbox said is for the operator.
+      else if (error.cause !== undefined) logger.warn({ err: error, buildId }, 'a build failed');
       const { message, phase } =
         error instanceof BuildError
           ? error

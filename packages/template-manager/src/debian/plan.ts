@@ -1,3 +1,4 @@
+import { CONFINED } from '../host/run.ts';
 import type { DebianWish } from './reference.ts';
 import { DEFAULT_MIRROR, type DebianMirror } from './sources.ts';
 
@@ -14,10 +15,7 @@ export interface DebianPlanInput extends DebianWish {
 const LEFT_OUT = ['/usr/share/man/*', '/usr/share/info/*', '/usr/share/locale/*', '/usr/share/doc/*'];
 const KEPT = ['/usr/share/locale/locale.alias', '/usr/share/doc/*/copyright'];
 
-/**
- * The command that makes a Debian root file system. It runs in mount and pid namespaces of its own: whatever happens to it, no
- * mount and no process outlives it on the host. `setpriv` ties it to this process's life, should that be killed.
- */
+/** The command that makes a Debian root file system. Whatever happens to it, no mount and no process outlives it on the host. */
 export function planDebian({
   suite,
   packages,
@@ -27,8 +25,7 @@ export function planDebian({
   target,
 }: DebianPlanInput): string[] {
   return [
-    ...['setpriv', '--pdeathsig', 'KILL'],
-    ...['unshare', '--mount', '--pid', '--fork', '--kill-child=KILL', '--mount-proc'],
+    ...CONFINED,
     ...['mmdebstrap', '--mode=root', '--variant=apt', '--format=directory', '--verbose'],
     ...(keyring ? [`--keyring=${keyring}`] : []),
     ...(packages.length > 0 ? [`--include=${packages.join(',')}`] : []),

@@ -29,7 +29,7 @@ export interface BaseSources {
   baseBuildId: () => Promise<string>;
   /** What a build that was made here came to; undefined where it is not known. */
   outcomeOf: (buildId: string) => Promise<BuildOutcome | undefined>;
-  images: Images;
+  images: Pick<Images, 'pull'>;
   debian: Debian;
   /** Texts that root file systems get. */
   provisionFiles: () => Promise<ProvisionFiles>;

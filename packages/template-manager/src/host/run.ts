@@ -12,6 +12,15 @@ export interface RunBuildCommand {
   signal: AbortSignal;
 }
 
+/**
+ * What a command starts with that ends with this process, and everything that it starts and mounts with it: in mount and pid
+ * namespaces of its own.
+ */
+export const CONFINED = [
+  ...['setpriv', '--pdeathsig', 'KILL'],
+  ...['unshare', '--mount', '--pid', '--fork', '--kill-child=KILL', '--mount-proc'],
+];
+
 const KEPT_LINES = 15;
 
 /**

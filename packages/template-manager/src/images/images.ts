@@ -3,7 +3,7 @@ import { isIP } from 'node:net';
 import { join } from 'node:path';
 import type { ImageSource } from '../builds/build-spec.ts';
 import { cacheKey } from '../engine/cache-key.ts';
-import { runBuildCommand } from '../host/run.ts';
+import { CONFINED, runBuildCommand } from '../host/run.ts';
 import { machineDisk } from '../layers/disk.ts';
 import { withinDiskLimit } from '../layers/disk-limit.ts';
 import type { Layer, LayerStore } from '../layers/layer-store.ts';
@@ -12,7 +12,7 @@ import { explainPull, ImageError, notAllowed } from './image-error.ts';
 import { type ImageReference, isLoopback, parseReference } from './reference.ts';
 import { openRegistryGate, type RegistryGate } from './registry-gate.ts';
 import type { RegistryPolicy } from './registry-policy.ts';
-import { CONFINED, fetchImage, goArch, inspectImage, type Registry } from './skopeo.ts';
+import { fetchImage, goArch, inspectImage, type Registry } from './skopeo.ts';
 
 /** An image on this machine. */
 export interface PulledImage {
@@ -29,6 +29,8 @@ export interface PulledImage {
 export interface ImagesOptions {
   /** For pulls, and for what was pulled: blobs by digest. */
   dir: string;
+  /** For the sockets of gates, whose names may have 107 bytes at most. */
+  gatesDir: string;
   layers: LayerStore;
   /** Node's name of the machine's architecture. */
   arch: string;
@@ -102,12 +104,13 @@ export class Images {
 
   /** The way to a registry; undefined where nothing stands between. @throws ImageError where it may not be reached. */
   async #gate(reference: ImageReference): Promise<RegistryGate | undefined> {
-    const { policy, throughProxy } = this.#options.registries;
+    const { registries, gatesDir } = this.#options;
+    const { policy, throughProxy } = registries;
     const host = reference.registry.replace(/:\d+$/, '').replace(/^\[|\]$/g, '');
     const address = host === 'localhost' ? '127.0.0.1' : host;
     if (isIP(address) !== 0 && !policy.allows(address)) throw notAllowed(reference.written, host);
     // Programs use no proxy for what is on the same machine.
-    return isLoopback(reference) || throughProxy ? undefined : openRegistryGate(policy);
+    return isLoopback(reference) || throughProxy ? undefined : openRegistryGate(policy, gatesDir);
   }
 
   async #fetch(registry: Registry, request: PullRequest, signal: AbortSignal): Promise<PulledImage> {

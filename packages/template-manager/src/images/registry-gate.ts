@@ -3,7 +3,6 @@ import { once } from 'node:events';
 import { mkdtemp, rm } from 'node:fs/promises';
 import { createServer } from 'node:http';
 import { connect, type Socket } from 'node:net';
-import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { RegistryPolicy } from './registry-policy.ts';
 
@@ -19,10 +18,10 @@ const CONNECT_MS = 30_000;
 
 /**
  * Opens a gate for one pull. Registries name further hosts, for tokens and for layers, and a name may lead elsewhere the next time: so
- * it resolves each name itself and connects to the address that it checked.
+ * it resolves each name itself and connects to the address that it checked. Its socket lies in a folder of its own below `gatesDir`.
  */
-export async function openRegistryGate(policy: RegistryPolicy): Promise<RegistryGate> {
-  const dir = await mkdtemp(join(tmpdir(), 'islet-gate-'));
+export async function openRegistryGate(policy: RegistryPolicy, gatesDir: string): Promise<RegistryGate> {
+  const dir = await mkdtemp(join(gatesDir, 'gate-'));
   const refused: string[] = [];
   const sockets = new Set<Socket>();
   const server = createServer((_, response) => response.writeHead(403).end());

@@ -1,16 +1,10 @@
 import { mkdir, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { BuildCommandError, runBuildCommand } from '../host/run.ts';
+import { BuildCommandError, CONFINED, runBuildCommand } from '../host/run.ts';
 import type { Login } from './credentials.ts';
 import { explainPull, notAllowed } from './image-error.ts';
 import { formatReference, type ImageReference, isLoopback } from './reference.ts';
 import { behindGate, type RegistryGate } from './registry-gate.ts';
-
-/** Ends with this process, and everything that it starts with it. */
-export const CONFINED = [
-  ...['setpriv', '--pdeathsig', 'KILL'],
-  ...['unshare', '--mount', '--pid', '--fork', '--kill-child=KILL', '--mount-proc'],
-];
 
 /** What is known of an image before its layers are fetched. */
 export interface ImageSummary {

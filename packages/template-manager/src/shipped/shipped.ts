@@ -1,5 +1,5 @@
 import { createReadStream } from 'node:fs';
-import { mkdir, readFile } from 'node:fs/promises';
+import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { TemplateRuntime } from '@islet/orchestrator';
 import type { Logger } from '@islet/telemetry';
@@ -11,8 +11,6 @@ import { cacheKey } from '../engine/cache-key.ts';
 import { runBuild } from '../engine/engine.ts';
 import { readProvisionFiles } from '../engine/provision-files.ts';
 import type { Report } from '../engine/reporter.ts';
-import { Images } from '../images/images.ts';
-import { createRegistryPolicy } from '../images/registry-policy.ts';
 import { machineDisk } from '../layers/disk.ts';
 import { InUse } from '../layers/in-use.ts';
 import { createLayerStore, type LockFile } from '../layers/layer-store.ts';
@@ -61,8 +59,6 @@ const OWNER = 'islet';
 export function createShippedTemplates(options: ShippedTemplatesOptions): ShippedTemplates {
   const { templatesDir, cacheDir, debianMirror, runtime, lock, logger } = options;
   const layers = createLayerStore(join(cacheDir, 'layers'), lock, machineDisk);
-  const imagesDir = join(cacheDir, 'images');
-  const policy = createRegistryPolicy({ allow: [], ownNetworks: false });
   const arch = process.arch;
   const read = (name: string) => readFile(join(templatesDir, name, 'template.json'), 'utf8');
   const buildIdOf = (text: string) =>
@@ -89,7 +85,6 @@ export function createShippedTemplates(options: ShippedTemplatesOptions): Shippe
       };
     },
     async build(name, spec, report, signal) {
-      await mkdir(imagesDir, { recursive: true, mode: 0o700 });
       const engine = {
         runtime,
         layers,
@@ -101,7 +96,11 @@ export function createShippedTemplates(options: ShippedTemplatesOptions): Shippe
           open: async ({ hash }: { hash: string }) =>
             createReadStream(join(templatesDir, name, `${hash}.tar`)),
         },
-        images: new Images({ dir: imagesDir, layers, arch, registries: { policy, throughProxy: false } }),
+        images: {
+          pull: async () => {
+            throw new Error('a template that ships with Islet must not need a registry');
+          },
+        },
         debian: new Debian({ layers, mirror: debianMirror, arch, logger, choosesPackages: true }),
         baseBuildId: async () => buildIdOf(await read('base')),
         outcomeOf: async () => undefined,
