@@ -40,7 +40,12 @@ export interface MachineSpec {
 export interface WritableRoot {
   /** Never written; the topmost first. */
   lowerDirs: readonly string[];
-  /** Takes everything that changes. */
+  /**
+   * An image of a file system that takes what the machine writes, and with it has a size. It is mounted for the machine alone, and
+   * as long as that lives. Absent: the machine writes to the host's own file system.
+   */
+  image?: string | undefined;
+  /** Takes everything that changes. With an image: from the root of that, as is `workDir`. */
   upperDir: string;
   /** Empty, on the same file system as `upperDir`; left with overlayfs's own files in it. */
   workDir: string;

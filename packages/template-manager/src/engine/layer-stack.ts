@@ -1,11 +1,12 @@
-import { mkdir, readdir } from 'node:fs/promises';
+import { mkdir, readdir, rm } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import type { CommandRunner, TemplateRuntime } from '@islet/orchestrator';
 import { BuildError, type BuildPhase } from '../builds/build-error.ts';
-import { type DiskLimit, withinDiskLimit } from '../layers/disk-limit.ts';
+import { IN_IMAGE, makeLayerImage, takeFromImage } from '../layers/layer-image.ts';
 import type { Layer, LayerDisk, LayerStore } from '../layers/layer-store.ts';
 import { mergeLayers } from '../layers/merge.ts';
 import { cacheKey } from './cache-key.ts';
+import { runInside } from './inside.ts';
 
 /** Layers on top of each other, as far as a build has come. */
 export interface LayerStack {
@@ -50,6 +51,14 @@ export interface LayerMakerOptions {
   diskLimitMb: number | undefined;
 }
 
+/** A layer that is made in a sandbox. */
+type ActiveLayer = NewLayer & Required<Pick<NewLayer, 'act'>>;
+
+/** Bytes; with less, a sandbox could not even begin. */
+const LEAST_ROOM = 1024 ** 2;
+/** Longest wait for a sandbox to say how full its disk is, ms. */
+const LOOK_MS = 10_000;
+
 /** One mount takes some forty layers with paths as long as ours. */
 const MOST_LAYERS = 24;
 
@@ -79,10 +88,13 @@ export class LayerMaker {
         description,
         freshFor,
         onWait,
-        make: (upperDir, signal) => {
-          const limit = this.#limitOf(stack, layer, upperDir);
-          const fill = (signal: AbortSignal) => this.#fill(stack, layer, upperDir, signal);
-          return limit ? withinDiskLimit(limit, signal, fill) : fill(signal);
+        make: async (dir, signal) => {
+          layer.onMake?.();
+          const room = this.#roomOn(stack);
+          const { act } = layer;
+          if (!act) await layer.prepare?.(dir);
+          else if (room === undefined) await this.#writeInto(dir, stack, { ...layer, act }, signal);
+          else await this.#writeToImage(dir, stack, { ...layer, act, room }, signal);
         },
       },
       signal,
@@ -90,31 +102,60 @@ export class LayerMaker {
     return { stack: await onTop(stack, made), cached: made.cached };
   }
 
-  /** Makes a layer in `upperDir`. */
-  async #fill(stack: LayerStack, layer: NewLayer, upperDir: string, signal: AbortSignal): Promise<void> {
-    const { onMake, prepare, act, size } = layer;
-    onMake?.();
-    await prepare?.(upperDir);
-    if (!act) return;
-    const workDir = join(dirname(upperDir), 'work');
+  /** What a layer on the stack may take, bytes; undefined: as much as there is. */
+  #roomOn(stack: LayerStack): number | undefined {
+    const { diskLimitMb } = this.#options;
+    return diskLimitMb === undefined ? undefined : diskLimitMb * 1024 ** 2 - stack.bytes;
+  }
+
+  /** Makes a layer in `dir`, a folder of the host, which has no size. */
+  async #writeInto(dir: string, stack: LayerStack, layer: ActiveLayer, signal: AbortSignal): Promise<void> {
+    const { prepare, act, size } = layer;
+    await prepare?.(dir);
+    const workDir = join(dirname(dir), 'work');
     await mkdir(workDir);
-    const root = { lowerDirs: [...stack.dirs].reverse(), upperDir, workDir };
+    const root = { lowerDirs: topmostFirst(stack), upperDir: dir, workDir };
     await this.#options.runtime.withBuildSandbox({ root, ...size }, (runner) => act(runner, signal), signal);
   }
 
-  #limitOf(stack: LayerStack, { phase }: NewLayer, dir: string): DiskLimit | undefined {
-    const { diskLimitMb, diskUsage } = this.#options;
-    if (diskLimitMb === undefined) return undefined;
-    return {
-      dir,
-      roomBytes: diskLimitMb * 1024 ** 2 - stack.bytes,
-      diskUsage,
-      error: () =>
-        new BuildError(
-          phase,
-          `the template takes more disk than the ${diskLimitMb} MiB that its team may use for one: remove what is not needed in the step that makes it, or have the operator allow more (islet teams limit <team> --disk-mb <MiB>)`,
-        ),
+  /** Makes a layer on a disk of its own, which has as much room as the layer may take, and copies it from there into `dir`. */
+  async #writeToImage(
+    dir: string,
+    stack: LayerStack,
+    layer: ActiveLayer & { room: number },
+    signal: AbortSignal,
+  ): Promise<void> {
+    const { phase, prepare, act, size, room } = layer;
+    const beside = (name: string) => join(dirname(dir), name);
+    const [seed, image, point] = [beside('seed'), beside('disk.img'), beside('disk')];
+    for (const folder of [seed, point, join(seed, IN_IMAGE.upperDir), join(seed, IN_IMAGE.workDir)]) {
+      await mkdir(folder);
+    }
+    await prepare?.(join(seed, IN_IMAGE.upperDir));
+    if (room < LEAST_ROOM || (await this.#options.diskUsage(seed)) > room) throw this.#tooLarge(phase);
+    await makeLayerImage(image, seed, room, signal);
+    await rm(seed, { recursive: true });
+    const root = { lowerDirs: topmostFirst(stack), image, ...IN_IMAGE };
+    const use = async (runner: CommandRunner) => {
+      await act(runner, signal).catch(async (error: unknown) => {
+        // Why a program failed, it says in words of its own.
+        if (!signal.aborted && (await isFull(runner))) throw this.#tooLarge(phase, error);
+        throw error;
+      });
     };
+    await this.#options.runtime.withBuildSandbox({ root, ...size }, use, signal);
+    await takeFromImage(image, point, dir, signal);
+    if ((await this.#options.diskUsage(dir)) > room) throw this.#tooLarge(phase);
+  }
+
+  #tooLarge(phase: BuildPhase, cause?: unknown): BuildError {
+    const { diskLimitMb } = this.#options;
+    const said = cause instanceof BuildError ? `${cause.message}: its disk is full; ` : '';
+    return new BuildError(
+      phase,
+      `${said}the template takes more disk than the ${diskLimitMb} MiB that its team may use for one: remove what is not needed in the step that makes it, or have the operator allow more (islet teams limit <team> --disk-mb <MiB>)`,
+      { cause },
+    );
   }
 
   /** The stack with fewer directories where there are too many to mount. Its id stays: so does its content. */
@@ -131,6 +172,19 @@ export class LayerMaker {
     );
     return { ...stack, dirs: [merged.rootfsDir] };
   }
+}
+
+function topmostFirst({ dirs }: LayerStack): string[] {
+  return [...dirs].reverse();
+}
+
+/** Whether nothing can be written in a build's sandbox any more; false also where it does not answer. */
+async function isFull(runner: CommandRunner): Promise<boolean> {
+  const limit = AbortSignal.timeout(LOOK_MS);
+  return runInside(runner, { kind: 'look-for-room' }, '', limit).then(
+    () => false,
+    (error) => error instanceof BuildError,
+  );
 }
 
 /** A layer without files would only make mounts longer. */

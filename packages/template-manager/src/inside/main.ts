@@ -1,8 +1,12 @@
+import { statfs } from 'node:fs/promises';
 import { AccountFiles } from './accounts.ts';
 import { copy } from './copy.ts';
 import { configure, provision } from './provision.ts';
 import { type InsideTask, TaskError } from './task.ts';
 import { makeWorkdir } from './workdir.ts';
+
+/** A disk counts as full before its last block: what is written comes in larger pieces. */
+const FULL_SHARE = 0.01;
 
 // Runs as root in a build's sandbox, on the Node of the guest files. The task is its argument, as JSON.
 // Modes are those of archives and of this program, whatever was inherited.
@@ -31,5 +35,10 @@ async function perform(task: InsideTask): Promise<void> {
       return provision(task, '/');
     case 'configure':
       return configure(task, '/');
+    case 'look-for-room': {
+      const { bavail, bsize, blocks } = await statfs('/');
+      if (bavail < blocks * FULL_SHARE) throw new TaskError(`${bavail * bsize} bytes are left`);
+      return;
+    }
   }
 }

@@ -18,7 +18,9 @@ export type InsideTask =
   | { kind: 'user'; name: string; admin: boolean }
   /** `files`: a file with `ProvisionFiles` as JSON, in a folder of its own, which is removed. */
   | { kind: 'provision'; files: string }
-  | { kind: 'configure'; user: string };
+  | { kind: 'configure'; user: string }
+  /** Fails where the disk has no room left. */
+  | { kind: 'look-for-room' };
 
 /** Texts that every template's root file system gets. */
 export interface ProvisionFiles {

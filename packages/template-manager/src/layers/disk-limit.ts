@@ -8,14 +8,14 @@ export interface DiskLimit {
   error: () => Error;
 }
 
-/** Between two looks, ms: as long as a program needs that writes 1 GB/s to go some GB beyond. */
-const LOOK_EVERY_MS = 1_000;
+/** Between two looks, ms. */
+const LOOK_EVERY_MS = 500;
 /** Share of the time that looking may take: a folder of a million files takes long to add up. */
 const LOOK_SHARE = 0.1;
 
 /**
- * Does work that fills a folder, and ends it soon after the folder takes more than it may. The host's file systems have no limit for a
- * folder without quotas, which few are set up for.
+ * Does work that fills a folder, and ends it soon after the folder takes more than it may: for programs of ours that unpack no faster
+ * than they decompress. The host's file systems have no limit for a folder without quotas, which few are set up for.
  * @throws what `error` gives, the signal's reason, or what the work throws.
  */
 export async function withinDiskLimit<T>(

@@ -112,7 +112,7 @@ class Gvisor implements SandboxDriver {
 
   async boot(spec: MachineSpec, signal?: AbortSignal): Promise<Machine> {
     const mountPoint = join(spec.dir, 'root');
-    if (spec.writableRoot) await mkdir(mountPoint);
+    if (spec.writableRoot) await Promise.all([mountPoint, join(spec.dir, 'disk')].map((dir) => mkdir(dir)));
     // An image that is mounted read-only must have them: the runtime cannot make them in it.
     else for (const { path, mode } of MOUNT_POINTS) await makeMissing(join(spec.rootfsDir, path), mode);
     const bundle = await this.#writeBundle(spec.writableRoot ? { ...spec, rootfsDir: mountPoint } : spec);
@@ -259,7 +259,9 @@ class Gvisor implements SandboxDriver {
     ];
     const log = join(dir, 'runsc.log');
     const runsc = [this.#binary, `--log=${log}`, '--log-format=json', ...flags, ...args];
-    const command = writableRoot ? inOverlay(writableRoot, join(dir, 'root'), runsc) : runsc;
+    const command = writableRoot
+      ? inOverlay(writableRoot, { root: join(dir, 'root'), disk: join(dir, 'disk') }, runsc)
+      : runsc;
     const [file, ...rest] = this.#namespace
       ? ['nsenter', `--mount=${this.#namespace.file}`, ...command]
       : command;
