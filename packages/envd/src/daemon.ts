@@ -53,7 +53,7 @@ export interface DaemonOptions {
   forwardAddress?: string;
   /** Absent where nothing limits the programs that are started. */
   limit?: ProcessLimit;
-  /** Present where envd has to start sudo: programs gain no rights by their set-user-ID bit, or there is no sudo. */
+  /** Present where this is a sandbox's own daemon, which starts sudo where that cannot start by itself. */
   sudo?: SudoOptions;
 }
 
@@ -62,7 +62,7 @@ export interface SudoOptions {
   socket: string;
   /** The real sudo, which need not be there. */
   program: string;
-  /** Puts the front into the image; called again whenever the image may have changed. */
+  /** Puts the front into the image, or takes it away; called again whenever the image may have changed. */
   installFront: () => void;
 }
 

@@ -101,7 +101,7 @@ function sudoOptions(): { sudo?: SudoOptions } {
   const socket = values['sudo-socket'];
   const program = values['sudo-program'] ?? REAL_SUDO;
   if (socket !== undefined) return { sudo: { socket, program, installFront() {} } };
-  if (!isInit || (hasSudo() && !hasNoNewPrivileges())) return {};
+  if (!isInit) return {};
   const cmdline = readFileSync('/proc/self/cmdline', 'utf8');
   const script = frontScript(commandFor('sudo.mjs', cmdline, process.argv[1] ?? ''));
   return {
@@ -110,9 +110,9 @@ function sudoOptions(): { sudo?: SudoOptions } {
       program,
       installFront() {
         try {
-          installFront(script);
+          installFront(hasSudo() && !hasNoNewPrivileges() ? undefined : script);
         } catch (error) {
-          logger.log('warn', 'cannot put the front of sudo in place', { error });
+          logger.log('warn', 'the front of sudo is not as it should be', { error });
         }
       },
     },

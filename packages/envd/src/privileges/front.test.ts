@@ -1,4 +1,4 @@
-import { mkdirSync, mkdtempSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
@@ -33,15 +33,18 @@ describe('the front of sudo', () => {
     ]);
   });
 
-  it('replaces itself and nothing else', () => {
+  it('replaces and removes itself and nothing else', () => {
     const [first, second] = [frontScript(['a b']), frontScript(["it's"])];
     installFront(first, root);
     expect(statSync(root + SUDO_FRONT).mode & 0o777).toBe(0o755);
     installFront(second, root);
     expect(readFileSync(root + SUDO_FRONT, 'utf8')).toBe(second);
     expect(second).toContain(`exec 'it'\\''s' "$@"`);
+    installFront(undefined, root);
+    expect(existsSync(root + SUDO_FRONT)).toBe(false);
+    installFront(undefined, root);
     writeFileSync(root + SUDO_FRONT, 'somebody else’s');
-    installFront(first, root);
+    for (const script of [first, undefined]) installFront(script, root);
     expect(readFileSync(root + SUDO_FRONT, 'utf8')).toBe('somebody else’s');
   });
 

@@ -1,4 +1,4 @@
-import { chmodSync, readFileSync, statSync, writeFileSync } from 'node:fs';
+import { chmodSync, readFileSync, statSync, unlinkSync, writeFileSync } from 'node:fs';
 import { posix } from 'node:path';
 
 /** The program that stands behind. */
@@ -32,11 +32,19 @@ export function hasSudo(root = ''): boolean {
   return statSync(root + REAL_SUDO, { throwIfNoEntry: false })?.isFile() ?? false;
 }
 
-/** Puts the script in place where there is nobody else's file. Does nothing the second time. */
-export function installFront(script: string, root = ''): void {
+/**
+ * Puts the script in place where there is nobody else's file, or takes it away again: templates are built on one kernel and may
+ * run on another.
+ * @param script undefined where the real sudo works by itself
+ */
+export function installFront(script: string | undefined, root = ''): void {
   const path = root + SUDO_FRONT;
   const existing = statSync(path, { throwIfNoEntry: false }) ? readFileSync(path, 'utf8') : undefined;
   if (existing === script || (existing !== undefined && !existing.includes(MARK))) return;
+  if (script === undefined) {
+    unlinkSync(path);
+    return;
+  }
   writeFileSync(path, script, { mode: 0o755 });
   chmodSync(path, 0o755);
 }
