@@ -1,5 +1,6 @@
 import { Sandbox } from 'e2b';
 import { describe, expect, inject, it } from 'vitest';
+import { until } from './setup/until.ts';
 
 const { apiUrl, sandboxUrl, apiKey } = inject('islet');
 
@@ -29,8 +30,12 @@ describe('what the README promises', () => {
       await sandbox.files.write('/home/user/index.html', '<h1>Hello from a sandbox</h1>');
       expect(await sandbox.files.read('/home/user/index.html')).toBe('<h1>Hello from a sandbox</h1>');
       await sandbox.commands.run('python3 -m http.server 8000', { background: true, cwd: '/home/user' });
-      const page = await fetch(`http://${sandbox.getHost(8000)}/`);
-      expect(page.status).toBe(200);
+      const page = await until(
+        'the server serves',
+        10_000,
+        () => fetch(`http://${sandbox.getHost(8000)}/`),
+        ({ status }) => status === 200,
+      );
       expect(await page.text()).toContain('Hello from a sandbox');
     } finally {
       await sandbox.kill();

@@ -25,6 +25,7 @@ async function df(sandbox: Sandbox): Promise<DiskFigures> {
 async function fill(sandbox: Sandbox, path = '/home/user/big') {
   const { stdout } = await sandbox.commands.run(
     `dd if=/dev/zero of=${path} bs=1M 2>&1; echo "exit $?"; stat -c 'size %s' ${path}`,
+    { timeoutMs: 0 },
   );
   return { said: stdout, bytes: Number(/^size (\d+)$/m.exec(stdout)?.[1]) };
 }
@@ -114,7 +115,7 @@ describe('the disk of a sandbox', () => {
     await withSandbox({}, async (sandbox) => {
       await sandbox.commands.run('head -c 50M /dev/urandom > /home/user/kept');
       const figures = await df(sandbox);
-      const [fork] = await sandbox.fork({ timeoutMs: 60_000 });
+      const [fork] = await sandbox.fork({ timeoutMs: 300_000 });
       if (!(fork instanceof Sandbox)) throw fork;
       try {
         expect(await df(fork)).toEqual(figures);
@@ -131,10 +132,7 @@ describe('the disk of a sandbox', () => {
       await sandbox.commands.run('head -c 100M /dev/zero > /home/user/big');
       const { totalMb, usedMb } = await df(sandbox);
       await expect
-        .poll(async () => (await sandbox.getMetrics()).at(-1)?.diskUsed ?? 0, {
-          timeout: 20_000,
-          interval: 500,
-        })
+        .poll(async () => (await sandbox.getMetrics()).at(-1)?.diskUsed ?? 0, { interval: 500 })
         .toBeGreaterThan((usedMb - 5) * MIB);
       expect((await sandbox.getMetrics()).at(-1)?.diskTotal).toBe(totalMb * MIB);
     });

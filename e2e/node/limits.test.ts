@@ -37,7 +37,7 @@ describe('a sandbox that takes more than its share', () => {
     expect(memoryLimit).toBeLessThanOrEqual((memoryMB + 256) * 1024 * 1024);
     const eating = sandbox.commands.run(
       `python3 -c 'keep = [bytearray(b"x") * (1 << 20) for _ in range(${memoryMB * 4})]; print("ate it all")'`,
-      { timeoutMs: 60_000 },
+      { timeoutMs: 0 },
     );
     await expect(eating).rejects.toThrow();
     if (VIRTUAL_MACHINES) {
@@ -71,15 +71,16 @@ while time.time() < end:
 '`,
       { background: true, timeoutMs: 0 },
     );
-    const { threads, threadLimit } = await until(
+    // What its processes take together may be too much for its memory before anybody has counted them.
+    const ended = async () => (await api.get(sandbox.sandboxId)).status === 404;
+    const figures = await until(
       'the bomb goes off',
       20_000,
-      () => readCgroup(access.dataDir, sandbox.sandboxId),
-      (figures) => figures.threads > 150,
+      async () => ((await ended()) ? undefined : readCgroup(access.dataDir, sandbox.sandboxId)),
+      (seen) => seen === undefined || seen.threads > 150,
     );
-    expect(threads).toBeLessThanOrEqual(threadLimit);
+    if (figures) expect(figures.threads).toBeLessThanOrEqual(figures.threadLimit);
     await expectOthersUnharmed();
-    // What its processes take together may have been too much for its memory before.
     await Sandbox.kill(sandbox.sandboxId, connection);
     await bomb.disconnect().catch(() => undefined);
     expect((await api.get(sandbox.sandboxId)).status).toBe(404);
@@ -97,11 +98,15 @@ while time.time() < end:
     );
     const from = { time: process.hrtime.bigint(), ...(await readCgroup(access.dataDir, sandbox.sandboxId)) };
     await sleep(3_000);
-    const { cpuSeconds, cpuLimit } = await readCgroup(access.dataDir, sandbox.sandboxId);
+    const { cpuSeconds, cpuLimit } = await until(
+      'the loops run',
+      10_000,
+      () => readCgroup(access.dataDir, sandbox.sandboxId),
+      (figures) => figures.cpuSeconds - from.cpuSeconds > 0.1,
+    );
     const wall = Number(process.hrtime.bigint() - from.time) / 1e9;
     // The node keeps half a CPU of the host from any one sandbox.
     expect(cpuLimit).toBe(Math.min(cpuCount, availableParallelism() - 0.5));
-    expect(cpuSeconds - from.cpuSeconds).toBeGreaterThan(0.1);
     // The kernel hands time out by periods of 100 ms: one more of them may have been begun.
     expect(cpuSeconds - from.cpuSeconds).toBeLessThanOrEqual((wall + 0.1) * cpuLimit);
     await hogs.disconnect();

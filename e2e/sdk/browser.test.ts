@@ -17,6 +17,9 @@ const FLAGS = [
   '--disable-sync',
 ];
 
+/** The machine may be busy with other things. */
+const PATIENCE_MS = 100_000;
+
 const sandbox = sharedSandbox();
 let profile: string;
 let browser: BrowserContext;
@@ -26,7 +29,9 @@ beforeAll(async () => {
     executablePath: CHROMIUM,
     headless: true,
     args: FLAGS,
+    timeout: PATIENCE_MS,
   });
+  browser.setDefaultTimeout(PATIENCE_MS);
 });
 afterAll(async () => {
   await browser?.close();

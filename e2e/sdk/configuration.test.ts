@@ -77,8 +77,8 @@ describe('a call', () => {
   });
 
   it('longer than its request timeout goes on once it has started', async () => {
-    const { stdout } = await sandbox.current.commands.run('sleep 1.5; echo done', {
-      requestTimeoutMs: 1_000,
+    const { stdout } = await sandbox.current.commands.run('sleep 3.5; echo done', {
+      requestTimeoutMs: 3_000,
     });
     expect(stdout).toBe('done\n');
   });

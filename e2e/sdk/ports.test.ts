@@ -5,7 +5,7 @@ import { describe, expect, it } from 'vitest';
 import { WebSocket } from 'ws';
 import { send } from '../setup/http.ts';
 import { until } from '../setup/until.ts';
-import { newSandbox, sharedSandbox } from './sandbox.ts';
+import { newSandbox, rejection, sharedSandbox } from './sandbox.ts';
 import { startServer } from './server.ts';
 
 const sandbox = sharedSandbox();
@@ -83,6 +83,7 @@ describe('an HTTP server in the sandbox', () => {
     const first = await startServer(sandbox.current, { port: 3_003, name: 'first' });
     expect(await (await fetch(url(3_003, '/name'))).text()).toBe('first');
     await first.kill();
+    await rejection(first.wait());
     await startServer(sandbox.current, { port: 3_003, name: 'second' });
     expect(await (await fetch(url(3_003, '/name'))).text()).toBe('second');
   });

@@ -7,8 +7,8 @@ const { apiUrl, sandboxUrl, apiKey } = inject('islet');
 /** What the SDK is told of the running Islet: the three lines that `./islet up` prints to export. */
 export const connection = { apiUrl, sandboxUrl, apiKey };
 
-/** Long enough for any file of tests; whatever one forgot ends by itself. */
-const LIFE_MS = 300_000;
+/** Long enough for any file of tests on a busy machine; whatever one forgot ends by itself. */
+export const LIFE_MS = 1_800_000;
 
 const mode = currentMode();
 

@@ -10,7 +10,7 @@ import {
 } from 'e2b';
 import { describe, expect, it } from 'vitest';
 import { until } from '../setup/until.ts';
-import { connection, newSandbox, rejection, sharedSandbox, withSandbox } from './sandbox.ts';
+import { connection, LIFE_MS, newSandbox, rejection, sharedSandbox, withSandbox } from './sandbox.ts';
 
 /** Before any of its samples; where its runs are counted anew after a resume, `startedAt` is not. */
 const begun = Date.now();
@@ -32,7 +32,7 @@ describe('create', () => {
     expect(info.cpuCount).toBeGreaterThan(0);
     expect(info.memoryMB).toBeGreaterThanOrEqual(128);
     expect(info.envdVersion).toMatch(/^\d+\.\d+\.\d+$/);
-    expect(info.endAt.getTime() - info.startedAt.getTime()).toBe(300_000);
+    expect(info.endAt.getTime() - info.startedAt.getTime()).toBe(LIFE_MS);
     expect(info.templateId).toMatch(/^[a-z0-9]+$/);
     expect(await sandbox.current.isRunning()).toBe(true);
   });

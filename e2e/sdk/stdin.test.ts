@@ -52,9 +52,10 @@ describe('stdin', () => {
   });
 
   it('can be closed twice', async () => {
-    const handle = await start('cat >/dev/null; sleep 0.5');
+    const handle = await start('cat >/dev/null; until [ -e closed-twice ]; do sleep 0.02; done');
     await handle.closeStdin();
     await handle.closeStdin();
+    await sandbox.current.files.write('closed-twice', '');
     expect((await handle.wait()).exitCode).toBe(0);
   });
 

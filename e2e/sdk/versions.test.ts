@@ -88,7 +88,7 @@ describe.each(versions)('e2b %s', (version, load, options) => {
     sdk = (await load()) as Sdk;
     box = await sdk.Sandbox.create({
       ...options(),
-      timeoutMs: 120_000,
+      timeoutMs: 600_000,
       metadata: { version },
       envs: { GIVEN: 'here' },
     });

@@ -243,6 +243,7 @@ it.runIf(opensByName)(
       await expect(sandbox.pause()).rejects.toThrow(`has ${MOUNT}/held open`);
       expect(await run(sandbox, 'echo still here')).toBe('still here');
       await holder.kill();
+      await rejection(holder.wait());
       expect(await sandbox.pause()).toBe(true);
       await sandbox.connect();
       expect(await run(sandbox, `ls ${MOUNT}`)).toBe('');

@@ -178,7 +178,7 @@ describe('the end of a watch', () => {
   });
 
   it('comes with its timeout, and onExit is told so', async () => {
-    const { end } = await watchToEnd({ timeoutMs: 300 });
+    const { end } = await watchToEnd({ timeoutMs: 1_500 });
     expect(await end).toBeInstanceOf(TimeoutError);
   });
 
