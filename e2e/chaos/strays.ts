@@ -1,6 +1,8 @@
 import { readdir, readFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import type { Footprint } from '../setup/footprint.ts';
+import type { ControlPlane, ListedBody } from '../setup/control-plane.ts';
+import { type Footprint, footprint } from '../setup/footprint.ts';
+import { until } from '../setup/until.ts';
 
 export interface Belongings {
   dataDir: string;
@@ -15,6 +17,26 @@ export interface Belongings {
 interface Run {
   machine: { id: string };
   slotIndex: number;
+}
+
+/** With the default of --warm-memory. */
+const MOST_READY = 13;
+/** The network slots kept ready, and those that are being made for more. */
+const MOST_SLOTS = 16;
+const SETTLE_MS = 60_000;
+
+/** Waits until nothing on the host belongs to nobody. What ends meanwhile, as sandboxes do by themselves, is a stray for a moment. */
+export async function untilNoStrays(api: ControlPlane, readyAtMost = MOST_READY): Promise<void> {
+  const { dataDir } = api.access;
+  const strays = async () => {
+    const print = await footprint(api.access);
+    const { status, body, headers } = await api.call<ListedBody[]>('GET', '/v2/sandboxes?limit=100');
+    if (status !== 200 || headers['x-next-token'])
+      throw new Error(`not all sandboxes on one page: ${status}`);
+    const listed = new Map(body.map(({ sandboxID, state }) => [sandboxID, state]));
+    return findStrays(print, { dataDir, listed, readyAtMost, slotsAtMost: MOST_SLOTS });
+  };
+  await until('nothing belongs to nobody', SETTLE_MS, strays, (found) => found.length === 0);
 }
 
 /** What on the host belongs to no sandbox and to nothing that is kept ready; a line each. Look at a settled footprint. */

@@ -14,7 +14,7 @@ import {
 import { expectSettlesTo, settledFootprint } from '../setup/settle.ts';
 import { Client, type Operation } from './client.ts';
 import { Random } from './random.ts';
-import { findStrays } from './strays.ts';
+import { untilNoStrays } from './strays.ts';
 import { holdsInOrder, LOG, type Span, statesWithin, type Told } from './told.ts';
 
 const KILLS = Number(process.env.ISLET_CHAOS_KILLS ?? 4);
@@ -23,8 +23,6 @@ const CLIENTS = 4;
 /** One sandbox is kept ready whatever the demand, so that things can be counted. */
 const OPTIONS = ['--warm-memory', '100'];
 const MOST_READY = 1;
-/** The network slots kept ready, and those that are being made for more. */
-const MOST_SLOTS = 16;
 /** A kill in the middle of an operation comes so long after its beginning, ms: a pause takes up to 3 s. */
 const AIMED: Readonly<Record<Operation, number>> = {
   create: 150,
@@ -146,7 +144,7 @@ async function expectAsTold(access: InstanceAccess): Promise<void> {
   expect(strangers.size, `of nobody: ${[...strangers]}`).toBeLessThanOrEqual(unanswered);
   // Created for a client that got no answer: it is whole, and can be killed.
   for (const id of strangers) {
-    if (listed.get(id)?.state === 'running') expect((await api.edge(id, 49983, '/health')).status).toBe(204);
+    if (listed.get(id)?.state === 'running') await expectServing(api, id);
     await api.kill(id);
   }
   for (const told of everyone()) expectState(told, listed.get(told.id), span);
@@ -163,7 +161,13 @@ async function expectAsTold(access: InstanceAccess): Promise<void> {
     client.unanswered = 0;
     client.told.splice(0, client.told.length, ...client.told.filter(({ states }) => !states.has('gone')));
   }
-  await expectNoStrays(api);
+  await untilNoStrays(api, MOST_READY);
+}
+
+/** It serves, unless its time came to an end since it was listed. */
+async function expectServing(api: ControlPlane, id: string): Promise<void> {
+  const { status } = await api.edge(id, 49983, '/health');
+  if (status !== 204) expect((await api.get(id)).body.state, `${id} answered ${status}`).not.toBe('running');
 }
 
 async function listAll(api: ControlPlane): Promise<Map<string, ListedBody>> {
@@ -207,13 +211,4 @@ async function expectContent(told: Told, access: InstanceAccess): Promise<void> 
   const pids = (await sandbox.commands.list()).map(({ pid }) => pid);
   if (told.process !== undefined) expect(pids, `processes of ${told.id}`).toContain(told.process);
   expect((await sandbox.commands.run('echo works')).stdout).toBe('works\n');
-}
-
-async function expectNoStrays(api: ControlPlane): Promise<void> {
-  const print = await settledFootprint(api.access);
-  const look = async () => {
-    const listed = new Map([...(await listAll(api))].map(([id, { state }]) => [id, state]));
-    return findStrays(print, { dataDir, listed, readyAtMost: MOST_READY, slotsAtMost: MOST_SLOTS });
-  };
-  expect(await look()).toEqual([]);
 }

@@ -1,9 +1,8 @@
 import { createHash, randomBytes } from 'node:crypto';
 import { Sandbox } from 'e2b';
 import { expect } from 'vitest';
-import { findStrays } from '../chaos/strays.ts';
+import { untilNoStrays } from '../chaos/strays.ts';
 import { ControlPlane, type ListedBody } from '../setup/control-plane.ts';
-import { footprint } from '../setup/footprint.ts';
 import type { InstanceAccess } from '../setup/instance.ts';
 import { until } from '../setup/until.ts';
 import { type Modelled, type Operation, outcomeOf } from './model.ts';
@@ -11,9 +10,6 @@ import { type Modelled, type Operation, outcomeOf } from './model.ts';
 const LIFE_S = 900;
 const FILE = '/home/user/content';
 const KEEPER_PORT = 8000;
-/** With the default of --warm-memory. */
-const MOST_READY = 13;
-const MOST_SLOTS = 16;
 const SETTLE_MS = 30_000;
 
 /** Holds a random megabyte in its memory and tells its sum. */
@@ -79,13 +75,7 @@ export class World implements AsyncDisposable {
         });
       }),
     );
-    const { dataDir } = this.#access;
-    const strays = async () => {
-      const print = await footprint(this.#access);
-      const listed = new Map(Object.entries(await states()));
-      return findStrays(print, { dataDir, listed, readyAtMost: MOST_READY, slotsAtMost: MOST_SLOTS });
-    };
-    await until('nothing belongs to nobody', SETTLE_MS, strays, (found) => found.length === 0);
+    await untilNoStrays(this.#api);
   }
 
   async [Symbol.asyncDispose](): Promise<void> {

@@ -43,10 +43,31 @@ export interface StandIn extends AsyncDisposable {
 
 const SERVER = join(import.meta.dirname, 'internet-server.mjs');
 
+/** How many there may be at once on a machine: each has eight addresses of every network. */
+const MOST = 31;
+const netnsOf = (index: number) => `e2e-net-${index}`;
+
+/** Takes one that nobody has, left-overs of a test that was killed included: making its namespace claims it. */
+async function claimIndex(): Promise<number> {
+  const first = randomInt(MOST);
+  for (let tried = 0; tried < MOST; tried++) {
+    const index = 1 + ((first + tried) % MOST);
+    const isMine = await run('ip', ['netns', 'add', netnsOf(index)]).then(
+      () => true,
+      (error: Error) => {
+        if (error.message.includes('File exists')) return false;
+        throw error;
+      },
+    );
+    if (isMine) return index;
+  }
+  throw new Error(`there are ${MOST} stand-ins for the internet: ip netns del e2e-net-<n> removes one`);
+}
+
 /** Makes it. Several may be there at once, each with addresses of its own. Needs root. */
 export async function openInternet(): Promise<StandIn> {
-  const index = randomInt(1, 32);
-  const netns = `e2e-net-${index}`;
+  const index = await claimIndex();
+  const netns = netnsOf(index);
   const link = `e2enet${index}`;
   const peer = `e2epeer${index}`;
   const public4 = (last: number) => `198.51.100.${index * 8 - 8 + last}`;
@@ -69,7 +90,6 @@ export async function openInternet(): Promise<StandIn> {
     await run('ip', ['netns', 'del', netns]);
   };
 
-  await run('ip', ['netns', 'add', netns]);
   let server: ChildProcess | undefined;
   try {
     for (const args of [
