@@ -15,6 +15,8 @@ const access = inject('islet');
 const SIZE = { cpuCount: 1, memoryMB: 512 };
 /** Longest build of a test: the machine may be busy with others. */
 export const BUILD_MS = 240_000;
+/** Longest answer: twenty sandboxes may start at once. */
+const REQUEST_MS = 180_000;
 
 export interface Built extends BuildInfo {
   /** What the build said, oldest first. */
@@ -24,12 +26,17 @@ export interface Built extends BuildInfo {
 /** A team that builds templates with the official SDK, and starts sandboxes of them. */
 export class Builder implements AsyncDisposable {
   readonly api: ControlPlane & { team: { id: string; slug: string } };
-  readonly options: { apiUrl: string; sandboxUrl: string; apiKey: string };
+  readonly options: { apiUrl: string; sandboxUrl: string; apiKey: string; requestTimeoutMs: number };
   readonly #sandboxes: Sandbox[] = [];
 
   private constructor(api: Builder['api']) {
     this.api = api;
-    this.options = { apiUrl: access.apiUrl, sandboxUrl: access.sandboxUrl, apiKey: api.key };
+    this.options = {
+      apiUrl: access.apiUrl,
+      sandboxUrl: access.sandboxUrl,
+      apiKey: api.key,
+      requestTimeoutMs: REQUEST_MS,
+    };
   }
 
   static async open(teamName: string): Promise<Builder> {

@@ -1,7 +1,7 @@
 import { chmod, mkdir, mkdtemp, rm, symlink, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { Template } from 'e2b';
+import { Template, waitForProcess } from 'e2b';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { BUILD_MS, sharedBuilder } from './builder.ts';
 
@@ -188,7 +188,8 @@ describe('steps of the SDK', { timeout: BUILD_MS }, () => {
         'CMD ["sleep", "infinity"]',
       ].join('\n'),
     );
-    await builder.current.build(template, 'dockerfile');
+    // The SDK's own wait for a Dockerfile's command is 20 s.
+    await builder.current.build(template.setReadyCmd(waitForProcess('sleep')), 'dockerfile');
     const shown = await builder.current.run('dockerfile', 'cat said.txt /tmp/who; ls; pgrep -a sleep');
     expect(shown.split('\n')).toEqual([
       'hello world',

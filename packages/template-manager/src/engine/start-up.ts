@@ -7,7 +7,8 @@ import type { Report } from './reporter.ts';
 
 const PHASE = 'finalize';
 const READY_LIMIT_MS = 10 * 60 * 1000;
-const BETWEEN_TRIES_MS = 2000;
+/** Between two tries of a ready command: what serves soon is noticed soon, and what takes long is asked every two seconds. */
+const BETWEEN_TRIES_MS = { first: 100, longest: 2000 };
 /** How long a template with a start command, but none that tells when it is ready, is given. */
 const DEFAULT_READY_COMMAND = 'sleep 20';
 
@@ -99,6 +100,8 @@ export async function startUp(
   }
 
   async function untilReady(attempt: () => Promise<{ exitCode: number }>): Promise<void> {
-    while ((await attempt()).exitCode !== 0) await sleep(BETWEEN_TRIES_MS, undefined, { signal: stopped });
+    for (let pause = BETWEEN_TRIES_MS.first; (await attempt()).exitCode !== 0; pause *= 2) {
+      await sleep(Math.min(pause, BETWEEN_TRIES_MS.longest), undefined, { signal: stopped });
+    }
   }
 }
