@@ -1,23 +1,25 @@
 import { Sandbox } from 'e2b';
-import { afterEach, describe, expect, it } from 'vitest';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { newDataDir, type RunningInstance, removeDataDir, startInstance } from '../setup/instance.ts';
 
 describe('paused sandboxes', () => {
-  let dataDir: string | undefined;
+  let dataDir: string;
   let instance: RunningInstance | undefined;
-  afterEach(async () => {
+  beforeAll(async () => {
+    dataDir = await newDataDir();
+    instance = await startInstance(dataDir);
+  });
+  afterAll(async () => {
     await instance?.stop('SIGTERM');
-    if (dataDir) await removeDataDir(dataDir);
+    await removeDataDir(dataDir);
   });
 
   it.each(['SIGTERM', 'SIGKILL'] as const)('outlive their Islet’s end by %s', async (signal) => {
-    dataDir = await newDataDir();
-    instance = await startInstance(dataDir);
-    const sandbox = await Sandbox.create('base', { ...instance.access });
+    const sandbox = await Sandbox.create('base', { ...instance?.access });
     await sandbox.files.write('/home/user/note.txt', 'kept');
     await sandbox.commands.run('sleep 1000', { background: true, timeoutMs: 0 });
     expect(await sandbox.pause()).toBe(true);
-    await instance.stop(signal);
+    await instance?.stop(signal);
     instance = await startInstance(dataDir);
     const resumed = await Sandbox.connect(sandbox.sandboxId, { ...instance.access });
     expect(await resumed.files.read('/home/user/note.txt')).toBe('kept');
