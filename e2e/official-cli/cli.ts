@@ -8,7 +8,7 @@ import { spawn as spawnOnTerminal } from '@lydell/node-pty';
 
 const PROGRAM = resolve(import.meta.dirname, '../../node_modules/.bin/e2b');
 /** Longest wait for a terminal to show something. */
-const SHOWN_MS = 60_000;
+const SHOWN_MS = 120_000;
 
 export interface CliResult {
   code: number | null;

@@ -26,13 +26,13 @@ const list = async (...args: string[]): Promise<ListedSandbox[]> =>
 
 /** A sandbox of `e2b sandbox create --detach`. */
 async function create(...args: string[]): Promise<string> {
-  const said = await cli.succeed(['sandbox', 'create', 'base', '--detach', '--timeout', '300', ...args]);
+  const said = await cli.succeed(['sandbox', 'create', 'base', '--detach', '--timeout', '1800', ...args]);
   const id = /\bi[a-z0-9]{20}\b/.exec(said)?.[0];
   if (!id) throw new Error(`no sandbox id in: ${said}`);
   return id;
 }
 
-describe('e2b sandbox', { timeout: 120_000 }, () => {
+describe('e2b sandbox', { timeout: 400_000 }, () => {
   it('creates, lists, shows, pauses, resumes and kills', async () => {
     const id = await create();
     expect((await list()).map(({ sandboxId }) => sandboxId)).toEqual([id]);
@@ -81,7 +81,12 @@ describe('e2b sandbox', { timeout: 120_000 }, () => {
       'THROUGH STDIN',
     );
     await cli.succeed(['sandbox', 'exec', '--background', id, 'sleep 1000']);
-    expect(await cli.succeed(['sandbox', 'exec', id, 'pgrep -c -x sleep'])).toBe('1\n');
+    await until(
+      'it runs',
+      10_000,
+      () => cli.succeed(['sandbox', 'exec', id, 'pgrep -c -x sleep || true']),
+      (count) => count === '1\n',
+    );
     await cli.succeed(['sandbox', 'kill', id]);
   });
 
@@ -163,6 +168,9 @@ describe('e2b sandbox', { timeout: 120_000 }, () => {
     const following = cli.run(['sandbox', 'logs', id, '--follow']);
     await cli.succeed(['sandbox', 'kill', id]);
     expect((await following).stdout).toContain('process ended: exit status 5');
-    expect((await logs()).at(-1)).toMatchObject({ message: 'sandbox ended', kill_reason: 'request' });
+    const all = await until('its end is told', 30_000, logs, (lines) =>
+      lines.some(({ message }) => message === 'sandbox ended'),
+    );
+    expect(all.at(-1)).toMatchObject({ message: 'sandbox ended', kill_reason: 'request' });
   });
 });
