@@ -1,5 +1,6 @@
 import { BuildError, FileUploadError, Template } from 'e2b';
 import { describe, expect, it } from 'vitest';
+import { until } from '../setup/until.ts';
 import { BUILD_MS, sharedBuilder } from './builder.ts';
 
 const builder = sharedBuilder('Template errors');
@@ -35,10 +36,12 @@ describe('a build that fails', { timeout: BUILD_MS }, () => {
       { ...builder.current.options, cpuCount: 1, memoryMB: 512 },
     );
     const path = `/templates/${started.templateId}/builds/${started.buildId}/status`;
-    let body: StatusBody;
-    do {
-      body = (await builder.current.api.call<StatusBody>('GET', path)).body;
-    } while (body.status === 'building' || body.status === 'waiting');
+    const body = await until(
+      'the build ends',
+      BUILD_MS,
+      async () => (await builder.current.api.call<StatusBody>('GET', path)).body,
+      ({ status }) => status !== 'building' && status !== 'waiting',
+    );
     expect(body).toMatchObject({
       status: 'error',
       reason: { step: '2', message: expect.stringContaining('false') },
@@ -115,8 +118,9 @@ describe('a build that runs', { timeout: BUILD_MS }, () => {
       Template.buildInBackground(slow(), 'slow', { ...options, cpuCount: 1, memoryMB: 512 });
     const first = await start();
     const second = await start();
-    expect((await Template.getBuildStatus(first, options)).status).toBe('error');
-    expect((await Template.getBuildStatus(second, options)).status).toBe('building');
+    const status = async (build: typeof first) => (await Template.getBuildStatus(build, options)).status;
+    await expect.poll(() => status(first)).toBe('error');
+    await expect.poll(() => status(second)).toBe('building');
     expect((await api.call('DELETE', '/templates/slow')).status).toBe(204);
     await expect(Template.getBuildStatus(second, options)).rejects.toThrow('not found');
   });
