@@ -12,6 +12,7 @@ import {
   evaluatePidMax,
 } from './checks/host.ts';
 import { evaluateInternet } from './checks/internet.ts';
+import { evaluateLoopDevices } from './checks/loop-devices.ts';
 import { evaluateNamespaces, type NamespaceFacts } from './checks/namespaces.ts';
 import { evaluateNftables } from './checks/nftables.ts';
 import { evaluatePorts } from './checks/ports.ts';
@@ -282,6 +283,17 @@ describe('the machine', () => {
     expect(evaluatePrograms([]).status).toBe('ok');
     const result = evaluatePrograms(['nft', 'unshare', 'nsenter']);
     expect(result.fix).toContain('apt-get install nftables util-linux (');
+  });
+
+  it('lacks loop devices, without which sandboxes run all the same', () => {
+    const failed = denied('mount: /tmp/x: failed to setup loop device.');
+    expect(evaluateLoopDevices(failed, free)).toMatchObject({
+      status: 'warning',
+      fix: expect.stringContaining('modprobe -a loop ext4'),
+    });
+    const confined = { ...free, effective: without('CAP_SYS_ADMIN') };
+    expect(evaluateLoopDevices(failed, confined).cause).toContain('CAP_SYS_ADMIN');
+    expect(evaluateLoopDevices(worked, free).status).toBe('ok');
   });
 
   it('lacks a firewall for a reason that is told apart', () => {

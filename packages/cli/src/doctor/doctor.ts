@@ -16,6 +16,7 @@ import {
   probeMemory,
 } from './checks/host.ts';
 import { evaluateInternet, probeInternet } from './checks/internet.ts';
+import { evaluateLoopDevices, probeLoopDevices } from './checks/loop-devices.ts';
 import { evaluateMicrovm, probeMicrovm } from './checks/microvm.ts';
 import { evaluateNamespaces, probeNamespaces } from './checks/namespaces.ts';
 import { evaluateNftables, probeNftables } from './checks/nftables.ts';
@@ -60,6 +61,7 @@ export async function examine(options: DoctorOptions): Promise<CheckResult[]> {
     async () => [evaluateRunsc(await probeRunsc(run, process.env.PATH ?? '', confinement))],
     async () => [evaluateMicrovm(await probeMicrovm(run, config.isolation, options.machines))],
     async () => [evaluateNftables(await probeNftables(run), confinement)],
+    async () => [evaluateLoopDevices(await probeLoopDevices(run), confinement)],
     async () => [evaluateForwarding(await probeForwarding())],
     async () => [evaluateCgroups(await probeCgroups())],
     async () => [evaluatePidMax((await readOptional('/proc/sys/kernel/pid_max'))?.trim())],

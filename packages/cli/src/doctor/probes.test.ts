@@ -1,5 +1,6 @@
 import { readdir, readFile } from 'node:fs/promises';
 import { describe, expect, it } from 'vitest';
+import { evaluateLoopDevices, probeLoopDevices } from './checks/loop-devices.ts';
 import { evaluateNamespaces, probeNamespaces } from './checks/namespaces.ts';
 import { evaluateNftables, probeNftables } from './checks/nftables.ts';
 import { evaluateRunsc, probeRunsc } from './checks/runsc.ts';
@@ -26,12 +27,14 @@ async function confinementOf(run: Run) {
 }
 
 asRoot('probes on this machine', () => {
-  it('find namespaces, firewall and runsc working', async () => {
+  it('find namespaces, firewall, runsc and file systems in files working', async () => {
     const confinement = await probeConfinement();
     expect(evaluateNamespaces(await probeNamespaces(runHost, confinement))).toMatchObject({ status: 'ok' });
     expect(evaluateNftables(await probeNftables(runHost), confinement)).toMatchObject({ status: 'ok' });
     const runsc = await probeRunsc(runHost, process.env.PATH ?? '', confinement);
     expect(evaluateRunsc(runsc)).toMatchObject({ status: 'ok' });
+    const loop = await probeLoopDevices(runHost);
+    expect(evaluateLoopDevices(loop, confinement)).toMatchObject({ status: 'ok' });
   });
 
   it('name the capability that a process without rights lacks', async () => {
