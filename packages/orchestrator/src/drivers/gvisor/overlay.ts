@@ -36,6 +36,8 @@ export function inOverlay(
     'redirect_dir=off',
     'metacopy=off',
     'index=off',
+    // A file keeps its number when it is first written to, also where that is on another file system: `git clone` compares them.
+    'xino=on',
   ].join(',');
   if (Buffer.byteLength(options) > LONGEST_OPTIONS) {
     throw new Error(`${lowerDirs.length} layers are too many for one mount: merge some of them`);
