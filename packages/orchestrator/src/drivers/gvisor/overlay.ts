@@ -37,6 +37,7 @@ export function inOverlay(
     'metacopy=off',
     'index=off',
     // A file keeps its number when it is first written to, also where that is on another file system: `git clone` compares them.
+    // Such numbers are long; gVisor gives the programs short ones.
     'xino=on',
   ].join(',');
   if (Buffer.byteLength(options) > LONGEST_OPTIONS) {
