@@ -9,6 +9,7 @@ export function createJsonReporter(write: (text: string) => void, clock: () => n
       emit('step', { step: id, message: title });
       return {
         progress: (message, progress) => emit('progress', { step: id, message, progress }),
+        output: (message) => emit('progress', { step: id, message }),
         done: (result) =>
           emit('done', { step: id, message: result ?? title, ms: Math.round(clock() - from) }),
       };

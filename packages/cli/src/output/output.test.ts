@@ -50,6 +50,21 @@ describe('the report for people', () => {
     expect(frames[3]).toBe('  ✓ Base template is built (2.0 s)\n');
   });
 
+  it('keeps what programs print, above the line of the step', () => {
+    const { reporter, out } = text(true);
+    const step = reporter.step('t', 'Build');
+    step.progress('RUN make', 0.5);
+    step.output('cc main.c');
+    expect(out().split('\r\u001b[K').slice(2)).toEqual([
+      '  … Build  50 % · RUN make',
+      '    cc main.c\n',
+      '  … Build  50 % · RUN make',
+    ]);
+    const piped = text(false);
+    piped.reporter.step('t', 'Build').output('cc main.c');
+    expect(piped.out()).toBe('Build …\n    cc main.c\n');
+  });
+
   it('prints plain lines elsewhere, a line each tenth of the way', () => {
     const { reporter, out } = text(false);
     const step = reporter.step('t', 'Base template');

@@ -2,6 +2,8 @@
 export interface Step {
   /** News of it; `fraction` (0…1) where it knows how far it is. */
   progress(message: string, fraction?: number): void;
+  /** A line that stays to be read: what a program of it prints. */
+  output(line: string): void;
   /** Ends it well; `result` says what came of it. */
   done(result?: string): void;
 }

@@ -25,11 +25,17 @@ export function createTextReporter(target: TextTarget, clock: () => number): Rep
 
   const terminalStep = (title: string): Step => {
     const from = clock();
-    transient(`  … ${title}`);
+    let current = `  … ${title}`;
+    transient(current);
     return {
       progress(message, fraction) {
         const share = fraction === undefined ? '' : ` ${String(Math.floor(fraction * 100)).padStart(3)} %`;
-        transient(`  … ${title}${share} · ${message}`);
+        current = `  … ${title}${share} · ${message}`;
+        transient(current);
+      },
+      output(text) {
+        line(`    ${text}`);
+        transient(current);
       },
       done: (result) =>
         line(`  ${paint('green', '✓')} ${result ?? title}${paint('dim', took(clock() - from))}`),
@@ -46,6 +52,7 @@ export function createTextReporter(target: TextTarget, clock: () => number): Rep
         told = fraction;
         line(`  ${Math.floor(fraction * 100)} % ${message}`);
       },
+      output: (text) => line(`    ${text}`),
       done: (result) => line(`  ${result ?? 'done'}${took(clock() - from)}`),
     };
   };

@@ -44,7 +44,9 @@ export async function buildTemplate(
     if (level === 'debug') return;
     tail.push(message);
     if (tail.length > TAIL_LINES) tail.shift();
-    step.progress(message, doneShare(message));
+    const output = /^\[[^\]]+\] \[(?:stdout|stderr)\]: (.*)$/s.exec(message)?.[1];
+    if (output === undefined) step.progress(message, doneShare(message));
+    else step.output(output);
   };
   const builder = Template({ fileContextPath: context.contextDir }).fromDockerfile(context.content);
   const ready = readyCommand ?? waitForTimeout(DEFAULT_READY_MS);
