@@ -27,6 +27,9 @@ const options = () => {
 };
 
 /** Its machine's processes, mounts and layers have to go with it, wherever it was in its work. */
+/** Without those of the whole Islet, which the first build's runtime makes in every hierarchy and Islet's end removes. */
+const ofMachines = (cgroups: readonly string[]) => cgroups.filter((path) => !/\/islet-[0-9a-f]+$/.test(path));
+
 it('a build whose Islet is killed goes on at the next start, and leaves nothing behind', async () => {
   const before = await settledFootprint({ dataDir });
   const flag = randomUUID();
@@ -62,7 +65,7 @@ it('a build whose Islet is killed goes on at the next start, and leaves nothing 
   expect(overlays).toEqual([]);
   const after = await settledFootprint({ dataDir });
   expect(after.mounts, after.mounts.join('\n')).toHaveLength(before.mounts.length);
-  expect(after.cgroups).toHaveLength(before.cgroups.length);
+  expect(ofMachines(after.cgroups)).toHaveLength(ofMachines(before.cgroups).length);
   const machines = after.files.filter((file) => file.startsWith(`${dataDir}/machines/`));
   expect(machines).toEqual([]);
 }, 240_000);
