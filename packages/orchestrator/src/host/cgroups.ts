@@ -142,6 +142,9 @@ function isGone(error: unknown): boolean {
   return code === 'ENOENT' || code === 'ENODEV';
 }
 
+/** Longest wait for the threads of killed processes to be gone. */
+const EMPTY_DEADLINE_MS = 30_000;
+
 async function removeTree(dir: string): Promise<void> {
   let children: string[];
   try {
@@ -152,14 +155,15 @@ async function removeTree(dir: string): Promise<void> {
     throw error;
   }
   for (const child of children) await removeTree(child);
-  // The kernel answers EBUSY for a moment after the last process has gone.
-  for (let attempt = 0; ; attempt++) {
+  // The kernel answers EBUSY until the last thread has gone, which takes seconds where many end on a busy host.
+  const deadline = Date.now() + EMPTY_DEADLINE_MS;
+  for (;;) {
     try {
       await rmdir(dir);
       return;
     } catch (error) {
       if (isGone(error)) return;
-      if ((error as NodeJS.ErrnoException).code !== 'EBUSY' || attempt === 100) throw error;
+      if ((error as NodeJS.ErrnoException).code !== 'EBUSY' || Date.now() > deadline) throw error;
       await sleep(10);
     }
   }

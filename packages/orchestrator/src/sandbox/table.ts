@@ -120,7 +120,7 @@ export class SandboxTable {
     this.#entries.delete(id);
     this.events.emit({ kind: 'ended', sandbox: view(entry), reason });
     const removeFolder = () => rm(records.dir(id), { recursive: true, force: true });
-    this.behind(id, run ? freeMachine(this.#options, run).then(removeFolder) : removeFolder());
+    this.behind(id, run ? freeMachine(this.#options, run).finally(removeFolder) : removeFolder());
   }
 
   /** Lets work on a sandbox's remains go on by itself; what fails of it is logged. */
