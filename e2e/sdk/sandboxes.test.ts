@@ -132,7 +132,12 @@ describe('setTimeout', () => {
       (running) => !running,
     );
     expect(await rejection(made.getInfo())).toBeInstanceOf(SandboxNotFoundError);
-    expect(await made.kill()).toBe(false);
+    await until(
+      'nothing is left to be killed; while it ends, whoever kills it is told that they did',
+      15_000,
+      () => made.kill(),
+      (killed) => !killed,
+    );
   });
 
   it('is refused for a sandbox that is not there', async () => {
