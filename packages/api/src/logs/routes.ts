@@ -3,7 +3,7 @@ import { type Static, Type } from 'typebox';
 import { access, callingTeam } from '../auth/guard.ts';
 import type { ApiApp, ApiContext } from '../context.ts';
 import { ErrorShape, SandboxParams } from '../sandboxes/shapes.ts';
-import type { LogRecord } from './source.ts';
+import type { LogQuery, LogRecord } from './source.ts';
 
 const Level = Type.Union([
   Type.Literal('debug'),
@@ -32,24 +32,24 @@ function present(record: LogRecord): Static<typeof LogEntry> {
   return { timestamp: isoTime(record), level: record.level, message: record.message, fields: record.fields };
 }
 
-/** Has a running sandbox of the team told what its node has not asked for yet. Where that fails, what is known is shown. */
-async function collect(
-  { catalog, node, logger }: ApiContext,
-  teamId: string,
-  sandboxId: string,
-): Promise<void> {
-  const entry = await catalog.get(sandboxId);
-  if (entry?.sandbox.config?.teamId !== teamId) return;
-  if (entry.sandbox.state !== orchestratorProto.SandboxState.RUNNING) return;
-  await node.client
-    .collectSandboxLogs({ sandboxId }, { timeoutMs: COLLECT_TIMEOUT_MS })
-    .catch((error: unknown) => logger.debug({ err: error, sandboxId }, 'its newest logs are not to be had'));
+/** The records that match, with those that a running sandbox's node has not asked for yet. Where asking fails, what is known is given. */
+async function readLogs({ catalog, logger, logs, node }: ApiContext, query: LogQuery): Promise<LogRecord[]> {
+  if (!logs) return [];
+  const { sandboxId, teamId } = query;
+  const sandbox = (await catalog.get(sandboxId))?.sandbox;
+  const runs = sandbox?.state === orchestratorProto.SandboxState.RUNNING;
+  if (runs && sandbox.config?.teamId === teamId) {
+    await node.client
+      .collectSandboxLogs({ sandboxId }, { timeoutMs: COLLECT_TIMEOUT_MS })
+      .catch((error: unknown) =>
+        logger.debug({ err: error, sandboxId }, 'its newest logs are not to be had'),
+      );
+  }
+  return logs.query(query);
 }
 
 /** What a sandbox's daemon wrote. */
 export function addLogRoutes(app: ApiApp, context: ApiContext): void {
-  const { logs } = context;
-
   app.get(
     '/sandboxes/:sandboxID/logs',
     {
@@ -69,15 +69,13 @@ export function addLogRoutes(app: ApiApp, context: ApiContext): void {
     async (request) => {
       const sandboxId = parseSandboxId(request.params.sandboxID);
       const { start, limit } = request.query;
-      await collect(context, callingTeam(request).id, sandboxId);
-      const records =
-        (await logs?.query({
-          teamId: callingTeam(request).id,
-          sandboxId,
-          cursorMs: start,
-          limit,
-          direction: 'forward',
-        })) ?? [];
+      const records = await readLogs(context, {
+        teamId: callingTeam(request).id,
+        sandboxId,
+        cursorMs: start,
+        limit,
+        direction: 'forward',
+      });
       return {
         logs: records.map((record) => ({ timestamp: isoTime(record), line: record.line })),
         logEntries: records.map(present),
@@ -104,17 +102,15 @@ export function addLogRoutes(app: ApiApp, context: ApiContext): void {
     async (request) => {
       const { cursor, limit, direction, level, search } = request.query;
       const sandboxId = parseSandboxId(request.params.sandboxID);
-      await collect(context, callingTeam(request).id, sandboxId);
-      const records =
-        (await logs?.query({
-          teamId: callingTeam(request).id,
-          sandboxId,
-          cursorMs: cursor,
-          limit,
-          direction,
-          level,
-          search,
-        })) ?? [];
+      const records = await readLogs(context, {
+        teamId: callingTeam(request).id,
+        sandboxId,
+        cursorMs: cursor,
+        limit,
+        direction,
+        level,
+        search,
+      });
       return { logs: records.map(present) };
     },
   );
