@@ -12,6 +12,7 @@ import { createFilesystemService } from './filesystem/service.ts';
 import { PolledWatchers } from './filesystem/watchers.ts';
 import { createHttpServer } from './http/server.ts';
 import { statusRoutes } from './http/status-routes.ts';
+import { Clock } from './init/clock.ts';
 import { createIdentityFiles } from './init/identity.ts';
 import { Initializer, VOLUMES_DIRECTORY } from './init/initializer.ts';
 import { initRoute } from './init/routes.ts';
@@ -106,10 +107,11 @@ export async function startDaemon(options: DaemonOptions): Promise<Daemon> {
     onError: (error) => logger.log('warn', 'cannot forward ports', { error }),
   });
   const mounts = options.ownsMachine ? createMounts() : undefined;
+  const clock = new Clock({ machine: options.ownsMachine ? machine : undefined, now: Date.now, logger });
   const initializer = new Initializer({
     settings,
     logger,
-    now: Date.now,
+    clock,
     files: createIdentityFiles(options.identityRoot),
     machine: options.ownsMachine ? machine : undefined,
     mounts,
@@ -140,6 +142,7 @@ export async function startDaemon(options: DaemonOptions): Promise<Daemon> {
         settings,
         readMetrics: () => metrics.read(),
         journal,
+        keepClock: (toldMs) => clock.keep(toldMs),
         removedFiles: () => removedFiles(initializer.volumeDirectories()),
       }),
       ...fileRoutes({ settings, accounts, attributes, randomBytes: machine.randomBytes, now: Date.now }),

@@ -230,6 +230,7 @@ export async function startOrchestrator(options: OrchestratorOptions): Promise<O
       sandboxes: () => sandboxes.list(),
       record: options.recordSample,
       journals,
+      ownClock: driver.ownClock,
       now: Date.now,
     });
     undo.add(() => sampler.close());

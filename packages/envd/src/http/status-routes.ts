@@ -8,10 +8,15 @@ import type { Route } from './server.ts';
 /** Says on GET /metrics how far the journal is, so that the node reads it only where there is something new. */
 const JOURNAL_HEADER = 'X-Journal-Head';
 
+/** With GET /metrics, Unix ms: the node tells virtual machines the time whenever it asks them how they do. */
+const CLOCK_HEADER = 'x-clock';
+
 export interface StatusRoutesDeps {
   settings: Settings;
   readMetrics: () => Metrics;
   journal: Journal;
+  /** Takes over the time, Unix ms. */
+  keepClock: (toldMs: number) => void;
   /** Of the sandbox's volumes. */
   removedFiles: () => RemovedFile[];
 }
@@ -29,7 +34,9 @@ export function statusRoutes(deps: StatusRoutesDeps): Route[] {
     {
       method: 'GET',
       path: '/metrics',
-      handle(_request, response) {
+      handle(request, response) {
+        const told = request.headers[CLOCK_HEADER];
+        if (typeof told === 'string' && /^\d{13}$/.test(told)) deps.keepClock(Number(told));
         response.setHeader('Cache-Control', 'no-store');
         response.setHeader(JOURNAL_HEADER, String(deps.journal.head));
         respondJson(response, 200, deps.readMetrics());

@@ -7,12 +7,9 @@ import type { Settings } from '../settings.ts';
 import type { ServedVolumes } from '../volumes/served-volumes.ts';
 import { BOOT_ID, bootIdOf } from './boot-id.ts';
 import { trustCertificates } from './certificates.ts';
+import type { Clock } from './clock.ts';
 import { hostsWith, type IdentityFiles, resolvConf } from './identity.ts';
 import type { InitRequest, VolumeMount } from './request.ts';
-
-/** The clock is stepped when it is further behind or ahead than this, in milliseconds. */
-const MAX_BEHIND_MS = 50;
-const MAX_AHEAD_MS = 5000;
 
 const RUN_DIRECTORY = '/run/e2b';
 
@@ -26,10 +23,9 @@ export interface InitializerDeps {
   settings: Settings;
   files: IdentityFiles;
   logger: Logger;
-  /** Unix milliseconds. */
-  now: () => number;
+  clock: Pick<Clock, 'keep'>;
   /** Absent where envd is not the init process: then the machine is not its own to change. */
-  machine: Pick<Machine, 'setHostname' | 'setClock' | 'reseedKernel'> | undefined;
+  machine: Pick<Machine, 'setHostname' | 'reseedKernel'> | undefined;
   mounts: Pick<Mounts, 'bind'> | undefined;
   /** Mounts what the machine is served over the network. */
   servedVolumes: Pick<ServedVolumes, 'mount'> | undefined;
@@ -87,7 +83,7 @@ export class Initializer {
   /** In one turn of the event loop, so that two requests never mix. */
   #applyAtOnce(request: InitRequest): void {
     const { settings } = this.#deps;
-    this.#stepClock(request.timestampNs);
+    if (request.timestampNs !== undefined) this.#deps.clock.keep(Number(request.timestampNs) / 1e6);
     const newSandbox = request.sandboxId !== undefined && request.sandboxId !== this.#sandboxId;
     const sameStart = request.startId !== undefined && request.startId === this.#startId;
     try {
@@ -129,20 +125,6 @@ export class Initializer {
   #isNewer(timestampNs: bigint | undefined): boolean {
     if (timestampNs === undefined || this.#lastTimestampNs === undefined) return true;
     return timestampNs > this.#lastTimestampNs;
-  }
-
-  #stepClock(timestampNs: bigint | undefined): void {
-    const { machine, now, logger } = this.#deps;
-    if (timestampNs === undefined || !machine) return;
-    const target = Number(timestampNs) / 1e6;
-    const behind = target - now();
-    if (behind <= MAX_BEHIND_MS && behind >= -MAX_AHEAD_MS) return;
-    try {
-      machine.setClock(target);
-    } catch (error) {
-      // Under gVisor the clock is the host's and nobody may step it, nor needs to.
-      logger.log('debug', 'cannot step the clock', { error });
-    }
   }
 
   /**

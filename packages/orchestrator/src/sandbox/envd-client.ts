@@ -143,15 +143,17 @@ export interface EnvdReport {
 /**
  * Asks once how the sandbox does and what happened in it.
  * @param journalStart where the journal was read up to
+ * @param nowMs the time, Unix ms, for a machine that has a clock of its own
  * @throws Error where envd does not answer in time
  */
 export function readEnvdReport(
   request: EnvdRequest,
   journalStart: number,
-  token?: string,
+  token: string | undefined,
+  nowMs: number | undefined,
 ): Promise<EnvdReport> {
   return ask(request, token, async (get) => {
-    const { headers, value } = await get('/metrics');
+    const { headers, value } = await get('/metrics', nowMs === undefined ? {} : { 'x-clock': String(nowMs) });
     const head = Number(headers['x-journal-head'] ?? journalStart);
     const journal =
       head === journalStart ? { records: [], next: head } : await journalFrom(journalStart, get);
@@ -176,6 +178,7 @@ async function journalFrom(start: number, get: Get): Promise<EnvdReport['journal
 
 type Get = (
   path: string,
+  headers?: Record<string, string>,
 ) => Promise<{ headers: Record<string, string | string[] | undefined>; value: unknown }>;
 
 /** Gives `use` a connection for its questions, until the deadline. */
@@ -187,11 +190,11 @@ async function ask<T>(
   const deadline = AbortSignal.timeout(request.deadlineMs);
   const connection = new EnvdConnection(request.address);
   try {
-    return await use(async (path) => {
+    return await use(async (path, more) => {
       const { statusCode, headers, body } = await connection.client.request({
         method: 'GET',
         path,
-        headers: token ? { 'x-access-token': token } : {},
+        headers: { ...(token && { 'x-access-token': token }), ...more },
         signal: request.signal ? AbortSignal.any([request.signal, deadline]) : deadline,
       });
       if (statusCode !== 200) throw new Error(`envd answers ${statusCode} on ${path}`);

@@ -19,6 +19,8 @@ export interface SamplerOptions {
   record: (sample: SandboxSample) => void;
   /** Brought up to date with each sample. */
   journals: Journals;
+  /** Each is told the time with the question; see `SandboxDriver`. */
+  ownClock: boolean;
   now: () => number;
 }
 
@@ -62,13 +64,15 @@ async function sampleAll(options: SamplerOptions, signal: AbortSignal): Promise<
 
 async function askSandbox(
   { config, state, address }: orchestratorProto.Sandbox,
-  { record, journals, now }: SamplerOptions,
+  { record, journals, ownClock, now }: SamplerOptions,
   signal: AbortSignal,
 ): Promise<void> {
   if (!config || state !== orchestratorProto.SandboxState.RUNNING) return;
   const { sandboxId, teamId, cpuCount } = config;
   const request = { address, deadlineMs: ANSWER_DEADLINE_MS, signal };
-  const report = await readEnvdReport(request, journals.cursor(sandboxId), config.envdAccessToken).catch(
+  const cursor = journals.cursor(sandboxId);
+  const time = ownClock ? now() : undefined;
+  const report = await readEnvdReport(request, cursor, config.envdAccessToken, time).catch(
     () => undefined, // the next round asks again
   );
   if (!report) return;
