@@ -1,5 +1,5 @@
 import { randomBytes } from 'node:crypto';
-import { mkdir, mkdtemp, readdir, rm, truncate } from 'node:fs/promises';
+import { mkdir, mkdtemp, readdir, rm, statfs, truncate, writeFile } from 'node:fs/promises';
 import { type ClientRequest, get } from 'node:http';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -20,6 +20,9 @@ export interface DriverSite {
   logger: Logger;
 }
 
+/** Of the host's disk in these tests, so that it can be filled; the image of it takes what is in it. */
+const HOST_DISK_MB = 4096;
+
 /** More than the memory of the sandbox that fills it. */
 const DISK_MB = 512;
 /** In what the drivers differ for those who use their sandboxes. */
@@ -33,6 +36,8 @@ export interface DriverTraits {
   visibleMemory: number;
   /** What comes of a sandbox whose init takes all memory: the node is told, or the machine's own kernel ends it. */
   outOfMemory: 'told' | 'ends';
+  /** What comes of a write for which the host's disk has no room: the program is told, or it waits until there is. */
+  fullDisk: 'told' | 'waits';
 }
 
 /** What every driver must do, on the real runtime. Needs root. */
@@ -45,6 +50,7 @@ export function driverContract(
     const instance = randomBytes(3).toString('hex');
     const host = openHostExec();
     const { exec } = host;
+    const warnings: string[] = [];
     let root: string;
     let claim: ClaimedSubnet;
     let network: NetworkPool;
@@ -93,10 +99,12 @@ export function driverContract(
 
     beforeAll(async () => {
       root = await mkdtemp(join(tmpdir(), 'islet-driver-'));
+      await mountImage(root, exec);
       await mkdir(join(root, 'rootfs'));
       layOutProbeGuest(join(root, 'guest'));
       claim = await claimSubnet(instance, join(root, 'claims'), exec);
-      const logger = createLogger({ service: 'test', level: 'silent' });
+      const destination = { write: (record: string) => void warnings.push(record) };
+      const logger = createLogger({ service: 'test', level: 'warn', destination });
       network = await NetworkPool.open(
         {
           instance,
@@ -116,6 +124,7 @@ export function driverContract(
       await driver.close();
       await network.close();
       await claim.release();
+      await exec('umount', [root]);
       await rm(root, { recursive: true });
       expect(await exec('find', ['/sys/fs/cgroup', '-ignore_readdir_race', '-path', `*${instance}*`])).toBe(
         '',
@@ -213,6 +222,28 @@ export function driverContract(
       await end(machine);
     });
 
+    it('has a sandbox go on where the host’s disk was full', async () => {
+      const first = await driver.boot(await newSpec());
+      await untilServing(first);
+      const snapshot = join(root, 'roomless');
+      await mkdir(snapshot);
+      await waitForQuiet(addresses.get(first.id) ?? '', 60_000);
+      await driver.checkpoint(first, snapshot);
+      await end(first);
+      const machine = await driver.restore(await newSpec(), snapshot);
+      await untilServing(machine);
+      const filler = join(root, 'filler');
+      await exec('fallocate', ['-l', `${(await freeMb(root)) - 30}M`, filler]);
+      const filled = ask(machine, '/fill');
+      if (traits.fullDisk === 'told') expect(await filled).toMatch(/^ENOSPC \d{1,2}$/);
+      else await expect.poll(() => warnings.join(), { timeout: traits.patienceMs }).toMatch(/stands still/);
+      await rm(filler);
+      if (traits.fullDisk === 'waits') expect(await filled).toMatch(/^ENOSPC [3-5]\d\d$/);
+      expect(await ask(machine, '/count')).toBe('1');
+      await end(machine);
+      await rm(snapshot, { recursive: true });
+    });
+
     it('ends a sandbox whose init takes all memory, or tells of it', async () => {
       const machine = await driver.boot(await newSpec(256));
       await untilServing(machine);
@@ -257,4 +288,23 @@ export function driverContract(
       expect(await driver.list()).toEqual([]);
     });
   });
+}
+
+/** Mounts a file system of its own on a folder. */
+async function mountImage(dir: string, exec: Exec): Promise<void> {
+  const image = `${dir}.image`;
+  await writeFile(image, '');
+  try {
+    await truncate(image, HOST_DISK_MB * 1024 * 1024);
+    await exec('mkfs.ext4', ['-q', '-m', '0', image]);
+    await exec('mount', ['-o', 'loop', image, dir]);
+  } finally {
+    // The mount keeps it.
+    await rm(image);
+  }
+}
+
+async function freeMb(dir: string): Promise<number> {
+  const { bavail, bsize } = await statfs(dir);
+  return Math.floor((bavail * bsize) / 1024 / 1024);
 }

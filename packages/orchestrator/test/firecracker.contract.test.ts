@@ -17,6 +17,7 @@ const TRAITS: DriverTraits = {
   answerMs: 20_000,
   visibleMemory: 0.75,
   outOfMemory: 'ends',
+  fullDisk: 'told',
 };
 
 if (why !== undefined || firecracker === undefined) {

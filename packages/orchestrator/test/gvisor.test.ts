@@ -8,6 +8,7 @@ const TRAITS: DriverTraits = {
   answerMs: 15_000,
   visibleMemory: 1,
   outOfMemory: 'told',
+  fullDisk: 'told',
 };
 
 driverContract('gvisor', TRAITS, async ({ instance, runtimeDir, exec, logger }) => {

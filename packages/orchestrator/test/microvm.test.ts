@@ -2,6 +2,7 @@ import { randomBytes } from 'node:crypto';
 import { mkdir, mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { createLogger } from '@islet/telemetry';
 import { describe, expect, it } from 'vitest';
 import { openMicrovm } from '../src/drivers/microvm/microvm.ts';
 import { translator } from '../src/drivers/microvm/qemu/accelerator.ts';
@@ -18,9 +19,10 @@ const TRAITS: DriverTraits = {
   answerMs: 60_000,
   visibleMemory: 0.75,
   outOfMemory: 'ends',
+  fullDisk: 'waits',
 };
 
-driverContract('microvm', TRAITS, async ({ instance, runtimeDir, exec }) => {
+driverContract('microvm', TRAITS, async ({ instance, runtimeDir, exec, logger }) => {
   await mkdir(runtimeDir);
   return openMicrovm({
     instance,
@@ -29,7 +31,7 @@ driverContract('microvm', TRAITS, async ({ instance, runtimeDir, exec }) => {
     kernel: join(GUEST_FILES, 'vmlinux'),
     initrd: join(GUEST_FILES, 'initrd'),
     // Few layers, so that saving a machine that was forked merges them.
-    vmm: await openQemu({ accelerator: await translator(exec), mostLayers: 2, exec }),
+    vmm: await openQemu({ accelerator: await translator(exec), mostLayers: 2, exec, logger }),
     memoryBytes: 2 ** 32,
     exec,
   });
@@ -45,7 +47,10 @@ describe('virtual machines that hold all the memory they may', () => {
       imagesDir: join(root, 'images'),
       kernel: join(GUEST_FILES, 'vmlinux'),
       initrd: join(GUEST_FILES, 'initrd'),
-      vmm: await openQemu({ accelerator: await translator(host.exec), mostLayers: 2, exec: host.exec }),
+      vmm: await openQemu({
+        ...{ accelerator: await translator(host.exec), mostLayers: 2, exec: host.exec },
+        logger: createLogger({ service: 'test', level: 'silent' }),
+      }),
       memoryBytes: 16 * 1024 * 1024,
       exec: host.exec,
     });

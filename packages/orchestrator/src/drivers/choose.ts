@@ -139,7 +139,7 @@ export async function openDrivers(site: DriverSite): Promise<Drivers> {
     const microvm = await openMicrovm({
       ...{ instance, runtimeDir, kernel, initrd, exec },
       imagesDir: join(dataDir, 'images'),
-      vmm: await openVmm(chosen.vmm, exec),
+      vmm: await openVmm(chosen.vmm, exec, logger),
       memoryBytes: site.machineMemoryMb * 1024 * 1024,
     });
     return {
@@ -156,7 +156,11 @@ export async function openDrivers(site: DriverSite): Promise<Drivers> {
   }
 }
 
-function openVmm(vmm: Extract<Chosen, { isolation: 'microvm' }>['vmm'], exec: Exec): Promise<Vmm> {
+function openVmm(
+  vmm: Extract<Chosen, { isolation: 'microvm' }>['vmm'],
+  exec: Exec,
+  logger: Logger,
+): Promise<Vmm> {
   if (vmm.name === 'firecracker') return Promise.resolve(new Firecracker({ ...vmm, exec }));
-  return openQemu({ accelerator: vmm.accelerator, mostLayers: MOST_LAYERS, exec });
+  return openQemu({ accelerator: vmm.accelerator, mostLayers: MOST_LAYERS, exec, logger });
 }

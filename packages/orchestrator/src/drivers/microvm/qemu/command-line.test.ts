@@ -10,6 +10,7 @@ const restored: CommandLineOptions = {
   },
   dir: '/machines/m1',
   controlSocket: '/run/m1/control',
+  watchSocket: '/run/m1/watch',
   accelerator: { kind: 'kvm' },
   uid: 1_000_000_007,
 };

@@ -14,6 +14,8 @@ export interface CommandLineOptions {
   /** The machine's folder, absolute. */
   dir: string;
   controlSocket: string;
+  /** Serves one session beside the one of `controlSocket`. */
+  watchSocket: string;
   accelerator: Accelerator;
   /** User and group that QEMU runs as. */
   uid: number;
@@ -23,7 +25,7 @@ export interface CommandLineOptions {
 
 /** Arguments of `qemu-system-x86_64`. A machine starts from a snapshot only with the devices it was saved with. */
 export function qemuArguments(options: CommandLineOptions): string[] {
-  const { accelerator, boot, controlSocket, dir, shape, uid } = options;
+  const { accelerator, boot, dir, shape, uid } = options;
   const size = `${shape.memoryMb}M`;
   const memory = shape.ownsMemory
     ? `memory-backend-file,id=ram,size=${size},mem-path=${dir}/${FILES.memory},share=on`
@@ -45,8 +47,8 @@ export function qemuArguments(options: CommandLineOptions): string[] {
     // For what the guest says of its free pages; nobody asks it for any.
     ...['-device', 'virtio-balloon-device,free-page-reporting=on'],
     ...['-chardev', `ringbuf,id=console,size=${CONSOLE_BYTES}`, '-serial', 'chardev:console'],
-    ...['-chardev', `socket,id=control,path=${controlSocket},server=on,wait=off`],
-    ...['-mon', 'chardev=control,mode=control'],
+    ...monitor('control', options.controlSocket),
+    ...monitor('watch', options.watchSocket),
     // Privileges are dropped for good after the devices are open; the filter that forbids it would forbid that, too.
     ...['-sandbox', 'on,obsolete=deny,elevateprivileges=allow,spawn=deny,resourcecontrol=deny'],
     ...['-run-with', `chroot=${dir},user=${uid}:${uid}`],
@@ -84,6 +86,14 @@ export function kernelArguments(accelerator: Accelerator, boot: KernelBoot): str
     ...(accelerator.kind === 'tcg' ? [`tsc_early_khz=${accelerator.tscKhz}`, 'mitigations=off'] : []),
     ...guestArguments(boot),
   ].join(' ');
+}
+
+/** Speaks QMP, to one at a time. */
+function monitor(id: string, socket: string): string[] {
+  return [
+    ...['-chardev', `socket,id=${id},path=${socket},server=on,wait=off`],
+    ...['-mon', `chardev=${id},mode=control`],
+  ];
 }
 
 function topNode(layers: readonly string[]): string {

@@ -1,5 +1,6 @@
 import { rm } from 'node:fs/promises';
 import { join } from 'node:path';
+import type { Logger } from '@islet/telemetry';
 import type { Exec } from '../../../host/exec.ts';
 import { isAlive } from '../../../host/process.ts';
 import type { Pace } from '../../driver.ts';
@@ -23,6 +24,7 @@ import { MemoryLayers, recordMemory, type SavedMemory, savedPages } from '../mem
 import type { KernelBoot, MachineSite, RunningMachine, Vmm } from '../vmm.ts';
 import { type Accelerator, QEMU } from './accelerator.ts';
 import { layerNode, qemuArguments } from './command-line.ts';
+import { stop, watchFullDisk, whileStopped } from './full-disk.ts';
 import { addLayer, layOutBoot, layOutRestore } from './layers.ts';
 import { mapMemory } from './map-memory.ts';
 import { Qmp } from './qmp.ts';
@@ -46,6 +48,7 @@ export interface QemuOptions {
   /** Layers of a disk from which on they are merged when it is saved. */
   mostLayers: number;
   exec: Exec;
+  logger: Logger;
 }
 
 /** QEMU's `microvm` machine. @throws Error where QEMU is missing. */
@@ -63,6 +66,8 @@ class Qemu implements Vmm {
   readonly pace: Pace;
   readonly #options: QemuOptions;
   readonly #memoryLayers = new MemoryLayers();
+  /** Ids of machines that are watched. */
+  readonly #watched = new Set<string>();
 
   constructor(options: QemuOptions, version: string) {
     this.#options = options;
@@ -86,13 +91,18 @@ class Qemu implements Vmm {
     const { dir, uid } = site;
     return [
       ...['nsenter', `--net=/run/netns/${netns}`, QEMU],
-      ...qemuArguments({ shape, dir, uid, accelerator, controlSocket: controlSocket(site), boot }),
+      ...qemuArguments({
+        ...{ shape, dir, uid, accelerator, boot },
+        controlSocket: controlSocket(site),
+        watchSocket: watchSocket(site),
+      }),
     ];
   }
 
   /** QEMU runs the kernel by itself: what is left is to see that it has come so far. */
   async boot(machine: RunningMachine): Promise<void> {
     await this.#control(machine, async () => {});
+    this.#watch(machine);
   }
 
   async restore(machine: RunningMachine, snapshotDir: string): Promise<void> {
@@ -106,6 +116,7 @@ class Qemu implements Vmm {
       await qmp.event('RESUME', LOAD_TIMEOUT_MS);
     });
     await rm(join(dir, FILES.devices));
+    this.#watch(machine);
   }
 
   async checkpoint(machine: RunningMachine, snapshotDir: string): Promise<void> {
@@ -113,7 +124,7 @@ class Qemu implements Vmm {
     const shape = await readShape(stateDir);
     await this.#control(machine, async (qmp) => {
       if (shape.layers.length > this.#options.mostLayers) await this.#mergeLayers(qmp, stateDir, shape);
-      await qmp.execute('stop');
+      await stop(qmp);
       // Not live: QEMU also writes what it still has of the disk's tables.
       await qmp.execute('xen-save-devices-state', { filename: `/${FILES.devices}`, live: false });
       await collectSnapshot(dir, shape, snapshotDir);
@@ -134,19 +145,22 @@ class Qemu implements Vmm {
     const layer = await addLayer(dir, shape, machine.uid);
     await this.#control(machine, async (qmp) => {
       await qmp.execute('blockdev-add', layerNode(layer));
-      await qmp.execute('stop');
       try {
-        await qmp.execute('xen-save-devices-state', { filename: `/${FILES.devices}`, live: false });
-        // This also writes what QEMU still has of the layer's tables.
-        await qmp.execute('blockdev-snapshot', { node: topLayer(saved), overlay: layer });
-        await writeShape(stateDir, shape);
-        await collectSnapshot(dir, saved, snapshotDir);
-        const memory = await this.#saveMemory(machine, saved, snapshotDir);
-        if (memory) await shareSaved(machine, shape, memory, snapshotDir);
-        await collect(join(dir, topLayer(saved)), join(snapshotDir, topLayer(saved)));
-        if (saved.ownsMemory) await this.#copyMemory(dir, snapshotDir);
-      } finally {
-        await qmp.execute('cont');
+        await whileStopped(qmp, async () => {
+          await qmp.execute('xen-save-devices-state', { filename: `/${FILES.devices}`, live: false });
+          // This also writes what QEMU still has of the layer's tables.
+          await qmp.execute('blockdev-snapshot', { node: topLayer(saved), overlay: layer });
+          await writeShape(stateDir, shape);
+          await collectSnapshot(dir, saved, snapshotDir);
+          const memory = await this.#saveMemory(machine, saved, snapshotDir);
+          if (memory) await shareSaved(machine, shape, memory, snapshotDir);
+          await collect(join(dir, topLayer(saved)), join(snapshotDir, topLayer(saved)));
+          if (saved.ownsMemory) await this.#copyMemory(dir, snapshotDir);
+        });
+      } catch (error) {
+        // The next try adds one of the same name. QEMU keeps this one where it is the disk's already.
+        await qmp.execute('blockdev-del', { 'node-name': layer }).catch(() => {});
+        throw error;
       }
     });
   }
@@ -156,6 +170,22 @@ class Qemu implements Vmm {
       const { running } = (await qmp.execute('query-status')) as { running: boolean };
       if (!running) await qmp.execute('cont');
     });
+    this.#watch(machine);
+  }
+
+  /** Behind what is done with a machine, since nobody waits for it. */
+  #watch(machine: RunningMachine): void {
+    const { logger } = this.#options;
+    const { id } = machine;
+    if (this.#watched.has(id)) return;
+    this.#watched.add(id);
+    const alive = () => isAlive(machine.main);
+    const session = { machineId: id, socket: watchSocket(machine), deadlineMs: CONTROL_DEADLINE_MS };
+    void watchFullDisk({ ...session, isAlive: alive, logger })
+      .catch((error: unknown) => {
+        if (alive()) logger.warn({ err: error, machine: id }, 'a machine is not watched');
+      })
+      .finally(() => this.#watched.delete(id));
   }
 
   async #control<T>(machine: RunningMachine, use: (qmp: Qmp) => Promise<T>): Promise<T> {
@@ -202,4 +232,8 @@ class Qemu implements Vmm {
 
 function controlSocket({ stateDir }: MachineSite): string {
   return join(stateDir, 'control');
+}
+
+function watchSocket({ stateDir }: MachineSite): string {
+  return join(stateDir, 'watch');
 }

@@ -26,19 +26,27 @@ const CONNECT_POLL_MS = 1;
  * a time, so a session is closed as soon as its work is done.
  */
 export class Qmp {
+  /** Settles when the session has ended. */
+  readonly closed: Promise<void>;
   readonly #socket: Socket;
   readonly #pending: Pending[] = [];
   readonly #events = new Map<string, Record<string, unknown>>();
   readonly #waiting = new Map<string, () => void>();
+  readonly #listeners = new Map<string, () => void>();
   #buffered = '';
-  #closed: Error | undefined;
+  #over: Error | undefined;
 
   private constructor(socket: Socket) {
     this.#socket = socket;
     socket.setEncoding('utf8');
     socket.on('data', (text: string) => this.#take(text));
     socket.on('error', (error) => this.#end(error));
-    socket.on('close', () => this.#end(new QmpError('QEMU closed its control socket')));
+    this.closed = new Promise((resolve) => {
+      socket.on('close', () => {
+        this.#end(new QmpError('QEMU closed its control socket'));
+        resolve();
+      });
+    });
   }
 
   /** Connects as soon as QEMU listens. @throws Error where `isAlive` turns false or `deadlineMs` pass before. */
@@ -62,7 +70,7 @@ export class Qmp {
 
   /** @throws QmpError with what QEMU said. */
   execute(command: string, args?: Record<string, unknown>): Promise<unknown> {
-    if (this.#closed) return Promise.reject(this.#closed);
+    if (this.#over) return Promise.reject(this.#over);
     return new Promise((resolve, reject) => {
       this.#pending.push({ command, resolve, reject });
       this.#socket.write(`${JSON.stringify({ execute: command, ...(args ? { arguments: args } : {}) })}\n`);
@@ -73,7 +81,7 @@ export class Qmp {
   async event(name: string, timeoutMs: number): Promise<Record<string, unknown>> {
     const came = this.#events.get(name);
     if (came) return came;
-    if (this.#closed) throw this.#closed;
+    if (this.#over) throw this.#over;
     return new Promise((resolve, reject) => {
       const timer = setTimeout(
         () => done(new QmpError(`QEMU has not come to ${name} within ${timeoutMs} ms`)),
@@ -84,10 +92,20 @@ export class Qmp {
         this.#waiting.delete(name);
         const data = this.#events.get(name);
         if (data) resolve(data);
-        else reject(error ?? this.#closed ?? new QmpError(`QEMU ended before ${name}`));
+        else reject(error ?? this.#over ?? new QmpError(`QEMU ended before ${name}`));
       };
       this.#waiting.set(name, () => done());
     });
+  }
+
+  /** Calls `listener` each time an event comes. */
+  on(name: string, listener: () => void): void {
+    this.#listeners.set(name, listener);
+  }
+
+  /** Lets this process end while the session is open. */
+  unref(): void {
+    this.#socket.unref();
   }
 
   close(): void {
@@ -102,6 +120,7 @@ export class Qmp {
       if (message.event) {
         this.#events.set(message.event, message.data ?? {});
         this.#waiting.get(message.event)?.();
+        this.#listeners.get(message.event)?.();
       } else if (message.error) {
         const pending = this.#pending.shift();
         pending?.reject(new QmpError(`${pending.command}: ${message.error.desc}`));
@@ -112,8 +131,8 @@ export class Qmp {
   }
 
   #end(error: Error): void {
-    this.#closed ??= error;
-    for (const pending of this.#pending.splice(0)) pending.reject(this.#closed);
+    this.#over ??= error;
+    for (const pending of this.#pending.splice(0)) pending.reject(this.#over);
     for (const wake of [...this.#waiting.values()]) wake();
   }
 }

@@ -1,0 +1,78 @@
+import { setTimeout as sleep } from 'node:timers/promises';
+import type { Logger } from '@islet/telemetry';
+import { Qmp } from './qmp.ts';
+
+/** How often a machine that stands still tries again to write, ms. */
+const RETRY_MS = 1_000;
+
+/** QEMU's state of a machine whose write found no room. */
+const NO_ROOM = 'io-error';
+
+export interface FullDiskOptions {
+  machineId: string;
+  /** A monitor for this session alone. */
+  socket: string;
+  /** Until QEMU listens, ms. */
+  deadlineMs: number;
+  isAlive: () => boolean;
+  logger: Logger;
+}
+
+/**
+ * Watches a machine until its QEMU ends. A write for which the host's disk has no room is kept by QEMU, which stops the machine. Here it is
+ * let go on again and again, which has that write tried again, until there is room. Its programs notice nothing but the time.
+ * @throws QmpError where QEMU does not answer
+ */
+export async function watchFullDisk(options: FullDiskOptions): Promise<void> {
+  const { deadlineMs, isAlive, logger, machineId, socket } = options;
+  const qmp = await Qmp.connect(socket, deadlineMs, isAlive);
+  // It outlives whatever this process does otherwise.
+  qmp.unref();
+  const about = { machine: machineId };
+  let waiting = false;
+  const goOn = async () => {
+    if (waiting || !(await hasNoRoom(qmp))) return;
+    waiting = true;
+    logger.warn(
+      about,
+      'a sandbox stands still: there is no room left on the host’s disk. Make some, and it goes on',
+    );
+    try {
+      while (await hasNoRoom(qmp)) {
+        await qmp.execute('cont');
+        await sleep(RETRY_MS, undefined, { ref: false });
+      }
+      logger.info(about, 'a sandbox that stood still for want of room on the host’s disk goes on');
+    } finally {
+      waiting = false;
+    }
+  };
+  // Nothing is left to do where QEMU has ended.
+  qmp.on('STOP', () => void goOn().catch(() => {}));
+  await goOn();
+  await qmp.closed;
+}
+
+/**
+ * Stops a machine to save it.
+ * @throws Error where it stands still already: whoever watches it would have it go on while it is saved.
+ */
+export async function stop(qmp: Qmp): Promise<void> {
+  await qmp.execute('stop');
+  if (await hasNoRoom(qmp)) throw new Error('the machine waits for room on the host’s disk');
+}
+
+/** Stops a machine for as long as `use` takes. Throws as `stop` does. */
+export async function whileStopped(qmp: Qmp, use: () => Promise<void>): Promise<void> {
+  await stop(qmp);
+  try {
+    await use();
+  } finally {
+    await qmp.execute('cont');
+  }
+}
+
+async function hasNoRoom(qmp: Qmp): Promise<boolean> {
+  const { status } = (await qmp.execute('query-status')) as { status: string };
+  return status === NO_ROOM;
+}
