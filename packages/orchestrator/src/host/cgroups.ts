@@ -2,6 +2,7 @@ import { existsSync } from 'node:fs';
 import { mkdir, readdir, readFile, rmdir, writeFile } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
+import { killAndWait, refProcess } from './process.ts';
 
 const ROOT = '/sys/fs/cgroup';
 
@@ -97,6 +98,16 @@ export class Cgroups {
     }
   }
 
+  /** Ends all processes of a cgroup, also of one that is just being joined: in one hierarchy, and not yet in the next. */
+  async kill(path: string): Promise<void> {
+    for (const dir of await this.#hierarchies()) {
+      for (const pid of await processesOf(join(dir, path))) {
+        const process = refProcess(pid);
+        if (process) await killAndWait(process);
+      }
+    }
+  }
+
   /** Removes a cgroup and all below it, in every hierarchy. Its processes must be dead. */
   async remove(path: string): Promise<void> {
     for (const dir of await this.#hierarchies()) await removeTree(join(dir, path));
@@ -140,6 +151,17 @@ async function delegate(root: string, path: string, files: readonly string[]): P
 function isGone(error: unknown): boolean {
   const code = (error as NodeJS.ErrnoException).code;
   return code === 'ENOENT' || code === 'ENODEV';
+}
+
+/** None where the cgroup is gone. */
+async function processesOf(dir: string): Promise<number[]> {
+  try {
+    const text = await readFile(join(dir, 'cgroup.procs'), 'utf8');
+    return text.split('\n').filter(Boolean).map(Number);
+  } catch (error) {
+    if (isGone(error)) return [];
+    throw error;
+  }
 }
 
 /** Longest wait for the threads of killed processes to be gone. */

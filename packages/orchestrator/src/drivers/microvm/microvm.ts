@@ -154,6 +154,8 @@ class Microvm implements SandboxDriver {
   async release(id: string): Promise<void> {
     const process = await this.#process(id);
     if (process) await killAndWait(process);
+    // The start may have been cut off before it was written down which process it had begun.
+    else await this.#cgroups.kill(this.#cgroupPath(id));
     await rm(this.#machineState(id), { recursive: true, force: true });
     await this.#cgroups.remove(this.#cgroupPath(id));
   }
