@@ -77,14 +77,11 @@ export async function openClientBuilds(options: ClientBuildsOptions): Promise<Bu
     dir: join(dataDir, 'builds'),
     atOnce,
     limitMs: BUILD_LIMIT_MS,
-    run: async (spec, report, signal) => {
-      const outcome = await runBuild(engine, spec, report, signal);
-      await pruneLayerCache({ cacheDir, lock, maxBytes: layerCacheBytes, now: now() });
-      return outcome;
-    },
-    forget: async (buildId) => {
-      await runtime.remove(buildId);
+    run: (spec, report, signal) => runBuild(engine, spec, report, signal),
+    forget: (buildId) => runtime.remove(buildId),
+    tidy: async () => {
       await sweep();
+      await pruneLayerCache({ cacheDir, lock, maxBytes: layerCacheBytes, now: now() });
     },
     logger,
     now,

@@ -37,6 +37,7 @@ async function open(options: Pick<BuildsOptions, 'run'> & Partial<BuildsOptions>
     atOnce: 1,
     limitMs: 60_000,
     forget: async (buildId) => void forgotten.push(buildId),
+    tidy: async () => {},
     logger: createLogger({ service: 'test', level: 'silent' }),
     now: Date.now,
     ...options,
@@ -65,6 +66,25 @@ it('ends a build that nobody cancels and that does not end by itself', async () 
     phase: '3',
   });
   expect(forgotten).toEqual(['b']);
+});
+
+it('tidies behind the answers, once more where something ended meanwhile, and before it is closed', async () => {
+  const begun: (() => void)[] = [];
+  const { builds, forgotten } = await open({
+    run: async () => OUTCOME,
+    tidy: () => new Promise((resolve) => begun.push(resolve)),
+  });
+  await builds.start(SPEC);
+  expect(await endOf(builds)).toMatchObject({ kind: 'ready' });
+  await expect.poll(() => begun).toHaveLength(1);
+  await builds.delete('b');
+  expect(forgotten).toEqual(['b']);
+  const closed = builds.close();
+  begun[0]?.();
+  await expect.poll(() => begun).toHaveLength(2);
+  expect(await Promise.race([closed.then(() => 'closed'), Promise.resolve('open')])).toBe('open');
+  begun[1]?.();
+  await closed;
 });
 
 it('frees what a build made that was cancelled when it was done', async () => {

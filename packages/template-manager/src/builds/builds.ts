@@ -15,8 +15,10 @@ export interface BuildsOptions {
   limitMs: number;
   /** Makes one build. */
   run: (spec: BuildSpec, report: Report, signal: AbortSignal) => Promise<BuildOutcome>;
-  /** Frees what a build left, also one that never became ready. */
+  /** Takes a build out of use, also one that never became ready. */
   forget: (buildId: string) => Promise<void>;
+  /** Frees what no build needs any more; runs behind the answers, since removing a root file system takes seconds. */
+  tidy: () => Promise<void>;
   logger: Logger;
   /** Unix ms. */
   now: () => number;
@@ -39,6 +41,9 @@ export class Builds {
   readonly #running = new Map<string, RunningBuild>();
   /** Builds being taken: a second call for one waits for the first. */
   readonly #taking = new Map<string, Promise<void>>();
+  /** What tidies now, and whether it has to begin again when it is done. */
+  #tidying: Promise<void> | undefined;
+  #untidy = false;
 
   private constructor(options: BuildsOptions, files: BuildFiles) {
     this.#options = options;
@@ -114,6 +119,7 @@ export class Builds {
     await this.cancel(buildId, 'the build was deleted');
     await this.#options.forget(buildId);
     await this.#files.remove(buildId);
+    this.#tidy();
   }
 
   /** What a ready build came to. */
@@ -122,11 +128,29 @@ export class Builds {
     return state?.kind === 'ready' ? state.outcome : undefined;
   }
 
-  /** Stops all builds; they go on when they are opened again. */
+  /** Stops all builds; they go on when they are opened again. Returns when everything is tidy. */
   async close(): Promise<void> {
     const running = [...this.#running.values()];
     for (const { stop } of running) stop.abort(new Interrupted('the template manager stops'));
     await Promise.all(running.map(({ ended }) => ended));
+    await this.#tidying;
+  }
+
+  #tidy(): void {
+    this.#untidy = true;
+    this.#tidying ??= this.#untilTidy().finally(() => {
+      this.#tidying = undefined;
+    });
+  }
+
+  /** Never rejects. */
+  async #untilTidy(): Promise<void> {
+    while (this.#untidy) {
+      this.#untidy = false;
+      await this.#options.tidy().catch((error) => {
+        this.#options.logger.error({ err: error }, 'what builds left could not be freed');
+      });
+    }
   }
 
   async #begin(spec: BuildSpec): Promise<RunningBuild> {
@@ -151,6 +175,7 @@ export class Builds {
       logger.error({ err: error, buildId }, 'a build could not be written down');
     } finally {
       this.#running.delete(buildId);
+      this.#tidy();
     }
   }
 

@@ -10,8 +10,8 @@ import { mergeLayers } from '../layers/merge.ts';
 import { parseSteps } from '../steps/step.ts';
 import { type BaseSources, findBase } from './base.ts';
 import { cacheKey, shortKey } from './cache-key.ts';
-import { runInside } from './inside.ts';
-import { LayerMaker, type LayerStack, type SandboxSize } from './layer-stack.ts';
+import { configured } from './configure.ts';
+import { LayerMaker, type LayerStack } from './layer-stack.ts';
 import type { Report } from './reporter.ts';
 import { shellCommand, startUp } from './start-up.ts';
 import { carryOutStep, type Progress } from './step.ts';
@@ -63,10 +63,12 @@ export async function runBuild(
   }
   const size = { cpuCount: spec.cpuCount, memoryMb: spec.memoryMb };
   report('info', 'finalize', `[finalize] Finalizing template build [${shortKey(progress.stack.id)}]`);
-  const stack = steps.length === 0 ? progress.stack : await configured(maker, progress.stack, size, signal);
+  const configuring = { maker, base: base.stack, size };
+  const stack = steps.length === 0 ? base.stack : await configured(configuring, progress.stack, signal);
   const { rootfsDir, key } = plannedRootfs(deps, stack);
   using _sealed = deps.inUse.hold(rootfsDir);
-  if (key !== undefined) await makeRootfs(deps, key, stack, signal);
+  const rootfsBytes =
+    key === undefined ? await machineDisk.diskUsage(rootfsDir) : await makeRootfs(deps, key, stack, signal);
   const { context } = progress;
   const inherits = spec.startCommand === undefined && spec.readyCommand === undefined;
   const { startCommand, readyCommand } = inherits ? base : spec;
@@ -77,6 +79,7 @@ export async function runBuild(
       templateId: spec.templateId,
       buildId: spec.buildId,
       rootfsDir,
+      rootfsBytes,
       cpuCount: spec.cpuCount,
       memoryMb: spec.memoryMb,
       freeDiskMb: spec.freeDiskMb,
@@ -102,25 +105,6 @@ export async function runBuild(
   };
 }
 
-/** What every template gets last: its default user, and folders that everybody may install into. */
-async function configured(
-  maker: LayerMaker,
-  stack: LayerStack,
-  size: SandboxSize,
-  signal: AbortSignal,
-): Promise<LayerStack> {
-  const layer = {
-    parts: ['configure'],
-    phase: 'finalize',
-    description: { step: 'configure' },
-    onWait: () => {},
-    size,
-    act: (runner: CommandRunner, signal: AbortSignal) =>
-      runInside(runner, { kind: 'configure', user: 'user' }, 'finalize', signal),
-  };
-  return (await maker.put(stack, layer, signal)).stack;
-}
-
 /** Where the one plain directory of all layers is or will be, shared by the builds that have the same; with the key to make it by. */
 function plannedRootfs(deps: EngineDeps, stack: LayerStack): { rootfsDir: string; key?: string } {
   const [only, ...others] = stack.dirs;
@@ -132,13 +116,14 @@ function plannedRootfs(deps: EngineDeps, stack: LayerStack): { rootfsDir: string
   return { rootfsDir: deps.rootfs.pathOf(key), key };
 }
 
+/** @returns what it takes on the disk, bytes. */
 async function makeRootfs(
   deps: EngineDeps,
   key: string,
   stack: LayerStack,
   signal: AbortSignal,
-): Promise<void> {
-  await deps.rootfs.ensure(
+): Promise<number> {
+  const { bytes } = await deps.rootfs.ensure(
     {
       key,
       description: { ...deps.rootfsNote, stack: stack.id },
@@ -147,6 +132,7 @@ async function makeRootfs(
     },
     signal,
   );
+  return bytes;
 }
 
 /** The `/.e2b` file, by which programs in a sandbox learn what it was made from. */

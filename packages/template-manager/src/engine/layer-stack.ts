@@ -39,6 +39,8 @@ export interface NewLayer {
   size: SandboxSize;
   /** Puts files into the layer, as the host sees it, before the sandbox starts. */
   prepare?: (dir: string) => Promise<void>;
+  /** Whether anything has to be made; where not, the layer holds no files, and no sandbox is started for it. Absent: it has. */
+  isNeeded?: () => Promise<boolean>;
   /** Makes the layer in a sandbox; absent: it holds no files. */
   act?: (runner: CommandRunner, signal: AbortSignal) => Promise<void>;
 }
@@ -90,6 +92,7 @@ export class LayerMaker {
         onWait,
         make: async (dir, signal) => {
           layer.onMake?.();
+          if (layer.isNeeded && !(await layer.isNeeded())) return;
           const room = this.#roomOn(stack);
           const { act } = layer;
           if (!act) await layer.prepare?.(dir);

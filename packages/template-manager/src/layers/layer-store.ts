@@ -66,7 +66,9 @@ export function createLayerStore(
     if (freshFor !== undefined && madeFor !== freshFor) return undefined;
     const now = new Date();
     await utimes(join(layersDir, id, LAYER_NOTE), now, now);
-    return { id, rootfsDir: rootfsOf(id), cached: true, bytes };
+    const rootfsDir = rootfsOf(id);
+    // Layers of earlier versions do not say how large they are.
+    return { id, rootfsDir, cached: true, bytes: bytes ?? (await diskUsage(rootfsDir)) };
   };
 
   return {
@@ -140,8 +142,8 @@ function generationOf(id: string): number {
   return Number(id.split('.')[1] ?? 1);
 }
 
-async function readNote(dir: string): Promise<LayerNote> {
-  return JSON.parse(await readFile(join(dir, LAYER_NOTE), 'utf8')) as LayerNote;
+async function readNote(dir: string): Promise<Partial<LayerNote>> {
+  return JSON.parse(await readFile(join(dir, LAYER_NOTE), 'utf8')) as Partial<LayerNote>;
 }
 
 /** What a process that was killed in the middle left; the lock says that nobody is at it any more. */

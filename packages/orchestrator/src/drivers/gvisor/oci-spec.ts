@@ -7,7 +7,7 @@ import { processLimit } from '../process-limit.ts';
 export const SPEC_SHAPE = 3;
 
 /** Where the guest runtime (node, its libraries, envd) is seen in every sandbox. */
-const GUEST_MOUNT = '/opt/islet';
+export const GUEST_MOUNT = '/opt/islet';
 
 /** Where volumes are seen: an empty directory of the guest files. */
 const VOLUMES_MOUNT = `${GUEST_MOUNT}/volumes`;

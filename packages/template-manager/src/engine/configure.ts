@@ -1,0 +1,115 @@
+import type { Stats } from 'node:fs';
+import { lstat, readdir } from 'node:fs/promises';
+import { join } from 'node:path';
+import { AccountFiles } from '../inside/accounts.ts';
+import { kindOf, walk } from '../inside/tree.ts';
+import { isOpaque, isWhiteout } from '../layers/overlay-marks.ts';
+import { runInside } from './inside.ts';
+import type { LayerMaker, LayerStack, SandboxSize } from './layer-stack.ts';
+
+/** The default user of every template. */
+const USER = 'user';
+/** Folders that everybody may install into. */
+const OPEN_FOLDERS = ['usr/local', 'code'];
+/** What says who the user is and what he may do, below /etc. */
+const ACCOUNT_FILES = ['passwd', 'group', 'sudoers.d'];
+
+export interface Configuring {
+  maker: LayerMaker;
+  /** What the template is built on, to which this was done before. */
+  base: LayerStack;
+  size: SandboxSize;
+}
+
+/** What every template gets last: its default user, and folders that everybody may install into. */
+export async function configured(
+  { maker, base, size }: Configuring,
+  stack: LayerStack,
+  signal: AbortSignal,
+): Promise<LayerStack> {
+  const made = await maker.put(
+    stack,
+    {
+      parts: ['configure'],
+      phase: 'finalize',
+      description: { step: 'configure' },
+      onWait: () => {},
+      isNeeded: async () => !(await isStillConfigured(base.dirs, stack.dirs)),
+      size,
+      act: (runner, signal) => runInside(runner, { kind: 'configure', user: USER }, 'finalize', signal),
+    },
+    signal,
+  );
+  return made.stack;
+}
+
+/**
+ * Whether the layers on a configured base have left it so: true saves the sandbox that would find that out. Whatever is unusual,
+ * a home elsewhere or a link in the place of a folder, is left to the sandbox; no link is followed here.
+ * @param base the directories of the base, the lowest first
+ * @param stack those of the base and of the layers on it
+ */
+export async function isStillConfigured(base: readonly string[], stack: readonly string[]): Promise<boolean> {
+  if (base.some((dir, index) => stack[index] !== dir)) return false; // merged since
+  const layers = stack.slice(base.length);
+  for (const layer of layers) {
+    for (const file of ACCOUNT_FILES) if (!(await isUntouched(layer, `etc/${file}`))) return false;
+  }
+  const account = await accountOf(base);
+  if (account?.home !== `/home/${USER}`) return false;
+  const { uid, gid } = account;
+  for (const layer of layers) {
+    const owned = await isAll(layer, `home/${USER}`, (stat) => stat.uid === uid && stat.gid === gid);
+    if (!owned) return false;
+    for (const folder of OPEN_FOLDERS) {
+      const open = await isAll(
+        layer,
+        folder,
+        (stat) => stat.isSymbolicLink() || (stat.mode & 0o777) === 0o777,
+      );
+      if (!open) return false;
+    }
+  }
+  return true;
+}
+
+/** The user as the topmost account file has it; undefined where that is no plain file. */
+async function accountOf(base: readonly string[]) {
+  for (const dir of [...base].reverse()) {
+    const place = await placeIn(dir, 'etc/passwd');
+    if (place === 'untouched') continue;
+    if (place === 'unusual' || !(await lstat(join(dir, 'etc/passwd'))).isFile()) return undefined;
+    return new AccountFiles(dir).find(USER);
+  }
+  return undefined;
+}
+
+/** Whether everything that a layer holds at and below `path`, which is a folder, is as `isRight` wants it. */
+async function isAll(layer: string, path: string, isRight: (stat: Stats) => boolean): Promise<boolean> {
+  const place = await placeIn(layer, path);
+  if (place !== 'there') return place === 'untouched';
+  const top = join(layer, path);
+  if ((await kindOf(top)) !== 'directory') return false;
+  for await (const entry of walk(top)) {
+    const stat = await lstat(entry);
+    if (!isWhiteout(stat) && !isRight(stat)) return false;
+  }
+  return true;
+}
+
+async function isUntouched(layer: string, path: string): Promise<boolean> {
+  return (await placeIn(layer, path)) === 'untouched';
+}
+
+/** What a layer has at a path: nothing, so that the layers below show; something; or what hides those in the place of a parent. */
+async function placeIn(layer: string, path: string): Promise<'untouched' | 'there' | 'unusual'> {
+  const names = path.split('/');
+  let dir = layer;
+  for (const name of names.slice(0, -1)) {
+    dir = join(dir, name);
+    const kind = await kindOf(dir);
+    if (kind === 'missing') return 'untouched';
+    if (kind !== 'directory' || isOpaque(dir)) return 'unusual';
+  }
+  return (await readdir(dir)).includes(names.at(-1) ?? '') ? 'there' : 'untouched';
+}
