@@ -1,6 +1,8 @@
-import { spawn } from 'node:child_process';
+import { execFileSync, spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { readFile } from 'node:fs/promises';
+import { mkdtemp, readFile, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { expect, it } from 'vitest';
 import { withForeignCalls } from './foreign-calls.ts';
 
@@ -8,10 +10,11 @@ const [MMAP, MUNMAP, GETPID] = [9, 11, 39];
 const [READ_WRITE, PRIVATE_ANONYMOUS, PRIVATE_ANONYMOUS_FIXED] = [3n, 0x22n, 0x32n];
 const OPEN = 2;
 
-// Needs root, or a kernel that lets a process trace its children.
+// Needs root. The processes are children of a shell: see `withForeignCalls`.
 it('has a process that waits make other calls, and it waits on as before', async () => {
-  const cat = spawn('cat', { stdio: ['pipe', 'pipe', 'inherit'] });
-  const pid = cat.pid as number;
+  const script = 'exec 3<&0; cat <&3 & echo $!; wait $!';
+  const cat = spawn('sh', ['-c', script], { stdio: ['pipe', 'pipe', 'inherit'] });
+  const pid = Number((await once(cat.stdout, 'data'))[0]);
   cat.stdin.write('one\n');
   expect(String((await once(cat.stdout, 'data'))[0])).toBe('one\n');
   const answer = await withForeignCalls(pid, ({ call }) => call('getpid', GETPID));
@@ -44,4 +47,24 @@ it('has a process that waits make other calls, and it waits on as before', async
   cat.stdin.end('two\n');
   expect(String((await once(cat.stdout, 'data'))[0])).toBe('two\n');
   expect(await once(cat, 'exit')).toEqual([0, null]);
+});
+
+it('ends a process that does not come back from its calls', async () => {
+  const dir = await mkdtemp(join(tmpdir(), 'islet-calls-'));
+  execFileSync('mkfifo', [join(dir, 'pipe')]);
+  const shell = spawn('sh', ['-c', 'sleep 1000 & echo $!; wait'], { stdio: ['ignore', 'pipe', 'inherit'] });
+  const ended = once(shell, 'exit');
+  const pid = Number((await once(shell.stdout, 'data'))[0]);
+  await expect.poll(() => readFile(`/proc/${pid}/comm`, 'utf8')).toBe('sleep\n');
+  const openPipe = withForeignCalls(
+    pid,
+    ({ call, scratch }) => {
+      scratch.put(join(dir, 'pipe'));
+      return call('open', OPEN, scratch.address, 0n);
+    },
+    50,
+  );
+  await expect(openPipe).rejects.toThrow(/was not back from its calls within 50 ms, and was killed/);
+  await ended;
+  await rm(dir, { recursive: true });
 });

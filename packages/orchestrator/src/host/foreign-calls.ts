@@ -35,7 +35,10 @@ const PTRACE = {
   seize: 0x4206,
   interrupt: 0x4207,
 };
+/** Where this process ends meanwhile, the other one does, too: it would go on with registers that are not its own. */
+const EXIT_KILL = 0x00100000;
 const WAIT_ALL = 0x40000000;
+const NO_HANG = 1;
 const SIGTRAP = 5;
 
 /** Places in user_regs_struct, in words of 8 bytes. */
@@ -91,17 +94,33 @@ const RED_ZONE = 4096n;
 const MAX_ERRNO = 4095n;
 const TRIES = 1000;
 
+/** How long a process that is to be stopped may be in the kernel, ms; others of this process's work goes on meanwhile. */
+const STOP_DEADLINE_MS = 30_000;
+/** How long the calls may take, on a very busy host, ms: this thread waits for them. */
+const CALL_DEADLINE_MS = 10_000;
+/** For a process that was killed to be gone, ms. */
+const DEATH_DEADLINE_MS = 1_000;
+/** Between two looks at it, ms; the first ones come at once. */
+const LOOK_MS = 0.1;
+const QUICK_LOOKS = 200;
+
 /**
  * Stops a process while it waits in a system call, has it make others, and lets it wait on: its state is as before. For what the kernel lets a process do with its own memory only.
  * Only its main thread is stopped, so the others must be known to be idle. x86-64. Needs root.
- * @throws SystemError where a call fails; Error where the process does not come to wait within some seconds.
+ * @param pid of no child of this process, whose stop Node would take for its end
+ * @param callDeadlineMs a call that takes longer is none that ends: the process is killed, since nobody could give it its registers back
+ * @throws SystemError where a call fails; Error where the process does not come to wait within some seconds, or was killed.
  */
-export async function withForeignCalls<T>(pid: number, use: (stopped: StoppedProcess) => T): Promise<T> {
-  const tracer = openTracer(pid);
+export async function withForeignCalls<T>(
+  pid: number,
+  use: (stopped: StoppedProcess) => T,
+  callDeadlineMs = CALL_DEADLINE_MS,
+): Promise<T> {
+  const tracer = openTracer(pid, callDeadlineMs);
   const memory = openSync(`/proc/${pid}/mem`, 'r+');
   try {
     for (let tries = 0; tries < TRIES; tries++) {
-      tracer.stop();
+      await tracer.stop();
       try {
         const before = tracer.registers();
         const at = before[REGISTER.rip] as bigint;
@@ -129,7 +148,7 @@ export async function withForeignCalls<T>(pid: number, use: (stopped: StoppedPro
 }
 
 interface Tracer {
-  stop(): void;
+  stop(): Promise<void>;
   letGo(): void;
   step(): void;
   /** Lets it run up to its next breakpoint. */
@@ -138,31 +157,66 @@ interface Tracer {
   setRegisters(registers: BigUint64Array): void;
 }
 
-function openTracer(pid: number): Tracer {
+function openTracer(pid: number, callDeadlineMs: number): Tracer {
   const program = openProgram();
   const ptrace = program.func('long ptrace(long, int, size_t, void *)');
+  const ptraceWith = program.func('ptrace', 'long', ['long', 'int', 'size_t', 'size_t']);
   const waitpid = program.func('int waitpid(int, _Out_ int *, int)');
+  /** Nothing is left to give back. */
+  let gone = false;
   const request = (name: keyof typeof PTRACE, data: Uint8Array | null = null) => {
     if (ptrace(PTRACE[name], pid, 0, data) === -1) throw new SystemError(`ptrace ${name}`, koffi.errno());
   };
-  const wait = () => {
+  /** The signal that it was stopped with; undefined where it runs. */
+  const look = (): number | undefined => {
     const status: [number] = [0];
-    if (waitpid(pid, status, WAIT_ALL) === -1) throw new SystemError('waitpid', koffi.errno());
-    if ((status[0] & 0xff) !== 0x7f) throw new Error(`process ${pid} ended`);
-    return (status[0] >> 8) & 0xff;
+    const found = waitpid(pid, status, WAIT_ALL | NO_HANG);
+    if (found === -1) throw new SystemError('waitpid', koffi.errno());
+    if (found === 0) return undefined;
+    if ((status[0] & 0xff) === 0x7f) return (status[0] >> 8) & 0xff;
+    gone = true;
+    throw new Error(`process ${pid} ended`);
+  };
+  const wait = (deadlineMs: number): number | undefined => {
+    const deadline = performance.now() + deadlineMs;
+    for (let looks = 0; performance.now() < deadline; looks++) {
+      const signal = look();
+      if (signal !== undefined) return signal;
+      if (looks >= QUICK_LOOKS) sleepHere(LOOK_MS);
+    }
+    return undefined;
+  };
+  const end = (why: string): never => {
+    process.kill(pid, 'SIGKILL');
+    try {
+      wait(DEATH_DEADLINE_MS);
+    } catch {
+      // It ended.
+    }
+    gone = true;
+    throw new Error(`process ${pid} ${why}, and was killed`);
   };
   const untilTrap = (how: keyof typeof PTRACE) => {
     request(how);
-    const signal = wait();
+    const signal = wait(callDeadlineMs) ?? end(`was not back from its calls within ${callDeadlineMs} ms`);
     if (signal !== SIGTRAP) throw new Error(`process ${pid} got signal ${signal}`);
   };
   return {
-    stop() {
-      request('seize');
+    async stop() {
+      if (ptraceWith(PTRACE.seize, pid, 0, EXIT_KILL) === -1) {
+        throw new SystemError('ptrace seize', koffi.errno());
+      }
       request('interrupt');
-      wait();
+      const deadline = performance.now() + STOP_DEADLINE_MS;
+      for (let looks = 0; look() === undefined; looks++) {
+        if (looks < QUICK_LOOKS) continue;
+        if (performance.now() > deadline) end(`did not stop within ${STOP_DEADLINE_MS} ms`);
+        await sleep(1);
+      }
     },
-    letGo: () => request('detach'),
+    letGo() {
+      if (!gone) request('detach');
+    },
     step: () => untilTrap('singleStep'),
     run: () => untilTrap('continue'),
     registers() {
@@ -170,8 +224,15 @@ function openTracer(pid: number): Tracer {
       request('getRegisters', bytes);
       return new BigUint64Array(bytes.buffer);
     },
-    setRegisters: (registers) => request('setRegisters', new Uint8Array(registers.buffer)),
+    setRegisters(registers) {
+      if (!gone) request('setRegisters', new Uint8Array(registers.buffer));
+    },
   };
+}
+
+/** Keeps this thread: what was stopped has to go on first. */
+function sleepHere(ms: number): void {
+  Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, ms);
 }
 
 function waitsInCall(memory: number, instructionPointer: bigint): boolean {

@@ -9,6 +9,8 @@ import { type Qmp, QmpError } from './qmp.ts';
 const [OPEN, CLOSE, MMAP] = [2, 3, 9];
 const READ_WRITE = 3n;
 const PRIVATE_FIXED = 0x12n;
+/** Names in a machine's folder are its QEMU's to change: nobody waits for who would write to a pipe. */
+const OPEN_FLAGS = BigInt(constants.O_RDONLY | constants.O_NOFOLLOW | constants.O_NONBLOCK);
 
 /**
  * Maps files copy-on-write over the memory of a QEMU whose machine has not run yet: its template's memory, and of layers above it
@@ -53,7 +55,7 @@ async function mapFiles({ pid, regions }: Mapping, files: readonly MappedFile[])
     try {
       const maps = files.flatMap(({ file, runs }) => {
         scratch.put(`/${file}`);
-        const fd = call(`open of ${file}`, OPEN, scratch.address, BigInt(constants.O_RDONLY), 0n);
+        const fd = call(`open of ${file}`, OPEN, scratch.address, OPEN_FLAGS, 0n);
         opened.push(fd);
         return runs.map(({ page, count, at }) => {
           const target = BigInt(start + page * PAGE_BYTES);
