@@ -50,7 +50,14 @@ export async function readShape(dir: string): Promise<MachineShape> {
 }
 
 export function writeShape(dir: string, shape: MachineShape): Promise<void> {
-  return writeFile(join(dir, FILES.shape), JSON.stringify(shape), { mode: 0o600 });
+  return writeWhole(join(dir, FILES.shape), shape);
+}
+
+/** Writes what is known of a machine. Who reads it, after Islet was killed too, finds all of this or all of what was there before. */
+export async function writeWhole(file: string, content: unknown): Promise<void> {
+  const unfinished = `${file}.new`;
+  await writeFile(unfinished, JSON.stringify(content), { mode: 0o600 });
+  await rename(unfinished, file);
 }
 
 /** The layer of a disk that is written. */

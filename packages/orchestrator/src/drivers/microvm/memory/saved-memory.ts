@@ -1,7 +1,14 @@
 import { readFile, stat, writeFile } from 'node:fs/promises';
 import { join, relative } from 'node:path';
 import { DamagedSnapshotError, sumFile } from '../../../snapshots/checksums.ts';
-import { collect, FILES, type MachineShape, memoryLayerFile, sharedFile } from '../machine-files.ts';
+import {
+  collect,
+  FILES,
+  type MachineShape,
+  memoryLayerFile,
+  sharedFile,
+  writeWhole,
+} from '../machine-files.ts';
 import type { MachineSite } from '../vmm.ts';
 import { findOwnPages, type Mapping, PAGE_BYTES } from './pagemap.ts';
 import { savePages } from './pages.ts';
@@ -29,7 +36,7 @@ const MOST_KNOWN = 10_000;
 
 /** To be told before the machine runs. */
 export function recordMemory({ stateDir }: MachineSite, memory: MachineMemory): Promise<void> {
-  return writeFile(join(stateDir, 'memory'), JSON.stringify(memory), { mode: 0o600 });
+  return writeWhole(join(stateDir, 'memory'), memory);
 }
 
 async function readMemory({ stateDir }: MachineSite): Promise<MachineMemory> {

@@ -7,6 +7,8 @@ const RETRY_MS = 1_000;
 
 /** QEMU's state of a machine whose write found no room. */
 const NO_ROOM = 'io-error';
+/** And of one that was stopped by `stop` while it ran. */
+const STOPPED = 'paused';
 
 export interface FullDiskOptions {
   machineId: string;
@@ -29,22 +31,32 @@ export async function watchFullDisk(options: FullDiskOptions): Promise<void> {
   // It outlives whatever this process does otherwise.
   qmp.unref();
   const about = { machine: machineId };
-  let waiting = false;
-  const goOn = async () => {
-    if (waiting || !(await hasNoRoom(qmp))) return;
-    waiting = true;
+  let standing = false;
+  let stoppedAgain = false;
+  const untilRoom = async () => {
+    if (!(await hasNoRoom(qmp))) return;
     logger.warn(
       about,
       'a sandbox stands still: there is no room left on the host’s disk. Make some, and it goes on',
     );
+    while (await hasNoRoom(qmp)) {
+      await qmp.execute('cont');
+      await sleep(RETRY_MS, undefined, { ref: false });
+    }
+    logger.info(about, 'a sandbox that stood still for want of room on the host’s disk goes on');
+  };
+  const goOn = async () => {
+    // Also one that comes when it was just seen to run: nothing else would ever tell of it.
+    stoppedAgain = true;
+    if (standing) return;
+    standing = true;
     try {
-      while (await hasNoRoom(qmp)) {
-        await qmp.execute('cont');
-        await sleep(RETRY_MS, undefined, { ref: false });
+      while (stoppedAgain) {
+        stoppedAgain = false;
+        await untilRoom();
       }
-      logger.info(about, 'a sandbox that stood still for want of room on the host’s disk goes on');
     } finally {
-      waiting = false;
+      standing = false;
     }
   };
   // Nothing is left to do where QEMU has ended.
@@ -55,11 +67,11 @@ export async function watchFullDisk(options: FullDiskOptions): Promise<void> {
 
 /**
  * Stops a machine to save it.
- * @throws Error where it stands still already: whoever watches it would have it go on while it is saved.
+ * @throws Error where it stood still already: whoever watches it has it go on while it is saved, and may have done so between what is asked here.
  */
-export async function stop(qmp: Qmp): Promise<void> {
+export async function stop(qmp: Pick<Qmp, 'execute'>): Promise<void> {
   await qmp.execute('stop');
-  if (await hasNoRoom(qmp)) throw new Error('the machine waits for room on the host’s disk');
+  if ((await statusOf(qmp)) !== STOPPED) throw new Error('the machine waits for room on the host’s disk');
 }
 
 /** Stops a machine for as long as `use` takes. Throws as `stop` does. */
@@ -73,6 +85,10 @@ export async function whileStopped(qmp: Qmp, use: () => Promise<void>): Promise<
 }
 
 async function hasNoRoom(qmp: Qmp): Promise<boolean> {
+  return (await statusOf(qmp)) === NO_ROOM;
+}
+
+async function statusOf(qmp: Pick<Qmp, 'execute'>): Promise<string> {
   const { status } = (await qmp.execute('query-status')) as { status: string };
-  return status === NO_ROOM;
+  return status;
 }

@@ -8,11 +8,16 @@ import {
   linkShared,
   type MachineShape,
   type MachineSize,
+  readShape,
   topLayer,
   writeShape,
 } from '../machine-files.ts';
 import type { MachineSite } from '../vmm.ts';
 import { writeEmptyQcow2 } from './qcow2.ts';
+import type { Qmp } from './qmp.ts';
+
+/** Names of a disk's layers begin with it; a number follows. */
+const DISK = 'disk-';
 
 /** Lays out the folder of a machine that boots: its memory is a file that it writes. */
 export async function layOutBoot(
@@ -53,13 +58,35 @@ export async function layOutRestore(
   return shape;
 }
 
+/**
+ * What a running machine is made of, as it is written down and as QEMU has it: Islet may have been killed after QEMU began to write into a new
+ * layer, and before that was written down. What was saved without that layer would lack all that the machine has written since.
+ * @throws Error where QEMU writes into another file than either
+ */
+export async function readRunningShape(qmp: Pick<Qmp, 'execute'>, stateDir: string): Promise<MachineShape> {
+  const shape = await readShape(stateDir);
+  const blocks = (await qmp.execute('query-block')) as { inserted?: { 'node-name'?: string } }[];
+  const nodes = blocks.map(({ inserted }) => inserted?.['node-name'] ?? '');
+  const written = nodes.find((node) => node.startsWith(DISK));
+  const known = topLayer(shape);
+  if (written === known) return shape;
+  if (written !== layerAbove(known)) throw new Error(`QEMU writes into ${written}, not into ${known}`);
+  shape.layers = [...shape.layers, written];
+  await writeShape(stateDir, shape);
+  return shape;
+}
+
+/** The name of the layer that goes on top of another one. */
+export function layerAbove(layer: string): string {
+  return `${DISK}${Number(layer.slice(DISK.length)) + 1}`;
+}
+
 /** Makes a new empty layer, a qcow2 image, and puts it on top of the disk in `shape`. */
 export async function addLayer(dir: string, shape: MachineShape, uid: number): Promise<string> {
-  const layer = `disk-${Number(topLayer(shape).slice('disk-'.length)) + 1}`;
+  const layer = layerAbove(topLayer(shape));
   // A try that failed may have left one, or QEMU a link.
   await rm(join(dir, layer), { force: true });
-  await writeEmptyQcow2(join(dir, layer), shape.diskBytes);
-  await hand(join(dir, layer), uid);
+  await writeEmptyQcow2(join(dir, layer), shape.diskBytes, uid);
   shape.layers = [...shape.layers, layer];
   return layer;
 }

@@ -1,4 +1,4 @@
-import { writeFile } from 'node:fs/promises';
+import { open } from 'node:fs/promises';
 
 const MAGIC = 0x514649fb;
 const VERSION = 3;
@@ -18,9 +18,12 @@ const L1_TABLE = 3;
 /**
  * Writes an empty qcow2 image (docs/interop/qcow2.txt of QEMU): all of it shows what lies below, which is named when it is
  * opened. Own code, since qemu-img comes in another package and takes longer to start than this to run.
+ *
+ * The file is given to the user `uid` by what is open of it, never by its name: in the folder of a machine that runs, whoever took its
+ * VMM over may give that name to another file meanwhile, such as the template's.
  * @throws RangeError beyond 4 PiB, whose table would not fit into one cluster. Error where the file, or a link, is there.
  */
-export async function writeEmptyQcow2(file: string, virtualBytes: number): Promise<void> {
+export async function writeEmptyQcow2(file: string, virtualBytes: number, uid: number): Promise<void> {
   const l1Entries = Math.ceil(virtualBytes / BYTES_PER_L1_ENTRY);
   if (l1Entries * 8 > CLUSTER_BYTES) throw new RangeError(`${virtualBytes} bytes are too many for an image`);
   const image = Buffer.alloc(4 * CLUSTER_BYTES);
@@ -37,5 +40,11 @@ export async function writeEmptyQcow2(file: string, virtualBytes: number): Promi
   image.writeBigUInt64BE(BigInt(REFCOUNT_BLOCK * CLUSTER_BYTES), REFCOUNT_TABLE * CLUSTER_BYTES);
   for (let cluster = 0; cluster < 4; cluster++)
     image.writeUInt16BE(1, REFCOUNT_BLOCK * CLUSTER_BYTES + 2 * cluster);
-  await writeFile(file, image, { flag: 'wx' });
+  const created = await open(file, 'wx', 0o600);
+  try {
+    await created.writeFile(image);
+    await created.chown(uid, uid);
+  } finally {
+    await created.close();
+  }
 }

@@ -25,12 +25,12 @@ import type { KernelBoot, MachineSite, RunningMachine, Vmm } from '../vmm.ts';
 import { type Accelerator, QEMU } from './accelerator.ts';
 import { layerNode, qemuArguments } from './command-line.ts';
 import { stop, watchFullDisk, whileStopped } from './full-disk.ts';
-import { addLayer, layOutBoot, layOutRestore } from './layers.ts';
+import { addLayer, layerAbove, layOutBoot, layOutRestore, readRunningShape } from './layers.ts';
 import { mapMemory } from './map-memory.ts';
 import { Qmp } from './qmp.ts';
 import { shareSaved } from './share-saved.ts';
 
-const CONTROL_DEADLINE_MS = 20_000;
+const CONTROL_DEADLINE_MS = 60_000;
 const LOAD_TIMEOUT_MS = 20_000;
 const MERGE_TIMEOUT_MS = 10 * 60_000;
 
@@ -121,8 +121,8 @@ class Qemu implements Vmm {
 
   async checkpoint(machine: RunningMachine, snapshotDir: string): Promise<void> {
     const { dir, stateDir } = machine;
-    const shape = await readShape(stateDir);
     await this.#control(machine, async (qmp) => {
+      const shape = await readRunningShape(qmp, stateDir);
       if (shape.layers.length > this.#options.mostLayers) await this.#mergeLayers(qmp, stateDir, shape);
       await stop(qmp);
       // Not live: QEMU also writes what it still has of the disk's tables.
@@ -140,10 +140,12 @@ class Qemu implements Vmm {
 
   async snapshot(machine: RunningMachine, snapshotDir: string): Promise<void> {
     const { dir, stateDir } = machine;
-    const saved = await readShape(stateDir);
-    const shape = { ...saved };
-    const layer = await addLayer(dir, shape, machine.uid);
     await this.#control(machine, async (qmp) => {
+      const saved = await readRunningShape(qmp, stateDir);
+      const shape = { ...saved };
+      // Of a try that Islet was killed in.
+      await qmp.execute('blockdev-del', { 'node-name': layerAbove(topLayer(saved)) }).catch(() => {});
+      const layer = await addLayer(dir, shape, machine.uid);
       await qmp.execute('blockdev-add', layerNode(layer));
       try {
         await whileStopped(qmp, async () => {

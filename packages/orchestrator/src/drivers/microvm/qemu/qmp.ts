@@ -10,6 +10,7 @@ interface Pending {
   command: string;
   resolve: (value: unknown) => void;
   reject: (error: Error) => void;
+  deadline: NodeJS.Timeout;
 }
 
 interface QmpMessage {
@@ -21,9 +22,18 @@ interface QmpMessage {
 
 const CONNECT_POLL_MS = 1;
 
+/** How long any command may take on a busy host: what takes longer ends in an event. Other work on the machine waits for it, its end too. */
+const ANSWER_DEADLINE_MS = 60_000;
+
+/** Of a message; longer ones are none of QEMU's. */
+const MAX_MESSAGE_CHARACTERS = 1024 * 1024;
+
+/** Kinds of events that are kept for who asks later; QEMU has fewer. */
+const MOST_EVENTS = 200;
+
 /**
  * One session of the QEMU Machine Protocol over a Unix socket (docs/interop/qmp-spec of QEMU). QEMU serves one session at
- * a time, so a session is closed as soon as its work is done.
+ * a time, so a session is closed as soon as its work is done. What says something else, as a QEMU that was taken over may, loses the session.
  */
 export class Qmp {
   /** Settles when the session has ended. */
@@ -39,7 +49,13 @@ export class Qmp {
   private constructor(socket: Socket) {
     this.#socket = socket;
     socket.setEncoding('utf8');
-    socket.on('data', (text: string) => this.#take(text));
+    socket.on('data', (text: string) => {
+      try {
+        this.#take(text);
+      } catch (error) {
+        socket.destroy(new QmpError('QEMU does not speak its protocol', { cause: error }));
+      }
+    });
     socket.on('error', (error) => this.#end(error));
     this.closed = new Promise((resolve) => {
       socket.on('close', () => {
@@ -49,16 +65,18 @@ export class Qmp {
     });
   }
 
-  /** Connects as soon as QEMU listens. @throws Error where `isAlive` turns false or `deadlineMs` pass before. */
+  /** Connects as soon as QEMU listens. @throws Error where `isAlive` turns false, or `deadlineMs` pass, before it listens or before it answers then. */
   static async connect(path: string, deadlineMs: number, isAlive: () => boolean): Promise<Qmp> {
     const deadline = performance.now() + deadlineMs;
     for (;;) {
+      let qmp: Qmp | undefined;
       try {
-        const qmp = new Qmp(await connected(path));
+        qmp = new Qmp(await connected(path));
         // Answers come in the order of the commands, so the greeting needs no handling of its own.
-        await qmp.execute('qmp_capabilities');
+        await qmp.execute('qmp_capabilities', undefined, deadlineMs);
         return qmp;
       } catch (error) {
+        qmp?.close();
         if (!isAlive()) throw new QmpError('QEMU ended', { cause: error });
         if (performance.now() > deadline) {
           throw new QmpError(`QEMU does not answer within ${deadlineMs} ms`, { cause: error });
@@ -68,11 +86,18 @@ export class Qmp {
     }
   }
 
-  /** @throws QmpError with what QEMU said. */
-  execute(command: string, args?: Record<string, unknown>): Promise<unknown> {
+  /** @throws QmpError with what QEMU said. Where it says nothing within `deadlineMs`, the session is over. */
+  execute(
+    command: string,
+    args?: Record<string, unknown>,
+    deadlineMs = ANSWER_DEADLINE_MS,
+  ): Promise<unknown> {
     if (this.#over) return Promise.reject(this.#over);
     return new Promise((resolve, reject) => {
-      this.#pending.push({ command, resolve, reject });
+      const deadline = setTimeout(() => {
+        this.#socket.destroy(new QmpError(`QEMU does not answer to ${command} within ${deadlineMs} ms`));
+      }, deadlineMs).unref();
+      this.#pending.push({ command, resolve, reject, deadline });
       this.#socket.write(`${JSON.stringify({ execute: command, ...(args ? { arguments: args } : {}) })}\n`);
     });
   }
@@ -115,24 +140,36 @@ export class Qmp {
   #take(text: string): void {
     const lines = (this.#buffered + text).split('\n');
     this.#buffered = lines.pop() ?? '';
-    for (const line of lines) {
-      const message = JSON.parse(line) as QmpMessage;
-      if (message.event) {
-        this.#events.set(message.event, message.data ?? {});
-        this.#waiting.get(message.event)?.();
-        this.#listeners.get(message.event)?.();
-      } else if (message.error) {
-        const pending = this.#pending.shift();
-        pending?.reject(new QmpError(`${pending.command}: ${message.error.desc}`));
-      } else if ('return' in message) {
-        this.#pending.shift()?.resolve(message.return);
-      }
+    for (const line of lines) this.#hear(JSON.parse(line) as QmpMessage);
+    if (this.#buffered.length > MAX_MESSAGE_CHARACTERS) throw new RangeError('a message without end');
+  }
+
+  #hear(message: QmpMessage): void {
+    if (message.event) {
+      if (this.#events.size < MOST_EVENTS) this.#events.set(message.event, message.data ?? {});
+      this.#waiting.get(message.event)?.();
+      this.#listeners.get(message.event)?.();
+    } else if (message.error) {
+      const pending = this.#answered();
+      pending.reject(new QmpError(`${pending.command}: ${message.error.desc}`));
+    } else if ('return' in message) {
+      this.#answered().resolve(message.return);
     }
+  }
+
+  #answered(): Pending {
+    const pending = this.#pending.shift();
+    if (!pending) throw new RangeError('an answer to nothing');
+    clearTimeout(pending.deadline);
+    return pending;
   }
 
   #end(error: Error): void {
     this.#over ??= error;
-    for (const pending of this.#pending.splice(0)) pending.reject(this.#over);
+    for (const pending of this.#pending.splice(0)) {
+      clearTimeout(pending.deadline);
+      pending.reject(this.#over);
+    }
     for (const wake of [...this.#waiting.values()]) wake();
   }
 }
