@@ -1,4 +1,3 @@
-import { createReadStream } from 'node:fs';
 import { type FileHandle, open } from 'node:fs/promises';
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import { posix } from 'node:path';
@@ -122,8 +121,12 @@ async function sendStream(file: FileHandle, response: ServerResponse): Promise<v
   await pipe(reader(file, {}), response);
 }
 
+/**
+ * Closes the file when it has ended or was destroyed, and the last read has come back. A stream of the bare descriptor would do so, too, whatever
+ * it is told, and who closes the file after it closes what has got that descriptor meanwhile.
+ */
 function reader(file: FileHandle, range: { start?: number; end?: number }): NodeJS.ReadableStream {
-  return createReadStream('', { fd: file.fd, autoClose: false, highWaterMark: READ_BYTES, ...range });
+  return file.createReadStream({ highWaterMark: READ_BYTES, ...range });
 }
 
 async function pipe(
