@@ -50,6 +50,8 @@ const Status = {
   notempty: 66,
   stale: 70,
   badhandle: 10_001,
+  badcookie: 10_003,
+  toosmall: 10_005,
 } as const;
 const GARBAGE = 4;
 
@@ -146,7 +148,17 @@ describe.runIf(process.getuid?.() === 0)('the server of volumes', () => {
       return reply.u32() === 0 ? reply.opaque(64) : undefined;
     };
     expect(await mount(`/${id}`)).toEqual(root);
-    for (const path of [`/${otherId}`, '/', '', '/..', `/${id}/..`, `//${id}`, `/${id}\0`, '/etc'])
+    for (const path of [
+      `/${otherId}`,
+      '/',
+      '',
+      '/..',
+      `/${id}/..`,
+      `//${id}`,
+      `/${id}\0`,
+      '/etc',
+      `/${'-'.repeat(36)}`,
+    ])
       expect(await mount(path), path).toBeUndefined();
   });
 
@@ -273,6 +285,18 @@ describe.runIf(process.getuid?.() === 0)('the server of volumes', () => {
       .u32(0)
       .u32(0);
     expect(await status(Proc.setattr, takeIt, USER)).toBe(Status.perm);
+    // Nor what changes nothing: it would take set-user-ID bits away.
+    const sameOwner = new XdrWriter().opaque(secret).bool(false).bool(true).u32(ROOT);
+    for (let field = 0; field < 5; field++) sameOwner.u32(0);
+    expect(await status(Proc.setattr, sameOwner, USER)).toBe(Status.perm);
+    // A directory's parent is written in it.
+    await mkdir(onHost('theirs'));
+    await mkdir(onHost('inner'));
+    await chown(onHost('theirs'), USER, USER);
+    const theirs = await handleOf('theirs');
+    const moveInner = (to: Buffer) => entry(root, 'inner').opaque(to).opaque(Buffer.from('moved'));
+    expect(await status(Proc.rename, moveInner(theirs), USER)).toBe(Status.access);
+    expect(await status(Proc.rename, moveInner(root), USER)).toBe(Status.ok);
     // Hard links would let them have it removed, or its owner changed, under another name.
     const again = new XdrWriter().opaque(secret).opaque(root).opaque(Buffer.from('mine'));
     expect(await status(Proc.link, again, USER)).toBe(Status.perm);
@@ -313,10 +337,19 @@ describe.runIf(process.getuid?.() === 0)('the server of volumes', () => {
     await chown(onHost('new-dir'), USER, 50);
     await chmod(onHost('new-dir'), 0o2770);
     const inside = await handleOf('new-dir');
-    expect(await status(Proc.create, newFile(inside, 'f', 1, 0o644), USER)).toBe(Status.ok);
+    expect(await status(Proc.create, newFile(inside, 'f', 1, 0o2644), USER)).toBe(Status.ok);
     expect(await status(Proc.mkdir, noAttributes(entry(inside, 'd'), 0o755), USER)).toBe(Status.ok);
     const lines = ['f', 'd'].map((name) => host.exec('stat', ['-c', '%a %g', onHost('new-dir', name)]));
     expect((await Promise.all(lines)).join('')).toBe('644 50\n2755 50\n');
+    // Nobody is made root by a number that says "as it is".
+    for (const ids of [
+      [2 ** 32 - 1, USER],
+      [USER, 2 ** 32 - 1],
+    ]) {
+      const made = noAttributes(entry(root, 'nobodys'), 0o777);
+      const reply = new XdrReader(await answer(call(NFS, Proc.mkdir, made.bytes(), ...ids)));
+      expect([reply.u32(), reply.u32(), reply.u32()]).toEqual([77, 1, 1]);
+    }
     // Nobody waits for who would write to a pipe.
     const pipe = await handleOf('new-pipe');
     expect(await status(Proc.read, new XdrWriter().opaque(pipe).u64(0n).u32(1))).toBe(Status.inval);
@@ -354,6 +387,14 @@ describe.runIf(process.getuid?.() === 0)('the server of volumes', () => {
     expect(await write(3n, 'XYZ!')).toBe(Status.ok);
     expect(await write(2n ** 63n, 'x')).toBe(Status.fbig);
     expect(await write(2n ** 50n, 'x')).toBe(Status.fbig);
+    const longer = entry(root, 'content')
+      .u32(0)
+      .u32(0)
+      .u32(0)
+      .u32(0)
+      .bool(true)
+      .u64(2n ** 60n);
+    expect(await status(Proc.create, longer.u32(0).u32(0))).toBe(Status.fbig);
     expect(await readFile(onHost('content'), 'utf8')).toBe('abcXYZ!');
     const much = Buffer.alloc(256 * 1024);
     let filled: number = Status.ok;
@@ -367,6 +408,16 @@ describe.runIf(process.getuid?.() === 0)('the server of volumes', () => {
     }
     expect(filled).toBe(Status.nospc);
     await rm(onHost('content'));
+  });
+
+  it('tells of times before 1970', async () => {
+    const file = await named('old');
+    await host.exec('touch', ['-d', '1969-12-31T23:59:58.5Z', onHost('old')]);
+    const attributes = await ask(Proc.getattr, new XdrWriter().opaque(file));
+    attributes.fixed(4 + 60);
+    expect([0, 1, 2, 3].map(() => attributes.u32())).toEqual(
+      [0, 1].flatMap(() => [2 ** 32 - 2, 500_000_000]),
+    );
   });
 
   it('lists a directory whole while others are removed from it', async () => {
@@ -394,6 +445,11 @@ describe.runIf(process.getuid?.() === 0)('the server of volumes', () => {
       end = reply.bool();
     }
     expect(seen.toSorted()).toEqual(['.', '..', ...names].toSorted());
+    const list = (from: bigint, bytes: number) =>
+      status(Proc.readdir, new XdrWriter().opaque(root).u64(from).u64(0n).u32(bytes));
+    for (const bytes of [0, 100, 140]) expect(await list(0n, bytes)).toBe(Status.toosmall);
+    expect(await list(2n ** 64n - 1n, 4096)).toBe(Status.badcookie);
+    expect(await list(2n ** 63n - 1n, 4096)).toBe(Status.ok);
   });
 
   it('answers anything at all, and does no harm by it', async () => {

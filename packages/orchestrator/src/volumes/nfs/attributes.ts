@@ -67,8 +67,9 @@ export function writeAttributes(writer: XdrWriter, stats: BigIntStats, fsid: big
     .u64(fsid)
     .u64(stats.ino);
   for (const time of [stats.atimeNs, stats.mtimeNs, stats.ctimeNs]) {
-    // As 32 bits have it, from 1901 to 2038 and on to 2106.
-    writer.u32(Number(BigInt.asUintN(32, time / NS_PER_S))).u32(Number(time % NS_PER_S));
+    // As 32 bits have it, from 1901 to 2038 and on to 2106. Before 1970, too, what is beyond the second counts forward.
+    const nanoseconds = ((time % NS_PER_S) + NS_PER_S) % NS_PER_S;
+    writer.u32(Number(BigInt.asUintN(32, (time - nanoseconds) / NS_PER_S))).u32(Number(nanoseconds));
   }
 }
 

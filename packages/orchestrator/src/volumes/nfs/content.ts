@@ -11,7 +11,6 @@ import {
   isDirectory,
   isFile,
   isLink,
-  PERMISSIONS,
   readWantedAttributes,
   type WantedAttributes,
   writeAttributes,
@@ -23,10 +22,10 @@ import {
   assertMayWrite,
   assertOwns,
   assertPermits,
-  isMember,
   isOwner,
   May,
   permits,
+  permittedMode,
 } from './permissions.ts';
 import { attributesNow, changesNow, type Work } from './procedure.ts';
 import type { Credentials } from './rpc.ts';
@@ -47,7 +46,6 @@ const FILE_SYNC = 2;
 /** A client would write again what is not stable where this changes; all is. */
 export const WRITE_VERIFIER = Buffer.alloc(8);
 
-const SET_GROUP_ID = 0o2000;
 /** No file of ext4 gets there, and no number of Node's is exact beyond. */
 const MAX_OFFSET = BigInt(Number.MAX_SAFE_INTEGER);
 
@@ -108,11 +106,12 @@ export const readFile: Work = async ({ args, caller, inode }) => {
   const length = available < BigInt(count) ? Number(available) : count;
   const buffer = Buffer.allocUnsafe(length);
   let done = 0;
+  let isCut = false;
   await withContent(file, O_RDONLY, async (descriptor) => {
-    while (done < length) {
+    while (done < length && !isCut) {
       const { bytesRead } = await read(descriptor, buffer, done, length - done, Number(offset) + done);
-      if (bytesRead === 0) return; // cut short meanwhile
       done += bytesRead;
+      isCut = bytesRead === 0; // meanwhile
     }
   });
   const attributes = await attributesNow(file);
@@ -120,7 +119,7 @@ export const readFile: Work = async ({ args, caller, inode }) => {
     attributes(results);
     results
       .u32(done)
-      .bool(offset + BigInt(done) >= stats.size)
+      .bool(isCut || offset + BigInt(done) >= stats.size)
       .opaque(buffer.subarray(0, done));
   };
 };
@@ -181,8 +180,7 @@ export async function applyAttributes(
   // The mode after it: a change of the owner takes set-user-ID bits away.
   if (uid !== undefined || gid !== undefined) await chown(file.path, uid ?? KEEP, gid ?? KEEP);
   if (wanted.mode !== undefined) {
-    const mayKeepGroupId = caller.uid === 0 || isMember(caller, gid ?? Number(stats.gid));
-    await chmod(file.path, wanted.mode & (mayKeepGroupId ? PERMISSIONS : PERMISSIONS & ~SET_GROUP_ID));
+    await chmod(file.path, permittedMode(wanted.mode, gid ?? Number(stats.gid), caller));
   }
   if (setsTimes) file.volume.files.setTimes(file.descriptor, accessed, modified);
 }
@@ -208,7 +206,8 @@ async function assertFile(file: Inode) {
   return stats;
 }
 
-function checkedOffset(offset: bigint): bigint {
+/** @throws NfsError EFBIG */
+export function checkedOffset(offset: bigint): bigint {
   if (offset > MAX_OFFSET) throw new NfsError('EFBIG', 'no file is as long');
   return offset;
 }

@@ -110,7 +110,7 @@ export class Inode {
   }
 
   close(): void {
-    closeSync(this.descriptor);
+    this.volume.files.close(this.descriptor);
   }
 }
 

@@ -1,5 +1,6 @@
 import { openProgram, SystemError } from '@islet/posix-spawn';
 import koffi from 'koffi';
+import { NfsError } from './status.ts';
 
 /** A moment as files have it; `now` and `unchanged` as utimensat(2) has them. */
 export type FileTime = { seconds: number; nanoseconds: number } | 'now' | 'unchanged';
@@ -8,6 +9,15 @@ export interface Owner {
   uid: number;
   gid: number;
   groups: readonly number[];
+}
+
+/** An entry of a directory. */
+export interface ListedName {
+  /** Its inode. */
+  id: bigint;
+  name: Buffer;
+  /** Where a listing goes on behind it: a number that stays good whatever else is made or removed. */
+  next: bigint;
 }
 
 /**
@@ -33,11 +43,22 @@ export interface KernelFiles {
   /** As `makeDirectory`, a pipe or a socket: `kind` is the part of a mode that says which. */
   makeNode(owner: Owner, directory: number, name: Buffer, kind: number): void;
   setTimes(descriptor: number, accessed: FileTime, modified: FileTime): void;
+  /** Has a listing of an open directory go on at a place; it begins at 0. @throws NfsError EBADCOOKIE */
+  seek(descriptor: number, place: bigint): void;
+  /** The next entries of an open directory, `.` and `..` among them; none at its end. */
+  listOn(descriptor: number): ListedName[];
+  /** Node's own `close` is for what Node has opened. */
+  close(descriptor: number): void;
 }
 
 /** A handle of ext4: inode and generation, 32 bits each (FILEID_INO32_GEN). */
 export const HANDLE_BYTES = 8;
 const HANDLE_TYPE = 1;
+
+/** `struct linux_dirent64`: inode, place of the next, length of this, kind, and the name with its end. */
+const DIRENT = { next: 8, length: 16, name: 19 };
+const LIST_BYTES = 16 * 1024;
+const SEEK_SET = 0;
 
 /** Of a path, its end included. */
 const MAX_PATH_BYTES = 4096;
@@ -68,6 +89,9 @@ export function openKernelFiles(): KernelFiles {
   const symlinkat = program.func('int symlinkat(const void *, int, const void *)');
   const mknodat = program.func('int mknodat(int, const void *, uint, uint64_t)');
   const as = openImpersonation();
+  const lseek = program.func('int64_t lseek(int, int64_t, int)');
+  const getdents = program.func('intptr_t getdents64(int, void *, size_t)');
+  const close = program.func('int close(int)');
   const utimensat = program.func('int utimensat(int, const char *, const void *, int)');
 
   return {
@@ -112,6 +136,18 @@ export function openKernelFiles(): KernelFiles {
     makeNode(owner, directory, name, kind) {
       as(owner, () => checked('mknodat', mknodat(directory, terminated(name), kind | FIRST_FILE_MODE, 0)));
     },
+    seek(descriptor, place) {
+      if (Number(lseek(descriptor, BigInt.asIntN(64, place), SEEK_SET)) >= 0) return;
+      throw new NfsError('EBADCOOKIE', `errno ${koffi.errno()}`);
+    },
+    listOn(descriptor) {
+      const bytes = Buffer.alloc(LIST_BYTES);
+      const length = checked('getdents64', Number(getdents(descriptor, bytes, bytes.length)));
+      return entriesIn(bytes.subarray(0, length));
+    },
+    close(descriptor) {
+      checked('close', close(descriptor));
+    },
     setTimes(descriptor, accessed, modified) {
       checked(
         'utimensat',
@@ -119,6 +155,15 @@ export function openKernelFiles(): KernelFiles {
       );
     },
   };
+}
+
+function entriesIn(bytes: Buffer): ListedName[] {
+  const entries: ListedName[] = [];
+  for (let at = 0; at < bytes.length; at += bytes.readUInt16LE(at + DIRENT.length)) {
+    const name = bytes.subarray(at + DIRENT.name, bytes.indexOf(0, at + DIRENT.name));
+    entries.push({ id: bytes.readBigUInt64LE(at), name, next: bytes.readBigUInt64LE(at + DIRENT.next) });
+  }
+  return entries;
 }
 
 /** setgroups(2) of a single thread, x86-64: the function of that name changes all of them. */

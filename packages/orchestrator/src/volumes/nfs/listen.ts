@@ -26,6 +26,7 @@ export function createListenIn(): ListenIn {
   const setsockopt = program.func('int setsockopt(int, int, int, const void *, uint)');
   const bind = program.func('int bind(int, const void *, uint)');
   const listen = program.func('int listen(int, int)');
+  const close = program.func('int close(int)');
   const checked = (call: string, result: number): number => {
     if (result < 0) throw new SystemError(call, koffi.errno());
     return result;
@@ -45,7 +46,7 @@ export function createListenIn(): ListenIn {
       checked('listen', listen(descriptor, BACKLOG));
       return descriptor;
     } catch (error) {
-      closeSync(descriptor);
+      close(descriptor);
       throw error;
     }
   };

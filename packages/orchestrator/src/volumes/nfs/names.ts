@@ -15,7 +15,7 @@ import {
   type WantedAttributes,
   writePossibleAttributes,
 } from './attributes.ts';
-import { applyAttributes } from './content.ts';
+import { applyAttributes, checkedOffset } from './content.ts';
 import { checkedName, type Inode } from './exported-volume.ts';
 import {
   assertMayAdd,
@@ -25,6 +25,7 @@ import {
   assertOwns,
   assertPermits,
   May,
+  permittedMode,
 } from './permissions.ts';
 import { attributesNow, changesNow, type Request, type Work } from './procedure.ts';
 import type { Credentials } from './rpc.ts';
@@ -134,7 +135,7 @@ export const moveName: Work = async (request) => {
   await assertRemovable(to.directory, to.name, caller).catch((error: NodeJS.ErrnoException) => {
     if (error.code !== 'ENOENT') throw error;
   });
-  assertMayAdd(await to.directory.stats(), caller);
+  await assertMayMove(from, to.directory, caller);
   await rename(from.directory.pathTo(from.name), to.directory.pathTo(to.name));
   const [before, after] = [await changesNow(from.directory), await changesNow(to.directory)];
   return (results) => {
@@ -175,6 +176,18 @@ async function assertRemovable(directory: Inode, name: Buffer, caller: Credentia
   assertMayRemove(stats, await directory.statsOf(name), caller);
 }
 
+/** A directory's parent is written in it. */
+async function assertMayMove(
+  from: { directory: Inode; name: Buffer },
+  to: Inode,
+  caller: Credentials,
+): Promise<void> {
+  assertMayAdd(await to.stats(), caller);
+  if (from.directory.handle.equals(to.handle)) return;
+  const moved = await from.directory.statsOf(from.name);
+  if (isDirectory(moved)) assertPermits(moved, caller, May.write);
+}
+
 /** Gives an entry that was just made the attributes that its maker wants. */
 async function finish(
   { caller }: Request,
@@ -200,12 +213,8 @@ async function finish(
 }
 
 /** Makes a file, with its owner. @throws Error EEXIST */
-async function makeFile(
-  directory: Inode,
-  name: Buffer,
-  mode: number,
-  { uid, gid }: Credentials,
-): Promise<void> {
+async function makeFile(directory: Inode, name: Buffer, mode: number, caller: Credentials): Promise<void> {
+  const { uid } = caller;
   const above = await directory.stats();
   const descriptor = await open(
     directory.pathTo(name),
@@ -213,9 +222,9 @@ async function makeFile(
     FIRST_FILE_MODE,
   );
   try {
-    const keepsGroup = (above.mode & SET_GROUP_ID) !== 0n;
-    await fchown(descriptor, uid, keepsGroup ? Number(above.gid) : gid);
-    await fchmod(descriptor, mode);
+    const gid = (above.mode & SET_GROUP_ID) !== 0n ? Number(above.gid) : caller.gid;
+    await fchown(descriptor, uid, gid);
+    await fchmod(descriptor, permittedMode(mode, gid, caller));
   } finally {
     await close(descriptor);
   }
@@ -250,7 +259,7 @@ async function takeExisting(
   try {
     if (!isFile(stats)) throw new NfsError('EEXIST', 'it is no file');
     assertMayWrite(stats, caller);
-    await truncate(file.path, Number(wanted.size));
+    await truncate(file.path, Number(checkedOffset(wanted.size)));
   } finally {
     file.close();
   }

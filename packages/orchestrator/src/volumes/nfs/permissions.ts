@@ -1,5 +1,5 @@
 import type { BigIntStats } from 'node:fs';
-import { isDirectory, isFile } from './attributes.ts';
+import { isDirectory, isFile, PERMISSIONS } from './attributes.ts';
 import type { Credentials } from './rpc.ts';
 import { NfsError } from './status.ts';
 
@@ -7,6 +7,7 @@ import { NfsError } from './status.ts';
 export const May = { read: 4, write: 2, execute: 1 } as const;
 
 const STICKY = 0o1000n;
+const SET_GROUP_ID = 0o2000;
 const ROOT = 0;
 
 /** Whether a file's permission bits let somebody do all of `wanted`, a sum of `May`. Root may do all but run what nobody may run. */
@@ -69,15 +70,22 @@ export function assertOwns(stats: BigIntStats, caller: Credentials): void {
   if (caller.uid !== ROOT && !isOwner(stats, caller)) throw new NfsError('EPERM', 'it is not theirs');
 }
 
+/** What of a wanted mode a file of group `gid` gets: who is not of that group does not let others become it. */
+export function permittedMode(mode: number, gid: number, caller: Credentials): number {
+  const mayLend = caller.uid === ROOT || isMember(caller, gid);
+  return mode & (mayLend ? PERMISSIONS : PERMISSIONS & ~SET_GROUP_ID);
+}
+
 /** @throws NfsError EPERM where the owner, or the group, may not be changed so */
 export function assertMayGive(
   stats: BigIntStats,
   caller: Credentials,
   { uid, gid }: { uid: number | undefined; gid: number | undefined },
 ): void {
-  if (caller.uid === ROOT) return;
+  if (caller.uid === ROOT || (uid === undefined && gid === undefined)) return;
   const keepsOwner = uid === undefined || uid === Number(stats.uid);
   const keepsGroup = gid === undefined || gid === Number(stats.gid);
-  if (keepsOwner && (keepsGroup || (isOwner(stats, caller) && isMember(caller, gid)))) return;
+  // Also where nothing changes: it takes set-user-ID bits away.
+  if (isOwner(stats, caller) && keepsOwner && (keepsGroup || isMember(caller, gid))) return;
   throw new NfsError('EPERM', 'only root gives files away');
 }

@@ -1,7 +1,8 @@
+import { isUuid } from '@islet/contracts';
 import * as content from './content.ts';
 import { volumeIdBytes } from './exported-volume.ts';
 import { abilities, limits, spaceOf } from './facts.ts';
-import { createListings } from './listing.ts';
+import { listDirectory } from './listing.ts';
 import * as names from './names.ts';
 import { type Exports, procedure, type Work } from './procedure.ts';
 import type { Procedure, Program } from './rpc.ts';
@@ -48,7 +49,7 @@ export function volumePrograms(exports: Exports): ReadonlyMap<number, Program> {
           [13, nfs(2, names.removeDirectory)],
           [14, nfs(4, names.moveName)],
           [15, nfs(3, names.addName)],
-          [16, nfs(1, createListings())],
+          [16, nfs(1, listDirectory)],
           [17, nfs(1, refused)],
           [18, nfs(1, spaceOf)],
           [19, nfs(1, abilities)],
@@ -82,5 +83,5 @@ function mount(exports: Exports): Procedure {
 
 /** By which `Exports` has a volume; of what is none, a key that no volume has. */
 export function keyOf(volumeId: string): string {
-  return /^[0-9a-f-]{36}$/.test(volumeId) ? volumeIdBytes(volumeId).toString('hex') : '';
+  return isUuid(volumeId) ? volumeIdBytes(volumeId).toString('hex') : '';
 }

@@ -35,6 +35,9 @@ const VERSION_MISMATCH = 0;
 const AUTH_ERROR = 1;
 const AUTH_REJECTED_CREDENTIALS = 2;
 
+/** Says "as it is" to system calls: what was done as this user would be done as root. */
+const NO_ID = 2 ** 32 - 1;
+
 /** Anybody: what a call without credentials is made as. */
 const NOBODY: Credentials = { uid: 65_534, gid: 65_534, groups: [] };
 
@@ -87,7 +90,8 @@ function readCredentials(call: XdrReader): Credentials | undefined {
   body.opaque(MAX_HOST_NAME_BYTES);
   const [uid, gid, count] = [body.u32(), body.u32(), body.u32()];
   if (count > MAX_GROUPS) throw new XdrError(`${count} groups are more than ${MAX_GROUPS}`);
-  return { uid, gid, groups: Array.from({ length: count }, () => body.u32()) };
+  const groups = Array.from({ length: count }, () => body.u32());
+  return [uid, gid, ...groups].includes(NO_ID) ? undefined : { uid, gid, groups };
 }
 
 function readAuth(call: XdrReader): { flavor: number; body: XdrReader } {

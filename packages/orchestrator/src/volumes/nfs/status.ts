@@ -19,7 +19,11 @@ const STATUS = {
   ESTALE: 70,
   /** A handle that this server never gave. */
   EBADHANDLE: 10_001,
+  /** A place in a directory that there is not. */
+  EBADCOOKIE: 10_003,
   ENOTSUP: 10_004,
+  /** What the client has room for. */
+  ETOOSMALL: 10_005,
 } as const;
 
 export const STATUS_OK = 0;

@@ -1,3 +1,4 @@
+import { readdirSync, readlinkSync, realpathSync } from 'node:fs';
 import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -10,7 +11,10 @@ const CHANNEL = 'islet-volume-server-test';
 
 /** Does what it is asked in name only, tells of it, and ends when it is to hold. The real one is tested in machines. */
 const PROGRAM = `
+import { openSync } from 'node:fs';
+import { fileURLToPath } from 'node:url';
 import { BroadcastChannel, parentPort } from 'node:worker_threads';
+openSync(fileURLToPath(import.meta.url));
 const told = new BroadcastChannel('${CHANNEL}');
 parentPort.on('message', ({ id, method, args }) => {
   told.postMessage(JSON.stringify([method, ...args]));
@@ -48,8 +52,23 @@ it('begins anew where it has ended, with what it served', async () => {
   await thread.serve({ id: 'gone', netns: 'n2' }, [one]);
   await thread.stop('gone');
   await expect(thread.hold('m1')).rejects.toThrow('the server of volumes has ended');
+  // Until it is back, nothing is waited for that it will never answer.
+  await expect(thread.hold('m1')).rejects.toThrow('the server of volumes has ended');
+  await thread.release('m1');
+  await thread.serve({ id: 'short', netns: 'n3' }, [one]);
+  await thread.stop('short');
   const again = JSON.stringify(['serve', machine, [one, two]]);
   await expect.poll(() => told.filter((request) => request === again), { timeout: 30_000 }).toHaveLength(1);
+  // What the first one had open of a volume would keep it mounted.
+  const open = readdirSync('/proc/self/fd').map((fd) => {
+    try {
+      return readlinkSync(`/proc/self/fd/${fd}`);
+    } catch {
+      return undefined; // the one of this listing
+    }
+  });
+  expect(open.filter((path) => path === join(realpathSync(dir), 'program.mjs'))).toHaveLength(1);
   await thread.stop('m1');
+  expect(told.filter((request) => request.includes('short'))).toEqual([]);
   expect(told.filter((request) => request.includes('gone'))).toHaveLength(2);
 });

@@ -31,6 +31,12 @@ export interface VolumeServerThreadOptions extends ThreadPlace {
   logger: Logger;
 }
 
+interface Asked {
+  method: ThreadRequest['method'];
+  resolve: () => void;
+  reject: (error: unknown) => void;
+}
+
 /** How long it is waited for before another try where the thread has ended, ms. */
 const RESTART_MS = 1_000;
 
@@ -42,8 +48,10 @@ export class VolumeServerThread {
   readonly #options: VolumeServerThreadOptions;
   /** For a thread that has to begin anew. */
   readonly #served = new Map<string, { machine: MachineInNetwork; volumes: ServedVolume[] }>();
-  readonly #asked = new Map<number, { resolve: () => void; reject: (error: unknown) => void }>();
+  readonly #asked = new Map<number, Asked>();
   #worker: Worker;
+  /** Where it does not, nothing is open or held, and the next one begins with all that is to be served. */
+  #runs = false;
   #nextId = 0;
   #closing = false;
 
@@ -58,7 +66,7 @@ export class VolumeServerThread {
     const served = this.#served.get(machine.id) ?? { machine, volumes: [] };
     served.volumes.push(...volumes);
     this.#served.set(machine.id, served);
-    await this.#ask({ method: 'serve', args: [machine, volumes] });
+    if (this.#runs) await this.#ask({ method: 'serve', args: [machine, volumes] });
   }
 
   /** What a machine can mount a volume from. */
@@ -68,17 +76,20 @@ export class VolumeServerThread {
 
   /** Begins nothing more for a machine that is about to be saved, and waits for what it has begun. See `Connection.hold`. */
   async hold(machineId: string): Promise<void> {
-    if (this.#served.has(machineId)) await this.#ask({ method: 'hold', args: [machineId] });
+    if (!this.#served.has(machineId)) return;
+    // The next one would not know of it.
+    if (!this.#runs) throw endedError();
+    await this.#ask({ method: 'hold', args: [machineId] });
   }
 
   /** Ends `hold`. */
   async release(machineId: string): Promise<void> {
-    if (this.#served.has(machineId)) await this.#ask({ method: 'release', args: [machineId] });
+    if (this.#runs && this.#served.has(machineId)) await this.#ask({ method: 'release', args: [machineId] });
   }
 
   /** Stops serving a machine; nothing of its volumes is open any more when this returns. Safe to repeat. */
   async stop(machineId: string): Promise<void> {
-    if (!this.#served.delete(machineId)) return;
+    if (!this.#served.delete(machineId) || !this.#runs) return;
     await this.#ask({ method: 'stop', args: [machineId] });
   }
 
@@ -91,7 +102,7 @@ export class VolumeServerThread {
   #ask(request: Pick<ThreadRequest, 'method' | 'args'>): Promise<void> {
     const id = this.#nextId++;
     return new Promise((resolve, reject) => {
-      this.#asked.set(id, { resolve, reject });
+      this.#asked.set(id, { method: request.method, resolve, reject });
       this.#worker.postMessage({ id, ...request });
     });
   }
@@ -99,8 +110,9 @@ export class VolumeServerThread {
   #start(): Worker {
     const { address, port, program, logger } = this.#options;
     const place: ThreadPlace = { address, port };
-    // Files are opened by system calls that Node knows nothing of.
-    const worker = new Worker(program, { workerData: place, trackUnmanagedFds: false });
+    // What it has open of volumes ends with it: they could not be taken away otherwise.
+    const worker = new Worker(program, { workerData: place, trackUnmanagedFds: true });
+    this.#runs = true;
     worker.on('message', (message: ThreadMessage) => {
       if ('failure' in message) {
         const { machineId, failure } = message;
@@ -118,10 +130,11 @@ export class VolumeServerThread {
   }
 
   #onExit(): void {
-    const lost = new Error('the server of volumes has ended');
-    for (const [id, { reject }] of this.#asked) {
+    this.#runs = false;
+    for (const [id, { method, reject, resolve }] of this.#asked) {
       this.#asked.delete(id);
-      reject(lost);
+      if (method === 'stop' || method === 'release') resolve();
+      else reject(endedError());
     }
     if (this.#closing) return;
     setTimeout(() => {
@@ -137,4 +150,8 @@ export class VolumeServerThread {
       }
     }, RESTART_MS).unref();
   }
+}
+
+function endedError(): Error {
+  return new Error('the server of volumes has ended, and begins anew: try again in some seconds');
 }
