@@ -64,11 +64,11 @@ describe('a save', () => {
 });
 
 describe('a machine that goes on after a save', () => {
-  it('maps what was saved in long runs, over what it showed', () => {
-    const saved = [run(0, 2000, 2, 0), run(2000, 3, 1), run(2003, 3, 2, 2000)];
+  it('maps what was saved in long runs, and in short ones over what it showed', () => {
+    const saved = [run(0, 2000, 2, 0), run(2000, 3, 1), run(2003, 3, 2, 2000), run(3000, 3, 2, 2003)];
     expect(planGoOn([run(1990, 20)], saved, 2)).toEqual({
-      mapped: [run(0, 2000, 2, 0)],
-      shown: [run(0, 2000, 2, 0), run(2000, 10)],
+      mapped: [run(0, 2000, 2, 0), run(2003, 3, 2, 2000)],
+      shown: [run(0, 2000, 2, 0), run(2000, 3), run(2003, 3, 2, 2000), run(2006, 4)],
     });
   });
 
@@ -138,4 +138,62 @@ it('brings every page back that was in use, over any number of saves and starts'
       }
     }),
   );
+});
+
+const MANY_PAGES = 3000;
+const fork = fc.record({
+  // So much that the machine maps what it saved.
+  much: fc.nat(MANY_PAGES - 1100),
+  written: fc.array(fc.tuple(fc.nat(MANY_PAGES - 40), fc.integer({ min: 1, max: 40 })), { maxLength: 40 }),
+});
+
+it('leaves a machine what it holds, and few layers, however often it is forked', () => {
+  fc.assert(
+    fc.property(fc.array(fork, { minLength: 9, maxLength: 15 }), (forks) => {
+      const holds: number[] = Array(MANY_PAGES).fill(0);
+      const isOwn: boolean[] = Array(MANY_PAGES).fill(false);
+      const files = new Map<number, number[]>();
+      let shown: SavedRun[] = [];
+      let layers: MemoryLayer[] = [];
+      let value = 0;
+      for (const { much, written } of forks) {
+        for (const [page, count] of [...written, [much, 1100] as const]) {
+          holds.fill(++value, page, page + count);
+          isOwn.fill(true, page, page + count);
+        }
+        const own = isOwn.flatMap((is, page) => (is ? [{ page, count: 1 }] : []));
+        const plan = planSave(shown, own, layers);
+        const number = Math.max(0, ...layers.map((each) => each.number)) + 1;
+        const content = plan.written.flatMap(({ count, page }) => holds.slice(page, page + count));
+        files.set(number, content);
+        const goOn = planGoOn(shown, addLayer(plan.kept, plan.written, number), number);
+        expect(goOn.mapped).not.toEqual([]);
+        for (const { page, count } of goOn.mapped) isOwn.fill(false, page, page + count);
+        shown = goOn.shown;
+        const needed = new Set(shown.map((each) => each.layer));
+        layers = [...layers, layer(number, content.length)].filter((each) => needed.has(each.number));
+        expect(layers.length).toBeLessThanOrEqual(8);
+        // What is its own no more is what it shows.
+        const wrong = shown.flatMap(({ page, count, layer: of, at }) =>
+          Array.from({ length: count }, (_, i) => page + i).filter(
+            (each) => !isOwn[each] && files.get(of)?.[at + each - page] !== holds[each],
+          ),
+        );
+        expect(wrong).toEqual([]);
+      }
+    }),
+    { numRuns: 15 },
+  );
+});
+
+it('maps no more pieces than a process may have', () => {
+  const pieces = (layer: number) =>
+    Array.from({ length: 12_000 }, (_, i) => run(i * 80 + 40 * layer, 20, layer));
+  const [shown, saved] = [pieces(1), pieces(0).slice(0, 9000)];
+  expect(planGoOn(shown, saved, 0).mapped).toHaveLength(4000);
+  expect(
+    planGoOn([...shown, ...shown.map((each) => ({ ...each, page: each.page + 960_000 }))], saved, 0),
+  ).toMatchObject({
+    mapped: [],
+  });
 });

@@ -37,6 +37,15 @@ const LEAST_REMAPPED = 1024;
 /** Of a memory in many pieces the longest are mapped: each takes time, and the kernel allows a process 65530. */
 const MOST_MAPPED = 1000;
 
+/** Of a machine that goes on; all of it is stopped meanwhile. */
+const MOST_REMAPPED = 4000;
+
+/**
+ * Pieces of layers that a machine shows, at most. Each is two mappings of its process, with what is between them, and where the kernel allows no
+ * more of these, a piece of its memory could be gone. What is beyond stays the machine's own.
+ */
+const MOST_SHOWN = 20_000;
+
 /** Each layer is a file to link and to open. */
 const MOST_LAYERS = 8;
 
@@ -64,7 +73,10 @@ export interface StartPlan {
 
 /** `saved`: in order, without overlaps. */
 export function planStart(saved: readonly SavedRun[]): StartPlan {
-  const mapped = longest(spans(saved).filter(({ count }) => count >= LONG_RUN));
+  const mapped = longest(
+    spans(saved).filter(({ count }) => count >= LONG_RUN),
+    MOST_MAPPED,
+  );
   let next = 0;
   const copied = saved.filter((run) => {
     while ((mapped[next]?.page ?? Infinity) + (mapped[next]?.count ?? 0) <= run.page) next++;
@@ -95,9 +107,9 @@ function continues(span: SavedRun, run: SavedRun): boolean {
   return run.layer === span.layer && run.at - span.at === run.page - span.page;
 }
 
-function longest(runs: SavedRun[]): SavedRun[] {
-  if (runs.length <= MOST_MAPPED) return runs;
-  const chosen = [...runs].sort((one, other) => other.count - one.count).slice(0, MOST_MAPPED);
+function longest(runs: SavedRun[], most: number): SavedRun[] {
+  if (runs.length <= most) return runs;
+  const chosen = [...runs].sort((one, other) => other.count - one.count).slice(0, most);
   return chosen.sort(byPage);
 }
 
@@ -139,11 +151,26 @@ export interface GoOnPlan {
   shown: SavedRun[];
 }
 
-/** `saved`: all of the new layer `layer`, among others. `shown`: what the machine showed until now. */
+/**
+ * `saved`: all of the new layer `layer`, among others. `shown`: what the machine showed until now. Of the new layer the long runs are mapped, and
+ * short ones over what other layers show: a layer that was given up would be held for a few pages otherwise.
+ */
 export function planGoOn(shown: readonly SavedRun[], saved: readonly SavedRun[], layer: number): GoOnPlan {
-  const long = saved.filter((run) => run.layer === layer && run.count >= LONG_RUN);
-  const mapped = countPages(long) < LEAST_REMAPPED ? [] : longest(long);
-  return { mapped, shown: [...unhidden(shown, mapped), ...mapped].sort(byPage) };
+  const added = saved.filter((run) => run.layer === layer);
+  const hiding = new Set(overlapping(added, shown));
+  const useful = added.filter((run) => run.count >= LONG_RUN || hiding.has(run));
+  const mapped = countPages(useful) < LEAST_REMAPPED ? [] : longest(useful, MOST_REMAPPED);
+  const shownThen = [...unhidden(shown, mapped), ...mapped].sort(byPage);
+  return shownThen.length > MOST_SHOWN ? { mapped: [], shown: [...shown] } : { mapped, shown: shownThen };
+}
+
+/** Those of `runs` that cover a page of any of `others`. Both in order. */
+function overlapping<R extends Run>(runs: readonly R[], others: readonly Run[]): R[] {
+  let next = 0;
+  return runs.filter(({ page, count }) => {
+    while ((others[next]?.page ?? Infinity) + (others[next]?.count ?? 0) <= page) next++;
+    return (others[next]?.page ?? Infinity) < page + count;
+  });
 }
 
 /** The parts of `runs` that none of `above` covers. Both in order. */
