@@ -42,18 +42,29 @@ export function mountOf(
   return found;
 }
 
-/** Bytes of the files in a folder and all below it; 0 where it is not there. */
-export async function bytesIn(dir: string): Promise<number> {
-  const entries = await readdir(dir, { recursive: true, withFileTypes: true }).catch(() => []);
-  const sizes = entries
-    .filter((entry) => entry.isFile())
-    .map((entry) =>
-      stat(join(entry.parentPath, entry.name)).then(
-        ({ blocks }) => blocks * 512,
-        () => 0,
-      ),
-    );
-  return (await Promise.all(sizes)).reduce((sum, size) => sum + size, 0);
+/**
+ * Bytes on disk of the files in folders and all below them, but for those that are in `others`, too: a file with several names is held once. A
+ * folder that is not there holds nothing.
+ */
+export async function bytesIn(dirs: readonly string[], others: readonly string[] = []): Promise<number> {
+  const [held, elsewhere] = await Promise.all([dirs, others].map(filesIn));
+  let bytes = 0;
+  for (const [file, size] of held ?? []) if (!elsewhere?.has(file)) bytes += size;
+  return bytes;
+}
+
+/** Bytes on disk by what the kernel knows a file by. */
+async function filesIn(dirs: readonly string[]): Promise<Map<string, number>> {
+  const files = new Map<string, number>();
+  for (const dir of dirs) {
+    const entries = await readdir(dir, { recursive: true, withFileTypes: true }).catch(() => []);
+    const paths = entries
+      .filter((entry) => entry.isFile())
+      .map((entry) => join(entry.parentPath, entry.name));
+    const found = await Promise.all(paths.map((path) => stat(path).catch(() => undefined)));
+    for (const file of found) if (file) files.set(`${file.dev}:${file.ino}`, file.blocks * 512);
+  }
+  return files;
 }
 
 /** The kernel writes space, tab, newline and backslash as octal escapes. */

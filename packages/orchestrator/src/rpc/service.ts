@@ -4,7 +4,7 @@ import { orchestratorProto, toConnectError } from '@islet/contracts';
 import { diskOf } from '../host/disk.ts';
 import type { Processor } from '../host/processor.ts';
 import type { ForkOutcome, Sandboxes } from '../sandbox/sandboxes.ts';
-import { type StoredTemplate, snapshotBytes, type TemplateStore } from '../templates/store.ts';
+import type { StoredTemplate, TemplateStore } from '../templates/store.ts';
 
 const KEEPALIVE_INTERVAL_MS = 20_000;
 
@@ -52,14 +52,16 @@ export function orchestratorService({ sandboxes, templates, facts, dataDir }: No
     snapshotSandbox: ({ sandboxId, templateId, buildId }) =>
       answer(async () => {
         const { sandbox, stored, stoppedMs } = await sandboxes.snapshot(sandboxId, { templateId, buildId });
-        return { sandbox, build: present(stored), stoppedMs };
+        return { sandbox, build: await present(stored, templates), stoppedMs };
       }),
     forkSandbox: ({ sandboxId, configs, timeoutMs }) =>
       answer(async () => {
         const outcomes = await sandboxes.fork(sandboxId, configs, timeoutMs);
         return { outcomes: outcomes.map(presentOutcome) };
       }),
-    listBuilds: () => ({ builds: templates.list().map(present) }),
+    listBuilds: async () => ({
+      builds: await Promise.all(templates.list().map((stored) => present(stored, templates))),
+    }),
     deleteBuild: ({ buildId }) =>
       answer(async () => {
         await sandboxes.dropBuild(buildId);
@@ -92,13 +94,13 @@ export function orchestratorService({ sandboxes, templates, facts, dataDir }: No
   };
 }
 
-function present(stored: StoredTemplate) {
+async function present(stored: StoredTemplate, templates: TemplateStore) {
   const { buildId, templateId, parentBuildId, createdAt } = stored.manifest;
   return create(orchestratorProto.BuildSchema, {
     buildId,
     templateId,
     ...(parentBuildId !== undefined && { parentBuildId }),
-    snapshotBytes: snapshotBytes(stored),
+    snapshotBytes: await templates.bytesOf(stored),
     createdAtMs: Date.parse(createdAt),
   });
 }

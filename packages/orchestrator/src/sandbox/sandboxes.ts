@@ -2,7 +2,7 @@ import { rename, rm } from 'node:fs/promises';
 import { create } from '@bufbuild/protobuf';
 import { IsletError, orchestratorProto, placementFailed, sandboxNotFound } from '@islet/contracts';
 import { bytesIn } from '../host/disk.ts';
-import { type StoredTemplate, snapshotBytes } from '../templates/store.ts';
+import type { StoredTemplate } from '../templates/store.ts';
 import type { SandboxEvents } from './events.ts';
 import type { Journals } from './journals.ts';
 import { KeyedQueue } from './keyed-queue.ts';
@@ -116,13 +116,13 @@ export class Sandboxes {
   }
 
   /** What builds' snapshots and paused sandboxes hold on disk, bytes. */
-  async snapshotBytes(): Promise<number> {
+  snapshotBytes(): Promise<number> {
     const { records, templates } = this.#options;
     const paused = this.#table.all().filter(({ run }) => !run);
-    const sizes = await Promise.all(
-      paused.map(({ config }) => bytesIn(records.snapshotDir(config.sandboxId))),
-    );
-    return [...sizes, ...templates.list().map(snapshotBytes)].reduce((sum, size) => sum + size, 0);
+    return bytesIn([
+      ...paused.map(({ config }) => records.snapshotDir(config.sandboxId)),
+      ...templates.list().map(({ snapshotDir }) => snapshotDir),
+    ]);
   }
 
   /** As it is now; not to be kept or changed. */

@@ -1,6 +1,7 @@
 import { mkdir, readdir, rename, rm, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { IsletError } from '@islet/contracts';
+import { bytesIn } from '../host/disk.ts';
 import { assertIntact, DamagedSnapshotError, type FileSums, sumFiles } from '../snapshots/checksums.ts';
 import { incompatibility, type Runtime, readManifest, writeManifest } from '../snapshots/manifest.ts';
 import type { TemplateManifest } from './manifest.ts';
@@ -83,6 +84,12 @@ export class TemplateStore {
     return undefined;
   }
 
+  /** Bytes on disk of a build's snapshot, but for what it shares with the one that it goes back to. */
+  bytesOf({ manifest: { parentBuildId = '' }, snapshotDir }: StoredTemplate): Promise<number> {
+    const parent = this.#known.get(parentBuildId);
+    return bytesIn([snapshotDir], parent ? [parent.snapshotDir] : []);
+  }
+
   /** Guest digests that some snapshot maps. */
   guestDigests(): Set<string> {
     return new Set(this.list().map(({ manifest }) => manifest.guestDigest));
@@ -144,11 +151,6 @@ export class TemplateStore {
     const manifest = await readManifest<TemplateManifest>(dir);
     if (manifest) this.#known.set(buildId, { manifest, snapshotDir: join(dir, SNAPSHOT) });
   }
-}
-
-/** Bytes that a snapshot's files hold. */
-export function snapshotBytes({ manifest }: StoredTemplate): number {
-  return Object.values(manifest.files).reduce((sum, { bytes }) => sum + bytes, 0);
 }
 
 async function fileState(dir: string, files: FileSums): Promise<string> {
