@@ -1,11 +1,11 @@
 import type { Stats } from 'node:fs';
-import { lstat, readdir } from 'node:fs/promises';
+import { lstat } from 'node:fs/promises';
 import { join } from 'node:path';
-import { AccountFiles } from '../inside/accounts.ts';
 import { kindOf, walk } from '../inside/tree.ts';
-import { isOpaque, isWhiteout } from '../layers/overlay-marks.ts';
+import { isWhiteout } from '../layers/overlay-marks.ts';
 import { runInside } from './inside.ts';
 import type { LayerMaker, LayerStack, SandboxSize } from './layer-stack.ts';
+import { accountOf, placeIn } from './stack-view.ts';
 
 /** The default user of every template. */
 const USER = 'user';
@@ -45,7 +45,7 @@ export async function configured(
 
 /**
  * Whether the layers on a configured base have left it so: true saves the sandbox that would find that out. Whatever is unusual,
- * a home elsewhere or a link in the place of a folder, is left to the sandbox; no link is followed here.
+ * such as a home elsewhere, is left to the sandbox.
  * @param base the directories of the base, the lowest first
  * @param stack those of the base and of the layers on it
  */
@@ -55,7 +55,7 @@ export async function isStillConfigured(base: readonly string[], stack: readonly
   for (const layer of layers) {
     for (const file of ACCOUNT_FILES) if (!(await isUntouched(layer, `etc/${file}`))) return false;
   }
-  const account = await accountOf(base);
+  const account = await accountOf(base, USER);
   if (account?.home !== `/home/${USER}`) return false;
   const { uid, gid } = account;
   for (const layer of layers) {
@@ -73,17 +73,6 @@ export async function isStillConfigured(base: readonly string[], stack: readonly
   return true;
 }
 
-/** The user as the topmost account file has it; undefined where that is no plain file. */
-async function accountOf(base: readonly string[]) {
-  for (const dir of [...base].reverse()) {
-    const place = await placeIn(dir, 'etc/passwd');
-    if (place === 'untouched') continue;
-    if (place === 'unusual' || !(await lstat(join(dir, 'etc/passwd'))).isFile()) return undefined;
-    return new AccountFiles(dir).find(USER);
-  }
-  return undefined;
-}
-
 /** Whether everything that a layer holds at and below `path`, which is a folder, is as `isRight` wants it. */
 async function isAll(layer: string, path: string, isRight: (stat: Stats) => boolean): Promise<boolean> {
   const place = await placeIn(layer, path);
@@ -99,17 +88,4 @@ async function isAll(layer: string, path: string, isRight: (stat: Stats) => bool
 
 async function isUntouched(layer: string, path: string): Promise<boolean> {
   return (await placeIn(layer, path)) === 'untouched';
-}
-
-/** What a layer has at a path: nothing, so that the layers below show; something; or what hides those in the place of a parent. */
-async function placeIn(layer: string, path: string): Promise<'untouched' | 'there' | 'unusual'> {
-  const names = path.split('/');
-  let dir = layer;
-  for (const name of names.slice(0, -1)) {
-    dir = join(dir, name);
-    const kind = await kindOf(dir);
-    if (kind === 'missing') return 'untouched';
-    if (kind !== 'directory' || isOpaque(dir)) return 'unusual';
-  }
-  return (await readdir(dir)).includes(names.at(-1) ?? '') ? 'there' : 'untouched';
 }

@@ -13,6 +13,7 @@ import { runInside, WORKPLACE } from './inside.ts';
 import type { LayerMaker, LayerStack } from './layer-stack.ts';
 import type { Report } from './reporter.ts';
 import { runShell } from './run-command.ts';
+import { accountOf, isFolder } from './stack-view.ts';
 
 /** As far as a build has come. */
 export interface Progress {
@@ -56,6 +57,7 @@ export async function carryOutStep(
       onWait: () => report('info', phase, `${prefix} waiting for another build that makes the same layer`),
       size: { cpuCount: spec.cpuCount, memoryMb: spec.memoryMb },
       onMake: () => report('info', phase, line),
+      isNeeded: () => changesFiles(action, before),
       prepare: (dir) => prepareStep(scene, action, phase, dir),
       ...(action.kind === 'env'
         ? {}
@@ -65,6 +67,20 @@ export async function carryOutStep(
   );
   if (cached) report('info', phase, `CACHED ${line}`);
   return { stack, context: contextAfter(action, context), forced };
+}
+
+/** False for what is there already, as most of what the SDK makes of a Dockerfile's USER and WORKDIR. */
+async function changesFiles(action: StepAction, { stack, context }: Progress): Promise<boolean> {
+  switch (action.kind) {
+    case 'user':
+      return action.admin || (await accountOf(stack.dirs, action.name)) === undefined;
+    case 'workdir': {
+      const known = await accountOf(stack.dirs, context.user);
+      return known === undefined || !(await isFolder(stack.dirs, absoluteWorkdir(action.path, context)));
+    }
+    default:
+      return true;
+  }
 }
 
 /** What of a step and its surroundings decides about its layer. */
