@@ -6,6 +6,7 @@ import type { Logger } from '@islet/telemetry';
 import { Builds } from './builds/builds.ts';
 import { pruneLayerCache } from './cache.ts';
 import { Debian } from './debian/debian.ts';
+import { removeDrafts } from './engine/draft.ts';
 import { runBuild } from './engine/engine.ts';
 import { readProvisionFiles } from './engine/provision-files.ts';
 import { Images, type Registries } from './images/images.ts';
@@ -49,6 +50,7 @@ export async function openClientBuilds(options: ClientBuildsOptions): Promise<Bu
   const rootfsDir = join(dataDir, 'rootfs');
   const layers = createLayerStore(layersDir, lock, machineDisk);
   const rootfs = createLayerStore(rootfsDir, lock, machineDisk);
+  const draftsDir = join(rootfsDir, '.drafts');
   const inUse = new InUse();
   const imagesDir = join(cacheDir, 'images');
   await mkdir(imagesDir, { recursive: true, mode: 0o700 });
@@ -60,6 +62,7 @@ export async function openClientBuilds(options: ClientBuildsOptions): Promise<Bu
   const engine = {
     ...{ runtime, layers, rootfs, inUse, files, baseBuildId },
     rootfsNote: {},
+    draftsDir,
     images: new Images({ dir: imagesDir, gatesDir, layers, arch, registries: options.registries }),
     debian: new Debian({ layers, mirror: options.debianMirror, arch, logger, choosesPackages: false }),
     outcomeOf: (buildId: string) => builds.outcome(buildId),
@@ -70,6 +73,7 @@ export async function openClientBuilds(options: ClientBuildsOptions): Promise<Bu
     const needed = runtime.rootfsDirs();
     const keeps = (layer: KnownLayer) => needed.has(layer.rootfsDir) || inUse.has(layer.rootfsDir);
     const { signal } = new AbortController();
+    await removeDrafts(draftsDir, inUse);
     await pruneLayers({ layersDir: rootfsDir, lock, maxBytes: -1, usedSinceMs: Infinity, keeps, signal });
   };
   await sweep();

@@ -1,3 +1,4 @@
+import { join } from 'node:path';
 import type { ArtifactStore } from '@islet/artifacts';
 import { ENVD_VERSION } from '@islet/contracts';
 import type { CommandRunner, TemplateRuntime } from '@islet/orchestrator';
@@ -6,11 +7,12 @@ import type { BuildOutcome, BuildSpec } from '../builds/build-spec.ts';
 import { machineDisk } from '../layers/disk.ts';
 import type { InUse } from '../layers/in-use.ts';
 import type { LayerStore } from '../layers/layer-store.ts';
-import { mergeLayers } from '../layers/merge.ts';
+import { linkTree, mergeLayers } from '../layers/merge.ts';
 import { parseSteps } from '../steps/step.ts';
 import { type BaseSources, findBase } from './base.ts';
 import { cacheKey, shortKey } from './cache-key.ts';
 import { configured } from './configure.ts';
+import { Draft } from './draft.ts';
 import { LayerMaker, type LayerStack } from './layer-stack.ts';
 import type { Report } from './reporter.ts';
 import { shellCommand, startUp } from './start-up.ts';
@@ -26,6 +28,8 @@ export interface EngineDeps extends BaseSources {
   rootfsNote: Readonly<Record<string, string>>;
   /** Keeps root file systems from being freed under a build. */
   inUse: InUse;
+  /** Where root file systems are begun while steps run, on the file system of `rootfs`; absent: they are not. */
+  draftsDir?: string;
   /** What COPY steps copy from. */
   files: Pick<ArtifactStore, 'open'>;
 }
@@ -42,14 +46,21 @@ export async function runBuild(
 ): Promise<BuildOutcome> {
   const steps = parseSteps(spec.steps);
   const { diskLimitMb } = spec;
+  let draft: Draft | undefined;
   const maker = new LayerMaker({
     store: deps.layers,
     runtime: deps.runtime,
     diskUsage: machineDisk.diskUsage,
     diskLimitMb,
+    onSandbox: () => draft?.begin(),
   });
   const base = await findBase(deps, maker, { spec, report, signal });
-  using _base = deps.inUse.hold(base.stack.dirs[0] ?? '');
+  const [lowest = ''] = base.stack.dirs;
+  using _base = deps.inUse.hold(lowest);
+  if (deps.draftsDir !== undefined) {
+    draft = new Draft(join(deps.draftsDir, spec.buildId), lowest, deps.inUse);
+  }
+  await using _draft = draft;
   let progress: Progress = {
     stack: base.stack,
     context: spec.legacyUser
@@ -68,7 +79,9 @@ export async function runBuild(
   const { rootfsDir, key } = plannedRootfs(deps, stack);
   using _sealed = deps.inUse.hold(rootfsDir);
   const rootfsBytes =
-    key === undefined ? await machineDisk.diskUsage(rootfsDir) : await makeRootfs(deps, key, stack, signal);
+    key === undefined
+      ? await machineDisk.diskUsage(rootfsDir)
+      : await makeRootfs(deps, { key, stack, draft }, signal);
   const { context } = progress;
   const inherits = spec.startCommand === undefined && spec.readyCommand === undefined;
   const { startCommand, readyCommand } = inherits ? base : spec;
@@ -119,16 +132,18 @@ function plannedRootfs(deps: EngineDeps, stack: LayerStack): { rootfsDir: string
 /** @returns what it takes on the disk, bytes. */
 async function makeRootfs(
   deps: EngineDeps,
-  key: string,
-  stack: LayerStack,
+  { key, stack, draft }: { key: string; stack: LayerStack; draft: Draft | undefined },
   signal: AbortSignal,
 ): Promise<number> {
+  const begin = async (lowest: string, target: string) => {
+    if (!(await draft?.moveTo(target, lowest))) await linkTree(lowest, target, signal);
+  };
   const { bytes } = await deps.rootfs.ensure(
     {
       key,
       description: { ...deps.rootfsNote, stack: stack.id },
       onWait: () => {},
-      make: (dir, signal) => mergeLayers(stack.dirs, dir, signal),
+      make: (dir, signal) => mergeLayers(stack.dirs, dir, signal, begin),
     },
     signal,
   );

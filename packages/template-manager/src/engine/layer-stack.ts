@@ -51,6 +51,8 @@ export interface LayerMakerOptions {
   diskUsage: LayerDisk['diskUsage'];
   /** Most that all layers of a build may take together, MiB; absent: as much as there is. */
   diskLimitMb: number | undefined;
+  /** Called before a sandbox is started to make a layer. */
+  onSandbox: () => void;
 }
 
 /** A layer that is made in a sandbox. */
@@ -95,6 +97,7 @@ export class LayerMaker {
           if (layer.isNeeded && !(await layer.isNeeded())) return;
           const room = this.#roomOn(stack);
           const { act } = layer;
+          if (act) this.#options.onSandbox();
           if (!act) await layer.prepare?.(dir);
           else if (room === undefined) await this.#writeInto(dir, stack, { ...layer, act }, signal);
           else await this.#writeToImage(dir, stack, { ...layer, act, room }, signal);

@@ -6,20 +6,27 @@ import { isOpaque, isWhiteout } from './overlay-marks.ts';
 /**
  * Makes `target` (which exists and is empty) what overlayfs would show of the layers, the lowest first. Files are hard links, so
  * that a merged root file system costs next to no space; neither it nor the layers may be written afterwards.
+ * @param begin puts the lowest layer there
  */
 export async function mergeLayers(
   layers: readonly string[],
   target: string,
   signal: AbortSignal,
+  begin: typeof linkTree = linkTree,
 ): Promise<void> {
   const [lowest, ...uppers] = layers;
   if (lowest === undefined) return;
+  await begin(lowest, target, signal);
+  for (const upper of uppers) await applyDirectory(upper, target, signal);
+}
+
+/** Makes `target` (which exists and is empty) a copy whose files are hard links. */
+export async function linkTree(from: string, target: string, signal: AbortSignal): Promise<void> {
   await runBuildCommand({
-    command: ['cp', '--archive', '--link', '--no-target-directory', lowest, target],
+    command: ['cp', '--archive', '--link', '--no-target-directory', from, target],
     onLine: () => {},
     signal,
   });
-  for (const upper of uppers) await applyDirectory(upper, target, signal);
 }
 
 /** Both directories exist; the target may be one that is shared with nobody. */
