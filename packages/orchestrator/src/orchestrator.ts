@@ -179,7 +179,7 @@ export async function startOrchestrator(options: OrchestratorOptions): Promise<O
     });
     undo.add(() => drivers.close());
     const driver = drivers.sandboxes;
-    const adopted = await adopt(adoptable, driver, network, records);
+    const adopted = await adopt(adoptable, { driver, network, records, logger });
     const machinesDir = join(dataDir, 'machines');
     await freeLeftovers(found, adopted, [driver, drivers.builds], records, machinesDir);
     await volumes.adopt(
@@ -283,24 +283,33 @@ export async function startOrchestrator(options: OrchestratorOptions): Promise<O
   }
 }
 
+interface AdoptionContext {
+  driver: SandboxDriver;
+  network: NetworkPool;
+  records: RecordStore;
+  logger: Logger;
+}
+
 /**
  * Those records whose sandbox still runs or is saved; the slots of the others are given up. A pause that the earlier
  * process did not see the end of counts as done where the sandbox has ended, and as never begun where it runs on.
  */
 async function adopt(
   found: readonly SandboxRecord[],
-  driver: SandboxDriver,
-  network: NetworkPool,
-  records: RecordStore,
+  { driver, network, records, logger }: AdoptionContext,
 ): Promise<SandboxRecord[]> {
   const adopted: SandboxRecord[] = [];
+  const takenOver: Promise<void>[] = [];
   await Promise.all(found.map((record) => waitForSave(record, records)));
   for (const record of found) {
     const { run, sandbox } = record;
     if (!run) {
       adopted.push(record);
     } else if (driver.isAlive(run.machine)) {
-      await driver.adopt(run.machine);
+      // One that ends just now, or does not answer, must not keep the others from being served: it can be killed.
+      const lost = (error: unknown) =>
+        logger.error({ err: error, sandboxId: sandbox.config?.sandboxId }, 'a sandbox was not taken over');
+      takenOver.push(driver.adopt(run.machine).catch(lost));
       adopted.push({ ...record, sandbox: { ...sandbox, state: SandboxState.RUNNING } });
     } else {
       network.discard(network.slot(run.slotIndex));
@@ -318,7 +327,7 @@ async function adopt(
       adopted.push(paused);
     }
   }
-  await Promise.all(adopted.map((record) => records.tidy(record)));
+  await Promise.all([...takenOver, ...adopted.map((record) => records.tidy(record))]);
   return adopted;
 }
 

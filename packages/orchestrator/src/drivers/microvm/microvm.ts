@@ -123,20 +123,12 @@ class Microvm implements SandboxDriver {
   }
 
   async checkpoint(machine: Machine, snapshotDir: string): Promise<void> {
-    const { vmm } = this.#options;
-    await this.#control(machine, async (running) => {
-      try {
-        await vmm.checkpoint(running, snapshotDir);
-      } catch (error) {
-        if (isAlive(machine.main)) await vmm.resume(running);
-        throw error;
-      }
-    });
+    await this.#save(machine, (running) => this.#options.vmm.checkpoint(running, snapshotDir));
     await waitForExit(machine.main, EXIT_TIMEOUT_MS);
   }
 
   async snapshot(machine: Machine, snapshotDir: string): Promise<void> {
-    await this.#control(machine, (running) => this.#options.vmm.snapshot(running, snapshotDir));
+    await this.#save(machine, (running) => this.#options.vmm.snapshot(running, snapshotDir));
   }
 
   async adopt(machine: Machine): Promise<void> {
@@ -212,6 +204,18 @@ class Microvm implements SandboxDriver {
     if (!main) throw new Error(`the machine's process ended at once: ${await this.#lastWords(id)}`);
     await writeFile(join(site.stateDir, 'process'), JSON.stringify(main));
     return { id, dir, main, companions: [] };
+  }
+
+  /** Has the VMM save a machine. Where that fails, it goes on, also where the VMM has stopped it and was not heard of since. */
+  async #save(machine: Machine, save: (running: RunningMachine) => Promise<void>): Promise<void> {
+    await this.#control(machine, async (running) => {
+      try {
+        await save(running);
+      } catch (error) {
+        if (isAlive(machine.main)) await this.#options.vmm.resume(running);
+        throw error;
+      }
+    });
   }
 
   /** Has the VMM do something with a machine. Where it fails, the error holds what the VMM said beside its answer. */

@@ -1,6 +1,5 @@
 import { constants, type FileHandle, open } from 'node:fs/promises';
-import { request } from 'node:http';
-import { text } from 'node:stream/consumers';
+import { type IncomingMessage, request } from 'node:http';
 import { setTimeout as sleep } from 'node:timers/promises';
 
 /** Firecracker refused a call, or went away before it had answered. */
@@ -60,6 +59,8 @@ const O_PATH = 0o10000000;
 const CONNECT_POLL_MS = 1;
 /** A full snapshot writes and syncs all of the memory, up to some gigabytes; everything else is done within milliseconds. */
 const ANSWER_TIMEOUT_MS = 120_000;
+/** What Firecracker says of a fault is a line; one that was taken over may say anything. */
+const MAX_ANSWER_CHARACTERS = 64 * 1024;
 
 /**
  * The part of Firecracker's HTTP API that Islet uses (src/firecracker/swagger/firecracker.yaml of Firecracker). Every method throws
@@ -152,15 +153,20 @@ export class FirecrackerApi {
     return new Promise((resolve, reject) => {
       const call = request({
         ...{ socketPath: `/proc/self/fd/${this.#socket.fd}`, method, path, agent: false },
-        ...{ headers: { Accept: 'application/json', ...headers }, timeout: ANSWER_TIMEOUT_MS },
+        ...{ headers: { Accept: 'application/json', ...headers } },
       });
+      // For the whole answer: one that comes in drops would never be silent for long.
+      const timer = setTimeout(
+        () => call.destroy(new Error(`no answer within ${ANSWER_TIMEOUT_MS / 1000} s`)),
+        ANSWER_TIMEOUT_MS,
+      );
+      call.on('close', () => clearTimeout(timer));
       const fail = (reason: string, cause?: unknown) =>
         reject(new FirecrackerError(`${method} ${path}: ${reason}`, { cause }));
-      call.on('timeout', () => call.destroy(new Error(`no answer within ${ANSWER_TIMEOUT_MS / 1000} s`)));
       call.on('error', (error) => fail(error.message, error));
       call.on('response', (response) => {
         const status = response.statusCode ?? 0;
-        text(response).then(
+        textOf(response).then(
           (answer) =>
             status >= 200 && status < 300 ? resolve() : fail(faultMessage(answer) ?? `status ${status}`),
           (error: Error) => fail(error.message, error),
@@ -169,6 +175,16 @@ export class FirecrackerApi {
       call.end(content);
     });
   }
+}
+
+async function textOf(response: IncomingMessage): Promise<string> {
+  let answer = '';
+  // Where it is left early, the connection ends with it.
+  for await (const piece of response.setEncoding('utf8')) {
+    answer += piece as string;
+    if (answer.length > MAX_ANSWER_CHARACTERS) throw new Error('an answer without end');
+  }
+  return answer;
 }
 
 function faultMessage(answer: string): string | undefined {

@@ -176,6 +176,8 @@ export class Firecracker implements Vmm {
     snapshotDir: string,
   ): Promise<void> {
     const root = jailRoot(machine, this.#programs);
+    // Of a save that failed: it was taken away from Firecracker's user, who could not write another one there.
+    if (shape.ownsMemory) await rm(join(root, FILES.memory), { force: true });
     await api.createSnapshot({
       snapshot_type: shape.ownsMemory ? 'Full' : 'Diff',
       snapshot_path: JAILED.devices,

@@ -9,6 +9,7 @@ const RETRY_MS = 1_000;
 const NO_ROOM = 'io-error';
 /** And of one that was stopped by `stop` while it ran. */
 const STOPPED = 'paused';
+const RUNNING = 'running';
 
 export interface FullDiskOptions {
   machineId: string;
@@ -71,7 +72,11 @@ export async function watchFullDisk(options: FullDiskOptions): Promise<void> {
  */
 export async function stop(qmp: Pick<Qmp, 'execute'>): Promise<void> {
   await qmp.execute('stop');
-  if ((await statusOf(qmp)) !== STOPPED) throw new Error('the machine waits for room on the host’s disk');
+  const status = await statusOf(qmp);
+  if (status === STOPPED) return;
+  if (status === NO_ROOM || status === RUNNING)
+    throw new Error('the machine waits for room on the host’s disk');
+  throw new Error(`the machine cannot go on: QEMU says '${status}' of it`);
 }
 
 /** Stops a machine for as long as `use` takes. Throws as `stop` does. */

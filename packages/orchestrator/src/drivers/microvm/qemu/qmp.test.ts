@@ -63,6 +63,7 @@ it('saves no machine that goes on by itself', async () => {
   for (const [status, message] of [
     ['io-error', /waits for room/],
     ['running', /waits for room/],
+    ['internal-error', /QEMU says 'internal-error'/],
     ['paused', undefined],
   ] as const) {
     answers = (command) => `{"return": ${command === 'query-status' ? JSON.stringify({ status }) : '{}'}}\n`;
