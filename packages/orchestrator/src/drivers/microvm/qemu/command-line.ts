@@ -96,6 +96,11 @@ function monitor(id: string, socket: string): string[] {
   ];
 }
 
+/** The names of all block nodes that a machine of so many layers has. */
+export function blockNodes(layers: readonly string[]): Set<string> {
+  return new Set(['root', 'guest', ...layers.flatMap((layer) => [layer, `${layer}-file`])]);
+}
+
 function topNode(layers: readonly string[]): string {
   return layers.at(-1) as string;
 }

@@ -13,6 +13,7 @@ import {
   writeShape,
 } from '../machine-files.ts';
 import type { MachineSite } from '../vmm.ts';
+import { blockNodes } from './command-line.ts';
 import { writeEmptyQcow2 } from './qcow2.ts';
 import type { Qmp } from './qmp.ts';
 
@@ -74,6 +75,19 @@ export async function readRunningShape(qmp: Pick<Qmp, 'execute'>, stateDir: stri
   shape.layers = [...shape.layers, written];
   await writeShape(stateDir, shape);
   return shape;
+}
+
+/**
+ * Makes sure that a QEMU whose machine has not run yet has opened the machine's files and no others. A layer is what an earlier QEMU wrote, which may have
+ * been taken over, and it may name a file of the host as the place of its data: QEMU opens that as root. To look into the layer before would not do where
+ * that earlier QEMU still has it open.
+ * @throws Error
+ */
+export async function assertNoOtherFiles(qmp: Pick<Qmp, 'execute'>, { layers }: MachineShape): Promise<void> {
+  const nodes = (await qmp.execute('query-named-block-nodes', { flat: true })) as Record<string, unknown>[];
+  const known = blockNodes(layers);
+  const other = nodes.find((node) => !known.has(String(node['node-name'])));
+  if (other) throw new Error(`a layer of the disk names ${other.file}, which is no file of the machine`);
 }
 
 /** The name of the layer that goes on top of another one. */

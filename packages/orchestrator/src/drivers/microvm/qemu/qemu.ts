@@ -25,7 +25,14 @@ import type { KernelBoot, MachineSite, RunningMachine, Vmm } from '../vmm.ts';
 import { type Accelerator, QEMU } from './accelerator.ts';
 import { layerNode, qemuArguments } from './command-line.ts';
 import { stop, watchFullDisk, whileStopped } from './full-disk.ts';
-import { addLayer, layerAbove, layOutBoot, layOutRestore, readRunningShape } from './layers.ts';
+import {
+  addLayer,
+  assertNoOtherFiles,
+  layerAbove,
+  layOutBoot,
+  layOutRestore,
+  readRunningShape,
+} from './layers.ts';
 import { mapMemory } from './map-memory.ts';
 import { Qmp } from './qmp.ts';
 import { shareSaved } from './share-saved.ts';
@@ -107,8 +114,10 @@ class Qemu implements Vmm {
 
   async restore(machine: RunningMachine, snapshotDir: string): Promise<void> {
     const { dir, main, stateDir } = machine;
-    const { copied, mapped } = planStart(await savedPages(snapshotDir, await readShape(stateDir)));
+    const shape = await readShape(stateDir);
+    const { copied, mapped } = planStart(await savedPages(snapshotDir, shape));
     await this.#control(machine, async (qmp) => {
+      await assertNoOtherFiles(qmp, shape);
       const mapping = await mapMemory(qmp, main.pid, mapped);
       await recordMemory(machine, { mapping, shown: mapped });
       await copyPages(mapping, copied, (layer) => sharedFile(snapshotDir, memoryLayerFile(layer)));
