@@ -50,25 +50,42 @@ function ofLayers(runs: readonly SavedRun[]): MappedFile[] {
 
 async function mapFiles({ pid, regions }: Mapping, files: readonly MappedFile[]): Promise<void> {
   const start = regions[0]?.start ?? 0;
-  await withForeignCalls(pid, ({ call, callAll, scratch }) => {
-    const opened: bigint[] = [];
-    try {
-      const maps = files.flatMap(({ file, runs }) => {
-        scratch.put(`/${file}`);
-        const fd = call(`open of ${file}`, OPEN, scratch.address, OPEN_FLAGS, 0n);
-        opened.push(fd);
-        return runs.map(({ page, count, at }) => {
-          const target = BigInt(start + page * PAGE_BYTES);
-          const [length, offset] = [BigInt(count * PAGE_BYTES), BigInt(at * PAGE_BYTES)];
-          const args = [target, length, READ_WRITE, PRIVATE_FIXED, fd, offset];
-          return { name: `mmap of ${file}`, call: MMAP, args };
+  let mapping = false;
+  try {
+    await withForeignCalls(pid, ({ call, callAll, scratch }) => {
+      const opened: bigint[] = [];
+      try {
+        const maps = files.flatMap(({ file, runs }) => {
+          scratch.put(`/${file}`);
+          const fd = call(`open of ${file}`, OPEN, scratch.address, OPEN_FLAGS, 0n);
+          opened.push(fd);
+          return runs.map(({ page, count, at }) => {
+            const target = BigInt(start + page * PAGE_BYTES);
+            const [length, offset] = [BigInt(count * PAGE_BYTES), BigInt(at * PAGE_BYTES)];
+            const args = [target, length, READ_WRITE, PRIVATE_FIXED, fd, offset];
+            return { name: `mmap of ${file}`, call: MMAP, args };
+          });
         });
-      });
-      callAll(maps);
-    } finally {
-      callAll(opened.map((fd) => ({ name: 'close', call: CLOSE, args: [fd] })));
-    }
-  });
+        mapping = true;
+        callAll(maps);
+        mapping = false;
+      } finally {
+        callAll(opened.map((fd) => ({ name: 'close', call: CLOSE, args: [fd] })));
+      }
+    });
+  } catch (error) {
+    // What fails may have taken away what was there, and what QEMU asks for next could come to lie in the guest's memory.
+    if (mapping) killProcess(pid);
+    throw error;
+  }
+}
+
+function killProcess(pid: number): void {
+  try {
+    process.kill(pid, 'SIGKILL');
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code !== 'ESRCH') throw error;
+  }
 }
 
 /** Where QEMU has the guest's memory, and its size: name, page size, offset, used, total, address, access. */
