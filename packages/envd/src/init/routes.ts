@@ -16,7 +16,13 @@ export function initRoute(initializer: Initializer): Route {
       const body = parseInitRequest(await readJsonBody(request, MAX_BODY_BYTES));
       const token = request.headers[TOKEN_HEADER];
       await initializer.apply(body, typeof token === 'string' ? token : undefined);
-      response.writeHead(204, { 'X-Envd-Version': ENVD_VERSION, 'Cache-Control': 'no-store' }).end();
+      const headers = {
+        'X-Envd-Version': ENVD_VERSION,
+        'Cache-Control': 'no-store',
+        // A virtual machine's was set by what the request told: the node sees how far it is off.
+        'X-Clock': String(Date.now()),
+      };
+      response.writeHead(204, headers).end();
     },
   };
 }

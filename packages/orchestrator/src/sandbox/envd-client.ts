@@ -78,18 +78,18 @@ export function waitForEnvd(request: EnvdRequest): Promise<void> {
 }
 
 /**
- * Gives a freshly started sandbox its identity. `currentToken` is what envd asks for before.
+ * Gives a freshly started sandbox its identity. `currentToken` is what envd asks for before. Returns the time by its clock, Unix ms.
  * @throws IsletError 400 where envd cannot apply what it was told, such as a mount.
  */
 export function initEnvd(
   request: EnvdRequest,
   init: EnvdInit | (() => EnvdInit),
   currentToken?: string,
-): Promise<void> {
+): Promise<number> {
   return retry(request, async (client) => {
     // At each try: a virtual machine's clock is set by it, and the machine may take a while to answer.
     const payload = JSON.stringify(typeof init === 'function' ? init() : init);
-    const { statusCode, body } = await client.request({
+    const { statusCode, headers, body } = await client.request({
       method: 'POST',
       path: '/init',
       headers: {
@@ -101,6 +101,7 @@ export function initEnvd(
     const text = await body.text();
     if (statusCode === 400) throw new IsletError(400, refusal(text));
     if (statusCode !== 204) throw new Error(`envd refused /init with ${statusCode}: ${text}`);
+    return Number(headers['x-clock']);
   });
 }
 
@@ -213,15 +214,15 @@ function refusal(text: string): string {
   }
 }
 
-async function retry(request: EnvdRequest, attempt: (client: Client) => Promise<void>): Promise<void> {
+async function retry<T>(request: EnvdRequest, attempt: (client: Client) => Promise<T>): Promise<T> {
   const deadline = performance.now() + request.deadlineMs;
   for (let kept = request.connection; ; kept = undefined) {
     request.signal?.throwIfAborted();
     const connection = kept ?? new EnvdConnection(request.address);
     try {
-      await attempt(connection.client);
+      const answer = await attempt(connection.client);
       if (!kept) await connection.end();
-      return;
+      return answer;
     } catch (error) {
       await connection.end();
       if (error instanceof IsletError) throw error;

@@ -4,13 +4,7 @@ import type { SandboxDriver } from '../drivers/driver.ts';
 import type { NetworkPool } from '../network/pool.ts';
 import type { EgressRules } from '../network/rules.ts';
 import type { Volumes } from '../volumes/volumes.ts';
-import {
-  type EnvdConnection,
-  type EnvdInit,
-  type EnvdRequest,
-  initEnvd,
-  waitForEnvd,
-} from './envd-client.ts';
+import { EnvdConnection, type EnvdInit, type EnvdRequest, initEnvd, waitForEnvd } from './envd-client.ts';
 import { makePlace, type Place, type Shape } from './place.ts';
 import type { SandboxRun } from './record.ts';
 
@@ -86,19 +80,26 @@ export async function startMachine(
   }
 }
 
-/** An answer that took longer has set the machine's clock behind by as much; most often the next one comes at once. */
-const SLOW_ANSWER_MS = 100;
+/** What a machine's clock may be off: the time that it is told takes a while to come. Most often the next one comes at once. */
+const CLOCK_OFF_MS = 100;
 const CLOCK_TRIES = 3;
 
 async function become(envd: EnvdRequest, { init, currentToken }: Identity, ownClock: boolean): Promise<void> {
-  for (let tries = ownClock ? CLOCK_TRIES : 1; tries > 0; tries--) {
-    let askedAtMs = 0;
-    const ask = () => {
-      askedAtMs = performance.now();
-      return init();
-    };
-    await initEnvd(envd, ask, currentToken);
-    if (performance.now() - askedAtMs <= SLOW_ANSWER_MS) return;
+  if (!ownClock) {
+    await initEnvd(envd, init, currentToken);
+    return;
+  }
+  const connection = new EnvdConnection(envd.address);
+  const request = { ...envd, connection };
+  try {
+    // Its first answer takes long where code is translated, and the time would be old by then.
+    await waitForEnvd(request);
+    for (let tries = CLOCK_TRIES; tries > 0; tries--) {
+      const clockMs = await initEnvd(request, init, currentToken);
+      if (Math.abs(Date.now() - clockMs) <= CLOCK_OFF_MS) return;
+    }
+  } finally {
+    await connection.end();
   }
 }
 
@@ -120,12 +121,12 @@ export interface IdentifyOptions {
 }
 
 /** Tells a machine's envd who it is from now on. */
-export function identify(
+export async function identify(
   { address }: StartedRun,
   init: EnvdInit,
   { currentToken, ...request }: IdentifyOptions,
 ): Promise<void> {
-  return initEnvd({ address, deadlineMs: ENVD_DEADLINE_MS, ...request }, init, currentToken);
+  await initEnvd({ address, deadlineMs: ENVD_DEADLINE_MS, ...request }, init, currentToken);
 }
 
 /**
