@@ -31,6 +31,11 @@ describe('a machine that goes on from a snapshot', () => {
     expect(nodes.find((node) => node['node-name'] === 'disk-2')).toMatchObject({ backing: 'disk-1' });
   });
 
+  it('waits for no disk of the host, which is of no use once the host ended', () => {
+    const nodes = after(args, '-blockdev').map((text) => JSON.parse(text) as Record<string, unknown>);
+    expect(nodes.filter(({ cache }) => !(cache as { 'no-flush'?: boolean })['no-flush'])).toEqual([]);
+  });
+
   it('waits for its state and boots no kernel', () => {
     expect(after(args, '-incoming')).toEqual(['defer']);
     expect(args).not.toContain('-kernel');

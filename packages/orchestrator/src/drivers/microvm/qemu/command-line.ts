@@ -120,13 +120,25 @@ function diskNodes(dir: string, layers: readonly string[]): Record<string, unkno
     const format = i === 0 ? { driver: 'raw' } : { driver: 'qcow2', backing: layers[i - 1] };
     return [
       file(`${layer}-file`, `${dir}/${layer}`, readOnly),
-      { ...format, 'node-name': layer, file: `${layer}-file`, 'read-only': readOnly, discard: 'unmap' },
+      {
+        ...{ ...format, 'node-name': layer, file: `${layer}-file` },
+        ...{ 'read-only': readOnly, discard: 'unmap', cache: UNHURRIED },
+      },
     ];
   });
 }
 
+/**
+ * A machine's disk is of no use without its memory, which ends with the host: what the guest wants to be on the disk for good need
+ * not be on the host's.
+ */
+const UNHURRIED = { 'no-flush': true };
+
 function file(node: string, filename: string, readOnly: boolean): Record<string, unknown> {
-  return { driver: 'file', 'node-name': node, filename, 'read-only': readOnly, discard: 'unmap' };
+  return {
+    ...{ driver: 'file', 'node-name': node, filename },
+    ...{ 'read-only': readOnly, discard: 'unmap', cache: UNHURRIED },
+  };
 }
 
 /** Devices are found in the guest in this order: vda, vdb, vdc. */
@@ -147,5 +159,6 @@ export function layerNode(layer: string): Record<string, unknown> {
     file: { ...file(`${layer}-file`, `/${layer}`, false), 'auto-read-only': true },
     backing: null,
     discard: 'unmap',
+    cache: UNHURRIED,
   };
 }
