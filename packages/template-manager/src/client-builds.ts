@@ -70,8 +70,8 @@ export async function openClientBuilds(options: ClientBuildsOptions): Promise<Bu
   };
   /** Frees root file systems that nothing goes back to any more. */
   const sweep = async () => {
-    const needed = runtime.rootfsDirs();
-    const keeps = (layer: KnownLayer) => needed.has(layer.rootfsDir) || inUse.has(layer.rootfsDir);
+    // Asked anew each time: builds end meanwhile, and from then on their snapshot needs what they held.
+    const keeps = ({ rootfsDir }: KnownLayer) => inUse.has(rootfsDir) || runtime.rootfsDirs().has(rootfsDir);
     const { signal } = new AbortController();
     await removeDrafts(draftsDir, inUse);
     await pruneLayers({ layersDir: rootfsDir, lock, maxBytes: -1, usedSinceMs: Infinity, keeps, signal });

@@ -1,7 +1,8 @@
-import { mkdir, readdir, rename, rm, rmdir } from 'node:fs/promises';
+import { mkdir, readdir, rename, rmdir } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import type { InUse } from '../layers/in-use.ts';
 import { linkTree } from '../layers/merge.ts';
+import { removeTree } from '../layers/remove-tree.ts';
 
 /**
  * The root file system that a build will end with, as far as it is known while the steps run: the lowest layer's files, of which there
@@ -45,7 +46,7 @@ export class Draft implements AsyncDisposable {
 
   async #link(): Promise<void> {
     await mkdir(dirname(this.#dir), { recursive: true, mode: 0o700 });
-    await rm(this.#dir, { recursive: true, force: true });
+    await removeTree(this.#dir);
     await mkdir(this.#dir, { mode: 0o755 });
     await linkTree(this.#lowest, this.#dir, this.#stop.signal);
   }
@@ -59,6 +60,6 @@ export async function removeDrafts(dir: string, inUse: InUse): Promise<void> {
   });
   for (const name of names) {
     const draft = join(dir, name);
-    if (!inUse.has(draft)) await rm(draft, { recursive: true, force: true });
+    if (!inUse.has(draft)) await removeTree(draft);
   }
 }

@@ -1,5 +1,6 @@
 import { chmod, mkdir, mkdtemp, readdir, readFile, rename, rm, utimes, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
+import { removeTree } from './remove-tree.ts';
 
 export interface LockOptions {
   signal: AbortSignal;
@@ -105,7 +106,7 @@ export function createLayerStore(
         await rename(making, join(layersDir, id));
         return { id, rootfsDir: rootfsOf(id), cached: false, bytes };
       } catch (error) {
-        await rm(making, { recursive: true, force: true });
+        await removeTree(making);
         throw error;
       }
     },
@@ -149,6 +150,6 @@ async function readNote(dir: string): Promise<Partial<LayerNote>> {
 /** What a process that was killed in the middle left; the lock says that nobody is at it any more. */
 async function removeAll(dir: string, prefix: string): Promise<void> {
   for (const name of await readdir(dir)) {
-    if (name.startsWith(prefix)) await rm(join(dir, name), { recursive: true, force: true });
+    if (name.startsWith(prefix)) await removeTree(join(dir, name));
   }
 }

@@ -1,6 +1,8 @@
-import { readdir, readFile, rename, rm, stat } from 'node:fs/promises';
+import { renameSync } from 'node:fs';
+import { readdir, readFile, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { LAYER_NOTE, type LayerNote, type LockFile } from './layer-store.ts';
+import { removeTree } from './remove-tree.ts';
 
 export interface PruneOptions {
   layersDir: string;
@@ -73,11 +75,13 @@ async function removeLayer(
   const { id } = layer;
   const key = id.split('.')[0] ?? '';
   await using held = await tryLock(lock, join(layersDir, `.${key}.lock`), signal);
-  if (!held.taken || keeps(layer)) return false;
+  if (!held.taken) return false;
   const doomed = join(layersDir, `.making-${key}-removed`);
-  await rm(doomed, { recursive: true, force: true });
-  await rename(join(layersDir, id), doomed);
-  await rm(doomed, { recursive: true, force: true });
+  await removeTree(doomed);
+  // At once after the question: whoever begins to need it in between would find it, and then not.
+  if (keeps(layer)) return false;
+  renameSync(join(layersDir, id), doomed);
+  await removeTree(doomed);
   return true;
 }
 
@@ -86,7 +90,7 @@ async function removeHalfMade({ layersDir, lock, signal }: PruneOptions): Promis
     const key = /^\.making-(.+)-[^-]+$/.exec(name)?.[1];
     if (key === undefined) continue;
     await using held = await tryLock(lock, join(layersDir, `.${key}.lock`), signal);
-    if (held.taken) await rm(join(layersDir, name), { recursive: true, force: true });
+    if (held.taken) await removeTree(join(layersDir, name));
   }
 }
 
