@@ -1,4 +1,4 @@
-import { cp, readdir, readFile, truncate, writeFile } from 'node:fs/promises';
+import { cp, readdir, readFile, rename, rm, truncate, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { Sandbox, Template, waitForPort } from 'e2b';
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
@@ -90,6 +90,30 @@ describe('a paused sandbox whose saved state is damaged', () => {
       () => readdir(join(dataDir, 'sandboxes')),
       (ids) => !ids.includes(sandbox.sandboxId),
     );
+  });
+});
+
+describe('a sandbox whose pause the host did not outlive', () => {
+  it('is lost, and not resumed from what came to the disk of it', async () => {
+    const [cut, whole] = [await create(), await create()];
+    for (const sandbox of [cut, whole]) await sandbox.pause();
+    await instance.stop('SIGKILL');
+    // As a host leaves it that loses its power: a pause under way, and nothing known of its machine.
+    for (const { sandboxId } of [cut, whole]) {
+      const dir = join(dataDir, 'sandboxes', sandboxId);
+      await rename(join(dir, 'snapshot'), join(dir, 'snapshot.new'));
+      const record = JSON.parse(await readFile(join(dir, 'state.json'), 'utf8'));
+      const machine = { id: 'mgone', dir: join(dataDir, 'machines', 'mgone'), companions: [] };
+      record.run = { machine: { ...machine, main: { pid: 2 ** 22, startTicks: 1 } }, slotIndex: 0 };
+      record.sandbox.state = 'SANDBOX_STATE_PAUSING';
+      await writeFile(join(dir, 'state.json'), JSON.stringify(record));
+    }
+    await rm(join(dataDir, 'sandboxes', cut.sandboxId, 'snapshot.new', 'manifest.json'));
+    instance = await start();
+    await expect(connect(cut)).rejects.toThrow(/not found/);
+    expect(instance.log()).toMatch(/a sandbox was lost: it ended before it was paused/);
+    // What was whole already is checked as every saved state is.
+    expect((await (await connect(whole)).commands.run('echo here')).stdout).toBe('here\n');
   });
 });
 

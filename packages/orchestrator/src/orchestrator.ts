@@ -28,6 +28,7 @@ import { startSampler } from './sandbox/sampler.ts';
 import { Sandboxes } from './sandbox/sandboxes.ts';
 import { sealSaved } from './sandbox/save.ts';
 import { Undo } from './sandbox/undo.ts';
+import { readManifest } from './snapshots/manifest.ts';
 import { type BuildSandboxRequest, type CommandRunner, withBuildSandbox } from './templates/build-sandbox.ts';
 import { type SealRequest, type SealResult, sealTemplate } from './templates/seal.ts';
 import { TemplateStore } from './templates/store.ts';
@@ -292,7 +293,8 @@ interface AdoptionContext {
 
 /**
  * Those records whose sandbox still runs or is saved; the slots of the others are given up. A pause that the earlier
- * process did not see the end of counts as done where the sandbox has ended, and as never begun where it runs on.
+ * process did not see the end of counts as done where the sandbox has ended, and as never begun where it runs on. Where the host
+ * ended meanwhile, too, which takes along what drivers keep of machines, nobody knows how much of the pause came to the disk.
  */
 async function adopt(
   found: readonly SandboxRecord[],
@@ -301,6 +303,7 @@ async function adopt(
   const adopted: SandboxRecord[] = [];
   const takenOver: Promise<void>[] = [];
   await Promise.all(found.map((record) => waitForSave(record, records)));
+  const machines = new Set(await driver.list());
   for (const record of found) {
     const { run, sandbox } = record;
     if (!run) {
@@ -317,7 +320,15 @@ async function adopt(
       const { sandboxId = '', buildId = '' } = sandbox.config ?? {};
       const runtime = { name: driver.name, digest: driver.runtimeDigest };
       const origin = { ...record.base, runtime, parentBuildId: buildId };
-      if (!(await records.takeUnfinishedSnapshot(sandboxId, (dir) => sealSaved(dir, origin)))) continue;
+      const seal = async (dir: string) => {
+        if (!machines.has(run.machine.id)) return (await readManifest(dir)) !== undefined;
+        await sealSaved(dir, origin);
+        return true;
+      };
+      if (!(await records.takeUnfinishedSnapshot(sandboxId, seal))) {
+        logger.error({ sandboxId }, 'a sandbox was lost: it ended before it was paused');
+        continue;
+      }
       const paused = {
         ...record,
         run: undefined,

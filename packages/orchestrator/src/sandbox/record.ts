@@ -97,13 +97,13 @@ export class RecordStore {
     return (await readdir(`${this.snapshotDir(sandboxId)}.new`).catch(() => [])).length > 0;
   }
 
-  /** Puts a snapshot whose end nobody saw in its place, after `seal` made it whole. False where there is none. */
-  async takeUnfinishedSnapshot(sandboxId: string, seal: (dir: string) => Promise<void>): Promise<boolean> {
+  /** Puts a snapshot whose end nobody saw in its place, after `seal` made it whole. False where there is none, or `seal` says that it cannot be. */
+  async takeUnfinishedSnapshot(sandboxId: string, seal: (dir: string) => Promise<boolean>): Promise<boolean> {
     const dir = this.snapshotDir(sandboxId);
     const names = await readdir(`${dir}.new`).catch(() => undefined);
     if (names === undefined) return (await readdir(dir).catch(() => [])).length > 0;
     if (names.length === 0) return false;
-    await seal(`${dir}.new`);
+    if (!(await seal(`${dir}.new`))) return false;
     await rm(dir, { recursive: true, force: true });
     await rename(`${dir}.new`, dir);
     return true;
