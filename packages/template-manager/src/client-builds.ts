@@ -87,11 +87,14 @@ export async function openClientBuilds(options: ClientBuildsOptions): Promise<Bu
       await sweep();
       await pruneLayerCache({ cacheDir, lock, maxBytes: layerCacheBytes, now: now() });
     },
+    tidyAfterMs: TIDY_AFTER_MS,
     logger,
     now,
   });
   return builds;
 }
+
+const TIDY_AFTER_MS = 3_000;
 
 /** As the protocol has it. */
 const BUILD_LIMIT_MS = 60 * 60 * 1000;

@@ -19,6 +19,8 @@ export interface BuildsOptions {
   forget: (buildId: string) => Promise<void>;
   /** Frees what no build needs any more; runs behind the answers, since removing a root file system takes seconds. */
   tidy: () => Promise<void>;
+  /** From a build's end until then, ms: its first sandbox is mostly created at once, and should not have to share the machine. */
+  tidyAfterMs: number;
   logger: Logger;
   /** Unix ms. */
   now: () => number;
@@ -41,9 +43,8 @@ export class Builds {
   readonly #running = new Map<string, RunningBuild>();
   /** Builds being taken: a second call for one waits for the first. */
   readonly #taking = new Map<string, Promise<void>>();
-  /** What tidies now, and whether it has to begin again when it is done. */
-  #tidying: Promise<void> | undefined;
-  #untidy = false;
+  #tidying: Promise<void> = Promise.resolve();
+  #tidyTimer: NodeJS.Timeout | undefined;
 
   private constructor(options: BuildsOptions, files: BuildFiles) {
     this.#options = options;
@@ -128,29 +129,24 @@ export class Builds {
     return state?.kind === 'ready' ? state.outcome : undefined;
   }
 
-  /** Stops all builds; they go on when they are opened again. Returns when everything is tidy. */
+  /** Stops all builds; they go on when they are opened again. What is not tidy then is left to whoever opens them. */
   async close(): Promise<void> {
     const running = [...this.#running.values()];
     for (const { stop } of running) stop.abort(new Interrupted('the template manager stops'));
     await Promise.all(running.map(({ ended }) => ended));
+    clearTimeout(this.#tidyTimer);
     await this.#tidying;
   }
 
+  /** One at a time. */
   #tidy(): void {
-    this.#untidy = true;
-    this.#tidying ??= this.#untilTidy().finally(() => {
-      this.#tidying = undefined;
-    });
-  }
-
-  /** Never rejects. */
-  async #untilTidy(): Promise<void> {
-    while (this.#untidy) {
-      this.#untidy = false;
-      await this.#options.tidy().catch((error) => {
-        this.#options.logger.error({ err: error }, 'what builds left could not be freed');
+    const { tidy, tidyAfterMs, logger } = this.#options;
+    this.#tidyTimer ??= setTimeout(() => {
+      this.#tidyTimer = undefined;
+      this.#tidying = this.#tidying.then(tidy).catch((error) => {
+        logger.error({ err: error }, 'what builds left could not be freed');
       });
-    }
+    }, tidyAfterMs);
   }
 
   async #begin(spec: BuildSpec): Promise<RunningBuild> {
