@@ -7,6 +7,8 @@ import { VIRTUAL_MACHINES } from '../setup/isolation.ts';
 const access = inject('islet');
 const api = new ControlPlane(access);
 const MIB = 1024 * 1024;
+/** What a virtual machine's own file system takes for its tables meanwhile, rounded up. */
+const TABLES_MIB = VIRTUAL_MACHINES ? 1 : 0;
 
 interface DiskFigures {
   totalMb: number;
@@ -62,9 +64,14 @@ describe('the disk of a sandbox', () => {
       expect((await sandbox.commands.run('head -c 3 /home/user/big | wc -c; rm /home/user/big')).stdout).toBe(
         '3\n',
       );
-      expect(await df(sandbox)).toEqual(before);
+      const isFreeBut = async (mib: number) => {
+        const { freeMb } = await df(sandbox);
+        expect(freeMb).toBeLessThanOrEqual(before.freeMb - mib);
+        expect(freeMb).toBeGreaterThanOrEqual(before.freeMb - mib - TABLES_MIB);
+      };
+      await isFreeBut(0);
       await sandbox.files.write('/home/user/more', 'x'.repeat(2 * MIB));
-      expect((await df(sandbox)).freeMb).toBe(before.freeMb - 2);
+      await isFreeBut(2);
     });
   });
 
