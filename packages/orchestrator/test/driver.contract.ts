@@ -96,6 +96,17 @@ export function driverContract(
       await driver.kill(machine);
       await driver.release(machine.id);
     };
+    /** Saves a machine that has just booted. */
+    const savedAs = async (name: string): Promise<string> => {
+      const machine = await driver.boot(await newSpec());
+      await untilServing(machine);
+      const snapshot = join(root, name);
+      await mkdir(snapshot);
+      await waitForQuiet(addresses.get(machine.id) ?? '', 60_000);
+      await driver.checkpoint(machine, snapshot);
+      await end(machine);
+      return snapshot;
+    };
 
     beforeAll(async () => {
       root = await mkdtemp(join(tmpdir(), 'islet-driver-'));
@@ -223,13 +234,7 @@ export function driverContract(
     });
 
     it('has a sandbox go on where the host’s disk was full', async () => {
-      const first = await driver.boot(await newSpec());
-      await untilServing(first);
-      const snapshot = join(root, 'roomless');
-      await mkdir(snapshot);
-      await waitForQuiet(addresses.get(first.id) ?? '', 60_000);
-      await driver.checkpoint(first, snapshot);
-      await end(first);
+      const snapshot = await savedAs('roomless');
       const machine = await driver.restore(await newSpec(), snapshot);
       await untilServing(machine);
       const filler = join(root, 'filler');
@@ -255,13 +260,7 @@ export function driverContract(
     });
 
     it('fails clearly on a broken snapshot and leaves nothing of the try', async () => {
-      const first = await driver.boot(await newSpec());
-      await untilServing(first);
-      const snapshot = join(root, 'broken');
-      await mkdir(snapshot);
-      await waitForQuiet(addresses.get(first.id) ?? '', 60_000);
-      await driver.checkpoint(first, snapshot);
-      await end(first);
+      const snapshot = await savedAs('broken');
       for (const file of await readdir(snapshot, { withFileTypes: true })) {
         if (file.isFile()) await truncate(join(snapshot, file.name), 100);
       }
