@@ -1,3 +1,4 @@
+import { CLOCK_HEADER } from '../init/clock.ts';
 import type { Journal } from '../log/journal.ts';
 import type { Metrics } from '../metrics/metrics.ts';
 import { globalEnv, type Settings } from '../settings.ts';
@@ -7,9 +8,6 @@ import type { Route } from './server.ts';
 
 /** Says on GET /metrics how far the journal is, so that the node reads it only where there is something new. */
 const JOURNAL_HEADER = 'X-Journal-Head';
-
-/** With GET /metrics, Unix ms: the node tells virtual machines the time whenever it asks them how they do. */
-const CLOCK_HEADER = 'x-clock';
 
 export interface StatusRoutesDeps {
   settings: Settings;
@@ -35,6 +33,7 @@ export function statusRoutes(deps: StatusRoutesDeps): Route[] {
       method: 'GET',
       path: '/metrics',
       handle(request, response) {
+        // The node tells virtual machines the time whenever it asks them how they do.
         const told = request.headers[CLOCK_HEADER];
         if (typeof told === 'string' && /^\d{13}$/.test(told)) deps.keepClock(Number(told));
         response.setHeader('Cache-Control', 'no-store');

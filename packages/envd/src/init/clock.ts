@@ -1,6 +1,9 @@
 import type { Logger } from '../log/logger.ts';
 import type { Machine } from '../native/machine.ts';
 
+/** A time, Unix ms: the node's with GET /metrics, the machine's in the answer to POST /init. */
+export const CLOCK_HEADER = 'x-clock';
+
 /** The clock is stepped when it is further behind or ahead than this, ms: what it is told took a while to come. */
 const MAX_BEHIND_MS = 50;
 const MAX_AHEAD_MS = 5000;

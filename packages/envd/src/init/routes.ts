@@ -2,6 +2,7 @@ import { ENVD_VERSION } from '@islet/contracts';
 import { TOKEN_HEADER } from '../http/access.ts';
 import { readJsonBody } from '../http/json-body.ts';
 import type { Route } from '../http/server.ts';
+import { CLOCK_HEADER } from './clock.ts';
 import type { Initializer } from './initializer.ts';
 import { parseInitRequest } from './request.ts';
 
@@ -20,7 +21,7 @@ export function initRoute(initializer: Initializer): Route {
         'X-Envd-Version': ENVD_VERSION,
         'Cache-Control': 'no-store',
         // A virtual machine's was set by what the request told: the node sees how far it is off.
-        'X-Clock': String(Date.now()),
+        [CLOCK_HEADER]: String(Date.now()),
       };
       response.writeHead(204, headers).end();
     },

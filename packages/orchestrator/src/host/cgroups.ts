@@ -2,7 +2,7 @@ import { existsSync } from 'node:fs';
 import { mkdir, readdir, readFile, rmdir, writeFile } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { killAndWait, refProcess } from './process.ts';
+import { killByPid } from './process.ts';
 
 const ROOT = '/sys/fs/cgroup';
 
@@ -101,10 +101,7 @@ export class Cgroups {
   /** Ends all processes of a cgroup, also of one that is just being joined: in one hierarchy, and not yet in the next. */
   async kill(path: string): Promise<void> {
     for (const dir of await this.#hierarchies()) {
-      for (const pid of await processesOf(join(dir, path))) {
-        const process = refProcess(pid);
-        if (process) await killAndWait(process);
-      }
+      for (const pid of await processesOf(join(dir, path))) await killByPid(pid);
     }
   }
 

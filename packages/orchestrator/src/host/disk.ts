@@ -61,6 +61,7 @@ async function filesIn(dirs: readonly string[]): Promise<Map<string, number>> {
     const paths = entries
       .filter((entry) => entry.isFile())
       .map((entry) => join(entry.parentPath, entry.name));
+    // Sandboxes and builds end meanwhile.
     const found = await Promise.all(paths.map((path) => stat(path).catch(() => undefined)));
     for (const file of found) if (file) files.set(`${file.dev}:${file.ino}`, file.blocks * 512);
   }

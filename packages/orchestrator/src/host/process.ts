@@ -100,6 +100,12 @@ export async function killAndWait(ref: ProcessRef, timeoutMs = 10_000): Promise<
   }
 }
 
+/** The same for the process that has a pid now; nothing where none has. Throws as `killAndWait` does. */
+export async function killByPid(pid: number): Promise<void> {
+  const ref = refProcess(pid);
+  if (ref) await killAndWait(ref);
+}
+
 /** Waits until the process has ended by itself. @throws Error where it still lives after `timeoutMs`. */
 export async function waitForExit(ref: ProcessRef, timeoutMs: number): Promise<void> {
   const deadline = performance.now() + timeoutMs;

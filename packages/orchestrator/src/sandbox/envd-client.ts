@@ -68,6 +68,9 @@ export interface EnvdRequest {
   signal?: AbortSignal | undefined;
 }
 
+/** The time, Unix ms: the node's with GET /metrics, the machine's in the answer to POST /init. */
+const CLOCK_HEADER = 'x-clock';
+
 /** Waits until envd answers. @throws Error with the last failure as cause. */
 export function waitForEnvd(request: EnvdRequest): Promise<void> {
   return retry(request, async (client) => {
@@ -101,7 +104,7 @@ export function initEnvd(
     const text = await body.text();
     if (statusCode === 400) throw new IsletError(400, refusal(text));
     if (statusCode !== 204) throw new Error(`envd refused /init with ${statusCode}: ${text}`);
-    return Number(headers['x-clock']);
+    return Number(headers[CLOCK_HEADER]);
   });
 }
 
@@ -154,7 +157,10 @@ export function readEnvdReport(
   nowMs: number | undefined,
 ): Promise<EnvdReport> {
   return ask(request, token, async (get) => {
-    const { headers, value } = await get('/metrics', nowMs === undefined ? {} : { 'x-clock': String(nowMs) });
+    const { headers, value } = await get(
+      '/metrics',
+      nowMs === undefined ? {} : { [CLOCK_HEADER]: String(nowMs) },
+    );
     const head = Number(headers['x-journal-head'] ?? journalStart);
     const journal =
       head === journalStart ? { records: [], next: head } : await journalFrom(journalStart, get);

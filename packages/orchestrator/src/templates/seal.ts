@@ -2,7 +2,7 @@ import { randomBytes } from 'node:crypto';
 import { mkdir, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { ENVD_VERSION } from '@islet/contracts';
-import { GUEST_MOUNT } from '../drivers/gvisor/oci-spec.ts';
+import { GUEST_MOUNT } from '../drivers/driver.ts';
 import { waitForQuiet } from '../network/quiet.ts';
 import { runInSandbox } from '../sandbox/command.ts';
 import { type EnvdRequest, initEnvd, waitForEnvd } from '../sandbox/envd-client.ts';

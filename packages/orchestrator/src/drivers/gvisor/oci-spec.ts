@@ -1,13 +1,10 @@
 import { join } from 'node:path';
 import { CPU_PERIOD_US, cpuQuotaUs } from '../cpu-quota.ts';
-import type { MachineSpec } from '../driver.ts';
+import { GUEST_MOUNT, type MachineSpec } from '../driver.ts';
 import { processLimit } from '../process-limit.ts';
 
 /** Changes whenever the mounts below do: snapshots taken with others do not restore. */
 export const SPEC_SHAPE = 3;
-
-/** Where the guest runtime (node, its libraries, envd) is seen in every sandbox. */
-export const GUEST_MOUNT = '/opt/islet';
 
 /** Where volumes are seen: an empty directory of the guest files. */
 const VOLUMES_MOUNT = `${GUEST_MOUNT}/volumes`;

@@ -1,5 +1,6 @@
 import { constants } from 'node:fs';
 import { withForeignCalls } from '../../../host/foreign-calls.ts';
+import { killByPid } from '../../../host/process.ts';
 import { FILES, memoryLayerFile } from '../machine-files.ts';
 import { type Mapping, PAGE_BYTES } from '../memory/pagemap.ts';
 import type { SavedRun } from '../memory/runs.ts';
@@ -75,16 +76,8 @@ async function mapFiles({ pid, regions }: Mapping, files: readonly MappedFile[])
     });
   } catch (error) {
     // What fails may have taken away what was there, and what QEMU asks for next could come to lie in the guest's memory.
-    if (mapping) killProcess(pid);
+    if (mapping) await killByPid(pid);
     throw error;
-  }
-}
-
-function killProcess(pid: number): void {
-  try {
-    process.kill(pid, 'SIGKILL');
-  } catch (error) {
-    if ((error as NodeJS.ErrnoException).code !== 'ESRCH') throw error;
   }
 }
 

@@ -152,27 +152,21 @@ class Qemu implements Vmm {
     await this.#control(machine, async (qmp) => {
       const saved = await readRunningShape(qmp, stateDir);
       const shape = { ...saved };
-      // Of a try that Islet was killed in.
+      // Of a try that failed, or that Islet was killed in; mostly there is none.
       await qmp.execute('blockdev-del', { 'node-name': layerAbove(topLayer(saved)) }).catch(() => {});
       const layer = await addLayer(dir, shape, machine.uid);
       await qmp.execute('blockdev-add', layerNode(layer));
-      try {
-        await whileStopped(qmp, async () => {
-          await qmp.execute('xen-save-devices-state', { filename: `/${FILES.devices}`, live: false });
-          // This also writes what QEMU still has of the layer's tables.
-          await qmp.execute('blockdev-snapshot', { node: topLayer(saved), overlay: layer });
-          await writeShape(stateDir, shape);
-          await collectSnapshot(dir, saved, snapshotDir);
-          const memory = await this.#saveMemory(machine, saved, snapshotDir);
-          if (memory) await shareSaved(machine, shape, memory, snapshotDir);
-          await collect(join(dir, topLayer(saved)), join(snapshotDir, topLayer(saved)));
-          if (saved.ownsMemory) await this.#copyMemory(dir, snapshotDir);
-        });
-      } catch (error) {
-        // The next try adds one of the same name. QEMU keeps this one where it is the disk's already.
-        await qmp.execute('blockdev-del', { 'node-name': layer }).catch(() => {});
-        throw error;
-      }
+      await whileStopped(qmp, async () => {
+        await qmp.execute('xen-save-devices-state', { filename: `/${FILES.devices}`, live: false });
+        // This also writes what QEMU still has of the layer's tables.
+        await qmp.execute('blockdev-snapshot', { node: topLayer(saved), overlay: layer });
+        await writeShape(stateDir, shape);
+        await collectSnapshot(dir, saved, snapshotDir);
+        const memory = await this.#saveMemory(machine, saved, snapshotDir);
+        if (memory) await shareSaved(machine, shape, memory, snapshotDir);
+        await collect(join(dir, topLayer(saved)), join(snapshotDir, topLayer(saved)));
+        if (saved.ownsMemory) await this.#copyMemory(dir, snapshotDir);
+      });
     });
   }
 
