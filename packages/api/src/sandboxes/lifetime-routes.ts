@@ -15,8 +15,8 @@ const { SandboxState } = orchestratorProto;
 /** What a refresh adds at least, and by default, in seconds. */
 const MIN_REFRESH = 15;
 
+/** A sandbox that is being paused is shown as paused, so its calls are answered as a paused one's. */
 const TRANSITIONS: Partial<Record<orchestratorProto.SandboxState, Transition>> = {
-  [SandboxState.PAUSING]: 'paused',
   [SandboxState.SNAPSHOTTING]: 'snapshotted',
   [SandboxState.KILLING]: 'killed',
 };
@@ -77,7 +77,7 @@ export function addLifetimeRoutes(app: ApiApp, context: ApiContext): void {
 
 /**
  * A team's sandbox, which runs.
- * @throws IsletError 404 where it is unknown, another team's or paused; 409 where it is between states
+ * @throws IsletError 404 if it is unknown, another team's, or shown as paused; 409 if it is between other states
  */
 async function runningSandbox(context: ApiContext, text: string, team: Team): Promise<LiveSandbox> {
   const sandbox = await readOwnSandbox(context, team, text);
