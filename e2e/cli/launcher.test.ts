@@ -1,7 +1,7 @@
 import { execFile } from 'node:child_process';
 import { mkdir, mkdtemp, readdir, readlink, rm, symlink } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
-import { join, resolve } from 'node:path';
+import { dirname, join, resolve } from 'node:path';
 import { promisify } from 'node:util';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { jsonLines, runIslet } from '../setup/command.ts';
@@ -91,6 +91,15 @@ describe('./islet', () => {
     expect(await readlink(link)).toBe(LAUNCHER);
     const { stdout } = await promisify(execFile)(join(dir, 'relative'), ['--version'], { cwd: '/' });
     expect(stdout).toMatch(/^\d+\.\d+\.\d+\n$/);
+  });
+
+  it('finds what root runs although the caller’s PATH has no sbin folder, as an ordinary user’s', async () => {
+    const PATH = [dirname(process.execPath), '/usr/local/bin', '/usr/bin', '/bin'].join(':');
+    const { stdout } = await runIslet(['doctor', '--json'], { env: { PATH } });
+    const { checks } = JSON.parse(stdout) as { checks: { id: string; status: string }[] };
+    for (const id of ['programs', 'nftables']) {
+      expect(checks.find((check) => check.id === id)).toMatchObject({ status: 'ok' });
+    }
   });
 
   it('says how to get Node.js where there is none', async () => {

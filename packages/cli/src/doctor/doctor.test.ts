@@ -1,3 +1,6 @@
+import { mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
 import type { DatabaseReport } from '../control/administration.ts';
 import { evaluateCapabilities } from './checks/capabilities.ts';
@@ -16,7 +19,7 @@ import { evaluateLoopDevices } from './checks/loop-devices.ts';
 import { evaluateNamespaces, type NamespaceFacts } from './checks/namespaces.ts';
 import { evaluateNftables } from './checks/nftables.ts';
 import { evaluatePorts } from './checks/ports.ts';
-import { evaluatePrograms } from './checks/programs.ts';
+import { evaluatePrograms, probePrograms } from './checks/programs.ts';
 import { evaluateRunsc } from './checks/runsc.ts';
 import { evaluateUnprivileged } from './checks/unprivileged.ts';
 import {
@@ -279,10 +282,27 @@ describe('the machine', () => {
     expect(evaluateCgroups({ ...full, error: 'EROFS: read-only file system' }).status).toBe('failed');
   });
 
-  it('lacks programs, whose packages are named once', () => {
-    expect(evaluatePrograms([]).status).toBe('ok');
-    const result = evaluatePrograms(['nft', 'unshare', 'nsenter']);
+  it('lacks programs, whose packages are named once, and the folders that were looked in', () => {
+    const facts = { missing: [], notExecutable: [], path: '/usr/sbin:/usr/bin' };
+    expect(evaluatePrograms(facts).status).toBe('ok');
+    const result = evaluatePrograms({ ...facts, missing: ['nft', 'unshare', 'nsenter'] });
+    expect(result.detail).toBe('not installed: nft, unshare, nsenter (looked in /usr/sbin:/usr/bin)');
     expect(result.fix).toContain('apt-get install nftables util-linux (');
+  });
+
+  it('has programs that may not be executed, which is not the same as lacking them', async () => {
+    const dir = await mkdtemp(join(tmpdir(), 'islet-programs-'));
+    try {
+      await writeFile(join(dir, 'nft'), '#!/bin/sh\n', { mode: 0o644 });
+      const facts = await probePrograms(`${dir}:/nowhere`);
+      expect(facts.notExecutable).toEqual([join(dir, 'nft')]);
+      expect(facts.missing).toContain('ip');
+      expect(facts.missing).not.toContain('nft');
+      const result = evaluatePrograms({ ...facts, missing: [] });
+      expect(result).toMatchObject({ status: 'failed', fix: expect.stringContaining(`chmod +x ${dir}/nft`) });
+    } finally {
+      await rm(dir, { recursive: true, force: true });
+    }
   });
 
   it('lacks loop devices, without which sandboxes run all the same', () => {

@@ -54,7 +54,7 @@ export async function examine(options: DoctorOptions): Promise<CheckResult[]> {
       evaluateDisk(await probeDisk('data', config.dataDir), DATA_DISK),
       evaluateDisk(await probeDisk('templates', config.cacheDir), CACHE_DISK),
     ],
-    async () => [evaluatePrograms(await probePrograms(run))],
+    async () => [evaluatePrograms(await probePrograms(process.env.PATH ?? ''))],
     async () => [evaluateCapabilities(confinement)],
     async () => [evaluateNamespaces(await probeNamespaces(run, confinement))],
     async () => [evaluateUnprivileged(await probeUnprivileged(run, confinement))],

@@ -47,8 +47,10 @@ describe('host commands', () => {
     expect(killed.message).toContain('SIGTERM');
   });
 
-  it('names a program that is not there', async () => {
-    expect((await failure(exec('no-such-program', []))).message).toContain('ENOENT');
+  it('names a program that is not there, where it was looked for, and what helps', async () => {
+    const { message } = await failure(exec('no-such-program', []));
+    expect(message).toContain(`the program "no-such-program" is not in ${process.env.PATH}`);
+    expect(message).toContain('./islet doctor');
   });
 
   it('kills a command whose time is over or whose caller gave up', async () => {

@@ -86,8 +86,16 @@ function startProgram(
   try {
     return spawner.start(start);
   } catch (error) {
-    throw new CommandError(name, (error as Error).message, null, '', error);
+    throw new CommandError(name, whyNotStarted(start.file, error as Error), null, '', error);
   }
+}
+
+function whyNotStarted(file: string, error: Error): string {
+  const { code } = error as NodeJS.ErrnoException;
+  const fix = './islet doctor says what to install';
+  if (code === 'ENOENT') return `the program "${file}" is not in ${process.env.PATH}: ${fix}`;
+  if (code === 'EACCES') return `the program "${file}" in ${process.env.PATH} is not executable: ${fix}`;
+  return error.message;
 }
 
 /** Waits for the end; SIGKILL brings it about where the time is over or the caller gave up. */
