@@ -43,6 +43,7 @@ async function bundleCommandLine(version, staged) {
     entryPoints: {
       islet: join(root, 'packages/cli/src/main.ts'),
       'islet/volume-server': join(root, 'packages/orchestrator/src/volumes/nfs/main.ts'),
+      'islet/archive-inspector': join(root, 'packages/artifacts/src/archive/main.ts'),
     },
     outdir: staged,
     outExtension: { '.js': '.mjs' },

@@ -51,14 +51,15 @@ export class ControlPlaneUnderTest implements AsyncDisposable {
       const sandbox = knownSandbox(build, index);
       node.sandboxes.set(sandbox.config?.sandboxId ?? '', sandbox);
     }
-    const uploads = new UploadSignatures('bench');
     const { app } = await createApi({
       db,
       catalog: createMemoryCatalog(),
       node: { client: node.client(), route: () => ({ kind: 'direct' }) },
       templateManager: new SimulatedTemplateManager().client(),
-      artifacts: createDirectoryArtifacts({ directory: join(directory, 'artifacts'), signatures: uploads }),
-      uploads,
+      artifacts: createDirectoryArtifacts({
+        directory: join(directory, 'artifacts'),
+        signatures: new UploadSignatures('bench'),
+      }),
       tokenSeed: 'bench',
       domain: 'localhost:3002',
       logger: createLogger({ service: 'api', level: 'silent' }),

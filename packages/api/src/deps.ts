@@ -1,5 +1,5 @@
 import type { Client } from '@connectrpc/connect';
-import type { ArtifactStore, UploadSignatures } from '@islet/artifacts';
+import type { ArchiveInspector, ArtifactStore, UploadSignatures } from '@islet/artifacts';
 import type { Catalog, CatalogEntry, Sandbox } from '@islet/catalog';
 import type { orchestratorProto, templateProto, volumesProto } from '@islet/contracts';
 import type { Database } from '@islet/db';
@@ -36,6 +36,13 @@ export interface VolumesLink {
   sizeMb: number;
 }
 
+export interface Uploads {
+  /** What upload addresses are signed with. */
+  signatures: UploadSignatures;
+  /** Looks at what was uploaded. */
+  inspector: ArchiveInspector;
+}
+
 export interface ApiDeps {
   /** Migrated and seeded. */
   db: Database;
@@ -45,8 +52,8 @@ export interface ApiDeps {
   templateManager: TemplateManagerClient;
   /** Keeps the files of COPY steps for it. */
   artifacts: ArtifactStore;
-  /** Where the store cannot take uploads itself: what its addresses, which lead here then, are signed with. */
-  uploads?: UploadSignatures | undefined;
+  /** Where the store cannot take uploads itself, so that its addresses lead here. */
+  uploads?: Uploads | undefined;
   /** Secret from which sandboxes' tokens are derived; it must survive restarts. */
   tokenSeed: string;
   /** Base domain of sandbox traffic, for the answers; null lets the SDK use its own. */

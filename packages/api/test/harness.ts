@@ -1,7 +1,7 @@
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
-import { createDirectoryArtifacts, UploadSignatures } from '@islet/artifacts';
+import { ArchiveInspector, createDirectoryArtifacts, UploadSignatures } from '@islet/artifacts';
 import { type Catalog, createMemoryCatalog } from '@islet/catalog';
 import { newTemplateId } from '@islet/contracts';
 import {
@@ -20,6 +20,7 @@ import {
 } from '@islet/db';
 import { createLogger } from '@islet/telemetry';
 import { expect } from 'vitest';
+import { bundleInspector } from '../../artifacts/bundle.mjs';
 import { type ApiDeps, createApi, type Wake } from '../src/index.ts';
 import { readDescription } from './description.ts';
 import { SimulatedNode } from './simulated-node.ts';
@@ -92,14 +93,17 @@ export async function startHarness(overrides: Partial<ApiDeps> = {}): Promise<Ha
   const templateManager = new SimulatedTemplateManager();
   const catalog = createMemoryCatalog();
   const artifactsDir = await mkdtemp(join(tmpdir(), 'islet-artifacts-'));
-  const uploads = new UploadSignatures(TOKEN_SEED);
+  const signatures = new UploadSignatures(TOKEN_SEED);
+  const program = join(artifactsDir, 'inspector.mjs');
+  await bundleInspector(program);
+  const inspector = new ArchiveInspector({ program, atOnce: 2, limitMs: 60_000 });
   const { app, wake } = await createApi({
     db,
     catalog,
     node: { client: node.client(), route: () => ({ kind: 'direct' }) },
     templateManager: templateManager.client(),
-    artifacts: createDirectoryArtifacts({ directory: artifactsDir, signatures: uploads }),
-    uploads,
+    artifacts: createDirectoryArtifacts({ directory: join(artifactsDir, 'store'), signatures }),
+    uploads: { signatures, inspector },
     tokenSeed: TOKEN_SEED,
     domain: 'localhost:3002',
     logger: createLogger({ service: 'api', level: 'silent' }),

@@ -88,6 +88,8 @@ describe('uploading the files of COPY steps', () => {
       [Buffer.from('no archive'.repeat(200)), 'cannot be read'],
       [archive('cut').subarray(0, 700), 'cannot be read'],
       [Buffer.alloc(0), 'cannot be read'],
+      // 64 kB, and 64 MiB behind the archive's end.
+      [gzipSync(Buffer.concat([archive('a'), Buffer.alloc(64 * 1024 ** 2)])), 'padding after its end'],
     ] as const) {
       expect(await put(url, body)).toMatchObject({ status: 400, message: expect.stringContaining(message) });
     }

@@ -26,10 +26,15 @@ export interface ArtifactStore {
   /** Whether an archive is stored in full; being asked for counts as being used. */
   has(key: ArtifactKey): Promise<boolean>;
   /**
-   * Stores what `content` yields, in place of an older one; when it returns a crash does not lose it. Where `content`
-   * throws, nothing is changed, and its error is thrown on.
+   * Stores what `content` yields, in place of an older one; when it returns a crash does not lose it. Where `content` or
+   * `accept` throws, nothing is changed, and the error is thrown on.
+   * @param accept looks at the whole archive, a file, before anyone else can have it; absent: any content will do
    */
-  put(key: ArtifactKey, content: AsyncIterable<Uint8Array>): Promise<void>;
+  put(
+    key: ArtifactKey,
+    content: AsyncIterable<Uint8Array>,
+    accept?: (file: string) => Promise<void>,
+  ): Promise<void>;
   /** The archive's bytes, or undefined where there is none. Replacing or deleting it meanwhile does not disturb the reader. */
   open(key: ArtifactKey): Promise<Readable | undefined>;
   /** Forgets an archive; one that is not there is no error. */

@@ -31,12 +31,13 @@ export function createDirectoryArtifacts({
     async has(key) {
       return touch(pathOf(key));
     },
-    async put(key, content) {
+    async put(key, content, accept) {
       const path = pathOf(key);
       const incoming = join(directory, INCOMING, crypto.randomUUID());
       await Promise.all([dirname(incoming), dirname(path)].map((each) => mkdir(each, { recursive: true })));
       try {
         await writeSynced(incoming, content);
+        await accept?.(incoming);
         await rename(incoming, path);
         await syncDirectory(dirname(path));
       } catch (error) {

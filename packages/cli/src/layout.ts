@@ -11,6 +11,8 @@ export interface Layout {
   guestDir: string;
   /** The program of the thread that serves virtual machines their volumes. */
   volumeServer: string;
+  /** The program of the threads that look at uploaded archives. */
+  archiveInspector: string;
   /** Kernel and initial files of virtual machines; there where `./islet setup --with-microvm` has made them. */
   machinesDir: string;
 }
@@ -26,6 +28,7 @@ export function findLayout(moduleUrl: string): Layout {
     templatesDir: join(dist, 'templates'),
     guestDir: join(dist, 'guest'),
     volumeServer: join(dist, 'islet/volume-server.mjs'),
+    archiveInspector: join(dist, 'islet/archive-inspector.mjs'),
   };
   const missing = Object.values(layout).find((dir) => !existsSync(dir));
   if (missing) throw new Error(`${missing} is missing: run \`npm run build\`, or start Islet with ./islet`);

@@ -1,5 +1,5 @@
 import type { IncomingMessage } from 'node:http';
-import { ArchiveError, checkedArchive, UPLOAD_ROUTE } from '@islet/artifacts';
+import { ArchiveError, InspectorBusyError, UPLOAD_ROUTE } from '@islet/artifacts';
 import { IsletError } from '@islet/contracts';
 import type { FastifyRequest } from 'fastify';
 import { Type } from 'typebox';
@@ -54,6 +54,7 @@ export function addUploadRoutes(app: ApiApp, context: ApiContext): void {
   );
 
   if (!uploads) return;
+  const { signatures, inspector } = uploads;
   void app.register(async (scope) => {
     // The body goes to disk as it comes: nobody parses it, and no limit of other bodies holds.
     scope.removeAllContentTypeParsers();
@@ -81,7 +82,7 @@ export function addUploadRoutes(app: ApiApp, context: ApiContext): void {
           expiresAtMs: number;
           signature: string;
         };
-        if (!uploads.matches({ teamId, hash, maxBytes, expiresAtMs, signature })) {
+        if (!signatures.matches({ teamId, hash, maxBytes, expiresAtMs, signature })) {
           throw new IsletError(403, 'this upload address was not signed here: ask for a new one');
         }
         if (expiresAtMs < clock.now())
@@ -89,9 +90,12 @@ export function addUploadRoutes(app: ApiApp, context: ApiContext): void {
         const length = declaredLength(request, maxBytes);
         const body = exactly(request.raw, length);
         try {
-          await artifacts.put({ teamId, hash }, checkedArchive(body, maxBytes));
+          await artifacts.put({ teamId, hash }, body, (file) =>
+            inspector.inspect({ teamId, file, maxBytes }),
+          );
         } catch (error) {
           if (error instanceof ArchiveError) throw new IsletError(400, error.message, { cause: error });
+          if (error instanceof InspectorBusyError) throw new IsletError(429, error.message, { cause: error });
           throw error;
         }
         return { bytes: length };

@@ -1,6 +1,6 @@
 import { join } from 'node:path';
-import { createApi, type LogsSource, type MetricsSource, type Wake } from '@islet/api';
-import type { ArtifactStore, UploadSignatures } from '@islet/artifacts';
+import { type ApiDeps, createApi, type LogsSource, type MetricsSource, type Wake } from '@islet/api';
+import type { ArtifactStore } from '@islet/artifacts';
 import { createMemoryCatalog } from '@islet/catalog';
 import { createClientProxy } from '@islet/client-proxy';
 import { PORTS } from '@islet/contracts';
@@ -24,7 +24,7 @@ export interface ControlPlaneOptions {
   node: Node;
   secrets: Secrets;
   artifacts: ArtifactStore;
-  uploads: UploadSignatures;
+  uploads: NonNullable<ApiDeps['uploads']>;
   metrics: MetricsSource;
   logs: LogsSource;
   version: string;

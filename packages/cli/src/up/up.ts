@@ -1,7 +1,7 @@
 import { rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { createMemoryLogs, createMemoryMetrics, openJournaledLogs } from '@islet/api';
-import { createDirectoryArtifacts, UploadSignatures } from '@islet/artifacts';
+import { ArchiveInspector, createDirectoryArtifacts, UploadSignatures } from '@islet/artifacts';
 import { LOCAL_DEV } from '@islet/db';
 import type { Chosen } from '@islet/orchestrator';
 import { createLogger } from '@islet/telemetry';
@@ -20,6 +20,9 @@ const METRICS_KEPT = { samplesPerSandbox: 720, sandboxes: 500 };
 
 /** Some 100 MB at the most. */
 const LOGS_KEPT = { recordsPerSandbox: 1_000, totalCharacters: 50_000_000 };
+
+/** Uploads looked at at once: with less urgency than anything that answers, so that one core is left at least on most machines. */
+const INSPECTIONS = { atOnce: 2, limitMs: 300_000 };
 
 /** Two of them are read at each start, in a fraction of a second. */
 const LOG_FILE_BYTES = 16_000_000;
@@ -75,11 +78,9 @@ async function start(options: UpOptions, undo: Undo): Promise<ReadyInfo> {
     logger,
   });
   undo.add('the sandbox logs', () => logs.close());
-  const uploads = new UploadSignatures(secrets.tokenSeed);
-  const artifacts = createDirectoryArtifacts({
-    directory: join(instance.dataDir, 'artifacts'),
-    signatures: uploads,
-  });
+  const signatures = new UploadSignatures(secrets.tokenSeed);
+  const artifacts = createDirectoryArtifacts({ directory: join(instance.dataDir, 'artifacts'), signatures });
+  const inspector = new ArchiveInspector({ program: layout.archiveInspector, ...INSPECTIONS });
   // The two longest parts wait for different things: the database for one core, the node for the kernel.
   const starting = reporter.step('services', 'Starting the database and the node');
   const [database, node] = await Promise.allSettled([
@@ -116,7 +117,7 @@ async function start(options: UpOptions, undo: Undo): Promise<ReadyInfo> {
     node: node.value,
     secrets,
     artifacts,
-    uploads,
+    uploads: { signatures, inspector },
     metrics,
     logs,
     version,

@@ -3,9 +3,12 @@ import { dirname, join } from 'node:path';
 
 /** Everything at and below `path`, links not followed. */
 export async function* walk(path: string): AsyncGenerator<string> {
-  yield path;
-  if (!(await lstat(path)).isDirectory()) return;
-  for (const name of await readdir(path)) yield* walk(join(path, name));
+  const pending = [path];
+  for (let next = pending.pop(); next !== undefined; next = pending.pop()) {
+    yield next;
+    if (!(await lstat(next)).isDirectory()) continue;
+    for (const name of await readdir(next)) pending.push(join(next, name));
+  }
 }
 
 /** Gives a tree to an owner; links themselves, not what they lead to. */
