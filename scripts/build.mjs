@@ -44,6 +44,7 @@ async function bundleCommandLine(version, staged) {
       islet: join(root, 'packages/cli/src/main.ts'),
       'islet/volume-server': join(root, 'packages/orchestrator/src/volumes/nfs/main.ts'),
       'islet/archive-inspector': join(root, 'packages/artifacts/src/archive/main.ts'),
+      'islet/proxies': join(root, 'packages/cli/src/up/proxies/main.ts'),
     },
     outdir: staged,
     outExtension: { '.js': '.mjs' },

@@ -1,4 +1,5 @@
 import type { TypeBoxTypeProvider } from '@fastify/type-provider-typebox';
+import type { Wake } from '@islet/catalog';
 import { toErrorBody } from '@islet/contracts';
 import Fastify, { type FastifyReply } from 'fastify';
 import { Type } from 'typebox';
@@ -21,7 +22,7 @@ import { addNodeRoutes } from './nodes/routes.ts';
 import { addLifetimeRoutes } from './sandboxes/lifetime-routes.ts';
 import { addSandboxListRoutes } from './sandboxes/list-routes.ts';
 import { addPauseRoutes } from './sandboxes/pause-routes.ts';
-import { createWake, type Wake } from './sandboxes/resume.ts';
+import { createWake } from './sandboxes/resume.ts';
 import { addSandboxRoutes } from './sandboxes/routes.ts';
 import { SandboxSlots } from './sandboxes/slots.ts';
 import { addSnapshotRoutes } from './snapshots/routes.ts';

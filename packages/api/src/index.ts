@@ -14,4 +14,3 @@ export { createMemoryLogs, type MemoryLogs, type MemoryLogsOptions } from './log
 export type { LogLevel, LogQuery, LogRecord, LogsSource } from './logs/source.ts';
 export { createMemoryMetrics, type MemoryMetrics, type MemoryMetricsOptions } from './metrics/memory.ts';
 export type { MetricsSource, SampleRange } from './metrics/source.ts';
-export type { Wake, WakeCredentials, WakeOutcome } from './sandboxes/resume.ts';

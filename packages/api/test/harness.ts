@@ -2,7 +2,7 @@ import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
 import { ArchiveInspector, createDirectoryArtifacts, UploadSignatures } from '@islet/artifacts';
-import { type Catalog, createMemoryCatalog } from '@islet/catalog';
+import { type Catalog, createMemoryCatalog, type Wake } from '@islet/catalog';
 import { newTemplateId } from '@islet/contracts';
 import {
   BASE_TIER,
@@ -21,7 +21,7 @@ import {
 import { createLogger } from '@islet/telemetry';
 import { expect } from 'vitest';
 import { bundleInspector } from '../../artifacts/bundle.mjs';
-import { type ApiDeps, createApi, type Wake } from '../src/index.ts';
+import { type ApiDeps, createApi } from '../src/index.ts';
 import { readDescription } from './description.ts';
 import { SimulatedNode } from './simulated-node.ts';
 import { SimulatedTemplateManager } from './simulated-template-manager.ts';

@@ -9,16 +9,29 @@ export interface CatalogEntry {
   route: { kind: 'direct' } | { kind: 'node'; proxyAddress: string };
 }
 
+/** What routing traffic needs of a catalog. */
+export interface CatalogReader {
+  get(sandboxId: string): Promise<CatalogEntry | undefined>;
+  /** Every entry, in no order. */
+  listAll(): Promise<CatalogEntry[]>;
+}
+
+/** One change of what a catalog holds. */
+export type CatalogChange = { kind: 'put'; entry: CatalogEntry } | { kind: 'remove'; sandboxId: string };
+
+/** Tells a listener of every entry now, and of each change from now on within the change's own turn, in order. */
+export interface Followable {
+  /** Gives back the way to end it. */
+  follow(listener: (change: CatalogChange) => void): () => void;
+}
+
 /**
  * Knows which sandboxes live where. Holds no truth of its own: it is rebuilt from the nodes at start.
  * Every adapter passes `catalogContract` in catalog.contract.ts.
  */
-export interface Catalog {
-  get(sandboxId: string): Promise<CatalogEntry | undefined>;
+export interface Catalog extends CatalogReader {
   /** Sandboxes of one team in the order of compareNewestFirst, so that a page of thousands needs no sorting. */
   listTeam(teamId: string): Promise<CatalogEntry[]>;
-  /** Every entry, in no order. */
-  listAll(): Promise<CatalogEntry[]>;
   /** Enters what is known of a sandbox now. False where a later revision of it is there already: that one stays. */
   put(entry: CatalogEntry): Promise<boolean>;
   remove(sandboxId: string): Promise<void>;

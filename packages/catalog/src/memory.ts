@@ -1,4 +1,12 @@
-import { type Catalog, type CatalogEntry, compareNewestFirst, type Position, positionOf } from './catalog.ts';
+import {
+  type Catalog,
+  type CatalogChange,
+  type CatalogEntry,
+  compareNewestFirst,
+  type Followable,
+  type Position,
+  positionOf,
+} from './catalog.ts';
 
 /** One team's entries in the order of its list; the positions stand beside them, so that a list is a plain copy. */
 interface TeamRows {
@@ -20,9 +28,13 @@ function search(positions: Position[], position: Position): number {
 }
 
 /** The embedded adapter: a map by sandbox, and each team's rows in the order of its list. */
-export function createMemoryCatalog(): Catalog {
+export function createMemoryCatalog(): Catalog & Followable {
   const known = new Map<string, { entry: CatalogEntry; position: Position; teamId: string }>();
   const teams = new Map<string, TeamRows>();
+  const listeners = new Set<(change: CatalogChange) => void>();
+  const tell = (change: CatalogChange) => {
+    for (const listener of listeners) listener(change);
+  };
 
   const forget = (sandboxId: string) => {
     const row = known.get(sandboxId);
@@ -59,14 +71,23 @@ export function createMemoryCatalog(): Catalog {
       rows.positions.splice(index, 0, position);
       rows.entries.splice(index, 0, entry);
       teams.set(teamId, rows);
+      tell({ kind: 'put', entry });
       return true;
     },
     async remove(sandboxId) {
+      if (!known.has(sandboxId)) return;
       forget(sandboxId);
+      tell({ kind: 'remove', sandboxId });
     },
     async close() {
       known.clear();
       teams.clear();
+      listeners.clear();
+    },
+    follow(listener) {
+      for (const { entry } of known.values()) listener({ kind: 'put', entry });
+      listeners.add(listener);
+      return () => listeners.delete(listener);
     },
   };
 }

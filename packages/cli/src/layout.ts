@@ -13,6 +13,8 @@ export interface Layout {
   volumeServer: string;
   /** The program of the threads that look at uploaded archives. */
   archiveInspector: string;
+  /** The program of the thread of the edge and the node's proxy. */
+  proxies: string;
   /** Kernel and initial files of virtual machines; there where `./islet setup --with-microvm` has made them. */
   machinesDir: string;
 }
@@ -29,6 +31,7 @@ export function findLayout(moduleUrl: string): Layout {
     guestDir: join(dist, 'guest'),
     volumeServer: join(dist, 'islet/volume-server.mjs'),
     archiveInspector: join(dist, 'islet/archive-inspector.mjs'),
+    proxies: join(dist, 'islet/proxies.mjs'),
   };
   const missing = Object.values(layout).find((dir) => !existsSync(dir));
   if (missing) throw new Error(`${missing} is missing: run \`npm run build\`, or start Islet with ./islet`);

@@ -1,15 +1,14 @@
 import type { AddressInfo } from 'node:net';
-import type { Catalog } from '@islet/catalog';
+import type { CatalogReader, Wake } from '@islet/catalog';
 import { createUpstreamPool, Front, HEAD_TIMEOUT_MS } from '@islet/proxy';
 import type { Logger } from '@islet/telemetry';
 import { EdgeRouter } from './routing/edge-router.ts';
-import type { Resume } from './routing/resume.ts';
 import { watchRuns } from './routing/run-watch.ts';
 import { EdgeListener } from './server/edge-listener.ts';
 import { type CertificateSource, loadCertificate } from './tls/certificate.ts';
 
 export interface ClientProxyOptions {
-  catalog: Catalog;
+  catalog: CatalogReader;
   /** envd's port in every sandbox. */
   envdPort: number;
   /** The name that sandboxes are reached under, as answers carry it (`localhost:3002`). Only the certificate needs it. */
@@ -18,7 +17,7 @@ export interface ClientProxyOptions {
   /** Undefined: TLS is not answered. */
   tls: CertificateSource | undefined;
   /** Wakes paused sandboxes. Without it a sandbox that is not running is not found. */
-  resume?: Resume;
+  wake?: Wake;
   /** Requests and tunnels to one sandbox at once; without it there is no limit. */
   connectionLimit?: number;
   /** How often the catalog is asked whether sandboxes with open connections still run. */
@@ -52,7 +51,7 @@ export function createClientProxy(options: ClientProxyOptions): ClientProxy {
   const { catalog, envdPort, logger, connectionLimit } = options;
   const pool = createUpstreamPool(envdPort);
   const admission = { envdPort, connectionLimit };
-  const router = new EdgeRouter({ catalog, admission, resume: options.resume });
+  const router = new EdgeRouter({ catalog, admission, wake: options.wake });
   const front = new Front({
     pool,
     logger,

@@ -1,12 +1,12 @@
 import { once } from 'node:events';
 import type { AddressInfo } from 'node:net';
-import type { CatalogEntry } from '@islet/catalog';
+import type { CatalogEntry, WakeCredentials, WakeOutcome } from '@islet/catalog';
 import { orchestratorProto, signFile } from '@islet/contracts';
 import { createSandboxProxy, toSandboxRoute } from '@islet/proxy';
 import { createLogger } from '@islet/telemetry';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { WebSocket } from 'ws';
-import { createHealthServer, type ResumeCredentials, type ResumeOutcome } from '../src/index.ts';
+import { createHealthServer } from '../src/index.ts';
 import { Edge, idOf, sandboxEntry } from './edge.ts';
 import { call, raw } from './http1.ts';
 
@@ -172,13 +172,13 @@ describe('a sandbox that is not running', () => {
   paused.sandbox.state = SandboxState.PAUSED;
   const id = idOf(paused);
 
-  async function ask(outcome: ResumeOutcome | undefined) {
-    const asked: [string, ResumeCredentials][] = [];
-    const resume = async (sandboxId: string, credentials: ResumeCredentials) => {
+  async function ask(outcome: WakeOutcome | undefined) {
+    const asked: [string, WakeCredentials][] = [];
+    const wake = async (sandboxId: string, credentials: WakeCredentials) => {
       asked.push([sandboxId, credentials]);
       return outcome ?? { kind: 'not-found' as const };
     };
-    await using edge = await Edge.start(outcome ? { resume } : {});
+    await using edge = await Edge.start(outcome ? { wake } : {});
     await edge.catalog.put(paused);
     const served = await edge.serve(ADDRESS, (_, response) => response.end('awake'));
     const headers = { 'X-Access-Token': 'envd', [TRAFFIC]: 'traffic' };
@@ -209,7 +209,7 @@ describe('a sandbox that is not running', () => {
     ],
     [{ kind: 'transitioning' }, 409, 'The sandbox is still transitioning. Try again in a moment.'],
     [{ kind: 'limit-reached', message: 'too many' }, 429, 'too many'],
-  ] as [ResumeOutcome, number, string][])('answers %j with %i', async (outcome, status, message) => {
+  ] as [WakeOutcome, number, string][])('answers %j with %i', async (outcome, status, message) => {
     const { answer } = await ask(outcome);
     expect(answer.status).toBe(status);
     expect(JSON.parse(answer.body.toString())).toEqual({ sandboxId: id, message, code: status });

@@ -17,5 +17,6 @@ export {
   type TemplateRuntime,
 } from './orchestrator.ts';
 export type { CommandEnd, SandboxCommand } from './sandbox/command.ts';
+export type { SandboxEvent } from './sandbox/events.ts';
 export { type BuildSandboxRequest, type CommandRunner, OutOfMemoryError } from './templates/build-sandbox.ts';
 export type { SealRequest, SealResult } from './templates/seal.ts';

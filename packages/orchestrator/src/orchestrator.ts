@@ -21,6 +21,7 @@ import { NetworkPool } from './network/pool.ts';
 import { claimSubnet } from './network/subnet.ts';
 import { GUEST, VOLUMES_PORT } from './network/tap.ts';
 import { orchestratorService } from './rpc/service.ts';
+import type { SandboxEvent } from './sandbox/events.ts';
 import { Journals } from './sandbox/journals.ts';
 import { logLives } from './sandbox/life-log.ts';
 import { RecordStore, type SandboxRecord } from './sandbox/record.ts';
@@ -108,8 +109,8 @@ export interface Orchestrator {
   service: ServiceImpl<typeof orchestratorProto.Orchestrator>;
   volumes: ServiceImpl<typeof volumesProto.Volumes>;
   templates: TemplateRuntime;
-  /** The running sandbox with this id; for the node's proxy. */
-  sandbox(sandboxId: string): orchestratorProto.Sandbox | undefined;
+  /** Tells of every sandbox now and of each change from now on, within the change's own turn. Gives back the way to end it. */
+  follow(listener: (event: SandboxEvent) => void): () => void;
   /** Ends every sandbox and frees everything that the node made on the host. */
   close(): Promise<void>;
   /** How its sandboxes are isolated. */
@@ -275,7 +276,10 @@ export async function startOrchestrator(options: OrchestratorOptions): Promise<O
         rootfsDirs: () =>
           new Set([...templates.rootfsDirs(), ...sandboxes.bases().map(({ rootfsDir }) => rootfsDir)]),
       },
-      sandbox: (sandboxId) => sandboxes.get(sandboxId),
+      follow(listener) {
+        for (const sandbox of sandboxes.list()) listener({ kind: 'changed', sandbox });
+        return sandboxes.events.listen(listener);
+      },
       isolation: chosen,
       close: () => undo.run(),
     };

@@ -1,3 +1,4 @@
+import { isPaused } from '@islet/catalog';
 import { IsletError, orchestratorProto, sandboxBusy, sandboxNotFound } from '@islet/contracts';
 import type { Team } from '@islet/db';
 import type { FastifyReply } from 'fastify';
@@ -9,7 +10,7 @@ import { assertTimeoutAllowed } from './create.ts';
 import { moveEnd } from './lifetime.ts';
 import { readOwnSandbox } from './own.ts';
 import { presentSandbox } from './present.ts';
-import { isPaused, resumeSandbox, withSettledSandbox } from './resume.ts';
+import { resumeSandbox, withSettledSandbox } from './resume.ts';
 import { ErrorShape, NoContent, SandboxParams, SandboxShape, Seconds } from './shapes.ts';
 
 const { SandboxState } = orchestratorProto;

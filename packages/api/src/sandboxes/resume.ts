@@ -1,6 +1,6 @@
 import { setTimeout as sleep } from 'node:timers/promises';
-import type { CatalogEntry } from '@islet/catalog';
-import { IsletError, orchestratorProto, sandboxBusy, secretsEqual } from '@islet/contracts';
+import { refusalToWake, type Wake, type WakeOutcome } from '@islet/catalog';
+import { IsletError, orchestratorProto, sandboxBusy } from '@islet/contracts';
 import { findTeam, type Team } from '@islet/db';
 import type { ApiContext } from '../context.ts';
 import { callNode } from '../nodes/node-call.ts';
@@ -11,20 +11,12 @@ const { SandboxState } = orchestratorProto;
 /** Longest wait for a pause under way to end and the sandbox to start again; within the 70 s a request may take. */
 const RESUME_TIMEOUT_MS = 60_000;
 
-/** envd's port takes the access token, every other the traffic token. */
-const ENVD_PORT = 49983;
-
 export interface ResumeOptions {
   timeoutMs: number;
   /** Absent: as it was before. */
   autoPause?: boolean | undefined;
   /** From its files alone, as after a reboot. */
   filesOnly?: boolean;
-}
-
-/** True for a sandbox that a resume can start: paused, or about to be. */
-export function isPaused(sandbox: LiveSandbox): boolean {
-  return sandbox.state === SandboxState.PAUSED || sandbox.state === SandboxState.PAUSING;
 }
 
 /**
@@ -62,24 +54,7 @@ export async function resumeSandbox(
   }
 }
 
-/** What traffic brings along that may entitle it to wake a sandbox. */
-export interface WakeCredentials {
-  port: number;
-  envdAccessToken: string | undefined;
-  trafficAccessToken: string | undefined;
-}
-
-export type WakeOutcome =
-  | { kind: 'resumed'; entry: CatalogEntry }
-  | { kind: 'not-found' }
-  | { kind: 'refused' }
-  | { kind: 'transitioning' }
-  | { kind: 'limit-reached'; message: string };
-
-/** Wakes a sandbox that traffic arrives for. */
-export type Wake = (sandboxId: string, credentials: WakeCredentials) => Promise<WakeOutcome>;
-
-/** Concurrent requests for one sandbox share one resume; each is checked for its own credentials. */
+/** Each request is checked for its own credentials. */
 export function createWake(context: ApiContext): Wake {
   const underWay = new Map<string, Promise<WakeOutcome>>();
   return async (sandboxId, credentials) => {
@@ -87,22 +62,14 @@ export function createWake(context: ApiContext): Wake {
     const sandbox = entry?.sandbox as LiveSandbox | undefined;
     if (!entry || !sandbox) return { kind: 'not-found' };
     if (sandbox.state === SandboxState.RUNNING) return { kind: 'resumed', entry };
-    if (!isPaused(sandbox) || !sandbox.config.autoResume || sandbox.filesOnly) return { kind: 'not-found' };
-    if (!mayWake(sandbox.config, credentials)) return { kind: 'refused' };
+    const refusal = refusalToWake(sandbox, credentials);
+    if (refusal) return refusal;
     const running = underWay.get(sandboxId);
     if (running) return running;
     const wake = wakeUp(context, sandbox).finally(() => underWay.delete(sandboxId));
     underWay.set(sandboxId, wake);
     return wake;
   };
-}
-
-function mayWake(config: orchestratorProto.SandboxConfig, credentials: WakeCredentials): boolean {
-  const isEnvd = credentials.port === ENVD_PORT;
-  const needed = isEnvd ? config.envdAccessToken : config.trafficAccessToken;
-  if (needed === undefined) return true;
-  const given = isEnvd ? credentials.envdAccessToken : credentials.trafficAccessToken;
-  return given !== undefined && secretsEqual(given, needed);
 }
 
 async function wakeUp(context: ApiContext, sandbox: LiveSandbox): Promise<WakeOutcome> {

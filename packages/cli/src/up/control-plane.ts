@@ -1,9 +1,7 @@
 import { join } from 'node:path';
-import { type ApiDeps, createApi, type LogsSource, type MetricsSource, type Wake } from '@islet/api';
+import { type ApiDeps, createApi, type LogsSource, type MetricsSource } from '@islet/api';
 import type { ArtifactStore } from '@islet/artifacts';
-import { createMemoryCatalog } from '@islet/catalog';
-import { createClientProxy } from '@islet/client-proxy';
-import { PORTS } from '@islet/contracts';
+import { createMemoryCatalog, type Wake } from '@islet/catalog';
 import type { Database } from '@islet/db';
 import type { Logger } from '@islet/telemetry';
 import { administrationOf } from '../control/administration.ts';
@@ -15,6 +13,7 @@ import type { UpConfig } from './config.ts';
 import { followRuns } from './follow-runs.ts';
 import { urlHost } from './listen.ts';
 import type { Node } from './node.ts';
+import type { ProxyThread } from './proxies/proxy-thread.ts';
 import { Undo } from './undo.ts';
 
 export interface ControlPlaneOptions {
@@ -22,6 +21,8 @@ export interface ControlPlaneOptions {
   instance: Instance;
   db: Database;
   node: Node;
+  /** Where the edge is opened. */
+  proxies: ProxyThread;
   secrets: Secrets;
   artifacts: ArtifactStore;
   uploads: NonNullable<ApiDeps['uploads']>;
@@ -41,27 +42,23 @@ export interface ControlPlane extends AsyncDisposable {
 
 /** Opens the edge first: the API's answers name its port. */
 export async function startControlPlane(options: ControlPlaneOptions): Promise<ControlPlane> {
-  const { config, instance, db, node, secrets, version, logger } = options;
+  const { config, instance, db, node, proxies, secrets, version, logger } = options;
   const undo = new Undo();
   try {
     const catalog = createMemoryCatalog();
     undo.add('the catalog', () => catalog.close());
     let wake: Wake | undefined;
-    const edge = createClientProxy({
+    const clientProxy = await proxies.openEdge({
+      address: { host: config.host, port: config.proxyPort },
       catalog,
       // The edge opens before the API, whose answers name its port.
-      resume: async (sandboxId, credentials) =>
-        (await wake?.(sandboxId, credentials)) ?? { kind: 'not-found' },
-      envdPort: PORTS.envd,
+      wake: async (sandboxId, credentials) => (await wake?.(sandboxId, credentials)) ?? { kind: 'not-found' },
       domain: config.domain ?? 'localhost',
-      logger: logger.child({ component: 'client-proxy' }),
       tls: config.tls
         ? { kind: 'files', certPath: config.tls.certFile, keyPath: config.tls.keyFile }
         : { kind: 'self-signed', dir: join(instance.dataDir, 'tls') },
     });
-    undo.add('the client proxy', () => edge.close());
-    await edge.listen({ host: config.host, port: config.proxyPort });
-    const clientProxy = edge.address().port;
+    undo.add('the client proxy', () => proxies.close('edge'));
     const domain = config.domain ?? `localhost:${clientProxy}`;
 
     const api = await createApi({
@@ -81,7 +78,7 @@ export async function startControlPlane(options: ControlPlaneOptions): Promise<C
     });
     wake = api.wake;
     undo.add('the API', () => api.app.close());
-    const runs = followRuns(node.client, logger, [edge, node]);
+    const runs = followRuns(node.client, logger, proxies);
     undo.add('the watch of ending runs', () => runs[Symbol.asyncDispose]());
 
     const address = new URL(await api.app.listen({ host: config.host, port: config.apiPort }));

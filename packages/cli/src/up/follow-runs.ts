@@ -22,11 +22,7 @@ export interface RunConnections {
  * Tells the proxies when a run is about to be saved (an open connection would keep it from that) and when it is over.
  * They find out by themselves only within seconds.
  */
-export function followRuns(
-  client: NodeClient,
-  logger: Logger,
-  holders: readonly RunConnections[],
-): AsyncDisposable {
+export function followRuns(client: NodeClient, logger: Logger, connections: RunConnections): AsyncDisposable {
   const stop = new AbortController();
   const saving = new Map<string, NodeJS.Timeout>();
   const settle = (executionId: string) => {
@@ -35,11 +31,9 @@ export function followRuns(
   };
   const close = (executionId: string) => {
     settle(executionId);
-    for (const holder of holders) holder.closeRun(executionId);
+    connections.closeRun(executionId);
   };
-  const drain = (executionId: string) => {
-    for (const holder of holders) holder.drainRun(executionId, GRACE_MS);
-  };
+  const drain = (executionId: string) => connections.drainRun(executionId, GRACE_MS);
   const take = (event: orchestratorProto.WatchSandboxesResponse['event']) => {
     if (event.case === 'ended' && event.value.sandbox) close(event.value.sandbox.executionId);
     if (event.case !== 'changed') return;

@@ -4,6 +4,7 @@ import { availableParallelism } from 'node:os';
 import { createClient, createRouterTransport } from '@connectrpc/connect';
 import { connectNodeAdapter } from '@connectrpc/connect-node';
 import type { ArtifactStore } from '@islet/artifacts';
+import type { Followable } from '@islet/catalog';
 import {
   orchestratorProto,
   type SandboxLog,
@@ -13,7 +14,6 @@ import {
 } from '@islet/contracts';
 import { type Database, LOCAL_TEAM_LIMITS, migrate, openDatabase, seed } from '@islet/db';
 import { type Orchestrator, startOrchestrator } from '@islet/orchestrator';
-import { createSandboxProxy, toSandboxRoute } from '@islet/proxy';
 import type { Logger } from '@islet/telemetry';
 import {
   type Builds,
@@ -33,6 +33,7 @@ import { LOCAL_HOST } from './claim.ts';
 import type { UpConfig } from './config.ts';
 import { closeServer, listen } from './listen.ts';
 import { requireNodeToken } from './node-token.ts';
+import type { ProxyThread } from './proxies/proxy-thread.ts';
 import { Undo } from './undo.ts';
 
 /** The database, with the schema and the local-dev team in it. */
@@ -79,10 +80,6 @@ export interface Node extends AsyncDisposable {
   volumes: VolumesClient;
   /** Calls the template manager, likewise. */
   templates: TemplateClient;
-  /** Resets connections of a sandbox's run on the node's own proxy. */
-  closeRun(executionId: string): void;
-  /** Cuts a run's connections when their exchanges are over, at the latest after `graceMs`; it may go on. */
-  drainRun(executionId: string, graceMs: number): void;
   ports: { sandboxProxy: number; orchestrator: number; templateManager: number };
 }
 
@@ -91,6 +88,8 @@ export interface NodeOptions {
   token: string;
   /** What clients uploaded for COPY steps. */
   artifacts: ArtifactStore;
+  /** Where the node's own proxy is opened. */
+  proxies: ProxyThread;
   recordSample: (sample: SandboxSample) => void;
   recordLog: (log: SandboxLog) => void;
   config: UpConfig;
@@ -101,7 +100,7 @@ export interface NodeOptions {
 }
 
 export async function startNode(options: NodeOptions): Promise<Node> {
-  const { config, instance, layout, version, logger } = options;
+  const { config, instance, layout, proxies, version, logger } = options;
   const undo = new Undo();
   try {
     const orchestrator = await startOrchestrator({
@@ -122,14 +121,11 @@ export async function startNode(options: NodeOptions): Promise<Node> {
     });
     undo.add('the orchestrator', () => orchestrator.close());
 
-    const proxy = createSandboxProxy({
-      lookup: (sandboxId) => {
-        const sandbox = orchestrator.sandbox(sandboxId);
-        return sandbox && toSandboxRoute(sandbox);
-      },
-      logger: logger.child({ component: 'sandbox-proxy' }),
+    const sandboxProxy = await proxies.openNodeProxy({
+      address: { host: LOCAL_HOST, port: config.sandboxProxyPort },
+      catalog: catalogOf(orchestrator),
     });
-    undo.add('the sandbox proxy', () => proxy.close());
+    undo.add('the sandbox proxy', () => proxies.close('node'));
 
     const { templatesDir } = layout;
     const building = {
@@ -176,7 +172,7 @@ export async function startNode(options: NodeOptions): Promise<Node> {
     undo.add('the orchestrator service', () => closeServer(orchestratorServer));
     undo.add('the template manager service', () => closeServer(templateServer));
     const ports = {
-      sandboxProxy: await listen(proxy.server, LOCAL_HOST, config.sandboxProxyPort),
+      sandboxProxy,
       orchestrator: await listen(orchestratorServer, LOCAL_HOST, config.orchestratorPort),
       templateManager: await listen(templateServer, LOCAL_HOST, config.templateManagerPort),
     };
@@ -193,8 +189,6 @@ export async function startNode(options: NodeOptions): Promise<Node> {
       client: createClient(orchestratorProto.Orchestrator, transport),
       volumes: createClient(volumesProto.Volumes, transport),
       templates: createClient(templateProto.TemplateManager, transport),
-      closeRun: (executionId) => proxy.closeRun(executionId),
-      drainRun: (executionId, graceMs) => proxy.drainRun(executionId, graceMs),
       ports,
       [Symbol.asyncDispose]: () => undo[Symbol.asyncDispose](),
     };
@@ -202,6 +196,17 @@ export async function startNode(options: NodeOptions): Promise<Node> {
     await undo[Symbol.asyncDispose]();
     throw error;
   }
+}
+
+/** What the node's proxy routes by: the node's sandboxes, as they are at their addresses. */
+function catalogOf(orchestrator: Orchestrator): Followable {
+  return {
+    follow: (listener) =>
+      orchestrator.follow(({ kind, sandbox }) => {
+        if (kind === 'changed') listener({ kind: 'put', entry: { sandbox, route: { kind: 'direct' } } });
+        else listener({ kind: 'remove', sandboxId: sandbox.config?.sandboxId ?? '' });
+      }),
+  };
 }
 
 /** systemd-resolved keeps the real ones in a file of its own, and names itself in /etc/resolv.conf. */

@@ -13,6 +13,7 @@ import { claimHost } from './claim.ts';
 import type { UpConfig } from './config.ts';
 import { startControlPlane } from './control-plane.ts';
 import { openPreparedDatabase, startNode } from './node.ts';
+import { ProxyThread } from './proxies/proxy-thread.ts';
 import { Undo } from './undo.ts';
 
 /** An hour of samples for each of the newest sandboxes, some 50 MB at the most. */
@@ -81,12 +82,14 @@ async function start(options: UpOptions, undo: Undo): Promise<ReadyInfo> {
   const signatures = new UploadSignatures(secrets.tokenSeed);
   const artifacts = createDirectoryArtifacts({ directory: join(instance.dataDir, 'artifacts'), signatures });
   const inspector = new ArchiveInspector({ program: layout.archiveInspector, ...INSPECTIONS });
+  const proxies = new ProxyThread({ program: layout.proxies, logLevel: config.logLevel, logger });
+  undo.add('the thread of the proxies', () => proxies[Symbol.asyncDispose]());
   // The two longest parts wait for different things: the database for one core, the node for the kernel.
   const starting = reporter.step('services', 'Starting the database and the node');
   const [database, node] = await Promise.allSettled([
     openPreparedDatabase(config, instance, layout),
     startNode({
-      ...{ config, instance, layout, version, logger, artifacts },
+      ...{ config, instance, layout, version, logger, artifacts, proxies },
       token: secrets.nodeToken,
       recordSample: metrics.record,
       recordLog: logs.record,
@@ -115,6 +118,7 @@ async function start(options: UpOptions, undo: Undo): Promise<ReadyInfo> {
     instance,
     db,
     node: node.value,
+    proxies,
     secrets,
     artifacts,
     uploads: { signatures, inspector },

@@ -1,5 +1,5 @@
 import { setTimeout as sleep } from 'node:timers/promises';
-import type { Catalog, CatalogEntry } from '@islet/catalog';
+import type { CatalogEntry, CatalogReader, Wake } from '@islet/catalog';
 import { IsletError, orchestratorProto } from '@islet/contracts';
 import {
   type AdmissionSettings,
@@ -13,30 +13,23 @@ import {
   SANDBOX_PORT_HEADER,
   sandboxGone,
   sandboxRefused,
+  servesTraffic,
   type Target,
   TRAFFIC_TOKEN_HEADER,
   toSandboxRoute,
 } from '@islet/proxy';
-import type { Resume } from './resume.ts';
 import { SignedFileRouter } from './signed-files.ts';
 
 export interface EdgeRouterOptions {
-  catalog: Catalog;
+  catalog: CatalogReader;
   admission: AdmissionSettings;
-  resume: Resume | undefined;
+  wake: Wake | undefined;
 }
 
 const { SandboxState } = orchestratorProto;
 
-/** States in which a sandbox serves nobody. */
-const AWAY: ReadonlySet<orchestratorProto.SandboxState> = new Set([
-  SandboxState.PAUSING,
-  SandboxState.PAUSED,
-  SandboxState.KILLING,
-]);
-
 function isReachable(entry: CatalogEntry | undefined): entry is CatalogEntry {
-  return entry !== undefined && !AWAY.has(entry.sandbox.state);
+  return entry !== undefined && servesTraffic(entry.sandbox);
 }
 
 /** How long requests are held while a sandbox is being snapshotted, and how often is looked whether it serves again, ms. */
@@ -96,12 +89,12 @@ export class EdgeRouter {
   }
 
   async #entry(target: Target, request: ProxyRequest): Promise<CatalogEntry> {
-    const { resume } = this.#options;
+    const { wake } = this.#options;
     const { sandboxId, port } = target;
     const entry = await this.#settled(sandboxId);
     if (isReachable(entry)) return entry;
-    if (!resume) throw sandboxGone(sandboxId);
-    const outcome = await resume(sandboxId, {
+    if (!wake) throw sandboxGone(sandboxId);
+    const outcome = await wake(sandboxId, {
       port,
       envdAccessToken: request.header('x-access-token'),
       trafficAccessToken: request.header(TRAFFIC_TOKEN_HEADER),

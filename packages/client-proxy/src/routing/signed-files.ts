@@ -1,6 +1,6 @@
 import { timingSafeEqual } from 'node:crypto';
 import { setImmediate as nextTurn } from 'node:timers/promises';
-import type { Catalog, CatalogEntry } from '@islet/catalog';
+import type { CatalogEntry, CatalogReader } from '@islet/catalog';
 import { type FileOperation, IsletError, signFile } from '@islet/contracts';
 
 /** The query of a signed file URL. */
@@ -54,13 +54,13 @@ function matches(query: SignedQuery, operation: FileOperation, envdAccessToken: 
  * sandbox's secret token, so no more than one running sandbox can have made it.
  */
 export class SignedFileRouter {
-  readonly #catalog: Catalog;
+  readonly #catalog: CatalogReader;
   /** Which sandbox a URL turned out to be for: a hint where to look first, checked each time. */
   readonly #known = new Map<string, string>();
   #tail: Promise<unknown> = Promise.resolve();
   #waiting = 0;
 
-  constructor(catalog: Catalog) {
+  constructor(catalog: CatalogReader) {
     this.#catalog = catalog;
   }
 

@@ -10,12 +10,26 @@ const QUEUE_LIMIT = 10_000;
 /** Tells subscribers what happens to sandboxes, each in the order of the events. */
 export class SandboxEvents {
   readonly #subscribers = new Set<Subscriber>();
+  readonly #listeners = new Set<(event: SandboxEvent) => void>();
 
   emit(event: SandboxEvent): void {
+    for (const listener of this.#listeners) listener(event);
     for (const subscriber of this.#subscribers) subscriber.push(event);
   }
 
-  /** Events from now on, until `signal` aborts or `close`. The subscription begins with the call, not with the first read. */
+  /**
+   * Calls back within the turn of each event from now on: who hears of a change later finds it told. Gives back the
+   * way to end it.
+   */
+  listen(listener: (event: SandboxEvent) => void): () => void {
+    this.#listeners.add(listener);
+    return () => this.#listeners.delete(listener);
+  }
+
+  /**
+   * Events from now on, until `signal` aborts or `close`. The subscription begins with the call, not with the first
+   * read.
+   */
   subscribe(signal: AbortSignal): AsyncIterable<SandboxEvent> {
     const subscriber = new Subscriber();
     this.#subscribers.add(subscriber);
@@ -31,6 +45,7 @@ export class SandboxEvents {
   close(): void {
     for (const subscriber of this.#subscribers) subscriber.end();
     this.#subscribers.clear();
+    this.#listeners.clear();
   }
 }
 

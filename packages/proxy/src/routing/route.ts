@@ -1,4 +1,6 @@
-import type { orchestratorProto } from '@islet/contracts';
+import { orchestratorProto } from '@islet/contracts';
+
+const { SandboxState } = orchestratorProto;
 
 /** Who may reach a sandbox's ports, and under which Host. Holds for every port but envd's. */
 export interface IngressPolicy {
@@ -35,4 +37,16 @@ export function toSandboxRoute(sandbox: orchestratorProto.Sandbox): SandboxRoute
       maskRequestHost: config.ingress?.maskRequestHost,
     },
   };
+}
+
+/** States in which a sandbox serves nobody: it has no address, or not for long. */
+const AWAY: ReadonlySet<orchestratorProto.SandboxState> = new Set([
+  SandboxState.PAUSING,
+  SandboxState.PAUSED,
+  SandboxState.KILLING,
+]);
+
+/** Whether traffic may be sent to a sandbox as it is now. */
+export function servesTraffic(sandbox: orchestratorProto.Sandbox): boolean {
+  return !AWAY.has(sandbox.state);
 }

@@ -1,0 +1,63 @@
+import type { MessagePort } from 'node:worker_threads';
+import type { WakeCredentials, WakeOutcome } from '@islet/catalog';
+import type { CertificateSource } from '@islet/client-proxy';
+import { IsletError } from '@islet/contracts';
+import type { LoggerOptions } from '@islet/telemetry';
+
+/** What the thread of the proxies is given at its start. */
+export interface ThreadSettings {
+  logLevel: LoggerOptions['level'];
+}
+
+export interface Address {
+  host: string;
+  /** 0: the system's choice. */
+  port: number;
+}
+
+export interface EdgeSettings {
+  domain: string;
+  tls: CertificateSource | undefined;
+}
+
+/**
+ * Each proxy routes by a replica of its own: the edge knows what the control plane does, the node's proxy what the
+ * node does.
+ */
+export type ProxyName = 'edge' | 'node';
+
+/** What the thread is asked; it answers those with an id. */
+export type ThreadRequest =
+  | { kind: 'open-edge'; id: number; address: Address; catalog: MessagePort; settings: EdgeSettings }
+  | { kind: 'open-node'; id: number; address: Address; catalog: MessagePort }
+  | { kind: 'close'; id: number; proxy: ProxyName }
+  /** See `ClientProxy`. */
+  | { kind: 'close-run'; executionId: string }
+  | { kind: 'drain-run'; executionId: string; graceMs: number }
+  /** Answers a `wake`. */
+  | { kind: 'woken'; id: number; outcome: WakeOutcome }
+  | { kind: 'not-woken'; id: number; failure: Failure };
+
+/** What the thread says. */
+export type ThreadMessage =
+  /** A request is carried out; `port` is where an opened proxy listens. */
+  | { kind: 'done'; id: number; port?: number }
+  | { kind: 'failed'; id: number; failure: Failure }
+  /** Traffic has come for a paused sandbox. */
+  | { kind: 'wake'; id: number; sandboxId: string; credentials: WakeCredentials };
+
+/** An error between the threads: classes and causes do not get across. */
+export interface Failure {
+  message: string;
+  /** There where clients may be told: an IsletError's. */
+  status: number | undefined;
+}
+
+export function toFailure(error: unknown): Failure {
+  const message = error instanceof Error ? error.message : String(error);
+  return { message, status: error instanceof IsletError ? error.status : undefined };
+}
+
+export function fromFailure({ message, status }: Failure): Error {
+  return status === undefined ? new Error(message) : new IsletError(status, message);
+}

@@ -1,0 +1,233 @@
+import { setTimeout as sleep } from 'node:timers/promises';
+import { MessageChannel, type MessagePort, Worker } from 'node:worker_threads';
+import { entryForRouting, type Followable, feedReplica, type Wake } from '@islet/catalog';
+import { IsletError } from '@islet/contracts';
+import type { Logger } from '@islet/telemetry';
+import {
+  type Address,
+  type EdgeSettings,
+  fromFailure,
+  type ProxyName,
+  type ThreadMessage,
+  type ThreadRequest,
+  type ThreadSettings,
+  toFailure,
+} from './messages.ts';
+
+export interface ProxyThreadOptions extends ThreadSettings {
+  /** The thread's program, as the build lays it out. */
+  program: string;
+  logger: Logger;
+  /** What the thread's objects may take, MiB. A thread that needs more ends, and another follows. */
+  heapMb?: number;
+}
+
+export interface NodeProxyOptions {
+  address: Address;
+  /** The node's own sandboxes. */
+  catalog: Followable;
+}
+
+export interface EdgeOptions extends EdgeSettings {
+  address: Address;
+  catalog: Followable;
+  /** Wakes paused sandboxes for their traffic. */
+  wake: Wake;
+}
+
+/** A connection takes some 20 kB of it, and both proxies together take no more than 32,768. */
+const HEAP_MB = 768;
+
+/** From a thread's end to the next one's start, ms: after a long life, and after one shorter than `SHORT_LIFE_MS`. */
+const RESTART_MS = 100;
+const RESTART_AFTER_SHORT_LIFE_MS = 1_000;
+const SHORT_LIFE_MS = 10_000;
+
+/** For a proxy to close, ms. One that does not ends with its thread. */
+const CLOSE_MS = 5_000;
+
+/** How a proxy is opened, by this thread and by each that follows. */
+interface Plan {
+  question: { kind: 'open-edge'; settings: EdgeSettings } | { kind: 'open-node' };
+  address: Address;
+  catalog: Followable;
+  wake: Wake | undefined;
+}
+
+type Question = Extract<ThreadRequest, { kind: 'open-edge' | 'open-node' | 'close' }>;
+type WithoutId<Request> = Request extends unknown ? Omit<Request, 'id'> : never;
+
+interface Asked {
+  resolve: (port: number | undefined) => void;
+  reject: (error: Error) => void;
+}
+
+/**
+ * The edge and the node's proxy, on a thread of their own: whatever their traffic costs, this one answers its
+ * clients. What they route by is copied to the thread as it changes. A thread that ends is followed by another, which
+ * listens on the same ports.
+ */
+export class ProxyThread implements AsyncDisposable {
+  readonly #options: ProxyThreadOptions;
+  readonly #plans = new Map<ProxyName, Plan>();
+  readonly #feeds = new Map<ProxyName, () => void>();
+  readonly #asked = new Map<number, Asked>();
+  #worker: Worker;
+  #startedAt = 0;
+  #nextId = 0;
+  #restarts = 0;
+  #closing = false;
+
+  constructor(options: ProxyThreadOptions) {
+    this.#options = options;
+    this.#worker = this.#start();
+  }
+
+  /** How often a thread ended by itself. */
+  get restarts(): number {
+    return this.#restarts;
+  }
+
+  /** Opens the edge; gives its port. @throws Error where it cannot listen, or has no certificate. */
+  openEdge({ address, catalog, wake, domain, tls }: EdgeOptions): Promise<number> {
+    return this.#open('edge', {
+      question: { kind: 'open-edge', settings: { domain, tls } },
+      ...{ address, catalog, wake },
+    });
+  }
+
+  /** Opens the node's proxy; gives its port. @throws Error where it cannot listen. */
+  openNodeProxy({ address, catalog }: NodeProxyOptions): Promise<number> {
+    return this.#open('node', { question: { kind: 'open-node' }, address, catalog, wake: undefined });
+  }
+
+  /** Stops listening, and ends the proxy's connections. */
+  async close(proxy: ProxyName): Promise<void> {
+    if (!this.#plans.delete(proxy)) return;
+    // Where the thread ends meanwhile, the proxy is closed as well.
+    const closed = this.#ask({ kind: 'close', proxy }, []).catch(() => undefined);
+    await Promise.race([closed, sleep(CLOSE_MS, undefined, { ref: false })]);
+    this.#stopFeeding(proxy);
+  }
+
+  /** See `ClientProxy`. */
+  closeRun(executionId: string): void {
+    this.#tell({ kind: 'close-run', executionId });
+  }
+
+  /** See `ClientProxy`. */
+  drainRun(executionId: string, graceMs: number): void {
+    this.#tell({ kind: 'drain-run', executionId, graceMs });
+  }
+
+  /** Ends the thread with all that it has open. */
+  async [Symbol.asyncDispose](): Promise<void> {
+    this.#closing = true;
+    await this.#worker.terminate();
+  }
+
+  async #open(proxy: ProxyName, plan: Plan): Promise<number> {
+    const { port1, port2 } = new MessageChannel();
+    this.#feeds.set(proxy, feedReplica(plan.catalog, port1));
+    try {
+      const { question, address } = plan;
+      const port = await this.#ask({ ...question, address, catalog: port2 }, [port2]);
+      if (port === undefined) throw new TypeError('the proxy was opened and names no port');
+      this.#plans.set(proxy, { ...plan, address: { ...address, port } });
+      return port;
+    } catch (error) {
+      this.#stopFeeding(proxy);
+      throw error;
+    }
+  }
+
+  #stopFeeding(proxy: ProxyName): void {
+    this.#feeds.get(proxy)?.();
+    this.#feeds.delete(proxy);
+  }
+
+  #tell(request: ThreadRequest): void {
+    this.#worker.postMessage(request);
+  }
+
+  #ask(question: WithoutId<Question>, transfer: MessagePort[]): Promise<number | undefined> {
+    const id = this.#nextId++;
+    return new Promise((resolve, reject) => {
+      this.#asked.set(id, { resolve, reject });
+      this.#worker.postMessage({ ...question, id } satisfies ThreadRequest, transfer);
+    });
+  }
+
+  #start(): Worker {
+    const { program, logLevel, logger, heapMb = HEAP_MB } = this.#options;
+    const worker = new Worker(program, {
+      workerData: { logLevel } satisfies ThreadSettings,
+      resourceLimits: { maxOldGenerationSizeMb: heapMb },
+    });
+    this.#startedAt = performance.now();
+    worker.on('message', (message: ThreadMessage) => this.#take(message, worker));
+    worker.on('error', (error) => logger.error({ err: error }, 'the thread of the proxies has failed'));
+    worker.on('exit', () => void this.#onExit());
+    return worker;
+  }
+
+  #take(message: ThreadMessage, worker: Worker): void {
+    if (message.kind === 'wake') {
+      this.#wake(message, worker);
+      return;
+    }
+    const asked = this.#asked.get(message.id);
+    this.#asked.delete(message.id);
+    if (message.kind === 'done') asked?.resolve(message.port);
+    else asked?.reject(fromFailure(message.failure));
+  }
+
+  #wake({ id, sandboxId, credentials }: Extract<ThreadMessage, { kind: 'wake' }>, worker: Worker): void {
+    const wake = this.#plans.get('edge')?.wake;
+    // A worker that has ended takes no answer, and nobody waits for it.
+    const answer = (request: ThreadRequest) => worker.postMessage(request);
+    const waking: ReturnType<Wake> = wake
+      ? wake(sandboxId, credentials)
+      : Promise.resolve({ kind: 'not-found' });
+    waking.then(
+      (outcome) => {
+        const known =
+          outcome.kind === 'resumed' ? { ...outcome, entry: entryForRouting(outcome.entry) } : outcome;
+        answer({ kind: 'woken', id, outcome: known });
+      },
+      (error: unknown) => {
+        if (!(error instanceof IsletError))
+          this.#options.logger.error({ err: error, sandboxId }, 'a sandbox was not woken for its traffic');
+        answer({ kind: 'not-woken', id, failure: toFailure(error) });
+      },
+    );
+  }
+
+  async #onExit(): Promise<void> {
+    for (const proxy of [...this.#feeds.keys()]) this.#stopFeeding(proxy);
+    for (const { reject } of this.#asked.values()) reject(new Error('the thread of the proxies has ended'));
+    this.#asked.clear();
+    if (this.#closing) return;
+    this.#restarts++;
+    const short = performance.now() - this.#startedAt < SHORT_LIFE_MS;
+    const restarts = this.#restarts;
+    this.#options.logger.error({ restarts }, 'the thread of the proxies has ended and is started again');
+    await sleep(short ? RESTART_AFTER_SHORT_LIFE_MS : RESTART_MS, undefined, { ref: false });
+    if (this.#closing) return;
+    this.#worker = this.#start();
+    await this.#openAgain();
+  }
+
+  async #openAgain(): Promise<void> {
+    const worker = this.#worker;
+    try {
+      await Promise.all([...this.#plans].map(([proxy, plan]) => this.#open(proxy, plan)));
+      this.#options.logger.info({ restarts: this.#restarts }, 'the proxies serve again');
+    } catch (error) {
+      if (this.#closing || worker !== this.#worker) return;
+      this.#options.logger.error({ err: error }, 'the proxies could not be opened again');
+      // Its end starts the next.
+      await worker.terminate();
+    }
+  }
+}
