@@ -5,11 +5,11 @@ import Fastify, { type FastifyReply } from 'fastify';
 import { Type } from 'typebox';
 import { addAdminRoutes } from './admin/routes.ts';
 import { Authenticator } from './auth/authenticator.ts';
-import { access, useAuthentication } from './auth/guard.ts';
+import { access, requireDeclaredAccess, useAuthentication } from './auth/guard.ts';
 import type { ApiApp, ApiContext } from './context.ts';
 import { type ApiDeps, systemClock } from './deps.ts';
 import { useBodyTimeout } from './http/body-timeout.ts';
-import { useCors } from './http/cors.ts';
+import { useCors, type WebAccess } from './http/cors.ts';
 import { BODY_LIMIT, toIsletError, useErrorShape } from './http/errors.ts';
 import { useJsonBodies } from './http/json-body.ts';
 import { useOpenApi } from './http/openapi.ts';
@@ -43,6 +43,8 @@ import { addVolumeContentRoutes } from './volumes/content-routes.ts';
 import { addVolumeRoutes } from './volumes/routes.ts';
 import { createVolumeTokens } from './volumes/token.ts';
 
+/** Nobody but programs, and pages that the API itself would serve, by names of this machine. */
+const LOCAL_WEB: WebAccess = { hosts: [], origins: [] };
 /** How long the start waits for the node to tell what lives on it. */
 const FIRST_SNAPSHOT_MS = 5_000;
 /** Longest wait for a request to arrive in full, where its route sets no other. */
@@ -84,7 +86,8 @@ export async function createApi(deps: ApiDeps): Promise<Api> {
   useBodyTimeout(app, REQUEST_TIMEOUT_MS);
   useSchemaValidation(app);
   useJsonBodies(app);
-  await useCors(app);
+  requireDeclaredAccess(app);
+  useCors(app, deps.web ?? LOCAL_WEB);
   useOpenApi(app, { title: 'Islet', version: '0.1.0' });
   useAuthentication(app, context.authenticator);
   addHealthRoute(app);

@@ -4,6 +4,7 @@ import type { Catalog, CatalogEntry, Sandbox } from '@islet/catalog';
 import type { orchestratorProto, templateProto, volumesProto } from '@islet/contracts';
 import type { Database } from '@islet/db';
 import type { Logger } from '@islet/telemetry';
+import type { WebAccess } from './http/cors.ts';
 import type { LogsSource } from './logs/source.ts';
 import type { MetricsSource } from './metrics/source.ts';
 
@@ -58,6 +59,10 @@ export interface ApiDeps {
   tokenSeed: string;
   /** Base domain of sandbox traffic, for the answers; null lets the SDK use its own. */
   domain: string | null;
+  /** Names it answers to and pages that may call it; without it those of this machine. */
+  web?: WebAccess | undefined;
+  /** Secures sandboxes made by `POST /sandboxes` also if the request does not say so. */
+  secureByDefault?: boolean | undefined;
   logger: Logger;
   clock?: Clock;
   /** Value of X-Admin-Token; without it no admin call is accepted. */

@@ -9,6 +9,7 @@ export {
   type VolumesClient,
   type VolumesLink,
 } from './deps.ts';
+export type { WebAccess } from './http/cors.ts';
 export { type JournalOptions, openJournaledLogs } from './logs/journal.ts';
 export { createMemoryLogs, type MemoryLogs, type MemoryLogsOptions } from './logs/memory.ts';
 export type { LogLevel, LogQuery, LogRecord, LogsSource } from './logs/source.ts';

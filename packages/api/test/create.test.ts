@@ -38,6 +38,30 @@ describe('create', () => {
     expect(api.node.creates.at(-1)?.timeoutMs).toBe(15_000);
   });
 
+  it('secures through v1 what asks for it, and what says nothing where the operator wants that', async () => {
+    const secured = await startHarness({ db: api.db, secureByDefault: true });
+    try {
+      for (const [at, body, isSecured] of [
+        [api, {}, false],
+        [api, { secure: true }, true],
+        [secured, {}, true],
+        [secured, { secure: true }, true],
+        [secured, { secure: false }, false],
+      ] as const) {
+        const answer = await at.call('POST', '/sandboxes', { body: { templateID: 'base', ...body } });
+        expect(answer.status).toBe(201);
+        expect(typeof answer.body.envdAccessToken).toBe(isSecured ? 'string' : 'undefined');
+        expect(at.node.creates.at(-1)?.config?.envdAccessToken).toBe(answer.body.envdAccessToken);
+      }
+      // What needs a secured sandbox has one.
+      const network = { allowPublicTraffic: false };
+      const hidden = await secured.call('POST', '/sandboxes', { body: { templateID: 'base', network } });
+      expect(hidden).toMatchObject({ status: 201, body: { trafficAccessToken: expect.any(String) } });
+    } finally {
+      await secured.close();
+    }
+  });
+
   it('always secures through v2, and gives it five minutes', async () => {
     const { status, body } = await api.call('POST', '/v2/sandboxes', {
       body: { templateID: 'base', secure: false },

@@ -11,3 +11,4 @@ export * from './metrics.ts';
 export * from './ports.ts';
 export * from './rpc-errors.ts';
 export * from './tokens.ts';
+export * from './web-names.ts';

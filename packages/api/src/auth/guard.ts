@@ -50,18 +50,39 @@ export function assertStanding(team: Team, routeAccess: RouteAccess): void {
   }
 }
 
+/**
+ * Refuses routes that do not say who may call them: forgetting it would open them to everybody. Call it before any route
+ * is added.
+ */
+export function requireDeclaredAccess(app: FastifyInstance): void {
+  app.addHook('onRoute', ({ method, url, config }) => {
+    if (config?.access) return;
+    throw new TypeError(
+      `the route ${[method].flat().join(', ')} ${url} does not say who may call it: give it config.access`,
+    );
+  });
+}
+
 /** Authenticates each request before anything of it is read. */
 export function useAuthentication(app: FastifyInstance, authenticator: Authenticator): void {
   app.decorateRequest('caller');
   app.addHook('onRequest', async (request) => {
-    const routeAccess = request.routeOptions.config.access;
-    if (!routeAccess) {
+    // What belongs to no route is answered by the one handler that says so.
+    if (request.is404) {
       request.caller = { kind: 'nobody' };
       return;
     }
+    const routeAccess = accessOf(request);
     request.caller = await authenticator.authenticate(request, routeAccess.schemes);
     if (request.caller.kind === 'team') assertStanding(request.caller.team, routeAccess);
   });
+}
+
+/** @throws TypeError for a route that does not say who may call it; none is added (see requireDeclaredAccess). */
+function accessOf(request: FastifyRequest): RouteAccess {
+  const { config, method, url } = request.routeOptions;
+  if (!config.access) throw new TypeError(`the route ${method} ${url} does not say who may call it`);
+  return config.access;
 }
 
 /** The calling team of a route that only teams reach. */
@@ -96,6 +117,6 @@ export async function actingTeam(
   const header = request.headers['x-team-id'];
   const named = teamId ?? (typeof header === 'string' && header !== '' ? header : undefined);
   const team = await authenticator.teamOfUser(caller.userId, named);
-  assertStanding(team, request.routeOptions.config.access ?? { schemes: [] });
+  assertStanding(team, accessOf(request));
   return team;
 }

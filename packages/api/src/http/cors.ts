@@ -1,5 +1,25 @@
-import cors from '@fastify/cors';
-import type { FastifyInstance } from 'fastify';
+import {
+  answersTo,
+  formatOrigin,
+  type HostPattern,
+  IsletError,
+  matchesOrigin,
+  type OriginPattern,
+  parseAuthority,
+  parseOrigin,
+} from '@islet/contracts';
+import type { FastifyInstance, FastifyRequest } from 'fastify';
+import { access } from '../auth/guard.ts';
+
+/** What the operator lets browsers do. */
+export interface WebAccess {
+  /** Names that the API answers to, besides loopback names and IP addresses. */
+  hosts: readonly HostPattern[];
+  /** Pages that may call the API. */
+  origins: readonly OriginPattern[];
+}
+
+const METHODS = 'GET, HEAD, POST, PUT, PATCH, DELETE';
 
 const REQUEST_HEADERS = [
   'Origin',
@@ -20,7 +40,7 @@ const REQUEST_HEADERS = [
   'release',
   'sdk_runtime',
   'system',
-];
+].join(', ');
 
 const EXPOSED_HEADERS = [
   'X-Next-Token',
@@ -29,14 +49,80 @@ const EXPOSED_HEADERS = [
   'RateLimit-Remaining',
   'RateLimit-Reset',
   'Retry-After',
-];
+].join(', ');
 
-/** Any page may call the API: what it may do is decided by the key it has, never by cookies. */
-export async function useCors(app: FastifyInstance): Promise<void> {
-  await app.register(cors, {
-    origin: '*',
-    methods: ['GET', 'HEAD', 'POST', 'PUT', 'PATCH', 'DELETE'],
-    allowedHeaders: REQUEST_HEADERS,
-    exposedHeaders: EXPOSED_HEADERS,
+/** How the API's own pages are named on this machine. Names below localhost are the pages of sandboxes. */
+const OWN_HOSTS: ReadonlySet<string> = new Set(['localhost', '127.0.0.1', '::1']);
+
+const SAFE_METHODS: ReadonlySet<string> = new Set(['GET', 'HEAD', 'OPTIONS']);
+
+/**
+ * Keeps web pages away, and lets those in that the operator named. A key is no protection here: a page may know one, as
+ * everybody knows that of local development. So a request is refused before anything else of it is looked at:
+ * - if it calls the API by a name that is not the API's (DNS rebinding makes a stranger's name lead to this machine);
+ * - if it comes from a page that was not named, also if it needs no preflight;
+ * - if a browser says that another site makes it change something, and does not say which.
+ *
+ * Programs send neither `Origin` nor `Sec-Fetch-Site`.
+ */
+export function useCors(app: FastifyInstance, web: WebAccess): void {
+  app.addHook('onRequest', async (request, reply) => {
+    refuseForeignHost(request, web.hosts);
+    reply.header('Vary', 'Origin');
+    const { origin } = request.headers;
+    if (origin === undefined) return refuseUnnamedSite(request);
+    refuseForeignPage(request, origin, web.origins);
+    reply.header('Access-Control-Allow-Origin', origin);
+    reply.header('Access-Control-Expose-Headers', EXPOSED_HEADERS);
   });
+  app.options('*', { config: { access: access.open } }, async (request, reply) => {
+    reply.header('Allow', METHODS);
+    if (request.headers.origin !== undefined) {
+      reply.header('Access-Control-Allow-Methods', METHODS);
+      reply.header('Access-Control-Allow-Headers', REQUEST_HEADERS);
+      // Chrome asks for it where a page of the internet calls a private address.
+      if (request.headers['access-control-request-private-network'] === 'true') {
+        reply.header('Access-Control-Allow-Private-Network', 'true');
+      }
+    }
+    return reply.code(204).send();
+  });
+}
+
+function refuseForeignHost(request: FastifyRequest, allowed: readonly HostPattern[]): void {
+  const { host } = request.headers;
+  // HTTP/1.0 may leave it out; browsers never do.
+  if (host === undefined) return;
+  const authority = parseAuthority(host);
+  if (!authority) throw new IsletError(400, 'the Host header names no host');
+  if (answersTo(allowed, authority.host)) return;
+  throw new IsletError(
+    403,
+    `this API does not answer to the name ${authority.host}: if it is yours, start Islet with ` +
+      `--allow-host ${authority.host} (or ISLET_ALLOW_HOST)`,
+  );
+}
+
+function refuseForeignPage(request: FastifyRequest, text: string, allowed: readonly OriginPattern[]): void {
+  if (allowed.some(({ kind }) => kind === 'any')) return;
+  const origin = parseOrigin(text);
+  if (!origin) {
+    throw new IsletError(403, 'pages without an address of their own may not call this API');
+  }
+  const isOwn =
+    origin.scheme === 'http' && OWN_HOSTS.has(origin.host) && origin.port === request.socket.localPort;
+  if (isOwn || allowed.some((pattern) => matchesOrigin(pattern, origin))) return;
+  const name = formatOrigin(origin);
+  throw new IsletError(
+    403,
+    `pages of ${name} may not call this API: if they are yours, start Islet with ` +
+      `--allow-origin ${name} (or ISLET_ALLOW_ORIGIN)`,
+  );
+}
+
+/** Browsers may leave `Origin` out of a form that another site sends, but then they say that there is another site. */
+function refuseUnnamedSite({ method, headers }: FastifyRequest): void {
+  const site = headers['sec-fetch-site'];
+  if (site === undefined || site === 'same-origin' || site === 'none' || SAFE_METHODS.has(method)) return;
+  throw new IsletError(403, 'pages of other sites may not call this API: see --allow-origin');
 }

@@ -1,6 +1,6 @@
 import type { FastifyInstance, RouteOptions } from 'fastify';
 import type { Scheme } from '../auth/authenticator.ts';
-import type { RouteAccess } from '../auth/guard.ts';
+import { access, type RouteAccess } from '../auth/guard.ts';
 
 type Json = Record<string, unknown>;
 
@@ -40,7 +40,7 @@ export function useOpenApi(app: FastifyInstance, info: { title: string; version:
       paths[path] = { ...paths[path], [method.toLowerCase()]: operation(route) };
     }
   });
-  app.get('/openapi.json', () => ({
+  app.get('/openapi.json', { config: { access: access.open } }, () => ({
     openapi: '3.1.0',
     info,
     paths,
@@ -50,8 +50,8 @@ export function useOpenApi(app: FastifyInstance, info: { title: string; version:
 
 function operation(route: RouteOptions): Json {
   const schema = (route.schema ?? {}) as RouteSchema;
-  const access: RouteAccess | undefined = route.config?.access;
-  const security = (access?.schemes ?? []).map((scheme) =>
+  const declared: RouteAccess | undefined = route.config?.access;
+  const security = (declared?.schemes ?? []).map((scheme) =>
     Object.fromEntries(REQUIREMENTS[scheme].map((name) => [name, []])),
   );
   return {

@@ -23,7 +23,8 @@ export function addSandboxRoutes(app: ApiApp, context: ApiContext): void {
     '/sandboxes',
     { config: { access: access.team }, schema: { body: NewSandbox, response: created } },
     async (request, reply) => {
-      const sandbox = await createSandbox(context, callingTeam(request), request.body);
+      const secure = request.body.secure ?? context.secureByDefault ?? false;
+      const sandbox = await createSandbox(context, callingTeam(request), { ...request.body, secure });
       return reply.code(201).send(presentSandbox(sandbox, context.domain));
     },
   );

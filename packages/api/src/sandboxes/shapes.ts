@@ -71,7 +71,9 @@ const createFields = {
 export const NewSandbox = Type.Object({
   ...createFields,
   timeout: Type.Integer({ ...Seconds, default: 15 }),
-  secure: Type.Boolean({ default: false }),
+  secure: Type.Optional(
+    Type.Boolean({ description: 'Absent: false, unless the operator chose otherwise (--secure-by-default)' }),
+  ),
 });
 
 export const NewSandboxV2 = Type.Object({

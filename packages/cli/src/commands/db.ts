@@ -1,7 +1,7 @@
 import { type Database, LOCAL_DEV, LOCAL_TEAM_LIMITS, migrate, seed } from '@islet/db';
 import { defineCommand } from 'citty';
 import { openInstallation } from '../control/open.ts';
-import { refuseUnknownFlags, stringArgs } from '../options/args.ts';
+import { optionArgs, refuseUnknownFlags } from '../options/args.ts';
 import { OPTIONS, type OptionName } from '../options/options.ts';
 import { type OptionSources, readOption, requireOption } from '../options/spec.ts';
 import type { CommandIo } from './io.ts';
@@ -10,7 +10,7 @@ const WHERE: OptionName[] = ['dataDir', 'databaseUrl'];
 
 /** `islet db …`. */
 export function dbCommand(io: CommandIo) {
-  const args = stringArgs(WHERE);
+  const args = optionArgs(WHERE);
   const change = (name: string, description: string, run: (db: Database) => Promise<string>) =>
     defineCommand({
       meta: { name, description },

@@ -4,7 +4,7 @@ import type { CheckResult, CheckStatus } from '../doctor/check.ts';
 import { examine } from '../doctor/doctor.ts';
 import { runHost } from '../doctor/run.ts';
 import { machinePrograms } from '../layout.ts';
-import { refuseUnknownFlags, stringArgs } from '../options/args.ts';
+import { optionArgs, optionFlags, refuseUnknownFlags } from '../options/args.ts';
 import { readUpConfig, UP_OPTIONS } from '../up/config.ts';
 import type { CommandIo } from './io.ts';
 
@@ -17,7 +17,7 @@ const MARK: Record<CheckStatus, { sign: string; style: 'green' | 'yellow' | 'red
 /** `islet doctor`. */
 export function doctorCommand(io: CommandIo) {
   const args = {
-    ...stringArgs(UP_OPTIONS),
+    ...optionArgs(UP_OPTIONS),
     json: { type: 'boolean', description: 'Print one JSON object with all results' },
   } as const;
   return defineCommand({
@@ -26,7 +26,7 @@ export function doctorCommand(io: CommandIo) {
     async run(context) {
       refuseUnknownFlags(context.rawArgs, { ...args, 'no-install': { type: 'boolean' } });
       const asJson = context.args.json === true;
-      const config = readUpConfig({ flags: context.args, env: io.env });
+      const config = readUpConfig({ flags: optionFlags(UP_OPTIONS, context), env: io.env });
       const layout = io.layout();
       const results = await examine({
         config,

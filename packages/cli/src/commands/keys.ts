@@ -1,7 +1,7 @@
 import { defineCommand } from 'citty';
 import type { Administration } from '../control/administration.ts';
 import { openInstallation } from '../control/open.ts';
-import { refuseUnknownFlags, stringArgs } from '../options/args.ts';
+import { optionArgs, refuseUnknownFlags } from '../options/args.ts';
 import { OPTIONS, type OptionName } from '../options/options.ts';
 import { type OptionSources, readOption, requireOption } from '../options/spec.ts';
 import type { CommandIo } from './io.ts';
@@ -31,7 +31,7 @@ export function keysCommand(io: CommandIo) {
     name: { type: 'string', valueHint: 'name', description: 'What the key is for', default: 'cli' },
     team: { type: 'string', valueHint: 'id|slug', description: 'Its team (default local-dev-team)' },
     json: JSON_ARG,
-    ...stringArgs(WHERE),
+    ...optionArgs(WHERE),
   } as const;
   const create = defineCommand({
     meta: { name: 'create', description: 'Make an API key and show it, this once' },
@@ -49,7 +49,7 @@ export function keysCommand(io: CommandIo) {
   const listArgs = {
     team: { type: 'string', valueHint: 'id|slug', description: 'Only this team’s keys' },
     json: JSON_ARG,
-    ...stringArgs(WHERE),
+    ...optionArgs(WHERE),
   } as const;
   const list = defineCommand({
     meta: { name: 'list', description: 'List API keys, newest first' },
@@ -74,7 +74,7 @@ export function keysCommand(io: CommandIo) {
   const revokeArgs = {
     key: { type: 'positional', description: 'The key, its id, its mask or its beginning', required: true },
     json: JSON_ARG,
-    ...stringArgs(WHERE),
+    ...optionArgs(WHERE),
   } as const;
   const revoke = defineCommand({
     meta: { name: 'revoke', description: 'Take a key back; it stops working within seconds' },

@@ -1,6 +1,6 @@
 import { defineCommand } from 'citty';
 import type { SnapshotView } from '../control/administration.ts';
-import { refuseUnknownFlags, stringArgs } from '../options/args.ts';
+import { optionArgs, refuseUnknownFlags } from '../options/args.ts';
 import type { OptionName } from '../options/options.ts';
 import type { CommandIo } from './io.ts';
 import { withInstallation } from './keys.ts';
@@ -11,7 +11,7 @@ const JSON_ARG = { type: 'boolean', description: 'Print JSON' } as const;
 
 /** `islet snapshots …`. */
 export function snapshotsCommand(io: CommandIo) {
-  const listArgs = { json: JSON_ARG, ...stringArgs(WHERE) } as const;
+  const listArgs = { json: JSON_ARG, ...optionArgs(WHERE) } as const;
   const list = defineCommand({
     meta: { name: 'list', description: 'List the snapshots on this machine with their sizes, newest first' },
     args: listArgs,
@@ -26,7 +26,7 @@ export function snapshotsCommand(io: CommandIo) {
   const gcArgs = {
     'dry-run': { type: 'boolean', description: 'Only show what would be removed' },
     json: JSON_ARG,
-    ...stringArgs(WHERE),
+    ...optionArgs(WHERE),
   } as const;
   const gc = defineCommand({
     meta: { name: 'gc', description: 'Remove snapshots whose template was deleted' },

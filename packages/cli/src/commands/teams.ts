@@ -1,6 +1,6 @@
 import { defineCommand } from 'citty';
 import type { TeamLimitsChange, TeamView } from '../control/administration.ts';
-import { refuseUnknownFlags, stringArgs } from '../options/args.ts';
+import { optionArgs, refuseUnknownFlags } from '../options/args.ts';
 import type { OptionName } from '../options/options.ts';
 import { OptionError } from '../options/spec.ts';
 import type { CommandIo } from './io.ts';
@@ -24,7 +24,7 @@ export function teamsCommand(io: CommandIo) {
   const createArgs = {
     name: { type: 'string', valueHint: 'name', description: 'What the team is called', required: true },
     json: JSON_ARG,
-    ...stringArgs(WHERE),
+    ...optionArgs(WHERE),
   } as const;
   const create = defineCommand({
     meta: { name: 'create', description: 'Make a team; give it a key with `islet keys create --team`' },
@@ -36,7 +36,7 @@ export function teamsCommand(io: CommandIo) {
     },
   });
 
-  const listArgs = { json: JSON_ARG, ...stringArgs(WHERE) } as const;
+  const listArgs = { json: JSON_ARG, ...optionArgs(WHERE) } as const;
   const list = defineCommand({
     meta: { name: 'list', description: 'List teams with the limits in force for each' },
     args: listArgs,
@@ -55,7 +55,7 @@ export function teamsCommand(io: CommandIo) {
     'memory-mb': { type: 'string', valueHint: 'n', description: 'Memory of one sandbox, MiB' },
     'disk-mb': { type: 'string', valueHint: 'n', description: 'Disk of one template, MiB' },
     json: JSON_ARG,
-    ...stringArgs(WHERE),
+    ...optionArgs(WHERE),
   } as const;
   const limit = defineCommand({
     meta: {

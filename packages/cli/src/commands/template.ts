@@ -1,5 +1,5 @@
 import { defineCommand } from 'citty';
-import { refuseUnknownFlags, stringArgs } from '../options/args.ts';
+import { optionArgs, refuseUnknownFlags } from '../options/args.ts';
 import type { OptionName } from '../options/options.ts';
 import { OptionError } from '../options/spec.ts';
 import { createJsonReporter } from '../output/json-reporter.ts';
@@ -38,7 +38,7 @@ export function templateCommand(io: CommandIo) {
     'min-free-disk-mb': { type: 'string', valueHint: 'MiB', description: 'Free disk after the last step' },
     'skip-cache': { type: 'boolean', description: 'Run every step again, and pull the image again' },
     json: { type: 'boolean', description: 'Print one JSON object a line' },
-    ...stringArgs(WHERE),
+    ...optionArgs(WHERE),
   } as const;
 
   const build = defineCommand({

@@ -1,7 +1,7 @@
 import { pruneLayerCache } from '@islet/template-manager';
 import { defineCommand } from 'citty';
 import { waitForFileLock } from '../host/file-lock.ts';
-import { refuseUnknownFlags, stringArgs } from '../options/args.ts';
+import { optionArgs, refuseUnknownFlags } from '../options/args.ts';
 import { OPTIONS, type OptionName } from '../options/options.ts';
 import { OptionError, requireOption } from '../options/spec.ts';
 import { callApi, findApi } from '../templates/connection.ts';
@@ -27,7 +27,7 @@ interface TemplateView {
 
 /** `islet templates …`. */
 export function templatesCommand(io: CommandIo) {
-  const listArgs = { json: JSON_ARG, ...stringArgs(WHERE) } as const;
+  const listArgs = { json: JSON_ARG, ...optionArgs(WHERE) } as const;
   const list = defineCommand({
     meta: { name: 'list', description: 'List the templates of the key’s team, newest first' },
     args: listArgs,
@@ -42,7 +42,7 @@ export function templatesCommand(io: CommandIo) {
   const deleteArgs = {
     template: { type: 'positional', description: 'Its name or id', required: true },
     json: JSON_ARG,
-    ...stringArgs(WHERE),
+    ...optionArgs(WHERE),
   } as const;
   const remove = defineCommand({
     meta: { name: 'delete', description: 'Delete a template that no sandbox uses, and what its builds hold' },
@@ -58,7 +58,7 @@ export function templatesCommand(io: CommandIo) {
   const gcArgs = {
     keep: { type: 'string', valueHint: 'MiB', description: 'Size that the layers may keep (default 0)' },
     json: JSON_ARG,
-    ...stringArgs(['cacheDir']),
+    ...optionArgs(['cacheDir']),
   } as const;
   const gc = defineCommand({
     meta: {

@@ -1,5 +1,5 @@
 import { defineCommand } from 'citty';
-import { refuseUnknownFlags, stringArgs } from '../options/args.ts';
+import { optionArgs, optionFlags, refuseUnknownFlags } from '../options/args.ts';
 import { createJsonReporter } from '../output/json-reporter.ts';
 import { createTextReporter } from '../output/text-reporter.ts';
 import { readUpConfig, UP_OPTIONS } from '../up/config.ts';
@@ -9,7 +9,7 @@ import type { CommandIo } from './io.ts';
 /** `islet up`. */
 export function upCommand(io: CommandIo) {
   const args = {
-    ...stringArgs(UP_OPTIONS),
+    ...optionArgs(UP_OPTIONS),
     json: { type: 'boolean', description: 'Print one JSON object a line' },
     // citty takes `--no-x` for `x` set to false; the launcher has acted on it by the time this runs.
     install: {
@@ -26,9 +26,9 @@ export function upCommand(io: CommandIo) {
         ? createJsonReporter((text) => io.stdout.write(text), Date.now)
         : createTextReporter(io.stdout, Date.now);
       try {
-        refuseUnknownFlags(context.rawArgs, { ...args, 'no-install': { type: 'boolean' } });
+        refuseUnknownFlags(context.rawArgs, args);
         await up({
-          config: readUpConfig({ flags: context.args, env: io.env }),
+          config: readUpConfig({ flags: optionFlags(UP_OPTIONS, context), env: io.env }),
           layout: io.layout(),
           version: io.version,
           reporter,

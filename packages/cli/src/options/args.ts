@@ -3,18 +3,46 @@ import { OPTIONS, type OptionName } from './options.ts';
 import { OptionError, type OptionSpec } from './spec.ts';
 
 /** citty's definition of options, for parsing and for the help. Defaults are left to readOption, which knows the environment. */
-export function stringArgs(names: readonly OptionName[]): ArgsDef {
+export function optionArgs(names: readonly OptionName[]): ArgsDef {
   const args: ArgsDef = {};
   for (const name of names) {
     const spec: OptionSpec<unknown> = OPTIONS[name];
-    const fallback = spec.fallback === undefined ? '' : ` (default ${spec.fallback})`;
-    args[spec.flag] = {
-      type: 'string',
-      valueHint: spec.hint,
-      description: `${spec.description}${fallback} [${spec.env}]`,
-    };
+    const fallback = spec.fallback ? ` (default ${spec.fallback})` : '';
+    const description = `${spec.description}${fallback} [${spec.env}]`;
+    args[spec.flag] =
+      spec.kind === 'switch'
+        ? { type: 'boolean', description, negativeDescription: 'The opposite' }
+        : { type: 'string', valueHint: spec.hint, description };
   }
   return args;
+}
+
+/** The flags of a command that takes options and no other words: switches and lists as they stand in the raw arguments. */
+export function optionFlags(
+  names: readonly OptionName[],
+  { args, rawArgs }: { args: Readonly<Record<string, unknown>>; rawArgs: readonly string[] },
+): Record<string, unknown> {
+  const flags: Record<string, unknown> = { ...args };
+  for (const name of names) {
+    const { flag, kind }: OptionSpec<unknown> = OPTIONS[name];
+    if (kind === undefined) continue;
+    const values = valuesOf(flag, rawArgs);
+    flags[flag] = kind === 'list' && values.length > 0 ? values.join(',') : values.at(-1);
+  }
+  return flags;
+}
+
+/** Every value given for a flag, in order; a switch without one is `on`, and `off` behind `--no-`. */
+function valuesOf(flag: string, rawArgs: readonly string[]): string[] {
+  const values: string[] = [];
+  for (const [i, word] of rawArgs.entries()) {
+    const next = rawArgs[i + 1];
+    if (word === '--') break;
+    if (word === `--no-${flag}`) values.push('off');
+    else if (word === `--${flag}`) values.push(next === undefined || next.startsWith('-') ? 'on' : next);
+    else if (word.startsWith(`--${flag}=`)) values.push(word.slice(flag.length + 3));
+  }
+  return values;
 }
 
 /**
@@ -24,7 +52,13 @@ export function stringArgs(names: readonly OptionName[]): ArgsDef {
  */
 export function refuseUnknownFlags(rawArgs: readonly string[], args: ArgsDef): void {
   const known = Object.entries(args).filter(([, arg]) => arg.type !== 'positional');
-  const names = new Set([...known.map(([name]) => name), 'help', 'h']);
+  const negations = known.filter(([, arg]) => arg.type === 'boolean' && arg.negativeDescription);
+  const names = new Set([
+    ...known.map(([name]) => name),
+    ...negations.map(([name]) => `no-${name}`),
+    'help',
+    'h',
+  ]);
   for (let i = 0; i < rawArgs.length; i++) {
     const word = rawArgs[i] ?? '';
     if (word === '--') return;

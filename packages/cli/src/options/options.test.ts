@@ -1,6 +1,8 @@
+import { isLoopbackHost, parseOriginPattern } from '@islet/contracts';
 import { describe, expect, it } from 'vitest';
 import { readUpConfig } from '../up/config.ts';
-import { refuseUnknownFlags, stringArgs } from './args.ts';
+import { webAccessOf } from '../up/web-access.ts';
+import { optionArgs, optionFlags, refuseUnknownFlags } from './args.ts';
 import { OptionError } from './spec.ts';
 
 const read = (flags: Record<string, unknown>, env: Record<string, string> = {}) =>
@@ -44,6 +46,11 @@ describe('options of islet up', () => {
     [{ domain: 'a_b' }, {}, '--domain must be a domain'],
     [{ 'debian-mirror': 'ftp://x' }, {}, '--debian-mirror must be an http:// or https:// address'],
     [{ 'log-level': 'loud' }, {}, '--log-level must be one of debug, info, warn, error, silent'],
+    [{ 'allow-host': 'a:80' }, {}, '--allow-host must be host names'],
+    [{}, { ISLET_ALLOW_ORIGIN: 'https://a, null' }, 'ISLET_ALLOW_ORIGIN must be origins'],
+    [{ 'local-dev-key': 'maybe' }, {}, '--local-dev-key must be on or off'],
+    [{ 'local-dev-key': 'on', host: '0.0.0.0' }, {}, '--local-dev-key and --host 0.0.0.0 exclude each other'],
+    [{ host: '::' }, { ISLET_LOCAL_DEV_KEY: 'on' }, '--local-dev-key and --host :: exclude each other'],
     [{ 'tls-cert': '/a' }, {}, '--tls-cert and --tls-key belong together'],
     [{ 'data-dir': ' ' }, {}, '--data-dir must be a directory'],
   ])('are refused by name: %o %o', (flags, env, message) => {
@@ -67,8 +74,96 @@ describe('options of islet up', () => {
   });
 });
 
+describe('switches and lists', () => {
+  const flags = (...rawArgs: string[]) =>
+    optionFlags(['localDevKey', 'secureByDefault', 'allowOrigin', 'host'], {
+      args: { host: '::1' },
+      rawArgs,
+    });
+  const devKey = (...rawArgs: string[]) => read(flags(...rawArgs)).localDevKey;
+
+  it('say nothing where they are not given', () => {
+    expect(read({})).toMatchObject({ localDevKey: undefined, secureByDefault: false, allowOrigin: [] });
+    expect(flags('--host', '::1')).toEqual({ host: '::1' });
+  });
+
+  it.each([
+    [['--local-dev-key'], true],
+    [['--local-dev-key', '--host', '::1'], true],
+    [['--local-dev-key=on'], true],
+    [['--local-dev-key', 'on'], true],
+    [['--no-local-dev-key'], false],
+    [['--local-dev-key=off'], false],
+    [['--local-dev-key', 'off'], false],
+    [['--local-dev-key', '--no-local-dev-key'], false],
+    [['--no-local-dev-key', '--local-dev-key'], true],
+  ])('%j', (rawArgs, value) => {
+    expect(devKey(...rawArgs)).toBe(value);
+    expect(() => refuseUnknownFlags(rawArgs, optionArgs(['localDevKey', 'host']))).not.toThrow();
+  });
+
+  it('win over the environment, and may come from it', () => {
+    const env = { ISLET_LOCAL_DEV_KEY: 'off', ISLET_SECURE_BY_DEFAULT: '1' };
+    expect(read({}, env)).toMatchObject({ localDevKey: false, secureByDefault: true });
+    expect(read(flags('--local-dev-key'), env).localDevKey).toBe(true);
+  });
+
+  it('collect what is given several times', () => {
+    const both = [
+      ...['--allow-origin', 'https://a.example', '--allow-origin=https://b.example,http://localhost:*'],
+    ];
+    const { allowOrigin } = read(flags(...both));
+    expect(allowOrigin).toEqual(
+      ['https://a.example', 'https://b.example', 'http://localhost:*'].map(parseOriginPattern),
+    );
+    expect(read({}, { ISLET_ALLOW_ORIGIN: 'https://a.example, *' }).allowOrigin).toHaveLength(2);
+  });
+});
+
+describe('an address to listen on', () => {
+  it('has one form, so that it can be told whether it is local', () => {
+    for (const host of [
+      '127.0.0.1',
+      '127.1.2.3',
+      '::1',
+      '0:0:0:0:0:0:0:1',
+      '::ffff:127.0.0.1',
+      'localhost',
+    ]) {
+      expect(isLoopbackHost(read({ host }).host), host).toBe(true);
+    }
+    for (const host of ['0.0.0.0', '::', '10.0.0.1', '::ffff:10.0.0.1', '::2', 'fe80::1%eth0']) {
+      expect(isLoopbackHost(read({ host }).host), host).toBe(false);
+    }
+  });
+});
+
+describe('what the API lets browsers do', () => {
+  const access = (flags: Record<string, string>, machine = 'Machine.example.com') =>
+    webAccessOf(read(flags), machine);
+
+  it('is what the operator names, with the names of a domain and of a machine that others reach', () => {
+    expect(access({})).toEqual({ hosts: [], origins: [] });
+    expect(
+      access({ domain: 'sandboxes.example:8443', host: '0.0.0.0', 'allow-host': 'islet.example' }),
+    ).toEqual({
+      hosts: [
+        { kind: 'exact', host: 'islet.example' },
+        { kind: 'exact', host: 'sandboxes.example' },
+        { kind: 'below', host: 'sandboxes.example' },
+        { kind: 'exact', host: 'machine.example.com' },
+      ],
+      origins: [],
+    });
+  });
+
+  it('never is more because a machine has an odd name', () => {
+    expect(access({ host: '::' }, 'odd name')).toEqual({ hosts: [], origins: [] });
+  });
+});
+
 describe('flags that a command does not know', () => {
-  const args = { ...stringArgs(['apiPort', 'dataDir']), json: { type: 'boolean' as const } };
+  const args = { ...optionArgs(['apiPort', 'dataDir']), json: { type: 'boolean' as const } };
 
   it('are refused with the nearest one that it does', () => {
     expect(() => refuseUnknownFlags(['--api-prot', '3000'], args)).toThrow(/did you mean --api-port\?/);

@@ -1,5 +1,7 @@
 import { PORTS } from '@islet/contracts';
 import {
+  parseAllowedHosts,
+  parseAllowedOrigins,
   parseApiKey,
   parseDatabaseUrl,
   parseDirectory,
@@ -13,6 +15,7 @@ import {
   parseMebibytes,
   parseNetworks,
   parsePort,
+  parseSwitch,
 } from './parse.ts';
 import type { OptionSpec } from './spec.ts';
 
@@ -77,6 +80,44 @@ export const OPTIONS = {
     hint: 'domain',
     description: 'Domain of sandbox addresses (default localhost:<proxy port>)',
     parse: parseDomain,
+  },
+  allowHost: {
+    flag: 'allow-host',
+    env: 'ISLET_ALLOW_HOST',
+    hint: 'a,b',
+    kind: 'list',
+    description:
+      'Names that the API answers to, such as islet.example.com or *.example.com, besides addresses, localhost and those of --domain',
+    fallback: '',
+    parse: parseAllowedHosts,
+  },
+  allowOrigin: {
+    flag: 'allow-origin',
+    env: 'ISLET_ALLOW_ORIGIN',
+    hint: 'a,b',
+    kind: 'list',
+    description:
+      'Pages that may call the API, such as https://app.example.com or http://localhost:*; no others may; * lets every page',
+    fallback: '',
+    parse: parseAllowedOrigins,
+  },
+  localDevKey: {
+    flag: 'local-dev-key',
+    env: 'ISLET_LOCAL_DEV_KEY',
+    hint: 'on|off',
+    kind: 'switch',
+    description:
+      'Put the well-known key of local development into the database, or take it out (default: a first start puts it in if --host is local)',
+    parse: parseSwitch,
+  },
+  secureByDefault: {
+    flag: 'secure-by-default',
+    env: 'ISLET_SECURE_BY_DEFAULT',
+    hint: 'on|off',
+    kind: 'switch',
+    description: 'Secure sandboxes also if `POST /sandboxes` does not say `"secure": true`',
+    fallback: 'off',
+    parse: parseSwitch,
   },
   dns: {
     flag: 'dns',

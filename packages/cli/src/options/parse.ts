@@ -1,5 +1,12 @@
 import { isIP } from 'node:net';
 import { resolve } from 'node:path';
+import {
+  type HostPattern,
+  type OriginPattern,
+  parseAuthority,
+  parseHostPattern,
+  parseOriginPattern,
+} from '@islet/contracts';
 
 /** A TCP port; 0 lets the system choose a free one. */
 export function parsePort(text: string): number {
@@ -25,11 +32,36 @@ export function parseFile(text: string): string {
   return resolve(text);
 }
 
-/** An address to listen on. Names other than localhost are refused: what they stand for may change. */
+/**
+ * An address to listen on, IPv6 in its shortest form. Names other than localhost are refused: what they stand for may
+ * change.
+ */
 export function parseHost(text: string): string {
   if (text === 'localhost') return '127.0.0.1';
   if (isIP(text) === 0) throw new RangeError('must be an IP address, such as 127.0.0.1 or 0.0.0.0');
-  return text;
+  return isIP(text) === 6 ? (parseAuthority(`[${text}]`)?.host ?? text) : text;
+}
+
+/** Yes or no; a flag without a value is `on`. */
+export function parseSwitch(text: string): boolean {
+  if (['on', 'true', 'yes', '1'].includes(text)) return true;
+  if (['off', 'false', 'no', '0'].includes(text)) return false;
+  throw new RangeError('must be on or off');
+}
+
+export function parseAllowedHosts(text: string): HostPattern[] {
+  return partsOf(text).map(parseHostPattern);
+}
+
+export function parseAllowedOrigins(text: string): OriginPattern[] {
+  return partsOf(text).map(parseOriginPattern);
+}
+
+function partsOf(text: string): string[] {
+  return text
+    .split(',')
+    .map((part) => part.trim())
+    .filter((part) => part !== '');
 }
 
 /** Resolvers of the sandboxes, comma-separated. */
@@ -43,10 +75,7 @@ export function parseDns(text: string): string[] {
 
 /** Addresses and networks such as 10.0.0.0/8, comma-separated. */
 export function parseNetworks(text: string): string[] {
-  const networks = text
-    .split(',')
-    .map((part) => part.trim())
-    .filter((part) => part !== '');
+  const networks = partsOf(text);
   if (!networks.every(isNetwork)) {
     throw new RangeError('must be addresses or networks such as 10.0.0.0/8, separated by commas');
   }

@@ -13,6 +13,8 @@ export interface OptionSpec<T> {
   description: string;
   /** Text taken where the user says nothing; undefined makes the value undefined. */
   fallback?: string | undefined;
+  /** `switch`: on or off, `--no-<flag>` too. `list`: may be given several times, or once with commas. Else one text. */
+  kind?: 'switch' | 'list';
   /** The value may hold a password: messages do not repeat it. */
   secret?: boolean;
   /** Turns the text into the value. @throws RangeError with what it must be, as the end of a sentence. */

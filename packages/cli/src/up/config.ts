@@ -1,3 +1,4 @@
+import { type HostPattern, isLoopbackHost, type OriginPattern } from '@islet/contracts';
 import type { FirecrackerPaths } from '@islet/orchestrator';
 import { OPTIONS, type OptionName } from '../options/options.ts';
 import { OptionError, type OptionSources, readOption, requireOption } from '../options/spec.ts';
@@ -13,6 +14,13 @@ export interface UpConfig {
   orchestratorPort: number;
   templateManagerPort: number;
   domain: string | undefined;
+  /** Names that the API answers to in addition. */
+  allowHost: HostPattern[];
+  /** Pages that may call the API. */
+  allowOrigin: OriginPattern[];
+  /** Whether the well-known key is to be there; undefined: a first start on a local address makes it. */
+  localDevKey: boolean | undefined;
+  secureByDefault: boolean;
   dns: string[] | undefined;
   debianMirror: string | undefined;
   /** Addresses and networks that images may come from in addition. */
@@ -44,16 +52,27 @@ export function readUpConfig(sources: OptionSources): UpConfig {
   if ((certFile === undefined) !== (keyFile === undefined)) {
     throw new OptionError('--tls-cert and --tls-key belong together: give both or neither');
   }
+  const host = requireOption(OPTIONS.host, sources);
+  const localDevKey = readOption(OPTIONS.localDevKey, sources);
+  if (localDevKey && !isLoopbackHost(host)) {
+    throw new OptionError(
+      `--local-dev-key and --host ${host} exclude each other: everybody knows that key. Leave it out, and use a key of your own (islet keys create)`,
+    );
+  }
   return {
     dataDir: requireOption(OPTIONS.dataDir, sources),
     cacheDir: requireOption(OPTIONS.cacheDir, sources),
-    host: requireOption(OPTIONS.host, sources),
+    host,
     apiPort: requireOption(OPTIONS.apiPort, sources),
     proxyPort: requireOption(OPTIONS.proxyPort, sources),
     sandboxProxyPort: requireOption(OPTIONS.sandboxProxyPort, sources),
     orchestratorPort: requireOption(OPTIONS.orchestratorPort, sources),
     templateManagerPort: requireOption(OPTIONS.templateManagerPort, sources),
     domain: readOption(OPTIONS.domain, sources),
+    allowHost: requireOption(OPTIONS.allowHost, sources),
+    allowOrigin: requireOption(OPTIONS.allowOrigin, sources),
+    localDevKey,
+    secureByDefault: requireOption(OPTIONS.secureByDefault, sources),
     dns: readOption(OPTIONS.dns, sources),
     debianMirror: readOption(OPTIONS.debianMirror, sources),
     registryAllow: requireOption(OPTIONS.registryAllow, sources),

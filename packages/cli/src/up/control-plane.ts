@@ -1,3 +1,4 @@
+import { hostname } from 'node:os';
 import { join } from 'node:path';
 import { type ApiDeps, createApi, type LogsSource, type MetricsSource } from '@islet/api';
 import type { ArtifactStore } from '@islet/artifacts';
@@ -15,6 +16,7 @@ import { urlHost } from './listen.ts';
 import type { Node } from './node.ts';
 import type { ProxyThread } from './proxies/proxy-thread.ts';
 import { Undo } from './undo.ts';
+import { webAccessOf } from './web-access.ts';
 
 export interface ControlPlaneOptions {
   config: UpConfig;
@@ -72,6 +74,8 @@ export async function startControlPlane(options: ControlPlaneOptions): Promise<C
       adminToken: secrets.adminToken,
       domain,
       metrics: options.metrics,
+      web: webAccessOf(config, hostname()),
+      secureByDefault: config.secureByDefault,
       volumes: config.volumeSizeMb > 0 ? { client: node.volumes, sizeMb: config.volumeSizeMb } : undefined,
       logs: options.logs,
       logger: logger.child({ component: 'api' }),

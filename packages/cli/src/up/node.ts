@@ -6,6 +6,7 @@ import { connectNodeAdapter } from '@connectrpc/connect-node';
 import type { ArtifactStore } from '@islet/artifacts';
 import type { Followable } from '@islet/catalog';
 import {
+  isLoopbackHost,
   orchestratorProto,
   type SandboxLog,
   type SandboxSample,
@@ -143,7 +144,10 @@ export async function startNode(options: NodeOptions): Promise<Node> {
       runtimeDir: instance.runtimeDir,
       files: options.artifacts,
       registries: {
-        policy: createRegistryPolicy({ allow: config.registryAllow, ownNetworks: isLocal(config.host) }),
+        policy: createRegistryPolicy({
+          allow: config.registryAllow,
+          ownNetworks: isLoopbackHost(config.host),
+        }),
         throughProxy: Boolean(process.env.HTTPS_PROXY || process.env.https_proxy),
       },
       baseBuildId: async () => (await shipped.spec('base', BASE_TEMPLATE_ID)).buildId,
@@ -218,9 +222,4 @@ async function resolversOfHost(): Promise<string[]> {
     if (text !== undefined) return sandboxResolvers(text);
   }
   return sandboxResolvers('');
-}
-
-/** Whether only programs of this machine reach what listens there. */
-function isLocal(host: string): boolean {
-  return host === '::1' || host.startsWith('127.');
 }

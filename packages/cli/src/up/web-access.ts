@@ -1,0 +1,19 @@
+import type { WebAccess } from '@islet/api';
+import { type HostPattern, isLoopbackHost, parseAuthority } from '@islet/contracts';
+import type { UpConfig } from './config.ts';
+
+/**
+ * What browsers may do with the API: what the operator named. A domain for sandboxes implies its own names, and an API that
+ * others reach answers to the machine's name too. No page is implied: pages below the domain belong to sandboxes.
+ */
+export function webAccessOf(
+  { host, domain, allowHost, allowOrigin }: Pick<UpConfig, 'host' | 'domain' | 'allowHost' | 'allowOrigin'>,
+  machineName: string,
+): WebAccess {
+  const hosts: HostPattern[] = [...allowHost];
+  const base = domain === undefined ? undefined : parseAuthority(domain)?.host;
+  if (base !== undefined) hosts.push({ kind: 'exact', host: base }, { kind: 'below', host: base });
+  const machine = isLoopbackHost(host) ? undefined : parseAuthority(machineName)?.host;
+  if (machine !== undefined) hosts.push({ kind: 'exact', host: machine });
+  return { hosts, origins: allowOrigin };
+}
