@@ -1,6 +1,7 @@
 import type { UpstreamConnection } from '../upstream/connection.ts';
 import { MAX_BACKLOG_BYTES } from './downstream.ts';
 import type { ProxyRequest } from './proxy-request.ts';
+import { withoutReserved } from './trailers.ts';
 
 /** Sends a request's body to the sandbox as it comes, no faster than the sandbox takes it. */
 export class BodyPump {
@@ -53,7 +54,7 @@ export class BodyPump {
 
   #lastChunk(): string {
     let text = '0\r\n';
-    const trailers = this.#request.body.rawTrailers;
+    const trailers = withoutReserved(this.#request.body.rawTrailers);
     for (let i = 0; i < trailers.length; i += 2) text += `${trailers[i]}: ${trailers[i + 1]}\r\n`;
     return `${text}\r\n`;
   }

@@ -1,5 +1,5 @@
 import type { RenderedError } from '../errors/render.ts';
-import type { ResponseHead } from '../upstream/response-parser.ts';
+import type { ResponseHead } from '../upstream/response-head.ts';
 
 /**
  * Bytes that may wait to be written to one side before the other is read no further. Well over the 16 KiB at which
@@ -11,11 +11,13 @@ export const MAX_BACKLOG_BYTES = 256 * 1024;
 export interface Downstream {
   /** The client is gone already. */
   readonly gone: boolean;
-  /** Passes an interim response on, where the client's protocol has it. */
-  writeInformation(head: ResponseHead): void;
+  /** Passes an interim response on if the client's protocol has it. Gives false as `write` does. */
+  writeInformation(head: ResponseHead): boolean;
+  /** The body that follows has to be framed as the head says: exactly `length` bytes if it has a length. */
   writeHead(head: ResponseHead): void;
   /** Gives false where the client lags behind by more than the backlog; `onDrain` tells when it took everything. */
   write(chunk: Buffer, last: boolean): boolean;
+  /** Every byte that the head announced was written. */
   end(trailers: string[]): void;
   /** Sends the head now, where nothing was sent yet. */
   flushHead(): void;

@@ -1,13 +1,13 @@
 import type { Socket } from 'node:net';
 import type { Exchange, UpstreamConnection } from '../upstream/connection.ts';
 import type { UpstreamPool } from '../upstream/pool.ts';
-import type { ResponseHead } from '../upstream/response-parser.ts';
+import type { ResponseHead } from '../upstream/response-head.ts';
 import { BodyPump } from './body-pump.ts';
 import type { Destination } from './destination.ts';
 import type { Downstream } from './downstream.ts';
-import { endToEnd } from './hop-by-hop.ts';
 import type { ProxyRequest } from './proxy-request.ts';
 import { renderRequestHead } from './request-head.ts';
+import { withoutReserved } from './trailers.ts';
 
 /** Methods that a proxy may send again by itself (RFC 9110 §9.2.2). */
 const IDEMPOTENT = new Set(['GET', 'HEAD', 'OPTIONS', 'PUT', 'DELETE', 'TRACE']);
@@ -91,14 +91,15 @@ export class Forwarding implements Exchange {
   #send(connection: UpstreamConnection): void {
     const { framing, method, upgrade } = this.#request;
     this.#connection = connection;
-    connection.begin(this, method, upgrade !== undefined);
+    connection.begin(this, method, upgrade);
     connection.socket.write(renderRequestHead(this.#request, this.#destination.changes), 'latin1');
     if (framing.kind === 'none' || upgrade !== undefined) connection.finishRequest();
     else this.#pump = new BodyPump(this.#request, connection);
   }
 
   onInformation(head: ResponseHead): void {
-    this.#downstream.writeInformation(head);
+    if (head.status === 100 && !this.#request.expectsContinue) return;
+    if (!this.#downstream.writeInformation(head)) this.#waitForClient();
   }
 
   onHead(head: ResponseHead): void {
@@ -111,7 +112,11 @@ export class Forwarding implements Exchange {
       this.#corked = true;
       this.#downstream.cork();
     }
-    if (this.#downstream.write(chunk, last) || last) return;
+    if (!this.#downstream.write(chunk, last) && !last) this.#waitForClient();
+  }
+
+  /** Reads no further before the client has taken what there is. */
+  #waitForClient(): void {
     this.#connection?.pause();
     if (this.#watchesDrain) return;
     this.#watchesDrain = true;
@@ -135,7 +140,7 @@ export class Forwarding implements Exchange {
   onComplete(trailers: string[]): void {
     if (this.#settled) return;
     this.#settled = true;
-    this.#downstream.end(endToEnd(trailers, []));
+    this.#downstream.end(withoutReserved(trailers));
     if (this.#corked) this.#flush();
     const pump = this.#pump;
     if (pump && !pump.finished) {

@@ -1,6 +1,6 @@
 import type { ServerResponse } from 'node:http';
 import type { RenderedError } from '../errors/render.ts';
-import type { ResponseHead } from '../upstream/response-parser.ts';
+import type { ResponseHead } from '../upstream/response-head.ts';
 import { type Downstream, MAX_BACKLOG_BYTES } from './downstream.ts';
 import { endToEnd } from './hop-by-hop.ts';
 
@@ -11,13 +11,16 @@ const SMALL_BODY_BYTES = 4096;
 export class Http1Downstream implements Downstream {
   readonly #response: ServerResponse;
   readonly #closeAfterFinal: boolean;
+  readonly #http11: boolean;
   #continued = false;
   #bodyBegun = false;
+  #onDrain = () => {};
 
   /** @param expectsContinue the client may or may not send its body once it has a final answer. */
   constructor(response: ServerResponse, expectsContinue: boolean) {
     this.#response = response;
     this.#closeAfterFinal = expectsContinue;
+    this.#http11 = response.req.httpVersionMinor > 0;
     response.sendDate = false;
   }
 
@@ -25,26 +28,28 @@ export class Http1Downstream implements Downstream {
     return this.#response.destroyed;
   }
 
-  writeInformation(head: ResponseHead): void {
-    if (head.status === 100) {
-      this.#continued = true;
-      this.#response.writeContinue();
-      return;
-    }
-    // A response that is not the connection's current one (pipelining) has no socket yet; interim ones are optional.
-    const socket = this.#response.socket;
-    if (!socket || this.#response.headersSent) return;
+  writeInformation(head: ResponseHead): boolean {
+    const { socket } = this.#response;
+    if (!socket || !this.#http11 || this.#response.headersSent) return true;
+    if (head.status === 100) this.#continued = true;
     let text = `HTTP/1.1 ${head.status} ${head.reason}\r\n`;
     const fields = endToEnd(head.fields, head.connection);
     for (let i = 0; i < fields.length; i += 2) text += `${fields[i]}: ${fields[i + 1]}\r\n`;
-    socket.write(`${text}\r\n`, 'latin1');
+    const flows = socket.write(`${text}\r\n`, 'latin1');
+    // The response knows of its own writes only.
+    if (!flows) socket.once('drain', () => this.#onDrain());
+    return flows;
   }
 
   writeHead(head: ResponseHead): void {
     const response = this.#response;
     if (this.#closeAfterFinal && !this.#continued) response.shouldKeepAlive = false;
     let fields = endToEnd(head.fields, head.connection);
-    if (head.status === 204) fields = without(fields, 'content-length');
+    // Only chunks have room for trailers, and Node.js refuses to announce what it cannot send.
+    if (head.framing !== 'chunked' || !this.#http11) fields = without(fields, 'trailer');
+    // The parser lets so many bytes pass, or breaks the exchange off; Node.js counts along.
+    if (head.length !== undefined) fields.push('Content-Length', String(head.length));
+    response.strictContentLength = true;
     response.writeHead(head.status, head.reason, fields);
   }
 
@@ -65,9 +70,10 @@ export class Http1Downstream implements Downstream {
   end(trailers: string[]): void {
     const response = this.#response;
     if (response.writableEnded) return;
-    for (let i = 0; i < trailers.length; i += 2) {
-      response.addTrailers([[trailers[i] ?? '', trailers[i + 1] ?? '']]);
-    }
+    const pairs: [string, string][] = [];
+    for (let i = 0; i < trailers.length; i += 2) pairs.push([trailers[i] ?? '', trailers[i + 1] ?? '']);
+    // At once: each call forgets what the one before added.
+    if (pairs.length > 0) response.addTrailers(pairs);
     response.end();
   }
 
@@ -97,6 +103,7 @@ export class Http1Downstream implements Downstream {
   }
 
   onDrain(listener: () => void): void {
+    this.#onDrain = listener;
     this.#response.on('drain', listener);
   }
 
@@ -107,11 +114,9 @@ export class Http1Downstream implements Downstream {
   }
 }
 
+/** Names and values in turn, without a field; most have none of the kind. */
 function without(fields: string[], dropped: string): string[] {
-  const kept: string[] = [];
-  for (let i = 0; i < fields.length; i += 2) {
-    const name = fields[i] ?? '';
-    if (name.toLowerCase() !== dropped) kept.push(name, fields[i + 1] ?? '');
-  }
-  return kept;
+  const isDropped = (name = '') => name.length === dropped.length && name.toLowerCase() === dropped;
+  if (!fields.some((name, i) => i % 2 === 0 && isDropped(name))) return fields;
+  return fields.filter((_, i) => !isDropped(fields[i - (i % 2)]));
 }

@@ -5,7 +5,7 @@ import {
   type ServerHttp2Stream,
 } from 'node:http2';
 import type { RenderedError } from '../errors/render.ts';
-import type { ResponseHead } from '../upstream/response-parser.ts';
+import type { ResponseHead } from '../upstream/response-head.ts';
 import { type Downstream, MAX_BACKLOG_BYTES } from './downstream.ts';
 import { endToEnd } from './hop-by-hop.ts';
 
@@ -26,7 +26,8 @@ const SINGLE = new Set([
 ]);
 
 function toHeaders(status: number, fields: string[]): OutgoingHttpHeaders {
-  const headers: Record<string, string | string[]> = {};
+  // Without a prototype: `constructor` and `__proto__` are names like any other.
+  const headers: Record<string, string | string[]> = Object.create(null);
   for (let i = 0; i < fields.length; i += 2) {
     const name = (fields[i] ?? '').toLowerCase();
     const value = fields[i + 1] ?? '';
@@ -36,21 +37,20 @@ function toHeaders(status: number, fields: string[]): OutgoingHttpHeaders {
     else if (name === 'set-cookie') headers[name] = [earlier, value];
     else if (!SINGLE.has(name)) headers[name] = `${earlier}, ${value}`;
   }
-  return { ...headers, ':status': status };
+  headers[':status'] = String(status);
+  return headers;
 }
 
 /** A client that speaks HTTP/2. */
 export class Http2Downstream implements Downstream {
   readonly #response: Http2ServerResponse;
   readonly #stream: ServerHttp2Stream;
-  readonly #method: string;
   #finished = false;
 
-  constructor(response: Http2ServerResponse, method: string) {
+  constructor(response: Http2ServerResponse) {
     const { stream } = response;
     this.#response = response;
     this.#stream = stream;
-    this.#method = method;
     // A reset by the client reaches `close`, which is where it is handled.
     stream.on('error', () => {});
   }
@@ -63,15 +63,20 @@ export class Http2Downstream implements Downstream {
     return !this.#stream.destroyed && !this.#stream.closed;
   }
 
-  writeInformation(head: ResponseHead): void {
-    if (!this.#open || this.#stream.headersSent) return;
-    this.#stream.additionalHeaders(toHeaders(head.status, endToEnd(head.fields, head.connection)));
+  writeInformation(head: ResponseHead): boolean {
+    // nghttp2 queues heads without a way to wait for it: all of an exchange are at most what the parser lets pass.
+    if (this.#open && !this.#stream.headersSent) {
+      this.#stream.additionalHeaders(toHeaders(head.status, endToEnd(head.fields, head.connection)));
+    }
+    return true;
   }
 
   writeHead(head: ResponseHead): void {
     if (!this.#open) return;
     const headers = toHeaders(head.status, endToEnd(head.fields, head.connection));
-    const endStream = this.#method === 'HEAD' || head.status === 204 || head.status === 304;
+    if (head.length !== undefined) headers['content-length'] = String(head.length);
+    if (head.framing !== 'chunked') delete headers.trailer;
+    const endStream = head.framing === 'none';
     const waitForTrailers = !endStream && headers.trailer !== undefined;
     this.#stream.respond(headers, { endStream, waitForTrailers });
     if (endStream) this.#finished = true;

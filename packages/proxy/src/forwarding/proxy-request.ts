@@ -27,6 +27,8 @@ export interface ProxyRequest {
   header(name: string): string | undefined;
 }
 
+/** Header fields of one request over HTTP/1.x; Node.js holds HTTP/2 to 128. */
+const MAX_FIELDS = 256;
 const ABSOLUTE_FORM = /^https?:\/\/([^/?#]*)([^#]*)/i;
 const BAD_TARGET = /[\0-\x20\x7f]/;
 
@@ -57,6 +59,7 @@ export function parseRequest(request: IncomingMessage | Http2ServerRequest): Pro
 
 function parseHttp1(request: IncomingMessage): ProxyRequest {
   const raw = request.rawHeaders;
+  if (raw.length > 2 * MAX_FIELDS) throw plainError(431, `More than ${MAX_FIELDS} header fields`);
   const fields: string[] = [];
   const connection: string[] = [];
   let host: string | undefined;

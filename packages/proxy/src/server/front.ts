@@ -14,12 +14,13 @@ import { renderError } from '../errors/render.ts';
 import type { Destination } from '../forwarding/destination.ts';
 import type { Downstream } from '../forwarding/downstream.ts';
 import { Forwarding } from '../forwarding/forwarding.ts';
+import { endToEnd } from '../forwarding/hop-by-hop.ts';
 import { Http1Downstream } from '../forwarding/http1-downstream.ts';
 import { Http2Downstream } from '../forwarding/http2-downstream.ts';
 import { audienceOf, type ProxyRequest, parseRequest } from '../forwarding/proxy-request.ts';
 import { Tunnel } from '../forwarding/tunnel.ts';
 import { DialError, RunClosedError, type RunId, type UpstreamPool } from '../upstream/pool.ts';
-import type { ResponseHead } from '../upstream/response-parser.ts';
+import type { ResponseHead } from '../upstream/response-head.ts';
 import { EarlyBytes, takeOver, withoutUpgrade } from './upgrade.ts';
 
 export interface FrontOptions {
@@ -64,7 +65,7 @@ export class Front {
   #refuseConnect(request: AnyRequest, peer: Duplex | Http2ServerResponse): void {
     const refusal = plainError(405, 'CONNECT is not supported');
     if (request.httpVersionMajor === 2) {
-      this.#answer(new Http2Downstream(peer as Http2ServerResponse, 'CONNECT'), request, refusal);
+      this.#answer(new Http2Downstream(peer as Http2ServerResponse), request, refusal);
       return;
     }
     const socket = peer as Duplex;
@@ -76,8 +77,7 @@ export class Front {
 
   #serve(request: AnyRequest, response: AnyResponse): void {
     if (request.httpVersionMajor === 2) {
-      const method = request.method ?? 'GET';
-      this.#handle(request, new Http2Downstream(response as Http2ServerResponse, method), undefined);
+      this.#handle(request, new Http2Downstream(response as Http2ServerResponse), undefined);
       return;
     }
     const plain = response as ServerResponse;
@@ -220,8 +220,9 @@ export class Front {
   #tunnel(client: Duplex, upstream: Socket, start: TunnelStart): void {
     const { answer, place } = start;
     let head = `HTTP/1.1 101 ${answer.reason || 'Switching Protocols'}\r\n`;
-    for (let i = 0; i < answer.fields.length; i += 2)
-      head += `${answer.fields[i]}: ${answer.fields[i + 1]}\r\n`;
+    head += `Connection: Upgrade\r\nUpgrade: ${answer.upgrade}\r\n`;
+    const fields = endToEnd(answer.fields, answer.connection);
+    for (let i = 0; i < fields.length; i += 2) head += `${fields[i]}: ${fields[i + 1]}\r\n`;
     client.write(`${head}\r\n`, 'latin1');
     if (start.rest.length > 0) client.write(start.rest);
     if (start.early.length > 0) upstream.write(start.early);

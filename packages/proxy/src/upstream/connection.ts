@@ -59,13 +59,13 @@ export class UpstreamConnection {
     socket.on('close', this.#onClose);
   }
 
-  /** @param mayTunnel the request asks for another protocol, so a 101 is an answer to it. */
-  begin(exchange: Exchange, method: string, mayTunnel: boolean): void {
+  /** @param upgrade the protocols that the request offers to switch to; without it a 101 is no answer. */
+  begin(exchange: Exchange, method: string, upgrade: string | undefined): void {
     this.#exchange = exchange;
     this.#requestSent = false;
     this.#responded = false;
     this.answered = false;
-    this.#parser.begin(method, mayTunnel);
+    this.#parser.begin(method, upgrade);
   }
 
   /** Says that the whole request is written. */

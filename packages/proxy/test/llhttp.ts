@@ -1,0 +1,121 @@
+import { createRequire } from 'node:module';
+
+/** What llhttp, the parser of Node.js and undici, reads as one answer. */
+export interface LlhttpAnswer {
+  /** Statuses of the interim answers before it. */
+  interim: number[];
+  /** Undefined: the bytes end before its head does. */
+  status: number | undefined;
+  /** Names and values in turn. */
+  fields: string[];
+  body: string;
+  trailers: string[];
+  complete: boolean;
+  /** Bytes behind its end. */
+  surplus: number;
+  /** Why the bytes are no answer. */
+  error: string | undefined;
+}
+
+/** The WebAssembly build that undici ships, as far as it is called here. */
+interface Exports {
+  memory: { buffer: ArrayBuffer };
+  malloc(size: number): number;
+  free(pointer: number): void;
+  llhttp_alloc(type: number): number;
+  llhttp_free(parser: number): void;
+  llhttp_execute(parser: number, data: number, length: number): number;
+  llhttp_finish(parser: number): number;
+  llhttp_get_error_pos(parser: number): number;
+  llhttp_get_error_reason(parser: number): number;
+}
+
+type Callback = (parser: number, at: number, length: number) => number;
+
+/** Node.js has it; its types come with those of browsers only. */
+const { WebAssembly: assembly } = globalThis as unknown as {
+  WebAssembly: {
+    Module: new (bytes: Uint8Array) => object;
+    Instance: new (module: object, imports: { env: Record<string, Callback> }) => { exports: Exports };
+  };
+};
+const WASM = new assembly.Module(createRequire(import.meta.url)('undici/lib/llhttp/llhttp-wasm.js'));
+const RESPONSE = 2;
+const PAUSED = 21;
+const PAUSED_UPGRADE = 22;
+const SKIP_BODY = 1;
+
+/** Reads one answer to a request of the given method, strictly; `closed` says that the connection ends behind the bytes. */
+export function readWithLlhttp(bytes: Buffer, method: string, closed: boolean): LlhttpAnswer {
+  const answer: LlhttpAnswer = {
+    interim: [],
+    status: undefined,
+    fields: [],
+    body: '',
+    trailers: [],
+    complete: false,
+    surplus: 0,
+    error: undefined,
+  };
+  let fields: string[] = [];
+  let inValue = true;
+  const text = (at: number, length: number) => Buffer.from(wasm.memory.buffer, at, length).toString('latin1');
+  const begun = () => {
+    fields = [];
+    inValue = true;
+    return 0;
+  };
+  const env: Record<string, Callback> = {
+    wasm_on_message_begin: begun,
+    wasm_on_url: () => 0,
+    wasm_on_status: () => 0,
+    wasm_on_header_field: (_, at, length) => {
+      if (inValue) fields.push('', '');
+      inValue = false;
+      fields[fields.length - 2] += text(at, length);
+      return 0;
+    },
+    wasm_on_header_value: (_, at, length) => {
+      inValue = true;
+      fields[fields.length - 1] += text(at, length);
+      return 0;
+    },
+    wasm_on_headers_complete: (_, status) => {
+      if (status >= 100 && status < 200 && status !== 101) {
+        answer.interim.push(status);
+        return begun();
+      }
+      answer.status = status;
+      answer.fields = fields;
+      begun();
+      return method === 'HEAD' ? SKIP_BODY : 0;
+    },
+    wasm_on_body: (_, at, length) => {
+      answer.body += text(at, length);
+      return 0;
+    },
+    wasm_on_message_complete: () => {
+      if (answer.status === undefined) return 0;
+      answer.complete = true;
+      answer.trailers = fields;
+      return PAUSED;
+    },
+  };
+  const wasm = new assembly.Instance(WASM, { env }).exports;
+  const parser = wasm.llhttp_alloc(RESPONSE);
+  const data = wasm.malloc(bytes.length);
+  new Uint8Array(wasm.memory.buffer, data, bytes.length).set(bytes);
+  let result = wasm.llhttp_execute(parser, data, bytes.length);
+  if (result === PAUSED || result === PAUSED_UPGRADE) {
+    answer.complete = true;
+    answer.surplus = bytes.length - (wasm.llhttp_get_error_pos(parser) - data);
+    return answer;
+  }
+  if (result === 0 && closed) result = wasm.llhttp_finish(parser);
+  if (result !== 0 && result !== PAUSED) {
+    const reason = wasm.llhttp_get_error_reason(parser);
+    const length = reason === 0 ? 0 : new Uint8Array(wasm.memory.buffer, reason).indexOf(0);
+    answer.error = `${result} ${text(reason, length)}`;
+  }
+  return answer;
+}
