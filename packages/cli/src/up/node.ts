@@ -1,8 +1,6 @@
 import { readFile } from 'node:fs/promises';
-import { createServer } from 'node:http';
 import { availableParallelism } from 'node:os';
 import { createClient, createRouterTransport } from '@connectrpc/connect';
-import { connectNodeAdapter } from '@connectrpc/connect-node';
 import type { ArtifactStore } from '@islet/artifacts';
 import type { Followable } from '@islet/catalog';
 import {
@@ -33,7 +31,7 @@ import { BASE_TEMPLATE_ID } from './base-template.ts';
 import { LOCAL_HOST } from './claim.ts';
 import type { UpConfig } from './config.ts';
 import { closeServer, listen } from './listen.ts';
-import { requireNodeToken } from './node-token.ts';
+import { createNodeServer } from './node-server.ts';
 import type { ProxyThread } from './proxies/proxy-thread.ts';
 import { Undo } from './undo.ts';
 
@@ -157,21 +155,12 @@ export async function startNode(options: NodeOptions): Promise<Node> {
     });
     undo.add('the builds', () => builds.close());
     const templateService = createTemplateManagerService(builds);
-    const interceptors = [requireNodeToken(options.token)];
-    const orchestratorServer = createServer(
-      connectNodeAdapter({
-        interceptors,
-        routes: (router) => {
-          router.service(orchestratorProto.Orchestrator, orchestrator.service);
-          router.service(volumesProto.Volumes, orchestrator.volumes);
-        },
-      }),
-    );
-    const templateServer = createServer(
-      connectNodeAdapter({
-        interceptors,
-        routes: (router) => router.service(templateProto.TemplateManager, templateService),
-      }),
+    const orchestratorServer = createNodeServer(options.token, (router) => {
+      router.service(orchestratorProto.Orchestrator, orchestrator.service);
+      router.service(volumesProto.Volumes, orchestrator.volumes);
+    });
+    const templateServer = createNodeServer(options.token, (router) =>
+      router.service(templateProto.TemplateManager, templateService),
     );
     undo.add('the orchestrator service', () => closeServer(orchestratorServer));
     undo.add('the template manager service', () => closeServer(templateServer));
