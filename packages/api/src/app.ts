@@ -9,8 +9,10 @@ import { access, requireDeclaredAccess, useAuthentication } from './auth/guard.t
 import type { ApiApp, ApiContext } from './context.ts';
 import { type ApiDeps, systemClock } from './deps.ts';
 import { useBodyTimeout } from './http/body-timeout.ts';
+import { useBoundedRequests } from './http/bounded.ts';
+import { BODY_BYTES, HEAD_BYTES, PARAM_LENGTH } from './http/caps.ts';
 import { useCors, type WebAccess } from './http/cors.ts';
-import { BODY_LIMIT, toIsletError, useErrorShape } from './http/errors.ts';
+import { toIsletError, useErrorShape } from './http/errors.ts';
 import { useJsonBodies } from './http/json-body.ts';
 import { useOpenApi } from './http/openapi.ts';
 import { useSchemaValidation } from './http/validation.ts';
@@ -52,8 +54,6 @@ const REQUEST_TIMEOUT_MS = 70_000;
 /** Longest wait for a request's headers. */
 const HEADERS_TIMEOUT_MS = 10_000;
 const KEEP_ALIVE_MS = 620_000;
-/** Template references and ids in paths; those of the protocol are far shorter. */
-const MAX_PARAM_LENGTH = 1024;
 
 export interface Api {
   app: ApiApp;
@@ -67,13 +67,13 @@ export interface Api {
  */
 export async function createApi(deps: ApiDeps): Promise<Api> {
   const app: ApiApp = Fastify({
-    bodyLimit: BODY_LIMIT,
+    bodyLimit: BODY_BYTES,
     // Each route has its own: uploads take longer than anything else.
     requestTimeout: 0,
     keepAliveTimeout: KEEP_ALIVE_MS,
     forceCloseConnections: 'idle',
-    http: { headersTimeout: HEADERS_TIMEOUT_MS },
-    routerOptions: { maxParamLength: MAX_PARAM_LENGTH },
+    http: { headersTimeout: HEADERS_TIMEOUT_MS, maxHeaderSize: HEAD_BYTES },
+    routerOptions: { maxParamLength: PARAM_LENGTH },
     // Paths that cannot be decoded never reach a handler.
     frameworkErrors: (error, _request, reply) => {
       const known = toIsletError(error);
@@ -85,6 +85,7 @@ export async function createApi(deps: ApiDeps): Promise<Api> {
   useErrorShape(app, deps.logger);
   useBodyTimeout(app, REQUEST_TIMEOUT_MS);
   useSchemaValidation(app);
+  useBoundedRequests(app);
   useJsonBodies(app);
   requireDeclaredAccess(app);
   useCors(app, deps.web ?? LOCAL_WEB);

@@ -80,7 +80,7 @@ describe('errors', () => {
     const answer = await api.call('POST', '/sandboxes', { raw });
     expect(answer).toMatchObject({
       status: 413,
-      body: { code: 413, message: expect.stringContaining('16 MiB') },
+      body: { code: 413, message: 'request body is larger than 512 KiB' },
     });
     expect((await api.call('POST', '/sandboxes', { body: { templateID: 'base' } })).status).toBe(201);
   });
@@ -99,13 +99,6 @@ describe('errors', () => {
       if (!socket.write(chunk)) await once(socket, 'drain');
     }
     expect(await answered).toMatch(/^HTTP\/1.1 413 /);
-  });
-
-  it('take a body of just under the limit', async () => {
-    const raw = JSON.stringify({ templateID: 'base', metadata: { a: 'x'.repeat(15 * 1024 * 1024) } });
-    const answer = await api.call('POST', '/sandboxes', { raw });
-    expect(answer.status).toBe(201);
-    await api.call('DELETE', `/sandboxes/${answer.body.sandboxID}`);
   });
 
   it('answer paths that cannot be decoded', async () => {

@@ -1,7 +1,8 @@
 import type { IncomingMessage } from 'node:http';
+import { MIB } from './caps.ts';
 
-/** Most of a refused body that is read, in bytes: four times the longest that is taken. */
-const MOST_BYTES = 64 * 1024 * 1024;
+/** Most of a refused body that is read, in bytes: far beyond what a client sends that does not mean harm. */
+const MOST_BYTES = 32 * MIB;
 const MOST_MS = 10_000;
 
 /**

@@ -1,11 +1,31 @@
 import { IsletError } from '@islet/contracts';
 import type { FastifyInstance } from 'fastify';
+import { JSON_DEPTH, JSON_VALUES } from './caps.ts';
+import { measureJson } from './json-scan.ts';
+
+declare module 'fastify' {
+  interface FastifyContextConfig {
+    /** Most values in the route's JSON body. */
+    jsonValues?: number;
+  }
+}
 
 /** What curl declares its `-d` to be where nobody says otherwise: JSON is meant, since nothing here takes forms. */
 const CURL_DEFAULT = 'application/x-www-form-urlencoded';
 
+/** @throws IsletError 400 where a parser would have to make too much of it */
+function assertParsable(body: Buffer, mostValues: number): void {
+  const { values, depth } = measureJson(body);
+  if (values > mostValues) {
+    throw new IsletError(400, `the JSON body holds more than ${mostValues} values`);
+  }
+  if (depth > JSON_DEPTH) {
+    throw new IsletError(400, `the JSON body is nested deeper than ${JSON_DEPTH} levels`);
+  }
+}
+
 /**
- * Reads JSON bodies. An empty one counts as none, whatever its declared type: clients declare JSON on calls without a
+ * Reads JSON bodies, of bounded size in every respect. An empty one counts as none, whatever its declared type: clients declare JSON on calls without a
  * body too.
  */
 export function useJsonBodies(app: FastifyInstance): void {
@@ -13,10 +33,11 @@ export function useJsonBodies(app: FastifyInstance): void {
   app.removeAllContentTypeParsers();
   app.addContentTypeParser(
     ['application/json', CURL_DEFAULT],
-    { parseAs: 'string' },
-    (request, body, done) => {
-      if (body === '') return done(null, undefined);
-      return parse(request, body as string, (error, value) => {
+    { parseAs: 'buffer' },
+    (request, body: Buffer, done) => {
+      if (body.length === 0) return done(null, undefined);
+      assertParsable(body, request.routeOptions.config.jsonValues ?? JSON_VALUES);
+      return parse(request, body.toString(), (error, value) => {
         if (!error) return done(null, value);
         done(new IsletError(400, `Error when parsing request: ${error.message}`, { cause: error }));
       });

@@ -1,6 +1,7 @@
 import { IsletError } from '@islet/contracts';
 import type { FastifyReply } from 'fastify';
 import { Type } from 'typebox';
+import { named, PAGE_BYTES } from './caps.ts';
 
 export type SortOrder = 'asc' | 'desc';
 
@@ -13,7 +14,7 @@ export interface PageToken {
 
 export const pageQuery = {
   limit: Type.Integer({ minimum: 1, maximum: 100, default: 100 }),
-  nextToken: Type.Optional(Type.String()),
+  nextToken: Type.Optional(named()),
 };
 
 export function encodePageToken(token: PageToken, order: SortOrder): string {
@@ -38,20 +39,33 @@ export function decodePageToken(text: string, order: SortOrder): PageToken {
   return token;
 }
 
+export interface PageOptions<Row, Shown> {
+  limit: number;
+  order: SortOrder;
+  token(row: Row): PageToken;
+  present(row: Row): Shown;
+}
+
 /**
- * Cuts rows that were fetched one beyond the limit to a page, and names the next one in the answer's headers if there
- * is more.
+ * Makes a page of rows that were fetched one beyond the limit, and names the next one in the answer's headers if there
+ * is more. It ends early where the rows' JSON passes PAGE_BYTES, and has one row at least.
  */
-export function sendPage<Row>(
+export function sendPage<Row, Shown>(
   reply: FastifyReply,
-  rows: Row[],
-  limit: number,
-  order: SortOrder,
-  token: (row: Row) => PageToken,
-): Row[] {
-  const page = rows.slice(0, limit);
-  const last = page.at(-1);
-  if (rows.length > limit && last !== undefined) {
+  rows: readonly Row[],
+  { limit, order, token, present }: PageOptions<Row, Shown>,
+): Shown[] {
+  const page: Shown[] = [];
+  let last: Row | undefined;
+  let bytes = 0;
+  for (const row of rows) {
+    const shown = present(row);
+    bytes += Buffer.byteLength(JSON.stringify(shown));
+    if (page.length > 0 && (page.length === limit || bytes > PAGE_BYTES)) break;
+    page.push(shown);
+    last = row;
+  }
+  if (rows.length > page.length && last !== undefined) {
     reply.header('X-Next-Token', encodePageToken(token(last), order));
   }
   return page;

@@ -3,6 +3,7 @@ import { IsletError, isSandboxId, parseSandboxId } from '@islet/contracts';
 import { type Static, Type } from 'typebox';
 import { access, callingTeam } from '../auth/guard.ts';
 import type { ApiApp, ApiContext } from '../context.ts';
+import { HEAD_BYTES } from '../http/caps.ts';
 import { ErrorShape, SandboxParams } from '../sandboxes/shapes.ts';
 
 const MAX_SANDBOXES = 100;
@@ -67,7 +68,9 @@ export function addMetricsRoutes(app: ApiApp, { metrics }: ApiContext): void {
     {
       config: { access: access.teamRead },
       schema: {
-        querystring: Type.Object({ sandbox_ids: Type.String({ description: 'Comma-separated' }) }),
+        querystring: Type.Object({
+          sandbox_ids: Type.String({ maxLength: HEAD_BYTES, description: 'Comma-separated' }),
+        }),
         response: {
           200: Type.Object({ sandboxes: Type.Record(Type.String(), SandboxMetric) }),
           '4xx': ErrorShape,

@@ -2,6 +2,7 @@ import { IsletError, type orchestratorProto } from '@islet/contracts';
 import { type Static, Type } from 'typebox';
 import { access } from '../auth/guard.ts';
 import type { ApiApp, ApiContext } from '../context.ts';
+import { named } from '../http/caps.ts';
 import { isLive, type LiveSandbox, presentListed, publicState } from '../sandboxes/present.ts';
 import { ErrorShape, ListedSandbox } from '../sandboxes/shapes.ts';
 
@@ -58,7 +59,7 @@ export function addNodeRoutes(app: ApiApp, context: ApiContext): void {
     {
       config: { access: access.admin },
       schema: {
-        querystring: Type.Object({ clusterID: Type.Optional(Type.String()) }),
+        querystring: Type.Object({ clusterID: Type.Optional(named()) }),
         response: { 200: Type.Array(NodeShape), ...errors },
       },
     },

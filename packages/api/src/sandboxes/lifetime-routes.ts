@@ -3,6 +3,7 @@ import type { Team } from '@islet/db';
 import { Type } from 'typebox';
 import { access, callingTeam } from '../auth/guard.ts';
 import type { ApiApp, ApiContext } from '../context.ts';
+import { NETWORK_BODY_BYTES } from '../http/caps.ts';
 import { callNode, NODE_CALL_TIMEOUT_MS } from '../nodes/node-call.ts';
 import { moveEnd } from './lifetime.ts';
 import { parseEgress } from './network-rules.ts';
@@ -60,6 +61,7 @@ export function addLifetimeRoutes(app: ApiApp, context: ApiContext): void {
     '/sandboxes/:sandboxID/network',
     {
       config: { access: access.team },
+      bodyLimit: NETWORK_BODY_BYTES,
       schema: { params: SandboxParams, body: NetworkUpdate, response: noContent },
     },
     async (request, reply) => {

@@ -5,22 +5,29 @@ import type { FastifyReply } from 'fastify';
 import { type Static, Type } from 'typebox';
 import { access, callingTeam } from '../auth/guard.ts';
 import type { ApiApp, ApiContext } from '../context.ts';
+import { HEAD_BYTES, named } from '../http/caps.ts';
 import { decodePageToken, type PageToken, pageQuery, type SortOrder, sendPage } from '../http/paging.ts';
+import { inTurns, sendRows } from '../http/rows.ts';
 import { parseTemplateReference } from '../templates/reference.ts';
 import { matchesMetadata, parseMetadataFilter } from './metadata-filter.ts';
 import { isLive, type LiveSandbox, presentListed, publicState, startedAtMs } from './present.ts';
 import { ErrorShape, ListedSandbox } from './shapes.ts';
 
+const Metadata = Type.Optional(
+  Type.String({ maxLength: HEAD_BYTES, description: 'A query string; each key and value encoded twice' }),
+);
+
 const ListQuery = Type.Object({
-  metadata: Type.Optional(Type.String({ description: 'A query string; each key and value encoded twice' })),
+  metadata: Metadata,
   state: Type.String({
     default: 'running,paused',
+    maxLength: 64,
     pattern: '^(running|paused)(,(running|paused))*$',
     description: 'Comma-separated',
   }),
   order: Type.Union([Type.Literal('asc'), Type.Literal('desc')], { default: 'desc' }),
-  startedAfter: Type.Optional(Type.String({ format: 'date-time' })),
-  template: Type.Optional(Type.String()),
+  startedAfter: Type.Optional(Type.String({ format: 'date-time', maxLength: 64 })),
+  template: Type.Optional(named()),
   ...pageQuery,
 });
 
@@ -31,18 +38,16 @@ export function addSandboxListRoutes(app: ApiApp, context: ApiContext): void {
     {
       config: { access: access.teamRead },
       schema: {
-        querystring: Type.Object({ metadata: Type.Optional(Type.String()) }),
+        querystring: Type.Object({ metadata: Metadata }),
         response: { 200: Type.Array(ListedSandbox), '4xx': ErrorShape },
       },
     },
-    async (request) => {
+    async (request, reply) => {
       const matches = filterBy({ metadata: request.query.metadata, states: new Set(['running']) });
       const entries = await context.catalog.listTeam(callingTeam(request).id);
-      return entries
-        .map(({ sandbox }) => sandbox)
-        .filter(isLive)
-        .filter(matches)
-        .map(presentListed);
+      return sendRows(reply, entries, ({ sandbox }) =>
+        isLive(sandbox) && matches(sandbox) ? presentListed(sandbox) : undefined,
+      );
     },
   );
 
@@ -77,13 +82,15 @@ async function listPage(
   // One pass: a team may have thousands, of which a page shows a few.
   const rows: LiveSandbox[] = [];
   let running = 0;
-  for (const { sandbox } of entries) {
-    if (!isLive(sandbox) || !matches(sandbox)) continue;
-    if (publicState(sandbox) === 'running') running++;
-    if (rows.length <= limit && (!after || isBehind(sandbox, after, order))) rows.push(sandbox);
+  for await (const some of inTurns(entries)) {
+    for (const { sandbox } of some) {
+      if (!isLive(sandbox) || !matches(sandbox)) continue;
+      if (publicState(sandbox) === 'running') running++;
+      if (rows.length <= limit && (!after || isBehind(sandbox, after, order))) rows.push(sandbox);
+    }
   }
   if (states.has('running')) reply.header('X-Total-Running', String(running));
-  return sendPage(reply, rows, limit, order, tokenOf).map(presentListed);
+  return sendPage(reply, rows, { limit, order, token: tokenOf, present: presentListed });
 }
 
 /** The id that a template filter means; null where it means nothing, so that nothing matches. */

@@ -1,5 +1,8 @@
 import { IsletError } from '@islet/contracts';
 
+/** Each is compared with each sandbox of the team. */
+const MOST_PAIRS = 32;
+
 function unescapeQuery(text: string): string {
   try {
     return decodeURIComponent(text.replaceAll('+', ' '));
@@ -14,16 +17,18 @@ function unescapeQuery(text: string): string {
  */
 export function parseMetadataFilter(parameter: string): [key: string, value: string][] {
   if (parameter === '') return [];
-  return unescapeQuery(parameter)
-    .split('&')
-    .map((piece) => {
-      const parts = piece.split('=');
-      const [key, value] = parts;
-      if (parts.length !== 2 || key === undefined || value === undefined) {
-        throw new IsletError(400, 'Error parsing metadata');
-      }
-      return [unescapeQuery(key), unescapeQuery(value)];
-    });
+  const pieces = unescapeQuery(parameter).split('&');
+  if (pieces.length > MOST_PAIRS) {
+    throw new IsletError(400, `Error parsing metadata: at most ${MOST_PAIRS} pairs may be asked for`);
+  }
+  return pieces.map((piece) => {
+    const parts = piece.split('=');
+    const [key, value] = parts;
+    if (parts.length !== 2 || key === undefined || value === undefined) {
+      throw new IsletError(400, 'Error parsing metadata');
+    }
+    return [unescapeQuery(key), unescapeQuery(value)];
+  });
 }
 
 export function matchesMetadata(

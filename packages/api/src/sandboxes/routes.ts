@@ -1,6 +1,7 @@
 import { IsletError, orchestratorProto, sandboxNotFound } from '@islet/contracts';
 import { access, callingTeam } from '../auth/guard.ts';
 import type { ApiApp, ApiContext } from '../context.ts';
+import { CREATE_BODY_BYTES } from '../http/caps.ts';
 import { callNode, NODE_CALL_TIMEOUT_MS } from '../nodes/node-call.ts';
 import { createSandbox } from './create.ts';
 import { readOwnSandbox } from './own.ts';
@@ -21,7 +22,11 @@ const created = { 201: SandboxShape, '4xx': ErrorShape, '5xx': ErrorShape };
 export function addSandboxRoutes(app: ApiApp, context: ApiContext): void {
   app.post(
     '/sandboxes',
-    { config: { access: access.team }, schema: { body: NewSandbox, response: created } },
+    {
+      config: { access: access.team },
+      bodyLimit: CREATE_BODY_BYTES,
+      schema: { body: NewSandbox, response: created },
+    },
     async (request, reply) => {
       const secure = request.body.secure ?? context.secureByDefault ?? false;
       const sandbox = await createSandbox(context, callingTeam(request), { ...request.body, secure });
@@ -31,7 +36,11 @@ export function addSandboxRoutes(app: ApiApp, context: ApiContext): void {
 
   app.post(
     '/v2/sandboxes',
-    { config: { access: access.team }, schema: { body: NewSandboxV2, response: created } },
+    {
+      config: { access: access.team },
+      bodyLimit: CREATE_BODY_BYTES,
+      schema: { body: NewSandboxV2, response: created },
+    },
     async (request, reply) => {
       // A sandbox made here is always secured.
       const body = { ...request.body, secure: true };

@@ -1,10 +1,31 @@
-import { Type } from 'typebox';
+import { type TSchema, Type } from 'typebox';
+import { cappedTextMap, KIB, named } from '../http/caps.ts';
 
 const nullable = <T extends Parameters<typeof Type.Union>[0][number]>(schema: T) =>
   Type.Union([schema, Type.Null()]);
 
 const dateTime = () => Type.String({ format: 'date-time' });
 const textMap = () => Type.Record(Type.String(), Type.String());
+
+/** Listed with every sandbox, and kept as long as it. */
+const Metadata = cappedTextMap({ entries: 256, keyLength: 256, valueLength: 8 * KIB, bytes: 16 * KIB });
+
+/** Linux passes a program no variable longer than 128 KiB. */
+const EnvVars = cappedTextMap({ entries: 1024, keyLength: 256, valueLength: 64 * KIB, bytes: 128 * KIB });
+
+const MOST_ADDRESSES = 1000;
+const MOST_RULES = 100;
+const MOST_TOKENS = 100;
+/** More than may be mounted: that has a message of its own. */
+const MOST_MOUNTS = 100;
+/** Addresses, and host names. */
+const HOST_LENGTH = 255;
+const host = () => Type.String({ maxLength: HOST_LENGTH });
+const map = <T extends TSchema>(value: T, most: number) =>
+  Type.Record(Type.String(), value, {
+    maxProperties: most,
+    propertyNames: { type: 'string', maxLength: HOST_LENGTH },
+  });
 
 export const ErrorShape = Type.Object({
   code: Type.Integer({ description: 'Equals the HTTP status' }),
@@ -19,28 +40,30 @@ export const NoContent = Type.Unsafe<undefined>({ type: 'null' });
 export const Seconds = Type.Integer({ minimum: 0, maximum: 2_147_483_647, format: 'int32' });
 
 const NetworkRule = Type.Object({
-  transform: Type.Optional(Type.Object({ headers: Type.Optional(textMap()) })),
+  transform: Type.Optional(
+    Type.Object({ headers: Type.Optional(map(Type.String({ maxLength: 8 * KIB }), MOST_RULES)) }),
+  ),
 });
 
-const addresses = () => Type.Array(Type.String(), { maxItems: 1000 });
+const addresses = () => Type.Array(host(), { maxItems: MOST_ADDRESSES });
 
 const egressFields = {
   allowOut: Type.Optional(addresses()),
   denyOut: Type.Optional(addresses()),
   egressProxy: Type.Optional(
     Type.Object({
-      address: Type.Optional(Type.String()),
-      username: Type.Optional(Type.String()),
-      password: Type.Optional(Type.String()),
+      address: Type.Optional(named()),
+      username: Type.Optional(named()),
+      password: Type.Optional(named()),
     }),
   ),
-  rules: Type.Optional(Type.Record(Type.String(), Type.Array(NetworkRule))),
+  rules: Type.Optional(map(Type.Array(NetworkRule, { maxItems: MOST_RULES }), MOST_RULES)),
 };
 
 export const NetworkConfig = Type.Object({
   ...egressFields,
   allowPublicTraffic: Type.Optional(Type.Boolean()),
-  maskRequestHost: Type.Optional(Type.String()),
+  maskRequestHost: Type.Optional(named()),
 });
 
 export const NetworkUpdate = Type.Object({
@@ -49,23 +72,24 @@ export const NetworkUpdate = Type.Object({
 });
 
 const createFields = {
-  templateID: Type.String({ description: '[namespace/]alias[:tag], or a template id' }),
+  templateID: named({ description: '[namespace/]alias[:tag], or a template id' }),
   autoPause: Type.Boolean({ default: false }),
   autoPauseMemory: Type.Boolean({ default: true }),
   autoResume: Type.Optional(Type.Object({ enabled: Type.Boolean() })),
   allow_internet_access: Type.Optional(Type.Boolean()),
   network: Type.Optional(NetworkConfig),
-  metadata: Type.Optional(textMap()),
-  envVars: Type.Optional(textMap()),
-  mcp: Type.Optional(nullable(Type.Record(Type.String(), Type.Unknown()))),
+  metadata: Type.Optional(Metadata),
+  envVars: Type.Optional(EnvVars),
   iam: Type.Optional(
     Type.Object({
-      tokens: Type.Optional(
-        Type.Record(Type.String(), Type.Object({ audience: Type.String(), tokenType: Type.String() })),
-      ),
+      tokens: Type.Optional(map(Type.Object({ audience: named(), tokenType: named() }), MOST_TOKENS)),
     }),
   ),
-  volumeMounts: Type.Optional(Type.Array(Type.Object({ name: Type.String(), path: Type.String() }))),
+  volumeMounts: Type.Optional(
+    Type.Array(Type.Object({ name: named(), path: Type.String({ maxLength: 4 * KIB }) }), {
+      maxItems: MOST_MOUNTS,
+    }),
+  ),
 };
 
 export const NewSandbox = Type.Object({

@@ -3,6 +3,7 @@ import { listSnapshots, type SnapshotRow, type Team } from '@islet/db';
 import { Type } from 'typebox';
 import { access, callingTeam } from '../auth/guard.ts';
 import type { ApiApp, ApiContext } from '../context.ts';
+import { named } from '../http/caps.ts';
 import { decodePageToken, pageQuery, sendPage } from '../http/paging.ts';
 import { readOwnSandbox } from '../sandboxes/own.ts';
 import { presentSandbox } from '../sandboxes/present.ts';
@@ -31,7 +32,7 @@ export function addSnapshotRoutes(app: ApiApp, context: ApiContext): void {
       config: { access: access.team },
       schema: {
         params: SandboxParams,
-        body: Type.Object({ name: Type.Optional(Type.String()) }),
+        body: Type.Object({ name: Type.Optional(named()) }),
         response: { 201: SnapshotShape, ...errors },
       },
     },
@@ -78,8 +79,8 @@ export function addSnapshotRoutes(app: ApiApp, context: ApiContext): void {
       config: { access: access.teamRead },
       schema: {
         querystring: Type.Object({
-          sandboxID: Type.Optional(Type.String()),
-          name: Type.Optional(Type.String()),
+          sandboxID: Type.Optional(named()),
+          name: Type.Optional(named()),
           ...pageQuery,
         }),
         response: { 200: Type.Array(SnapshotShape), ...errors },
@@ -95,11 +96,8 @@ export function addSnapshotRoutes(app: ApiApp, context: ApiContext): void {
         limit: limit + 1,
         after: rowsAfter(nextToken),
       });
-      const page = sendPage(reply, rows, limit, 'desc', ({ createdAt, id }) => ({
-        timeMs: createdAt.getTime(),
-        id,
-      }));
-      return page.map(present);
+      const token = ({ createdAt, id }: SnapshotRow) => ({ timeMs: createdAt.getTime(), id });
+      return sendPage(reply, rows, { limit, order: 'desc', token, present });
     },
   );
 }

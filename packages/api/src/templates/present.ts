@@ -1,6 +1,6 @@
 import type { AliasRow, BuildRow, TemplateSummary } from '@islet/db';
 import type { Static } from 'typebox';
-import type { TemplateBuild, TemplateShape, TemplateWithBuilds } from './shapes.ts';
+import type { TemplateBuild, TemplateShape } from './shapes.ts';
 
 /** No build: what an absent UUID is on the wire. */
 const NO_BUILD = '00000000-0000-0000-0000-000000000000';
@@ -10,7 +10,8 @@ export function publicNames(aliases: AliasRow[]): string[] {
   return aliases.map(({ alias, namespace }) => (namespace === null ? alias : `${namespace}/${alias}`));
 }
 
-function common(template: TemplateSummary) {
+/** What is true of a template whichever of its builds is looked at. */
+export function presentWithoutBuild(template: TemplateSummary) {
   return {
     templateID: template.id,
     public: template.public,
@@ -26,7 +27,7 @@ function common(template: TemplateSummary) {
 export function presentTemplate(template: TemplateSummary): Static<typeof TemplateShape> {
   const { build } = template;
   return {
-    ...common(template),
+    ...presentWithoutBuild(template),
     buildID: build?.id ?? NO_BUILD,
     cpuCount: build?.cpuCount ?? 0,
     memoryMB: build?.memoryMb ?? 0,
@@ -38,7 +39,7 @@ export function presentTemplate(template: TemplateSummary): Static<typeof Templa
   };
 }
 
-function presentBuild(build: BuildRow): Static<typeof TemplateBuild> {
+export function presentBuild(build: BuildRow): Static<typeof TemplateBuild> {
   return {
     buildID: build.id,
     status: build.status,
@@ -50,11 +51,4 @@ function presentBuild(build: BuildRow): Static<typeof TemplateBuild> {
     ...(build.diskSizeMb !== null && { diskSizeMB: build.diskSizeMb }),
     ...(build.envdVersion !== null && { envdVersion: build.envdVersion }),
   };
-}
-
-export function presentWithBuilds(
-  template: TemplateSummary,
-  builds: BuildRow[],
-): Static<typeof TemplateWithBuilds> {
-  return { ...common(template), builds: builds.map(presentBuild) };
 }

@@ -10,9 +10,10 @@ import {
 import { Type } from 'typebox';
 import { access, actingTeam, callingTeam } from '../auth/guard.ts';
 import type { ApiApp, ApiContext } from '../context.ts';
+import { named } from '../http/caps.ts';
 import { decodePageToken, type PageToken, pageQuery, sendPage } from '../http/paging.ts';
 import { ErrorShape } from '../sandboxes/shapes.ts';
-import { presentTemplate, presentWithBuilds } from './present.ts';
+import { presentBuild, presentTemplate, presentWithoutBuild } from './present.ts';
 import { parseTemplateReference } from './reference.ts';
 import { TemplateAlias, TemplateShape, TemplateWithBuilds } from './shapes.ts';
 
@@ -45,7 +46,7 @@ export function addTemplateReadRoutes(app: ApiApp, context: ApiContext): void {
     {
       config: { access: access.teamOrTokenRead },
       schema: {
-        querystring: Type.Object({ teamID: Type.Optional(Type.String()) }),
+        querystring: Type.Object({ teamID: Type.Optional(named()) }),
         response: { 200: Type.Array(TemplateShape), ...errors },
       },
     },
@@ -60,7 +61,7 @@ export function addTemplateReadRoutes(app: ApiApp, context: ApiContext): void {
     {
       config: { access: access.teamOrTokenRead },
       schema: {
-        querystring: Type.Object({ teamID: Type.Optional(Type.String()), ...pageQuery }),
+        querystring: Type.Object({ teamID: Type.Optional(named()), ...pageQuery }),
         response: { 200: Type.Array(TemplateShape), ...errors },
       },
     },
@@ -68,7 +69,7 @@ export function addTemplateReadRoutes(app: ApiApp, context: ApiContext): void {
       const { teamID, limit, nextToken } = request.query;
       const team = await actingTeam(request, authenticator, teamID);
       const rows = await listTemplates(db, team.id, { limit: limit + 1, after: pageAfter(nextToken) });
-      return sendPage(reply, rows, limit, 'desc', tokenOf).map(presentTemplate);
+      return sendPage(reply, rows, { limit, order: 'desc', token: tokenOf, present: presentTemplate });
     },
   );
 
@@ -89,7 +90,8 @@ export function addTemplateReadRoutes(app: ApiApp, context: ApiContext): void {
       if (!template) throw new IsletError(404, `Template ${templateID} not found`);
       if (template.teamId !== callingTeam(request).id) throw foreignTemplate();
       const rows = await listBuilds(db, template.id, { limit: limit + 1, after: buildsAfter(nextToken) });
-      return presentWithBuilds(template, sendPage(reply, rows, limit, 'desc', tokenOf));
+      const builds = sendPage(reply, rows, { limit, order: 'desc', token: tokenOf, present: presentBuild });
+      return { ...presentWithoutBuild(template), builds };
     },
   );
 

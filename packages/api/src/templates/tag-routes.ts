@@ -3,6 +3,7 @@ import { assignTags, DEFAULT_TAG, findTaggedBuild, listTags, removeTags } from '
 import { Type } from 'typebox';
 import { access, callingTeam } from '../auth/guard.ts';
 import type { ApiApp, ApiContext } from '../context.ts';
+import { named } from '../http/caps.ts';
 import { ErrorShape, NoContent } from '../sandboxes/shapes.ts';
 import { parseNewTag } from './builds/request.ts';
 import { assertOwnNamespace, ownTemplate } from './read-routes.ts';
@@ -10,7 +11,7 @@ import { parseTag, parseTemplateReference } from './reference.ts';
 import { TemplateTag } from './shapes.ts';
 
 const errors = { '4xx': ErrorShape };
-const tagList = Type.Array(Type.String(), { maxItems: 100 });
+const tagList = Type.Array(named(), { maxItems: 100 });
 
 /** Tags: names for single builds of a template. */
 export function addTagRoutes(app: ApiApp, context: ApiContext): void {
@@ -42,7 +43,7 @@ export function addTagRoutes(app: ApiApp, context: ApiContext): void {
       config: { access: access.team },
       schema: {
         body: Type.Object({
-          target: Type.String({ description: '[namespace/]alias[:tag]: the build that is to be tagged' }),
+          target: named({ description: '[namespace/]alias[:tag]: the build that is to be tagged' }),
           tags: tagList,
         }),
         response: {
@@ -73,7 +74,7 @@ export function addTagRoutes(app: ApiApp, context: ApiContext): void {
     {
       config: { access: access.teamRead },
       schema: {
-        body: Type.Object({ name: Type.String(), tags: tagList }),
+        body: Type.Object({ name: named(), tags: tagList }),
         response: { 204: NoContent, ...errors },
       },
     },

@@ -70,7 +70,7 @@ export function addUploadRoutes(app: ApiApp, context: ApiContext): void {
           querystring: Type.Object({
             maxBytes: Type.Integer(),
             expiresAtMs: Type.Integer(),
-            signature: Type.String(),
+            signature: Type.String({ maxLength: 128 }),
           }),
           response: { 200: Type.Object({ bytes: Type.Integer() }), ...errors },
         },

@@ -1,10 +1,11 @@
 import { Type } from 'typebox';
+import { HEAD_BYTES, named } from '../http/caps.ts';
 
 /** The form of names; what does not match it is refused with the text that clients know. */
 export const VOLUME_NAME = /^[a-zA-Z0-9_-]{1,128}$/;
 
 export const NewVolume = Type.Object({
-  name: Type.String({ description: `Letters, digits, _ and -; at most 128: ${VOLUME_NAME.source}` }),
+  name: named({ description: `Letters, digits, _ and -; at most 128: ${VOLUME_NAME.source}` }),
 });
 
 export const VolumeShape = Type.Object({ volumeID: Type.String(), name: Type.String() });
@@ -24,10 +25,12 @@ export const ContentError = Type.Object({ code: Type.String(), message: Type.Str
 const Id = Type.Integer({ minimum: 0, maximum: 4_294_967_294 });
 const Mode = Type.Integer({ minimum: 0, maximum: 0o7777 });
 
-export const PathQuery = Type.Object({ path: Type.String() });
+const Path = Type.String({ maxLength: HEAD_BYTES });
+
+export const PathQuery = Type.Object({ path: Path });
 
 export const ListQuery = Type.Object({
-  path: Type.String(),
+  path: Path,
   depth: Type.Integer({ minimum: 1, maximum: 1000, default: 1 }),
 });
 
@@ -38,7 +41,7 @@ export const AttributesBody = Type.Object({
 });
 
 export const MakeQuery = Type.Object({
-  path: Type.String(),
+  path: Path,
   uid: Type.Optional(Id),
   gid: Type.Optional(Id),
   mode: Type.Optional(Mode),

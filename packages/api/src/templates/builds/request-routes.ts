@@ -4,10 +4,14 @@ import type { FastifyRequest } from 'fastify';
 import { Type } from 'typebox';
 import { access, actingTeam, callingTeam } from '../../auth/guard.ts';
 import type { ApiApp, ApiContext } from '../../context.ts';
+import { named } from '../../http/caps.ts';
 import { ErrorShape } from '../../sandboxes/shapes.ts';
 import { presentTemplate, publicNames } from '../present.ts';
 import { TemplateLegacy } from '../shapes.ts';
 import { acceptBuild } from './request.ts';
+
+/** More than a build may have: that has a message of its own. */
+const MOST_TAGS = 1000;
 
 const errors = { '4xx': ErrorShape };
 const int32 = (description: string) =>
@@ -35,10 +39,10 @@ export function addBuildRequestRoutes(app: ApiApp, context: ApiContext): void {
       config: { access: access.team },
       schema: {
         body: Type.Object({
-          name: Type.Optional(Type.String({ description: '[namespace/]alias[:tag]' })),
-          alias: Type.Optional(Type.String({ deprecated: true })),
-          tags: Type.Optional(Type.Array(Type.String())),
-          teamID: Type.Optional(Type.String({ deprecated: true })),
+          name: Type.Optional(named({ description: '[namespace/]alias[:tag]' })),
+          alias: Type.Optional(named({ deprecated: true })),
+          tags: Type.Optional(Type.Array(named(), { maxItems: MOST_TAGS })),
+          teamID: Type.Optional(named({ deprecated: true })),
           ...sizes,
           minFreeDiskMb: int32('Free disk after the last step, MiB'),
         }),
@@ -70,7 +74,7 @@ export function addBuildRequestRoutes(app: ApiApp, context: ApiContext): void {
     {
       config: { access: access.team },
       schema: {
-        body: Type.Object({ alias: Type.String(), teamID: Type.Optional(Type.String()), ...sizes }),
+        body: Type.Object({ alias: named(), teamID: Type.Optional(named()), ...sizes }),
         response: { 202: TemplateLegacy, ...errors },
       },
     },

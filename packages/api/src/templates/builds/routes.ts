@@ -3,6 +3,7 @@ import { type BuildDetail, findBuild, type Team } from '@islet/db';
 import { Type } from 'typebox';
 import { access, actingTeam, callingTeam } from '../../auth/guard.ts';
 import type { ApiApp, ApiContext } from '../../context.ts';
+import { RECIPE_BODY_BYTES, RECIPE_JSON_VALUES } from '../../http/caps.ts';
 import { ErrorShape } from '../../sandboxes/shapes.ts';
 import { foreignTemplate } from '../read-routes.ts';
 import { readLog, readReasons, searchLog } from './logs.ts';
@@ -22,7 +23,8 @@ export function addBuildRoutes(app: ApiApp, context: ApiContext): void {
   app.post(
     '/v2/templates/:templateID/builds/:buildID',
     {
-      config: { access: access.team },
+      config: { access: access.team, jsonValues: RECIPE_JSON_VALUES },
+      bodyLimit: RECIPE_BODY_BYTES,
       schema: { params, body: RecipeShape, response: { 202: Type.Unsafe<undefined>({}), ...errors } },
     },
     async (request, reply) => {
