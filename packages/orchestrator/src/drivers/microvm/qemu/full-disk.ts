@@ -1,6 +1,7 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Logger } from '@islet/telemetry';
 import { Qmp } from './qmp.ts';
+import { readStatus } from './qmp-answers.ts';
 
 /** How often a machine that stands still tries again to write, ms. */
 const RETRY_MS = 1_000;
@@ -94,6 +95,5 @@ async function hasNoRoom(qmp: Qmp): Promise<boolean> {
 }
 
 async function statusOf(qmp: Pick<Qmp, 'execute'>): Promise<string> {
-  const { status } = (await qmp.execute('query-status')) as { status: string };
-  return status;
+  return readStatus(await qmp.execute('query-status')).status;
 }

@@ -16,6 +16,7 @@ import type { MachineSite } from '../vmm.ts';
 import { blockNodes } from './command-line.ts';
 import { writeEmptyQcow2 } from './qcow2.ts';
 import type { Qmp } from './qmp.ts';
+import { readDrives, readNodes } from './qmp-answers.ts';
 
 /** Names of a disk's layers begin with it; a number follows. */
 const DISK = 'disk-';
@@ -66,8 +67,7 @@ export async function layOutRestore(
  */
 export async function readRunningShape(qmp: Pick<Qmp, 'execute'>, stateDir: string): Promise<MachineShape> {
   const shape = await readShape(stateDir);
-  const blocks = (await qmp.execute('query-block')) as { inserted?: { 'node-name'?: string } }[];
-  const nodes = blocks.map(({ inserted }) => inserted?.['node-name'] ?? '');
+  const nodes = readDrives(await qmp.execute('query-block'));
   const written = nodes.find((node) => node.startsWith(DISK));
   const known = topLayer(shape);
   if (written === known) return shape;
@@ -84,9 +84,9 @@ export async function readRunningShape(qmp: Pick<Qmp, 'execute'>, stateDir: stri
  * @throws Error
  */
 export async function assertNoOtherFiles(qmp: Pick<Qmp, 'execute'>, { layers }: MachineShape): Promise<void> {
-  const nodes = (await qmp.execute('query-named-block-nodes', { flat: true })) as Record<string, unknown>[];
+  const nodes = readNodes(await qmp.execute('query-named-block-nodes', { flat: true }));
   const known = blockNodes(layers);
-  const other = nodes.find((node) => !known.has(String(node['node-name'])));
+  const other = nodes.find(({ name }) => !known.has(name));
   if (other) throw new Error(`a layer of the disk names ${other.file}, which is no file of the machine`);
 }
 

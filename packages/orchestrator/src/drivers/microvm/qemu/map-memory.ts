@@ -1,10 +1,11 @@
 import { constants } from 'node:fs';
 import { withForeignCalls } from '../../../host/foreign-calls.ts';
 import { killByPid } from '../../../host/process.ts';
-import { FILES, memoryLayerFile } from '../machine-files.ts';
+import { FILES, type MachineSize, memoryLayerFile } from '../machine-files.ts';
 import { type Mapping, PAGE_BYTES } from '../memory/pagemap.ts';
 import type { SavedRun } from '../memory/runs.ts';
 import { type Qmp, QmpError } from './qmp.ts';
+import { readMemoryBlock } from './qmp-answers.ts';
 
 /** System calls of x86-64, and what mmap takes. */
 const [OPEN, CLOSE, MMAP] = [2, 3, 9];
@@ -19,11 +20,18 @@ const OPEN_FLAGS = BigInt(constants.O_RDONLY | constants.O_NOFOLLOW | constants.
  * no page of one back: it would have to punch a hole into the file. Of memory that has no file, as far as QEMU knows, it lets
  * the process's own pages go, and the file's content shows again.
  */
-export async function mapMemory(qmp: Qmp, pid: number, runs: readonly SavedRun[]): Promise<Mapping> {
-  const blocks = String(await qmp.execute('human-monitor-command', { 'command-line': 'info ramblock' }));
-  const [start, bytes] = memoryBlock(blocks);
+export async function mapMemory(
+  qmp: Qmp,
+  pid: number,
+  { memoryMb }: MachineSize,
+  runs: readonly SavedRun[],
+): Promise<Mapping> {
+  const answer = await qmp.execute('human-monitor-command', { 'command-line': 'info ramblock' });
+  const { address, bytes } = readMemoryBlock(answer);
+  if (bytes !== BigInt(memoryMb) * 1024n * 1024n)
+    throw new QmpError(`QEMU has ${bytes} bytes of memory, not the machine's ${memoryMb} MiB`);
   const pages = Number(bytes) / PAGE_BYTES;
-  const mapping = { pid, regions: [{ start: Number(start), page: 0, count: pages }] };
+  const mapping = { pid, regions: [{ start: Number(address), page: 0, count: pages }] };
   await mapFiles(mapping, [
     { file: FILES.memory, runs: [{ page: 0, count: pages, at: 0 }] },
     ...ofLayers(runs),
@@ -79,11 +87,4 @@ async function mapFiles({ pid, regions }: Mapping, files: readonly MappedFile[])
     if (mapping) await killByPid(pid);
     throw error;
   }
-}
-
-/** Where QEMU has the guest's memory, and its size: name, page size, offset, used, total, address, access. */
-export function memoryBlock(blocks: string): [address: bigint, bytes: bigint] {
-  const [, total, address] = /^\s*ram\s+\d+ \S+\s+0x\w+\s+0x\w+\s+(0x\w+)\s+(0x\w+)/m.exec(blocks) ?? [];
-  if (total === undefined || address === undefined) throw new QmpError(`QEMU tells of no memory: ${blocks}`);
-  return [BigInt(address), BigInt(total)];
 }

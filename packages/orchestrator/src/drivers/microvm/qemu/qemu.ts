@@ -35,6 +35,7 @@ import {
 } from './layers.ts';
 import { mapMemory } from './map-memory.ts';
 import { Qmp } from './qmp.ts';
+import { readStatus } from './qmp-answers.ts';
 import { shareSaved } from './share-saved.ts';
 
 const CONTROL_DEADLINE_MS = 60_000;
@@ -118,7 +119,7 @@ class Qemu implements Vmm {
     const { copied, mapped } = planStart(await savedPages(snapshotDir, shape));
     await this.#control(machine, async (qmp) => {
       await assertNoOtherFiles(qmp, shape);
-      const mapping = await mapMemory(qmp, main.pid, mapped);
+      const mapping = await mapMemory(qmp, main.pid, shape, mapped);
       await recordMemory(machine, { mapping, shown: mapped });
       await copyPages(mapping, copied, (layer) => sharedFile(snapshotDir, memoryLayerFile(layer)));
       await qmp.execute('migrate-incoming', { uri: `file:/${FILES.devices}` });
@@ -172,7 +173,7 @@ class Qemu implements Vmm {
 
   async resume(machine: RunningMachine): Promise<void> {
     await this.#control(machine, async (qmp) => {
-      const { running } = (await qmp.execute('query-status')) as { running: boolean };
+      const { running } = readStatus(await qmp.execute('query-status'));
       if (!running) await qmp.execute('cont');
     });
     this.#watch(machine);

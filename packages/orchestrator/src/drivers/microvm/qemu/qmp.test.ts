@@ -66,7 +66,8 @@ it('saves no machine that goes on by itself', async () => {
     ['internal-error', /QEMU says 'internal-error'/],
     ['paused', undefined],
   ] as const) {
-    answers = (command) => `{"return": ${command === 'query-status' ? JSON.stringify({ status }) : '{}'}}\n`;
+    const answer = JSON.stringify({ status, running: status === 'running' });
+    answers = (command) => `{"return": ${command === 'query-status' ? answer : '{}'}}\n`;
     const qmp = await connect();
     if (message) await expect(stop(qmp)).rejects.toThrow(message);
     else await stop(qmp);

@@ -1,5 +1,6 @@
 import { createConnection, type Socket } from 'node:net';
 import { setTimeout as sleep } from 'node:timers/promises';
+import { type QmpMessage, QmpMessages } from './qmp-messages.ts';
 
 /** QEMU refused a command, or went away before it had answered. */
 export class QmpError extends Error {
@@ -13,23 +14,13 @@ interface Pending {
   deadline: NodeJS.Timeout;
 }
 
-interface QmpMessage {
-  return?: unknown;
-  error?: { class: string; desc: string };
-  event?: string;
-  data?: Record<string, unknown>;
-}
-
 const CONNECT_POLL_MS = 1;
 
 /** How long any command may take on a busy host: what takes longer ends in an event. Other work on the machine waits for it, its end too. */
 const ANSWER_DEADLINE_MS = 60_000;
 
-/** Of a message; longer ones are none of QEMU's. */
-const MAX_MESSAGE_CHARACTERS = 1024 * 1024;
-
-/** Kinds of events that are kept for who asks later; QEMU has fewer. */
-const MOST_EVENTS = 200;
+/** Events that are kept for who asks later. */
+const KEPT_EVENTS = new Set(['RESUME', 'BLOCK_JOB_COMPLETED']);
 
 /**
  * One session of the QEMU Machine Protocol over a Unix socket (docs/interop/qmp-spec of QEMU). QEMU serves one session at
@@ -40,18 +31,17 @@ export class Qmp {
   readonly closed: Promise<void>;
   readonly #socket: Socket;
   readonly #pending: Pending[] = [];
-  readonly #events = new Map<string, Record<string, unknown>>();
+  readonly #messages = new QmpMessages();
+  readonly #events = new Map<string, Readonly<Record<string, unknown>>>();
   readonly #waiting = new Map<string, () => void>();
   readonly #listeners = new Map<string, () => void>();
-  #buffered = '';
   #over: Error | undefined;
 
   private constructor(socket: Socket) {
     this.#socket = socket;
-    socket.setEncoding('utf8');
-    socket.on('data', (text: string) => {
+    socket.on('data', (bytes: Buffer) => {
       try {
-        this.#take(text);
+        for (const message of this.#messages.take(bytes)) this.#hear(message);
       } catch (error) {
         socket.destroy(new QmpError('QEMU does not speak its protocol', { cause: error }));
       }
@@ -86,7 +76,7 @@ export class Qmp {
     }
   }
 
-  /** @throws QmpError with what QEMU said. Where it says nothing within `deadlineMs`, the session is over. */
+  /** What QEMU answers, to be read by who asks (`qmp-answers.ts`). @throws QmpError with what QEMU said. Where it says nothing within `deadlineMs`, the session is over. */
   execute(
     command: string,
     args?: Record<string, unknown>,
@@ -102,8 +92,8 @@ export class Qmp {
     });
   }
 
-  /** Data of an event, of one that has come already since the session began too. @throws QmpError */
-  async event(name: string, timeoutMs: number): Promise<Record<string, unknown>> {
+  /** Data of one of `KEPT_EVENTS`, of one that has come already since the session began too. @throws QmpError */
+  async event(name: string, timeoutMs: number): Promise<Readonly<Record<string, unknown>>> {
     const came = this.#events.get(name);
     if (came) return came;
     if (this.#over) throw this.#over;
@@ -137,23 +127,23 @@ export class Qmp {
     this.#socket.destroy();
   }
 
-  #take(text: string): void {
-    const lines = (this.#buffered + text).split('\n');
-    this.#buffered = lines.pop() ?? '';
-    for (const line of lines) this.#hear(JSON.parse(line) as QmpMessage);
-    if (this.#buffered.length > MAX_MESSAGE_CHARACTERS) throw new RangeError('a message without end');
-  }
-
   #hear(message: QmpMessage): void {
-    if (message.event) {
-      if (this.#events.size < MOST_EVENTS) this.#events.set(message.event, message.data ?? {});
-      this.#waiting.get(message.event)?.();
-      this.#listeners.get(message.event)?.();
-    } else if (message.error) {
-      const pending = this.#answered();
-      pending.reject(new QmpError(`${pending.command}: ${message.error.desc}`));
-    } else if ('return' in message) {
-      this.#answered().resolve(message.return);
+    switch (message.kind) {
+      case 'event':
+        if (KEPT_EVENTS.has(message.name)) this.#events.set(message.name, message.data);
+        this.#waiting.get(message.name)?.();
+        this.#listeners.get(message.name)?.();
+        return;
+      case 'failure': {
+        const pending = this.#answered();
+        pending.reject(new QmpError(`${pending.command}: ${message.description}`));
+        return;
+      }
+      case 'answer':
+        this.#answered().resolve(message.value);
+        return;
+      case 'other':
+        return;
     }
   }
 
