@@ -72,6 +72,21 @@ function checkpoint({ compression = 'none' } = {}): Buffer {
   ]);
 }
 
+/** A kernel of one struct with these fields. */
+function withField(...fields: number[][]): Buffer {
+  const metadata = Buffer.from('{"compression":"none"}');
+  const size = Buffer.alloc(8);
+  size.writeBigUInt64BE(BigInt(metadata.length));
+  const kernel = [
+    ...uint(1),
+    ...type('pkg/sentry/kernel.Kernel', 'x'),
+    ...uint(2),
+    ...uint(1),
+    ...struct(1, ...fields),
+  ];
+  return Buffer.concat([Buffer.from('gVisorSF'), size, metadata, Buffer.alloc(32), Buffer.from(kernel)]);
+}
+
 describe('dead entries of epoll instances', () => {
   let dir: string;
   beforeEach(async () => {
@@ -96,10 +111,32 @@ describe('dead entries of epoll instances', () => {
     expect(await disarmDeadPolls(dir)).toBe(0);
   });
 
+  it('are found behind any number of values without bytes of their own', () => {
+    // Counting to as many took for ever.
+    const nothings = [...uint(9), ...uint(2 ** 40), ...uint(5)];
+    const pairs = [...uint(10), ...uint(2 ** 40), ...uint(5), ...uint(12)];
+    expect(deadMasks(withField(nothings, pairs))).toEqual([]);
+  });
+
+  const nested = (levels: number) => Array.from({ length: levels }, () => [...uint(9), ...uint(1)]).flat();
+  const typeOfManyFields = Buffer.concat([
+    checkpoint().subarray(0, 16 + 22 + 32),
+    Buffer.from([...uint(1), ...uint(17), ...text('x'), ...uint(2 ** 40), ...text('a')]),
+  ]);
+  const metadataOf = (bytes: bigint) => {
+    const image = checkpoint();
+    image.writeBigUInt64BE(bytes, 8);
+    return image;
+  };
   it.each([
     ['no checkpoint', Buffer.from('something else altogether'), /no gVisor checkpoint/],
     ['compressed', checkpoint({ compression: 'flate-best-speed' }), /compressed/],
     ['cut off', checkpoint().subarray(0, 400), /ends too early/],
+    ['cut off in its header', checkpoint().subarray(0, 12), /no gVisor checkpoint/],
+    ['cut off in its metadata', checkpoint().subarray(0, 24), /ends too early/],
+    ['of metadata that it does not hold', metadataOf(2n ** 63n), /bytes of metadata/],
+    ['nested without end', withField(nested(20_000)), /levels/],
+    ['of a type of fields without end', typeOfManyFields, /ends too early/],
   ])('are not looked for in what is %s', (_, image, message) => {
     expect(() => deadMasks(image)).toThrow(StateFileError);
     expect(() => deadMasks(image)).toThrow(message);

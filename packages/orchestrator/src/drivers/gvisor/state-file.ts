@@ -44,6 +44,10 @@ export class StateFileError extends Error {
 }
 
 const MAGIC = Buffer.from('gVisorSF');
+/** Of the metadata: a few names and values. */
+const MAX_METADATA_BYTES = 64 * 1024;
+/** Values in values; gVisor's own are in some ten. */
+const MOST_LEVELS = 64;
 /** SHA-256 over the metadata. */
 const METADATA_DIGEST_BYTES = 32;
 
@@ -88,10 +92,15 @@ interface StructType {
  * @throws StateFileError
  */
 export function readState(image: Buffer, rootType: string, visitor: StateVisitor): void {
-  if (!image.subarray(0, MAGIC.length).equals(MAGIC)) throw new StateFileError('it is no gVisor checkpoint');
+  const begin = MAGIC.length + 8;
+  if (image.length < begin || !image.subarray(0, MAGIC.length).equals(MAGIC))
+    throw new StateFileError('it is no gVisor checkpoint');
   const metadataBytes = Number(image.readBigUInt64BE(MAGIC.length));
-  const start = MAGIC.length + 8 + metadataBytes + METADATA_DIGEST_BYTES;
-  const metadata = image.toString('utf8', MAGIC.length + 8, MAGIC.length + 8 + metadataBytes);
+  if (metadataBytes > MAX_METADATA_BYTES)
+    throw new StateFileError(`it has ${metadataBytes} bytes of metadata`);
+  const start = begin + metadataBytes + METADATA_DIGEST_BYTES;
+  if (start > image.length) throw new StateFileError('it ends too early');
+  const metadata = image.toString('latin1', begin, begin + metadataBytes);
   if (!metadata.includes('"compression":"none"')) throw new StateFileError('it is compressed');
   const stream = new StateStream(image, start);
   while (!stream.read(visitor, rootType));
@@ -102,6 +111,7 @@ class StateStream {
   #at: number;
   #chunkEnd: number;
   #types: StructType[] = [];
+  #level = 0;
 
   constructor(image: Buffer, start: number) {
     this.#image = image;
@@ -116,7 +126,7 @@ class StateStream {
     for (let objects = 0; objects < count; ) {
       const header = this.#uint();
       if (header === TYPE) {
-        this.#types.push({ name: this.#text(), fields: this.#times(this.#uint(), () => this.#text()) });
+        this.#types.push({ name: this.#text(), fields: this.#texts(this.#uint()) });
       } else if (header === UINT) {
         this.#object(this.#uint(), visitor);
         objects++;
@@ -149,6 +159,13 @@ class StateStream {
   }
 
   #value(header: number): FieldValue {
+    this.#enter();
+    const value = this.#valueOf(header);
+    this.#level--;
+    return value;
+  }
+
+  #valueOf(header: number): FieldValue {
     switch (header) {
       case UINT:
         return this.#storedUint();
@@ -199,6 +216,7 @@ class StateStream {
     const count = this.#uint();
     if (count === 0) return;
     const header = this.#uint();
+    if (isEmpty(header)) return;
     if (header === UINT || header === INT || header === BOOL) for (let i = 0; i < count; i++) this.#uint();
     else for (let i = 0; i < count; i++) this.#value(header);
   }
@@ -213,6 +231,7 @@ class StateStream {
       this.#value(keyHeader);
       if (i === 0) valueHeader = this.#uint();
       const value = this.#value(valueHeader);
+      if (isEmpty(keyHeader) && isEmpty(valueHeader)) break;
       if (value.kind === 'reference') values.push(value.object);
     }
     return { kind: 'map', values };
@@ -232,7 +251,12 @@ class StateStream {
   }
 
   #typeSpec(): void {
-    const header = this.#uint();
+    this.#enter();
+    this.#typeSpecOf(this.#uint());
+    this.#level--;
+  }
+
+  #typeSpecOf(header: number): void {
     switch (header) {
       case SPEC_ID:
         this.#uint();
@@ -301,7 +325,19 @@ class StateStream {
     }
   }
 
-  #times<T>(count: number, step: () => T): T[] {
-    return Array.from({ length: count }, step);
+  #texts(count: number): string[] {
+    const texts: string[] = [];
+    for (let i = 0; i < count; i++) texts.push(this.#text());
+    return texts;
   }
+
+  #enter(): void {
+    if (++this.#level > MOST_LEVELS)
+      throw new StateFileError(`more than ${MOST_LEVELS} levels, at ${this.#at}`);
+  }
+}
+
+/** Values without bytes of their own: any number of them fits into a file. */
+function isEmpty(header: number): boolean {
+  return header === NIL || header === NO_OBJECTS;
 }

@@ -1,0 +1,14 @@
+import { deadMasks } from '../../packages/orchestrator/src/drivers/gvisor/dead-polls.ts';
+import { StateFileError } from '../../packages/orchestrator/src/drivers/gvisor/state-file.ts';
+import type { FuzzTarget } from '../target.ts';
+
+export const target: FuzzTarget = {
+  description: 'the state of a paused sandbox as gVisor writes it, whose guest may have taken it over',
+  run(input) {
+    try {
+      deadMasks(input);
+    } catch (error) {
+      if (!(error instanceof StateFileError)) throw error;
+    }
+  },
+};
