@@ -204,10 +204,9 @@ export async function startOrchestrator(options: OrchestratorOptions): Promise<O
         guest.digest,
       ]),
     );
-    const journals = new Journals(options.recordLog);
+    const journals = new Journals({ recordLog: options.recordLog, now: Date.now, logger });
     const sandboxes = new Sandboxes(
       {
-        journals,
         driver,
         network,
         volumes,
@@ -231,14 +230,19 @@ export async function startOrchestrator(options: OrchestratorOptions): Promise<O
     const sampler = startSampler({
       sandboxes: () => sandboxes.list(),
       record: options.recordSample,
-      journals,
       ownClock: driver.ownClock,
       now: Date.now,
+      logger,
     });
     undo.add(() => sampler.close());
     const lives = new AbortController();
     undo.add(() => lives.abort());
-    void logLives(sandboxes.list(), sandboxes.events.subscribe(lives.signal), options.recordLog, Date.now);
+    const watch = (name: string, watching: Promise<void>) => {
+      watching.catch((error: unknown) => logger.error({ err: error }, `${name} are not followed any more`));
+    };
+    const events = () => sandboxes.events.subscribe(lives.signal);
+    watch('lives of sandboxes', logLives(sandboxes.list(), events(), options.recordLog, Date.now));
+    watch('journals of sandboxes', journals.follow(sandboxes.list(), events()));
     const sealContext = {
       driver,
       network,
@@ -254,6 +258,7 @@ export async function startOrchestrator(options: OrchestratorOptions): Promise<O
       service: orchestratorService({
         sandboxes,
         templates,
+        journals,
         facts: {
           nodeId: hostname(),
           version: options.version,

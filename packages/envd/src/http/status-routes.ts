@@ -1,3 +1,4 @@
+import type { ServerResponse } from 'node:http';
 import { CLOCK_HEADER } from '../init/clock.ts';
 import type { Journal } from '../log/journal.ts';
 import type { Metrics } from '../metrics/metrics.ts';
@@ -6,7 +7,7 @@ import type { RemovedFile } from '../volumes/removed-files.ts';
 import { respondJson } from './respond.ts';
 import type { Route } from './server.ts';
 
-/** Says on GET /metrics how far the journal is, so that the node reads it only where there is something new. */
+/** Says on GET /journal how far it is, so that who reads it knows when the past has been sent. */
 const JOURNAL_HEADER = 'X-Journal-Head';
 
 export interface StatusRoutesDeps {
@@ -37,7 +38,6 @@ export function statusRoutes(deps: StatusRoutesDeps): Route[] {
         const told = request.headers[CLOCK_HEADER];
         if (typeof told === 'string' && /^\d{13}$/.test(told)) deps.keepClock(Number(told));
         response.setHeader('Cache-Control', 'no-store');
-        response.setHeader(JOURNAL_HEADER, String(deps.journal.head));
         respondJson(response, 200, deps.readMetrics());
       },
     },
@@ -46,8 +46,7 @@ export function statusRoutes(deps: StatusRoutesDeps): Route[] {
       path: '/journal',
       handle(request, response) {
         const start = Number(new URL(request.url ?? '', 'http://envd').searchParams.get('start') ?? 0);
-        response.setHeader('Cache-Control', 'no-store');
-        respondJson(response, 200, deps.journal.read(Number.isSafeInteger(start) ? start : 0));
+        sendJournal(deps.journal, Number.isSafeInteger(start) && start >= 0 ? start : 0, response);
       },
     },
     {
@@ -67,4 +66,27 @@ export function statusRoutes(deps: StatusRoutesDeps): Route[] {
       },
     },
   ];
+}
+
+/** Sends the journal as a line of JSON for each record, and each new record when it is written, until the reader is gone. */
+function sendJournal(journal: Journal, start: number, response: ServerResponse): void {
+  let next = start;
+  const send = () => {
+    // What a slow reader misses it finds missing by its number.
+    while (!response.writableNeedDrain) {
+      const record = journal.at(next);
+      if (!record) return;
+      next = record.seq + 1;
+      response.write(`${JSON.stringify(record)}\n`);
+    }
+  };
+  response.writeHead(200, {
+    'Content-Type': 'application/x-ndjson',
+    'Cache-Control': 'no-store',
+    [JOURNAL_HEADER]: String(journal.head),
+  });
+  response.flushHeaders();
+  response.on('drain', send);
+  response.once('close', journal.onRecord(send));
+  send();
 }

@@ -10,22 +10,22 @@ export interface JournalRecord {
   fields: Record<string, string>;
 }
 
-export interface JournalPage {
-  records: JournalRecord[];
-  /** Where the next page begins. */
-  next: number;
+/** A record and how many were written before it. */
+export interface NumberedRecord extends JournalRecord {
+  seq: number;
 }
 
-/** Records kept until the node has read them; a sandbox that starts more between two reads loses the oldest. */
+/** Records kept for who reads them later; what is written faster than it is read loses the oldest. */
 const MAX_RECORDS = 1000;
 const MAX_TEXT = 1000;
 
-/** What happened in this sandbox, for its owner: the newest records, in memory. The node reads them from time to time. */
+/** What happened in this sandbox, for its owner: the newest records, in memory. The node is sent each of them. */
 export class Journal {
   readonly #now: () => number;
   #records: JournalRecord[] = [];
   /** Records that were written, also those that are kept no longer. */
   #written = 0;
+  readonly #readers = new Set<() => void>();
 
   constructor(now: () => number) {
     this.#now = now;
@@ -51,13 +51,22 @@ export class Journal {
       fields: Object.fromEntries(Object.entries(fields).map(([key, value]) => [key, shorten(String(value))])),
     });
     if (this.#records.length > MAX_RECORDS) this.#records.shift();
+    for (const reader of this.#readers) reader();
   }
 
-  /** The records from `start` on, as far as they are kept. */
-  read(start: number): JournalPage {
-    const kept = this.#records.length;
-    const skipped = Math.max(0, kept - (this.#written - start));
-    return { records: this.#records.slice(skipped), next: this.#written };
+  /** The first record from `start` on that is kept; undefined if there is none yet. */
+  at(start: number): NumberedRecord | undefined {
+    const oldest = this.#written - this.#records.length;
+    // A reader that is ahead of it has read another one, and reads this from its beginning.
+    const seq = start > this.#written ? oldest : Math.max(start, oldest);
+    const record = this.#records[seq - oldest];
+    return record && { seq, ...record };
+  }
+
+  /** Calls a reader after each record. Returns what ends that. */
+  onRecord(reader: () => void): () => void {
+    this.#readers.add(reader);
+    return () => this.#readers.delete(reader);
   }
 
   /** Forgets all: this is another sandbox from now on. */

@@ -117,6 +117,8 @@ export interface SandboxDriver {
    */
   snapshot(machine: Machine, snapshotDir: string, signal?: AbortSignal): Promise<void>;
   isAlive(machine: Machine): boolean;
+  /** Has an init process go on that was stopped from inside. Absent where the machine's kernel does not let anybody stop it. */
+  wake?(machine: Machine): Promise<void>;
   /** Takes over a live machine of an earlier process; one that was stopped to be saved goes on. */
   adopt(machine: Machine): Promise<void>;
   /** Ends the sandbox at once; when it returns, nothing of it runs. */

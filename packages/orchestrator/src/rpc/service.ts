@@ -3,6 +3,7 @@ import type { ServiceImpl } from '@connectrpc/connect';
 import { orchestratorProto, toConnectError } from '@islet/contracts';
 import { diskOf } from '../host/disk.ts';
 import type { Processor } from '../host/processor.ts';
+import type { Journals } from '../sandbox/journals.ts';
 import type { ForkOutcome, Sandboxes } from '../sandbox/sandboxes.ts';
 import type { StoredTemplate, TemplateStore } from '../templates/store.ts';
 
@@ -23,13 +24,14 @@ export interface NodeFacts {
 export interface NodeParts {
   sandboxes: Sandboxes;
   templates: TemplateStore;
+  journals: Journals;
   facts: NodeFacts;
   /** Where the node keeps what lasts. */
   dataDir: string;
 }
 
 /** The node's Connect service over its sandboxes. */
-export function orchestratorService({ sandboxes, templates, facts, dataDir }: NodeParts): Service {
+export function orchestratorService({ sandboxes, templates, journals, facts, dataDir }: NodeParts): Service {
   return {
     createSandbox: ({ config, timeoutMs }, context) =>
       answer(async () => {
@@ -74,7 +76,7 @@ export function orchestratorService({ sandboxes, templates, facts, dataDir }: No
       }),
     collectSandboxLogs: ({ sandboxId }) =>
       answer(async () => {
-        await sandboxes.collectLogs(sandboxId);
+        await journals.caughtUp(sandboxId);
         return {};
       }),
     listSandboxes: () => ({ sandboxes: sandboxes.list() }),

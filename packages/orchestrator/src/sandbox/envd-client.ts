@@ -1,7 +1,16 @@
 import type { Socket } from 'node:net';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { IsletError, PORTS, type SandboxLogLevel } from '@islet/contracts';
-import { buildConnector, Client } from 'undici';
+import { IsletError, PORTS } from '@islet/contracts';
+import { buildConnector, Client, type Dispatcher } from 'undici';
+import {
+  EnvdAnswerError,
+  type EnvdMetrics,
+  parseClock,
+  parseMetrics,
+  parseRefusal,
+  parseRemovedFiles,
+  type RemovedFile,
+} from './envd-answers.ts';
 
 /** What envd is told at every start; see spec of POST /init. */
 export interface EnvdInit {
@@ -28,25 +37,56 @@ export interface EnvdInit {
 
 /** One try must not wait for a SYN to be sent again (1 s) after it was lost on a sandbox that was not up yet. */
 const CONNECT_TIMEOUT_MS = 100;
+/** One try of several; the whole has a deadline of its own. */
 const REQUEST_TIMEOUT_MS = 10_000;
+
+/** What an answer's body may take; that of a question with a long answer says so. */
+const MAX_ANSWER_BYTES = 64 * 1024;
+const MAX_REMOVED_FILES_BYTES = 1024 * 1024;
+const MAX_HEADER_BYTES = 16 * 1024;
+const MAX_INTERIM = 8;
+/** A few answers and their framing. */
+const ALLOWED_BYTES = 256 * 1024;
+
+/** What a try waits after the one before, ms: a fresh machine is asked often, one that has been silent for long seldom. */
+const AGAIN_MS = { least: 5, most: 100, shareOfWait: 0.1 };
+
+/** envd did not answer within the time that it had. */
+export class EnvdSilentError extends Error {
+  override readonly name = 'EnvdSilentError';
+}
 
 /** A connection with one sandbox's envd: made with the first request, and again where envd has closed it. */
 export class EnvdConnection {
   readonly client: Client;
   #socket: Socket | undefined;
+  #allowedBytes: number;
+  #ended = false;
 
-  constructor(address: string) {
+  /** @param allowedBytes what it may bring in all, with heads and framing: these have no bound of their own */
+  constructor(address: string, allowedBytes = ALLOWED_BYTES) {
+    this.#allowedBytes = allowedBytes;
     const connect = buildConnector({ timeout: CONNECT_TIMEOUT_MS });
     this.client = new Client(`http://${address}:${PORTS.envd}`, {
       connect: (options, callback) =>
         connect(options, (...[error, socket]) => {
           if (!socket) return callback(error, null);
           this.#socket = socket;
+          if (this.#ended) socket.resetAndDestroy();
+          socket.on('readable', () => {
+            if (socket.bytesRead > this.#allowedBytes) socket.resetAndDestroy();
+          });
           callback(null, socket);
         }),
       headersTimeout: REQUEST_TIMEOUT_MS,
-      bodyTimeout: REQUEST_TIMEOUT_MS,
+      bodyTimeout: 0, // Each exchange has a deadline.
+      maxHeaderSize: MAX_HEADER_BYTES,
     });
+  }
+
+  /** Lets it bring more. */
+  allow(bytes: number): void {
+    this.#allowedBytes += bytes;
   }
 
   /**
@@ -54,6 +94,7 @@ export class EnvdConnection {
    * has that address next could not be saved until then.
    */
   async end(): Promise<void> {
+    this.#ended = true;
     this.#socket?.resetAndDestroy();
     await this.client.destroy();
   }
@@ -63,7 +104,7 @@ export interface EnvdRequest {
   address: string;
   /** Asked over first, and left open. Absent: one for this request alone. */
   connection?: EnvdConnection | undefined;
-  /** ms until it counts as failed. */
+  /** ms until it counts as failed, from the first try to the last byte of the answer. */
   deadlineMs: number;
   signal?: AbortSignal | undefined;
 }
@@ -71,170 +112,157 @@ export interface EnvdRequest {
 /** The time, Unix ms: the node's with GET /metrics, the machine's in the answer to POST /init. */
 const CLOCK_HEADER = 'x-clock';
 
-/** Waits until envd answers. @throws Error with the last failure as cause. */
+/** Waits until envd answers. @throws EnvdSilentError with the last failure as cause. */
 export function waitForEnvd(request: EnvdRequest): Promise<void> {
-  return retry(request, async (client) => {
-    const { statusCode, body } = await client.request({ method: 'GET', path: '/health' });
-    await body.dump();
-    if (statusCode !== 204) throw new Error(`envd answers ${statusCode} on /health`);
+  return retry(request, async (client, signal) => {
+    const { status } = await exchange(client, { method: 'GET', path: '/health', signal });
+    if (status !== 204) throw new Error(`envd answers ${status} on /health`);
   });
 }
 
 /**
- * Gives a freshly started sandbox its identity. `currentToken` is what envd asks for before. Returns the time by its clock, Unix ms.
- * @throws IsletError 400 where envd cannot apply what it was told, such as a mount.
+ * Gives a freshly started sandbox its identity. `currentToken` is what envd asks for before. Returns the time by its clock, Unix ms,
+ * undefined if it does not tell.
+ * @throws IsletError 400 where envd cannot apply what it was told, such as a mount; EnvdSilentError.
  */
 export function initEnvd(
   request: EnvdRequest,
   init: EnvdInit | (() => EnvdInit),
   currentToken?: string,
-): Promise<number> {
-  return retry(request, async (client) => {
+): Promise<number | undefined> {
+  return retry(request, async (client, signal) => {
     // At each try: a virtual machine's clock is set by it, and the machine may take a while to answer.
     const payload = JSON.stringify(typeof init === 'function' ? init() : init);
-    const { statusCode, headers, body } = await client.request({
-      method: 'POST',
-      path: '/init',
-      headers: {
-        'content-type': 'application/json',
-        ...(currentToken ? { 'x-access-token': currentToken } : {}),
-      },
-      body: payload,
-    });
-    const text = await body.text();
-    if (statusCode === 400) throw new IsletError(400, refusal(text));
-    if (statusCode !== 204) throw new Error(`envd refused /init with ${statusCode}: ${text}`);
-    return Number(headers[CLOCK_HEADER]);
+    const headers = {
+      'content-type': 'application/json',
+      ...(currentToken ? { 'x-access-token': currentToken } : {}),
+    };
+    const answer = await exchange(client, { method: 'POST', path: '/init', headers, body: payload, signal });
+    if (answer.status === 400) throw new IsletError(400, parseRefusal(answer.text));
+    if (answer.status !== 204) {
+      throw new Error(`envd refused /init with ${answer.status}: ${parseRefusal(answer.text)}`);
+    }
+    return parseClock(answer.headers[CLOCK_HEADER]);
   });
-}
-
-/** The part of envd's GET /metrics that samples are made of; sizes in bytes. */
-export interface EnvdMetrics {
-  cpu_used_pct: number;
-  mem_total: number;
-  mem_used: number;
-  mem_cache: number;
-  disk_used: number;
-  disk_total: number;
-}
-
-/** A file of a volume that a process has open although it was removed or replaced. */
-export interface RemovedFile {
-  pid: number;
-  path: string;
-}
-
-/** Asks once, for what keeps a sandbox with volumes from being saved. @throws Error where envd does not answer in time. */
-export function readRemovedFiles(request: EnvdRequest, token?: string): Promise<RemovedFile[]> {
-  return ask(request, token, async (get) => (await get('/volumes/removed')).value as RemovedFile[]);
-}
-
-/** A record of envd's journal: what its owner may know of what happened in the sandbox. */
-export interface JournalRecord {
-  timeMs: number;
-  level: SandboxLogLevel;
-  logger: string;
-  message: string;
-  fields: Record<string, string>;
-}
-
-export interface EnvdReport {
-  metrics: EnvdMetrics;
-  /** What was journalled since the last report, and where the next one begins. */
-  journal: { records: JournalRecord[]; next: number };
 }
 
 /**
- * Asks once how the sandbox does and what happened in it.
- * @param journalStart where the journal was read up to
- * @param nowMs the time, Unix ms, for a machine that has a clock of its own
- * @throws Error where envd does not answer in time
+ * Asks once, for what keeps a sandbox with volumes from being saved.
+ * @throws EnvdSilentError where envd does not answer in time, EnvdAnswerError
  */
-export function readEnvdReport(
+export async function readRemovedFiles(request: EnvdRequest, token?: string): Promise<RemovedFile[]> {
+  const limit = MAX_REMOVED_FILES_BYTES;
+  return parseRemovedFiles(await ask(request, '/volumes/removed', tokenHeader(token), limit));
+}
+
+/**
+ * Asks once how the sandbox does.
+ * @param nowMs the time, Unix ms, for a machine that has a clock of its own
+ * @throws EnvdSilentError where envd does not answer in time, EnvdAnswerError
+ */
+export async function readMetrics(
   request: EnvdRequest,
-  journalStart: number,
   token: string | undefined,
   nowMs: number | undefined,
-): Promise<EnvdReport> {
-  return ask(request, token, async (get) => {
-    const { headers, value } = await get(
-      '/metrics',
-      nowMs === undefined ? {} : { [CLOCK_HEADER]: String(nowMs) },
-    );
-    const head = Number(headers['x-journal-head'] ?? journalStart);
-    const journal =
-      head === journalStart ? { records: [], next: head } : await journalFrom(journalStart, get);
-    return { metrics: value as EnvdMetrics, journal };
-  });
+): Promise<EnvdMetrics> {
+  const headers = tokenHeader(token);
+  if (nowMs !== undefined) headers[CLOCK_HEADER] = String(nowMs);
+  return parseMetrics(await ask(request, '/metrics', headers, MAX_ANSWER_BYTES));
 }
 
-/** Asks once what happened in the sandbox. As `readEnvdReport`, but for the metrics, which cost more. */
-export function readEnvdJournal(
+export function tokenHeader(token: string | undefined): Record<string, string> {
+  return token === undefined ? {} : { 'x-access-token': token };
+}
+
+/** A question over a connection of its own, until the deadline. */
+async function ask(
   request: EnvdRequest,
-  start: number,
-  token?: string,
-): Promise<EnvdReport['journal']> {
-  return ask(request, token, (get) => journalFrom(start, get));
-}
-
-async function journalFrom(start: number, get: Get): Promise<EnvdReport['journal']> {
-  const journal = (await get(`/journal?start=${start}`)).value as EnvdReport['journal'];
-  // A rebooted sandbox has begun a new one.
-  return journal.next < start ? journalFrom(0, get) : journal;
-}
-
-type Get = (
   path: string,
-  headers?: Record<string, string>,
-) => Promise<{ headers: Record<string, string | string[] | undefined>; value: unknown }>;
-
-/** Gives `use` a connection for its questions, until the deadline. */
-async function ask<T>(
-  request: EnvdRequest,
-  token: string | undefined,
-  use: (get: Get) => Promise<T>,
-): Promise<T> {
-  const deadline = AbortSignal.timeout(request.deadlineMs);
-  const connection = new EnvdConnection(request.address);
+  headers: Record<string, string>,
+  limitBytes: number,
+): Promise<string> {
+  const deadline = deadlineOf(request);
+  const connection = new EnvdConnection(request.address, ALLOWED_BYTES + limitBytes);
   try {
-    return await use(async (path, more) => {
-      const { statusCode, headers, body } = await connection.client.request({
-        method: 'GET',
-        path,
-        headers: { ...(token && { 'x-access-token': token }), ...more },
-        signal: request.signal ? AbortSignal.any([request.signal, deadline]) : deadline,
-      });
-      if (statusCode !== 200) throw new Error(`envd answers ${statusCode} on ${path}`);
-      return { headers, value: await body.json() };
-    });
+    const { client } = connection;
+    const answer = await exchange(client, { method: 'GET', path, headers, signal: deadline }, limitBytes);
+    if (answer.status !== 200) throw new EnvdAnswerError(`envd answers ${answer.status} on ${path}`);
+    return answer.text;
+  } catch (error) {
+    request.signal?.throwIfAborted();
+    if (error instanceof EnvdAnswerError) throw error;
+    throw silent(request, error);
   } finally {
     await connection.end();
   }
 }
 
-function refusal(text: string): string {
-  try {
-    return (JSON.parse(text) as { message: string }).message;
-  } catch {
-    return text;
-  }
+interface Answer {
+  status: number;
+  headers: Dispatcher.ResponseData['headers'];
+  text: string;
 }
 
-async function retry<T>(request: EnvdRequest, attempt: (client: Client) => Promise<T>): Promise<T> {
-  const deadline = performance.now() + request.deadlineMs;
+/** One exchange, to the last byte of its answer. @throws EnvdAnswerError where that is longer than `limitBytes`. */
+async function exchange(
+  client: Client,
+  options: Dispatcher.RequestOptions,
+  limitBytes = MAX_ANSWER_BYTES,
+): Promise<Answer> {
+  const { statusCode, headers, body } = await client.request({ ...options, onInfo: atMostInterim() });
+  const chunks: Buffer[] = [];
+  let size = 0;
+  for await (const chunk of body as AsyncIterable<Buffer>) {
+    size += chunk.length;
+    // Leaving the loop destroys the body, and the connection with it.
+    if (size > limitBytes) {
+      throw new EnvdAnswerError(`envd answers more than ${limitBytes} bytes on ${options.path}`);
+    }
+    chunks.push(chunk);
+  }
+  return { status: statusCode, headers, text: Buffer.concat(chunks).toString('utf8') };
+}
+
+/** Takes the first few interim answers (1xx), which count as nothing; a sandbox may send them without end. */
+export function atMostInterim(): () => void {
+  let count = 0;
+  return () => {
+    if (++count > MAX_INTERIM) throw new EnvdAnswerError('envd gives nothing but interim answers');
+  };
+}
+
+async function retry<T>(
+  request: EnvdRequest,
+  attempt: (client: Client, signal: AbortSignal) => Promise<T>,
+): Promise<T> {
+  const deadline = deadlineOf(request);
+  const begin = performance.now();
+  let failure: unknown;
   for (let kept = request.connection; ; kept = undefined) {
     request.signal?.throwIfAborted();
     const connection = kept ?? new EnvdConnection(request.address);
     try {
-      const answer = await attempt(connection.client);
+      const answer = await attempt(connection.client, deadline);
       if (!kept) await connection.end();
       return answer;
     } catch (error) {
       await connection.end();
       if (error instanceof IsletError) throw error;
-      if (performance.now() > deadline)
-        throw new Error(`envd did not answer within ${request.deadlineMs} ms`, { cause: error });
+      request.signal?.throwIfAborted();
+      if (deadline.aborted) throw silent(request, failure ?? error);
+      failure = error;
     }
-    await sleep(5);
+    const waited = (performance.now() - begin) * AGAIN_MS.shareOfWait;
+    await sleep(Math.min(AGAIN_MS.most, Math.max(AGAIN_MS.least, waited)));
   }
+}
+
+/** Aborts a request's exchanges at its deadline, or with its signal. */
+function deadlineOf({ deadlineMs, signal }: EnvdRequest): AbortSignal {
+  const deadline = AbortSignal.timeout(deadlineMs);
+  return signal ? AbortSignal.any([signal, deadline]) : deadline;
+}
+
+function silent({ deadlineMs }: EnvdRequest, cause: unknown): EnvdSilentError {
+  return new EnvdSilentError(`envd did not answer within ${deadlineMs} ms`, { cause });
 }

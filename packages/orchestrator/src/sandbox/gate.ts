@@ -7,15 +7,22 @@ export class Gate {
     this.#free = width;
   }
 
-  async run<T>(task: () => Promise<T>): Promise<T> {
+  /** @param task may give its place to the next by calling `leave`, when the rest of it keeps nobody from working */
+  async run<T>(task: (leave: () => void) => Promise<T>): Promise<T> {
     if (this.#free > 0) this.#free--;
     else await new Promise<void>((resolve) => this.#waiting.push(resolve));
-    try {
-      return await task();
-    } finally {
+    let inside = true;
+    const leave = () => {
+      if (!inside) return;
+      inside = false;
       const next = this.#waiting.shift();
       if (next) next();
       else this.#free++;
+    };
+    try {
+      return await task(leave);
+    } finally {
+      leave();
     }
   }
 }

@@ -1,42 +1,197 @@
-import type { orchestratorProto, SandboxLog } from '@islet/contracts';
-import { type EnvdReport, readEnvdJournal } from './envd-client.ts';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { orchestratorProto, type SandboxLog } from '@islet/contracts';
+import type { Logger } from '@islet/telemetry';
+import { Budget } from './budget.ts';
+import { EnvdAnswerError, type JournalLine, parseJournalLine } from './envd-answers.ts';
+import { atMostInterim, EnvdConnection, tokenHeader } from './envd-client.ts';
+import type { SandboxEvent } from './events.ts';
 
-/** A sandbox that hangs is killed this much later. */
-const ANSWER_DEADLINE_MS = 2_000;
+const { SandboxState } = orchestratorProto;
 
-/** Takes over what sandboxes tell their owners of themselves, from where the last reading ended. */
+/** Bytes of a sandbox's journal that are taken over: what it writes faster waits in the sandbox, which keeps the newest. */
+const RATE = { burst: 512 * 1024, perSecond: 64 * 1024 };
+/** What a record, and each piece that comes, costs beside its bytes: some 100 a second and no more. */
+const RECORD_COST = 256;
+
+/** Characters; the longest record of an honest envd has some 16,000, all of them escaped. */
+const MAX_LINE = 32 * 1024;
+
+/** ms to the next try after a stream broke off; twice as many after each further one. */
+const AGAIN_MS = { least: 1_000, most: 300_000 };
+
+/** How long the reader of logs waits for a stream that is only just being opened, ms. */
+const CATCH_UP_MS = 1_000;
+
+export interface JournalsOptions {
+  /** @param log may be known: after a restart all that sandboxes keep is read again. */
+  recordLog: (log: SandboxLog) => void;
+  /** Unix ms. */
+  now: () => number;
+  logger: Logger;
+}
+
+/**
+ * Takes over what sandboxes tell their owners of themselves. Each running sandbox's envd sends its records when they come to be,
+ * so nobody has to ask for the last ones when it ends.
+ */
 export class Journals {
-  readonly #recordLog: (log: SandboxLog) => void;
-  /** Where each sandbox's journal was read up to. */
+  readonly #options: JournalsOptions;
+  readonly #streams = new Map<string, JournalStream>();
+  /** Where each sandbox's journal was read up to; kept while it is paused. */
   readonly #cursors = new Map<string, number>();
 
-  /** @param recordLog knows a record that it is given a second time: two readings at once both bring it. */
-  constructor(recordLog: (log: SandboxLog) => void) {
-    this.#recordLog = recordLog;
+  constructor(options: JournalsOptions) {
+    this.#options = options;
   }
 
-  /** Where the next reading of a sandbox's journal begins. */
-  cursor(sandboxId: string): number {
-    return this.#cursors.get(sandboxId) ?? 0;
+  /**
+   * Reads the journals of sandboxes as long as they run, until `events` end. A sandbox that is being saved is left at once, since an
+   * open connection keeps it from that.
+   * @param known sandboxes that lived before the events began
+   */
+  async follow(
+    known: readonly orchestratorProto.Sandbox[],
+    events: AsyncIterable<SandboxEvent>,
+  ): Promise<void> {
+    for (const sandbox of known) this.#see(sandbox);
+    for await (const event of events) {
+      if (event.kind === 'changed') this.#see(event.sandbox);
+      else this.#forget(event.sandbox);
+    }
+    for (const stream of this.#streams.values()) stream.close();
+    this.#streams.clear();
   }
 
-  /** Takes over what a reading brought. */
-  take({ sandboxId, teamId }: orchestratorProto.SandboxConfig, journal: EnvdReport['journal']): void {
-    for (const entry of journal.records) this.#recordLog({ sandboxId, teamId, ...entry });
-    this.#cursors.set(sandboxId, journal.next);
+  /** Waits until what a running sandbox had written before is taken over, for a moment where it does not answer. */
+  async caughtUp(sandboxId: string): Promise<void> {
+    await this.#streams.get(sandboxId)?.caughtUp();
   }
 
-  /** Reads a running sandbox's journal now. One that does not answer is left to the next sample. */
-  async read({ config, address }: orchestratorProto.Sandbox): Promise<void> {
+  #see(sandbox: orchestratorProto.Sandbox): void {
+    const { config, state, executionId } = sandbox;
     if (!config) return;
-    const request = { address, deadlineMs: ANSWER_DEADLINE_MS };
-    const start = this.cursor(config.sandboxId);
-    const journal = await readEnvdJournal(request, start, config.envdAccessToken).catch(() => undefined);
-    if (journal) this.take(config, journal);
+    const { sandboxId } = config;
+    const stream = this.#streams.get(sandboxId);
+    const runs = state === SandboxState.RUNNING;
+    if (stream && (!runs || stream.executionId !== executionId)) {
+      this.#streams.delete(sandboxId);
+      stream.close();
+    }
+    if (!runs || this.#streams.has(sandboxId)) return;
+    const cursor = {
+      get: () => this.#cursors.get(sandboxId),
+      set: (next: number) => this.#cursors.set(sandboxId, next),
+    };
+    this.#streams.set(sandboxId, new JournalStream({ ...this.#options, sandbox, config, cursor }));
   }
 
-  /** Forgets the sandboxes that are no more. */
-  keepOnly(sandboxIds: ReadonlySet<string | undefined>): void {
-    for (const id of this.#cursors.keys()) if (!sandboxIds.has(id)) this.#cursors.delete(id);
+  #forget({ config }: orchestratorProto.Sandbox): void {
+    const sandboxId = config?.sandboxId ?? '';
+    this.#streams.get(sandboxId)?.close();
+    this.#streams.delete(sandboxId);
+    this.#cursors.delete(sandboxId);
+  }
+}
+
+interface StreamOptions extends JournalsOptions {
+  sandbox: orchestratorProto.Sandbox;
+  config: orchestratorProto.SandboxConfig;
+  /** Undefined: nobody knows what was read before. */
+  cursor: { get(): number | undefined; set(next: number): void };
+}
+
+/** One run's journal, read over a connection that is opened again when it breaks off. */
+class JournalStream {
+  readonly executionId: string;
+  readonly #options: StreamOptions;
+  readonly #budget = new Budget(RATE);
+  readonly #stop = new AbortController();
+  readonly #caughtUp: Promise<void>;
+  /** Set at once by the promise's own start. */
+  #setCaughtUp!: () => void;
+
+  constructor(options: StreamOptions) {
+    this.#options = options;
+    this.#caughtUp = new Promise((resolve) => {
+      this.#setCaughtUp = resolve;
+    });
+    this.executionId = options.sandbox.executionId;
+    void this.#keepReading();
+  }
+
+  close(): void {
+    this.#stop.abort();
+    this.#setCaughtUp();
+  }
+
+  async caughtUp(): Promise<void> {
+    await Promise.race([this.#caughtUp, sleep(CATCH_UP_MS, undefined, { ref: false })]);
+  }
+
+  async #keepReading(): Promise<void> {
+    const { logger, config } = this.#options;
+    let againMs = AGAIN_MS.least;
+    while (!this.#stop.signal.aborted) {
+      const before = this.#options.cursor.get();
+      await this.#read().catch((error: unknown) => {
+        if (this.#stop.signal.aborted) return;
+        logger.debug({ err: error, sandboxId: config.sandboxId }, 'a sandbox’s journal cannot be read');
+      });
+      this.#setCaughtUp();
+      againMs = this.#options.cursor.get() === before ? Math.min(againMs * 2, AGAIN_MS.most) : AGAIN_MS.least;
+      await sleep(againMs, undefined, { signal: this.#stop.signal, ref: false }).catch(() => undefined);
+    }
+  }
+
+  /** Reads until the stream ends, or the run does. @throws EnvdAnswerError where it is no journal. */
+  async #read(): Promise<void> {
+    const { sandbox, config, cursor } = this.#options;
+    const connection = new EnvdConnection(sandbox.address);
+    const end = () => void connection.end();
+    this.#stop.signal.addEventListener('abort', end, { once: true });
+    try {
+      const { statusCode, body, headers } = await connection.client.request({
+        method: 'GET',
+        path: `/journal?start=${cursor.get() ?? 0}`,
+        headers: tokenHeader(config.envdAccessToken),
+        signal: this.#stop.signal,
+        onInfo: atMostInterim(),
+      });
+      if (statusCode !== 200) throw new EnvdAnswerError(`envd answers ${statusCode} on /journal`);
+      const head = Number(headers['x-journal-head']);
+      const look = () => {
+        if (!((cursor.get() ?? 0) < head)) this.#setCaughtUp();
+      };
+      look();
+      const text = new TextDecoder();
+      let rest = '';
+      for await (const chunk of body as AsyncIterable<Buffer>) {
+        const lines = (rest + text.decode(chunk, { stream: true })).split('\n');
+        rest = lines.pop() ?? '';
+        if (rest.length > MAX_LINE) throw new EnvdAnswerError('a record of its journal has no end');
+        for (const line of lines) this.#take(parseJournalLine(line));
+        look();
+        const cost = chunk.length + (1 + lines.length) * RECORD_COST;
+        connection.allow(cost);
+        await this.#budget.spend(cost, this.#stop.signal);
+      }
+    } finally {
+      this.#stop.signal.removeEventListener('abort', end);
+      await connection.end();
+    }
+  }
+
+  /** Whose record it is and who says it is for the host to say; nothing in it is from the future. */
+  #take({ seq, record }: JournalLine): void {
+    const { config, cursor, recordLog, now } = this.#options;
+    const { sandboxId, teamId } = config;
+    const timeMs = Math.min(record.timeMs, now());
+    const lost = seq - (cursor.get() ?? seq);
+    cursor.set(seq + 1);
+    if (lost > 0) {
+      const message = `${lost} records were lost: they came faster than they are kept`;
+      recordLog({ sandboxId, teamId, timeMs, level: 'warn', logger: 'envd', message, fields: {} });
+    }
+    recordLog({ ...record, sandboxId, teamId, timeMs });
   }
 }

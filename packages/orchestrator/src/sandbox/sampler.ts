@@ -1,6 +1,6 @@
 import { orchestratorProto, type SandboxSample } from '@islet/contracts';
-import { type EnvdMetrics, readEnvdReport } from './envd-client.ts';
-import type { Journals } from './journals.ts';
+import type { Logger } from '@islet/telemetry';
+import { readMetrics } from './envd-client.ts';
 
 /** How often each sandbox is asked, ms; clients expect samples this far apart. */
 const INTERVAL_MS = 5_000;
@@ -11,33 +11,37 @@ const SPACING_MS = 150;
 /** Asked at once; the rest waits, so that hundreds of sandboxes are not all woken in the same instant. */
 const ASKED_AT_ONCE = 8;
 
+/** Of one team at once: its sandboxes may all take their time, and the others' are asked beside them. */
+const ASKED_OF_TEAM = 3;
+
 /** A sandbox that is busy misses a sample. */
 const ANSWER_DEADLINE_MS = 1_000;
+
+/** A sandbox that did not answer sits out as many rounds as it has failed, up to this. */
+const MOST_ROUNDS_OUT = 12;
 
 export interface SamplerOptions {
   sandboxes: () => readonly orchestratorProto.Sandbox[];
   record: (sample: SandboxSample) => void;
-  /** Brought up to date with each sample. */
-  journals: Journals;
   /** Each is told the time with the question; see `SandboxDriver`. */
   ownClock: boolean;
   now: () => number;
+  logger: Logger;
 }
 
-/** Starts taking samples of every running sandbox, and reading their journals, until it is closed. */
+/** Starts taking samples of every running sandbox, until it is closed. */
 export function startSampler(options: SamplerOptions): { close(): Promise<void> } {
   const stop = new AbortController();
+  const sampler = new Sampler(options, stop.signal);
   let round: Promise<void> = Promise.resolve();
   let timer: NodeJS.Timeout | undefined;
   const next = () => {
-    timer = setTimeout(
-      () => {
-        round = sampleAll(options, stop.signal).finally(() => {
-          if (!stop.signal.aborted) next();
-        });
-      },
-      Math.max(INTERVAL_MS, options.sandboxes().length * SPACING_MS),
-    );
+    const periodMs = Math.max(INTERVAL_MS, options.sandboxes().length * SPACING_MS);
+    timer = setTimeout(() => {
+      round = sampler.round(periodMs).finally(() => {
+        if (!stop.signal.aborted) next();
+      });
+    }, periodMs);
     timer.unref();
   };
   next();
@@ -50,43 +54,74 @@ export function startSampler(options: SamplerOptions): { close(): Promise<void> 
   };
 }
 
-async function sampleAll(options: SamplerOptions, signal: AbortSignal): Promise<void> {
-  const sandboxes = options.sandboxes();
-  options.journals.keepOnly(new Set(sandboxes.map(({ config }) => config?.sandboxId)));
-  const waiting = [...sandboxes];
-  const worker = async () => {
-    for (let sandbox = waiting.shift(); sandbox && !signal.aborted; sandbox = waiting.shift()) {
-      await askSandbox(sandbox, options, signal);
+/** How a run has answered so far. */
+interface History {
+  /** Of the last question, Unix ms; 0: none yet. */
+  askedAtMs: number;
+  /** In a row. */
+  failures: number;
+  roundsOut: number;
+}
+
+/** Asks the sandboxes in rounds. One that hangs costs its own team's turns, and fewer of them each time. */
+export class Sampler {
+  readonly #options: SamplerOptions;
+  readonly #signal: AbortSignal;
+  /** By execution id. */
+  #histories = new Map<string, History>();
+
+  constructor(options: SamplerOptions, signal: AbortSignal) {
+    this.#options = options;
+    this.#signal = signal;
+  }
+
+  /** Asks each sandbox once, those that were asked longest ago first; whom it did not come to within `periodMs` is next time's. */
+  async round(periodMs: number): Promise<void> {
+    const { sandboxes, now } = this.#options;
+    const running = sandboxes().filter(({ state }) => state === orchestratorProto.SandboxState.RUNNING);
+    this.#histories = new Map(
+      running.map(({ executionId }) => [executionId, this.#histories.get(executionId) ?? newHistory()]),
+    );
+    const history = ({ executionId }: Sandbox) => this.#histories.get(executionId) ?? newHistory();
+    const waiting = running
+      .filter((sandbox) => history(sandbox).roundsOut-- <= 0)
+      .sort((a, b) => history(a).askedAtMs - history(b).askedAtMs);
+    const endMs = now() + periodMs;
+    const asking = new Map<string, number>();
+    const worker = async () => {
+      while (!this.#signal.aborted && now() < endMs) {
+        const at = waiting.findIndex(({ config }) => (asking.get(teamOf(config)) ?? 0) < ASKED_OF_TEAM);
+        const [sandbox] = at < 0 ? [] : waiting.splice(at, 1);
+        if (!sandbox) return;
+        const team = teamOf(sandbox.config);
+        asking.set(team, (asking.get(team) ?? 0) + 1);
+        await this.#ask(sandbox, history(sandbox));
+        asking.set(team, (asking.get(team) ?? 0) - 1);
+      }
+    };
+    await Promise.all(Array.from({ length: ASKED_AT_ONCE }, worker));
+  }
+
+  async #ask({ config, address }: Sandbox, history: History): Promise<void> {
+    if (!config) return;
+    const { record, ownClock, now, logger } = this.#options;
+    const { sandboxId, teamId, cpuCount } = config;
+    history.askedAtMs = now();
+    try {
+      const request = { address, deadlineMs: ANSWER_DEADLINE_MS, signal: this.#signal };
+      const metrics = await readMetrics(request, config.envdAccessToken, ownClock ? now() : undefined);
+      record({ sandboxId, teamId, timeMs: now(), cpuCount, ...metrics });
+      history.failures = history.roundsOut = 0;
+    } catch (error) {
+      if (this.#signal.aborted) return;
+      history.roundsOut = Math.min(history.failures++, MOST_ROUNDS_OUT);
+      logger.debug({ err: error, sandboxId }, 'a sandbox gave no sample');
     }
-  };
-  await Promise.all(Array.from({ length: ASKED_AT_ONCE }, worker));
+  }
 }
 
-async function askSandbox(
-  { config, state, address }: orchestratorProto.Sandbox,
-  { record, journals, ownClock, now }: SamplerOptions,
-  signal: AbortSignal,
-): Promise<void> {
-  if (!config || state !== orchestratorProto.SandboxState.RUNNING) return;
-  const { sandboxId, teamId, cpuCount } = config;
-  const request = { address, deadlineMs: ANSWER_DEADLINE_MS, signal };
-  const cursor = journals.cursor(sandboxId);
-  const time = ownClock ? now() : undefined;
-  const report = await readEnvdReport(request, cursor, config.envdAccessToken, time).catch(
-    () => undefined, // the next round asks again
-  );
-  if (!report) return;
-  record({ sandboxId, teamId, timeMs: now(), cpuCount, ...usage(report.metrics) });
-  journals.take(config, report.journal);
-}
+type Sandbox = orchestratorProto.Sandbox;
 
-function usage(metrics: EnvdMetrics) {
-  return {
-    cpuUsedPct: metrics.cpu_used_pct,
-    memUsed: metrics.mem_used,
-    memTotal: metrics.mem_total,
-    memCache: metrics.mem_cache,
-    diskUsed: metrics.disk_used,
-    diskTotal: metrics.disk_total,
-  };
-}
+const newHistory = (): History => ({ askedAtMs: 0, failures: 0, roundsOut: 0 });
+
+const teamOf = (config: orchestratorProto.SandboxConfig | undefined): string => config?.teamId ?? '';

@@ -4,14 +4,14 @@ import { IsletError, orchestratorProto, placementFailed, sandboxNotFound } from 
 import { bytesIn } from '../host/disk.ts';
 import type { StoredTemplate } from '../templates/store.ts';
 import type { SandboxEvents } from './events.ts';
-import type { Journals } from './journals.ts';
 import { KeyedQueue } from './keyed-queue.ts';
 import { watchLiveness } from './liveness.ts';
 import type { RecordStore, SandboxBase, SandboxRecord } from './record.ts';
+import { UnsavableError } from './save.ts';
 import { Saves } from './saves.ts';
 import type { StartedRun } from './start.ts';
 import { Starter, type StarterOptions } from './starter.ts';
-import { type Entry, SandboxTable, view } from './table.ts';
+import { SandboxTable, view } from './table.ts';
 
 const { KillReason, SandboxSchema, SandboxState } = orchestratorProto;
 type Sandbox = orchestratorProto.Sandbox;
@@ -20,11 +20,15 @@ type SandboxConfig = orchestratorProto.SandboxConfig;
 /** How long after a pause at its time failed it is tried again, ms. */
 const PAUSE_AGAIN_MS = 10_000;
 
+/** How long after its time a sandbox is ended that does not let itself be paused, ms: it would outlive its time for ever. */
+const UNSAVABLE_MS = 300_000;
+
+/** What is being started for longer than this waits for its own sandbox and not for the host, ms. */
+const START_BUSY_MS = 2_000;
+
 export interface SandboxesOptions extends Omit<StarterOptions, 'isBusy' | 'onLoss'> {
   nodeId: string;
   records: RecordStore;
-  /** Read a last time before a sandbox ends. */
-  journals: Journals;
 }
 
 export interface SandboxCounts {
@@ -58,7 +62,8 @@ export class Sandboxes {
   readonly #options: SandboxesOptions;
   readonly #table: SandboxTable;
   readonly #saves: Saves;
-  readonly #starting = new Set<string>();
+  /** Since when, Unix ms. */
+  readonly #starting = new Map<string, number>();
   readonly #pausing = new Map<string, Promise<Sandbox>>();
   readonly #queue = new KeyedQueue();
   readonly #liveness: { close(): Promise<void> };
@@ -75,7 +80,7 @@ export class Sandboxes {
     for (const record of adopted) this.#table.add(record);
     this.#starter = new Starter({
       ...options,
-      isBusy: () => this.#starting.size > 0,
+      isBusy: () => [...this.#starting.values()].some((at) => options.now() - at < START_BUSY_MS),
       onLoss: (sandboxId, work) => this.#table.behind(sandboxId, work),
     });
     this.#liveness = watchLiveness({
@@ -287,13 +292,8 @@ export class Sandboxes {
     return this.#queue.run(sandboxId, async () => {
       const entry = this.#table.get(sandboxId);
       if (!entry) throw sandboxNotFound(sandboxId);
-      await this.#end(entry, reason);
+      await this.#table.end(entry, reason);
     });
-  }
-
-  /** Has a running sandbox's owner told what they cannot know yet of what happened in it. @throws IsletError 404 where it is unknown or paused. */
-  async collectLogs(sandboxId: string): Promise<void> {
-    await this.#options.journals.read(this.#table.running(sandboxId).sandbox);
   }
 
   /** Ends what runs and frees all it held; paused sandboxes stay on disk. */
@@ -301,28 +301,25 @@ export class Sandboxes {
     this.#closing = true;
     await this.#liveness.close();
     await this.#starter.close();
-    const ids = new Set([...this.#table.all().map(({ config }) => config.sandboxId), ...this.#starting]);
+    const ids = new Set([
+      ...this.#table.all().map(({ config }) => config.sandboxId),
+      ...this.#starting.keys(),
+    ]);
     await Promise.all(
       [...ids].map((id) =>
         this.#queue.run(id, async () => {
           const entry = this.#table.get(id);
-          if (entry?.run) await this.#end(entry, KillReason.ORPHANED);
+          if (entry?.run) await this.#table.end(entry, KillReason.ORPHANED);
         }),
       ),
     );
     await this.#table.close();
   }
 
-  /** What happened in it since the last sample would be known to nobody otherwise. */
-  async #end(entry: Entry, reason: orchestratorProto.KillReason): Promise<void> {
-    if (entry.run) await this.#options.journals.read(entry.sandbox);
-    await this.#table.end(entry, reason);
-  }
-
   /** Whatever the driver throws reaches clients as a failed placement. */
   async #start<T>(sandboxId: string, start: () => Promise<T>): Promise<T> {
     if (this.#closing) throw placementFailed(503, 'the node is stopping', 'sandbox_capacity_unavailable');
-    this.#starting.add(sandboxId);
+    this.#starting.set(sandboxId, this.#options.now());
     try {
       return await start();
     } catch (error) {
@@ -366,11 +363,16 @@ export class Sandboxes {
         const { endAtMs } = entry.sandbox;
         // A later end may have been set while this waited for its turn, or the timer was cut short.
         if (endAtMs > this.#options.now()) return this.#table.ends.set(sandboxId, endAtMs);
-        if (!entry.config.autoPause) return this.#end(entry, KillReason.TIMEOUT);
+        if (!entry.config.autoPause) return this.#table.end(entry, KillReason.TIMEOUT);
         await this.#saves
           .pause(this.#table.running(sandboxId), !entry.config.autoPauseMemory)
-          .catch((error) => {
-            this.#table.ends.set(sandboxId, this.#options.now() + PAUSE_AGAIN_MS);
+          .catch(async (error) => {
+            const late = this.#options.now() - endAtMs;
+            if (error instanceof UnsavableError && late > UNSAVABLE_MS) {
+              await this.#table.end(entry, KillReason.TIMEOUT);
+            } else if (this.#table.get(sandboxId)) {
+              this.#table.ends.set(sandboxId, this.#options.now() + PAUSE_AGAIN_MS);
+            }
             throw error;
           });
       })

@@ -24,6 +24,14 @@ const REMOVED_FILES_DEADLINE_MS = 10_000;
 /** Beside the sandbox's memory: its files' changes are counted in it, tables are not. */
 const SNAPSHOT_SLACK_BYTES = 64 * 1024 * 1024;
 
+/** A sandbox cannot be saved for what is going on in it; it still runs as before. */
+export class UnsavableError extends IsletError {
+  constructor(why: string, cause?: unknown) {
+    super(503, `Error saving sandbox - ${why}`, { cause });
+    this.name = 'UnsavableError';
+  }
+}
+
 /** A sandbox that is to be saved, and what that takes. */
 export interface Saving {
   driver: SandboxDriver;
@@ -41,14 +49,16 @@ export async function assertSavable({ driver, run }: Saving, dir: string): Promi
 
 /**
  * Makes sure that no process has a file of a volume open that is not there any more: gVisor would end the sandbox over it.
- * @throws IsletError 503 naming the first of them.
+ * @throws UnsavableError naming the first of them, or where the sandbox's daemon does not say.
  */
 export async function assertNoneRemoved({ address }: Saving, accessToken: string | undefined): Promise<void> {
-  const [first] = await readRemovedFiles({ address, deadlineMs: REMOVED_FILES_DEADLINE_MS }, accessToken);
+  const request = { address, deadlineMs: REMOVED_FILES_DEADLINE_MS };
+  const [first] = await readRemovedFiles(request, accessToken).catch((error: unknown) => {
+    throw new UnsavableError('its daemon does not say what it has open of its volumes', error);
+  });
   if (!first) return;
-  throw new IsletError(
-    503,
-    `Error saving sandbox - process ${first.pid} has ${first.path} open, which was removed from its volume or replaced there: end the process, or have it close the file`,
+  throw new UnsavableError(
+    `process ${first.pid} has ${first.path} open, which was removed from its volume or replaced there: end the process, or have it close the file`,
   );
 }
 
@@ -93,7 +103,7 @@ async function untilQuiet({ address }: Saving): Promise<void> {
   try {
     await waitForQuiet(address, QUIET_DEADLINE_MS);
   } catch (error) {
-    throw new IsletError(503, `Error saving sandbox - ${(error as Error).message}`, { cause: error });
+    throw new UnsavableError((error as Error).message, error);
   }
 }
 

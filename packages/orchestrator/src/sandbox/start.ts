@@ -50,6 +50,8 @@ export interface StartOptions {
   place?: Place | undefined;
   /** Taken in with the first request that envd answers, which a start need not wait for twice. Absent: it is nobody yet. */
   identity?: Identity;
+  /** Called when the host has done its part, at the latest: from then on it waits for the machine alone. */
+  onSilence?: () => void;
 }
 
 /**
@@ -59,7 +61,7 @@ export async function startMachine(
   context: StartContext,
   source: StartSource,
   egress: EgressRules | undefined,
-  { signal, identity, place }: StartOptions = {},
+  { signal, identity, place, onSilence }: StartOptions = {},
 ): Promise<StartedRun> {
   const { driver, network, volumes } = context;
   const { snapshotDir, volumeIds, diskUsedMb } = source;
@@ -72,11 +74,38 @@ export async function startMachine(
       : driver.restore(spec, snapshotDir, signal));
     const deadlineMs = snapshotDir === undefined ? driver.pace.bootMs : driver.pace.restoreMs;
     const envd = { address: slot.sandboxAddress, deadlineMs, signal };
-    if (!identity) await waitForEnvd(envd);
-    else await become(envd, identity, driver.ownClock);
+    await whileSilent(
+      { afterMs: SILENT_MS, onSilence, wake: () => driver.wake?.(machine) },
+      identity ? become(envd, identity, driver.ownClock) : waitForEnvd(envd),
+    );
     return { machine, slotIndex: slot.index, address: slot.sandboxAddress };
   } catch (error) {
     throw await undo.after(error);
+  }
+}
+
+/** A machine that was only just started answers within this, most often; ms. */
+const SILENT_MS = 1_000;
+
+interface Silence {
+  afterMs: number;
+  onSilence: (() => void) | undefined;
+  wake: () => Promise<void> | undefined;
+}
+
+/**
+ * Waits for an answer. Where it takes long, its sandbox may have stopped its own init process before it was saved: that is set
+ * going again, and nobody else waits for this machine any more.
+ */
+async function whileSilent({ afterMs, onSilence, wake }: Silence, answer: Promise<void>): Promise<void> {
+  const timer = setTimeout(() => {
+    onSilence?.();
+    wake()?.catch(() => undefined); // It is no worse off: its deadline says what is wrong.
+  }, afterMs);
+  try {
+    await answer;
+  } finally {
+    clearTimeout(timer);
   }
 }
 
@@ -96,7 +125,7 @@ async function become(envd: EnvdRequest, { init, currentToken }: Identity, ownCl
     await waitForEnvd(request);
     for (let tries = CLOCK_TRIES; tries > 0; tries--) {
       const clockMs = await initEnvd(request, init, currentToken);
-      if (Math.abs(Date.now() - clockMs) <= CLOCK_OFF_MS) return;
+      if (clockMs !== undefined && Math.abs(Date.now() - clockMs) <= CLOCK_OFF_MS) return;
     }
   } finally {
     await connection.end();

@@ -4,6 +4,7 @@ import { incompatibility, readManifest } from '../snapshots/manifest.ts';
 import type { TemplateManifest } from '../templates/manifest.ts';
 import { Ahead, type AheadOptions, type WarmRun } from './ahead.ts';
 import { startInSandbox } from './command.ts';
+import { EnvdSilentError } from './envd-client.ts';
 import { Gate } from './gate.ts';
 import { baseOf, sizeOf } from './place.ts';
 import type { SandboxBase } from './record.ts';
@@ -94,9 +95,10 @@ export class Starter {
   async startFrom(config: SandboxConfig, source: SavedSource, signal?: AbortSignal): Promise<BasedRun> {
     const { base, snapshotDir, accessToken } = source;
     const init = () => firstInit(config, this.#options.volumes, new Date(this.#options.now()));
-    const run = await this.#gate.run(() =>
+    const run = await this.#gate.run((leave) =>
       this.#restore({ base, snapshotDir, ...needsOf(config) }, config.egress, {
         signal,
+        onSilence: leave,
         identity: { init, currentToken: accessToken },
       }),
     );
@@ -121,9 +123,10 @@ export class Starter {
     const source = { base, snapshotDir, ...needsOf(config) };
     const identity = { init, currentToken: config.envdAccessToken };
     return this.#gate
-      .run(() => this.#restore(source, config.egress, { identity }))
+      .run((leave) => this.#restore(source, config.egress, { identity, onSilence: leave }))
       .catch((error) => {
         if (error instanceof DamagedSnapshotError) throw damaged(config.sandboxId, error);
+        if (error instanceof EnvdSilentError) throw silent(config.sandboxId, error);
         const reopens = this.#options.driver.reopensFiles && config.volumeMounts.length > 0;
         throw reopens ? explainMissingFile(config.sandboxId, error) : error;
       });
@@ -183,12 +186,12 @@ export class Starter {
     const base = { rootfsDir, guestDigest: this.#options.guestDigest };
     const { dns, now, volumes } = this.#options;
     const nobody = () => ({ dns, timestamp: new Date(now()).toISOString() });
-    const run = await this.#gate.run(() =>
+    const run = await this.#gate.run((leave) =>
       startMachine(
         this.#options,
         { base, snapshotDir: undefined, ...needsOf(config), diskUsedMb },
         config.egress,
-        { signal, identity: { init: nobody, currentToken: undefined } },
+        { signal, onSilence: leave, identity: { init: nobody, currentToken: undefined } },
       ),
     );
     await this.#orFree(run, async () => {
@@ -226,6 +229,15 @@ function notResumable(status: number, sandboxId: string, why: string, cause?: un
   return new IsletError(
     status,
     `Sandbox ${sandboxId} cannot be resumed: its saved state ${why}. It stays paused; kill it where it is not needed.`,
+    { cause },
+  );
+}
+
+/** A fault of what runs in it, which nobody but its owner can do something about: it stays as it was. */
+function silent(sandboxId: string, cause: EnvdSilentError): IsletError {
+  return new IsletError(
+    422,
+    `Sandbox ${sandboxId} cannot be resumed: its daemon does not answer, as it was ended, stopped or replaced inside before the sandbox was paused. It stays paused; kill it where it is not needed.`,
     { cause },
   );
 }

@@ -166,6 +166,10 @@ class Gvisor implements SandboxDriver {
     return isAlive(machine.main);
   }
 
+  async wake({ dir, id }: Machine): Promise<void> {
+    await this.#runsc(dir, ['kill', id, 'CONT'], undefined);
+  }
+
   async kill(machine: Machine): Promise<void> {
     await Promise.all([machine.main, ...machine.companions].map((ref) => killAndWait(ref)));
   }
