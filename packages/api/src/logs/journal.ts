@@ -1,88 +1,128 @@
 import { once } from 'node:events';
-import { createReadStream, createWriteStream, openSync, renameSync, type WriteStream } from 'node:fs';
-import { mkdir, stat } from 'node:fs/promises';
+import { createReadStream, createWriteStream, openSync, type WriteStream } from 'node:fs';
+import { mkdir, rename, rm, stat, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
 import type { SandboxLog } from '@islet/contracts';
 import type { Logger } from '@islet/telemetry';
-import type { MemoryLogs } from './memory.ts';
+import { type MemoryLogs, parseLine } from './memory.ts';
+import type { LogsSource } from './source.ts';
 
-export interface JournaledLogs extends MemoryLogs {
+export interface JournaledLogs extends LogsSource {
+  record(log: SandboxLog): void;
   /** Writes what is left. */
   close(): Promise<void>;
 }
 
 export interface JournalOptions {
   dir: string;
-  /** What is read; the files only fill it again after a restart. */
+  /** What is read; the file only fills it again after a restart. */
   memory: MemoryLogs;
-  /** Of each of the two files, of which the older one goes when the newer one is full. */
+  /** When the file is longer it is begun anew, with the newest records of all teams in half of it. */
   bytesPerFile: number;
   logger: Logger;
 }
 
-/** Sandbox logs that outlive the process: each new record is appended to a file, and the files are read again at the start. */
+/** Sandbox logs that outlive the process: each new record is appended to a file, and the file is read again at the start. */
 export async function openJournaledLogs(options: JournalOptions): Promise<JournaledLogs> {
-  const { dir, memory, bytesPerFile, logger } = options;
-  const [path, older] = [join(dir, 'sandboxes.ndjson'), join(dir, 'sandboxes.1.ndjson')];
+  const { dir, memory } = options;
   await mkdir(dir, { recursive: true, mode: 0o700 });
-  for (const file of [older, path]) await replay(file, memory);
-  let bytes = await sizeOf(path);
-  let file: WriteStream | undefined;
-  file = open();
-  // A line cut short by a crash must not swallow the next.
-  if (bytes > 0) file?.write('\n');
+  const path = join(dir, 'sandboxes.ndjson');
+  await replay(path, memory);
+  const file = new JournalFile(path, options, await sizeOf(path));
+  return {
+    record(log) {
+      const record = memory.record(log);
+      if (record) file.append(record.line);
+    },
+    query: (query) => memory.query(query),
+    close: () => file.close(),
+  };
+}
 
-  function open(): WriteStream | undefined {
+/** The file. It holds little of a team that writes much, and so is as fair as the memory that it is made from. */
+class JournalFile {
+  readonly #path: string;
+  readonly #options: JournalOptions;
+  #file: WriteStream | undefined;
+  #bytes: number;
+  /** What comes while the file is begun anew. */
+  #waiting: string[] | undefined;
+  #renewal: Promise<void> | undefined;
+
+  constructor(path: string, options: JournalOptions, bytes: number) {
+    this.#path = path;
+    this.#options = options;
+    this.#bytes = bytes;
+    this.#file = this.#open();
+    // A line cut short by a crash must not swallow the next.
+    if (bytes > 0) this.#file?.write('\n');
+  }
+
+  append(line: string): void {
+    if (this.#waiting) {
+      this.#waiting.push(line);
+      return;
+    }
+    if (!this.#file) return;
+    this.#bytes += Buffer.byteLength(line) + 1;
+    this.#file.write(`${line}\n`);
+    if (this.#bytes > this.#options.bytesPerFile) {
+      this.#waiting = [];
+      this.#renewal = this.#renew();
+    }
+  }
+
+  async close(): Promise<void> {
+    await this.#renewal;
+    if (!this.#file) return;
+    this.#file.end();
+    await once(this.#file, 'close');
+  }
+
+  async #renew(): Promise<void> {
+    const { memory, bytesPerFile } = this.#options;
+    const temporary = `${this.#path}.new`;
+    this.#file?.destroy();
     try {
-      return createWriteStream(path, { fd: openSync(path, 'a', 0o600) }).on('error', giveUp);
+      const lines = memory.newest(bytesPerFile / 2).map(({ line }) => `${line}\n`);
+      const text = lines.join('');
+      await writeFile(temporary, text, { mode: 0o600 });
+      await rename(temporary, this.#path);
+      this.#bytes = Buffer.byteLength(text);
+      this.#file = this.#open();
     } catch (error) {
-      giveUp(error);
+      this.#giveUp(error);
+      await rm(temporary, { force: true }).catch(() => undefined);
+    }
+    const waiting = this.#waiting ?? [];
+    this.#waiting = undefined;
+    for (const line of waiting) this.append(line);
+  }
+
+  #open(): WriteStream | undefined {
+    try {
+      return createWriteStream(this.#path, { fd: openSync(this.#path, 'a', 0o600) }).on('error', (error) =>
+        this.#giveUp(error),
+      );
+    } catch (error) {
+      this.#giveUp(error);
       return undefined;
     }
   }
-  /** A full disk must not end sandboxes, nor what is told of them. */
-  function giveUp(error: unknown): void {
-    logger.warn({ err: error }, 'sandbox logs are kept in memory alone from now on');
-    file = undefined;
-  }
 
-  return {
-    record(log) {
-      if (!memory.record(log)) return false;
-      const line = `${JSON.stringify(log)}\n`;
-      bytes += Buffer.byteLength(line);
-      file?.write(line);
-      if (file && bytes > bytesPerFile) {
-        file.end();
-        renameSync(path, older);
-        file = open();
-        bytes = 0;
-      }
-      return true;
-    },
-    query: (query) => memory.query(query),
-    async close() {
-      if (!file) return;
-      file.end();
-      await once(file, 'close');
-    },
-  };
+  /** A full disk must not end sandboxes, nor what is told of them. */
+  #giveUp(error: unknown): void {
+    this.#options.logger.warn({ err: error }, 'sandbox logs are kept in memory alone from now on');
+    this.#file = undefined;
+  }
 }
 
 async function replay(path: string, memory: MemoryLogs): Promise<void> {
   if ((await sizeOf(path)) === 0) return;
   for await (const line of createInterface({ input: createReadStream(path) })) {
-    const log = parse(line);
+    const log = parseLine(line);
     if (log) memory.record(log);
-  }
-}
-
-function parse(line: string): SandboxLog | undefined {
-  try {
-    return JSON.parse(line) as SandboxLog;
-  } catch {
-    return undefined;
   }
 }
 

@@ -1,6 +1,6 @@
 import type { SandboxLog } from '@islet/contracts';
 import { expect, it } from 'vitest';
-import { createMemoryLogs, type MemoryLogs } from './memory.ts';
+import { createMemoryLogs, type MemoryLogs, type MemoryLogsOptions, parseLine } from './memory.ts';
 
 const log = (over: Partial<SandboxLog> = {}): SandboxLog => ({
   sandboxId: 'ia',
@@ -13,8 +13,11 @@ const log = (over: Partial<SandboxLog> = {}): SandboxLog => ({
   ...over,
 });
 
-const open = (over: { recordsPerSandbox?: number; totalCharacters?: number } = {}) =>
-  createMemoryLogs({ recordsPerSandbox: 100, totalCharacters: 1_000_000, ...over });
+const open = (over: Partial<MemoryLogsOptions> = {}) =>
+  createMemoryLogs({
+    ...{ recordsPerSandbox: 100, charactersPerSandbox: 100_000, totalCharacters: 1_000_000 },
+    ...over,
+  });
 
 const read = async (logs: MemoryLogs, query: Partial<Parameters<MemoryLogs['query']>[0]> = {}) => {
   const asked = { teamId: 't1', sandboxId: 'ia', limit: 100, direction: 'forward' as const, ...query };
@@ -73,4 +76,30 @@ it('keeps within its bounds: the oldest records, then the sandboxes silent longe
   expect(await read(small)).toBe('iaia');
   expect(await read(small, { sandboxId: 'ib' })).toBe('');
   expect(await read(small, { sandboxId: 'id' })).toBe('id');
+});
+
+it('keeps a sandbox that says much within its own size', async () => {
+  const logs = open({ charactersPerSandbox: 300 });
+  for (const message of ['1', '2', '3', '4']) logs.record(log({ message, sandboxId: 'ib' }));
+  expect(await read(logs, { sandboxId: 'ib' })).toBe('34');
+});
+
+it('takes nothing of a team for another one that floods', async () => {
+  const logs = open({ recordsPerSandbox: 1_000, totalCharacters: 20_000 });
+  for (let timeMs = 0; timeMs < 20; timeMs++) logs.record(log({ timeMs, message: 'quiet ' }));
+  for (let timeMs = 0; timeMs < 5_000; timeMs++) {
+    logs.record(log({ teamId: 't2', sandboxId: `f${timeMs % 50}`, timeMs, message: 'flood' }));
+  }
+  expect(await read(logs)).toBe('quiet '.repeat(20));
+  expect(await read(logs, { teamId: 't2', sandboxId: 'f49' })).not.toBe('');
+  const newest = logs.newest(4_000);
+  expect(newest.filter(({ message }) => message === 'quiet ').length).toBeGreaterThan(10);
+  expect(newest.reduce((sum, { line }) => sum + line.length, 0)).toBeLessThanOrEqual(4_000);
+});
+
+it('reads a line back, and no other text', () => {
+  const one = log({ timeMs: 5, message: 'a\n', fields: { pid: '7' } });
+  expect(parseLine(open().record(one)?.line ?? '')).toEqual(one);
+  for (const text of ['', 'null', '{"cut', '{}', '[]', '{"timestamp":"x"}'])
+    expect(parseLine(text)).toBeUndefined();
 });

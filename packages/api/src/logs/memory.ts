@@ -1,62 +1,63 @@
 import { LOG_LEVELS, type SandboxLog } from '@islet/contracts';
+import { TeamShares } from '../teams/shares.ts';
 import type { LogQuery, LogRecord, LogsSource } from './source.ts';
 
 export interface MemoryLogs extends LogsSource {
-  /** Adds a record. Records of one sandbox come about in the order of their time. False where the very same is there already. */
-  record(log: SandboxLog): boolean;
+  /**
+   * Adds a record. Records of one sandbox come about in the order of their time. Gives what is kept of it, undefined where the very same
+   * is there already.
+   */
+  record(log: SandboxLog): LogRecord | undefined;
+  /** The newest records of each team, of all teams alike, within so many characters together. */
+  newest(characters: number): LogRecord[];
 }
 
 export interface MemoryLogsOptions {
   /** Records kept a sandbox; the oldest go first. */
   recordsPerSandbox: number;
-  /** Size of all records together, in characters of their lines; the sandbox that was silent longest goes first. */
+  /** Size of a sandbox's records, in characters of their lines. */
+  charactersPerSandbox: number;
+  /** Size of all records together; the team with most of it gives away its sandbox that was silent longest. */
   totalCharacters: number;
-}
-
-interface Kept {
-  teamId: string;
-  records: LogRecord[];
-  characters: number;
 }
 
 /** The newest records of sandboxes, ended ones too, in memory. */
 export function createMemoryLogs(options: MemoryLogsOptions): MemoryLogs {
-  // In the order of their last record: a Map keeps the order of insertion.
-  const sandboxes = new Map<string, Kept>();
-  let total = 0;
-
-  const grow = (kept: Kept, characters: number) => {
-    kept.characters += characters;
-    total += characters;
-  };
+  const { recordsPerSandbox, charactersPerSandbox, totalCharacters } = options;
+  const sandboxes = new TeamShares<{ records: LogRecord[]; characters: number }>(totalCharacters);
 
   return {
     record(log) {
       const { sandboxId, teamId } = log;
-      const kept = sandboxes.get(sandboxId) ?? { teamId, records: [], characters: 0 };
-      sandboxes.delete(sandboxId);
-      sandboxes.set(sandboxId, kept);
+      const kept = sandboxes.use(teamId, sandboxId, () => ({ records: [], characters: 0 }));
       const record = toRecord(log);
-      if (!insert(kept.records, record)) return false;
-      grow(kept, record.line.length);
-      if (kept.records.length > options.recordsPerSandbox) {
-        grow(kept, -(kept.records.shift()?.line.length ?? 0));
+      if (!insert(kept.records, record)) return undefined;
+      const before = kept.characters;
+      kept.characters += record.line.length;
+      while (kept.records.length > recordsPerSandbox || kept.characters > charactersPerSandbox) {
+        kept.characters -= kept.records.shift()?.line.length ?? 0;
       }
-      for (const [id, oldest] of sandboxes) {
-        if (total <= options.totalCharacters) break;
-        sandboxes.delete(id);
-        total -= oldest.characters;
-      }
-      return true;
+      sandboxes.grow(teamId, sandboxId, kept.characters - before);
+      return record;
+    },
+    newest(characters) {
+      const teams = [...sandboxes.byTeam()];
+      return teams.flatMap((team) => {
+        let left = characters / teams.length;
+        const newestFirst = team.flatMap(({ records }) => records.toReversed());
+        return newestFirst.filter(({ line }) => {
+          left -= line.length;
+          return left >= 0;
+        });
+      });
     },
     async query(query) {
-      const kept = sandboxes.get(query.sandboxId);
-      return kept && kept.teamId === query.teamId ? select(kept.records, query) : [];
+      return select(sandboxes.get(query.teamId, query.sandboxId)?.records ?? [], query);
     },
   };
 }
 
-/** What a sandbox tells of itself comes seconds later than what its node tells of it, and all of it again after a restart. */
+/** After a restart of the node all that sandboxes keep of themselves comes again. */
 function insert(records: LogRecord[], record: LogRecord): boolean {
   let at = records.length;
   while (at > 0 && (records[at - 1]?.timeMs ?? 0) > record.timeMs) at--;
@@ -79,6 +80,20 @@ function toRecord({ sandboxId, teamId, timeMs, level, logger, message, fields }:
     teamID: teamId,
   });
   return { timeMs, level, message, fields: { ...fields, logger }, line };
+}
+
+/** The reverse of what makes a record's line; undefined where it is none. */
+export function parseLine(line: string): SandboxLog | undefined {
+  try {
+    const { timestamp, level, logger, message, sandboxID, teamID, ...fields } = JSON.parse(line);
+    const timeMs = Date.parse(timestamp);
+    const texts = [logger, message, sandboxID, teamID, ...Object.values(fields)];
+    if (Number.isNaN(timeMs) || !LOG_LEVELS.includes(level)) return undefined;
+    if (!texts.every((text) => typeof text === 'string')) return undefined;
+    return { sandboxId: sandboxID, teamId: teamID, timeMs, level, logger, message, fields };
+  } catch {
+    return undefined;
+  }
 }
 
 function select(records: readonly LogRecord[], query: LogQuery): LogRecord[] {

@@ -1,4 +1,5 @@
 import type { SandboxSample } from '@islet/contracts';
+import { TeamShares } from '../teams/shares.ts';
 import type { MetricsSource } from './source.ts';
 
 export interface MemoryMetrics extends MetricsSource {
@@ -9,36 +10,29 @@ export interface MemoryMetrics extends MetricsSource {
 export interface MemoryMetricsOptions {
   /** Samples kept a sandbox; the oldest go first. */
   samplesPerSandbox: number;
-  /** Sandboxes kept; the one that was sampled longest ago goes first. */
+  /** Sandboxes kept; the team with most of them gives away the one that was sampled longest ago. */
   sandboxes: number;
 }
 
 /** The newest samples of the newest sandboxes, ended ones too, in memory. */
 export function createMemoryMetrics(options: MemoryMetricsOptions): MemoryMetrics {
-  // In the order of their last sample: a Map keeps the order of insertion.
-  const series = new Map<string, SandboxSample[]>();
-
-  const samplesOf = (teamId: string, sandboxId: string) =>
-    (series.get(sandboxId) ?? []).filter((sample) => sample.teamId === teamId);
+  const series = new TeamShares<SandboxSample[]>(options.sandboxes);
 
   return {
     record(sample) {
-      const samples = series.get(sample.sandboxId) ?? [];
-      series.delete(sample.sandboxId);
+      const { teamId, sandboxId } = sample;
+      const samples = series.use(teamId, sandboxId, () => []);
       samples.push(sample);
       if (samples.length > options.samplesPerSandbox) samples.shift();
-      series.set(sample.sandboxId, samples);
-      if (series.size <= options.sandboxes) return;
-      const [oldest] = series.keys();
-      if (oldest !== undefined) series.delete(oldest);
+      if (samples.length === 1) series.grow(teamId, sandboxId, 1);
     },
     async range(teamId, sandboxId, { startMs, endMs }) {
-      return samplesOf(teamId, sandboxId).filter(
+      return (series.get(teamId, sandboxId) ?? []).filter(
         ({ timeMs }) => timeMs >= (startMs ?? -Infinity) && timeMs <= (endMs ?? Infinity),
       );
     },
     async latest(teamId, sandboxIds) {
-      return sandboxIds.flatMap((id) => samplesOf(teamId, id).at(-1) ?? []);
+      return sandboxIds.flatMap((id) => series.get(teamId, id)?.at(-1) ?? []);
     },
   };
 }

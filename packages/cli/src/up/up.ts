@@ -20,12 +20,16 @@ import { Undo } from './undo.ts';
 const METRICS_KEPT = { samplesPerSandbox: 720, sandboxes: 500 };
 
 /** Some 100 MB at the most. */
-const LOGS_KEPT = { recordsPerSandbox: 1_000, totalCharacters: 50_000_000 };
+const LOGS_KEPT = {
+  recordsPerSandbox: 1_000,
+  charactersPerSandbox: 1_000_000,
+  totalCharacters: 50_000_000,
+};
 
 /** Uploads looked at at once: with less urgency than anything that answers, so that one core is left at least on most machines. */
 const INSPECTIONS = { atOnce: 2, limitMs: 300_000 };
 
-/** Two of them are read at each start, in a fraction of a second. */
+/** It is read at each start, in a fraction of a second. */
 const LOG_FILE_BYTES = 16_000_000;
 
 export interface UpOptions {
