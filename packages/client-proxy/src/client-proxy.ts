@@ -1,7 +1,8 @@
 import type { AddressInfo } from 'node:net';
 import type { CatalogReader, Wake } from '@islet/catalog';
-import { createUpstreamPool, Front, HEAD_TIMEOUT_MS } from '@islet/proxy';
+import { createUpstreamPool, DEFAULT_PLACES, Front, HEAD_TIMEOUT_MS, type PlaceLimits } from '@islet/proxy';
 import type { Logger } from '@islet/telemetry';
+import { type ConnectionLimits, DEFAULT_CONNECTIONS } from './limits/client-connections.ts';
 import { EdgeRouter } from './routing/edge-router.ts';
 import { watchRuns } from './routing/run-watch.ts';
 import { EdgeListener } from './server/edge-listener.ts';
@@ -18,8 +19,12 @@ export interface ClientProxyOptions {
   tls: CertificateSource | undefined;
   /** Wakes paused sandboxes. Without it a sandbox that is not running is not found. */
   wake?: Wake;
-  /** Requests and tunnels to one sandbox at once; without it there is no limit. */
+  /** Requests and tunnels to one sandbox at once, if it is to be less than `DEFAULT_PLACES` of the proxy allows. */
   connectionLimit?: number;
+  /** Client connections at once; `DEFAULT_CONNECTIONS` if absent. */
+  connections?: ConnectionLimits;
+  /** Requests and tunnels of all sandboxes and of each; `DEFAULT_PLACES` if absent. */
+  places?: PlaceLimits;
   /** How often the catalog is asked whether sandboxes with open connections still run. */
   runCheckMs?: number;
 }
@@ -44,7 +49,6 @@ export interface ClientProxy {
 
 /** Longer than load balancers keep theirs, shorter than the node's hop. */
 const KEEPALIVE_MS = 610_000;
-const MAX_CONNECTIONS = 16_384;
 const RUN_CHECK_MS = 2000;
 
 export function createClientProxy(options: ClientProxyOptions): ClientProxy {
@@ -57,6 +61,7 @@ export function createClientProxy(options: ClientProxyOptions): ClientProxy {
     logger,
     resolve: (request) => router.resolve(request),
     isRunning: (run) => router.isRunning(run),
+    places: options.places ?? DEFAULT_PLACES,
   });
   let listener: EdgeListener | undefined;
   let stopWatching = () => {};
@@ -71,12 +76,9 @@ export function createClientProxy(options: ClientProxyOptions): ClientProxy {
       if (listener) throw new Error('the edge is listening already');
       const domain = options.domain.replace(/:\d+$/, '');
       const certificate = options.tls && (await loadCertificate(options.tls, domain, new Date()));
-      const limits = {
-        keepAliveMs: KEEPALIVE_MS,
-        maxConnections: MAX_CONNECTIONS,
-        headTimeoutMs: HEAD_TIMEOUT_MS,
-      };
-      const opened = new EdgeListener({ front, limits, certificate });
+      const limits = { keepAliveMs: KEEPALIVE_MS, headTimeoutMs: HEAD_TIMEOUT_MS };
+      const connections = options.connections ?? DEFAULT_CONNECTIONS;
+      const opened = new EdgeListener({ front, limits, connections, certificate });
       await opened.listen(address);
       listener = opened;
       stopWatching = watchRuns({

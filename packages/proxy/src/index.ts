@@ -33,6 +33,7 @@ export {
 } from './routing/target.ts';
 export { Front, type FrontOptions } from './server/front.ts';
 export { type ClientLimits, createHttp1Server, HEAD_TIMEOUT_MS, http1Options } from './server/http-server.ts';
+export { DEFAULT_PLACES, type PlaceLimits } from './server/run-places.ts';
 export {
   createSandboxProxy,
   createUpstreamPool,

@@ -6,7 +6,7 @@ import { createUpstreamPool, type Destination, Front, plainError } from '../src/
 import { createHttp1Server } from '../src/server/http-server.ts';
 
 const ENVD_PORT = 49983;
-const LIMITS = { keepAliveMs: 600_000, maxConnections: 1024, headTimeoutMs: 60_000 };
+const LIMITS = { keepAliveMs: 600_000, headTimeoutMs: 60_000 };
 
 async function listen(server: {
   listen(port: number, host: string, ready: () => void): unknown;

@@ -18,6 +18,7 @@ import {
   TRAFFIC_TOKEN_HEADER,
   toSandboxRoute,
 } from '@islet/proxy';
+import { HeldRequests } from './held-requests.ts';
 import { SignedFileRouter } from './signed-files.ts';
 
 export interface EdgeRouterOptions {
@@ -51,6 +52,7 @@ function transitioning(sandboxId: string): IsletError {
 export class EdgeRouter {
   readonly #options: EdgeRouterOptions;
   readonly #signedFiles: SignedFileRouter;
+  readonly #held = new HeldRequests();
 
   constructor(options: EdgeRouterOptions) {
     this.#options = options;
@@ -94,11 +96,12 @@ export class EdgeRouter {
     const entry = await this.#settled(sandboxId);
     if (isReachable(entry)) return entry;
     if (!wake) throw sandboxGone(sandboxId);
-    const outcome = await wake(sandboxId, {
+    const credentials = {
       port,
       envdAccessToken: request.header('x-access-token'),
       trafficAccessToken: request.header(TRAFFIC_TOKEN_HEADER),
-    });
+    };
+    const outcome = await this.#held.during(sandboxId, () => wake(sandboxId, credentials));
     switch (outcome.kind) {
       case 'resumed':
         return outcome.entry;
@@ -119,6 +122,12 @@ export class EdgeRouter {
 
   /** Holds a request while its sandbox is stopped for a snapshot: it goes on from the same instant within moments. */
   async #settled(sandboxId: string): Promise<CatalogEntry | undefined> {
+    const entry = await this.#options.catalog.get(sandboxId);
+    if (entry?.sandbox.state !== SandboxState.SNAPSHOTTING) return entry;
+    return this.#held.together(sandboxId, () => this.#settle(sandboxId));
+  }
+
+  async #settle(sandboxId: string): Promise<CatalogEntry | undefined> {
     const deadline = performance.now() + HOLD_MS;
     for (;;) {
       const entry = await this.#options.catalog.get(sandboxId);

@@ -28,8 +28,9 @@ beforeAll(async () => {
   });
   const certificate = await loadCertificate({ kind: 'self-signed', dir }, 'x.test', new Date());
   const listen = async (headTimeoutMs: number) => {
-    const limits = { keepAliveMs: 300, maxConnections: 8, headTimeoutMs };
-    const listener = new EdgeListener({ front, limits, certificate });
+    const limits = { keepAliveMs: 300, headTimeoutMs };
+    const connections = { total: 8, perClient: 8 };
+    const listener = new EdgeListener({ front, limits, connections, certificate });
     await listener.listen({ host: '127.0.0.1', port: 0 });
     return listener;
   };

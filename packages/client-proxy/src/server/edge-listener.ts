@@ -1,18 +1,45 @@
-import type { Server } from 'node:http';
-import { createSecureServer, type Http2SecureServer } from 'node:http2';
+import type { IncomingMessage, Server, ServerResponse } from 'node:http';
+import { createSecureServer, type Http2SecureServer, type Http2Stream } from 'node:http2';
 import type { AddressInfo, Socket } from 'node:net';
+import type { Duplex } from 'node:stream';
 import type { TLSSocket } from 'node:tls';
 import { type ClientLimits, createHttp1Server, type Front } from '@islet/proxy';
+import { ClientConnections, type ConnectionLimits } from '../limits/client-connections.ts';
 import type { Certificate } from '../tls/certificate.ts';
 
 /** The first byte of a TLS handshake record; no HTTP request begins with it. */
 const TLS_HANDSHAKE = 0x16;
-/** Streams of one HTTP/2 connection at once. */
-const MAX_STREAMS = 256;
+/**
+ * What one HTTP/2 connection may take. Node.js ends it beyond; nghttp2 also ends one that resets more than 1,000 streams
+ * at once or 33 a second, sends more than 8 CONTINUATION frames for a head, or lets 1,000 of its PINGs and SETTINGS wait
+ * for their answers.
+ */
+const HTTP2_LIMITS = {
+  settings: { maxConcurrentStreams: 256, enablePush: false },
+  /** Of a head. */
+  maxHeaderListPairs: 128,
+  /** MiB of heads and queues. */
+  maxSessionMemory: 10,
+  maxSessionInvalidFrames: 100,
+  maxSessionRejectedStreams: 100,
+  maxSettings: 32,
+};
+const NO_ROOM = 'Too many connections from your address are in use. Close some, or try again in a moment.';
+/** A client that begins with a handshake takes it for a failed one. */
+const REFUSAL = [
+  'HTTP/1.1 503 Service Unavailable',
+  'Content-Type: text/plain; charset=utf-8',
+  `Content-Length: ${NO_ROOM.length}`,
+  'Retry-After: 1',
+  'Connection: close',
+  '',
+  NO_ROOM,
+].join('\r\n');
 
 export interface EdgeListenerOptions {
   front: Front;
   limits: ClientLimits;
+  connections: ConnectionLimits;
   /** Without it only plain HTTP is answered. */
   certificate: Certificate | undefined;
 }
@@ -24,25 +51,40 @@ export interface EdgeListenerOptions {
 export class EdgeListener {
   readonly #plain: Server;
   readonly #sockets = new Set<Socket>();
+  readonly #connections: ClientConnections;
+  /** The connections that TLS is spoken on, by their other end. */
+  readonly #encrypted = new Map<string, Socket>();
+  /** Ends the use of a connection by a request to switch protocols. */
+  readonly #upgrades = new WeakMap<object, () => void>();
 
   constructor(options: EdgeListenerOptions) {
     const { front, limits, certificate } = options;
+    this.#connections = new ClientConnections(options.connections);
     const plain = createHttp1Server(limits);
     this.#plain = plain;
     const serve = plain.listeners('connection') as ((socket: Socket) => void)[];
     const servePlain = (socket: Socket) => {
       for (const listener of serve) listener.call(plain, socket);
     };
+    // The switch was not made: the connection carries requests as before.
+    const serveAgain = (socket: Duplex) => {
+      this.#upgrades.get(socket)?.();
+      servePlain(socket as Socket);
+    };
     // The HTTP server listens itself, and so keeps its timeouts and limits; only what a connection is, is found out first.
     plain.removeAllListeners('connection');
-    front.attach(plain, (socket) => servePlain(socket as Socket));
+    this.#countHttp1(plain);
+    front.attach(plain, serveAgain);
 
     const secure = certificate && createTlsServer(certificate, limits);
     if (secure) {
-      front.attach(secure, (socket) => servePlain(socket as Socket));
+      this.#countHttp2(secure);
+      front.attach(secure, serveAgain);
       const serveHttp2 = secure.listeners('secureConnection') as ((socket: TLSSocket) => void)[];
       secure.removeAllListeners('secureConnection');
       secure.on('secureConnection', (socket: TLSSocket) => {
+        const encrypted = this.#encrypted.get(otherEnd(socket));
+        if (encrypted) this.#connections.alias(socket, encrypted);
         if (socket.alpnProtocol !== 'h2') servePlain(socket);
         else for (const listener of serveHttp2) listener.call(secure, socket);
       });
@@ -50,11 +92,39 @@ export class EdgeListener {
     plain.on('connection', (socket: Socket) => {
       this.#sockets.add(socket);
       socket.once('close', () => this.#sockets.delete(socket));
-      if (!secure) servePlain(socket);
+      if (!this.#connections.admit(socket)) refuse(socket);
+      else if (!secure) servePlain(socket);
       else
-        onFirstByte(socket, limits.headTimeoutMs, (byte) =>
-          byte === TLS_HANDSHAKE ? secure.emit('connection', socket) : servePlain(socket),
-        );
+        onFirstByte(socket, limits.headTimeoutMs, (byte) => {
+          if (byte === TLS_HANDSHAKE) this.#serveTls(secure, socket);
+          else servePlain(socket);
+        });
+    });
+  }
+
+  #serveTls(secure: Http2SecureServer, socket: Socket): void {
+    const key = otherEnd(socket);
+    this.#encrypted.set(key, socket);
+    socket.once('close', () => this.#encrypted.delete(key));
+    secure.emit('connection', socket);
+  }
+
+  #countHttp1(server: Server): void {
+    const count = (request: IncomingMessage, response: ServerResponse) => {
+      response.once('close', this.#connections.use(request.socket));
+    };
+    server.on('request', count);
+    server.on('checkContinue', count);
+    server.on('upgrade', (_, socket: Duplex) => {
+      this.#upgrades.set(socket, this.#connections.use(socket as Socket));
+    });
+  }
+
+  #countHttp2(server: Http2SecureServer): void {
+    server.on('session', (session) => {
+      const socket = this.#encrypted.get(otherEnd(session.socket));
+      if (!socket) return;
+      session.on('stream', (stream: Http2Stream) => stream.once('close', this.#connections.use(socket)));
     });
   }
 
@@ -93,12 +163,23 @@ function createTlsServer(certificate: Certificate, limits: ClientLimits): Http2S
     // Offers both in the handshake.
     allowHTTP1: true,
     handshakeTimeout: limits.headTimeoutMs,
-    settings: { maxConcurrentStreams: MAX_STREAMS },
+    ...HTTP2_LIMITS,
   });
   server.on('session', (session) => session.setTimeout(limits.keepAliveMs, () => session.close()));
   // A handshake that fails is the client's affair; the socket is closed already.
   server.on('tlsClientError', () => {});
   return server;
+}
+
+/** Tells connections of one time apart, whether encrypted or decrypted. */
+function otherEnd(socket: Socket | TLSSocket): string {
+  return `${socket.remoteAddress} ${socket.remotePort}`;
+}
+
+function refuse(socket: Socket): void {
+  socket.on('error', () => socket.destroy());
+  socket.resume();
+  socket.end(REFUSAL, () => socket.destroySoon());
 }
 
 /** Looks at a connection's first byte without taking it. */

@@ -15,6 +15,6 @@ export interface Destination {
    */
   reuse: 'any' | 'repeatable';
   changes: HeadChanges;
-  /** Requests and tunnels at once in this run, or undefined for no limit. */
+  /** Requests and tunnels at once in this run, if it may have less than others. */
   connectionLimit: number | undefined;
 }

@@ -29,6 +29,6 @@ export interface Downstream {
   /** An answer of the proxy's own, where no head was written yet. */
   sendError(error: RenderedError, bodyless: boolean): void;
   onDrain(listener: () => void): void;
-  /** Called once when the client is gone before its response was complete. */
-  onAbandoned(listener: () => void): void;
+  /** Called once when nothing more happens here: `whole` if the client took all of its response, else it is gone. */
+  onClosed(listener: (whole: boolean) => void): void;
 }

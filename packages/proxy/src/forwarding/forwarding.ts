@@ -17,7 +17,7 @@ export interface ForwardingOutcome {
   onUnanswered(error: Error): void;
   /** The sandbox switched protocols: both ends are the caller's now. */
   onSwitch(head: ResponseHead, upstream: Socket, rest: Buffer): void;
-  /** Nothing more happens in this exchange. */
+  /** Nothing more happens in this exchange, and nothing of it is in memory. Not called if the protocol was switched. */
   onSettled(): void;
 }
 
@@ -56,7 +56,10 @@ export class Forwarding implements Exchange {
       this.#outcome.onSettled();
       return;
     }
-    this.#downstream.onAbandoned(() => this.#abandon());
+    this.#downstream.onClosed((whole) => {
+      if (!whole) this.#abandon();
+      this.#outcome.onSettled();
+    });
     const kept = this.#mayReuse() ? this.#pool.take(this.#destination.upstream) : undefined;
     if (kept) this.#send(kept);
     else void this.#openAndSend();
@@ -150,7 +153,6 @@ export class Forwarding implements Exchange {
     }
     // It may carry another exchange from now on, which this one's late events must not touch.
     this.#connection = undefined;
-    this.#outcome.onSettled();
   }
 
   onSwitch(head: ResponseHead, rest: Buffer): void {
@@ -182,7 +184,6 @@ export class Forwarding implements Exchange {
     this.#pump?.stop();
     if (this.#headWritten) this.#downstream.abort();
     else this.#outcome.onUnanswered(error);
-    this.#outcome.onSettled();
   }
 
   #abandon(): void {
@@ -193,6 +194,5 @@ export class Forwarding implements Exchange {
     this.#opening?.abort(gone);
     this.#connection?.destroy(gone);
     this.#connection = undefined;
-    this.#outcome.onSettled();
   }
 }

@@ -107,10 +107,8 @@ export class Http1Downstream implements Downstream {
     this.#response.on('drain', listener);
   }
 
-  onAbandoned(listener: () => void): void {
-    this.#response.on('close', () => {
-      if (!this.#response.writableFinished) listener();
-    });
+  onClosed(listener: (whole: boolean) => void): void {
+    this.#response.on('close', () => listener(this.#response.writableFinished));
   }
 }
 

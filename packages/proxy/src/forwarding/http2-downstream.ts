@@ -128,9 +128,9 @@ export class Http2Downstream implements Downstream {
     this.#stream.on('drain', listener);
   }
 
-  onAbandoned(listener: () => void): void {
+  onClosed(listener: (whole: boolean) => void): void {
     this.#stream.on('close', () => {
-      if (!this.#finished || this.#stream.rstCode !== constants.NGHTTP2_NO_ERROR) listener();
+      listener(this.#finished && this.#stream.rstCode === constants.NGHTTP2_NO_ERROR);
     });
   }
 }

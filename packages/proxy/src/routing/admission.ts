@@ -18,7 +18,7 @@ const PORT_PLACEHOLDER = '${PORT}';
 export interface AdmissionSettings {
   /** envd's port: it has its own tokens and takes no other ingress rule. */
   envdPort: number;
-  /** Per run of a sandbox; undefined for no limit. */
+  /** Requests and tunnels at once, a run of a sandbox; undefined for what every run may have. */
   connectionLimit: number | undefined;
 }
 

@@ -3,13 +3,7 @@ import type { Http2SecureServer, Http2ServerRequest, Http2ServerResponse } from 
 import type { Socket } from 'node:net';
 import type { Duplex } from 'node:stream';
 import type { Logger } from '@islet/telemetry';
-import {
-  plainError,
-  portClosed,
-  routingFailed,
-  sandboxGone,
-  tooManyConnections,
-} from '../errors/proxy-error.ts';
+import { plainError, portClosed, routingFailed, sandboxGone } from '../errors/proxy-error.ts';
 import { renderError } from '../errors/render.ts';
 import type { Destination } from '../forwarding/destination.ts';
 import type { Downstream } from '../forwarding/downstream.ts';
@@ -21,6 +15,7 @@ import { audienceOf, type ProxyRequest, parseRequest } from '../forwarding/proxy
 import { Tunnel } from '../forwarding/tunnel.ts';
 import { DialError, RunClosedError, type RunId, type UpstreamPool } from '../upstream/pool.ts';
 import type { ResponseHead } from '../upstream/response-head.ts';
+import { DEFAULT_PLACES, type PlaceLimits, RunPlaces } from './run-places.ts';
 import { EarlyBytes, takeOver, withoutUpgrade } from './upgrade.ts';
 
 export interface FrontOptions {
@@ -30,10 +25,13 @@ export interface FrontOptions {
   resolve: (request: ProxyRequest) => Destination | Promise<Destination>;
   /** Whether a run still is its sandbox's current one; asked after a failure, to name its cause. */
   isRunning: (run: RunId) => boolean | Promise<boolean>;
+  /** Requests and tunnels at once; `DEFAULT_PLACES` if absent. */
+  places?: PlaceLimits;
 }
 
-/** Requests that a client may have waiting on one connection behind an unanswered one. */
+/** Requests that a client may have waiting on one connection behind an unanswered one, and the size of their heads. */
 const MAX_PIPELINED = 128;
+const MAX_PIPELINED_BYTES = 256 * 1024;
 
 type AnyRequest = IncomingMessage | Http2ServerRequest;
 type AnyResponse = ServerResponse | Http2ServerResponse;
@@ -41,11 +39,12 @@ type AnyResponse = ServerResponse | Http2ServerResponse;
 /** Serves what comes in on HTTP servers by forwarding it. One front can serve several servers. */
 export class Front {
   readonly #options: FrontOptions;
-  readonly #inUse = new Map<string, number>();
-  readonly #pipelined = new WeakMap<Socket, number>();
+  readonly #places: RunPlaces;
+  readonly #pipelined = new WeakMap<Socket, Pipeline>();
 
   constructor(options: FrontOptions) {
     this.#options = options;
+    this.#places = new RunPlaces(options.places ?? DEFAULT_PLACES);
   }
 
   /** @param readmit hands a connection to the server once more, from its first byte. */
@@ -87,12 +86,16 @@ export class Front {
       return;
     }
     // Pipelined behind another request: its turn comes when the response before it is done.
-    const { socket } = request as IncomingMessage;
-    const waiting = (this.#pipelined.get(socket) ?? 0) + 1;
+    const { socket, rawHeaders, url = '' } = request as IncomingMessage;
+    const waiting = this.#pipelined.get(socket) ?? { requests: 0, bytes: 0 };
     this.#pipelined.set(socket, waiting);
-    if (waiting > MAX_PIPELINED) socket.destroy();
+    const bytes = rawHeaders.reduce((sum, text) => sum + text.length, url.length);
+    waiting.requests++;
+    waiting.bytes += bytes;
+    if (waiting.requests > MAX_PIPELINED || waiting.bytes > MAX_PIPELINED_BYTES) socket.destroy();
     plain.once('socket', () => {
-      this.#pipelined.set(socket, (this.#pipelined.get(socket) ?? 1) - 1);
+      waiting.requests--;
+      waiting.bytes -= bytes;
       this.#handle(request, downstream, undefined);
     });
   }
@@ -159,8 +162,8 @@ export class Front {
     destination: Destination,
     onSwitch: OnSwitch | undefined,
   ): void {
-    const release = this.#occupy(destination);
     const run = destination.upstream;
+    const release = this.#places.occupy(run, destination.connectionLimit);
     new Forwarding(this.#options.pool, parsed, downstream, destination, {
       onUnanswered: (error) => {
         void this.#explain(error, destination).then((cause) => this.#answer(downstream, request, cause));
@@ -171,21 +174,6 @@ export class Front {
       },
       onSettled: release,
     }).start();
-  }
-
-  /** Takes one of the run's places, where they are limited; gives back how to leave it. */
-  #occupy(destination: Destination): () => void {
-    const limit = destination.connectionLimit;
-    if (limit === undefined) return () => {};
-    const { executionId, sandboxId } = destination.upstream;
-    const taken = this.#inUse.get(executionId) ?? 0;
-    if (taken >= limit) throw tooManyConnections(sandboxId, limit);
-    this.#inUse.set(executionId, taken + 1);
-    return () => {
-      const left = (this.#inUse.get(executionId) ?? 1) - 1;
-      if (left > 0) this.#inUse.set(executionId, left);
-      else this.#inUse.delete(executionId);
-    };
   }
 
   /** The answer for a request that got none from its sandbox. */
@@ -238,6 +226,12 @@ export class Front {
       tunnel.close();
     }
   }
+}
+
+/** What waits on one connection for its turn. */
+interface Pipeline {
+  requests: number;
+  bytes: number;
 }
 
 /** A tunnel's place among its run's connections. */

@@ -4,8 +4,6 @@ import { createServer, type Server, type ServerOptions } from 'node:http';
 export interface ClientLimits {
   /** Unused connections are closed after it, in milliseconds. */
   keepAliveMs: number;
-  /** Client connections at once; more are refused by closing them. */
-  maxConnections: number;
   /** For a request's head to arrive, in milliseconds: guards against clients that send it a byte at a time. */
   headTimeoutMs: number;
 }
@@ -37,7 +35,6 @@ export function http1Options(limits: ClientLimits): ServerOptions {
 
 export function createHttp1Server(limits: ClientLimits): Server {
   const server = createServer(http1Options(limits));
-  server.maxConnections = limits.maxConnections;
   server.timeout = 0;
   return server;
 }

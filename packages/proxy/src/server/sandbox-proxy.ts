@@ -50,9 +50,10 @@ export function createSandboxProxy(options: SandboxProxyOptions): SandboxProxy {
   });
   const server = createHttp1Server({
     keepAliveMs: KEEPALIVE_MS,
-    maxConnections: MAX_CONNECTIONS,
     headTimeoutMs: HEAD_TIMEOUT_MS,
   });
+  // All of them are the edge's, which holds clients to limits of their own.
+  server.maxConnections = MAX_CONNECTIONS;
   front.attach(server, (socket) => server.emit('connection', socket));
   return {
     server,
@@ -85,13 +86,15 @@ export function targetOf(request: ProxyRequest): Target {
 const USER_IDLE_MS = 4000;
 /** envd keeps its side for 640 s. */
 const ENVD_IDLE_MS = 620_000;
-const MAX_IDLE_PER_PORT = 256;
+const MAX_IDLE_PER_RUN = 256;
+const MAX_DIALS_PER_RUN = 64;
 
 /** Connections to sandboxes, with the idle times that fit envd and servers of users. */
 export function createUpstreamPool(envdPort: number): UpstreamPool {
   return new UpstreamPool({
     idleMs: (port) => (port === envdPort ? ENVD_IDLE_MS : USER_IDLE_MS),
     now: () => performance.now(),
-    maxIdlePerPort: MAX_IDLE_PER_PORT,
+    maxIdlePerRun: MAX_IDLE_PER_RUN,
+    maxDialsPerRun: MAX_DIALS_PER_RUN,
   });
 }

@@ -41,6 +41,8 @@ export function takeOver(request: IncomingMessage, socket: Duplex): ServerRespon
   response.on('finish', () => {
     response.detachSocket(socket as Socket);
     (socket as Socket).destroySoon();
+    // As the server does behind the responses that are its own.
+    process.nextTick(() => response.emit('close'));
   });
   (socket as Socket).setTimeout(0);
   return response;

@@ -1,6 +1,7 @@
 import type { Socket } from 'node:net';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { type ConnectionOwner, dial, UpstreamConnection } from './connection.ts';
+import { DialSlots } from './dial-slots.ts';
 
 /** One run of one sandbox. */
 export interface RunId {
@@ -36,8 +37,10 @@ export interface UpstreamPoolOptions {
   idleMs: (port: number) => number;
   /** Milliseconds on a clock that never goes back. */
   now: () => number;
-  /** Connections kept unused at most, a port. */
-  maxIdlePerPort: number;
+  /** Connections kept unused at most, of all ports of a run together. */
+  maxIdlePerRun: number;
+  /** Connections of a run that are being made at once; more wait. A sandbox may leave each unanswered for long. */
+  maxDialsPerRun: number;
 }
 
 /** Anything of a run that has to end with it. */
@@ -61,13 +64,16 @@ class Run implements ConnectionOwner {
   readonly idle = new Map<number, UpstreamConnection[]>();
   readonly connections = new Set<UpstreamConnection>();
   readonly others = new Set<Closable>();
+  readonly dials: DialSlots;
   closed: RunClosedError | undefined;
   #draining = false;
+  #idleCount = 0;
   readonly #options: UpstreamPoolOptions;
 
   constructor(id: RunId, options: UpstreamPoolOptions) {
     this.sandboxId = id.sandboxId;
     this.executionId = id.executionId;
+    this.dials = new DialSlots(options.maxDialsPerRun);
     this.#options = options;
   }
 
@@ -82,6 +88,7 @@ class Run implements ConnectionOwner {
       // The most recently used: the least likely to be closed by the server.
       const connection = waiting.pop();
       if (!connection) return undefined;
+      this.#idleCount--;
       if (!connection.socket.destroyed && !this.#expired(connection)) return connection;
       connection.socket.destroy();
     }
@@ -94,21 +101,25 @@ class Run implements ConnectionOwner {
   }
 
   release(connection: UpstreamConnection): void {
-    const waiting = this.idle.get(connection.port) ?? [];
-    if (this.closed || this.#draining || waiting.length >= this.#options.maxIdlePerPort) {
+    if (this.closed || this.#draining || this.#idleCount >= this.#options.maxIdlePerRun) {
       connection.socket.destroy();
       return;
     }
     connection.idleSince = this.#options.now();
-    waiting.push(connection);
-    this.idle.set(connection.port, waiting);
+    const waiting = this.idle.get(connection.port);
+    if (waiting) waiting.push(connection);
+    else this.idle.set(connection.port, [connection]);
+    this.#idleCount++;
   }
 
   gone(connection: UpstreamConnection): void {
     this.connections.delete(connection);
     const waiting = this.idle.get(connection.port);
     const at = waiting?.indexOf(connection) ?? -1;
-    if (waiting && at !== -1) waiting.splice(at, 1);
+    if (waiting && at !== -1) {
+      waiting.splice(at, 1);
+      this.#idleCount--;
+    }
     if (waiting?.length === 0) this.idle.delete(connection.port);
   }
 
@@ -240,7 +251,9 @@ export class UpstreamPool {
     for (let attempt = 1; ; attempt++) {
       try {
         const { host, port } = upstream;
-        const socket = await dial({ host, port, timeoutMs: DIAL_TIMEOUT_MS, signal });
+        const socket = await run.dials.use(signal, () =>
+          dial({ host, port, timeoutMs: DIAL_TIMEOUT_MS, signal }),
+        );
         if (run.closed) {
           socket.destroy();
           throw run.closed;
