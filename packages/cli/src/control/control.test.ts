@@ -80,7 +80,13 @@ describe('the control socket of a running installation', () => {
       await migrate(db);
       await seed(db);
       expect(await readStatus(path)).toBeUndefined();
-      const status = { pid: 7, version: '1', apiUrl: 'http://a', sandboxUrl: 'http://s' };
+      const status = {
+        pid: 7,
+        version: '1',
+        apiUrl: 'http://a',
+        sandboxUrl: 'http://s',
+        unexpectedErrors: 0,
+      };
       await using _served = await serveControl({
         path,
         administration: administrationOf(db),

@@ -9,6 +9,8 @@ export interface InstanceStatus {
   version: string;
   apiUrl: string;
   sandboxUrl: string;
+  /** Errors since its start that nobody caught; each is in its log. */
+  unexpectedErrors: number;
 }
 
 const METHODS = [

@@ -20,6 +20,7 @@ import { evaluateNamespaces, type NamespaceFacts } from './checks/namespaces.ts'
 import { evaluateNftables } from './checks/nftables.ts';
 import { evaluatePorts } from './checks/ports.ts';
 import { evaluatePrograms, probePrograms } from './checks/programs.ts';
+import { evaluateRunning } from './checks/running.ts';
 import { evaluateRunsc } from './checks/runsc.ts';
 import { evaluateUnprivileged } from './checks/unprivileged.ts';
 import {
@@ -382,4 +383,13 @@ it('warns of a host with few processes, and says how to allow more', () => {
   });
   expect(evaluatePidMax('4194304').status).toBe('ok');
   expect(evaluatePidMax(undefined).status).toBe('ok');
+});
+
+it('says of a running Islet what nobody caught', () => {
+  const status = { pid: 7, version: '1', apiUrl: 'http://a', sandboxUrl: 'http://s', unexpectedErrors: 0 };
+  expect(evaluateRunning(undefined)).toEqual([]);
+  expect(evaluateRunning(status)).toMatchObject([{ status: 'ok' }]);
+  expect(evaluateRunning({ ...status, unexpectedErrors: 2 })).toMatchObject([
+    { status: 'warning', detail: 'pid 7, 2 unexpected errors' },
+  ]);
 });

@@ -22,10 +22,11 @@ import { evaluateNamespaces, probeNamespaces } from './checks/namespaces.ts';
 import { evaluateNftables, probeNftables } from './checks/nftables.ts';
 import { evaluatePorts } from './checks/ports.ts';
 import { evaluatePrograms, probePrograms } from './checks/programs.ts';
+import { evaluateRunning } from './checks/running.ts';
 import { evaluateRunsc, probeRunsc } from './checks/runsc.ts';
 import { evaluateUnprivileged, probeUnprivileged } from './checks/unprivileged.ts';
 import { probeConfinement, readOptional } from './confinement.ts';
-import { probeDatabase, probePorts } from './installation.ts';
+import { probeDatabase, probePorts, runningStatus } from './installation.ts';
 import type { Run } from './run.ts';
 
 export interface DoctorOptions {
@@ -66,6 +67,7 @@ export async function examine(options: DoctorOptions): Promise<CheckResult[]> {
     async () => [evaluateCgroups(await probeCgroups())],
     async () => [evaluatePidMax((await readOptional('/proc/sys/kernel/pid_max'))?.trim())],
     async () => [evaluatePorts(await probePorts(config))],
+    async () => evaluateRunning(await runningStatus(config.dataDir)),
     async () => {
       const facts = await probeDatabase(config, options.migrationsDir);
       return [evaluateDatabase(facts), ...evaluateKeys(facts)];

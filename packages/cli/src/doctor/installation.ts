@@ -18,7 +18,8 @@ async function findInstance(dataDir: string): Promise<Instance | undefined> {
   return realpath(dataDir).then(instanceAt, () => undefined);
 }
 
-async function runningStatus(dataDir: string): Promise<InstanceStatus | undefined> {
+/** What the Islet that runs with a data directory says of itself. */
+export async function runningStatus(dataDir: string): Promise<InstanceStatus | undefined> {
   const instance = await findInstance(dataDir);
   return instance && (await readStatus(controlSocket(instance)));
 }

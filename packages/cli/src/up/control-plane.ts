@@ -16,6 +16,7 @@ import { urlHost } from './listen.ts';
 import type { Node } from './node.ts';
 import type { ProxyThread } from './proxies/proxy-thread.ts';
 import { Undo } from './undo.ts';
+import type { UnexpectedErrors } from './unexpected.ts';
 import { webAccessOf } from './web-access.ts';
 
 export interface ControlPlaneOptions {
@@ -30,6 +31,7 @@ export interface ControlPlaneOptions {
   uploads: NonNullable<ApiDeps['uploads']>;
   metrics: MetricsSource;
   logs: LogsSource;
+  unexpected: UnexpectedErrors;
   version: string;
   logger: Logger;
 }
@@ -92,7 +94,10 @@ export async function startControlPlane(options: ControlPlaneOptions): Promise<C
     const control = await serveControl({
       path: controlSocket(instance),
       administration: administrationOf(db, node.client),
-      status: () => ({ pid: process.pid, version, apiUrl, sandboxUrl }),
+      status: () => ({
+        ...{ pid: process.pid, version, apiUrl, sandboxUrl },
+        unexpectedErrors: options.unexpected.count,
+      }),
     });
     undo.add('the control socket', () => control[Symbol.asyncDispose]());
     return {

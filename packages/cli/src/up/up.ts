@@ -15,6 +15,7 @@ import { startControlPlane } from './control-plane.ts';
 import { openPreparedDatabase, startNode } from './node.ts';
 import { ProxyThread } from './proxies/proxy-thread.ts';
 import { Undo } from './undo.ts';
+import { outliveUnexpectedErrors } from './unexpected.ts';
 
 /** An hour of samples for each of the newest sandboxes, some 50 MB at the most. */
 const METRICS_KEPT = { samplesPerSandbox: 720, sandboxes: 500 };
@@ -72,6 +73,8 @@ async function start(options: UpOptions, undo: Undo): Promise<ReadyInfo> {
     level: config.logLevel,
     destination: { write: (line) => process.stderr.write(line) },
   });
+  const unexpected = outliveUnexpectedErrors(logger);
+  undo.add('the care for unexpected errors', () => unexpected[Symbol.dispose]());
   const secrets = await loadSecrets(instance.dataDir);
   signal.throwIfAborted();
 
@@ -128,6 +131,7 @@ async function start(options: UpOptions, undo: Undo): Promise<ReadyInfo> {
     uploads: { signatures, inspector },
     metrics,
     logs,
+    unexpected,
     version,
     logger,
   });

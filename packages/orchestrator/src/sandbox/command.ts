@@ -1,6 +1,16 @@
+import { Agent, type AgentOptions } from 'node:http';
+import type { Socket } from 'node:net';
+import type { Duplex } from 'node:stream';
 import { createClient } from '@connectrpc/connect';
 import { createConnectTransport } from '@connectrpc/connect-node';
 import { PORTS, processProto } from '@islet/contracts';
+import { Budget } from './budget.ts';
+
+/** Bytes that a command may bring, output and all: what it writes faster waits in the sandbox. */
+const OUTPUT_RATE = { burst: 8 * 1024 * 1024, perSecond: 4 * 1024 * 1024 };
+/** envd cuts output into pieces of 32 KiB. */
+const MAX_EVENT_BYTES = 1024 * 1024;
+const MAX_STATUS = 200;
 
 /** A program to run in a sandbox. */
 export interface SandboxCommand {
@@ -43,7 +53,10 @@ export async function runInSandbox(
         if (output.case === 'stdout' || output.case === 'stderr')
           command.onOutput?.(output.case, output.value);
       }
-      if (news?.case === 'end') return { exitCode: news.value.exitCode, status: news.value.status };
+      if (news?.case === 'end') {
+        const { exitCode, status } = news.value;
+        return { exitCode, status: status.slice(0, MAX_STATUS) };
+      }
     }
     throw new Error('envd did not tell how the command ended');
   } finally {
@@ -65,8 +78,8 @@ function events(address: string, command: SandboxCommand, signal: AbortSignal) {
     baseUrl: `http://${address}:${PORTS.envd}`,
     httpVersion: '1.1',
     useBinaryFormat: false,
-    // An open connection would keep the sandbox from being saved.
-    nodeOptions: { agent: false },
+    readMaxBytes: MAX_EVENT_BYTES,
+    nodeOptions: { agent: new PacedAgent(OUTPUT_RATE) },
   });
   const client = createClient(processProto.Process, transport);
   const { program, args, user, cwd, env = {} } = command;
@@ -76,4 +89,30 @@ function events(address: string, command: SandboxCommand, signal: AbortSignal) {
   };
   const headers = { Authorization: `Basic ${Buffer.from(`${user}:`).toString('base64')}` };
   return client.start(request, { headers, signal });
+}
+
+/**
+ * Connections for one exchange each, since an open one would keep the sandbox from being saved. All that comes over them is counted,
+ * also what is no output, such as interim answers without end.
+ */
+class PacedAgent extends Agent {
+  readonly #budget: Budget;
+
+  constructor(rate: { burst: number; perSecond: number }) {
+    super({ keepAlive: false });
+    this.#budget = new Budget(rate);
+  }
+
+  override createConnection(options: AgentOptions, callback?: (error: Error | null, socket: Duplex) => void) {
+    const socket = super.createConnection(options, callback) as Socket;
+    socket.once('connect', () =>
+      socket.on('data', (bytes: Buffer) => {
+        const waitMs = this.#budget.take(bytes.length);
+        if (waitMs === 0) return;
+        socket.pause();
+        setTimeout(() => socket.resume(), waitMs).unref();
+      }),
+    );
+    return socket;
+  }
 }
