@@ -33,7 +33,9 @@ export async function pruneLayerCache({
   now,
 }: PruneCacheOptions): Promise<PruneResult> {
   const images = join(cacheDir, 'images');
-  await removeOlder(join(images, 'blobs/sha256'), now - BLOBS_KEPT_MS);
+  for (const team of await readdir(join(images, 'blobs')).catch(() => [])) {
+    await removeOlder(join(images, 'blobs', team), now - BLOBS_KEPT_MS);
+  }
   await removeOlder(join(images, 'pulls'), now - LONGEST_PULL_MS);
   return pruneLayers({
     layersDir: join(cacheDir, 'layers'),

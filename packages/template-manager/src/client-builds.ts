@@ -9,6 +9,7 @@ import { Debian } from './debian/debian.ts';
 import { removeDrafts } from './engine/draft.ts';
 import { runBuild } from './engine/engine.ts';
 import { readProvisionFiles } from './engine/provision-files.ts';
+import { openCells } from './host/cells.ts';
 import { Images, type Registries } from './images/images.ts';
 import { machineDisk } from './layers/disk.ts';
 import { InUse } from './layers/in-use.ts';
@@ -20,6 +21,8 @@ export interface ClientBuildsOptions {
   dataDir: string;
   /** Lost at a reboot. */
   runtimeDir: string;
+  /** What sets this Islet's cgroups apart from another's. */
+  instance: string;
   /** Layers, which all Islets of the machine share. */
   cacheDir: string;
   runtime: TemplateRuntime;
@@ -58,12 +61,16 @@ export async function openClientBuilds(options: ClientBuildsOptions): Promise<Bu
   // Those of a process that was killed in the middle of a pull.
   await rm(gatesDir, { recursive: true, force: true });
   await mkdir(gatesDir, { recursive: true, mode: 0o700 });
+  const cells = await openCells(options.instance);
   const arch = process.arch;
   const engine = {
     ...{ runtime, layers, rootfs, inUse, files, baseBuildId },
     rootfsNote: {},
     draftsDir,
-    images: new Images({ dir: imagesDir, gatesDir, layers, arch, registries: options.registries }),
+    images: new Images({
+      ...{ dir: imagesDir, gatesDir, layers, cells, arch, registries: options.registries },
+      pace: PACE,
+    }),
     debian: new Debian({ layers, mirror: options.debianMirror, arch, logger, choosesPackages: false }),
     outcomeOf: (buildId: string) => builds.outcome(buildId),
     provisionFiles: () => readProvisionFiles(options.templatesDir),
@@ -93,6 +100,9 @@ export async function openClientBuilds(options: ClientBuildsOptions): Promise<Bu
   });
   return builds;
 }
+
+/** Slower than any line that one would pull an image over. */
+const PACE = { bytes: 1024 ** 2, everyMs: 60_000 };
 
 const TIDY_AFTER_MS = 3_000;
 

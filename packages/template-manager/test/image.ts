@@ -3,10 +3,11 @@ import { createHash, type Hash } from 'node:crypto';
 import { createReadStream, createWriteStream } from 'node:fs';
 import { mkdir, mkdtemp, rename, rm, stat, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { dirname, join } from 'node:path';
 import { pipeline } from 'node:stream/promises';
 import { promisify } from 'node:util';
 import { createGzip } from 'node:zlib';
+import { expect } from 'vitest';
 import { LOGIN, type TestRegistry } from './registry.ts';
 
 const run = promisify(execFile);
@@ -33,6 +34,51 @@ export async function pushImage(registry: TestRegistry, name: string, wish: Imag
   } finally {
     await rm(dir, { recursive: true });
   }
+}
+
+/** Puts an image's manifest and configuration into another registry, without a layer. @returns its name there. */
+export async function copyWithoutLayers(
+  from: TestRegistry,
+  repository: string,
+  tag: string,
+  to: TestRegistry,
+  name: string,
+): Promise<string> {
+  const authorization = `Basic ${Buffer.from(`${LOGIN.username}:${LOGIN.password}`).toString('base64')}`;
+  const accept = 'application/vnd.oci.image.manifest.v1+json';
+  const get = async (path: string) => {
+    const answer = await fetch(`http://${from.host}/v2/${repository}/${path}`, {
+      headers: { authorization, accept },
+    });
+    return Buffer.from(await answer.arrayBuffer());
+  };
+  const manifest = await get(`manifests/${tag}`);
+  const { config, layers } = JSON.parse(manifest.toString()) as {
+    config: { digest: string };
+    layers: unknown[];
+  };
+  const put = (digest: string, content: Buffer) => {
+    const folder = join(to.dir, 'docker/registry/v2');
+    const hex = digest.replace('sha256:', '');
+    return Promise.all([
+      write(join(folder, `blobs/sha256/${hex.slice(0, 2)}/${hex}/data`), content),
+      ...['_layers', '_manifests/revisions'].map((kind) =>
+        write(join(folder, `repositories/${name}/${kind}/sha256/${hex}/link`), Buffer.from(digest)),
+      ),
+    ]);
+  };
+  const digest = sha256(manifest);
+  await put(digest, manifest);
+  await put(config.digest, await get(`blobs/${config.digest}`));
+  expect(layers.length).toBeGreaterThan(0);
+  const tagLink = join(to.dir, `docker/registry/v2/repositories/${name}/_manifests/tags/${tag}/current/link`);
+  await write(tagLink, Buffer.from(digest));
+  return `${to.host}/${name}:${tag}`;
+}
+
+async function write(path: string, content: Buffer): Promise<void> {
+  await mkdir(dirname(path), { recursive: true });
+  await writeFile(path, content);
 }
 
 /** An OCI image layout, as the image specification describes it. */

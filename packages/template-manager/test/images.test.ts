@@ -12,22 +12,25 @@ import {
   writeFile,
 } from 'node:fs/promises';
 import { createServer } from 'node:http';
-import type { AddressInfo } from 'node:net';
+import { type AddressInfo, connect } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { Cgroups } from '@islet/orchestrator';
 import { Header } from 'tar';
 import { afterAll, beforeAll, beforeEach, describe, expect, it, vi } from 'vitest';
 import type { ImageCredentials } from '../src/builds/build-spec.ts';
+import { openCells } from '../src/host/cells.ts';
 import { ecrLogin, loginOf } from '../src/images/credentials.ts';
 import { ImageError } from '../src/images/image-error.ts';
 import { Images, type Registries } from '../src/images/images.ts';
 import { createRegistryPolicy } from '../src/images/registry-policy.ts';
 import { machineDisk } from '../src/layers/disk.ts';
 import { createLayerStore } from '../src/layers/layer-store.ts';
-import { pushImage } from './image.ts';
+import { copyWithoutLayers, pushImage } from './image.ts';
 import { freePort, LOGIN, startRegistry, type TestRegistry } from './registry.ts';
 
 const signal = new AbortController().signal;
+const INSTANCE = `test-${process.pid}`;
 const file = (name: string, text: string) => async (dir: string) => {
   await writeFile(join(dir, name), text);
   return undefined;
@@ -60,6 +63,7 @@ describe.runIf(process.getuid?.() === 0)('images', () => {
   let images: Images;
   /** Of an Islet that strangers may build on. */
   let shut: Images;
+  let using: (registries: Registries) => Images;
 
   beforeAll(async () => {
     open = await startRegistry({ withPassword: false });
@@ -68,16 +72,21 @@ describe.runIf(process.getuid?.() === 0)('images', () => {
   afterAll(async () => {
     await open?.[Symbol.asyncDispose]();
     await closed?.[Symbol.asyncDispose]();
+    await new Cgroups().remove(`islet-${INSTANCE}`);
   });
   beforeEach(async () => {
     dir = await mkdtemp(join(tmpdir(), 'islet-images-'));
     const noLock = async () => ({ [Symbol.asyncDispose]: async () => {} });
     const layers = createLayerStore(join(dir, 'layers'), noLock, machineDisk);
     await mkdir(join(dir, 'images'));
-    const using = (registries: Registries) =>
-      new Images({ dir: join(dir, 'images'), gatesDir: dir, layers, arch: process.arch, registries });
-    images = using({ policy: createRegistryPolicy({ allow: [], ownNetworks: true }), throughProxy: false });
-    shut = using({ policy: createRegistryPolicy({ allow: [], ownNetworks: false }), throughProxy: false });
+    const cells = await openCells(INSTANCE);
+    using = (registries) =>
+      new Images({
+        ...{ dir: join(dir, 'images'), gatesDir: dir, layers, cells, arch: process.arch, registries },
+        pace: { bytes: 1, everyMs: 60_000 },
+      });
+    images = using({ policy: createRegistryPolicy({ allow: [], ownNetworks: true }), proxy: undefined });
+    shut = using({ policy: createRegistryPolicy({ allow: [], ownNetworks: false }), proxy: undefined });
     return () => rm(dir, { recursive: true });
   });
 
@@ -212,6 +221,25 @@ describe.runIf(process.getuid?.() === 0)('images', () => {
     await expect(pull(name, { diskLimitMb: 4, teamId: 'other' })).rejects.toThrow(message);
   });
 
+  it('that unpack to more files than the team has room for are refused', { timeout: 60_000 }, async () => {
+    const files = Array.from({ length: 2_000 }, (_, n) => ({ path: `${n}`, type: 'File' as const }));
+    const name = await pushImage(open, 'many:1', { layers: [archive(...files)] });
+    await expect(pull(name, { diskLimitMb: 4 })).rejects.toThrow('is too large');
+    await pull(name, { diskLimitMb: 16 });
+  });
+
+  it('share layers within a team, and with no other that knows their digests', {
+    timeout: 60_000,
+  }, async () => {
+    const secret = await pushImage(closed, 'secret/app:2', { layers: [file('secret', randomUUID())] });
+    await pull(secret, { credentials: basic(LOGIN.password) });
+    // The same image in a registry that has no more of it than the manifest and the configuration.
+    const copied = await copyWithoutLayers(closed, 'secret/app', '2', open, 'stolen');
+    await expect(pull(copied, { teamId: 'another' })).rejects.toThrow(ImageError);
+    const { rootfsDir } = await pull(copied);
+    expect(await readdir(rootfsDir)).toEqual(['secret']);
+  });
+
   it('come only from where builds may go', { timeout: 60_000 }, async () => {
     const name = await pushImage(open, 'guarded:1', { layers: [file('a', '')] });
     const message = /builds may not reach .* --registry-allow/;
@@ -234,6 +262,40 @@ describe.runIf(process.getuid?.() === 0)('images', () => {
       expect(await readFile(join(rootfsDir, 'a'), 'utf8')).toBe('through');
     } finally {
       vi.unstubAllEnvs();
+    }
+  });
+
+  it("come through the operator's proxy, under a name and under an address", {
+    timeout: 60_000,
+  }, async () => {
+    await using registry = await startRegistry({ withPassword: false, tls: true });
+    const asked: string[] = [];
+    const server = createServer().on('connect', (request, client) => {
+      asked.push(`${request.headers['proxy-authorization']} ${request.url}`);
+      const upstream = connect(Number(registry.host.split(':')[1]), '127.0.0.1', () => {
+        client.write('HTTP/1.1 200 OK\r\n\r\n');
+        client.pipe(upstream).pipe(client);
+      });
+      for (const socket of [client, upstream]) socket.on('error', () => {});
+    });
+    await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
+    vi.stubEnv('SSL_CERT_FILE', registry.certificate);
+    try {
+      const pushed = await pushImage(registry, 'proxied:1', { layers: [file('a', '')] });
+      const name = pushed.replace('127.0.0.1', 'registry.localhost');
+      const { port } = server.address() as AddressInfo;
+      for (const host of ['127.0.0.1', 'localhost']) {
+        const proxy = new URL(`http://me:secret@${host}:${port}`);
+        const policy = createRegistryPolicy({ allow: [], ownNetworks: false });
+        await pull(name, { from: using({ policy, proxy }), force: true });
+        expect(asked.splice(0)).toContain(
+          `Basic ${Buffer.from('me:secret').toString('base64')} ${name.replace('/proxied:1', '')}`,
+        );
+      }
+    } finally {
+      vi.unstubAllEnvs();
+      server.closeAllConnections();
+      server.close();
     }
   });
 

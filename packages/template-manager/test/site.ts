@@ -43,10 +43,11 @@ export async function openSite({ cacheDir }: SiteOptions = {}): Promise<Site> {
   const dir = await mkdtemp(join(tmpdir(), 'islet-builds-'));
   const lock = queueLock();
   const logger = createLogger({ service: 'test', level: 'error' });
+  const instance = randomBytes(3).toString('hex');
   const orchestrator = await startOrchestrator({
     dataDir: dir,
     runtimeDir: join(dir, 'run'),
-    instance: randomBytes(3).toString('hex'),
+    instance,
     guestDir: join(dist, 'guest'),
     dns: ['1.1.1.1'],
     version: 'test',
@@ -81,9 +82,10 @@ export async function openSite({ cacheDir }: SiteOptions = {}): Promise<Site> {
       ...building,
       dataDir: dir,
       runtimeDir: join(dir, 'run'),
+      instance,
       cacheDir: cacheDir ?? join(dir, 'cache'),
       files: uploads,
-      registries: { policy: createRegistryPolicy({ allow: [], ownNetworks: true }), throughProxy: false },
+      registries: { policy: createRegistryPolicy({ allow: [], ownNetworks: true }), proxy: undefined },
       baseBuildId: async () => buildId,
       atOnce: 2,
       layerCacheBytes: 10 * 1024 ** 3,

@@ -140,13 +140,14 @@ export async function startNode(options: NodeOptions): Promise<Node> {
       ...building,
       dataDir: instance.dataDir,
       runtimeDir: instance.runtimeDir,
+      instance: instance.name,
       files: options.artifacts,
       registries: {
         policy: createRegistryPolicy({
           allow: config.registryAllow,
           ownNetworks: isLoopbackHost(config.host),
         }),
-        throughProxy: Boolean(process.env.HTTPS_PROXY || process.env.https_proxy),
+        proxy: proxyOf(process.env),
       },
       baseBuildId: async () => (await shipped.spec('base', BASE_TEMPLATE_ID)).buildId,
       atOnce: BUILDS_AT_ONCE,
@@ -211,4 +212,14 @@ async function resolversOfHost(): Promise<string[]> {
     if (text !== undefined) return sandboxResolvers(text);
   }
   return sandboxResolvers('');
+}
+
+/** The operator's way to registries, written as a URL or as `host:port`. */
+function proxyOf({ HTTPS_PROXY, https_proxy }: NodeJS.ProcessEnv): URL | undefined {
+  const text = HTTPS_PROXY || https_proxy;
+  if (!text) return undefined;
+  const address = text.includes('://') ? text : `http://${text}`;
+  if (!URL.canParse(address))
+    throw new Error('HTTPS_PROXY is not an address, such as http://proxy.example:3128');
+  return new URL(address);
 }

@@ -1,8 +1,8 @@
 import { ConnectError } from '@connectrpc/connect';
 import { type CommandRunner, OutOfMemoryError } from '@islet/orchestrator';
 import { BuildError } from '../builds/build-error.ts';
+import { outputLines } from '../host/output-lines.ts';
 import { type BuildContext, commandEnv } from '../steps/context.ts';
-import { outputLines } from './output-lines.ts';
 import type { Report } from './reporter.ts';
 
 /** Longest time of one step, and of all. */

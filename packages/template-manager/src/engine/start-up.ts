@@ -1,8 +1,8 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { CommandRunner } from '@islet/orchestrator';
 import { BuildError } from '../builds/build-error.ts';
+import { outputLines } from '../host/output-lines.ts';
 import { type BuildContext, commandEnv, STANDARD_PATH } from '../steps/context.ts';
-import { outputLines } from './output-lines.ts';
 import type { Report } from './reporter.ts';
 
 const PHASE = 'finalize';

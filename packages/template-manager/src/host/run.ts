@@ -1,5 +1,5 @@
 import { spawn } from 'node:child_process';
-import { createInterface } from 'node:readline';
+import { outputLines } from './output-lines.ts';
 
 /** A command of a build that did not end well; the message ends with its last lines. */
 export class BuildCommandError extends Error {
@@ -49,8 +49,10 @@ export async function runBuildCommand({ command, onLine, signal }: RunBuildComma
   };
   signal.addEventListener('abort', killGroup, { once: true });
   try {
-    createInterface({ input: child.stdout }).on('line', take);
-    createInterface({ input: child.stderr }).on('line', take);
+    for (const output of [child.stdout, child.stderr]) {
+      const { push, end } = outputLines(take);
+      output.on('data', push).once('end', end);
+    }
     const status = await new Promise<string | undefined>((resolve, reject) => {
       child.once('error', reject);
       child.once('close', (code, killedBy) => resolve(code === 0 ? undefined : (killedBy ?? String(code))));

@@ -1,4 +1,6 @@
 import { AwsClient } from 'aws4fetch';
+import { Type } from 'typebox';
+import { Value } from 'typebox/value';
 import type { ImageCredentials } from '../builds/build-spec.ts';
 import { ImageError } from './image-error.ts';
 
@@ -11,6 +13,11 @@ export interface Login {
 const GCP_USER = '_json_key';
 const ECR_OPERATION = 'AmazonEC2ContainerRegistry_V20150921.GetAuthorizationToken';
 const ECR_DEADLINE_MS = 30_000;
+/** Longest answer; a token has some 3 KiB. */
+const ECR_ANSWER_BYTES = 64 * 1024;
+const EcrAnswer = Type.Object({
+  authorizationData: Type.Array(Type.Object({ authorizationToken: Type.String() }), { minItems: 1 }),
+});
 const REGION = /^[a-z]{2}(?:-[a-z]+)+-\d$/;
 
 /**
@@ -64,16 +71,34 @@ export async function ecrLogin(
       signal.throwIfAborted();
       throw new ImageError(`AWS cannot be reached for a registry password in ${region}`, { cause });
     });
-  const text = await response.text();
   if (!response.ok) {
+    await response.body?.cancel();
     throw new ImageError(`AWS gives no registry password for these credentials (status ${response.status})`);
   }
-  const { authorizationData } = JSON.parse(text) as {
-    authorizationData?: { authorizationToken?: string }[];
-  };
-  const [username, password] = Buffer.from(authorizationData?.[0]?.authorizationToken ?? '', 'base64')
-    .toString('utf8')
-    .split(':');
+  const token = tokenOf(await readAtMost(response, ECR_ANSWER_BYTES));
+  const [username, password] = Buffer.from(token, 'base64').toString('utf8').split(':');
   if (!username || !password) throw new ImageError('AWS gave no registry password');
   return { username, password };
+}
+
+/** '' where the answer holds none. */
+function tokenOf(text: string): string {
+  try {
+    const answer: unknown = JSON.parse(text);
+    return Value.Check(EcrAnswer, answer) ? (answer.authorizationData[0]?.authorizationToken ?? '') : '';
+  } catch {
+    return '';
+  }
+}
+
+/** The body, or '' where it is longer than allowed. */
+async function readAtMost({ body }: Response, bytes: number): Promise<string> {
+  const chunks: Uint8Array[] = [];
+  let length = 0;
+  for await (const chunk of body ?? []) {
+    length += chunk.length;
+    if (length > bytes) return '';
+    chunks.push(chunk);
+  }
+  return Buffer.concat(chunks).toString('utf8');
 }

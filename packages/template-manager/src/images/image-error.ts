@@ -18,7 +18,7 @@ const MEANINGS: readonly (readonly [pattern: RegExp, meaning: (image: string) =>
     (image) => `image '${image}' not found: the image or tag does not exist in the registry`,
   ],
   [
-    /did not match|digest mismatch|does not match|unexpected EOF|wrong diffID|invalid digest|size mismatch|gzip: invalid|corrupt|invalid checksum|content length/i,
+    /did not match|digest mismatch|does not match|unexpected EOF|wrong diffID|invalid digest|size mismatch|gzip: invalid|corrupt|invalid checksum|content length|file too large|file size limit|SIGXFSZ/i,
     (image) =>
       `image '${image}' is damaged in the registry: what it sends is not what the image's digests say`,
   ],
@@ -37,6 +37,19 @@ const MEANINGS: readonly (readonly [pattern: RegExp, meaning: (image: string) =>
 export function explainPull(image: string, words: string, cause: unknown): ImageError {
   const [, meaning] = MEANINGS.find(([pattern]) => pattern.test(words)) ?? [];
   return new ImageError(meaning?.(image) ?? `image '${image}' cannot be pulled`, { cause });
+}
+
+/** Of a registry that goes on sending when all was sent. */
+export function sendsTooMuch(image: string, cause: unknown): ImageError {
+  return new ImageError(
+    `image '${image}' is damaged in the registry: it sends more than the image's manifest says`,
+    { cause },
+  );
+}
+
+/** Of a registry that would keep a builder for no end. */
+export function tooSlow(image: string, cause: unknown): ImageError {
+  return new ImageError(`the registry of image '${image}' is too slow: try again, or use another`, { cause });
 }
 
 /** Of a host that the operator does not let builds reach. Which address it has is not told: it may be one of a private network. */

@@ -1,18 +1,21 @@
-import { mkdir, mkdtemp, readFile, rename, rm, statfs, symlink, writeFile } from 'node:fs/promises';
+import { mkdir, mkdtemp, readFile, rename, rm, statfs, writeFile } from 'node:fs/promises';
 import { isIP } from 'node:net';
 import { join } from 'node:path';
 import type { ImageSource } from '../builds/build-spec.ts';
 import { cacheKey } from '../engine/cache-key.ts';
-import { CONFINED, runBuildCommand } from '../host/run.ts';
+import type { Cells } from '../host/cells.ts';
 import { machineDisk } from '../layers/disk.ts';
 import { withinDiskLimit } from '../layers/disk-limit.ts';
 import type { Layer, LayerStore } from '../layers/layer-store.ts';
+import { BlobCache } from './blob-cache.ts';
 import { loginOf } from './credentials.ts';
-import { explainPull, ImageError, notAllowed } from './image-error.ts';
+import { ImageError, notAllowed } from './image-error.ts';
 import { type ImageReference, isLoopback, parseReference } from './reference.ts';
-import { openRegistryGate, type RegistryGate } from './registry-gate.ts';
+import { openRegistryGate, type RegistryGate, unbracketed } from './registry-gate.ts';
 import type { RegistryPolicy } from './registry-policy.ts';
-import { fetchImage, goArch, inspectImage, type Registry } from './skopeo.ts';
+import { fetchImage, goArch, type ImageSummary, inspectImage, openPull, type Registry } from './skopeo.ts';
+import type { Pace } from './traffic.ts';
+import { unpackImage } from './umoci.ts';
 
 /** An image on this machine. */
 export interface PulledImage {
@@ -27,21 +30,24 @@ export interface PulledImage {
 }
 
 export interface ImagesOptions {
-  /** For pulls, and for what was pulled: blobs by digest. */
+  /** For pulls, and for what was pulled: blobs by team and digest. */
   dir: string;
   /** For the sockets of gates, whose names may have 107 bytes at most. */
   gatesDir: string;
   layers: LayerStore;
+  cells: Cells;
   /** Node's name of the machine's architecture. */
   arch: string;
   registries: Registries;
+  /** What a registry has to send at the least. */
+  pace: Pace;
 }
 
 export interface Registries {
   /** What may be reached for an image. */
   policy: RegistryPolicy;
-  /** Whether the machine reaches registries through a proxy, which then says what may be reached. */
-  throughProxy: boolean;
+  /** What the machine reaches registries through, where it is so: it then says what may be reached. */
+  proxy: URL | undefined;
 }
 
 export interface PullRequest {
@@ -64,15 +70,19 @@ interface KnownImage {
 const MIB = 1024 ** 2;
 /** Files of an image take up to three times what their compressed layers do, and both are kept. */
 const UNPACKED_RATIO = 4;
+/** As for a step's disk: so many bytes of room for each file. */
+const BYTES_PER_FILE = 8192;
 /** Raise it when unpacking changes what comes out of an unchanged image. */
 const UNPACK_REVISION = 1;
 
 /** Images from registries, unpacked; shared by everything that was built on the same digest. */
 export class Images {
   readonly #options: ImagesOptions;
+  readonly #blobs: BlobCache;
 
   constructor(options: ImagesOptions) {
     this.#options = options;
+    this.#blobs = new BlobCache(join(options.dir, 'blobs'));
   }
 
   /** @throws ImageError saying what is wrong with the image, its name or its registry. */
@@ -93,7 +103,9 @@ export class Images {
     await mkdir(join(this.#options.dir, 'pulls'), { recursive: true, mode: 0o700 });
     const dir = await mkdtemp(join(this.#options.dir, 'pulls', 'pull-'));
     try {
-      const registry = { reference, login, arch: this.#options.arch, dir, gate };
+      const { arch, cells } = this.#options;
+      const registry = { reference, login, arch, dir, gate, cells };
+      await openPull(registry);
       const pulled = await this.#fetch(registry, request, signal);
       await writeNote(note, { digest: pulled.digest, env: { ...pulled.env } });
       return pulled;
@@ -102,15 +114,20 @@ export class Images {
     }
   }
 
-  /** The way to a registry; undefined where nothing stands between. @throws ImageError where it may not be reached. */
-  async #gate(reference: ImageReference): Promise<RegistryGate | undefined> {
-    const { registries, gatesDir } = this.#options;
-    const { policy, throughProxy } = registries;
-    const host = reference.registry.replace(/:\d+$/, '').replace(/^\[|\]$/g, '');
+  /** The way to a registry. @throws ImageError where it may not be reached. */
+  async #gate(reference: ImageReference): Promise<RegistryGate> {
+    const { registries, gatesDir, pace } = this.#options;
+    const { policy, proxy } = registries;
+    const host = unbracketed(reference.registry.replace(/:\d+$/, ''));
     const address = host === 'localhost' ? '127.0.0.1' : host;
     if (isIP(address) !== 0 && !policy.allows(address)) throw notAllowed(reference.written, host);
     // Programs use no proxy for what is on the same machine.
-    return isLoopback(reference) || throughProxy ? undefined : openRegistryGate(policy, gatesDir);
+    return openRegistryGate({
+      policy,
+      proxy: isLoopback(reference) ? undefined : proxy,
+      gatesDir,
+      pace,
+    });
   }
 
   async #fetch(registry: Registry, request: PullRequest, signal: AbortSignal): Promise<PulledImage> {
@@ -121,28 +138,34 @@ export class Images {
     if (offered !== platform) {
       throw new ImageError(`image '${written}' is for ${offered}, and this machine is ${platform}`);
     }
-    await this.#checkSpace(written, summary.bytes);
-    request.onProgress(`Pulling ${written} (${toMiB(summary.bytes)} MiB)`);
-    const layout = await this.#layout(registry.dir);
-    await fetchImage(registry, summary.digest, layout, signal);
-    const { digest, env } = await readImage(layout);
-    request.onProgress(`Unpacking ${written}`);
-    const { diskLimitMb } = request;
+    const compressed = summary.layers.reduce((sum, { bytes }) => sum + bytes, 0);
+    const { teamId, diskLimitMb, onProgress } = request;
+    const roomBytes = diskLimitMb * MIB;
     const error = () => tooLarge(written, diskLimitMb);
-    const limit = { roomBytes: diskLimitMb * MIB, diskUsage: machineDisk.diskUsage, error };
+    if (compressed > roomBytes) throw error();
+    await this.#checkSpace(written, compressed);
+    onProgress(`Pulling ${written} (${toMiB(compressed)} MiB)`);
+    const layout = join(registry.dir, 'layout');
+    await this.#blobs.lend(teamId, summary.layers, layout);
+    const digest = await fetchImage(registry, summary, signal);
+    onProgress(`Unpacking ${written}`);
     const { rootfsDir, bytes } = await this.#options.layers.ensure(
       {
         key: layerKey(digest),
         description: { image: written, digest },
-        onWait: () => request.onProgress('Waiting for another build that unpacks the same image'),
-        make: (dir, signal) =>
-          withinDiskLimit({ dir, ...limit }, signal, (signal) => unpack(written, layout, dir, signal)),
+        onWait: () => onProgress('Waiting for another build that unpacks the same image'),
+        make: async (target, signal) => {
+          const unpacking = { image: written, pullDir: registry.dir, target, cells: registry.cells };
+          const limit = { dir: target, roomBytes, diskUsage: roomTaken, error };
+          await withinDiskLimit(limit, signal, (signal) => unpackImage(unpacking, signal));
+          await this.#blobs.keep(teamId, summary.layers, layout);
+        },
       },
       signal,
     );
     // Another team, which may use more, had it unpacked.
-    if (bytes > limit.roomBytes) throw error();
-    return { digest, env, rootfsDir, bytes, cached: false };
+    if (bytes > roomBytes) throw error();
+    return { digest, env: variablesOf(summary), rootfsDir, bytes, cached: false };
   }
 
   /** The image's files where they are unpacked already. */
@@ -158,49 +181,25 @@ export class Images {
       `image '${image}' is too large: its layers are ${toMiB(bytes)} MiB compressed, and the builder has ${toMiB(free)} MiB of disk left`,
     );
   }
-
-  /** A layout whose blobs are all pulls'. */
-  async #layout(dir: string): Promise<string> {
-    const blobs = join(this.#options.dir, 'blobs');
-    const layout = join(dir, 'layout');
-    await mkdir(join(blobs, 'sha256'), { recursive: true, mode: 0o700 });
-    await mkdir(layout);
-    await symlink(blobs, join(layout, 'blobs'));
-    return layout;
-  }
 }
 
 function layerKey(digest: string): string {
   return cacheKey('image', UNPACK_REVISION, digest);
 }
 
-/** Whose paths stay in the target, whatever names and links the layers hold, is umoci's to see to; devices are of no use. */
-async function unpack(image: string, layout: string, target: string, signal: AbortSignal): Promise<void> {
-  const lines: string[] = [];
-  const onLine = (line: string) => lines.push(line);
-  const script = 'umoci raw unpack --image "$1" "$2" && find "$2" -xdev "(" -type b -o -type c ")" -delete';
-  const command = [...CONFINED, 'sh', '-c', script, 'unpack', `${layout}:image`, target];
-  await runBuildCommand({ command, onLine, signal }).catch((error: unknown) => {
-    signal.throwIfAborted();
-    throw explainPull(image, lines.join('\n'), error);
-  });
+/** What a folder takes of the room there is: bytes, or files. */
+async function roomTaken(dir: string): Promise<number> {
+  const [bytes, files] = await Promise.all([machineDisk.diskUsage(dir), machineDisk.fileCount(dir)]);
+  return Math.max(bytes, files * BYTES_PER_FILE);
 }
 
-/** Digest and environment of the one image in a layout. */
-async function readImage(layout: string): Promise<{ digest: string; env: Record<string, string> }> {
-  const read = async (path: string): Promise<unknown> =>
-    JSON.parse(await readFile(join(layout, path), 'utf8'));
-  const blob = (digest: string) => read(join('blobs', digest.replace(':', '/')));
-  const index = (await read('index.json')) as { manifests: { digest: string }[] };
-  const digest = index.manifests[0]?.digest ?? '';
-  const manifest = (await blob(digest)) as { config: { digest: string } };
-  const { config } = (await blob(manifest.config.digest)) as { config?: { Env?: string[] | null } | null };
-  const env: Record<string, string> = {};
-  for (const entry of config?.Env ?? []) {
+function variablesOf({ env }: ImageSummary): Record<string, string> {
+  const variables: Record<string, string> = {};
+  for (const entry of env) {
     const split = entry.indexOf('=');
-    if (split > 0) env[entry.slice(0, split)] = entry.slice(split + 1);
+    if (split > 0 && !entry.includes('\0')) variables[entry.slice(0, split)] = entry.slice(split + 1);
   }
-  return { digest, env };
+  return variables;
 }
 
 async function readNote(path: string): Promise<KnownImage | undefined> {

@@ -1,20 +1,41 @@
-import { mkdir, writeFile } from 'node:fs/promises';
+import { constants } from 'node:fs';
+import { chown, mkdir, open, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { BuildCommandError, CONFINED, runBuildCommand } from '../host/run.ts';
+import { type Static, Type } from 'typebox';
+import { Value } from 'typebox/value';
+import type { Cells } from '../host/cells.ts';
+import { type Confinement, runConfined } from '../host/confined.ts';
+import { keepText } from '../host/keep-text.ts';
+import { BuildCommandError } from '../host/run.ts';
+import { behindGate, GATE_SOCKET, HOSTS_FILE, hostsFile } from './behind-gate.ts';
 import type { Login } from './credentials.ts';
-import { explainPull, notAllowed } from './image-error.ts';
+import { explainPull, type ImageError, notAllowed, sendsTooMuch, tooSlow } from './image-error.ts';
 import { formatReference, type ImageReference, isLoopback } from './reference.ts';
-import { behindGate, type RegistryGate } from './registry-gate.ts';
+import type { RegistryGate } from './registry-gate.ts';
+
+const DIGEST = '^sha256:[0-9a-f]{64}$';
 
 /** What is known of an image before its layers are fetched. */
-export interface ImageSummary {
+export type ImageSummary = Static<typeof ImageSummary>;
+const ImageSummary = Type.Object({
   /** Of what the name leads to; for images of several platforms that of their list. */
-  digest: string;
-  architecture: string;
-  os: string;
-  /** Compressed sizes of its layers, together. */
-  bytes: number;
-}
+  digest: Type.String({ pattern: DIGEST }),
+  architecture: Type.String({ maxLength: 64 }),
+  os: Type.String({ maxLength: 64 }),
+  env: Type.Array(Type.String()),
+  /** Compressed. Docker takes no image with more of them. */
+  layers: Type.Array(
+    Type.Object({ digest: Type.String({ pattern: DIGEST }), bytes: Type.Integer({ minimum: 0 }) }),
+    { maxItems: 127 },
+  ),
+});
+
+/** The same, in the words of skopeo's templates; in lines, of which none is longer than one variable. */
+const SUMMARY = `{"digest":{{json .Digest}},"architecture":{{json .Architecture}},"os":{{json .Os}},
+"env":[{{range $i, $e := .Env}}{{if $i}},{{end}}
+{{json $e}}{{end}}],
+"layers":[{{range $i, $l := .LayersData}}{{if $i}},{{end}}
+{"digest":{{json $l.Digest}},"bytes":{{$l.Size}}}{{end}}]}`;
 
 export interface Registry {
   reference: ImageReference;
@@ -23,89 +44,181 @@ export interface Registry {
   arch: string;
   /** A folder for this pull alone. */
   dir: string;
-  /** The way out; absent: the machine's own. */
-  gate: RegistryGate | undefined;
+  gate: RegistryGate;
+  cells: Cells;
+}
+
+/** Who fetches: an id that neither people nor services nor containers of any manager have. */
+export const PULLER = 1_900_000_000;
+/** Where the pull's folder is inside. */
+const INSIDE = '/pull';
+const LOGIN_FILE = 'auth.json';
+const NODE = '/islet-node';
+/** Of the machine: which certificates and which registries its operator trusts. */
+const SETTINGS = [
+  ...['/etc/ssl/certs', '/etc/pki/tls/certs', '/etc/pki/ca-trust', '/etc/containers', '/etc/docker/certs.d'],
+];
+/** Where an operator says so in other places. */
+const CERTIFICATES = ['SSL_CERT_FILE', 'SSL_CERT_DIR'];
+
+/** Longest wait for what an image says of itself. */
+const INSPECT_MS = 120_000;
+/** Lists of platforms, manifest and configuration, of which skopeo reads 4 MiB each, and tokens. */
+const TALK_BYTES = 16 * 1024 ** 2;
+/** What a layer takes on the line beside its bytes: TLS and heads. */
+const OVERHEAD = { share: 0.05, bytes: 64 * 1024 };
+/** Longest description of an image: its variables, and layers of some 100 bytes each. */
+const SUMMARY_BYTES = 256 * 1024;
+const DIGEST_BYTES = 71;
+
+/** Makes a pull's folder one that skopeo may write to. */
+export async function openPull({ dir, reference, login, gate }: Registry): Promise<void> {
+  for (const folder of ['', 'tmp', 'layout', 'layout/blobs', 'layout/blobs/sha256']) {
+    const path = join(dir, folder);
+    await mkdir(path, { recursive: true });
+    await chown(path, PULLER, PULLER);
+  }
+  await writeLogin(dir, reference, login);
+  await writeFile(join(dir, 'hosts'), hostsFile(gate));
 }
 
 /** @throws ImageError */
 export async function inspectImage(registry: Registry, signal: AbortSignal): Promise<ImageSummary> {
-  const output = await skopeo(registry, ['inspect', '--no-tags'], [source(registry.reference)], signal);
-  const { Digest, Architecture, Os, LayersData } = JSON.parse(output) as {
-    Digest: string;
-    Architecture: string;
-    Os: string;
-    LayersData?: { Size: number }[] | null;
-  };
-  const bytes = (LayersData ?? []).reduce((sum, { Size }) => sum + Math.max(0, Size), 0);
-  return { digest: Digest, architecture: Architecture, os: Os, bytes };
+  const { reference } = registry;
+  const limit = AbortSignal.timeout(INSPECT_MS);
+  registry.gate.traffic.allow(TALK_BYTES);
+  const words = ['inspect', '--no-tags', '--format', SUMMARY];
+  const within = AbortSignal.any([signal, limit]);
+  const output = await skopeo(registry, words, [source(reference)], TALK_BYTES, within).catch((error) => {
+    signal.throwIfAborted();
+    throw limit.aborted ? tooSlow(reference.written, error) : error;
+  });
+  const summary = parseSummary(output);
+  if (!summary)
+    throw explainPull(reference.written, 'unsupported', new Error('not what skopeo says of an image'));
+  return summary;
+}
+
+function parseSummary(text: string): ImageSummary | undefined {
+  try {
+    const value: unknown = JSON.parse(text);
+    return Value.Check(ImageSummary, value) ? value : undefined;
+  } catch {
+    return undefined;
+  }
 }
 
 /**
- * Fetches an image into an OCI layout, with no more than what its blobs do not hold yet.
+ * Fetches an image into the OCI layout of the pull's folder, with no more than what its blobs do not hold yet, and no more bytes than it
+ * says it has.
+ * @returns the digest of its manifest
  * @throws ImageError
  */
 export async function fetchImage(
   registry: Registry,
-  digest: string,
-  layout: string,
+  { digest, layers }: ImageSummary,
   signal: AbortSignal,
-): Promise<void> {
+): Promise<string> {
+  const { traffic } = registry.gate;
+  const sizes = layers.map(({ bytes }) => Math.ceil(bytes * (1 + OVERHEAD.share)) + OVERHEAD.bytes);
+  traffic.allow(sizes.reduce((sum, bytes) => sum + bytes, TALK_BYTES));
   const reference = { ...registry.reference, version: `@${digest}` };
-  await skopeo(
-    registry,
-    ['copy', '--quiet', '--format', 'oci'],
-    [source(reference), `oci:${layout}:image`],
-    signal,
-  );
+  const words = ['copy', '--quiet', '--format', 'oci', `--digestfile=${INSIDE}/digest`];
+  const target = `oci:${INSIDE}/layout:image`;
+  await skopeo(registry, words, [source(reference), target], Math.max(TALK_BYTES, ...sizes), signal);
+  // What unpacks it needs no password.
+  await rm(join(registry.dir, LOGIN_FILE));
+  const found = await readDigest(join(registry.dir, 'digest'));
+  if (!new RegExp(DIGEST).test(found)) {
+    throw explainPull(reference.written, 'invalid digest', new Error('skopeo wrote no digest'));
+  }
+  return found;
+}
+
+/** Whoever wrote it may have made it anything: no link is followed, and no pipe waited for. */
+async function readDigest(path: string): Promise<string> {
+  const { O_RDONLY, O_NOFOLLOW, O_NONBLOCK } = constants;
+  await using file = await open(path, O_RDONLY | O_NOFOLLOW | O_NONBLOCK);
+  const { buffer, bytesRead } = await file.read(Buffer.alloc(DIGEST_BYTES), 0, DIGEST_BYTES, 0);
+  return buffer.toString('latin1', 0, bytesRead);
+}
+
+/** What fetches sees and may do, before it gives up being root. */
+export function fetchConfinement({ dir, gate }: Pick<Registry, 'dir' | 'gate'>): Confinement {
+  const certificates = CERTIFICATES.flatMap((name) => {
+    const path = process.env[name];
+    return path ? [[name, path] as const] : [];
+  });
+  const asItIs = [...SETTINGS, ...certificates.map(([, path]) => path)].map((path) => [path, path]);
+  return {
+    view: {
+      readable: {
+        ...Object.fromEntries(asItIs),
+        [NODE]: process.execPath,
+        [HOSTS_FILE]: join(dir, 'hosts'),
+        [GATE_SOCKET]: gate.socketPath,
+      },
+      writable: { [INSIDE]: dir },
+    },
+    capabilities: ['CAP_SETUID', 'CAP_SETGID', 'CAP_NET_BIND_SERVICE'],
+    env: { HOME: INSIDE, TMPDIR: `${INSIDE}/tmp`, LC_ALL: 'C.UTF-8', ...Object.fromEntries(certificates) },
+  };
 }
 
 async function skopeo(
   registry: Registry,
   command: readonly string[],
   images: readonly string[],
+  fileBytes: number,
   signal: AbortSignal,
 ): Promise<string> {
-  const { reference, login, arch, dir, gate } = registry;
+  const { reference, arch, gate, cells } = registry;
   const tls = command[0] === 'copy' ? '--src-tls-verify' : '--tls-verify';
-  const tmpDir = join(dir, 'tmp');
-  await mkdir(tmpDir, { recursive: true });
-  const lines: string[] = [];
   const words = [
-    ...['skopeo', `--tmpdir=${tmpDir}`, '--override-os=linux', `--override-arch=${goArch(arch)}`],
+    ...['skopeo', `--tmpdir=${INSIDE}/tmp`, '--override-os=linux', `--override-arch=${goArch(arch)}`],
     ...['--command-timeout=50m', ...command],
-    `--authfile=${await writeLogin(dir, reference, login)}`,
+    // Also without a login, or this machine's own would be used.
+    `--authfile=${INSIDE}/${LOGIN_FILE}`,
     ...(isLoopback(reference) ? [`${tls}=false`] : []),
     ...images,
   ];
+  const said = keepText(SUMMARY_BYTES);
   try {
-    await runBuildCommand({
-      command: [...CONFINED, ...(gate ? behindGate(gate, words) : words)],
-      onLine: (line) => lines.push(line),
-      signal,
+    await runConfined({
+      ...fetchConfinement(registry),
+      fileBytes,
+      command: behindGate(gate, reference, { node: NODE, uid: PULLER }, words),
+      onLine: said.add,
+      ...{ cells, signal },
     });
   } catch (error) {
     if (!(error instanceof BuildCommandError)) throw error;
-    const refused = gate?.refused.at(-1);
-    if (refused !== undefined) throw notAllowed(reference.written, refused, error);
-    throw explainPull(reference.written, lines.join('\n'), error);
+    throw explain(reference.written, gate, said.text, error);
   }
-  return lines.join('\n');
+  return said.text;
+}
+
+function explain(image: string, { traffic, refused }: RegistryGate, words: string, error: Error): ImageError {
+  if (traffic.fault === 'too-much') return sendsTooMuch(image, error);
+  if (traffic.fault === 'too-slow') return tooSlow(image, error);
+  const host = refused.at(-1);
+  return host === undefined ? explainPull(image, words, error) : notAllowed(image, host, error);
 }
 
 function source(reference: ImageReference): string {
   return `docker://${formatReference(reference)}`;
 }
 
-/** In a file: arguments can be read by everybody. Also without a login, or this machine's own would be used. */
+/** In a file: arguments can be read by everybody. */
 async function writeLogin(
   dir: string,
   { registry }: ImageReference,
   login: Login | undefined,
-): Promise<string> {
-  const path = join(dir, 'auth.json');
+): Promise<void> {
+  const path = join(dir, LOGIN_FILE);
   const auth = login && Buffer.from(`${login.username}:${login.password}`).toString('base64');
   await writeFile(path, JSON.stringify({ auths: auth ? { [registry]: { auth } } : {} }), { mode: 0o600 });
-  return path;
+  await chown(path, PULLER, PULLER);
 }
 
 /** Go's names of architectures, which images use, by Node's. */

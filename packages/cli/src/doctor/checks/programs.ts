@@ -12,6 +12,8 @@ const NEEDED: Record<string, string> = {
   mmdebstrap: 'mmdebstrap',
   skopeo: 'skopeo',
   umoci: 'umoci',
+  bwrap: 'bubblewrap',
+  prlimit: 'util-linux',
   unshare: 'util-linux',
   nsenter: 'util-linux',
   setpriv: 'util-linux',
