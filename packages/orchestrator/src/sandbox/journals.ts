@@ -107,8 +107,7 @@ class JournalStream {
   readonly #budget = new Budget(RATE);
   readonly #stop = new AbortController();
   readonly #caughtUp: Promise<void>;
-  /** Set at once by the promise's own start. */
-  #setCaughtUp!: () => void;
+  #setCaughtUp = () => {};
 
   constructor(options: StreamOptions) {
     this.#options = options;

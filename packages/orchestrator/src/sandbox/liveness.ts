@@ -25,32 +25,53 @@ export interface LivenessOptions {
   onDead: (sandboxId: string, machine: Machine, reason: orchestratorProto.KillReason) => Promise<boolean>;
 }
 
-/** Looks at every running sandbox, one after the other, again and again until it is closed. */
+/** Looks at every running sandbox, one after the other, again and again until it is closed. None waits for another one's end. */
 export function watchLiveness(options: LivenessOptions): { close(): Promise<void> } {
   const stop = new AbortController();
+  const freeing = new Map<string, Promise<void>>();
   const watching = (async () => {
     while (!stop.signal.aborted) {
       await sleep(INTERVAL_MS, undefined, { signal: stop.signal, ref: false }).catch(() => undefined);
-      for (const sandbox of stop.signal.aborted ? [] : options.running()) await look(options, sandbox);
+      for (const sandbox of stop.signal.aborted ? [] : options.running()) {
+        const { sandboxId } = sandbox;
+        const reason = freeing.has(sandboxId) ? undefined : await endOf(options, sandbox);
+        if (reason === undefined) continue;
+        const done = free(options, sandbox, reason).finally(() => freeing.delete(sandboxId));
+        freeing.set(sandboxId, done);
+      }
     }
   })();
   return {
     async close() {
       stop.abort();
       await watching;
+      await Promise.all(freeing.values());
     },
   };
 }
 
-async function look(
-  { driver, logger, onDead }: LivenessOptions,
+/** Why a sandbox is over; undefined where it is not. */
+async function endOf(
+  { driver, logger }: LivenessOptions,
   { sandboxId, machine }: RunningSandbox,
+): Promise<orchestratorProto.KillReason | undefined> {
+  try {
+    if (await driver.wasOutOfMemory(machine.id)) return KillReason.OUT_OF_MEMORY;
+    return driver.isAlive(machine) ? undefined : KillReason.EXITED;
+  } catch (error) {
+    logger.error({ err: error, sandboxId }, 'a sandbox could not be looked at');
+    return undefined;
+  }
+}
+
+async function free(
+  { logger, onDead }: LivenessOptions,
+  { sandboxId, machine }: RunningSandbox,
+  reason: orchestratorProto.KillReason,
 ): Promise<void> {
   try {
-    const outOfMemory = await driver.wasOutOfMemory(machine.id);
-    if (!outOfMemory && driver.isAlive(machine)) return;
-    const reason = outOfMemory ? KillReason.OUT_OF_MEMORY : KillReason.EXITED;
     if (!(await onDead(sandboxId, machine, reason))) return;
+    const outOfMemory = reason === KillReason.OUT_OF_MEMORY;
     const why = outOfMemory ? 'it used more memory than its limit' : 'its init process is gone';
     logger.warn({ sandboxId, outOfMemory }, `a sandbox ended by itself: ${why}`);
   } catch (error) {

@@ -1,0 +1,25 @@
+import {
+  EnvdAnswerError,
+  parseJournalLine,
+  parseMetrics,
+  parseRefusal,
+  parseRemovedFiles,
+} from '../../packages/orchestrator/src/sandbox/envd-answers.ts';
+import type { FuzzTarget } from '../target.ts';
+
+export const target: FuzzTarget = {
+  description: "what a sandbox's daemon answers its node, in whose place root in the sandbox may answer",
+  run(input) {
+    const text = input.toString('utf8');
+    for (const parse of [parseMetrics, parseRemovedFiles, parseJournalLine]) allowed(() => parse(text));
+    if (typeof parseRefusal(text) !== 'string') throw new TypeError('a refusal is no text');
+  },
+};
+
+function allowed(work: () => unknown): void {
+  try {
+    work();
+  } catch (error) {
+    if (!(error instanceof EnvdAnswerError)) throw error;
+  }
+}
