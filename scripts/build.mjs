@@ -43,6 +43,7 @@ async function bundleCommandLine(version, staged) {
     entryPoints: {
       islet: join(root, 'packages/cli/src/main.ts'),
       'islet/volume-server': join(root, 'packages/orchestrator/src/volumes/nfs/main.ts'),
+      'islet/checkpoint-reader': join(root, 'packages/orchestrator/src/drivers/gvisor/disarm-main.ts'),
       'islet/archive-inspector': join(root, 'packages/artifacts/src/archive/main.ts'),
       'islet/proxies': join(root, 'packages/cli/src/up/proxies/main.ts'),
     },

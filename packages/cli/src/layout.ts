@@ -11,6 +11,8 @@ export interface Layout {
   guestDir: string;
   /** The program of the thread that serves virtual machines their volumes. */
   volumeServer: string;
+  /** The program of the thread that looks at checkpoints. */
+  checkpointReader: string;
   /** The program of the threads that look at uploaded archives. */
   archiveInspector: string;
   /** The program of the thread of the edge and the node's proxy. */
@@ -30,6 +32,7 @@ export function findLayout(moduleUrl: string): Layout {
     templatesDir: join(dist, 'templates'),
     guestDir: join(dist, 'guest'),
     volumeServer: join(dist, 'islet/volume-server.mjs'),
+    checkpointReader: join(dist, 'islet/checkpoint-reader.mjs'),
     archiveInspector: join(dist, 'islet/archive-inspector.mjs'),
     proxies: join(dist, 'islet/proxies.mjs'),
   };

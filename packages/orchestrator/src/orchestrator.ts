@@ -13,6 +13,7 @@ import {
   openDrivers,
 } from './drivers/choose.ts';
 import type { SandboxDriver } from './drivers/driver.ts';
+import { DisarmThread } from './drivers/gvisor/disarm-thread.ts';
 import { openHostExec } from './host/exec.ts';
 import { guestDir, installGuest, removeUnusedGuests } from './host/guest.ts';
 import { waitForExit } from './host/process.ts';
@@ -61,6 +62,8 @@ export interface OrchestratorOptions {
   isolation: IsolationChoice;
   /** The program of the thread that serves virtual machines their volumes, as the build lays it out. */
   volumeServer: string;
+  /** The program of the thread that looks at checkpoints, likewise. */
+  checkpointReader: string;
   /** What virtual machines boot; the files need not be there where none are wanted. */
   machines: MachinePrograms;
   /** What virtual machines may hold in memory together, MiB. Undefined: most of the host's. */
@@ -169,6 +172,8 @@ export async function startOrchestrator(options: OrchestratorOptions): Promise<O
       logger,
     });
     undo.add(() => volumes.close());
+    const checkpoints = new DisarmThread({ program: options.checkpointReader });
+    undo.add(() => checkpoints.close());
     const drivers = await openDrivers({
       machineMemoryMb: options.machineMemoryMb ?? Math.floor((totalmem() * MACHINES_SHARE) / 1024 / 1024),
       ...options.machines,
@@ -177,6 +182,7 @@ export async function startOrchestrator(options: OrchestratorOptions): Promise<O
       runtimeDir,
       dataDir,
       exec,
+      disarm: (snapshotDir) => checkpoints.disarm(snapshotDir),
       logger,
     });
     undo.add(() => drivers.close());

@@ -1,4 +1,5 @@
 import { mkdir } from 'node:fs/promises';
+import { disarmDeadPolls } from '../src/drivers/gvisor/dead-polls.ts';
 import { openGvisor } from '../src/drivers/gvisor/gvisor.ts';
 import { type DriverTraits, driverContract } from './driver.contract.ts';
 
@@ -13,5 +14,5 @@ const TRAITS: DriverTraits = {
 
 driverContract('gvisor', TRAITS, async ({ instance, runtimeDir, exec, logger }) => {
   await mkdir(runtimeDir);
-  return openGvisor({ instance, runtimeDir, exec, logger });
+  return openGvisor({ instance, runtimeDir, exec, disarm: disarmDeadPolls, logger });
 });

@@ -54,6 +54,7 @@ export async function openSite({ cacheDir }: SiteOptions = {}): Promise<Site> {
     slotsAhead: 2,
     isolation: 'gvisor',
     volumeServer: '',
+    checkpointReader: '',
     machines: { kernel: '', initrd: '' },
     machineMemoryMb: undefined,
     warmMemoryMb: 0,

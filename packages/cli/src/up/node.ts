@@ -108,6 +108,7 @@ export async function startNode(options: NodeOptions): Promise<Node> {
       instance: instance.name,
       guestDir: layout.guestDir,
       volumeServer: layout.volumeServer,
+      checkpointReader: layout.checkpointReader,
       recordSample: options.recordSample,
       isolation: config.isolation,
       machines: machinePrograms(layout, config),

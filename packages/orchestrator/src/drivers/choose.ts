@@ -117,6 +117,8 @@ export interface DriverSite extends GuestKernel {
   /** What virtual machines may hold together, MiB. */
   machineMemoryMb: number;
   exec: Exec;
+  /** See `GvisorOptions`. */
+  disarm: (snapshotDir: string) => Promise<unknown>;
   logger: Logger;
 }
 
@@ -130,8 +132,8 @@ export interface Drivers {
 
 /** Opens the drivers of a node. */
 export async function openDrivers(site: DriverSite): Promise<Drivers> {
-  const { chosen, dataDir, exec, initrd, instance, kernel, logger, runtimeDir } = site;
-  const gvisor = await openGvisor({ instance, runtimeDir, exec, logger });
+  const { chosen, dataDir, disarm, exec, initrd, instance, kernel, logger, runtimeDir } = site;
+  const gvisor = await openGvisor({ instance, runtimeDir, exec, disarm, logger });
   if (chosen.isolation === 'gvisor') {
     return { sandboxes: gvisor, builds: gvisor, close: () => gvisor.close() };
   }

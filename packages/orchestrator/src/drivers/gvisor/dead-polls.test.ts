@@ -1,4 +1,4 @@
-import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
+import { mkdtemp, readFile, rm, truncate, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
@@ -109,6 +109,13 @@ describe('dead entries of epoll instances', () => {
     expect(dead?.offsets).toEqual(expect.arrayContaining(changed));
     expect(after.length).toBe(before.length);
     expect(await disarmDeadPolls(dir)).toBe(0);
+  });
+
+  it('are not looked for in a file that is too large, which is not read', async () => {
+    await writeFile(join(dir, 'checkpoint.img'), checkpoint());
+    await truncate(join(dir, 'checkpoint.img'), 8 * 1024 ** 3);
+    await expect(disarmDeadPolls(dir)).rejects.toThrow(/more than/);
+    await expect(disarmDeadPolls(dir)).rejects.toThrow(StateFileError);
   });
 
   it('are found behind any number of values without bytes of their own', () => {

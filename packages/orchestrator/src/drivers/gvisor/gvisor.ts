@@ -18,7 +18,6 @@ import {
   waitForExit,
 } from '../../host/process.ts';
 import type { Machine, MachineSpec, SandboxDriver, WritableRoot } from '../driver.ts';
-import { disarmDeadPolls } from './dead-polls.ts';
 import { type MountNamespace, needsHiddenProcSys, openMountNamespace } from './mount-namespace.ts';
 import { DISK_FOLDER, MOUNT_POINTS, ociSpec, SPEC_SHAPE } from './oci-spec.ts';
 import { inOverlay } from './overlay.ts';
@@ -40,6 +39,8 @@ export interface GvisorOptions {
   /** Volatile state: runsc's own files and the mount namespace. */
   runtimeDir: string;
   exec: Exec;
+  /** Makes a checkpoint restore without the events of closed files; see `disarmDeadPolls`. */
+  disarm: (snapshotDir: string) => Promise<unknown>;
   logger: Logger;
 }
 
@@ -225,7 +226,7 @@ class Gvisor implements SandboxDriver {
   /** Another release of gVisor may write its checkpoints otherwise: they are used as they are. */
   async #disarm(snapshotDir: string): Promise<void> {
     try {
-      await disarmDeadPolls(snapshotDir);
+      await this.#options.disarm(snapshotDir);
     } catch (error) {
       if (!(error instanceof StateFileError)) throw error;
       this.#options.logger.warn({ err: error }, 'a checkpoint could not be looked through for closed files');

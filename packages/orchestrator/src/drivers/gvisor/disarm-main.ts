@@ -1,0 +1,19 @@
+import { parentPort } from 'node:worker_threads';
+import { disarmDeadPolls } from './dead-polls.ts';
+import { StateFileError } from './state-file.ts';
+
+/** What the thread of `DisarmThread` is asked, one at a time. */
+export interface DisarmTask {
+  snapshotDir: string;
+}
+
+export type DisarmAnswer = { found: number } | { message: string; isDamage: boolean };
+
+const say = (answer: DisarmAnswer) => parentPort?.postMessage(answer);
+
+parentPort?.on('message', ({ snapshotDir }: DisarmTask) => {
+  disarmDeadPolls(snapshotDir).then(
+    (found) => say({ found }),
+    (error: Error) => say({ message: error.message, isDamage: error instanceof StateFileError }),
+  );
+});
