@@ -2,7 +2,14 @@ import { once } from 'node:events';
 import type { AddressInfo } from 'node:net';
 import { connect, createServer, type Server, type Socket } from 'node:net';
 import { createLogger } from '@islet/telemetry';
-import { createUpstreamPool, type Destination, Front, plainError } from '../src/index.ts';
+import {
+  createUpstreamPool,
+  DEFAULT_PLACES,
+  type Destination,
+  Front,
+  type PlaceLimits,
+  plainError,
+} from '../src/index.ts';
 import { createHttp1Server } from '../src/server/http-server.ts';
 
 const ENVD_PORT = 49983;
@@ -58,18 +65,19 @@ export class TestFront {
   readonly #server = createHttp1Server(LIMITS);
   readonly #pool = createUpstreamPool(ENVD_PORT);
 
-  private constructor() {
+  private constructor(places: PlaceLimits) {
     const front = new Front({
       pool: this.#pool,
       logger: createLogger({ service: 'front-test', level: 'silent' }),
       resolve: (request) => toLoopback(Number(request.host)),
       isRunning: () => true,
+      places,
     });
     front.attach(this.#server, (socket) => this.#server.emit('connection', socket));
   }
 
-  static async start(): Promise<TestFront> {
-    const front = new TestFront();
+  static async start(places = DEFAULT_PLACES): Promise<TestFront> {
+    const front = new TestFront(places);
     await listen(front.#server);
     return front;
   }

@@ -85,8 +85,13 @@ export class EdgeListener {
       secure.on('secureConnection', (socket: TLSSocket) => {
         const encrypted = this.#encrypted.get(otherEnd(socket));
         if (encrypted) this.#connections.alias(socket, encrypted);
-        if (socket.alpnProtocol !== 'h2') servePlain(socket);
-        else for (const listener of serveHttp2) listener.call(secure, socket);
+        if (socket.alpnProtocol !== 'h2') {
+          servePlain(socket);
+          return;
+        }
+        // Accepted as HTTP/1.1's, where a client may end its side before it is answered; here it is gone then.
+        socket.allowHalfOpen = false;
+        for (const listener of serveHttp2) listener.call(secure, socket);
       });
     }
     plain.on('connection', (socket: Socket) => {
