@@ -8,7 +8,7 @@ import { send } from '../setup/http.ts';
 
 const run = promisify(execFile);
 
-/** Addresses of documentation networks, which are public ones to everybody's rules, and of private ones. */
+/** Addresses of a network that is public to everybody's rules, and of others that are not. */
 export interface StandInAddresses {
   /** Two servers on the internet. */
   a: string;
@@ -21,6 +21,8 @@ export interface StandInAddresses {
   lan: string;
   /** One in the link-local range, where clouds keep their metadata. */
   linkLocal: string;
+  /** Servers in ranges that are reserved for something, of which some networks make private ones. */
+  reserved: string[];
   /** A server with an IPv6 address. */
   v6: string;
 }
@@ -70,7 +72,9 @@ export async function openInternet(): Promise<StandIn> {
   const netns = netnsOf(index);
   const link = `e2enet${index}`;
   const peer = `e2epeer${index}`;
-  const public4 = (last: number) => `198.51.100.${index * 8 - 8 + last}`;
+  // Of relays for multicast: globally reachable by IANA's registry, and by nobody who runs tests.
+  const public4 = (last: number) => `192.52.193.${index * 8 - 8 + last}`;
+  const RESERVED = ['192.0.0', '198.18.213', '198.51.100', '203.0.113'];
   const addresses: StandInAddresses = {
     host: public4(1),
     a: public4(2),
@@ -78,6 +82,7 @@ export async function openInternet(): Promise<StandIn> {
     dns: public4(4),
     lan: `192.168.213.${index * 8 - 8 + 2}`,
     linkLocal: `169.254.213.${index * 8 - 8 + 2}`,
+    reserved: RESERVED.map((network) => `${network}.${index * 8 - 8 + 2}`),
     v6: `2001:db8:e2e:${index}::2`,
   };
   const inside = ['-n', netns];
@@ -98,6 +103,7 @@ export async function openInternet(): Promise<StandIn> {
       ['addr', 'add', `192.168.213.${index * 8 - 8 + 1}/29`, 'dev', link],
       ['addr', 'add', `169.254.213.${index * 8 - 8 + 1}/29`, 'dev', link],
       ['addr', 'add', `2001:db8:e2e:${index}::1/64`, 'dev', link, 'nodad'],
+      ...RESERVED.map((network) => ['addr', 'add', `${network}.${index * 8 - 8 + 1}/29`, 'dev', link]),
       ['link', 'set', link, 'up'],
       [...inside, 'link', 'set', 'lo', 'up'],
       [...inside, 'addr', 'add', `${addresses.a}/29`, 'dev', peer],
@@ -105,6 +111,7 @@ export async function openInternet(): Promise<StandIn> {
       [...inside, 'addr', 'add', `${addresses.dns}/29`, 'dev', peer],
       [...inside, 'addr', 'add', `${addresses.lan}/29`, 'dev', peer],
       [...inside, 'addr', 'add', `${addresses.linkLocal}/29`, 'dev', peer],
+      ...addresses.reserved.map((address) => [...inside, 'addr', 'add', `${address}/29`, 'dev', peer]),
       [...inside, 'addr', 'add', `${addresses.v6}/64`, 'dev', peer, 'nodad'],
       [...inside, 'link', 'set', peer, 'up'],
       // A packet whose sender was not replaced must be able to come back, so that only the firewall can be the reason.
@@ -133,9 +140,9 @@ export async function openInternet(): Promise<StandIn> {
 }
 
 async function startServer(netns: string, addresses: StandInAddresses): Promise<ChildProcess> {
-  const { a, b, dns, lan, linkLocal, v6 } = addresses;
+  const { a, b, dns, lan, linkLocal, reserved, v6 } = addresses;
   const names = { 'a.islet.test': a, 'b.islet.test': b };
-  const served = [a, b, lan, linkLocal, v6].join(',');
+  const served = [a, b, lan, linkLocal, ...reserved, v6].join(',');
   const server = spawn(
     'ip',
     ['netns', 'exec', netns, process.execPath, SERVER, served, `${dns},${lan}`, JSON.stringify(names)],

@@ -89,12 +89,13 @@ describe('a sandbox that nobody restricts', () => {
     expect(page?.text).toContain(`hello from ${a}`);
   });
 
-  it('reaches no private network, metadata service or loopback of the host, as root neither', async () => {
-    const { lan, linkLocal } = internet.addresses;
+  it('reaches no private or reserved network, metadata service or loopback of the host, as root neither', async () => {
+    const { lan, linkLocal, reserved } = internet.addresses;
     const sandbox = await start();
     const targets: Target[] = [
       ...all(lan),
       ...all(linkLocal),
+      ...reserved.flatMap(all),
       web('169.254.169.254'),
       web('10.0.0.1'),
       web('172.16.0.1'),
@@ -104,9 +105,27 @@ describe('a sandbox that nobody restricts', () => {
     const none = targets.map(() => false);
     await Promise.all(['user', 'root'].map((user) => expectReaches(sandbox, targets, none, user)));
     // They are there: the host itself reaches them.
-    for (const host of [lan, linkLocal]) {
+    for (const host of [lan, linkLocal, ...reserved]) {
       expect(await (await fetch(`http://${host}/`)).text()).toContain('hello');
     }
+  });
+
+  it('is refused at once what no owner may allow, a cloud’s service at a public address too', async () => {
+    const everything = { allowOut: ['0.0.0.0/0', '168.63.129.16'] };
+    const sandbox = await start({ network: everything });
+    const hosts = [
+      '168.63.129.16',
+      '192.0.0.192',
+      '198.18.0.1',
+      '198.19.255.254',
+      '100.100.100.200',
+      '240.0.0.1',
+    ];
+    // By a reset, which comes from the host: nobody out there answers for these.
+    const results = await probe(sandbox, hosts.map(web), 'root');
+    expect(results.map(({ error }) => error)).toEqual(
+      hosts.map(() => expect.stringMatching(/refused|reset/i)),
+    );
   });
 
   it('reaches no service on any address of the host', async () => {

@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
-import { blockSubnet, slotAt } from './addresses.ts';
-import { egressScript, MOST_CONNECTIONS, tableScript } from './rules.ts';
+import { blockSubnet, overlaps, slotAt } from './addresses.ts';
+import { ALWAYS_DENIED, egressScript, MOST_CONNECTIONS, tableScript } from './rules.ts';
 
 const slot = slotAt('a1b2c3', blockSubnet(1), 7);
 const open = { allowOut: [], denyOut: [] };
@@ -54,6 +54,75 @@ describe('egressScript', () => {
     );
     expect(script).not.toContain(':/');
     expect(script).toContain('1.2.3.0/24');
+  });
+});
+
+describe('what no sandbox reaches', () => {
+  const isDenied = (address: string) => ALWAYS_DENIED.some((range) => overlaps(range, address));
+
+  it.each([
+    ['0.0.0.0', 'every address of the host, to its own programs'],
+    ['0.1.2.3', 'this network'],
+    ['10.0.0.1', 'a private network'],
+    ['10.64.0.1', 'a sandbox’s gateway'],
+    ['100.64.0.1', 'a carrier’s network'],
+    ['100.100.100.200', 'Alibaba’s metadata'],
+    ['100.127.255.255', 'the last of a carrier’s network'],
+    ['127.0.0.1', 'loopback'],
+    ['127.0.0.53', 'systemd’s resolver'],
+    ['168.63.129.16', 'Azure’s wire server'],
+    ['169.254.169.254', 'metadata'],
+    ['169.254.170.2', 'credentials of containers'],
+    ['172.17.0.1', 'Docker’s bridge'],
+    ['172.31.255.255', 'a private network'],
+    ['192.0.0.192', 'Oracle’s metadata'],
+    ['192.0.0.170', 'discovery of NAT64'],
+    ['192.0.2.1', 'documentation'],
+    ['192.88.99.1', 'a relay to IPv6'],
+    ['192.168.1.1', 'a private network'],
+    ['198.18.0.1', 'benchmarks'],
+    ['198.19.249.2', 'the second half of it'],
+    ['198.51.100.1', 'documentation'],
+    ['203.0.113.1', 'documentation'],
+    ['224.0.0.251', 'names on the local network'],
+    ['239.255.255.250', 'devices on the local network'],
+    ['240.0.0.1', 'reserved'],
+    ['255.255.255.255', 'everybody'],
+  ])('includes %s, %s', (address) => {
+    expect(isDenied(address)).toBe(true);
+  });
+
+  it.each([
+    ...[
+      '1.1.1.1',
+      '8.8.8.8',
+      '9.255.255.255',
+      '11.0.0.0',
+      '100.63.255.255',
+      '100.128.0.0',
+      '126.255.255.255',
+    ],
+    ...['128.0.0.0', '168.63.129.15', '168.63.129.17', '169.253.255.255', '169.255.0.0', '172.15.255.255'],
+    ...['172.32.0.0', '191.255.255.255', '192.0.1.0', '192.0.3.0', '192.52.193.1', '192.88.98.255'],
+    ...['192.88.100.0', '192.167.255.255', '192.169.0.0', '198.17.255.255', '198.20.0.0', '198.51.99.255'],
+    ...['198.51.101.0', '203.0.112.255', '203.0.114.0', '223.255.255.255'],
+  ])('does not include %s', (address) => {
+    expect(isDenied(address)).toBe(false);
+  });
+
+  it('is refused before the owner’s rules are asked', () => {
+    const script = tableScript('a1b2c3', blockSubnet(1), []);
+    const chain = script.slice(script.indexOf('chain from_sandbox {'));
+    for (const range of ALWAYS_DENIED) {
+      expect(chain.indexOf(range)).toBeGreaterThan(0);
+      expect(chain.indexOf(range)).toBeLessThan(chain.indexOf('jump owner_rules'));
+    }
+  });
+
+  it('has no ranges that overlap, which nft would not load', () => {
+    for (const [i, a] of ALWAYS_DENIED.entries()) {
+      expect(ALWAYS_DENIED.filter((b, j) => i !== j && overlaps(a, b))).toEqual([]);
+    }
   });
 });
 
