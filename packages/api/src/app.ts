@@ -24,6 +24,7 @@ import { addNodeRoutes } from './nodes/routes.ts';
 import { addLifetimeRoutes } from './sandboxes/lifetime-routes.ts';
 import { addSandboxListRoutes } from './sandboxes/list-routes.ts';
 import { addPauseRoutes } from './sandboxes/pause-routes.ts';
+import { PausedQuota } from './sandboxes/paused-quota.ts';
 import { createWake } from './sandboxes/resume.ts';
 import { addSandboxRoutes } from './sandboxes/routes.ts';
 import { SandboxSlots } from './sandboxes/slots.ts';
@@ -141,6 +142,7 @@ function buildContext(deps: ApiDeps): ApiContext {
     ...deps,
     clock,
     slots,
+    paused: new PausedQuota(catalog),
     volumeTokens: createVolumeTokens({ tokenSeed: deps.tokenSeed, domain: deps.domain, clock }),
     authenticator: new Authenticator({ db, clock, logger, adminToken }),
     templates,

@@ -9,6 +9,7 @@ import type {
 import type { Authenticator } from './auth/authenticator.ts';
 import type { ApiDeps, Clock } from './deps.ts';
 import type { NodeSync } from './nodes/node-sync.ts';
+import type { PausedQuota } from './sandboxes/paused-quota.ts';
 import type { SandboxSlots } from './sandboxes/slots.ts';
 import type { TeamUsage } from './teams/usage.ts';
 import type { Builds } from './templates/builds/builds.ts';
@@ -34,6 +35,7 @@ export interface ApiContext extends Omit<ApiDeps, 'clock'> {
   spawns: SpawnCounter;
   usage: TeamUsage;
   slots: SandboxSlots;
+  paused: PausedQuota;
   sync: NodeSync;
   volumeTokens: VolumeTokens;
 }

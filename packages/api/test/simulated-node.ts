@@ -26,6 +26,8 @@ export class SimulatedNode {
   gate: Promise<void> | undefined;
   /** What every create fails with, where set. */
   failure: Error | undefined;
+  /** What every snapshot and every paused sandbox takes. */
+  savedBytes = 1;
   readonly #watchers = new Set<(event: Event | undefined) => void>();
   readonly #timers = new Map<string, NodeJS.Timeout>();
   #made = 0;
@@ -107,7 +109,7 @@ export class SimulatedNode {
             throw new IsletError(409, `Error pausing sandbox - sandbox '${sandboxId}' is already paused`);
           }
           clearTimeout(this.#timers.get(sandboxId));
-          Object.assign(sandbox, { filesOnly, endAtMs: Date.now() });
+          Object.assign(sandbox, { filesOnly, endAtMs: Date.now(), savedBytes: this.savedBytes });
           this.setState(sandboxId, SandboxState.PAUSED);
           return { sandbox: clone(sandbox) };
         }),
@@ -135,7 +137,13 @@ export class SimulatedNode {
           await this.gate;
           if (this.failure) throw this.failure;
           const parentBuildId = sandbox.config?.buildId ?? '';
-          const build = { buildId, templateId, parentBuildId, snapshotBytes: 1, createdAtMs: Date.now() };
+          const build = {
+            buildId,
+            templateId,
+            parentBuildId,
+            snapshotBytes: this.savedBytes,
+            createdAtMs: Date.now(),
+          };
           this.builds.set(buildId, create(orchestratorProto.BuildSchema, build));
           return { sandbox: clone(sandbox), build, stoppedMs: 1 };
         }),

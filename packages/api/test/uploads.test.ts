@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { Readable } from 'node:stream';
 import { gzipSync } from 'node:zlib';
 import { createDirectoryArtifacts, UploadSignatures } from '@islet/artifacts';
-import { LOCAL_DEV } from '@islet/db';
+import { LOCAL_DEV, setProjectLimits } from '@islet/db';
 import { Header } from 'tar';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { type Harness, startHarness } from './harness.ts';
@@ -55,6 +55,25 @@ describe('uploading the files of COPY steps', () => {
     const { body } = await address(newHash());
     const large = archive('large', 'x'.repeat(20 * 1024 * 1024));
     expect((await put(body.url, large)).status).toBe(200);
+  });
+
+  it('keeps no more than the team’s quota, with what is on its way counted', async () => {
+    const { id, slug, key } = await api.team('hoarder');
+    await setProjectLimits(api.db, id, { maxUploadMb: 2 });
+    const { templateId } = await api.template({ teamId: id, namespace: slug });
+    const upload = async () => {
+      const { body } = await address(newHash(), templateId, key);
+      return put(body.url, archive('large', 'x'.repeat(900_000)));
+    };
+    const answers = await Promise.all([upload(), upload(), upload(), upload()]);
+    expect(answers.map(({ status }) => status).sort()).toEqual([200, 200, 403, 403]);
+    const refused = await upload();
+    expect(refused).toMatchObject({ status: 403, error_code: 'quota_exceeded' });
+    expect(refused.message).toMatch(
+      /quota is 2 MiB of uploaded files, of which 2 MiB are used: .*--uploads-mb <n>/,
+    );
+    // Others have their own.
+    expect((await put((await address(newHash())).body.url, archive('other'))).status).toBe(200);
   });
 
   it('refuses addresses that were changed or have expired', async () => {

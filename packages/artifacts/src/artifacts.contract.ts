@@ -93,6 +93,18 @@ export function artifactsContract(name: string, open: () => Promise<OpenedStore>
       expect(await store.has(used)).toBe(true);
     });
 
+    it('tells what the archives of one team take', async () => {
+      const [one, other] = [key(), key({ teamId: crypto.randomUUID() })];
+      const before = await store.bytesOf(one.teamId);
+      await store.put(one, bytes('12345'));
+      await store.put(other, bytes('123'));
+      expect(await store.bytesOf(one.teamId)).toBe(before + 5);
+      expect(await store.bytesOf(other.teamId)).toBe(3);
+      expect(await store.bytesOf(crypto.randomUUID())).toBe(0);
+      await store.delete(one);
+      expect(await store.bytesOf(one.teamId)).toBe(before);
+    });
+
     it('signs addresses that hold the hash', async () => {
       const one = key();
       const grant = { ...one, maxBytes: 10, expiresAtMs: 1 };

@@ -44,6 +44,8 @@ export interface ArtifactStore {
    * @param origin where the client reaches this API, such as `http://localhost:3000`; object stores have their own
    */
   sign(grant: UploadGrant, origin: string): Promise<string>;
+  /** What a team's archives take, bytes. */
+  bytesOf(teamId: string): Promise<number>;
   /** Forgets what was not used since that time (Unix milliseconds), and uploads that broke off. */
   prune(unusedSinceMs: number): Promise<PruneResult>;
 }

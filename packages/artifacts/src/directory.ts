@@ -55,6 +55,10 @@ export function createDirectoryArtifacts({
     async sign(grant, origin) {
       return new URL(signatures.address(grant), origin).href;
     },
+    async bytesOf(teamId) {
+      if (!isUuid(teamId)) throw new TypeError("not a team's id");
+      return bytesIn(join(directory, teamId.toLowerCase()));
+    },
     prune: (unusedSinceMs) => prune(directory, unusedSinceMs),
   };
 }
@@ -109,6 +113,15 @@ async function prune(directory: string, unusedSinceMs: number): Promise<PruneRes
     }
   }
   return result;
+}
+
+async function bytesIn(folder: string): Promise<number> {
+  let bytes = 0;
+  // One may go meanwhile.
+  for (const name of await list(folder)) {
+    bytes += (await stat(join(folder, name)).catch(() => undefined))?.size ?? 0;
+  }
+  return bytes;
 }
 
 async function list(path: string): Promise<string[]> {

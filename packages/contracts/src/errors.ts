@@ -5,6 +5,7 @@ export type ErrorCode =
   | 'sandbox_no_compatible_node'
   | 'sandbox_create_failed'
   | 'sandbox_memory_override_disabled'
+  | 'quota_exceeded'
   | 'internal_server_error';
 
 export interface IsletErrorOptions {
@@ -69,4 +70,30 @@ export function placementFailed(
   cause?: unknown,
 ): IsletError {
   return new IsletError(status, `Failed to place sandbox: ${detail}`, { errorCode, cause });
+}
+
+export interface Quota {
+  /** What is counted, such as `snapshots`. */
+  what: string;
+  used: number;
+  /** What the refused request would have added. */
+  wanted: number;
+  most: number;
+  /** What is counted in, where it is not pieces. */
+  unit?: 'MiB';
+  /** How a client makes room, as a sentence without its end. */
+  remedy: string;
+  /** The option of `islet teams limit` that raises it. */
+  flag: string;
+}
+
+/** @throws IsletError 403 where a request would pass what its team may keep */
+export function assertWithin({ what, used, wanted, most, unit, remedy, flag }: Quota): void {
+  if (used + wanted <= most) return;
+  const amount = (count: number) => `${Math.ceil(count)}${unit ? ` ${unit} of` : ''} ${what}`;
+  throw new IsletError(
+    403,
+    `your team's quota is ${amount(most)}, of which ${Math.ceil(used)}${unit ? ` ${unit}` : ''} are used: ${remedy}, or have the operator raise it (islet teams limit <team> ${flag} <n>)`,
+    { errorCode: 'quota_exceeded' },
+  );
 }

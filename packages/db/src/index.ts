@@ -1,4 +1,4 @@
-export { type Database, DatabaseError } from './connection/database.ts';
+export { type Database, DatabaseError, type Queries } from './connection/database.ts';
 export { MIGRATIONS_DIR, type OpenDatabaseOptions, openDatabase } from './connection/open.ts';
 export {
   type AccessTokenOwner,
@@ -23,6 +23,16 @@ export {
 } from './keys/api-keys.ts';
 export { type KeyDefectRow, listKeyDefects } from './keys/defects.ts';
 export { type MigrationStatus, migrate, migrationStatus } from './migrations/migrate.ts';
+export {
+  countAccessTokens,
+  countApiKeys,
+  countTemplates,
+  snapshotUse,
+  type Use,
+  volumeUse,
+  whileCounted,
+  whileCountedOfUser,
+} from './quotas/use.ts';
 export { BASE_TIER, LOCAL_DEV, LOCAL_TEAM_LIMITS, type SeedOptions, seed } from './seed.ts';
 export {
   beginSnapshot,
@@ -106,5 +116,4 @@ export {
   listVolumes,
   type NewVolume,
   type Volume,
-  type VolumeRefusal,
 } from './volumes/volumes.ts';

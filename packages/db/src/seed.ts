@@ -26,6 +26,15 @@ export const BASE_TIER = {
   eventsTtlDays: 7,
   defaultFreeDiskSizeMb: 512,
   maxDiskSizeMb: 25_600,
+  maxUploadMb: 25_600,
+  maxSnapshots: 1000,
+  maxSnapshotMb: 102_400,
+  maxPausedSandboxes: 1000,
+  maxPausedMb: 102_400,
+  maxVolumes: 100,
+  maxVolumeMb: 1_048_576,
+  maxTemplates: 1000,
+  maxApiKeys: 1000,
 } as const;
 
 /** The well-known user, team and keys of a local installation. Public: never seed them where others can reach the API. */

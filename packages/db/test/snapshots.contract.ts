@@ -43,7 +43,7 @@ export function snapshotsContract(database: () => Database): void {
       const { buildId, templateId, sandboxId } = snapshot;
       expect(await findTaggedBuild(database(), templateId, 'default')).toBeUndefined();
       expect(await list({ sandboxId })).toEqual([]);
-      await finishSnapshot(database(), buildId);
+      await finishSnapshot(database(), buildId, 5_000_000);
       expect(await findTaggedBuild(database(), templateId, 'default')).toMatchObject({ id: buildId });
       expect(await list({ sandboxId })).toMatchObject([{ templateId, buildId, tag: 'default', aliases: [] }]);
       const templates = await listTemplates(database(), LOCAL_DEV.teamId);
@@ -55,7 +55,7 @@ export function snapshotsContract(database: () => Database): void {
       const [first, second, tagged] = [fresh({ name }), fresh({ name }), fresh({ name, tag: 'v1' })];
       for (const each of [first, second, tagged]) {
         expect(await beginSnapshot(database(), each)).toBe(first.templateId);
-        await finishSnapshot(database(), each.buildId);
+        await finishSnapshot(database(), each.buildId, 5_000_000);
       }
       const { templateId } = first;
       expect(await list({ templateId })).toMatchObject([
@@ -72,7 +72,7 @@ export function snapshotsContract(database: () => Database): void {
       await dropSnapshot(database(), failed.buildId);
       expect(await findTemplateById(database(), failed.templateId)).toBeUndefined();
       await beginSnapshot(database(), good);
-      await finishSnapshot(database(), good.buildId);
+      await finishSnapshot(database(), good.buildId, 5_000_000);
       await beginSnapshot(database(), failedLater);
       await dropSnapshot(database(), failedLater.buildId);
       expect(await findTaggedBuild(database(), good.templateId, 'default')).toMatchObject({
@@ -85,7 +85,7 @@ export function snapshotsContract(database: () => Database): void {
       const taken = [fresh({ sandboxId }), fresh({ sandboxId }), fresh({ sandboxId })];
       for (const each of taken) {
         await beginSnapshot(database(), each);
-        await finishSnapshot(database(), each.buildId);
+        await finishSnapshot(database(), each.buildId, 5_000_000);
       }
       const [first] = await list({ sandboxId }, 1);
       expect(first?.buildId).toBe(taken[2]?.buildId);

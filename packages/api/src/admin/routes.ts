@@ -1,9 +1,9 @@
 import { IsletError, isUuid, orchestratorProto } from '@islet/contracts';
-import { createApiKey, findTeam, listUnfinishedBuilds, type Team } from '@islet/db';
+import { findTeam, listUnfinishedBuilds, type Team } from '@islet/db';
 import { Type } from 'typebox';
 import { access, assertStanding } from '../auth/guard.ts';
 import type { ApiApp, ApiContext } from '../context.ts';
-import { parseKeyId, presentCreatedKey, revokeKey } from '../keys/routes.ts';
+import { addApiKey, parseKeyId, presentCreatedKey, revokeKey } from '../keys/routes.ts';
 import { CreatedApiKeyShape, NamedRequest } from '../keys/shapes.ts';
 import { killSandbox } from '../sandboxes/routes.ts';
 import { ErrorShape, NoContent } from '../sandboxes/shapes.ts';
@@ -87,7 +87,7 @@ export function addAdminRoutes(app: ApiApp, context: ApiContext): void {
     async (request, reply) => {
       const team = await adminTeam(context, request.params.teamID);
       assertStanding(team, access.admin);
-      const key = await createApiKey(context.db, { teamId: team.id, name: request.body.name });
+      const key = await addApiKey(context.db, team, { name: request.body.name, createdBy: null });
       return reply.code(201).send(presentCreatedKey(key));
     },
   );

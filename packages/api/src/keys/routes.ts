@@ -1,19 +1,29 @@
-import { IsletError, isUuid } from '@islet/contracts';
+import { assertWithin, IsletError, isUuid } from '@islet/contracts';
 import {
   type ApiKey,
+  type CreatedAccessToken,
   type CreatedApiKey,
+  countAccessTokens,
+  countApiKeys,
   createAccessToken,
   createApiKey,
+  type Database,
   deleteAccessToken,
   deleteApiKey,
   listApiKeys,
   renameApiKey,
+  type Team,
+  whileCounted,
+  whileCountedOfUser,
 } from '@islet/db';
 import { type Static, Type } from 'typebox';
 import { access, actingTeam, callingUser } from '../auth/guard.ts';
 import type { ApiApp, ApiContext } from '../context.ts';
 import { ErrorShape, NoContent } from '../sandboxes/shapes.ts';
 import { AccessTokenShape, ApiKeyShape, CreatedApiKeyShape, NamedRequest } from './shapes.ts';
+
+/** Of one user. */
+const MOST_ACCESS_TOKENS = 100;
 
 const errors = { '4xx': ErrorShape };
 const keyParams = Type.Object({ apiKeyID: Type.String() });
@@ -61,7 +71,7 @@ export function addKeyRoutes(app: ApiApp, context: ApiContext): void {
     async (request, reply) => {
       const team = await actingTeam(request, authenticator);
       const createdBy = request.caller.kind === 'user' ? request.caller.userId : null;
-      const key = await createApiKey(db, { teamId: team.id, name: request.body.name, createdBy });
+      const key = await addApiKey(db, team, { name: request.body.name, createdBy });
       return reply.code(201).send(presentCreatedKey(key));
     },
   );
@@ -101,7 +111,7 @@ export function addKeyRoutes(app: ApiApp, context: ApiContext): void {
       schema: { body: NamedRequest, response: { 201: AccessTokenShape, ...errors } },
     },
     async (request, reply) => {
-      const token = await createAccessToken(db, { userId: callingUser(request), name: request.body.name });
+      const token = await addAccessToken(db, callingUser(request), request.body.name);
       return reply.code(201).send({ ...token, createdAt: token.createdAt.toISOString() });
     },
   );
@@ -124,6 +134,37 @@ export function addKeyRoutes(app: ApiApp, context: ApiContext): void {
       return reply.code(204).send();
     },
   );
+}
+
+/**
+ * Makes a key for a team.
+ * @throws IsletError 403 where it has as many as it may have
+ */
+export function addApiKey(
+  db: Database,
+  { id: teamId, limits }: Team,
+  key: { name: string; createdBy: string | null },
+): Promise<CreatedApiKey> {
+  const remedy = 'delete keys that are not needed (DELETE /api-keys/{apiKeyID}, `islet keys revoke`)';
+  return whileCounted(db, teamId, async (tx) => {
+    const used = await countApiKeys(tx, teamId);
+    assertWithin({ what: 'API keys', used, wanted: 1, most: limits.maxApiKeys, remedy, flag: '--keys' });
+    return createApiKey(tx, { teamId, ...key });
+  });
+}
+
+/** @throws IsletError 403 where the user has as many as there may be */
+function addAccessToken(db: Database, userId: string, name: string): Promise<CreatedAccessToken> {
+  return whileCountedOfUser(db, userId, async (tx) => {
+    if ((await countAccessTokens(tx, userId)) >= MOST_ACCESS_TOKENS) {
+      throw new IsletError(
+        403,
+        `a user may have at most ${MOST_ACCESS_TOKENS} access tokens: delete some first (DELETE /access-tokens/{accessTokenID})`,
+        { errorCode: 'quota_exceeded' },
+      );
+    }
+    return createAccessToken(tx, { userId, name });
+  });
 }
 
 const keyNotFound = () => new IsletError(404, 'API key not found');

@@ -138,6 +138,7 @@ export async function createSandbox(
   const mounts = await resolveMounts(context, team, request.volumeMounts ?? []);
   const config = configOf(context, team, request, template, mounts);
   const { sandboxId } = config;
+  using _place = request.autoPause ? await context.paused.promise(team, 1) : undefined;
   context.slots.reserve(team.id, sandboxId, team.limits.concurrentInstances);
   try {
     const sandbox = await place(context, config, request.timeout * 1000);

@@ -37,9 +37,11 @@ export function addPauseRoutes(app: ApiApp, context: ApiContext): void {
       },
     },
     async (request, reply) => {
-      const { config, state } = await readOwnSandbox(context, callingTeam(request), request.params.sandboxID);
+      const team = callingTeam(request);
+      const { config, state } = await readOwnSandbox(context, team, request.params.sandboxID);
       const { sandboxId } = config;
       if (state === SandboxState.KILLING) throw sandboxNotFound(sandboxId);
+      if (state === SandboxState.RUNNING) await context.paused.assertMayPause(team, config);
       const filesOnly = request.body.memory === false;
       const answer = await callNode(() =>
         context.node.client.pauseSandbox({ sandboxId, filesOnly }, { timeoutMs: PAUSE_TIMEOUT_MS }),

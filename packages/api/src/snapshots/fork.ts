@@ -24,7 +24,7 @@ export type ForkResult = { sandbox: LiveSandbox } | { error: IsletError };
 
 /**
  * Starts `count` sandboxes that go on from where a running one is; it goes on too, and keeps its id and its time.
- * @throws IsletError 400 more than the team may have, 404, 409 not running, 503 it cannot be saved now
+ * @throws IsletError 400 more than the team may have, 403 they would be paused by themselves and there is no room for it, 404, 409 not running, 503 it cannot be saved now
  */
 export async function forkSandbox(
   context: ApiContext,
@@ -42,6 +42,7 @@ export async function forkSandbox(
     );
   }
   assertRunning(source, 'forked');
+  using _places = source.config.autoPause ? await context.paused.promise(team, count) : undefined;
   const admitted = Array.from({ length: count }, () => admit(context, team, source.config));
   const configs = admitted.flatMap((each) => (each instanceof IsletError ? [] : each));
   try {

@@ -1,5 +1,23 @@
-import { IsletError, newTemplateId, orchestratorProto, sandboxBusy, sandboxNotFound } from '@islet/contracts';
-import { beginSnapshot, DEFAULT_TAG, dropSnapshot, finishSnapshot, type Team } from '@islet/db';
+import {
+  assertWithin,
+  IsletError,
+  newTemplateId,
+  orchestratorProto,
+  sandboxBusy,
+  sandboxNotFound,
+} from '@islet/contracts';
+import {
+  beginSnapshot,
+  DEFAULT_TAG,
+  dropSnapshot,
+  finishSnapshot,
+  type NewSnapshot,
+  snapshotUse,
+  type Team,
+  type TeamLimits,
+  type Use,
+  whileCounted,
+} from '@islet/db';
 import type { ApiContext } from '../context.ts';
 import { callNode } from '../nodes/node-call.ts';
 import type { LiveSandbox } from '../sandboxes/present.ts';
@@ -31,9 +49,26 @@ export function assertRunning({ config: { sandboxId }, state }: LiveSandbox, dee
   }
 }
 
+/** Of size counts what is there: how large the next one gets is known when it is taken. */
+function assertSnapshotFits({ count, megabytes }: Use, { maxSnapshots, maxSnapshotMb }: TeamLimits): void {
+  const common = {
+    what: 'snapshots',
+    remedy: 'delete snapshots that are not needed (Sandbox.deleteSnapshot, DELETE /templates/{id})',
+  };
+  assertWithin({ ...common, used: count, wanted: 1, most: maxSnapshots, flag: '--snapshots' });
+  const size = {
+    used: megabytes,
+    wanted: 1,
+    most: maxSnapshotMb,
+    unit: 'MiB',
+    flag: '--snapshots-mb',
+  } as const;
+  assertWithin({ ...common, ...size });
+}
+
 /**
  * Takes a snapshot of a running sandbox: a build of the template `name`, or of one without a name.
- * @throws IsletError 400 no name, 404, 409 not running, 5xx the node could not take it
+ * @throws IsletError 400 no name, 403 the team's quota is used up, 404, 409 not running, 5xx the node could not take it
  */
 export async function takeSnapshot(
   context: ApiContext,
@@ -49,7 +84,7 @@ export async function takeSnapshot(
   const { sandboxId } = config;
   const tag = reference?.tag ?? DEFAULT_TAG;
   const buildId = crypto.randomUUID();
-  const templateId = await beginSnapshot(db, {
+  const snapshot: NewSnapshot = {
     templateId: newTemplateId(),
     buildId,
     teamId: team.id,
@@ -62,13 +97,17 @@ export async function takeSnapshot(
     envdVersion: config.envdVersion,
     defaultUser: config.defaultUser,
     defaultWorkdir: config.defaultWorkdir,
+  };
+  const templateId = await whileCounted(db, team.id, async (tx) => {
+    assertSnapshotFits(await snapshotUse(tx, team.id), team.limits);
+    return beginSnapshot(tx, snapshot);
   });
   try {
     const answer = await callNode(() =>
       node.client.snapshotSandbox({ sandboxId, templateId, buildId }, { timeoutMs: SNAPSHOT_TIMEOUT_MS }),
     );
     if (answer.sandbox) await sync.update(answer.sandbox);
-    await finishSnapshot(db, buildId);
+    await finishSnapshot(db, buildId, answer.build?.snapshotBytes);
   } catch (error) {
     await dropSnapshot(db, buildId);
     // The node may have taken it, and its answer got lost.

@@ -1,7 +1,8 @@
-import { createApiKey, listUserTeams } from '@islet/db';
+import { listUserTeams } from '@islet/db';
 import { Type } from 'typebox';
 import { access, callingUser } from '../auth/guard.ts';
 import type { ApiApp, ApiContext } from '../context.ts';
+import { addApiKey } from '../keys/routes.ts';
 import { ErrorShape } from '../sandboxes/shapes.ts';
 
 const UserTeamShape = Type.Object({
@@ -24,11 +25,7 @@ export function addTeamRoutes(app: ApiApp, { db }: ApiContext): void {
       const teams = [];
       // The CLI signs in with what it gets here; stored keys cannot be shown again, so that each call makes new ones.
       for (const { team, isDefault } of await listUserTeams(db, userId)) {
-        const key = await createApiKey(db, {
-          teamId: team.id,
-          name: 'CLI login/configure',
-          createdBy: userId,
-        });
+        const key = await addApiKey(db, team, { name: 'CLI login/configure', createdBy: userId });
         teams.push({ teamID: team.id, name: team.name, apiKey: key.key, isDefault });
       }
       return teams;

@@ -1,12 +1,14 @@
 import type { IncomingMessage } from 'node:http';
 import { ArchiveError, InspectorBusyError, UPLOAD_ROUTE } from '@islet/artifacts';
 import { IsletError } from '@islet/contracts';
+import { findTeam } from '@islet/db';
 import type { FastifyRequest } from 'fastify';
 import { Type } from 'typebox';
 import { access, actingTeam } from '../auth/guard.ts';
 import type { ApiApp, ApiContext } from '../context.ts';
 import { ErrorShape } from '../sandboxes/shapes.ts';
 import { ownTemplate } from './read-routes.ts';
+import { UploadQuota } from './upload-quota.ts';
 
 const FILES_HASH = /^[0-9a-f]{64}$/;
 /** How long an upload address is good for. */
@@ -55,6 +57,7 @@ export function addUploadRoutes(app: ApiApp, context: ApiContext): void {
 
   if (!uploads) return;
   const { signatures, inspector } = uploads;
+  const quota = new UploadQuota(artifacts);
   void app.register(async (scope) => {
     // The body goes to disk as it comes: nobody parses it, and no limit of other bodies holds.
     scope.removeAllContentTypeParsers();
@@ -88,6 +91,9 @@ export function addUploadRoutes(app: ApiApp, context: ApiContext): void {
         if (expiresAtMs < clock.now())
           throw new IsletError(403, 'this upload address has expired: ask for a new one');
         const length = declaredLength(request, maxBytes);
+        const team = await findTeam(context.db, teamId);
+        if (!team) throw new IsletError(404, 'Team not found');
+        using _room = await quota.take(team, length);
         const body = exactly(request.raw, length);
         try {
           await artifacts.put({ teamId, hash }, body, (file) =>

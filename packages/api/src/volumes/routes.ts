@@ -1,6 +1,17 @@
 import { randomUUID } from 'node:crypto';
-import { IsletError, isUuid } from '@islet/contracts';
-import { createVolume, deleteVolume, findVolume, listVolumes, type Volume } from '@islet/db';
+import { assertWithin, IsletError, isUuid } from '@islet/contracts';
+import {
+  createVolume,
+  deleteVolume,
+  findVolume,
+  listVolumes,
+  type Team,
+  type TeamLimits,
+  type Use,
+  type Volume,
+  volumeUse,
+  whileCounted,
+} from '@islet/db';
 import type { FastifyRequest } from 'fastify';
 import { type Static, Type } from 'typebox';
 import { access, callingTeam } from '../auth/guard.ts';
@@ -12,9 +23,6 @@ import { NewVolume, VOLUME_NAME, VolumeAndToken, VolumeParams, VolumeShape } fro
 
 const errors = { '4xx': ErrorShape, '5xx': ErrorShape };
 const callOptions = { timeoutMs: NODE_CALL_TIMEOUT_MS };
-
-/** Volumes a team may have. */
-const MOST_VOLUMES = 100;
 
 /** Making, finding and deleting volumes. */
 export function addVolumeRoutes(app: ApiApp, context: ApiContext): void {
@@ -51,7 +59,7 @@ export function addVolumeRoutes(app: ApiApp, context: ApiContext): void {
       const link = enabled(context);
       const { name } = request.body;
       if (!VOLUME_NAME.test(name)) throw new IsletError(400, 'Invalid volume name');
-      const volume = await makeVolume(context, link, callingTeam(request).id, name);
+      const volume = await makeVolume(context, link, callingTeam(request), name);
       return reply.code(201).send(await withToken(context, volume));
     },
   );
@@ -94,14 +102,16 @@ function enabled({ volumes }: ApiContext): VolumesLink {
 async function makeVolume(
   { db }: ApiContext,
   { client, sizeMb }: VolumesLink,
-  teamId: string,
+  team: Team,
   name: string,
 ): Promise<Volume> {
-  const volume = await createVolume(db, { id: randomUUID(), teamId, name, sizeMb }, MOST_VOLUMES);
-  if (volume === 'name-taken') throw new IsletError(400, `Volume with name '${name}' already exists`);
-  if (volume === 'too-many') {
-    throw new IsletError(400, `a team may have at most ${MOST_VOLUMES} volumes: delete one first`);
-  }
+  const volume = await whileCounted(db, team.id, async (tx) => {
+    const row = await createVolume(tx, { id: randomUUID(), teamId: team.id, name, sizeMb });
+    // Counted with it: a name that is taken needs no room.
+    if (row) assertVolumesFit(await volumeUse(tx, team.id), sizeMb, team.limits);
+    return row;
+  });
+  if (!volume) throw new IsletError(400, `Volume with name '${name}' already exists`);
   try {
     await callNode(() => client.createVolume({ volumeId: volume.id, sizeMb }, callOptions));
   } catch (error) {
@@ -109,6 +119,16 @@ async function makeVolume(
     throw error;
   }
   return volume;
+}
+
+/** @param sizeMb of the new one, which is counted in */
+function assertVolumesFit({ count, megabytes }: Use, sizeMb: number, limits: TeamLimits): void {
+  const what = 'volumes';
+  const remedy = 'delete volumes that are not needed (DELETE /volumes/{volumeID})';
+  const pieces = { used: count - 1, wanted: 1, most: limits.maxVolumes, flag: '--volumes' };
+  assertWithin({ what, remedy, ...pieces });
+  const size = { used: megabytes - sizeMb, wanted: sizeMb, most: limits.maxVolumeMb, flag: '--volumes-mb' };
+  assertWithin({ what, remedy, unit: 'MiB', ...size });
 }
 
 async function withToken(

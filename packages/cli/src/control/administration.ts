@@ -17,6 +17,7 @@ import {
   type Team,
 } from '@islet/db';
 import type { NodeClient } from '../up/node.ts';
+import { limitOverrides, limitsView, type TeamLimitsChange, type TeamLimitsView } from './team-limits.ts';
 
 /** A key as an operator sees it. */
 export interface KeyView {
@@ -45,25 +46,13 @@ export interface DatabaseReport {
   defects: KeyDefectRow[];
 }
 
-/** What a team may have, as an operator says it; what is not named stays. */
-export interface TeamLimitsChange {
-  /** Sandboxes running at once. */
-  sandboxes?: number | undefined;
-  /** Hours that one sandbox may live. */
-  hours?: number | undefined;
-  vcpu?: number | undefined;
-  memoryMb?: number | undefined;
-  /** Disk of one template. */
-  diskMb?: number | undefined;
-}
-
 /** A team with the limits in force for it. */
 export interface TeamView {
   id: string;
   slug: string;
   name: string;
   tier: string;
-  limits: Required<{ [K in keyof TeamLimitsChange]: number }>;
+  limits: TeamLimitsView;
 }
 
 /** A build's snapshot on this machine: of a template, or of a sandbox. */
@@ -179,13 +168,7 @@ export function administrationOf(db: Database, node?: NodeClient): Administratio
     },
     async limitTeam({ team, limits }) {
       const { id } = await teamNamed(team);
-      await setProjectLimits(db, id, {
-        ...(limits.sandboxes === undefined ? {} : { concurrentInstances: limits.sandboxes }),
-        ...(limits.hours === undefined ? {} : { maxLengthHours: limits.hours }),
-        ...(limits.vcpu === undefined ? {} : { maxVcpu: limits.vcpu }),
-        ...(limits.memoryMb === undefined ? {} : { maxRamMb: limits.memoryMb }),
-        ...(limits.diskMb === undefined ? {} : { maxDiskSizeMb: limits.diskMb }),
-      });
+      await setProjectLimits(db, id, limitOverrides(limits));
       return toTeamView(await teamNamed(id));
     },
     async databaseReport() {
@@ -197,20 +180,9 @@ export function administrationOf(db: Database, node?: NodeClient): Administratio
   };
 }
 
-function toTeamView({ id, slug, name, tier, limits }: Team): TeamView {
-  return {
-    id,
-    slug,
-    name,
-    tier,
-    limits: {
-      sandboxes: limits.concurrentInstances,
-      hours: limits.maxLengthHours,
-      vcpu: limits.maxVcpu,
-      memoryMb: limits.maxRamMb,
-      diskMb: limits.maxDiskSizeMb,
-    },
-  };
+function toTeamView(team: Team): TeamView {
+  const { id, slug, name, tier } = team;
+  return { id, slug, name, tier, limits: limitsView(team) };
 }
 
 function toView(key: ApiKey, team: string): KeyView {

@@ -1,6 +1,6 @@
 import { generateKey, type KeyMask } from '@islet/contracts';
 import { and, eq, inArray } from 'drizzle-orm';
-import type { Database } from '../connection/database.ts';
+import type { Database, Queries } from '../connection/database.ts';
 import { accessTokens } from '../schema/index.ts';
 
 export interface CreatedAccessToken {
@@ -24,7 +24,7 @@ export function accessTokenColumns(hash: string, mask: KeyMask) {
 }
 
 export async function createAccessToken(
-  db: Database,
+  db: Queries,
   request: { userId: string; name: string },
 ): Promise<CreatedAccessToken> {
   const { key, hash, mask } = generateKey('access');

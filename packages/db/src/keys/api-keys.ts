@@ -1,6 +1,6 @@
 import { generateKey, hashKey, isUuid, type KeyMask, keyDefect } from '@islet/contracts';
 import { and, desc, eq, inArray, sql } from 'drizzle-orm';
-import type { Database } from '../connection/database.ts';
+import type { Database, Queries } from '../connection/database.ts';
 import { teamApiKeys, teamLimits, teams } from '../schema/index.ts';
 import { type Team, teamColumns, toTeam } from '../teams/teams.ts';
 
@@ -53,7 +53,7 @@ export function apiKeyColumns(hash: string, mask: KeyMask) {
 
 /** Makes a key for a team, which must exist. */
 export async function createApiKey(
-  db: Database,
+  db: Queries,
   request: { teamId: string; name: string; createdBy?: string | null },
 ): Promise<CreatedApiKey> {
   const { key, hash, mask } = generateKey('api');

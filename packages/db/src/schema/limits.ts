@@ -3,7 +3,7 @@ import { bigint, integer, pgTable, pgView, text, uuid } from 'drizzle-orm/pg-cor
 import { createdAt, instant, updatedAt } from './columns.ts';
 import { teams } from './teams.ts';
 
-/** Increments over a tier for a time. There is none for the longest sandbox life. */
+/** Increments over a tier for a time. There is none for the longest sandbox life, nor for quotas of what is kept. */
 export const addons = pgTable('addons', {
   id: uuid('id').primaryKey().defaultRandom(),
   teamId: uuid('team_id')
@@ -37,6 +37,15 @@ export const projectLimits = pgTable('project_limits', {
   eventsTtlDays: integer('events_ttl_days'),
   defaultFreeDiskSizeMb: integer('default_free_disk_size_mb'),
   maxDiskSizeMb: integer('max_disk_size_mb'),
+  maxUploadMb: integer('max_upload_mb'),
+  maxSnapshots: integer('max_snapshots'),
+  maxSnapshotMb: integer('max_snapshot_mb'),
+  maxPausedSandboxes: integer('max_paused_sandboxes'),
+  maxPausedMb: integer('max_paused_mb'),
+  maxVolumes: integer('max_volumes'),
+  maxVolumeMb: integer('max_volume_mb'),
+  maxTemplates: integer('max_templates'),
+  maxApiKeys: integer('max_api_keys'),
   updatedAt: updatedAt(),
 });
 
@@ -54,6 +63,15 @@ export const teamLimits = pgView('team_limits', {
   eventsTtlDays: limitColumn('events_ttl_days'),
   defaultFreeDiskSizeMb: limitColumn('default_free_disk_size_mb'),
   maxDiskSizeMb: limitColumn('max_disk_size_mb'),
+  maxUploadMb: limitColumn('max_upload_mb'),
+  maxSnapshots: limitColumn('max_snapshots'),
+  maxSnapshotMb: limitColumn('max_snapshot_mb'),
+  maxPausedSandboxes: limitColumn('max_paused_sandboxes'),
+  maxPausedMb: limitColumn('max_paused_mb'),
+  maxVolumes: limitColumn('max_volumes'),
+  maxVolumeMb: limitColumn('max_volume_mb'),
+  maxTemplates: limitColumn('max_templates'),
+  maxApiKeys: limitColumn('max_api_keys'),
 }).as(sql`
   select
     t.id as team_id,
@@ -66,7 +84,16 @@ export const teamLimits = pgView('team_limits', {
     coalesce(p.max_ram_mb, tier.max_ram_mb + a.max_ram_mb)::bigint as max_ram_mb,
     coalesce(p.events_ttl_days, tier.events_ttl_days + a.events_ttl_days)::bigint as events_ttl_days,
     coalesce(p.default_free_disk_size_mb, tier.default_free_disk_size_mb)::bigint as default_free_disk_size_mb,
-    coalesce(p.max_disk_size_mb, tier.max_disk_size_mb + a.max_disk_size_mb)::bigint as max_disk_size_mb
+    coalesce(p.max_disk_size_mb, tier.max_disk_size_mb + a.max_disk_size_mb)::bigint as max_disk_size_mb,
+    coalesce(p.max_upload_mb, tier.max_upload_mb)::bigint as max_upload_mb,
+    coalesce(p.max_snapshots, tier.max_snapshots)::bigint as max_snapshots,
+    coalesce(p.max_snapshot_mb, tier.max_snapshot_mb)::bigint as max_snapshot_mb,
+    coalesce(p.max_paused_sandboxes, tier.max_paused_sandboxes)::bigint as max_paused_sandboxes,
+    coalesce(p.max_paused_mb, tier.max_paused_mb)::bigint as max_paused_mb,
+    coalesce(p.max_volumes, tier.max_volumes)::bigint as max_volumes,
+    coalesce(p.max_volume_mb, tier.max_volume_mb)::bigint as max_volume_mb,
+    coalesce(p.max_templates, tier.max_templates)::bigint as max_templates,
+    coalesce(p.max_api_keys, tier.max_api_keys)::bigint as max_api_keys
   from teams t
   join tiers tier on tier.id = t.tier
   left join project_limits p on p.team_id = t.id

@@ -66,6 +66,8 @@ export const envBuilds = pgTable(
     failureStep: text('failure_step'),
     /** Of a snapshot: the sandbox that it was taken of. */
     sandboxId: text('sandbox_id'),
+    /** Of a snapshot that is ready: what it holds on disk. */
+    snapshotBytes: bigint('snapshot_bytes', { mode: 'number' }),
     createdAt: createdAt(),
     updatedAt: updatedAt(),
     finishedAt: instant('finished_at'),

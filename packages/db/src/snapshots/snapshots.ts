@@ -1,5 +1,5 @@
 import { and, asc, desc, eq, inArray, isNotNull, isNull, lt, or, sql } from 'drizzle-orm';
-import type { Database } from '../connection/database.ts';
+import type { Database, Queries } from '../connection/database.ts';
 import { envAliases, envBuildAssignments, envBuilds, envs } from '../schema/index.ts';
 import type { AliasRow } from '../templates/find.ts';
 import type { Page } from '../templates/list.ts';
@@ -26,7 +26,7 @@ export interface NewSnapshot {
  * Writes down that a snapshot is being taken, as a build of the template with its name, or of a new one. Nothing starts from it
  * before `finishSnapshot`. Returns the template's id.
  */
-export async function beginSnapshot(db: Database, snapshot: NewSnapshot): Promise<string> {
+export async function beginSnapshot(db: Queries, snapshot: NewSnapshot): Promise<string> {
   return db.orm.transaction(async (tx) => {
     const { name } = snapshot;
     const [named] = name
@@ -60,12 +60,16 @@ export async function beginSnapshot(db: Database, snapshot: NewSnapshot): Promis
   });
 }
 
-/** The snapshot is on its node: sandboxes may start from it. */
-export async function finishSnapshot(db: Database, buildId: string): Promise<void> {
+/** The snapshot is on its node, with so many bytes: sandboxes may start from it. */
+export async function finishSnapshot(
+  db: Database,
+  buildId: string,
+  snapshotBytes: number | undefined,
+): Promise<void> {
   await db.orm.transaction(async (tx) => {
     const [build] = await tx
       .update(envBuilds)
-      .set({ status: 'ready', finishedAt: sql`now()`, updatedAt: sql`now()` })
+      .set({ status: 'ready', snapshotBytes, finishedAt: sql`now()`, updatedAt: sql`now()` })
       .where(eq(envBuilds.id, buildId))
       .returning({ envId: envBuilds.envId });
     if (!build) return;

@@ -1,5 +1,6 @@
 import { and, eq, isNotNull, or, sql } from 'drizzle-orm';
 import type { Database, Queries } from '../connection/database.ts';
+import { countTemplates } from '../quotas/use.ts';
 import { envAliases, envBuildAssignments, envBuilds, envs, teams } from '../schema/index.ts';
 import { failBuilds, listUnfinishedBuilds, type UnfinishedBuild } from './builds.ts';
 import { type AliasRow, listAliases } from './find.ts';
@@ -24,6 +25,8 @@ export interface BuildRequest {
   freeDiskMb: number;
   /** Builds that the team may have under way, this one included. */
   maxConcurrent: number;
+  /** Called before a new template is made, with how many the team has; what it throws is thrown on, and nothing has changed. */
+  assertRoom?: (templates: number) => void;
 }
 
 export type BuildRequestResult =
@@ -51,6 +54,7 @@ export async function requestBuild(db: Database, request: BuildRequest): Promise
     const forgotten = unfinished.filter((build) => !superseded.includes(build) && isForgotten(build));
     const others = unfinished.length - superseded.length - forgotten.length;
     if (others >= request.maxConcurrent) return { kind: 'too-many' };
+    if (!target) request.assertRoom?.(await countTemplates(tx, request.teamId));
     await failBuilds(tx, ids(superseded), { message: 'a newer build of the same template took its place' });
     await failBuilds(tx, ids(forgotten), { message: 'the build was not started within an hour' });
 

@@ -14,6 +14,22 @@ export interface TeamLimits {
   eventsTtlDays: number;
   defaultFreeDiskSizeMb: number;
   maxDiskSizeMb: number;
+  /** MiB of archives for COPY steps that are kept. */
+  maxUploadMb: number;
+  /** Snapshots of sandboxes, with or without a name. */
+  maxSnapshots: number;
+  /** MiB of them on disk. */
+  maxSnapshotMb: number;
+  /** Sandboxes that are paused, or will be when their time is over. */
+  maxPausedSandboxes: number;
+  /** MiB of saved states of paused sandboxes. */
+  maxPausedMb: number;
+  maxVolumes: number;
+  /** MiB that all volumes together may hold. */
+  maxVolumeMb: number;
+  /** Templates that somebody built; what snapshots make of themselves does not count. */
+  maxTemplates: number;
+  maxApiKeys: number;
 }
 
 export type LimitOverrides = Partial<TeamLimits>;
@@ -29,6 +45,15 @@ export const limitColumns = {
   eventsTtlDays: teamLimits.eventsTtlDays,
   defaultFreeDiskSizeMb: teamLimits.defaultFreeDiskSizeMb,
   maxDiskSizeMb: teamLimits.maxDiskSizeMb,
+  maxUploadMb: teamLimits.maxUploadMb,
+  maxSnapshots: teamLimits.maxSnapshots,
+  maxSnapshotMb: teamLimits.maxSnapshotMb,
+  maxPausedSandboxes: teamLimits.maxPausedSandboxes,
+  maxPausedMb: teamLimits.maxPausedMb,
+  maxVolumes: teamLimits.maxVolumes,
+  maxVolumeMb: teamLimits.maxVolumeMb,
+  maxTemplates: teamLimits.maxTemplates,
+  maxApiKeys: teamLimits.maxApiKeys,
 };
 
 /** The limits in force for a team, or undefined where the team or its tier does not exist. */

@@ -1,5 +1,5 @@
-import { and, asc, count, eq, inArray, sql } from 'drizzle-orm';
-import type { Database } from '../connection/database.ts';
+import { and, asc, eq, inArray } from 'drizzle-orm';
+import type { Database, Queries } from '../connection/database.ts';
 import { volumes } from '../schema/index.ts';
 
 export interface Volume {
@@ -17,28 +17,10 @@ export interface NewVolume {
   sizeMb: number;
 }
 
-/** Why a volume was not made: the team has one of this name, or as many as it may have. */
-export type VolumeRefusal = 'name-taken' | 'too-many';
-
-/** Makes a volume's row where the team has fewer than `most`. */
-export async function createVolume(
-  db: Database,
-  volume: NewVolume,
-  most: number,
-): Promise<Volume | VolumeRefusal> {
-  return db.orm.transaction(async (tx) => {
-    // One at a time a team, so that two do not both become the last one.
-    await tx.execute(sql`select pg_advisory_xact_lock(hashtext(${`volumes ${volume.teamId}`}))`);
-    const [row] = await tx.insert(volumes).values(volume).onConflictDoNothing().returning();
-    if (!row) return 'name-taken';
-    const [found] = await tx
-      .select({ count: count() })
-      .from(volumes)
-      .where(eq(volumes.teamId, volume.teamId));
-    if ((found?.count ?? 0) <= most) return row;
-    await tx.delete(volumes).where(eq(volumes.id, row.id));
-    return 'too-many';
-  });
+/** Makes a volume's row, unless the team has one of this name: undefined then. */
+export async function createVolume(db: Queries, volume: NewVolume): Promise<Volume | undefined> {
+  const [row] = await db.orm.insert(volumes).values(volume).onConflictDoNothing().returning();
+  return row;
 }
 
 /** A team's volumes, oldest first. */

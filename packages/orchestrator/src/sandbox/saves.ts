@@ -2,6 +2,7 @@ import { rm } from 'node:fs/promises';
 import { IsletError, orchestratorProto } from '@islet/contracts';
 import type { Logger } from '@islet/telemetry';
 import type { SandboxDriver } from '../drivers/driver.ts';
+import { bytesIn } from '../host/disk.ts';
 import type { SnapshotOrigin } from '../snapshots/manifest.ts';
 import type { StoredTemplate, TemplateStore } from '../templates/store.ts';
 import type { RecordStore } from './record.ts';
@@ -39,7 +40,14 @@ export class Saves {
     );
     this.#table.ends.clear(config.sandboxId);
     Object.assign(entry, { run: undefined });
-    Object.assign(sandbox, { state: SandboxState.PAUSED, endAtMs: now(), address: '', filesOnly });
+    const savedBytes = await bytesIn([snapshotDir]);
+    Object.assign(sandbox, {
+      state: SandboxState.PAUSED,
+      endAtMs: now(),
+      address: '',
+      filesOnly,
+      savedBytes,
+    });
     try {
       await this.#table.save(entry);
     } finally {

@@ -1,4 +1,4 @@
-import { IsletError, isUuid, newTemplateId } from '@islet/contracts';
+import { assertWithin, IsletError, isUuid, newTemplateId } from '@islet/contracts';
 import { DEFAULT_TAG, requestBuild, type Team, type TeamLimits } from '@islet/db';
 import type { ApiContext } from '../../context.ts';
 import { assertOwnNamespace } from '../read-routes.ts';
@@ -37,7 +37,7 @@ const MIN_MEMORY_MB = 128;
 
 /**
  * Takes a build that a client is about to start, and the names it will be known by.
- * @throws IsletError 400 where the request is wrong or beyond the team's limits, 404 and 409 for ids that cannot be
+ * @throws IsletError 400 where the request is wrong or beyond the team's limits, 403 where it has too many templates, 404 and 409 for ids that cannot be
  *   built, 429 where too many builds are under way
  */
 export async function acceptBuild(
@@ -56,6 +56,7 @@ export async function acceptBuild(
     newTemplateId: newTemplateId(),
     createdBy: wanted.createdBy,
     maxConcurrent: team.limits.concurrentTemplateBuilds,
+    assertRoom: (templates) => assertTemplateFits(templates, team.limits),
   });
   switch (result.kind) {
     case 'accepted': {
@@ -72,6 +73,12 @@ export async function acceptBuild(
         `you have reached the maximum number of concurrent template builds (${team.limits.concurrentTemplateBuilds}). Wait for one to end, or ask the operator for a higher limit`,
       );
   }
+}
+
+function assertTemplateFits(used: number, { maxTemplates }: TeamLimits): void {
+  const remedy =
+    'delete templates that are not needed (DELETE /templates/{templateID}, `e2b template delete`)';
+  assertWithin({ what: 'templates', used, wanted: 1, most: maxTemplates, remedy, flag: '--templates' });
 }
 
 function parseNames({ name, tags = [] }: WantedBuild, team: Team): { name: string; tags: string[] } {

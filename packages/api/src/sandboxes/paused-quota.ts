@@ -1,0 +1,74 @@
+import type { Catalog } from '@islet/catalog';
+import { assertWithin, orchestratorProto } from '@islet/contracts';
+import type { Team } from '@islet/db';
+
+const { SandboxState } = orchestratorProto;
+const MIB = 1024 * 1024;
+
+const remedy = 'kill paused sandboxes that are not needed (Sandbox.kill)';
+
+interface Held {
+  /** Sandboxes that are paused, or will be when their time is over. */
+  places: number;
+  /** Of saved states, MiB. */
+  megabytes: number;
+}
+
+/**
+ * How many paused sandboxes a team may have, and how large. A sandbox that is to be paused when its time is over has its place from its
+ * start on: no end of a sandbox's time ever finds the quota used up, so that none is lost for it.
+ */
+export class PausedQuota {
+  readonly #catalog: Catalog;
+  /** Places of sandboxes that are being started, which the catalog does not know yet. */
+  readonly #starting = new Map<string, number>();
+
+  constructor(catalog: Catalog) {
+    this.#catalog = catalog;
+  }
+
+  /**
+   * Takes places for sandboxes that are about to start and will be paused by themselves, until they are known or have failed.
+   * @throws IsletError 403 where the team has no room for them
+   */
+  async promise(team: Team, count: number): Promise<Disposable> {
+    this.#assertRoom(await this.#held(team), team, count);
+    this.#add(team.id, count);
+    return { [Symbol.dispose]: () => this.#add(team.id, -count) };
+  }
+
+  /**
+   * Makes sure that a running sandbox may be paused now.
+   * @throws IsletError 403
+   */
+  async assertMayPause(team: Team, config: orchestratorProto.SandboxConfig): Promise<void> {
+    // It was promised.
+    if (config.autoPause) return;
+    this.#assertRoom(await this.#held(team), team, 1);
+  }
+
+  async #held({ id }: Team): Promise<Held> {
+    const held: Held = { places: 0, megabytes: 0 };
+    for (const { sandbox } of await this.#catalog.listTeam(id)) {
+      const { state, config, savedBytes } = sandbox;
+      const isPaused = state === SandboxState.PAUSED || state === SandboxState.PAUSING;
+      if (isPaused || config?.autoPause) held.places++;
+      if (isPaused) held.megabytes += savedBytes / MIB;
+    }
+    return held;
+  }
+
+  #assertRoom({ places, megabytes }: Held, { id, limits }: Team, wanted: number): void {
+    const common = { what: 'paused sandboxes', remedy, wanted };
+    const used = places + (this.#starting.get(id) ?? 0);
+    assertWithin({ ...common, used, most: limits.maxPausedSandboxes, flag: '--paused' });
+    const size = { used: megabytes, most: limits.maxPausedMb, unit: 'MiB', flag: '--paused-mb' } as const;
+    assertWithin({ ...common, ...size });
+  }
+
+  #add(teamId: string, count: number): void {
+    const left = (this.#starting.get(teamId) ?? 0) + count;
+    if (left > 0) this.#starting.set(teamId, left);
+    else this.#starting.delete(teamId);
+  }
+}
