@@ -1,4 +1,4 @@
-import { recordsOf } from '../../packages/orchestrator/src/volumes/nfs/connection.ts';
+import { recordsOf } from '../../packages/orchestrator/src/volumes/nfs/records.ts';
 import { XdrError } from '../../packages/orchestrator/src/volumes/nfs/xdr.ts';
 import { assertSplitInvariantLater, type Outcome } from '../outcomes.ts';
 import type { FuzzTarget } from '../target.ts';

@@ -1,13 +1,9 @@
 import type { Socket } from 'node:net';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { XdrError } from './xdr.ts';
+import { HEADER_BYTES, LAST_FRAGMENT, recordsOf } from './records.ts';
 
-/** Calls of one connection that are worked on at once. */
-const MOST_CALLS = 16;
-
-/** Of a fragment's header: the record ends with it. */
-const LAST_FRAGMENT = 0x80000000;
-const HEADER_BYTES = 4;
+/** Calls of one connection that are worked on, or wait for their turn, at once: each holds what it writes, up to `MAX_TRANSFER_BYTES`. */
+const MOST_CALLS = 4;
 
 /** How long answers on their way may keep a machine from being saved, ms. */
 const HOLD_DEADLINE_MS = 2_000;
@@ -99,46 +95,4 @@ function newGate(): Gate {
     open = resolve;
   });
   return { opened, open };
-}
-
-/** Puts records together from a stream of fragments (RFC 5531, record marking). @throws XdrError where one is too large */
-export async function* recordsOf(
-  stream: AsyncIterable<Buffer>,
-  maxRecordBytes: number,
-): AsyncGenerator<Buffer> {
-  let pending: Buffer[] = [];
-  let available = 0;
-  let fragments: Buffer[] = [];
-  let collected = 0;
-  let header: number | undefined;
-
-  const take = (length: number): Buffer => {
-    const bytes = pending.length === 1 ? (pending[0] as Buffer) : Buffer.concat(pending);
-    pending = bytes.length > length ? [bytes.subarray(length)] : [];
-    available -= length;
-    return bytes.subarray(0, length);
-  };
-
-  for await (const chunk of stream) {
-    pending.push(chunk);
-    available += chunk.length;
-    for (;;) {
-      if (header === undefined) {
-        if (available < HEADER_BYTES) break;
-        header = take(HEADER_BYTES).readUInt32BE();
-      }
-      const length = header % LAST_FRAGMENT;
-      if (length === 0 || collected + length > maxRecordBytes)
-        throw new XdrError(`a record of ${collected + length} bytes`);
-      if (available < length) break;
-      fragments.push(take(length));
-      collected += length;
-      const isLast = header >= LAST_FRAGMENT;
-      header = undefined;
-      if (!isLast) continue;
-      yield fragments.length === 1 ? (fragments[0] as Buffer) : Buffer.concat(fragments);
-      fragments = [];
-      collected = 0;
-    }
-  }
 }

@@ -8,12 +8,20 @@ import { keyOf, volumePrograms } from './programs.ts';
 import { RepeatedCalls } from './repeated-calls.ts';
 import { answerCall } from './rpc.ts';
 import type { MachineInNetwork, ThreadPlace } from './thread.ts';
+import { Turns } from './turns.ts';
 
 /** Beside the bytes that are written: what a call says about itself. */
 const MAX_RECORD_BYTES = MAX_TRANSFER_BYTES + 4096;
 
 /** A guest's kernel has one for all its volumes, and another while it mounts one. */
 const MOST_CONNECTIONS = 8;
+
+/**
+ * Calls that are worked on at once, and those of one machine. Each waits for a disk on a thread of the process's pool, in which others wait, too
+ * (`UV_THREADPOOL_SIZE`, 16 as `islet` starts it): a volume whose disk is slow keeps no more of them than this.
+ */
+const MOST_CALLS = 8;
+const MOST_CALLS_OF_ONE = 2;
 
 /** Ports that only a machine's root may call from. */
 const PRIVILEGED_PORTS = 1024;
@@ -48,6 +56,7 @@ export class VolumeServers {
   readonly #files: KernelFiles = openKernelFiles();
   readonly #listenIn: ListenIn = createListenIn();
   readonly #machines = new Map<string, MachineServer>();
+  readonly #turns = new Turns<string>(MOST_CALLS, MOST_CALLS_OF_ONE);
 
   constructor(options: VolumeServersOptions) {
     this.#options = options;
@@ -101,7 +110,7 @@ export class VolumeServers {
     const programs = volumePrograms(exports);
     const calls = new RepeatedCalls();
     const carryOut = (record: Buffer) =>
-      answerCall(record, programs, (error) => this.#options.onFailure(id, error));
+      this.#turns.run(id, () => answerCall(record, programs, (error) => this.#options.onFailure(id, error)));
     const answer = (record: Buffer) => calls.answer(record, carryOut);
     const accept = (socket: Socket) => {
       const isRoots = socket.remotePort !== undefined && socket.remotePort < PRIVILEGED_PORTS;
