@@ -1,4 +1,5 @@
 import type { Slot } from './addresses.ts';
+import { MOST_CONNECTIONS, NEW_CONNECTIONS_BURST, NEW_CONNECTIONS_PER_S } from './rules.ts';
 
 /**
  * A virtual machine's memory holds its addresses, so all machines have the same ones, and each slot's namespace
@@ -37,7 +38,8 @@ export function tapBatch(): string {
  * Rules of a slot's namespace. The guest sends in its own name only, and the slot's is what leaves. The namespace itself
  * answers nobody but its machine, which finds its volumes there; a new one forwards where the host does, which Islet needs
  * anyway. A restored guest goes on with the
- * connections of its snapshot, which nobody else knows: they are reset as soon as it uses one.
+ * connections of its snapshot, which nobody else knows: they are reset as soon as it uses one. The namespace remembers connections by itself,
+ * in the host's memory and in the one table that the kernel has for all: no more of them than the host lets a sandbox have.
  */
 export function translationScript({ sandboxAddress }: Slot): string {
   return `
@@ -50,6 +52,12 @@ table ip islet {
     type filter hook forward priority filter; policy accept;
     iifname "${TAP}" ip saddr != ${GUEST.address} drop
     iifname "${TAP}" ct state new tcp flags & (syn | rst) == 0 reject with tcp reset
+    iifname "${TAP}" ct state new limit rate over ${NEW_CONNECTIONS_PER_S}/second burst ${NEW_CONNECTIONS_BURST} packets jump refuse
+    iifname "${TAP}" ct state new ct count over ${MOST_CONNECTIONS} jump refuse
+  }
+  chain refuse {
+    meta l4proto tcp reject with tcp reset
+    drop
   }
   chain prerouting {
     type nat hook prerouting priority dstnat; policy accept;
