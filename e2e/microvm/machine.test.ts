@@ -1,4 +1,4 @@
-import { readdir, readFile } from 'node:fs/promises';
+import { open, readdir, readFile, readlink, stat } from 'node:fs/promises';
 import { Sandbox } from 'e2b';
 import { afterEach, describe, expect, inject, it } from 'vitest';
 import { machineOf } from '../setup/machine.ts';
@@ -142,6 +142,20 @@ describe.skipIf(process.env.ISLET_FIRECRACKER)('the QEMU of a sandbox', () => {
     expect((await readdir(`/proc/${pid}/root`)).sort()).toEqual(
       (await readdir(`${dataDir}/machines/${machine}`)).sort(),
     );
+    // What it may write are the files that it was given, none of them without end; its core would hold the guest's memory.
+    const limits = await readFile(`/proc/${pid}/limits`, 'utf8');
+    expect(limits).toMatch(/^Max core file size +0 +0 /m);
+    expect(Number(/^Max file size +(\d+)/m.exec(limits)?.[1])).toBeLessThan(2 ** 36);
+    const folder = await stat(`${dataDir}/machines/${machine}`);
+    expect([folder.uid, folder.gid, folder.mode & 0o777]).toEqual([0, 0, 0o711]);
+    for (const fd of [1, 2]) {
+      expect(await readlink(`/proc/${pid}/fd/${fd}`)).toContain('/memfd:');
+      const log = await open(`/proc/${pid}/fd/${fd}`, 'r+');
+      const { size } = await log.stat();
+      expect(size).toBeLessThanOrEqual(64 * 1024);
+      await expect(log.write('x', size)).rejects.toMatchObject({ code: 'EPERM' });
+      await log.close();
+    }
     const cgroups = (await readFile(`/proc/${pid}/cgroup`, 'utf8')).split('\n');
     expect(
       cgroups.some(

@@ -27,6 +27,8 @@ export interface ExecOptions {
   signal?: AbortSignal;
   /** 'discard' for commands whose output says nothing, or that leave a daemon behind, which would go on writing. */
   output?: 'capture' | 'discard';
+  /** A descriptor that takes what it says on stderr, it and all it leaves behind. It is not in the error then. */
+  stderr?: number;
   /** How late the kernel may fire the timers of the command and of all it leaves behind, ns. */
   timerSlackNs?: number;
 }
@@ -65,14 +67,15 @@ async function execute(
     const stdin = input === undefined ? undefined : streams.add('stdin', input);
     const captured = options.output !== 'discard';
     const stdout = captured ? streams.add('stdout') : undefined;
-    const stderr = captured ? streams.add('stderr') : undefined;
+    const said = captured && options.stderr === undefined ? streams.add('stderr') : undefined;
+    const stderr = options.stderr ?? said;
     const program = startProgram(spawner, name, { file, args, stdin, stdout, stderr, timerSlackNs });
     const end = await untilEnd(program, timeoutMs, signal);
     if (end.exitCode === 0) return stdout === undefined ? '' : readText(stdout);
-    const said = stderr === undefined ? '' : readText(stderr, STDERR_LIMIT).trim();
-    if (signal?.aborted) throw new CommandError(name, 'aborted', null, said, signal.reason);
+    const words = said === undefined ? '' : readText(said, STDERR_LIMIT).trim();
+    if (signal?.aborted) throw new CommandError(name, 'aborted', null, words, signal.reason);
     const reason = end.signal === 0 ? `exit status ${end.exitCode}` : `ended by ${signalName(end.signal)}`;
-    throw new CommandError(name, reason, end.signal === 0 ? end.exitCode : null, said);
+    throw new CommandError(name, reason, end.signal === 0 ? end.exitCode : null, words);
   } finally {
     streams.close();
   }

@@ -2,8 +2,8 @@ import { createHash } from 'node:crypto';
 import { mkdir, readdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { availableParallelism } from 'node:os';
 import { join } from 'node:path';
-import { crc32 } from 'node:zlib';
 import { placementFailed } from '@islet/contracts';
+import { BoundedLog } from '../../host/bounded-log.ts';
 import { Cgroups } from '../../host/cgroups.ts';
 import type { Exec } from '../../host/exec.ts';
 import { isAlive, killAndWait, type ProcessRef, refProcess, waitForExit } from '../../host/process.ts';
@@ -13,6 +13,7 @@ import type { Machine, MachineSpec, Pace, SandboxDriver } from '../driver.ts';
 import { processLimit } from '../process-limit.ts';
 import { ImageCache } from './images.ts';
 import type { MachineShape } from './machine-files.ts';
+import { MachineUsers } from './machine-users.ts';
 import type { GuestKernel } from './probe.ts';
 import type { KernelBoot, MachineSite, RunningMachine, Vmm } from './vmm.ts';
 
@@ -30,9 +31,11 @@ const FIRST_NEED_BYTES = 64 * 1024 * 1024;
 
 const EXIT_TIMEOUT_MS = 20_000;
 
-/** Machines run as users of this range that nobody else has; which one follows from the machine's id. */
-const FIRST_UID = 1_000_000_000;
-const UID_COUNT = 2 ** 29;
+/** Of what a VMM says beside its answers: its last words are at the beginning, as it says nothing before. */
+const LOG_BYTES = 16 * 1024;
+
+/** Of a file beyond its content: an image's tables, and what a VMM writes of its devices. */
+const FILE_OVERHEAD_BYTES = 64 * 1024 * 1024;
 
 /** Changes whenever machines are made so differently that earlier snapshots do not start any more. */
 const FORMAT = 3;
@@ -56,7 +59,7 @@ export async function openMicrovm(options: MicrovmOptions): Promise<SandboxDrive
   await mkdir(stateDir, { recursive: true, mode: 0o700 });
   const images = await ImageCache.open(options.imagesDir, options.exec);
   await new Cgroups().bound(`islet-${options.instance}`, options.memoryBytes);
-  return new Microvm(options, stateDir, images);
+  return new Microvm(options, stateDir, images, await MachineUsers.open(stateDir));
 }
 
 class Microvm implements SandboxDriver {
@@ -69,14 +72,18 @@ class Microvm implements SandboxDriver {
   readonly #options: MicrovmOptions;
   readonly #stateDir: string;
   readonly #images: ImageCache;
+  readonly #users: MachineUsers;
+  /** Of machines that this process has started. */
+  readonly #logs = new Map<string, BoundedLog>();
   readonly #cgroups = new Cgroups();
 
-  constructor(options: MicrovmOptions, stateDir: string, images: ImageCache) {
+  constructor(options: MicrovmOptions, stateDir: string, images: ImageCache, users: MachineUsers) {
     this.#options = options;
     this.runtimeDigest = createHash('sha256').update(`${options.vmm.build}\0${FORMAT}`).digest('hex');
     this.pace = options.vmm.pace;
     this.#stateDir = stateDir;
     this.#images = images;
+    this.#users = users;
   }
 
   async boot(spec: MachineSpec, signal?: AbortSignal): Promise<Machine> {
@@ -94,7 +101,7 @@ class Microvm implements SandboxDriver {
     const { initrd, kernel, vmm } = this.#options;
     return this.#orRelease(spec.id, async () => {
       const size = { cpuCount, memoryMb, diskBytes };
-      await mkdir(this.#machineState(spec.id), { mode: 0o700 });
+      await this.#makeState(spec.id);
       const shape = await vmm.layOutBoot(this.#site(spec), { root, guest, emptyDisk }, size);
       const boot = {
         ...{ kernel, initrd, diskUsedMb: spec.diskUsedMb ?? 0 },
@@ -110,7 +117,7 @@ class Microvm implements SandboxDriver {
     await this.#admit();
     const { vmm } = this.#options;
     return this.#orRelease(spec.id, async () => {
-      await mkdir(this.#machineState(spec.id), { mode: 0o700 });
+      await this.#makeState(spec.id);
       const shape = await vmm.layOutRestore(this.#site(spec), snapshotDir);
       signal?.throwIfAborted();
       const machine = await this.#launch(spec, shape);
@@ -150,6 +157,9 @@ class Microvm implements SandboxDriver {
     else await this.#cgroups.kill(this.#cgroupPath(id));
     await rm(this.#machineState(id), { recursive: true, force: true });
     await this.#cgroups.remove(this.#cgroupPath(id));
+    this.#users.release(id);
+    this.#logs.get(id)?.close();
+    this.#logs.delete(id);
   }
 
   async wasOutOfMemory(id: string): Promise<boolean> {
@@ -165,6 +175,7 @@ class Microvm implements SandboxDriver {
   }
 
   async close(): Promise<void> {
+    for (const log of this.#logs.values()) log.close();
     await this.#cgroups.remove(this.#instanceCgroup());
     await rm(this.#stateDir, { recursive: true, force: true });
   }
@@ -196,12 +207,13 @@ class Microvm implements SandboxDriver {
       cpuPeriodUs: CPU_PERIOD_US,
       pids: PIDS_LIMIT,
     });
-    const pid = await this.#options.exec('sh', [
-      ...['-c', LAUNCH, 'sh', cgroupFiles.join(' '), join(site.stateDir, 'log')],
-      ...this.#options.vmm.command(site, netns, shape, boot),
-    ]);
+    const log = BoundedLog.open(`islet-${id}`, LOG_BYTES);
+    this.#logs.set(id, log);
+    const command = this.#options.vmm.command(site, netns, shape, boot);
+    const launch = ['-c', LAUNCH, 'sh', cgroupFiles.join(' '), String(fileBlocks(shape))];
+    const pid = await this.#options.exec('sh', [...launch, ...command], { stderr: log.descriptor });
     const main = refProcess(Number(pid));
-    if (!main) throw new Error(`the machine's process ended at once: ${await this.#lastWords(id)}`);
+    if (!main) throw new Error(`the machine's process ended at once: ${this.#lastWords(id)}`);
     await writeFile(join(site.stateDir, 'process'), JSON.stringify(main));
     return { id, dir, main, companions: [] };
   }
@@ -223,14 +235,14 @@ class Microvm implements SandboxDriver {
     try {
       await use({ ...this.#site(machine), main: machine.main });
     } catch (error) {
-      const said = await this.#lastWords(machine.id);
+      const said = this.#lastWords(machine.id);
       if (said === '') throw error;
       throw new Error(`${(error as Error).message}: ${said}`, { cause: error });
     }
   }
 
   #site({ dir, id }: { dir: string; id: string }): MachineSite {
-    return { id, dir, stateDir: this.#machineState(id), uid: uidOf(id) };
+    return { id, dir, stateDir: this.#machineState(id), uid: this.#users.of(id) };
   }
 
   async #orRelease(id: string, start: () => Promise<Machine>): Promise<Machine> {
@@ -247,9 +259,15 @@ class Microvm implements SandboxDriver {
     return text === '' ? undefined : (JSON.parse(text) as ProcessRef);
   }
 
-  async #lastWords(id: string): Promise<string> {
-    const log = await readFile(join(this.#machineState(id), 'log'), 'utf8').catch(() => '');
-    return log.trim().split('\n').slice(-3).join('; ').slice(0, 500);
+  /** Empty for a machine that an earlier process has started. */
+  #lastWords(id: string): string {
+    const text = this.#logs.get(id)?.text() ?? '';
+    return text.trim().split('\n').slice(-3).join('; ').slice(0, 500);
+  }
+
+  async #makeState(id: string): Promise<void> {
+    await mkdir(this.#machineState(id), { mode: 0o700 });
+    await this.#users.take(id);
   }
 
   #machineState(id: string): string {
@@ -267,18 +285,20 @@ class Microvm implements SandboxDriver {
 
 /**
  * Joins the cgroups, leaves a program running and tells its pid. It lives on when this process ends: what it has open
- * is its own.
+ * is its own. Its core would hold the guest's memory, and its files are as long as a machine's have to be: it may have been taken over.
  */
 const LAUNCH = `
-cgroups=$1 log=$2
+cgroups=$1 blocks=$2
 shift 2
 (
   for file in $cgroups; do echo 0 > "$file" || exit 1; done
+  ulimit -c 0 && ulimit -f "$blocks" || exit 1
   exec setsid "$@"
-) < /dev/null > "$log" 2>&1 &
+) < /dev/null >&2 &
 echo $!
 `;
 
-function uidOf(id: string): number {
-  return FIRST_UID + (crc32(id) % UID_COUNT);
+/** The longest file that a machine's VMM writes, in the shell's blocks of 512 bytes: its disk, or its memory. */
+function fileBlocks({ diskBytes, memoryMb }: MachineShape): number {
+  return Math.ceil((Math.max(diskBytes, memoryMb * 1024 * 1024) + FILE_OVERHEAD_BYTES) / 512);
 }

@@ -1,4 +1,4 @@
-import { copyFile, link, rm, truncate, writeFile } from 'node:fs/promises';
+import { chmod, copyFile, link, open, rm, truncate, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import {
   type BootImages,
@@ -18,6 +18,9 @@ import { writeEmptyQcow2 } from './qcow2.ts';
 import type { Qmp } from './qmp.ts';
 import { readDrives, readNodes } from './qmp-answers.ts';
 
+/** QEMU finds what is in it, and can make nothing there: what it may write are files that it was given, each with a limit. */
+const FOLDER_MODE = 0o711;
+
 /** Names of a disk's layers begin with it; a number follows. */
 const DISK = 'disk-';
 
@@ -34,7 +37,7 @@ export async function layOutBoot(
   await writeFile(memory, '', { mode: 0o600 });
   await truncate(memory, size.memoryMb * 1024 * 1024);
   await addLayer(dir, shape, uid);
-  await hand(dir, uid);
+  await chmod(dir, FOLDER_MODE);
   await writeShape(stateDir, shape);
   return shape;
 }
@@ -55,7 +58,7 @@ export async function layOutRestore(
   ]);
   await hand(join(dir, FILES.devices), uid);
   await addLayer(dir, shape, uid);
-  await hand(dir, uid);
+  await chmod(dir, FOLDER_MODE);
   await writeShape(stateDir, shape);
   return shape;
 }
@@ -103,4 +106,16 @@ export async function addLayer(dir: string, shape: MachineShape, uid: number): P
   await writeEmptyQcow2(join(dir, layer), shape.diskBytes, uid);
   shape.layers = [...shape.layers, layer];
   return layer;
+}
+
+/** Makes the file that QEMU writes its devices' state into: it cannot make any itself. */
+export async function layOutDevices({ dir, uid }: MachineSite): Promise<void> {
+  const file = join(dir, FILES.devices);
+  await rm(file, { force: true });
+  const made = await open(file, 'wx', 0o600);
+  try {
+    await made.chown(uid, uid);
+  } finally {
+    await made.close();
+  }
 }

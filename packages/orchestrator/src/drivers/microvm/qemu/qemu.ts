@@ -30,6 +30,7 @@ import {
   assertNoOtherFiles,
   layerAbove,
   layOutBoot,
+  layOutDevices,
   layOutRestore,
   readRunningShape,
 } from './layers.ts';
@@ -136,6 +137,7 @@ class Qemu implements Vmm {
       if (shape.layers.length > this.#options.mostLayers) await this.#mergeLayers(qmp, stateDir, shape);
       await stop(qmp);
       // Not live: QEMU also writes what it still has of the disk's tables.
+      await layOutDevices(machine);
       await qmp.execute('xen-save-devices-state', { filename: `/${FILES.devices}`, live: false });
       await collectSnapshot(dir, shape, snapshotDir);
       await this.#saveMemory(machine, shape, snapshotDir);
@@ -158,6 +160,7 @@ class Qemu implements Vmm {
       const layer = await addLayer(dir, shape, machine.uid);
       await qmp.execute('blockdev-add', layerNode(layer));
       await whileStopped(qmp, async () => {
+        await layOutDevices(machine);
         await qmp.execute('xen-save-devices-state', { filename: `/${FILES.devices}`, live: false });
         // This also writes what QEMU still has of the layer's tables.
         await qmp.execute('blockdev-snapshot', { node: topLayer(saved), overlay: layer });
