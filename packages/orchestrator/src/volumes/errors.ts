@@ -26,5 +26,5 @@ export function asVolumeError(error: unknown, path: VolumePath): unknown {
 }
 
 export function hasCode(error: unknown, ...codes: string[]): boolean {
-  return codes.includes((error as NodeJS.ErrnoException).code ?? '');
+  return codes.includes((error as NodeJS.ErrnoException | undefined)?.code ?? '');
 }

@@ -13,7 +13,7 @@ export interface OpenOptions {
  * Opens a path below an open directory and never anything outside of it: neither `..`, nor absolute or relative links, nor
  * mounts lead out (EXDEV). The caller closes the descriptor. @throws Error with an errno's name as `code`
  */
-export type OpenBeneath = (directory: number, path: string, options: OpenOptions) => number;
+export type OpenBeneath = (directory: number, path: string | Buffer, options: OpenOptions) => number;
 
 /** The same number on every architecture that Node runs on. */
 const SYS_OPENAT2 = 437;
@@ -29,7 +29,7 @@ const ATTEMPTS = 32;
 
 /** openat2, which Node does not have: checking a path first and opening it then would lose a race against the sandbox. */
 export function createOpenBeneath(): OpenBeneath {
-  const syscall = openProgram().func('syscall', 'long', ['long', 'long', 'const char *', 'void *', 'size_t']);
+  const syscall = openProgram().func('syscall', 'long', ['long', 'long', 'const void *', 'void *', 'size_t']);
   return (directory, path, { flags, mode = 0, followLinks }) => {
     const how = Buffer.alloc(OPEN_HOW_BYTES);
     const resolve =
@@ -37,8 +37,9 @@ export function createOpenBeneath(): OpenBeneath {
     how.writeBigUInt64LE(BigInt(flags | O_CLOEXEC), 0);
     how.writeBigUInt64LE(BigInt(mode), 8);
     how.writeBigUInt64LE(BigInt(resolve), 16);
+    const terminated = Buffer.concat([typeof path === 'string' ? Buffer.from(path) : path, Buffer.of(0)]);
     for (let attempt = 1; ; attempt++) {
-      const descriptor = Number(syscall(SYS_OPENAT2, directory, path, how, how.length));
+      const descriptor = Number(syscall(SYS_OPENAT2, directory, terminated, how, how.length));
       if (descriptor >= 0) return descriptor;
       const errno = koffi.errno();
       const passing = errnoName(errno) === 'EAGAIN' || errnoName(errno) === 'EINTR';

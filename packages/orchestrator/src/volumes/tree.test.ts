@@ -4,6 +4,7 @@ import {
   existsSync,
   mkdirSync,
   mkdtempSync,
+  openSync,
   readFileSync,
   rmSync,
   statSync,
@@ -11,6 +12,7 @@ import {
   writeFileSync,
   writeSync,
 } from 'node:fs';
+import { stat } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
@@ -66,6 +68,42 @@ describe('a path inside a volume', () => {
   it('knows the directories above it', () => {
     expect(path('/a/b/c').ancestors().map(String)).toEqual(['/a', '/a/b']);
     expect(path('/').ancestors()).toEqual([]);
+  });
+});
+
+describe('what sandboxes write into a volume', () => {
+  it('is removed with names of any bytes, and listed without those that nobody could ask for', async () => {
+    mkdirSync(join(root, 'd'));
+    const place = (...bytes: number[]) => Buffer.concat([Buffer.from(`${root}/d/`), Buffer.from(bytes)]);
+    mkdirSync(place(0xff, 0xfe));
+    writeFileSync(Buffer.concat([place(0xff, 0xfe), Buffer.from('/'), Buffer.of(0xc3)]), '');
+    writeFileSync(place(0x0a), '');
+    expect(await listed('/d')).toEqual(['/d/\n']);
+    await tree.remove(path('/d'));
+    expect(existsSync(join(root, 'd'))).toBe(false);
+  });
+
+  it('is listed up to so many bytes of paths', async () => {
+    const deep = `${'n'.repeat(250)}/`.repeat(14).slice(0, -1);
+    mkdirSync(join(root, deep), { recursive: true });
+    for (let i = 0; i < 5_000; i++) closeSync(openSync(join(root, deep, `${i}${'-'.repeat(200)}`), 'w'));
+    await expect(tree.list(path(deep), 1)).rejects.toMatchObject({ status: 400 });
+    await expect(tree.list(path('/'), 100)).rejects.toThrow('list with a smaller depth');
+    expect(await listed('/', 14)).toHaveLength(14);
+  });
+
+  it('keeps nobody else from the disk while it is listed', async () => {
+    for (let i = 0; i < 10_000; i++) closeSync(openSync(join(root, String(i)), 'w'));
+    let isListed = false;
+    const listing = tree.list(path('/'), 1).then((entries) => {
+      isListed = true;
+      return entries.length;
+    });
+    let answered = 0;
+    for (; !isListed; answered++) await stat(outside);
+    expect(await listing).toBe(10_000);
+    // Where all are looked at together, everybody else waits until the last one was: there were some ten.
+    expect(answered).toBeGreaterThan(200);
   });
 });
 

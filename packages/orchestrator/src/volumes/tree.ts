@@ -1,5 +1,5 @@
 import { close as closeCallback, constants, fstat as fstatCallback, type Stats } from 'node:fs';
-import { chmod, chown, lstat, mkdir, open, readdir, readlink, rmdir, unlink } from 'node:fs/promises';
+import { chmod, chown, lstat, mkdir, open, opendir, readlink, rmdir, unlink } from 'node:fs/promises';
 import { promisify } from 'node:util';
 import { IsletError } from '@islet/contracts';
 import { asVolumeError, hasCode } from './errors.ts';
@@ -33,13 +33,19 @@ const DEFAULT_OWNER = 1000;
 const DEFAULT_DIRECTORY_MODE = 0o755;
 const DEFAULT_FILE_MODE = 0o644;
 
-/** Most entries of one listing: the answer is one document. */
+/** Most entries of one listing, and bytes of their paths: the answer is one document. */
 const MAX_LISTED = 100_000;
+const MAX_LISTED_BYTES = 16 * 1024 * 1024;
+/** Entries that are looked at together: more would keep all else waiting that waits for disks. */
+const LOOKED_AT_ONCE = 16;
 /** Removing holds a descriptor a level. */
 const MAX_REMOVED_DEPTH = 256;
 
 const O_PATH = 0o10000000;
 const { O_CREAT, O_DIRECTORY, O_EXCL, O_NOFOLLOW, O_NONBLOCK, O_RDONLY, O_TRUNC, O_WRONLY } = constants;
+
+/** Names as they are on the disk; Node's types know of texts alone. */
+const BYTES = { encoding: 'buffer' as BufferEncoding };
 
 const close = promisify(closeCallback);
 const fstat = promisify(fstatCallback);
@@ -73,8 +79,9 @@ export class VolumeTree {
    */
   async list(path: VolumePath, depth: number): Promise<Entry[]> {
     const entries: Entry[] = [];
+    const room: Room = { entries: MAX_LISTED, bytes: MAX_LISTED_BYTES };
     const visit = async (directory: VolumePath, levels: number): Promise<void> => {
-      for (const entry of await this.#children(directory, MAX_LISTED - entries.length)) {
+      for (const entry of await this.#children(directory, room)) {
         entries.push(entry);
         // What is removed or replaced meanwhile is only missing from the list.
         if (levels > 1 && entry.stats.isDirectory()) await visit(entry.path, levels - 1).catch(unlessGone);
@@ -111,7 +118,9 @@ export class VolumeTree {
   /** Removes an entry and all below it. @throws IsletError 404; 400 the root, or too many levels */
   async remove(path: VolumePath): Promise<void> {
     if (path.isRoot) throw new IsletError(400, 'the root of a volume cannot be removed');
-    await this.#inDirectory(path.parent, path, (parent) => this.#removeTree(parent, path.name, 0));
+    await this.#inDirectory(path.parent, path, (parent) =>
+      this.#removeTree(parent, Buffer.from(path.name), 0),
+    );
   }
 
   /** A descriptor to read a file from; the caller closes it. @throws IsletError 404; 400 no regular file */
@@ -143,15 +152,26 @@ export class VolumeTree {
     return { descriptor, made: false };
   }
 
-  /** The entries of one directory, by name. */
-  #children(directory: VolumePath, most: number): Promise<Entry[]> {
+  /** The entries of one directory, by name, for which there has to be room. Nobody could ask for a name that is not UTF-8: it is left out. */
+  #children(directory: VolumePath, room: Room): Promise<Entry[]> {
     return this.#inDirectory(directory, directory, async (descriptor) => {
-      const names = (await readdir(at(descriptor))).sort();
-      if (names.length > most) {
-        throw new IsletError(400, `there are more than ${MAX_LISTED} entries: list with a smaller depth`);
+      const prefix = Buffer.byteLength(String(directory)) + 1;
+      const names: string[] = [];
+      for await (const { name } of await opendir(at(descriptor))) {
+        names.push(name);
+        room.entries--;
+        room.bytes -= prefix + Buffer.byteLength(name);
+        if (room.entries < 0 || room.bytes < 0) throw tooMany();
       }
-      const found = names.map((name) => describe(descriptor, directory.child(name)).catch(unlessGone));
-      return (await Promise.all(found)).filter((entry) => entry !== undefined);
+      names.sort();
+      const found: Entry[] = [];
+      for (let first = 0; first < names.length; first += LOOKED_AT_ONCE) {
+        const some = names
+          .slice(first, first + LOOKED_AT_ONCE)
+          .map((name) => describe(descriptor, directory.child(name)).catch(unlessGone));
+        for (const entry of await Promise.all(some)) if (entry) found.push(entry);
+      }
+      return found;
     });
   }
 
@@ -179,9 +199,11 @@ export class VolumeTree {
     return true;
   }
 
-  async #removeTree(parent: number, name: string, depth: number): Promise<void> {
+  /** Names may be any bytes. */
+  async #removeTree(parent: number, name: Buffer, depth: number): Promise<void> {
+    const place = Buffer.concat([Buffer.from(at(parent, '')), name]);
     try {
-      return await unlink(at(parent, name));
+      return await unlink(place);
     } catch (error) {
       if (!hasCode(error, 'EISDIR')) throw error;
     }
@@ -191,13 +213,13 @@ export class VolumeTree {
     const flags = O_PATH | O_DIRECTORY | O_NOFOLLOW;
     const directory = this.#open(parent, name, { flags, followLinks: false });
     try {
-      for (const child of await readdir(at(directory))) {
-        await this.#removeTree(directory, child, depth + 1).catch(unlessGone);
+      for await (const child of await opendir(at(directory), BYTES)) {
+        await this.#removeTree(directory, child.name as unknown as Buffer, depth + 1).catch(unlessGone);
       }
     } finally {
       await close(directory);
     }
-    await rmdir(at(parent, name));
+    await rmdir(place);
   }
 
   async #openFile(path: VolumePath, flags: number, mode?: number): Promise<number> {
@@ -248,6 +270,17 @@ export class VolumeTree {
       await root.close();
     }
   }
+}
+
+/** What may still be listed. */
+interface Room {
+  entries: number;
+  bytes: number;
+}
+
+function tooMany(): IsletError {
+  const most = `${MAX_LISTED} entries, or ${MAX_LISTED_BYTES} bytes of their paths`;
+  return new IsletError(400, `there are more than ${most}: list with a smaller depth`);
 }
 
 /** The entry of this name in an open directory, not what it may point to. */
