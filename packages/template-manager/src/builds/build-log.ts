@@ -19,74 +19,97 @@ export interface LogPage {
   level: LogLevel;
 }
 
-const LEVELS: readonly LogLevel[] = ['debug', 'info', 'warn', 'error'];
+const LEVELS: readonly string[] = ['debug', 'info', 'warn', 'error'] satisfies LogLevel[];
 
-/** A command that writes without end must not fill the disk; some builds write ten thousand lines. */
-const MOST_ENTRIES = 100_000;
+/** Some builds write ten thousand lines; what a command writes beyond must fill neither disk nor memory. */
+const MOST_ENTRIES = 25_000;
+/** Of all entries as they are in the file, JSON and all. */
+const MOST_CHARACTERS = 6 * 1024 ** 2;
 const LONGEST_MESSAGE = 16_384;
 
 /** The log of a build that runs: in memory for its readers, and in a file, one JSON object a line, for those who come later. */
 export class BuildLog {
-  readonly #entries: LogEntry[];
+  /** As they are in the file: an entry's own text may hold on to all that its command wrote with it. */
+  readonly #lines: string[];
   readonly #file: WriteStream;
   readonly #now: () => number;
+  #characters: number;
+  #leftOut = 0;
 
-  private constructor(entries: LogEntry[], file: WriteStream, now: () => number) {
-    this.#entries = entries;
+  private constructor(lines: string[], file: WriteStream, now: () => number) {
+    this.#lines = lines;
     this.#file = file;
     this.#now = now;
+    this.#characters = lines.reduce((sum, { length }) => sum + length, 0);
   }
 
   /** Goes on behind what an earlier process wrote. */
   static async open(path: string, now: () => number): Promise<BuildLog> {
-    const entries = await readLog(path);
+    const lines = await readLog(path);
     const file = createWriteStream(path, { flags: 'a', mode: 0o600 });
     // A line cut short by a crash must not swallow the next.
-    if (entries.length > 0) file.write('\n');
-    return new BuildLog(entries, file, now);
+    if (lines.length > 0) file.write('\n');
+    return new BuildLog(lines, file, now);
   }
 
+  /** Left out, and counted, where the log is full. */
   append(level: LogLevel, step: string, message: string): void {
-    if (this.#entries.length > MOST_ENTRIES) return;
-    const full = this.#entries.length === MOST_ENTRIES;
-    const entry: LogEntry = {
-      timestampMs: this.#now(),
-      level: full ? 'warn' : level,
-      message: full ? 'the log is full: what follows is left out' : message.slice(0, LONGEST_MESSAGE),
-      step,
-    };
-    this.#entries.push(entry);
-    this.#file.write(`${JSON.stringify(entry)}\n`);
+    if (this.#lines.length >= MOST_ENTRIES || this.#characters >= MOST_CHARACTERS) this.#leftOut++;
+    else this.#write(level, step, message);
+  }
+
+  /** The last entry, which there is room for always; before it, how many were left out. */
+  finish(level: LogLevel, step: string, message: string): void {
+    if (this.#leftOut > 0) this.#write('warn', step, `the log is full: ${this.#leftOut} lines were left out`);
+    this.#leftOut = 0;
+    this.#write(level, step, message);
   }
 
   page(page: LogPage): LogEntry[] {
-    return selectEntries(this.#entries, page);
+    return selectEntries(this.#lines, page);
   }
 
   async close(): Promise<void> {
     this.#file.end();
     await finished(this.#file);
   }
+
+  #write(level: LogLevel, step: string, message: string): void {
+    const timestampMs = this.#now();
+    const line = JSON.stringify({ timestampMs, level, message: message.slice(0, LONGEST_MESSAGE), step });
+    this.#lines.push(line);
+    this.#characters += line.length;
+    this.#file.write(`${line}\n`);
+  }
 }
 
-/** The entries in a log's file; none where there is no file. Lines that a crash cut short are passed over. */
-export async function readLog(path: string): Promise<LogEntry[]> {
+/** The lines of a log's file; none where there is no file. Lines that a crash cut short are passed over. */
+export async function readLog(path: string): Promise<string[]> {
   const text = await readFile(path, 'utf8').catch((error: NodeJS.ErrnoException) => {
     if (error.code === 'ENOENT') return '';
     throw error;
   });
-  return text.split('\n').flatMap((line) => {
-    if (!line.endsWith('}')) return [];
-    try {
-      return [JSON.parse(line) as LogEntry];
-    } catch {
-      return [];
-    }
-  });
+  return text.split('\n').filter((line) => line.startsWith('{') && line.endsWith('}'));
 }
 
-export function selectEntries(entries: readonly LogEntry[], { offset, limit, level }: LogPage): LogEntry[] {
+/** Only entries of the page are parsed: a build that is over is asked for its log again and again. */
+export function selectEntries(lines: readonly string[], { offset, limit, level }: LogPage): LogEntry[] {
   const least = LEVELS.indexOf(level);
-  const wanted = least <= 0 ? entries : entries.filter((entry) => LEVELS.indexOf(entry.level) >= least);
-  return wanted.slice(offset, offset + limit);
+  const wanted = least <= 0 ? lines : lines.filter((line) => levelOf(line) >= least);
+  return wanted.slice(offset, offset + limit).flatMap(parseLine);
+}
+
+/** The level stands before the message, which may hold anything. */
+function levelOf(line: string): number {
+  const [, level] = /"level":"(\w+)"/.exec(line.slice(0, 100)) ?? [];
+  return LEVELS.indexOf(level ?? '');
+}
+
+/** Of lines that were written here, whole or cut. */
+function parseLine(line: string): LogEntry[] {
+  try {
+    return [JSON.parse(line) as LogEntry];
+  } catch {
+    return [];
+  }
 }

@@ -189,8 +189,8 @@ export class Builds {
     let limit: NodeJS.Timeout | undefined;
     try {
       log.append('info', '', `Building template ${templateId}/${buildId}`);
-      if (this.#places.full) log.append('info', '', 'Waiting for other builds to end');
-      using _place = await this.#places.take(signal);
+      if (this.#places.isFull(spec.teamId)) log.append('info', '', 'Waiting for other builds to end');
+      using _place = await this.#places.take(spec.teamId, signal);
       limit = setTimeout(() => {
         const minutes = Math.round(limitMs / 60_000);
         stop.abort(new BuildError(current, `the build took longer than ${minutes} minutes`));
@@ -201,7 +201,7 @@ export class Builds {
       };
       const outcome = await run(spec, report, signal);
       signal.throwIfAborted(); // cancelled in its last moment: nobody waits for it any more
-      log.append('info', '', `Build finished, took ${Math.round((now() - startedAt) / 1000)}s`);
+      log.finish('info', '', `Build finished, took ${Math.round((now() - startedAt) / 1000)}s`);
       return { kind: 'ready', outcome };
     } catch (caught) {
       const error = signal.aborted ? signal.reason : caught;
@@ -213,7 +213,7 @@ export class Builds {
         error instanceof BuildError
           ? error
           : { message: 'internal error: see the log of the node', phase: current };
-      log.append('error', phase, `Build failed: ${message}`);
+      log.finish('error', phase, `Build failed: ${message}`);
       await forget(buildId);
       return { kind: 'failed', message, phase };
     } finally {

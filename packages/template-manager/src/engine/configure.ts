@@ -14,6 +14,9 @@ const OPEN_FOLDERS = ['usr/local', 'code'];
 /** What says who the user is and what he may do, below /etc. */
 const ACCOUNT_FILES = ['passwd', 'group', 'sudoers.d'];
 
+/** Of more files the sandbox finds it out: they would keep this process busy. */
+const MOST_LOOKED_AT = 20_000;
+
 export interface Configuring {
   maker: LayerMaker;
   /** What the template is built on, to which this was done before. */
@@ -79,7 +82,9 @@ async function isAll(layer: string, path: string, isRight: (stat: Stats) => bool
   if (place !== 'there') return place === 'untouched';
   const top = join(layer, path);
   if ((await kindOf(top)) !== 'directory') return false;
+  let looked = 0;
   for await (const entry of walk(top)) {
+    if (++looked > MOST_LOOKED_AT) return false;
     const stat = await lstat(entry);
     if (!isWhiteout(stat) && !isRight(stat)) return false;
   }

@@ -31,6 +31,13 @@ describe.runIf(process.getuid?.() === 0)('what the host sees of layers', () => {
     stack.push(upper);
   }
 
+  it('is no user of an account file that would take all memory to read', async () => {
+    await put(
+      'mkdir etc && echo user:x:1:2::/home/user:/bin/sh > etc/passwd && truncate --size=3G etc/passwd',
+    );
+    expect(await accountOf(stack, 'user')).toBeUndefined();
+  });
+
   it('is a user of the topmost account file', async () => {
     expect(await accountOf(stack, 'user')).toBeUndefined();
     await put('mkdir etc && echo user:x:1:2::/home/user:/bin/sh > etc/passwd');

@@ -1,4 +1,4 @@
-import { lstat, readdir } from 'node:fs/promises';
+import { lstat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { type Account, AccountFiles } from '../inside/accounts.ts';
 import { kindOf } from '../inside/tree.ts';
@@ -6,6 +6,9 @@ import { isOpaque } from '../layers/overlay-marks.ts';
 
 // What the host can tell about layers without a sandbox. No link is followed, since it might lead out of them: whatever is unusual
 // counts as not known, and a sandbox finds it out.
+
+/** Longest list of users that the host reads, bytes; usual ones have some 1 KiB. */
+const LONGEST_PASSWD = 256 * 1024;
 
 /** What a layer has at a path: nothing, so that the layers below show; something; or what hides those in the place of a parent. */
 export type Place = 'untouched' | 'there' | 'unusual';
@@ -20,7 +23,8 @@ export async function placeIn(layer: string, path: string): Promise<Place> {
     if (kind === 'missing') return 'untouched';
     if (kind !== 'directory' || isOpaque(dir)) return 'unusual';
   }
-  return (await readdir(dir)).includes(names.at(-1) ?? '') ? 'there' : 'untouched';
+  // Not by listing the folder: somebody may have put millions of files there.
+  return (await kindOf(join(dir, names.at(-1) ?? ''))) === 'missing' ? 'untouched' : 'there';
 }
 
 /**
@@ -29,7 +33,9 @@ export async function placeIn(layer: string, path: string): Promise<Place> {
  */
 export async function accountOf(dirs: readonly string[], name: string): Promise<Account | undefined> {
   const layer = await topmost(dirs, 'etc/passwd');
-  if (layer === undefined || !(await lstat(join(layer, 'etc/passwd'))).isFile()) return undefined;
+  if (layer === undefined) return undefined;
+  const file = await lstat(join(layer, 'etc/passwd'));
+  if (!file.isFile() || file.size > LONGEST_PASSWD) return undefined;
   return new AccountFiles(layer).find(name);
 }
 

@@ -1,13 +1,16 @@
-import { chmod, lchown, lstat, mkdir, readdir, writeFile } from 'node:fs/promises';
+import { chmod, lchown, lstat, mkdir, opendir, writeFile } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 
-/** Everything at and below `path`, links not followed. */
+/** Everything at and below `path`, links not followed; of a folder with millions of files only those that are asked for are read. */
 export async function* walk(path: string): AsyncGenerator<string> {
-  const pending = [path];
-  for (let next = pending.pop(); next !== undefined; next = pending.pop()) {
-    yield next;
-    if (!(await lstat(next)).isDirectory()) continue;
-    for (const name of await readdir(next)) pending.push(join(next, name));
+  yield path;
+  const folders = (await lstat(path)).isDirectory() ? [path] : [];
+  for (let folder = folders.pop(); folder !== undefined; folder = folders.pop()) {
+    for await (const entry of await opendir(folder)) {
+      const name = join(folder, entry.name);
+      yield name;
+      if (entry.isDirectory()) folders.push(name);
+    }
   }
 }
 

@@ -32,11 +32,14 @@ export async function makeLayerImage(
   });
 }
 
-/** The machine's mount of the image goes with its last process, which the kernel does in its own time, within milliseconds. */
+/**
+ * The machine's mount of the image goes with its last process, which the kernel does in its own time, within milliseconds. Root in a virtual
+ * machine may have written anything into the image, also that the kernel shall panic where it finds an error.
+ */
 const TAKE = `
 tries=0
 while [ -n "$(losetup --associated "$1")" ] && [ $tries -lt 200 ]; do tries=$((tries + 1)); sleep 0.05; done
-mount -t ext4 -o loop,noinit_itable,barrier=0,nosuid,nodev "$1" "$2" &&
+mount -t ext4 -o loop,ro,noload,errors=continue,nosuid,nodev "$1" "$2" &&
 cp --archive --no-target-directory "$2/${IN_IMAGE.upperDir}" "$3"`;
 
 /** Copies what was written to an image into `target`, by way of a mount at `point` (a folder) that only this copy sees. */
