@@ -6,7 +6,15 @@ import { createApi } from '@islet/api';
 import { createDirectoryArtifacts, UploadSignatures } from '@islet/artifacts';
 import { createMemoryCatalog } from '@islet/catalog';
 import { newSandboxId, newTemplateId, orchestratorProto } from '@islet/contracts';
-import { LOCAL_DEV, MIGRATIONS_DIR, migrate, openDatabase, registerTemplateBuild, seed } from '@islet/db';
+import {
+  addWellKnownCredentials,
+  LOCAL_DEV,
+  MIGRATIONS_DIR,
+  migrate,
+  openDatabase,
+  registerTemplateBuild,
+  seed,
+} from '@islet/db';
 import { createLogger } from '@islet/telemetry';
 import { SimulatedNode } from '../../packages/api/test/simulated-node.ts';
 import { SimulatedTemplateManager } from '../../packages/api/test/simulated-template-manager.ts';
@@ -30,6 +38,7 @@ export class ControlPlaneUnderTest implements AsyncDisposable {
     const db = await openDatabase({ dataDir: join(directory, 'db'), migrationsDir: MIGRATIONS_DIR });
     await migrate(db);
     await seed(db, { limits: { concurrentInstances: 1_000_000 } });
+    await addWellKnownCredentials(db);
     const build = {
       templateId: newTemplateId(),
       buildId: crypto.randomUUID(),

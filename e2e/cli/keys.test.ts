@@ -1,3 +1,5 @@
+import { readFile } from 'node:fs/promises';
+import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, inject, it } from 'vitest';
 import { runIslet } from '../setup/command.ts';
 import { ControlPlane } from '../setup/control-plane.ts';
@@ -14,7 +16,15 @@ interface Key {
   key?: string;
 }
 
-const SEED_KEY = 'e2b_53ae1fed82754c17ad8077fbc8bcdd90';
+interface Token {
+  id: string;
+  name: string;
+  mask: string;
+  userId: string;
+  createdAt: string;
+  token?: string;
+}
+
 const running = inject('islet');
 let stopped: string;
 beforeAll(async () => {
@@ -44,9 +54,13 @@ describe('islet db', () => {
   it('makes the database once, however often it is asked to', async () => {
     expect(await good(stopped, 'db', 'migrate')).toMatch(/^Applied .+\.\n$/);
     expect(await good(stopped, 'db', 'migrate')).toBe('The schema is up to date.\n');
-    for (let i = 0; i < 2; i++) expect(await good(stopped, 'db', 'seed')).toContain(SEED_KEY);
+    const file = join(stopped, 'secrets', 'api-key');
+    expect(await good(stopped, 'db', 'seed')).toContain(`its API key is in ${file}`);
+    const key = (await readFile(file, 'utf8')).trim();
+    expect(await good(stopped, 'db', 'seed')).toBe('Team local-dev-team is there already.\n');
     const keys = await goodJson<Key[]>(stopped, 'keys', 'list');
-    expect(keys.map(({ mask, team }) => [mask, team])).toEqual([['e2b_53...dd90', 'local-dev-team']]);
+    const mask = `${key.slice(0, 6)}...${key.slice(-4)}`;
+    expect(keys.map((row) => [row.mask, row.team])).toEqual([[mask, 'local-dev-team']]);
   });
 
   it('keeps what is there: a key made before a seed works after it', async () => {
@@ -86,6 +100,23 @@ describe.each([
     expect(await goodJson<Key>(where(), 'keys', 'revoke', made.id)).toMatchObject({ id: made.id });
     expect(await good(where(), 'keys', 'list', '--json')).not.toContain(made.id);
     expect(await bad(where(), 'keys', 'revoke', made.id)).toContain(`no key is named by "${made.id}"`);
+  });
+
+  it('makes an access token, shows it once, lists and revokes it', async () => {
+    const { token = '', ...shown } = await goodJson<Token>(where(), 'tokens', 'create', '--name', 'ci');
+    expect(token).toMatch(/^sk_e2b_[0-9a-f]{40}$/);
+    expect(shown).toEqual({
+      id: expect.stringMatching(/^[0-9a-f-]{36}$/),
+      name: 'ci',
+      mask: `${token.slice(0, 9)}...${token.slice(-4)}`,
+      userId: 'fb69f46f-eb51-4a87-a14e-306f7a3fd89c',
+      createdAt: expect.stringMatching(/^\d{4}-\d\d-\d\dT.*Z$/),
+    });
+    const list = await good(where(), 'tokens', 'list', '--json');
+    expect(JSON.parse(list)).toContainEqual(shown);
+    expect(list).not.toContain(token);
+    expect(await goodJson<Token>(where(), 'tokens', 'revoke', token)).toEqual(shown);
+    expect(await bad(where(), 'tokens', 'revoke', shown.id)).toContain(`no token is named by "${shown.id}"`);
   });
 
   it('makes teams, gives them keys and limits', async () => {

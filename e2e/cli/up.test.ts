@@ -1,5 +1,5 @@
-import { spawn } from 'node:child_process';
-import { resolve } from 'node:path';
+import { execFileSync, spawn } from 'node:child_process';
+import { join, resolve } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { jsonLines } from '../setup/command.ts';
 import { footprint } from '../setup/footprint.ts';
@@ -87,8 +87,10 @@ describe('islet up --json', () => {
       event: 'ready',
       apiUrl: expect.stringMatching(/^http:\/\/localhost:\d+$/),
       sandboxUrl: expect.stringMatching(/^http:\/\/localhost:\d+$/),
-      apiKey: 'e2b_53ae1fed82754c17ad8077fbc8bcdd90',
-      accessToken: 'sk_e2b_89215020937a4c989cde33d7bc647715',
+      apiKey: expect.stringMatching(/^e2b_[0-9a-f]{40}$/),
+      apiKeyFile: join(dataDir, 'secrets', 'api-key'),
+      accessToken: expect.stringMatching(/^sk_e2b_[0-9a-f]{40}$/),
+      isFirstStart: true,
       domain: expect.stringMatching(/^localhost:\d+$/),
       templateId: expect.stringMatching(/^[a-z0-9]{20}$/),
       dataDir,
@@ -107,8 +109,11 @@ describe('islet up --json', () => {
 
 describe('islet up for people', () => {
   it('tells what it does and then the lines to export, which work; a second start builds nothing', async () => {
-    const exported = (output: string, name: string) =>
-      new RegExp(`export ${name}=['"]?([^\\s'"]+)`).exec(output)?.[1] ?? `no ${name} in: ${output}`;
+    /** What a shell makes of the line that exports a variable. */
+    const exported = (output: string, name: string) => {
+      const line = new RegExp(`export ${name}=.*`).exec(output)?.[0] ?? `echo no ${name} in: ${output}`;
+      return execFileSync('sh', ['-c', `${line}; printf %s "$${name}"`], { encoding: 'utf8' });
+    };
     const { code, output } = await upUntil([], /export E2B_API_KEY=\S+/, async (text) => {
       const { status } = await send({
         method: 'GET',

@@ -10,9 +10,8 @@ afterAll(() => api[Symbol.asyncDispose]());
 
 const KEY_TEXT = 'Invalid API key, please visit https://e2b.dev/docs/api-key for more information.\n';
 const TOKEN_TEXT = 'Invalid Access token, try to login again by running `e2b auth login`.\n';
-const SEED_TOKEN = 'sk_e2b_89215020937a4c989cde33d7bc647715';
-/** Acting as the seeded user. */
-const asUser = (token = SEED_TOKEN) => ({ key: null, headers: { Authorization: `Bearer ${token}` } });
+/** Acting as the local user. */
+const asUser = (token = access.accessToken) => ({ key: null, headers: { Authorization: `Bearer ${token}` } });
 
 /** One sample of every kind of route that wants a team. */
 const TEAM_ROUTES = [
@@ -39,7 +38,7 @@ describe('a route for teams', () => {
     ['without a key', { key: null }, 'authorization header is missing'],
     ['with an empty key', { key: '' }, 'authorization header is missing'],
     ['with a key of another kind', { key: 'sk-abc' }, 'authorization header is malformed'],
-    ['with an access token for a key', { key: SEED_TOKEN }, 'authorization header is malformed'],
+    ['with an access token for a key', { key: access.accessToken }, 'authorization header is malformed'],
     ['with a key that is not hex', { key: 'e2b_nothex' }, `${KEY_TEXT}Invalid API key format`],
     ['with half a byte too many', { key: `${access.apiKey}0` }, `${KEY_TEXT}Invalid API key format`],
     ['with nothing behind the prefix', { key: 'e2b_' }, `${KEY_TEXT}Invalid API key format`],

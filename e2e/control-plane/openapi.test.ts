@@ -18,8 +18,7 @@ interface Document {
 const access = inject('islet');
 const api = new ControlPlane(access);
 const ajv = new Ajv({ strict: false, validateFormats: false });
-const SEED_TOKEN = 'sk_e2b_89215020937a4c989cde33d7bc647715';
-const user = { key: null, headers: { Authorization: `Bearer ${SEED_TOKEN}` } };
+const user = { key: null, headers: { Authorization: `Bearer ${access.accessToken}` } };
 
 let document: Document;
 beforeAll(async () => {

@@ -18,6 +18,7 @@ export interface InstanceAccess {
   apiUrl: string;
   sandboxUrl: string;
   apiKey: string;
+  accessToken: string;
   dataDir: string;
   pid: number;
 }
@@ -81,8 +82,8 @@ async function untilReady(child: ChildProcess, dataDir: string, log: () => strin
     const event = parse(line);
     if (event?.event !== 'ready') continue;
     child.stdout.resume();
-    const { apiUrl, sandboxUrl, apiKey, pid } = event;
-    return { apiUrl, sandboxUrl, apiKey, dataDir, pid };
+    const { apiUrl, sandboxUrl, apiKey, accessToken, pid } = event;
+    return { apiUrl, sandboxUrl, apiKey, accessToken, dataDir, pid };
   }
   throw new Error(`islet up ended before it was ready:\n${lines.slice(-5).join('\n')}\n${log()}`);
 }
@@ -92,6 +93,7 @@ interface ReadyEvent {
   apiUrl: string;
   sandboxUrl: string;
   apiKey: string;
+  accessToken: string;
   pid: number;
 }
 

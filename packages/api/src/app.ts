@@ -1,6 +1,7 @@
 import type { TypeBoxTypeProvider } from '@fastify/type-provider-typebox';
 import type { Wake } from '@islet/catalog';
 import { toErrorBody } from '@islet/contracts';
+import type { Revoked } from '@islet/db';
 import Fastify, { type FastifyReply } from 'fastify';
 import { Type } from 'typebox';
 import { addAdminRoutes } from './admin/routes.ts';
@@ -60,6 +61,8 @@ export interface Api {
   app: ApiApp;
   /** Resumes a paused sandbox for the edge, where its owner wants that. */
   wake: Wake;
+  /** Refuses credentials that were taken back in the database from the next request on. */
+  forget(revoked: Revoked): void;
 }
 
 /**
@@ -130,7 +133,11 @@ export async function createApi(deps: ApiDeps): Promise<Api> {
     await Promise.all([context.sync.stop(), context.builds.close(), sweep.close()]);
     await Promise.all([context.authenticator.close(), context.templates.close(), context.spawns.flush()]);
   });
-  return { app, wake: createWake(context) };
+  return {
+    app,
+    wake: createWake(context),
+    forget: (revoked) => context.authenticator.forget(revoked),
+  };
 }
 
 function buildContext(deps: ApiDeps): ApiContext {

@@ -5,6 +5,7 @@ import { ArchiveInspector, createDirectoryArtifacts, UploadSignatures } from '@i
 import { type Catalog, createMemoryCatalog, type Wake } from '@islet/catalog';
 import { newTemplateId } from '@islet/contracts';
 import {
+  addWellKnownCredentials,
   BASE_TIER,
   createApiKey,
   createTeam,
@@ -75,6 +76,7 @@ export async function openTestDatabase(): Promise<{ db: Database; remove(): Prom
   });
   await migrate(db);
   await seed(db);
+  await addWellKnownCredentials(db);
   return {
     db,
     async remove() {

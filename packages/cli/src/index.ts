@@ -30,6 +30,7 @@ export async function runIslet(rawArgs: string[]): Promise<void> {
       keys: async () => (await import('./commands/keys.ts')).keysCommand(io),
       snapshots: async () => (await import('./commands/snapshots.ts')).snapshotsCommand(io),
       teams: async () => (await import('./commands/teams.ts')).teamsCommand(io),
+      tokens: async () => (await import('./commands/tokens.ts')).tokensCommand(io),
       template: async () => (await import('./commands/template.ts')).templateCommand(io),
       templates: async () => (await import('./commands/templates.ts')).templatesCommand(io),
       db: async () => (await import('./commands/db.ts')).dbCommand(io),

@@ -1,11 +1,15 @@
 export { type Database, DatabaseError, type Queries } from './connection/database.ts';
 export { MIGRATIONS_DIR, type OpenDatabaseOptions, openDatabase } from './connection/open.ts';
 export {
+  type AccessToken,
   type AccessTokenOwner,
   type CreatedAccessToken,
   createAccessToken,
   deleteAccessToken,
   findAccessTokenOwners,
+  listAccessTokens,
+  type RevokeTokenResult,
+  revokeAccessToken,
 } from './keys/access-tokens.ts';
 export {
   type ApiKey,
@@ -14,14 +18,21 @@ export {
   createApiKey,
   deleteApiKey,
   findApiKeyOwners,
-  formatMask,
   listApiKeys,
-  type RevokeResult,
+  type RevokeKeyResult,
   renameApiKey,
   revokeApiKey,
   touchApiKey,
 } from './keys/api-keys.ts';
 export { type KeyDefectRow, listKeyDefects } from './keys/defects.ts';
+export { formatMask, type Revoked } from './keys/selection.ts';
+export {
+  addWellKnownCredentials,
+  findWellKnown,
+  revokeWellKnown,
+  type WellKnown,
+} from './keys/well-known.ts';
+export { LOCAL_DEV } from './local-dev.ts';
 export { type MigrationStatus, migrate, migrationStatus } from './migrations/migrate.ts';
 export {
   countAccessTokens,
@@ -33,7 +44,7 @@ export {
   whileCounted,
   whileCountedOfUser,
 } from './quotas/use.ts';
-export { BASE_TIER, LOCAL_DEV, LOCAL_TEAM_LIMITS, type SeedOptions, seed } from './seed.ts';
+export { BASE_TIER, LOCAL_TEAM_LIMITS, type LocalCredentials, type SeedOptions, seed } from './seed.ts';
 export {
   beginSnapshot,
   dropSnapshot,

@@ -2,6 +2,7 @@ import { hashKey, maskKey } from '@islet/contracts';
 import type { Database } from './connection/database.ts';
 import { accessTokenColumns } from './keys/access-tokens.ts';
 import { apiKeyColumns } from './keys/api-keys.ts';
+import { LOCAL_DEV } from './local-dev.ts';
 import {
   accessTokens,
   teamApiKeys,
@@ -37,37 +38,34 @@ export const BASE_TIER = {
   maxApiKeys: 1000,
 } as const;
 
-/** The well-known user, team and keys of a local installation. Public: never seed them where others can reach the API. */
-export const LOCAL_DEV = {
-  userId: 'fb69f46f-eb51-4a87-a14e-306f7a3fd89c',
-  userEmail: 'user@e2b-dev.local',
-  teamId: '0b8a3ded-4489-4722-afd1-1d82e64ec2d5',
-  teamName: 'local-dev team',
-  teamEmail: 'team@e2b-dev.local',
-  teamSlug: 'local-dev-team',
-  apiKey: 'e2b_53ae1fed82754c17ad8077fbc8bcdd90',
-  apiKeyName: 'local dev seed token',
-  accessToken: 'sk_e2b_89215020937a4c989cde33d7bc647715',
-  accessTokenId: '3d98c426-d348-446b-bdf6-5be3ca4123e2',
-  accessTokenName: 'local dev seed token',
-  oidcIssuer: 'http://localhost:4444/',
-  oidcSubject: 'local-dev-user',
-} as const;
-
 /**
  * What the local-dev team gets beyond its tier: the machine belongs to whoever uses the key, so its memory is the limit
  * that matters. `islet teams limit` changes it.
  */
 export const LOCAL_TEAM_LIMITS: LimitOverrides = { concurrentInstances: 100 };
 
+/** What lists call the credentials that come with an installation. */
+const FIRST_NAME = 'first start';
+
+/** Raw texts: only their hashes are stored. */
+export interface LocalCredentials {
+  apiKey: string;
+  accessToken: string;
+}
+
 export interface SeedOptions {
   /** Limits of the local-dev team in place of the tier's. They come with the team only: later changes to them stay. */
   limits?: LimitOverrides;
+  /**
+   * The first key of the local-dev team and the first token of its user. Asked for only if the team is made now: what was
+   * revoked must not come back with the next start.
+   */
+  credentials?: () => Promise<LocalCredentials>;
 }
 
-/** Puts the base tier and the local-dev user, team and keys into a database that lacks them; leaves what is there alone. */
-export async function seed(db: Database, options: SeedOptions = {}): Promise<void> {
-  const { userId, teamId, apiKey, accessToken } = LOCAL_DEV;
+/** Puts the base tier and the local-dev user and team into a database that lacks them; leaves what is there alone. */
+export async function seed(db: Database, options: SeedOptions = {}): Promise<{ isNew: boolean }> {
+  const { userId, teamId } = LOCAL_DEV;
   const isNew = await db.orm.transaction(async (tx) => {
     await tx.insert(tiers).values(BASE_TIER).onConflictDoNothing();
     await tx.insert(users).values({ id: userId, email: LOCAL_DEV.userEmail }).onConflictDoNothing();
@@ -86,23 +84,25 @@ export async function seed(db: Database, options: SeedOptions = {}): Promise<voi
       })
       .onConflictDoNothing()
       .returning({ id: teams.id });
-    // The keys come with the team only: one that was revoked must not come back with the next start.
     if (made.length === 0) return false;
     await tx.insert(usersTeams).values({ userId, teamId, isDefault: true });
+    const first = await options.credentials?.();
+    if (!first) return true;
+    const { apiKey, accessToken } = first;
     await tx.insert(teamApiKeys).values({
       teamId,
-      name: LOCAL_DEV.apiKeyName,
+      name: FIRST_NAME,
       createdBy: userId,
       ...apiKeyColumns(hashKey('api', apiKey), maskKey('api', apiKey)),
     });
     await tx.insert(accessTokens).values({
-      id: LOCAL_DEV.accessTokenId,
       userId,
-      name: LOCAL_DEV.accessTokenName,
+      name: FIRST_NAME,
       ...accessTokenColumns(hashKey('access', accessToken), maskKey('access', accessToken)),
     });
     return true;
   });
   const { limits } = options;
   if (isNew && limits && Object.keys(limits).length > 0) await setProjectLimits(db, teamId, limits);
+  return { isNew };
 }

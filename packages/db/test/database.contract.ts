@@ -1,7 +1,7 @@
 import { hashKey } from '@islet/contracts';
-import { eq } from 'drizzle-orm';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import {
+  addWellKnownCredentials,
   BASE_TIER,
   createApiKey,
   createTeam,
@@ -9,6 +9,7 @@ import {
   deleteApiKey,
   findAccessTokenOwners,
   findApiKeyOwners,
+  findWellKnown,
   formatMask,
   LOCAL_DEV,
   listApiKeys,
@@ -17,7 +18,6 @@ import {
   migrationStatus,
   seed,
 } from '../src/index.ts';
-import { teamApiKeys } from '../src/schema/index.ts';
 import { buildsContract } from './builds.contract.ts';
 import { keysContract } from './keys.contract.ts';
 import { snapshotsContract } from './snapshots.contract.ts';
@@ -44,8 +44,11 @@ export function databaseContract(name: string, open: () => Promise<Database>): v
     });
 
     it('seeds the published values, and twice is the same as once', async () => {
-      await seed(db, { limits: { concurrentInstances: 40 } });
-      await seed(db);
+      expect(await seed(db, { limits: { concurrentInstances: 40 } })).toEqual({ isNew: true });
+      expect(await seed(db)).toEqual({ isNew: false });
+      expect(await findWellKnown(db)).toEqual({ apiKey: false, accessToken: false });
+      for (let i = 0; i < 2; i++) await addWellKnownCredentials(db);
+      expect(await findWellKnown(db)).toEqual({ apiKey: true, accessToken: true });
       const hash = '$sha256$RLrLQtatBzJCfetucGulV+lw+EZ/YXV1/3LBxlsAXYk';
       const [owner] = await findApiKeyOwners(db, [hash]);
       expect(owner?.team).toMatchObject({
@@ -77,12 +80,10 @@ export function databaseContract(name: string, open: () => Promise<Database>): v
       const spare = await createApiKey(db, { teamId: team.id, name: 'spare' });
       const [seeded] = await listApiKeys(db, LOCAL_DEV.teamId);
       if (!seeded) throw new Error('no seed key');
-      const [row] = await db.orm.select().from(teamApiKeys).where(eq(teamApiKeys.id, seeded.id));
-      if (!row) throw new Error('no row');
       await deleteApiKey(db, seeded);
-      await seed(db);
+      await seed(db, { credentials: () => Promise.reject(new Error('not asked for')) });
       expect(await listApiKeys(db, LOCAL_DEV.teamId)).toEqual([]);
-      await db.orm.insert(teamApiKeys).values(row);
+      await addWellKnownCredentials(db);
       await deleteApiKey(db, spare);
     });
 

@@ -1,7 +1,8 @@
 import { hashKey } from '@islet/contracts';
-import { sql } from 'drizzle-orm';
+import { eq, sql } from 'drizzle-orm';
 import { describe, expect, it } from 'vitest';
 import {
+  addWellKnownCredentials,
   BASE_TIER,
   createAccessToken,
   createApiKey,
@@ -11,12 +12,16 @@ import {
   deleteApiKey,
   findAccessTokenOwners,
   findApiKeyOwners,
+  findWellKnown,
   formatMask,
   LOCAL_DEV,
+  listAccessTokens,
   listApiKeys,
   listKeyDefects,
   renameApiKey,
+  revokeAccessToken,
   revokeApiKey,
+  revokeWellKnown,
   touchApiKey,
 } from '../src/index.ts';
 import { teamApiKeys } from '../src/schema/index.ts';
@@ -43,7 +48,7 @@ export function keysContract(database: () => Database): void {
       expect(listed).toMatchObject({ name: 'two', createdBy: LOCAL_DEV.userId, mask: created.mask });
       expect(listed?.lastUsed).toBeInstanceOf(Date);
       expect(await deleteApiKey(database(), { id: created.id, teamId: crypto.randomUUID() })).toBeUndefined();
-      expect(await deleteApiKey(database(), target)).toBe(hash);
+      expect(await deleteApiKey(database(), target)).toEqual({ apiKeys: [hash], accessTokens: [] });
       expect(await findApiKeyOwners(database(), [hash])).toEqual([]);
     });
 
@@ -102,6 +107,66 @@ export function keysContract(database: () => Database): void {
         await deleteAccessToken(database(), { id: token.id, userId: crypto.randomUUID() }),
       ).toBeUndefined();
       expect(await deleteAccessToken(database(), { id: token.id, userId: LOCAL_DEV.userId })).toBe(hash);
+    });
+
+    it('lists and revokes access tokens as it does keys', async () => {
+      const make = () => createAccessToken(database(), { userId: LOCAL_DEV.userId, name: 'cli' });
+      for (const select of [
+        (made: Awaited<ReturnType<typeof make>>) => made.id,
+        (made: Awaited<ReturnType<typeof make>>) => made.token,
+        (made: Awaited<ReturnType<typeof make>>) => formatMask(made.mask),
+      ]) {
+        const made = await make();
+        const { token, ...shown } = made;
+        expect(await listAccessTokens(database())).toContainEqual(shown);
+        expect(await revokeAccessToken(database(), select(made))).toEqual({
+          outcome: 'revoked',
+          token: shown,
+          revoked: { apiKeys: [], accessTokens: [hashKey('access', token)] },
+        });
+        expect(await revokeAccessToken(database(), select(made))).toEqual({ outcome: 'not-found' });
+      }
+      expect(await revokeAccessToken(database(), 'sk_e2b_')).toEqual({ outcome: 'not-found' });
+    });
+
+    it.each([
+      ['by the key', LOCAL_DEV.apiKey],
+      ['by its mask', 'e2b_53...dd90'],
+      [
+        'by its spelling in capitals',
+        LOCAL_DEV.apiKey.replace(/[a-f]/g, (digit) => digit.toUpperCase()).replace('E2B', 'e2b'),
+      ],
+    ])('revokes the well-known token with the well-known key, named %s', async (_, selector) => {
+      await addWellKnownCredentials(database());
+      expect(await revokeApiKey(database(), selector)).toMatchObject({
+        outcome: 'revoked',
+        revoked: {
+          apiKeys: [hashKey('api', LOCAL_DEV.apiKey)],
+          accessTokens: [hashKey('access', LOCAL_DEV.accessToken)],
+        },
+      });
+      expect(await findWellKnown(database())).toEqual({ apiKey: false, accessToken: false });
+      await addWellKnownCredentials(database());
+    });
+
+    it('revokes the well-known credentials whoever has them', async () => {
+      const team = await createTeam(database(), {
+        name: 'other',
+        email: 'o@example.org',
+        tier: BASE_TIER.id,
+      });
+      await database()
+        .orm.update(teamApiKeys)
+        .set({ teamId: team.id, name: 'renamed' })
+        .where(eq(teamApiKeys.apiKeyHash, hashKey('api', LOCAL_DEV.apiKey)));
+      expect(await findWellKnown(database())).toEqual({ apiKey: true, accessToken: true });
+      expect(await revokeWellKnown(database())).toEqual({
+        apiKeys: [hashKey('api', LOCAL_DEV.apiKey)],
+        accessTokens: [hashKey('access', LOCAL_DEV.accessToken)],
+      });
+      expect(await revokeWellKnown(database())).toEqual({ apiKeys: [], accessTokens: [] });
+      expect(await findWellKnown(database())).toEqual({ apiKey: false, accessToken: false });
+      await addWellKnownCredentials(database());
     });
 
     it('names the stored keys that can never work, row by row', async () => {

@@ -5,6 +5,7 @@ import {
   findApiKeyOwners,
   findTeam,
   listUserTeams,
+  type Revoked,
   type Team,
   touchApiKey,
 } from '@islet/db';
@@ -101,6 +102,12 @@ export class Authenticator {
     const [first] = memberships;
     if (!first?.isDefault) throw new IsletError(500, 'Default team not found');
     return first.team;
+  }
+
+  /** Refuses what was revoked from the next request on. */
+  forget({ apiKeys, accessTokens }: Revoked): void {
+    for (const hash of apiKeys) this.apiKeys.drop(hash);
+    for (const hash of accessTokens) this.accessTokens.drop(hash);
   }
 
   async close(): Promise<void> {

@@ -177,7 +177,7 @@ export async function revokeKey(
   { db, authenticator }: ApiContext,
   target: { id: string; teamId: string },
 ): Promise<void> {
-  const hash = await deleteApiKey(db, target);
-  if (hash === undefined) throw keyNotFound();
-  authenticator.apiKeys.drop(hash);
+  const revoked = await deleteApiKey(db, target);
+  if (!revoked) throw keyNotFound();
+  authenticator.forget(revoked);
 }

@@ -1,17 +1,21 @@
 import { type Database, LOCAL_DEV, LOCAL_TEAM_LIMITS, migrate, seed } from '@islet/db';
 import { defineCommand } from 'citty';
 import { openInstallation } from '../control/open.ts';
+import { credentialFile, makeLocalCredentials } from '../host/local-credentials.ts';
 import { optionArgs, refuseUnknownFlags } from '../options/args.ts';
 import { OPTIONS, type OptionName } from '../options/options.ts';
 import { type OptionSources, readOption, requireOption } from '../options/spec.ts';
 import type { CommandIo } from './io.ts';
+
+/** Changes a database and says what came of it. */
+type Change = (db: Database, dataDir: string) => Promise<string>;
 
 const WHERE: OptionName[] = ['dataDir', 'databaseUrl'];
 
 /** `islet db …`. */
 export function dbCommand(io: CommandIo) {
   const args = optionArgs(WHERE);
-  const change = (name: string, description: string, run: (db: Database) => Promise<string>) =>
+  const change = (name: string, description: string, run: Change) =>
     defineCommand({
       meta: { name, description },
       args,
@@ -27,20 +31,24 @@ export function dbCommand(io: CommandIo) {
         const done = await migrate(db);
         return done.length > 0 ? `Applied ${done.join(', ')}.` : 'The schema is up to date.';
       }),
-      seed: change('seed', 'Put in the base tier and the local-dev user, team and keys', async (db) => {
-        await migrate(db);
-        await seed(db, { limits: LOCAL_TEAM_LIMITS });
-        return `Seeded team ${LOCAL_DEV.teamSlug} with API key ${LOCAL_DEV.apiKey}.`;
-      }),
+      seed: change(
+        'seed',
+        'Put in the base tier, and the local-dev user and team with a key',
+        async (db, dataDir) => {
+          await migrate(db);
+          const { isNew } = await seed(db, {
+            limits: LOCAL_TEAM_LIMITS,
+            credentials: () => makeLocalCredentials(dataDir),
+          });
+          if (!isNew) return `Team ${LOCAL_DEV.teamSlug} is there already.`;
+          return `Seeded team ${LOCAL_DEV.teamSlug}; its API key is in ${credentialFile(dataDir, 'apiKey')}`;
+        },
+      ),
     },
   });
 }
 
-async function withDatabase(
-  io: CommandIo,
-  flags: OptionSources['flags'],
-  use: (db: Database) => Promise<string>,
-): Promise<string> {
+async function withDatabase(io: CommandIo, flags: OptionSources['flags'], use: Change): Promise<string> {
   const sources = { flags, env: io.env };
   const dataDir = requireOption(OPTIONS.dataDir, sources);
   await using installation = await openInstallation({
@@ -51,5 +59,5 @@ async function withDatabase(
   if (!installation.db) {
     return `A running Islet holds ${dataDir}; it migrated and seeded its database when it started.`;
   }
-  return await use(installation.db);
+  return await use(installation.db, dataDir);
 }

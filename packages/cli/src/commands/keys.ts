@@ -82,7 +82,13 @@ export function keysCommand(io: CommandIo) {
     async run({ args, rawArgs }) {
       refuseUnknownFlags(rawArgs, revokeArgs);
       const key = await withInstallation(io, args, (admin) => admin.revokeKey({ selector: args.key }));
-      io.print(args.json ? JSON.stringify(key) : `Revoked ${key.mask} ("${key.name}", team ${key.team}).`);
+      if (args.json) return io.print(JSON.stringify(key));
+      io.print(`Revoked ${key.mask} ("${key.name}", team ${key.team}).`);
+      if (key.alsoRevoked === null) return;
+      io.print(
+        'The access token that everybody knows went with it: it could make new keys. What was made with it goes on' +
+          ' working: see `islet keys list` and `islet tokens list`.',
+      );
     },
   });
 

@@ -24,7 +24,7 @@ export function upCommand(io: CommandIo) {
     async run(context) {
       const reporter = context.args.json
         ? createJsonReporter((text) => io.stdout.write(text), Date.now)
-        : createTextReporter(io.stdout, Date.now);
+        : createTextReporter(io.stdout, Date.now, io.env.SUDO_USER ? 'sudo cat' : 'cat');
       try {
         refuseUnknownFlags(context.rawArgs, args);
         await up({

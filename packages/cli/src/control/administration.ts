@@ -1,20 +1,28 @@
 import {
+  type AccessToken,
   type ApiKey,
   BASE_TIER,
+  createAccessToken,
   createApiKey,
   createTeam,
   type Database,
+  findWellKnown,
   formatMask,
   type KeyDefectRow,
   keepKnownBuilds,
   LOCAL_DEV,
+  listAccessTokens,
   listApiKeys,
   listKeyDefects,
   listTeams,
+  listUserTeams,
   migrationStatus,
+  type Revoked,
+  revokeAccessToken,
   revokeApiKey,
   setProjectLimits,
   type Team,
+  type WellKnown,
 } from '@islet/db';
 import type { NodeClient } from '../up/node.ts';
 import { limitOverrides, limitsView, type TeamLimitsChange, type TeamLimitsView } from './team-limits.ts';
@@ -37,6 +45,27 @@ export interface NewKeyView extends KeyView {
   key: string;
 }
 
+export interface RevokedKeyView extends KeyView {
+  /** With the well-known key goes the well-known access token. */
+  alsoRevoked: 'access-token' | null;
+}
+
+/** An access token as an operator sees it. */
+export interface TokenView {
+  id: string;
+  name: string;
+  /** `sk_e2b_89...7715`. */
+  mask: string;
+  userId: string;
+  /** ISO 8601. */
+  createdAt: string;
+}
+
+export interface NewTokenView extends TokenView {
+  /** Shown this once. */
+  token: string;
+}
+
 export interface DatabaseReport {
   kind: Database['kind'];
   location: string;
@@ -44,6 +73,8 @@ export interface DatabaseReport {
   pending: string[];
   /** Rows of stored keys that can never match; empty where the schema is not there yet. */
   defects: KeyDefectRow[];
+  /** Which credentials that everybody knows are good; an older Islet that runs does not say. */
+  wellKnown?: WellKnown;
 }
 
 /** A team with the limits in force for it. */
@@ -74,7 +105,12 @@ export interface Administration {
   createKey(request: { name: string; team?: string | undefined }): Promise<NewKeyView>;
   listKeys(request: { team?: string | undefined }): Promise<KeyView[]>;
   /** `selector` is an id, a key, a mask or the start of a key that names exactly one. */
-  revokeKey(request: { selector: string }): Promise<KeyView>;
+  revokeKey(request: { selector: string }): Promise<RevokedKeyView>;
+  /** Of the local-dev user. */
+  createToken(request: { name: string }): Promise<NewTokenView>;
+  listTokens(request: object): Promise<TokenView[]>;
+  /** `selector` as of keys. */
+  revokeToken(request: { selector: string }): Promise<TokenView>;
   createTeam(request: { name: string }): Promise<TeamView>;
   listTeams(request: object): Promise<TeamView[]>;
   /** Sets limits of one team, whatever its tier says. */
@@ -91,8 +127,15 @@ export class AdministrationError extends Error {
   override readonly name = 'AdministrationError';
 }
 
-/** Administration straight on the database; what needs the machine's snapshots is refused where `node` does not run. */
-export function administrationOf(db: Database, node?: NodeClient): Administration {
+/** The services that run on the database; commands beside a stopped Islet have none. */
+export interface RunningServices {
+  node: NodeClient;
+  /** Has them refuse what was revoked from the next request on. */
+  forget(revoked: Revoked): void;
+}
+
+/** Administration straight on the database; what needs the machine's snapshots is refused where nothing runs. */
+export function administrationOf(db: Database, running?: RunningServices): Administration {
   const teamNamed = async (text: string) => {
     const teams = await listTeams(db);
     const team = teams.find((candidate) => candidate.id === text || candidate.slug === text);
@@ -108,7 +151,7 @@ export function administrationOf(db: Database, node?: NodeClient): Administratio
   };
 
   const runningNode = () => {
-    if (node) return node;
+    if (running) return running.node;
     throw new AdministrationError(
       'Islet does not run on this data directory: start it with `islet up` first',
     );
@@ -152,12 +195,29 @@ export function administrationOf(db: Database, node?: NodeClient): Administratio
       if (result.outcome === 'not-found') {
         throw new AdministrationError(`no key is named by "${selector}"; see \`islet keys list\``);
       }
-      if (result.outcome === 'ambiguous') {
-        const ids = result.keys.map((key) => `${key.id} (${key.name})`).join(', ');
-        throw new AdministrationError(`"${selector}" names several keys; say which by its id: ${ids}`);
-      }
+      if (result.outcome === 'ambiguous') throw severalNamed('keys', selector, result.keys);
+      running?.forget(result.revoked);
       const [view] = await views([result.key]);
-      return view as KeyView;
+      const withToken = result.revoked.accessTokens.length > 0;
+      return { ...(view as KeyView), alsoRevoked: withToken ? 'access-token' : null };
+    },
+    async createToken({ name }) {
+      const [owner] = await listUserTeams(db, LOCAL_DEV.userId);
+      if (!owner) throw new AdministrationError('there is no local user yet: run `islet db seed`');
+      const created = await createAccessToken(db, { userId: LOCAL_DEV.userId, name });
+      return { ...toTokenView(created), token: created.token };
+    },
+    async listTokens() {
+      return (await listAccessTokens(db)).map(toTokenView);
+    },
+    async revokeToken({ selector }) {
+      const result = await revokeAccessToken(db, selector);
+      if (result.outcome === 'not-found') {
+        throw new AdministrationError(`no token is named by "${selector}"; see \`islet tokens list\``);
+      }
+      if (result.outcome === 'ambiguous') throw severalNamed('tokens', selector, result.keys);
+      running?.forget(result.revoked);
+      return toTokenView(result.token);
     },
     async createTeam({ name }) {
       const { id } = await createTeam(db, { name, email: '', tier: BASE_TIER.id });
@@ -174,10 +234,25 @@ export function administrationOf(db: Database, node?: NodeClient): Administratio
     async databaseReport() {
       const { applied, pending } = await migrationStatus(db);
       // Before the first migration there is no table to look into.
-      const defects = applied.length > 0 ? await listKeyDefects(db) : [];
-      return { kind: db.kind, location: db.location, applied, pending, defects };
+      if (applied.length === 0)
+        return { kind: db.kind, location: db.location, applied, pending, defects: [] };
+      const [defects, wellKnown] = await Promise.all([listKeyDefects(db), findWellKnown(db)]);
+      return { kind: db.kind, location: db.location, applied, pending, defects, wellKnown };
     },
   };
+}
+
+function severalNamed(
+  what: 'keys' | 'tokens',
+  selector: string,
+  named: { id: string; name: string }[],
+): AdministrationError {
+  const ids = named.map(({ id, name }) => `${id} (${name})`).join(', ');
+  return new AdministrationError(`"${selector}" names several ${what}; say which by its id: ${ids}`);
+}
+
+function toTokenView({ id, name, mask, userId, createdAt }: AccessToken): TokenView {
+  return { id, name, mask: formatMask(mask), userId, createdAt: createdAt.toISOString() };
 }
 
 function toTeamView(team: Team): TeamView {

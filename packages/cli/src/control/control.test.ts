@@ -2,12 +2,21 @@ import { mkdtemp, rm, stat } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { hashKey } from '@islet/contracts';
-import { findApiKeyOwners, LOCAL_DEV, MIGRATIONS_DIR, migrate, openDatabase, seed } from '@islet/db';
+import {
+  addWellKnownCredentials,
+  findApiKeyOwners,
+  LOCAL_DEV,
+  MIGRATIONS_DIR,
+  migrate,
+  openDatabase,
+  seed,
+} from '@islet/db';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { evaluateDatabase, evaluateKeys } from '../doctor/checks/database.ts';
 import { probeDatabase } from '../doctor/installation.ts';
 import { openInstance } from '../host/instance.ts';
 import { lockInstance } from '../host/instance-lock.ts';
+import { makeLocalCredentials } from '../host/local-credentials.ts';
 import { readUpConfig } from '../up/config.ts';
 import { administrationOf } from './administration.ts';
 import { databaseDir, openInstallation } from './open.ts';
@@ -31,7 +40,8 @@ describe('administration of an installation that does not run', () => {
     if (!first.db) throw new Error('the database should have been opened');
     expect(await first.administration.databaseReport({})).toMatchObject({ applied: [], defects: [] });
     await migrate(first.db);
-    await seed(first.db);
+    await seed(first.db, { credentials: () => makeLocalCredentials(join(dir, 'idle')) });
+    await addWellKnownCredentials(first.db);
     const made = await first.administration.createKey({ name: 'ci', team: LOCAL_DEV.teamSlug });
     expect(made.key).toMatch(/^e2b_[0-9a-f]{40}$/);
     const owners = await findApiKeyOwners(first.db, [hashKey('api', made.key)]);
@@ -44,9 +54,11 @@ describe('administration of an installation that does not run', () => {
   it('sees what an earlier command did', async () => {
     await using second = await openInstallation(options());
     const keys = await second.administration.listKeys({});
-    expect(keys.map(({ name }) => name).sort()).toEqual(['ci', LOCAL_DEV.apiKeyName]);
+    expect(keys.map(({ name }) => name).sort()).toEqual(['ci', 'first start', LOCAL_DEV.apiKeyName]);
     const revoked = await second.administration.revokeKey({ selector: LOCAL_DEV.apiKey });
-    expect(revoked.mask).toBe('e2b_53...dd90');
+    expect(revoked).toMatchObject({ mask: 'e2b_53...dd90', alsoRevoked: 'access-token' });
+    const tokens = await second.administration.listTokens({});
+    expect(tokens.map(({ name }) => name)).toEqual(['first start']);
     await expect(second.administration.revokeKey({ selector: LOCAL_DEV.apiKey })).rejects.toThrow(
       /no key is named/,
     );

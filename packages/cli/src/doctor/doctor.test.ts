@@ -5,7 +5,7 @@ import { describe, expect, it } from 'vitest';
 import type { DatabaseReport } from '../control/administration.ts';
 import { evaluateCapabilities } from './checks/capabilities.ts';
 import { type CgroupFacts, evaluateCgroups } from './checks/cgroups.ts';
-import { evaluateDatabase, evaluateKeys } from './checks/database.ts';
+import { evaluateDatabase, evaluateKeys, evaluateWellKnown } from './checks/database.ts';
 import { evaluateDisk } from './checks/disk.ts';
 import {
   evaluateForwarding,
@@ -217,6 +217,29 @@ describe('stored keys', () => {
   it('are fine where none is defective, and not spoken of where there is no database', () => {
     expect(evaluateKeys(facts({})).map(({ status }) => status)).toEqual(['ok']);
     expect(evaluateKeys({ kind: 'none', dataDir: '/d' })).toEqual([]);
+  });
+
+  it('that everybody knows are a warning on this machine, and a failure where others reach it', () => {
+    const at = (host: string, dataDir = '/var/lib/islet') => ({ host, dataDir, databaseUrl: undefined });
+    const both = facts({ wellKnown: { apiKey: true, accessToken: true } });
+    expect(evaluateWellKnown(both, at('127.0.0.1'))).toMatchObject([
+      {
+        status: 'warning',
+        detail: expect.stringContaining('API key and access token'),
+        fix: './islet keys revoke e2b_53ae1fed82754c17ad8077fbc8bcdd90 --data-dir /var/lib/islet',
+      },
+    ]);
+    expect(evaluateWellKnown(both, at('0.0.0.0'))).toMatchObject([{ status: 'failed' }]);
+    const token = facts({ wellKnown: { apiKey: false, accessToken: true } });
+    expect(evaluateWellKnown(token, at('::1', "/my dir's"))).toMatchObject([
+      {
+        status: 'warning',
+        fix: `./islet tokens revoke sk_e2b_89215020937a4c989cde33d7bc647715 --data-dir '/my dir'\\''s'`,
+      },
+    ]);
+    const none = facts({ wellKnown: { apiKey: false, accessToken: false } });
+    expect(evaluateWellKnown(none, at('0.0.0.0'))).toMatchObject([{ status: 'ok' }]);
+    expect(evaluateWellKnown(facts({}), at('0.0.0.0'))).toEqual([]);
   });
 
   it('are in a database that is told from one to be migrated and one out of reach', () => {

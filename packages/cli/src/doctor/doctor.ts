@@ -5,7 +5,7 @@ import type { UpConfig } from '../up/config.ts';
 import type { CheckResult } from './check.ts';
 import { evaluateCapabilities } from './checks/capabilities.ts';
 import { evaluateCgroups, probeCgroups } from './checks/cgroups.ts';
-import { evaluateDatabase, evaluateKeys } from './checks/database.ts';
+import { evaluateDatabase, evaluateKeys, evaluateWellKnown } from './checks/database.ts';
 import { evaluateDisk, probeDisk } from './checks/disk.ts';
 import {
   evaluateForwarding,
@@ -70,7 +70,7 @@ export async function examine(options: DoctorOptions): Promise<CheckResult[]> {
     async () => evaluateRunning(await runningStatus(config.dataDir)),
     async () => {
       const facts = await probeDatabase(config, options.migrationsDir);
-      return [evaluateDatabase(facts), ...evaluateKeys(facts)];
+      return [evaluateDatabase(facts), ...evaluateKeys(facts), ...evaluateWellKnown(facts, config)];
     },
     async () => evaluateInternet(await probeMirror(config.debianMirror)),
   ];

@@ -4,6 +4,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { openInstance } from './instance.ts';
+import { credentialFile, makeLocalCredentials, readLocalCredentials } from './local-credentials.ts';
 import { findPortHolder, listeningInodes } from './port-holders.ts';
 import { describePortProblem, findPortProblems } from './ports.ts';
 import { sandboxResolvers } from './resolvers.ts';
@@ -77,6 +78,31 @@ describe('secrets', () => {
     await writeFile(path, '');
     await expect(loadSecrets(dir)).rejects.toThrow(/token-seed is damaged/);
     expect(await readFile(path, 'utf8')).toBe('');
+  });
+});
+
+describe('the first credentials', () => {
+  it('are made once, kept for root alone, and differ from installation to installation', async () => {
+    const [one, other] = [join(dir, 'one'), join(dir, 'other-one')];
+    expect(await readLocalCredentials(one)).toEqual({});
+    const made = await makeLocalCredentials(one);
+    expect(made.apiKey).toMatch(/^e2b_[0-9a-f]{40}$/);
+    expect(made.accessToken).toMatch(/^sk_e2b_[0-9a-f]{40}$/);
+    expect(await makeLocalCredentials(one)).toEqual(made);
+    expect(await readLocalCredentials(one)).toEqual(made);
+    for (const name of ['apiKey', 'accessToken'] as const) {
+      expect((await stat(credentialFile(one, name))).mode & 0o777).toBe(0o600);
+    }
+    expect((await stat(join(one, 'secrets'))).mode & 0o777).toBe(0o700);
+    expect((await makeLocalCredentials(other)).apiKey).not.toBe(made.apiKey);
+  });
+
+  it('are none where their files are damaged', async () => {
+    const at = join(dir, 'damaged');
+    await makeLocalCredentials(at);
+    await writeFile(credentialFile(at, 'apiKey'), 'e2b_xyz');
+    expect(Object.keys(await readLocalCredentials(at))).toEqual(['accessToken']);
+    await expect(makeLocalCredentials(at)).rejects.toThrow(/api-key is damaged/);
   });
 });
 

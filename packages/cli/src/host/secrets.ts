@@ -17,36 +17,58 @@ export interface Secrets {
  * also where a copy or a restore made them wider.
  */
 export async function loadSecrets(dataDir: string): Promise<Secrets> {
-  const dir = join(dataDir, 'secrets');
-  await mkdir(dir, { recursive: true, mode: 0o700 });
-  await chmod(dir, 0o700);
+  const dir = await openSecrets(dataDir);
+  const load = (name: string) => loadSecret(join(dir, name), (text) => SEED.test(text), newSeed);
   const [tokenSeed, adminToken, nodeToken] = await Promise.all([
-    loadSecret(join(dir, 'token-seed')),
-    loadSecret(join(dir, 'admin-token')),
-    loadSecret(join(dir, 'node-token')),
+    load('token-seed'),
+    load('admin-token'),
+    load('node-token'),
   ]);
   return { tokenSeed, adminToken, nodeToken };
 }
 
-const SECRET = /^[0-9a-f]{64}$/;
+const SEED = /^[0-9a-f]{64}$/;
+const newSeed = () => randomBytes(32).toString('hex');
 
-async function loadSecret(path: string): Promise<string> {
-  const text = await readFile(path, 'utf8').catch((error: NodeJS.ErrnoException) => {
-    if (error.code === 'ENOENT') return undefined;
+/** The directory of secrets, made where it is missing. */
+export async function openSecrets(dataDir: string): Promise<string> {
+  const dir = join(dataDir, 'secrets');
+  await mkdir(dir, { recursive: true, mode: 0o700 });
+  await chmod(dir, 0o700);
+  return dir;
+}
+
+/** A secret's text, or undefined where there is none. */
+export async function readSecret(path: string): Promise<string | undefined> {
+  try {
+    return (await readFile(path, 'utf8')).trim();
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === 'ENOENT') return undefined;
     throw error;
-  });
-  if (text === undefined) return makeSecret(path);
-  if (!SECRET.test(text.trim())) {
+  }
+}
+
+/**
+ * Reads a secret, or makes it where there is none.
+ * @throws Error for one that is not of the right form.
+ */
+export async function loadSecret(
+  path: string,
+  isSound: (text: string) => boolean,
+  make: () => string,
+): Promise<string> {
+  const text = await readSecret(path);
+  if (text === undefined) return keepSecret(path, make());
+  if (!isSound(text)) {
     throw new Error(
-      `${path} is damaged: restore it, or remove it to have a new one made (which voids all tokens)`,
+      `${path} is damaged: restore it, or remove it to have a new one made (what the old one was for is void then)`,
     );
   }
   if ((await stat(path)).mode & 0o077) await chmod(path, 0o600);
-  return text.trim();
+  return text;
 }
 
-async function makeSecret(path: string): Promise<string> {
-  const secret = randomBytes(32).toString('hex');
+async function keepSecret(path: string, secret: string): Promise<string> {
   const draft = `${path}.${process.pid}`;
   await writeFile(draft, `${secret}\n`, { mode: 0o600, flush: true });
   await rename(draft, path);

@@ -228,7 +228,7 @@ export const OPTIONS = {
     flag: 'api-key',
     env: 'E2B_API_KEY',
     hint: 'key',
-    description: 'The team’s key (default the local-dev team’s)',
+    description: 'The team’s key (default that of the Islet which runs on this machine)',
     secret: true,
     parse: parseApiKey,
   },

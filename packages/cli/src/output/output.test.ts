@@ -7,7 +7,9 @@ const info: ReadyInfo = {
   apiUrl: 'http://localhost:3000',
   sandboxUrl: 'http://localhost:3002',
   apiKey: 'e2b_00',
+  apiKeyFile: '/d/secrets/api-key',
   accessToken: 'sk_e2b_00',
+  isFirstStart: true,
   domain: 'localhost:3002',
   templateId: 'base',
   dataDir: '/d',
@@ -82,10 +84,27 @@ describe('the report for people', () => {
       'export E2B_SANDBOX_URL=http://localhost:3002',
       'export E2B_VOLUME_API_URL=http://localhost:3000',
       'export E2B_API_KEY=e2b_00',
-      `curl -s -X POST http://localhost:3000/sandboxes -H 'Content-Type: application/json' -H 'X-API-Key: e2b_00' -d '{"templateID":"base"}'`,
+      `curl -s -X POST http://localhost:3000/sandboxes -H 'Content-Type: application/json' -H "X-API-Key: $E2B_API_KEY" -d '{"templateID":"base","secure":true}'`,
     ]) {
       expect(out()).toContain(line);
     }
+  });
+
+  it('spells a key of its own out once, and then says where it is', () => {
+    const later = { ...info, isFirstStart: false, apiKeyFile: "/it's/secrets/api-key" };
+    const first = text(false);
+    first.reporter.ready(info);
+    expect(first.out()).toContain('shown this once; kept in /d/secrets/api-key');
+    const again = text(false);
+    again.reporter.ready(later);
+    expect(again.out()).not.toContain('e2b_00');
+    expect(again.out()).toContain(`export E2B_API_KEY=$(cat '/it'\\''s/secrets/api-key')`);
+    const known = text(false);
+    known.reporter.ready({ ...later, apiKeyFile: null });
+    expect(known.out()).toContain('export E2B_API_KEY=e2b_00');
+    const none = text(false);
+    none.reporter.ready({ ...later, apiKey: null, apiKeyFile: null });
+    expect(none.out()).toContain('./islet keys create');
   });
 });
 

@@ -11,8 +11,13 @@ export interface Step {
 export interface ReadyInfo {
   apiUrl: string;
   sandboxUrl: string;
-  apiKey: string;
-  accessToken: string;
+  /** Null where no good key is known here. */
+  apiKey: string | null;
+  /** Where the key is kept; null for the one that everybody knows. */
+  apiKeyFile: string | null;
+  accessToken: string | null;
+  /** The installation was made by this start. */
+  isFirstStart: boolean;
   domain: string;
   templateId: string;
   dataDir: string;

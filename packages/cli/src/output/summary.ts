@@ -1,25 +1,39 @@
 import type { ReadyInfo } from './reporter.ts';
 
+/** Prints a secret's file in a shell: by its owner, or through sudo where the start went through it. */
+export type ReadSecret = 'cat' | 'sudo cat';
+
 /** What a person needs to go on from here. */
-export function summary(info: ReadyInfo, strong: (text: string) => string): string {
-  const body = `'{"templateID":"base"}'`;
+export function summary(info: ReadyInfo, strong: (text: string) => string, readSecret: ReadSecret): string {
+  const key = keyOf(info, readSecret);
   return `
 ${strong('Islet is ready')} after ${(info.startedInMs / 1000).toFixed(1)} s.
 
   API        ${info.apiUrl}
   Sandboxes  ${info.sandboxUrl}   (a server on port 3000: http://3000-<sandboxID>.${info.domain})
-  API key    ${info.apiKey}
+  API key    ${key.shown}
 
 For the official SDK:
 
   export E2B_API_URL=${info.apiUrl}
   export E2B_SANDBOX_URL=${info.sandboxUrl}
   export E2B_VOLUME_API_URL=${info.apiUrl}
-  export E2B_API_KEY=${info.apiKey}
+  export E2B_API_KEY=${key.word}
 
 A first sandbox:
 
-  curl -s -X POST ${info.apiUrl}/sandboxes -H 'Content-Type: application/json' -H 'X-API-Key: ${info.apiKey}' -d ${body}
+  curl -s -X POST ${info.apiUrl}/sandboxes -H 'Content-Type: application/json' -H "X-API-Key: $E2B_API_KEY" -d '{"templateID":"base","secure":true}'
 
 Ctrl-C stops it.`;
+}
+
+/** How the key is shown, and as a word of a shell. A key of its own is spelled out once: what is printed ends up in logs. */
+function keyOf(
+  { apiKey, apiKeyFile, isFirstStart }: ReadyInfo,
+  readSecret: ReadSecret,
+): { shown: string; word: string } {
+  if (apiKey === null) return { shown: 'make one with: ./islet keys create', word: '<your key>' };
+  if (apiKeyFile === null) return { shown: apiKey, word: apiKey };
+  if (isFirstStart) return { shown: `${apiKey}   (shown this once; kept in ${apiKeyFile})`, word: apiKey };
+  return { shown: `in ${apiKeyFile}`, word: `$(${readSecret} '${apiKeyFile.replaceAll("'", `'\\''`)}')` };
 }

@@ -1,6 +1,6 @@
 import { styleText } from 'node:util';
 import { explainError, type Reporter, type Step } from './reporter.ts';
-import { summary } from './summary.ts';
+import { type ReadSecret, summary } from './summary.ts';
 
 export interface TextTarget {
   write(text: string): void;
@@ -13,7 +13,11 @@ export interface TextTarget {
 const LOG_EVERY = 0.1;
 
 /** For people: on a terminal one line a step that is written over, elsewhere plain lines. */
-export function createTextReporter(target: TextTarget, clock: () => number): Reporter {
+export function createTextReporter(
+  target: TextTarget,
+  clock: () => number,
+  readSecret: ReadSecret = 'cat',
+): Reporter {
   const paint = (style: Parameters<typeof styleText>[0], text: string) =>
     target.color ? styleText(style, text) : text;
   const line = (text: string) => target.write(`${target.isTTY ? '\r\u001b[K' : ''}${text}\n`);
@@ -59,7 +63,7 @@ export function createTextReporter(target: TextTarget, clock: () => number): Rep
 
   return {
     step: (_id, title) => (target.isTTY ? terminalStep(title) : logStep(title)),
-    ready: (info) => line(summary(info, (text) => paint('bold', text))),
+    ready: (info) => line(summary(info, (text) => paint('bold', text), readSecret)),
     note: (message) => line(`  ${paint('yellow', '!')} ${message}`),
     error(error) {
       const { message, causes } = explainError(error);

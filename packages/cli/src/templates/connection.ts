@@ -3,6 +3,7 @@ import { LOCAL_DEV } from '@islet/db';
 import { controlSocket } from '../control/open.ts';
 import { readStatus } from '../control/socket.ts';
 import { instanceAt } from '../host/instance.ts';
+import { readLocalCredentials } from '../host/local-credentials.ts';
 import { OPTIONS } from '../options/options.ts';
 import { type OptionSources, readOption, requireOption } from '../options/spec.ts';
 
@@ -13,13 +14,14 @@ export interface ApiConnection {
 }
 
 /**
- * The API that the user names, else the one of the Islet that runs here; with the user's key, else the local-dev team's.
+ * The API that the user names, else the one of the Islet that runs here; with the user's key. Without one the Islet that runs
+ * here gets its own; any other API gets the one that everybody knows, since no secret may go there.
  * @throws Error where none is named and none runs
  */
 export async function findApi(sources: OptionSources): Promise<ApiConnection> {
-  const apiKey = readOption(OPTIONS.apiKey, sources) ?? LOCAL_DEV.apiKey;
+  const apiKey = readOption(OPTIONS.apiKey, sources);
   const named = readOption(OPTIONS.apiUrl, sources);
-  if (named !== undefined) return { apiUrl: named.replace(/\/+$/, ''), apiKey };
+  if (named !== undefined) return { apiUrl: named.replace(/\/+$/, ''), apiKey: apiKey ?? LOCAL_DEV.apiKey };
   const dataDir = requireOption(OPTIONS.dataDir, sources);
   const real = await realpath(dataDir).catch(() => undefined);
   const status = real && (await readStatus(controlSocket(instanceAt(real))));
@@ -28,7 +30,8 @@ export async function findApi(sources: OptionSources): Promise<ApiConnection> {
       `no Islet runs with the data directory ${dataDir}: start one with ./islet up, or name an API with --api-url`,
     );
   }
-  return { apiUrl: status.apiUrl, apiKey };
+  const own = apiKey ?? (await readLocalCredentials(real)).apiKey;
+  return { apiUrl: status.apiUrl, apiKey: own ?? LOCAL_DEV.apiKey };
 }
 
 /** Calls the API. @throws Error with the API's own words where it refuses. */

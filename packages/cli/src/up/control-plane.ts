@@ -93,7 +93,7 @@ export async function startControlPlane(options: ControlPlaneOptions): Promise<C
     const sandboxUrl = `http://${urlHost(config.host)}:${clientProxy}`;
     const control = await serveControl({
       path: controlSocket(instance),
-      administration: administrationOf(db, node.client),
+      administration: administrationOf(db, { node: node.client, forget: api.forget }),
       status: () => ({
         ...{ pid: process.pid, version, apiUrl, sandboxUrl },
         unexpectedErrors: options.unexpected.count,

@@ -11,7 +11,7 @@ import {
   templateProto,
   volumesProto,
 } from '@islet/contracts';
-import { type Database, LOCAL_TEAM_LIMITS, migrate, openDatabase, seed } from '@islet/db';
+import { type Database, LOCAL_TEAM_LIMITS, migrate, openDatabase, seed, type WellKnown } from '@islet/db';
 import { type Orchestrator, startOrchestrator } from '@islet/orchestrator';
 import type { Logger } from '@islet/telemetry';
 import {
@@ -25,22 +25,36 @@ import {
 import { databaseDir } from '../control/open.ts';
 import { waitForFileLock } from '../host/file-lock.ts';
 import type { Instance } from '../host/instance.ts';
+import { makeLocalCredentials } from '../host/local-credentials.ts';
 import { sandboxResolvers } from '../host/resolvers.ts';
 import { type Layout, machinePrograms } from '../layout.ts';
 import { BASE_TEMPLATE_ID } from './base-template.ts';
 import { LOCAL_HOST } from './claim.ts';
 import type { UpConfig } from './config.ts';
+import { settleWellKnown } from './credentials.ts';
 import { closeServer, listen } from './listen.ts';
 import { createNodeServer } from './node-server.ts';
 import type { ProxyThread } from './proxies/proxy-thread.ts';
 import { Undo } from './undo.ts';
 
-/** The database, with the schema and the local-dev team in it. */
+/** A database that a start can work with. */
+export interface PreparedDatabase {
+  db: Database;
+  /** The local-dev team was made now. */
+  isNew: boolean;
+  /** Credentials that everybody knows and that are good here. */
+  wellKnown: WellKnown;
+}
+
+/**
+ * The database, with the schema, the local-dev team and no other well-known credentials than were asked for.
+ * @throws StartRefused if others than this machine could use those.
+ */
 export async function openPreparedDatabase(
   config: UpConfig,
   instance: Instance,
   layout: Layout,
-): Promise<Database> {
+): Promise<PreparedDatabase> {
   const db = await openDatabase({
     url: config.databaseUrl,
     dataDir: databaseDir(instance),
@@ -48,8 +62,11 @@ export async function openPreparedDatabase(
   });
   try {
     await migrate(db);
-    await seed(db, { limits: LOCAL_TEAM_LIMITS });
-    return db;
+    const { isNew } = await seed(db, {
+      limits: LOCAL_TEAM_LIMITS,
+      credentials: () => makeLocalCredentials(instance.dataDir),
+    });
+    return { db, isNew, wellKnown: await settleWellKnown(db, config, isNew) };
   } catch (error) {
     await db.close();
     throw error;

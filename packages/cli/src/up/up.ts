@@ -2,7 +2,7 @@ import { rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { createMemoryLogs, createMemoryMetrics, openJournaledLogs } from '@islet/api';
 import { ArchiveInspector, createDirectoryArtifacts, UploadSignatures } from '@islet/artifacts';
-import { LOCAL_DEV } from '@islet/db';
+import { isLoopbackHost } from '@islet/contracts';
 import type { Chosen } from '@islet/orchestrator';
 import { createLogger } from '@islet/telemetry';
 import { loadSecrets } from '../host/secrets.ts';
@@ -12,6 +12,7 @@ import { BASE_TEMPLATE_ID, ensureBaseTemplate } from './base-template.ts';
 import { claimHost } from './claim.ts';
 import type { UpConfig } from './config.ts';
 import { startControlPlane } from './control-plane.ts';
+import { clientCredentials, tellWellKnown } from './credentials.ts';
 import { openPreparedDatabase, startNode } from './node.ts';
 import { ProxyThread } from './proxies/proxy-thread.ts';
 import { Undo } from './undo.ts';
@@ -93,8 +94,11 @@ async function start(options: UpOptions, undo: Undo): Promise<ReadyInfo> {
   undo.add('the thread of the proxies', () => proxies[Symbol.asyncDispose]());
   // The two longest parts wait for different things: the database for one core, the node for the kernel.
   const starting = reporter.step('services', 'Starting the database and the node');
+  const opening = openPreparedDatabase(config, instance, layout);
+  // A start that its credentials forbid must leave what runs alone.
+  if (!isLoopbackHost(config.host)) await opening;
   const [database, node] = await Promise.allSettled([
-    openPreparedDatabase(config, instance, layout),
+    opening,
     startNode({
       ...{ config, instance, layout, version, logger, artifacts, proxies },
       token: secrets.nodeToken,
@@ -102,7 +106,7 @@ async function start(options: UpOptions, undo: Undo): Promise<ReadyInfo> {
       recordLog: logs.record,
     }),
   ]);
-  if (database.status === 'fulfilled') undo.add('the database', () => database.value.close());
+  if (database.status === 'fulfilled') undo.add('the database', () => database.value.db.close());
   if (node.status === 'fulfilled') undo.add('the node', () => node.value[Symbol.asyncDispose]());
   if (database.status === 'rejected') throw database.reason;
   if (node.status === 'rejected') throw node.reason;
@@ -110,7 +114,7 @@ async function start(options: UpOptions, undo: Undo): Promise<ReadyInfo> {
   tellSlowness(node.value.orchestrator.isolation, reporter);
   signal.throwIfAborted();
 
-  const db = database.value;
+  const { db, isNew, wellKnown } = database.value;
   const { shipped, orchestrator } = node.value;
   const baseBuildId = await ensureBaseTemplate(
     { db, shipped, runtime: orchestrator.templates, reporter, logger },
@@ -137,11 +141,13 @@ async function start(options: UpOptions, undo: Undo): Promise<ReadyInfo> {
   });
   undo.add('the control plane', () => control[Symbol.asyncDispose]());
   serving.done('API and proxy are open');
+  const warning = tellWellKnown(wellKnown);
+  if (warning !== undefined) reporter.note(warning);
   return {
     apiUrl: control.apiUrl,
     sandboxUrl: control.sandboxUrl,
-    apiKey: LOCAL_DEV.apiKey,
-    accessToken: LOCAL_DEV.accessToken,
+    ...(await clientCredentials(db, instance.dataDir)),
+    isFirstStart: isNew,
     domain: control.domain,
     templateId: BASE_TEMPLATE_ID,
     dataDir: instance.dataDir,

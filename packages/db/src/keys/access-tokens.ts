@@ -1,16 +1,35 @@
 import { generateKey, type KeyMask } from '@islet/contracts';
-import { and, eq, inArray } from 'drizzle-orm';
+import { and, desc, eq, inArray } from 'drizzle-orm';
 import type { Database, Queries } from '../connection/database.ts';
 import { accessTokens } from '../schema/index.ts';
+import { type Revoked, selectKey } from './selection.ts';
 
-export interface CreatedAccessToken {
+/** What may be told of a token after its creation. */
+export interface AccessToken {
   id: string;
+  userId: string;
   name: string;
   mask: KeyMask;
   createdAt: Date;
+}
+
+export interface CreatedAccessToken extends AccessToken {
   /** The raw token: this is the only time it can be read. */
   token: string;
 }
+
+const columns = {
+  id: accessTokens.id,
+  userId: accessTokens.userId,
+  name: accessTokens.name,
+  mask: {
+    prefix: accessTokens.accessTokenPrefix,
+    valueLength: accessTokens.accessTokenLength,
+    maskedValuePrefix: accessTokens.accessTokenMaskPrefix,
+    maskedValueSuffix: accessTokens.accessTokenMaskSuffix,
+  },
+  createdAt: accessTokens.createdAt,
+};
 
 /** The columns that a token's text fills. */
 export function accessTokenColumns(hash: string, mask: KeyMask) {
@@ -33,7 +52,15 @@ export async function createAccessToken(
     .values({ ...request, ...accessTokenColumns(hash, mask) })
     .returning({ id: accessTokens.id, createdAt: accessTokens.createdAt });
   if (!row) throw new Error('inserting an access token returned no row');
-  return { ...row, name: request.name, mask, token: key };
+  return { ...row, ...request, mask, token: key };
+}
+
+/** Those of all users, newest first. */
+export async function listAccessTokens(db: Database): Promise<AccessToken[]> {
+  return db.orm
+    .select(columns)
+    .from(accessTokens)
+    .orderBy(desc(accessTokens.createdAt), desc(accessTokens.id));
 }
 
 /** Deletes one token of a user and returns its hash, for caches; undefined where the user has no such token. */
@@ -46,6 +73,23 @@ export async function deleteAccessToken(
     .where(and(eq(accessTokens.id, target.id), eq(accessTokens.userId, target.userId)))
     .returning({ hash: accessTokens.accessTokenHash });
   return row?.hash;
+}
+
+export type RevokeTokenResult =
+  | { outcome: 'revoked'; token: AccessToken; revoked: Revoked }
+  | { outcome: 'not-found' }
+  /** The text names several tokens: none was touched. */
+  | { outcome: 'ambiguous'; keys: AccessToken[] };
+
+/** Revokes the one token that an operator names by its id, the token itself, its mask, or its first characters. */
+export async function revokeAccessToken(db: Database, selector: string): Promise<RevokeTokenResult> {
+  const rows = await db.orm.select({ ...columns, hash: accessTokens.accessTokenHash }).from(accessTokens);
+  const selection = selectKey('access', rows, selector);
+  if (selection.outcome !== 'one') return selection;
+  const { hash: _, ...token } = selection.key;
+  const hash = await deleteAccessToken(db, token);
+  if (hash === undefined) return { outcome: 'not-found' };
+  return { outcome: 'revoked', token, revoked: { apiKeys: [], accessTokens: [hash] } };
 }
 
 export interface AccessTokenOwner {

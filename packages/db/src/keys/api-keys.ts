@@ -1,8 +1,10 @@
-import { generateKey, hashKey, isUuid, type KeyMask, keyDefect } from '@islet/contracts';
+import { generateKey, type KeyMask } from '@islet/contracts';
 import { and, desc, eq, inArray, sql } from 'drizzle-orm';
 import type { Database, Queries } from '../connection/database.ts';
-import { teamApiKeys, teamLimits, teams } from '../schema/index.ts';
+import { WELL_KNOWN_HASH } from '../local-dev.ts';
+import { accessTokens, teamApiKeys, teamLimits, teams } from '../schema/index.ts';
 import { type Team, teamColumns, toTeam } from '../teams/teams.ts';
+import { type Revoked, selectKey } from './selection.ts';
 
 /** What may be told of a key after its creation. */
 export interface ApiKey {
@@ -34,11 +36,6 @@ const columns = {
   createdAt: teamApiKeys.createdAt,
   lastUsed: teamApiKeys.lastUsed,
 };
-
-/** A key as lists show it: `e2b_53...dd90`. */
-export function formatMask(mask: KeyMask): string {
-  return `${mask.prefix}${mask.maskedValuePrefix}...${mask.maskedValueSuffix}`;
-}
 
 /** The columns that a key's text fills. */
 export function apiKeyColumns(hash: string, mask: KeyMask) {
@@ -88,48 +85,45 @@ export async function renameApiKey(
   return rows.length > 0;
 }
 
-/** Deletes one key of a team and returns its hash, for caches; undefined where the team has no such key. */
+/**
+ * Deletes one key of a team and says what to forget; undefined where the team has no such key. With the well-known key goes
+ * the well-known access token: it could make new keys at once, and nobody would know.
+ */
 export async function deleteApiKey(
   db: Database,
   target: { id: string; teamId: string },
-): Promise<string | undefined> {
-  const [row] = await db.orm
-    .delete(teamApiKeys)
-    .where(and(eq(teamApiKeys.id, target.id), eq(teamApiKeys.teamId, target.teamId)))
-    .returning({ hash: teamApiKeys.apiKeyHash });
-  return row?.hash;
+): Promise<Revoked | undefined> {
+  return await db.orm.transaction(async (tx) => {
+    const [row] = await tx
+      .delete(teamApiKeys)
+      .where(and(eq(teamApiKeys.id, target.id), eq(teamApiKeys.teamId, target.teamId)))
+      .returning({ hash: teamApiKeys.apiKeyHash });
+    if (!row) return undefined;
+    const tokens =
+      row.hash === WELL_KNOWN_HASH.apiKey
+        ? await tx
+            .delete(accessTokens)
+            .where(eq(accessTokens.accessTokenHash, WELL_KNOWN_HASH.accessToken))
+            .returning({ hash: accessTokens.accessTokenHash })
+        : [];
+    return { apiKeys: [row.hash], accessTokens: tokens.map(({ hash }) => hash) };
+  });
 }
 
-export type RevokeResult =
-  | { outcome: 'revoked'; key: ApiKey }
+export type RevokeKeyResult =
+  | { outcome: 'revoked'; key: ApiKey; revoked: Revoked }
   | { outcome: 'not-found' }
   /** The text names several keys: none was touched. */
   | { outcome: 'ambiguous'; keys: ApiKey[] };
 
-/** True where `text`, an id, a mask, or the start of a key, names `key`. */
-function names(text: string, key: ApiKey): boolean {
-  const { mask } = key;
-  if (text === formatMask(mask)) return true;
-  // Of a stored key only two characters behind the prefix are known: a longer start cannot be told apart by them.
-  return text.length > mask.prefix.length && `${mask.prefix}${mask.maskedValuePrefix}`.startsWith(text);
-}
-
 /** Revokes the one key that an operator names by its id, the key itself, its mask, or its first characters. */
-export async function revokeApiKey(db: Database, selector: string): Promise<RevokeResult> {
-  const condition = isUuid(selector)
-    ? eq(teamApiKeys.id, selector)
-    : keyDefect('api', selector) === undefined
-      ? eq(teamApiKeys.apiKeyHash, hashKey('api', selector))
-      : undefined;
-  let [exact] = condition ? await db.orm.select(columns).from(teamApiKeys).where(condition) : [];
-  if (!exact) {
-    const matches = (await listApiKeys(db)).filter((key) => names(selector, key));
-    if (matches.length > 1) return { outcome: 'ambiguous', keys: matches };
-    exact = matches[0];
-  }
-  if (!exact) return { outcome: 'not-found' };
-  const hash = await deleteApiKey(db, { id: exact.id, teamId: exact.teamId });
-  return hash === undefined ? { outcome: 'not-found' } : { outcome: 'revoked', key: exact };
+export async function revokeApiKey(db: Database, selector: string): Promise<RevokeKeyResult> {
+  const rows = await db.orm.select({ ...columns, hash: teamApiKeys.apiKeyHash }).from(teamApiKeys);
+  const selection = selectKey('api', rows, selector);
+  if (selection.outcome !== 'one') return selection;
+  const { hash: _, ...key } = selection.key;
+  const revoked = await deleteApiKey(db, key);
+  return revoked ? { outcome: 'revoked', key, revoked } : { outcome: 'not-found' };
 }
 
 export interface ApiKeyOwner {

@@ -1,4 +1,7 @@
+import { isLoopbackHost } from '@islet/contracts';
 import type { DatabaseReport } from '../../control/administration.ts';
+import type { UpConfig } from '../../up/config.ts';
+import { revokeCommand } from '../../up/credentials.ts';
 import { type CheckResult, failed, ok, warning } from '../check.ts';
 
 const ID = 'database';
@@ -39,6 +42,26 @@ function evaluateUnreachable(facts: Extract<DatabaseFacts, { kind: 'unreachable'
   });
 }
 
+/** Whether credentials that everybody knows are good: no start is possible with them where others reach the API. */
+export function evaluateWellKnown(
+  facts: DatabaseFacts,
+  config: Pick<UpConfig, 'host' | 'dataDir' | 'databaseUrl'>,
+): CheckResult[] {
+  const [id, title] = ['well-known-key', 'Well-known key'];
+  const good = facts.kind === 'report' ? facts.report.wellKnown : undefined;
+  if (!good) return [];
+  if (!good.apiKey && !good.accessToken)
+    return [ok(id, title, 'no key or token that everybody knows is good')];
+  const what = [good.apiKey && 'API key', good.accessToken && 'access token'].filter(Boolean).join(' and ');
+  const trouble = {
+    detail: `the well-known ${what} of local development can be used`,
+    fix: revokeCommand(good, config),
+  };
+  return isLoopbackHost(config.host)
+    ? [warning(id, title, { ...trouble, cause: 'every program and user of this machine knows it' })]
+    : [failed(id, title, { ...trouble, cause: `others can reach ${config.host}, and everybody knows it` })];
+}
+
 /** One result a row that can never match, and one line where all can. */
 export function evaluateKeys(facts: DatabaseFacts): CheckResult[] {
   const [id, title] = ['keys', 'Keys'];
@@ -52,7 +75,7 @@ export function evaluateKeys(facts: DatabaseFacts): CheckResult[] {
       cause: row.reason,
       fix: isApiKey
         ? `./islet keys revoke ${row.id} && ./islet keys create --team ${row.ownerId} --name '${row.name.replaceAll("'", '')}'`
-        : `delete from access_tokens where id = '${row.id}'; then make a new one`,
+        : `./islet tokens revoke ${row.id} && ./islet tokens create --name '${row.name.replaceAll("'", '')}'`,
     });
   });
 }
