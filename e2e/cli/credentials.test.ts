@@ -92,7 +92,7 @@ describe('the credentials of an installation', () => {
     ];
     const ports = ['--orchestrator-port', '0', '--template-manager-port', '0', '--data-dir', dataDir];
     const asked = await runIslet([...open, ...ports, '--local-dev-key']);
-    expect(asked).toMatchObject({ code: 1, stderr: expect.stringContaining('exclude each other') });
+    expect(asked).toMatchObject({ code: 1, stdout: expect.stringContaining('exclude each other') });
     const refused = await runIslet([...open, ...ports]);
     expect(refused.code).toBe(1);
     const said = refused.stdout + refused.stderr;

@@ -270,3 +270,19 @@ describe('admin routes', () => {
     expect((await api.call('GET', '/nodes/node-2', admin)).status).toBe(404);
   });
 });
+
+describe('the well-known key', () => {
+  it('takes the well-known token along when it is deleted, which could make new keys', async () => {
+    const keys = await listApiKeys(api.db, LOCAL_DEV.teamId);
+    const { id } = keys.find(({ name }) => name === LOCAL_DEV.apiKeyName) ?? {};
+    expect((await api.call('GET', '/teams', user)).status).toBe(200);
+    const spare = await api.call('POST', '/access-tokens', { ...user, body: { name: 'spare' } });
+    expect((await api.call('DELETE', `/api-keys/${id}`, user)).status).toBe(204);
+    // At once, though both were cached.
+    expect((await api.call('GET', '/sandboxes')).status).toBe(401);
+    expect((await api.call('GET', '/teams', user)).status).toBe(401);
+    expect((await api.call('POST', '/api-keys', { ...user, body: { name: 'again' } })).status).toBe(401);
+    const other = { key: null, headers: bearer(spare.body.token) };
+    expect((await api.call('GET', '/teams', other)).status).toBe(200);
+  });
+});

@@ -1,5 +1,6 @@
 import type { AddressInfo } from 'node:net';
 import type { CatalogReader, Wake } from '@islet/catalog';
+import type { HostPattern } from '@islet/contracts';
 import { createUpstreamPool, DEFAULT_PLACES, Front, HEAD_TIMEOUT_MS, type PlaceLimits } from '@islet/proxy';
 import type { Logger } from '@islet/telemetry';
 import { type ConnectionLimits, DEFAULT_CONNECTIONS } from './limits/client-connections.ts';
@@ -14,6 +15,8 @@ export interface ClientProxyOptions {
   envdPort: number;
   /** The name that sandboxes are reached under, as answers carry it (`localhost:3002`). Only the certificate needs it. */
   domain: string;
+  /** Names it answers to, besides loopback names and IP addresses; every name if absent. */
+  hosts?: readonly HostPattern[];
   logger: Logger;
   /** Undefined: TLS is not answered. */
   tls: CertificateSource | undefined;
@@ -55,7 +58,7 @@ export function createClientProxy(options: ClientProxyOptions): ClientProxy {
   const { catalog, envdPort, logger, connectionLimit } = options;
   const pool = createUpstreamPool(envdPort);
   const admission = { envdPort, connectionLimit };
-  const router = new EdgeRouter({ catalog, admission, wake: options.wake });
+  const router = new EdgeRouter({ catalog, admission, wake: options.wake, hosts: options.hosts });
   const front = new Front({
     pool,
     logger,

@@ -1,4 +1,4 @@
-import { newSandboxId } from '@islet/contracts';
+import { newSandboxId, parseHostPattern } from '@islet/contracts';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { Edge, idOf, sandboxEntry } from './edge.ts';
 import { call, raw } from './http1.ts';
@@ -45,6 +45,39 @@ describe('by host', () => {
     const answer = await call({ port: edge.port, host, headers: routed() });
     expect(answer.status).toBe(502);
     expect(JSON.parse(answer.body.toString()).sandboxId).toBe(other);
+  });
+});
+
+describe('the names that the edge answers to', () => {
+  let named: Edge;
+  beforeAll(async () => {
+    named = await Edge.start({ hosts: [parseHostPattern('*.sandboxes.test'), parseHostPattern('islet')] });
+    await named.catalog.put(entry);
+  });
+  afterAll(() => named[Symbol.asyncDispose]());
+  const status = async (host: string, headers = {}) =>
+    (await call({ port: named.port, host, headers })).status;
+
+  it('are loopback names, addresses and those that were named', async () => {
+    for (const domain of ['localhost', 'LocalHost:3002', 'localhost.', 'a.sandboxes.test']) {
+      expect(await status(`${port}-${id}.${domain}`), domain).toBe(200);
+    }
+    for (const host of ['localhost:3002', '127.0.0.1', '10.1.2.3:80', '[::1]:3002', 'islet']) {
+      expect(await status(host, routed()), host).toBe(200);
+    }
+  });
+
+  it('are none that was made to lead here, whatever else names the sandbox', async () => {
+    for (const domain of ['evil.example', 'localhost.evil.example', 'sandboxes.test.evil.example:3002']) {
+      expect(await status(`${port}-${id}.${domain}`), domain).toBe(403);
+      expect(await status(domain, routed()), domain).toBe(403);
+    }
+    for (const host of ['client-proxy:3002', '127.0.0.1.evil.example', 'sandbox.e2b.app']) {
+      expect(await status(host, routed()), host).toBe(403);
+    }
+    for (const host of ['localhost:0', 'user@localhost', '[::1', 'a..localhost']) {
+      expect(await status(host, routed()), host).toBe(400);
+    }
   });
 });
 

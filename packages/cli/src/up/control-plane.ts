@@ -51,6 +51,7 @@ export async function startControlPlane(options: ControlPlaneOptions): Promise<C
   try {
     const catalog = createMemoryCatalog();
     undo.add('the catalog', () => catalog.close());
+    const web = webAccessOf(config, hostname());
     let wake: Wake | undefined;
     const clientProxy = await proxies.openEdge({
       address: { host: config.host, port: config.proxyPort },
@@ -58,6 +59,7 @@ export async function startControlPlane(options: ControlPlaneOptions): Promise<C
       // The edge opens before the API, whose answers name its port.
       wake: async (sandboxId, credentials) => (await wake?.(sandboxId, credentials)) ?? { kind: 'not-found' },
       domain: config.domain ?? 'localhost',
+      hosts: web.hosts,
       tls: config.tls
         ? { kind: 'files', certPath: config.tls.certFile, keyPath: config.tls.keyFile }
         : { kind: 'self-signed', dir: join(instance.dataDir, 'tls') },
@@ -76,7 +78,7 @@ export async function startControlPlane(options: ControlPlaneOptions): Promise<C
       adminToken: secrets.adminToken,
       domain,
       metrics: options.metrics,
-      web: webAccessOf(config, hostname()),
+      web,
       secureByDefault: config.secureByDefault,
       volumes: config.volumeSizeMb > 0 ? { client: node.volumes, sizeMb: config.volumeSizeMb } : undefined,
       logs: options.logs,

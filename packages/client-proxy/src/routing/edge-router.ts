@@ -1,6 +1,6 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { CatalogEntry, CatalogReader, Wake } from '@islet/catalog';
-import { IsletError, orchestratorProto } from '@islet/contracts';
+import { answersTo, type HostPattern, IsletError, orchestratorProto, parseAuthority } from '@islet/contracts';
 import {
   type AdmissionSettings,
   admit,
@@ -25,6 +25,8 @@ export interface EdgeRouterOptions {
   catalog: CatalogReader;
   admission: AdmissionSettings;
   wake: Wake | undefined;
+  /** Names that the edge answers to; undefined: every one. */
+  hosts: readonly HostPattern[] | undefined;
 }
 
 const { SandboxState } = orchestratorProto;
@@ -48,6 +50,22 @@ function transitioning(sandboxId: string): IsletError {
   return sandboxRefused(409, sandboxId, 'The sandbox is still transitioning. Try again in a moment.');
 }
 
+/**
+ * Whoever owns a domain can make its names lead here, and a page of such a name could read what sandboxes answer.
+ * @throws IsletError for a name that is not the edge's.
+ */
+function refuseForeignName(host: string | undefined, allowed: readonly HostPattern[]): void {
+  if (host === undefined || host === '') return;
+  const authority = parseAuthority(host);
+  if (!authority) throw new IsletError(400, 'Invalid host');
+  if (answersTo(allowed, authority.host)) return;
+  throw new IsletError(
+    403,
+    `no sandbox is reached by the name ${authority.host}: if it is yours, start Islet with --allow-host, or with ` +
+      '--domain where it is that of all sandboxes',
+  );
+}
+
 /** Decides where the edge sends a request. */
 export class EdgeRouter {
   readonly #options: EdgeRouterOptions;
@@ -61,7 +79,8 @@ export class EdgeRouter {
 
   /** @throws IsletError for the client where the request goes nowhere. */
   async resolve(request: ProxyRequest): Promise<Destination> {
-    const { admission } = this.#options;
+    const { admission, hosts } = this.#options;
+    if (hosts) refuseForeignName(request.host, hosts);
     const target = parseTarget({
       host: request.host,
       sandboxId: request.header(SANDBOX_ID_HEADER),

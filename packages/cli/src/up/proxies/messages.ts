@@ -1,7 +1,7 @@
 import type { MessagePort } from 'node:worker_threads';
 import type { WakeCredentials, WakeOutcome } from '@islet/catalog';
 import type { CertificateSource } from '@islet/client-proxy';
-import { IsletError } from '@islet/contracts';
+import { type HostPattern, IsletError } from '@islet/contracts';
 import type { LoggerOptions } from '@islet/telemetry';
 
 /** What the thread of the proxies is given at its start. */
@@ -17,6 +17,8 @@ export interface Address {
 
 export interface EdgeSettings {
   domain: string;
+  /** Names that the edge answers to. */
+  hosts: readonly HostPattern[];
   tls: CertificateSource | undefined;
 }
 

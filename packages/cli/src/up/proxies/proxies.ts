@@ -91,6 +91,7 @@ export class Proxies {
       wake: gateWakes({ catalog: replica, wake: this.#wake }),
       envdPort: PORTS.envd,
       domain: settings.domain,
+      hosts: settings.hosts,
       tls: settings.tls,
       logger: this.#options.logger.child({ component: 'client-proxy' }),
     });

@@ -104,7 +104,14 @@ function ask(proxyPort: number, sandboxId: string, sandboxPort = port): Promise<
 const noWake: Wake = async () => ({ kind: 'not-found' });
 
 function openEdge(catalog = createMemoryCatalog(), wake = noWake) {
-  return thread.openEdge({ address: LOOPBACK, catalog, wake, domain: 'localhost', tls: undefined });
+  return thread.openEdge({
+    address: LOOPBACK,
+    catalog,
+    wake,
+    domain: 'localhost',
+    hosts: [],
+    tls: undefined,
+  });
 }
 
 it('routes to a sandbox from the moment that it is put, and no more from that of its removal', async () => {

@@ -89,9 +89,9 @@ export class ProxyThread implements AsyncDisposable {
   }
 
   /** Opens the edge; gives its port. @throws Error where it cannot listen, or has no certificate. */
-  openEdge({ address, catalog, wake, domain, tls }: EdgeOptions): Promise<number> {
+  openEdge({ address, catalog, wake, ...settings }: EdgeOptions): Promise<number> {
     return this.#open('edge', {
-      question: { kind: 'open-edge', settings: { domain, tls } },
+      question: { kind: 'open-edge', settings },
       ...{ address, catalog, wake },
     });
   }
