@@ -16,6 +16,7 @@ import { useCors, type WebAccess } from './http/cors.ts';
 import { toIsletError, useErrorShape } from './http/errors.ts';
 import { useJsonBodies } from './http/json-body.ts';
 import { useOpenApi } from './http/openapi.ts';
+import { useUnderWayLimit } from './http/under-way.ts';
 import { useSchemaValidation } from './http/validation.ts';
 import { addKeyRoutes } from './keys/routes.ts';
 import { addLogRoutes } from './logs/routes.ts';
@@ -95,6 +96,7 @@ export async function createApi(deps: ApiDeps): Promise<Api> {
   useCors(app, deps.web ?? LOCAL_WEB);
   useOpenApi(app, { title: 'Islet', version: '0.1.0' });
   useAuthentication(app, context.authenticator);
+  useUnderWayLimit(app);
   addHealthRoute(app);
   for (const addRoutes of [
     addSandboxRoutes,

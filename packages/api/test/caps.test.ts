@@ -289,6 +289,49 @@ it('takes a request that has all it may have', async () => {
   expect((await api.call('DELETE', `/sandboxes/${made.sandboxID}`, { key: team.key })).status).toBe(204);
 });
 
+describe('requests under way', () => {
+  /** Begins requests whose bodies never come, and gives what ends them. */
+  async function begin(count: number, head: string, key: string): Promise<() => Promise<void>> {
+    const { hostname, port } = new URL(api.url);
+    const sockets = Array.from({ length: count }, () => {
+      const socket = connect(Number(port), hostname);
+      socket.on('error', () => undefined);
+      socket.write(
+        `POST /sandboxes HTTP/1.1\r\nHost: localhost\r\nX-API-Key: ${key}\r\nContent-Type: application/json\r\n${head}\r\n\r\n`,
+      );
+      return socket;
+    });
+    return async () => {
+      for (const socket of sockets) socket.destroy();
+      await Promise.all(sockets.map((socket) => socket.closed || once(socket, 'close')));
+    };
+  }
+
+  it.each([
+    ['a thousand of them', 1000, 'Content-Length: 2', 'you have 1000 requests under way'],
+    ['64 MiB of declared bodies', 128, `Content-Length: ${512 * KIB}`, 'bodies of 64 MiB together under way'],
+    [
+      '64 MiB of bodies that may come',
+      128,
+      'Transfer-Encoding: chunked',
+      'bodies of 64 MiB together under way',
+    ],
+  ])('of one team are bounded by %s, and leave room for others', async (_, count, head, message) => {
+    const [{ key }, other] = [await api.team('many-requests'), await api.team('few-requests')];
+    const ask = (as: string) =>
+      api.call('POST', '/sandboxes/iabc/timeout', { key: as, body: { timeout: 1 } });
+    expect((await ask(key)).status).toBe(404);
+    const end = await begin(count, head, key);
+    await expect.poll(async () => (await ask(key)).status).toBe(429);
+    const refused = await ask(key);
+    expect(refused.body.message).toContain(message);
+    expect(refused.headers.get('retry-after')).toBe('1');
+    expect((await ask(other.key)).status).toBe(404);
+    await end();
+    await expect.poll(async () => (await ask(key)).status).toBe(404);
+  });
+});
+
 describe('lists', () => {
   /** As long as metadata may be. */
   const metadata = entries(2, 8, 8180);
@@ -345,7 +388,9 @@ describe('lists', () => {
     presented = 0;
     const { hostname, port } = new URL(api.url);
     const socket = connect(Number(port), hostname);
-    socket.write(`GET /sandboxes HTTP/1.1\r\nHost: api\r\nConnection: close\r\nX-API-Key: ${key}\r\n\r\n`);
+    socket.write(
+      `GET /sandboxes HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\nX-API-Key: ${key}\r\n\r\n`,
+    );
     await once(socket, 'readable');
     for (let i = 0; i < 20; i++) expect((await api.call('GET', '/health', { key: null })).status).toBe(200);
     // What the connection holds on its way is megabytes; the list has 160.
