@@ -2,10 +2,11 @@ import type { RenderedError } from '../errors/render.ts';
 import type { ResponseHead } from '../upstream/response-head.ts';
 
 /**
- * Bytes that may wait to be written to one side before the other is read no further. Well over the 16 KiB at which
- * streams ask to pause: the kernel takes most pieces at once, and pausing after each costs a turn of the event loop.
+ * Bytes that may wait to be written to one side before the other is read no further: one piece as it is read. It is more
+ * than the 16 KiB at which streams ask to pause, since the kernel takes most pieces at once and pausing after each costs
+ * a turn of the event loop. A run with all its places held up keeps some 128 MiB in each direction.
  */
-export const MAX_BACKLOG_BYTES = 256 * 1024;
+export const MAX_BACKLOG_BYTES = 64 * 1024;
 
 /** The client's side of an exchange: takes the response in the client's own protocol version. */
 export interface Downstream {
