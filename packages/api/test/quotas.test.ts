@@ -165,6 +165,24 @@ it('templates are as many as the quota says; those that are there can be built a
   expect((await post('/v3/templates', { name: 'other' })).status).toBe(202);
 });
 
+it('tags of a template are a thousand, however they come; those that are there can be moved', async () => {
+  const { id, slug, post } = await teamWith({});
+  await api.template({ teamId: id, namespace: slug, alias: 'tagged' });
+  const tagsOf = (from: number, count: number) => Array.from({ length: count }, (_, i) => `v${from + i}`);
+  // With `default`, which it has.
+  for (let from = 0; from < 900; from += 100) {
+    expect((await post('/templates/tags', { target: 'tagged', tags: tagsOf(from, 100) })).status).toBe(201);
+  }
+  expect((await post('/templates/tags', { target: 'tagged', tags: tagsOf(900, 100) })).status).toBe(403);
+  expect((await post('/v3/templates', { name: 'tagged', tags: tagsOf(900, 100) })).status).toBe(403);
+  expect((await post('/templates/tags', { target: 'tagged', tags: tagsOf(900, 99) })).status).toBe(201);
+  expect(await post('/templates/tags', { target: 'tagged', tags: ['one-more'] })).toMatchObject({
+    status: 403,
+    body: { error_code: 'quota_exceeded', message: expect.stringContaining('at most 1000 tags') },
+  });
+  expect((await post('/templates/tags', { target: 'tagged', tags: tagsOf(0, 100) })).status).toBe(201);
+});
+
 it('keys of a team are as many as the quota says, whoever makes them', async () => {
   const { id } = await teamWith({ maxApiKeys: 3 });
   const asAdmin = {

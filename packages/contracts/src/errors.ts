@@ -90,10 +90,12 @@ export interface Quota {
 /** @throws IsletError 403 where a request would pass what its team may keep */
 export function assertWithin({ what, used, wanted, most, unit, remedy, flag }: Quota): void {
   if (used + wanted <= most) return;
-  const amount = (count: number) => `${Math.ceil(count)}${unit ? ` ${unit} of` : ''} ${what}`;
+  const amount = (count: number) => `${Math.ceil(count)}${unit ? ` ${unit}` : ''}`;
+  const quota = unit ? `${amount(most)} of ${what}` : `${amount(most)} ${what}`;
+  const raise = `have the operator raise it (islet teams limit <team> ${flag} <n>)`;
   throw new IsletError(
     403,
-    `your team's quota is ${amount(most)}, of which ${Math.ceil(used)}${unit ? ` ${unit}` : ''} are used: ${remedy}, or have the operator raise it (islet teams limit <team> ${flag} <n>)`,
+    `your team's quota is ${quota}, of which ${amount(used)} are used: ${remedy}, or ${raise}`,
     { errorCode: 'quota_exceeded' },
   );
 }

@@ -101,7 +101,7 @@ export {
   type TemplateSummary,
 } from './templates/list.ts';
 export { type BuildRequest, type BuildRequestResult, requestBuild } from './templates/request.ts';
-export { assignTags, removeTags } from './templates/tags.ts';
+export { assignTags, countTagsWith, removeTags } from './templates/tags.ts';
 export {
   type ClaimResult,
   claimGlobalAlias,

@@ -18,8 +18,8 @@ interface Schema {
 }
 
 /**
- * Refuses, as the service starts, every route whose query or body names a text, a list or a map without an upper bound. What a path
- * holds is bounded by the router.
+ * Refuses, as the service starts, every route whose query or body names a text, a list or a map without an upper
+ * bound. What a path holds is bounded by the router.
  */
 export function useBoundedRequests(app: FastifyInstance): void {
   app.addHook('onRoute', ({ method, url, schema }) => {

@@ -13,8 +13,8 @@ export const NETWORK_BODY_BYTES = 128 * KIB;
 export const RECIPE_BODY_BYTES = 2 * MIB;
 
 /**
- * Values in one JSON body: members and elements, each nested one too. Parsing is on the thread that answers everybody, and
- * takes as long as there are values rather than bytes: 10,000 take some 3 ms.
+ * Values in one JSON body: members and elements, each nested one too. Parsing is on the thread that answers
+ * everybody, and takes as long as there are values rather than bytes: 10,000 take some 3 ms.
  */
 export const JSON_VALUES = 10_000;
 /** A recipe of as many steps as there may be. */
@@ -30,7 +30,10 @@ export const PARAM_LENGTH = 1024;
 /** Rows of one answer end where their JSON passes this; a single row may be longer. */
 export const PAGE_BYTES = MIB;
 
-/** Ids and names in queries and bodies, in characters. What one of them means has a shorter limit with a message of its own. */
+/**
+ * Ids and names in queries and bodies, in characters. What one of them means has a shorter limit with a message of
+ * its own.
+ */
 export const NAME_LENGTH = 512;
 
 /** An id or a name. */

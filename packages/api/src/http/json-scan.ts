@@ -14,8 +14,8 @@ const OPEN_OBJECT = 0x7b;
 const CLOSE_OBJECT = 0x7d;
 
 /**
- * Counts what a parser of this JSON would have to make, without making it: some 2 ms a MiB, whatever it holds. Of text that is no JSON
- * the count means nothing, and the parser refuses that anyway.
+ * Counts what a parser of this JSON would have to make, without making it: some 2 ms a MiB, whatever it holds. Of
+ * text that is no JSON the count means nothing, and the parser refuses that anyway.
  */
 export function measureJson(text: Uint8Array): JsonSize {
   let values = 0;

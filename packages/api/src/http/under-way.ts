@@ -3,7 +3,9 @@ import type { FastifyInstance, FastifyRequest } from 'fastify';
 import type { Caller } from '../auth/authenticator.ts';
 import { MIB } from './caps.ts';
 
-/** Requests of one team, or one user, at once: ten times what a client that starts a hundred sandboxes at once needs. */
+/**
+ * Requests of one team, or one user, at once: ten times what a client that starts a hundred sandboxes at once needs.
+ */
 const MOST_REQUESTS = 1000;
 /** Bodies of them, bytes as they are declared: they are in memory until the last byte has come. */
 const MOST_BODY_BYTES = 64 * MIB;
@@ -14,8 +16,9 @@ interface UnderWay {
 }
 
 /**
- * Bounds what one caller has under way, so that its requests leave room for those of others. A request counts from its headers to the end of
- * its answer, or of its connection. Add it behind the authentication: whom a request is counted for is known by then.
+ * Bounds what one caller has under way, so that its requests leave room for those of others. A request counts from
+ * its headers to the end of its answer, or of its connection. Add it behind the authentication: whom a request is
+ * counted for is known by then.
  */
 export function useUnderWayLimit(app: FastifyInstance): void {
   const callers = new Map<string, UnderWay>();

@@ -15,8 +15,8 @@ interface Held {
 }
 
 /**
- * How many paused sandboxes a team may have, and how large. A sandbox that is to be paused when its time is over has its place from its
- * start on: no end of a sandbox's time ever finds the quota used up, so that none is lost for it.
+ * How many paused sandboxes a team may have, and how large. A sandbox that is to be paused when its time is over has
+ * its place from its start on: no end of a sandbox's time ever finds the quota used up, so that none is lost for it.
  */
 export class PausedQuota {
   readonly #catalog: Catalog;
@@ -28,7 +28,8 @@ export class PausedQuota {
   }
 
   /**
-   * Takes places for sandboxes that are about to start and will be paused by themselves, until they are known or have failed.
+   * Takes places for sandboxes that are about to start and will be paused by themselves, until they are known or have
+   * failed.
    * @throws IsletError 403 where the team has no room for them
    */
   async promise(team: Team, count: number): Promise<Disposable> {

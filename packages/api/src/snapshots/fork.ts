@@ -24,7 +24,8 @@ export type ForkResult = { sandbox: LiveSandbox } | { error: IsletError };
 
 /**
  * Starts `count` sandboxes that go on from where a running one is; it goes on too, and keeps its id and its time.
- * @throws IsletError 400 more than the team may have, 403 they would be paused by themselves and there is no room for it, 404, 409 not running, 503 it cannot be saved now
+ * @throws IsletError 400 more than the team may have, 403 they would be paused by themselves and there is no room for
+ * it, 404, 409 not running, 503 it cannot be saved now
  */
 export async function forkSandbox(
   context: ApiContext,

@@ -1,11 +1,19 @@
 import { IsletError } from '@islet/contracts';
-import { assignTags, DEFAULT_TAG, findTaggedBuild, listTags, removeTags } from '@islet/db';
+import {
+  assignTags,
+  countTagsWith,
+  DEFAULT_TAG,
+  findTaggedBuild,
+  listTags,
+  removeTags,
+  whileCounted,
+} from '@islet/db';
 import { Type } from 'typebox';
 import { access, callingTeam } from '../auth/guard.ts';
 import type { ApiApp, ApiContext } from '../context.ts';
 import { named } from '../http/caps.ts';
 import { ErrorShape, NoContent } from '../sandboxes/shapes.ts';
-import { parseNewTag } from './builds/request.ts';
+import { assertTagsFit, parseNewTag } from './builds/request.ts';
 import { assertOwnNamespace, ownTemplate } from './read-routes.ts';
 import { parseTag, parseTemplateReference } from './reference.ts';
 import { TemplateTag } from './shapes.ts';
@@ -63,7 +71,10 @@ export function addTagRoutes(app: ApiApp, context: ApiContext): void {
       const source = reference.tag ?? DEFAULT_TAG;
       const build = await findTaggedBuild(db, template.id, source);
       if (!build) throw new IsletError(404, `Template '${target}' with tag '${source}' not found`);
-      await assignTags(db, template.id, build.id, tags);
+      await whileCounted(db, team.id, async (tx) => {
+        assertTagsFit(await countTagsWith(tx, template.id, tags));
+        await assignTags(tx, template.id, build.id, tags);
+      });
       templates.clear();
       return reply.code(201).send({ tags, buildID: build.id });
     },

@@ -13,9 +13,9 @@ const MESSAGE_BYTES = 64 * 1024 * 1024;
 const MOST_CONNECTIONS = 1024;
 
 /**
- * A server of the node's services. The ports are open to every user of the machine, and what they serve is root's to decide: so only those
- * may call who can read its token from the data directory. Others are refused by their headers alone; no byte of what
- * they send beyond them is read.
+ * A server of the node's services. The ports are open to every user of the machine, and what they serve is root's to
+ * decide: so only those may call who can read its token from the data directory. Others are refused by their headers
+ * alone; no byte of what they send beyond them is read.
  */
 export function createNodeServer(token: string, routes: (router: ConnectRouter) => void): Server {
   const serve = connectNodeAdapter({ routes, readMaxBytes: MESSAGE_BYTES });

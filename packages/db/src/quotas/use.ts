@@ -8,7 +8,10 @@ export interface Use {
   megabytes: number;
 }
 
-/** Does something of a team while nothing else of this kind is done for it: what is counted in it stays so until it is over. */
+/**
+ * Does something of a team while nothing else of this kind is done for it: what is counted in it stays so until it is
+ * over.
+ */
 export function whileCounted<T>(db: Database, teamId: string, work: (tx: Queries) => Promise<T>): Promise<T> {
   return db.orm.transaction(async (orm) => {
     await orm.select({ id: teams.id }).from(teams).where(eq(teams.id, teamId)).for('no key update');
@@ -50,7 +53,10 @@ export async function countTemplates({ orm }: Queries, teamId: string): Promise<
   return row?.count ?? 0;
 }
 
-/** Snapshots of sandboxes. One that is being taken, and one from before sizes were kept, counts as large as its sandbox's memory. */
+/**
+ * Snapshots of sandboxes. One that is being taken, and one from before sizes were kept, counts as large as its
+ * sandbox's memory.
+ */
 export async function snapshotUse({ orm }: Queries, teamId: string): Promise<Use> {
   const [row] = await orm
     .select({

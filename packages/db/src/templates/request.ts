@@ -4,6 +4,7 @@ import { countTemplates } from '../quotas/use.ts';
 import { envAliases, envBuildAssignments, envBuilds, envs, teams } from '../schema/index.ts';
 import { failBuilds, listUnfinishedBuilds, type UnfinishedBuild } from './builds.ts';
 import { type AliasRow, listAliases } from './find.ts';
+import { countTagsWith } from './tags.ts';
 
 /** A build that was asked for holds one of its team's slots for so long at the most: as long as an upload may take. */
 const MAX_WAITING_MS = 3_600_000;
@@ -25,8 +26,11 @@ export interface BuildRequest {
   freeDiskMb: number;
   /** Builds that the team may have under way, this one included. */
   maxConcurrent: number;
-  /** Called before a new template is made, with how many the team has; what it throws is thrown on, and nothing has changed. */
-  assertRoom?: (templates: number) => void;
+  /**
+   * Called before anything is made: with how many templates the team has where this one is new, with how many tags
+   * the template would have where it is not. What it throws is thrown on, and nothing has changed.
+   */
+  assertRoom?: (room: { templates: number } | { tags: number }) => void;
 }
 
 export type BuildRequestResult =
@@ -54,7 +58,11 @@ export async function requestBuild(db: Database, request: BuildRequest): Promise
     const forgotten = unfinished.filter((build) => !superseded.includes(build) && isForgotten(build));
     const others = unfinished.length - superseded.length - forgotten.length;
     if (others >= request.maxConcurrent) return { kind: 'too-many' };
-    if (!target) request.assertRoom?.(await countTemplates(tx, request.teamId));
+    request.assertRoom?.(
+      target
+        ? { tags: await countTagsWith(tx, target.id, request.tags) }
+        : { templates: await countTemplates(tx, request.teamId) },
+    );
     await failBuilds(tx, ids(superseded), { message: 'a newer build of the same template took its place' });
     await failBuilds(tx, ids(forgotten), { message: 'the build was not started within an hour' });
 

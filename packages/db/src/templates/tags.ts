@@ -1,10 +1,19 @@
-import { and, eq, inArray } from 'drizzle-orm';
-import type { Database } from '../connection/database.ts';
+import { and, countDistinct, eq, inArray, notInArray } from 'drizzle-orm';
+import type { Database, Queries } from '../connection/database.ts';
 import { envBuildAssignments } from '../schema/index.ts';
+
+/** How many tags a template has when these are added, whatever they name. */
+export async function countTagsWith({ orm }: Queries, templateId: string, tags: string[]): Promise<number> {
+  const [row] = await orm
+    .select({ count: countDistinct(envBuildAssignments.tag) })
+    .from(envBuildAssignments)
+    .where(and(eq(envBuildAssignments.envId, templateId), notInArray(envBuildAssignments.tag, tags)));
+  return (row?.count ?? 0) + new Set(tags).size;
+}
 
 /** Lets tags name a build from now on; what they named before stays a build of the template. */
 export async function assignTags(
-  db: Database,
+  db: Queries,
   templateId: string,
   buildId: string,
   tags: string[],

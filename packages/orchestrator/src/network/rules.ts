@@ -2,8 +2,9 @@ import { isIPv4 } from 'node:net';
 import { interfacePrefix, type Slot, type Subnet } from './addresses.ts';
 
 /**
- * Never reachable from a sandbox, whatever its owner allows: the host, other sandboxes, private networks, metadata services. It is what
- * IANA's registry of special IPv4 addresses does not call globally reachable, multicast, and a cloud's service at a public address.
+ * Never reachable from a sandbox, whatever its owner allows: the host, other sandboxes, private networks, metadata
+ * services. It is what IANA's registry of special IPv4 addresses does not call globally reachable, multicast, and a
+ * cloud's service at a public address.
  */
 export const ALWAYS_DENIED = [
   '0.0.0.0/8', // this network
@@ -24,12 +25,15 @@ export const ALWAYS_DENIED = [
   '240.0.0.0/4', // reserved, and the broadcast address
 ];
 
-/** Connections with the outside that one sandbox may have open at once, UDP's included while the kernel remembers them. */
+/**
+ * Connections with the outside that one sandbox may have open at once, UDP's included while the kernel remembers
+ * them.
+ */
 export const MOST_CONNECTIONS = 4096;
 
 /**
- * New ones that it may begin. The kernel remembers a closed connection for two minutes in the table that all of the host
- * shares (262,144 by default): one sandbox gets to an eighth of it at most.
+ * New ones that it may begin. The kernel remembers a closed connection for two minutes in the table that all of the
+ * host shares (262,144 by default): one sandbox gets to an eighth of it at most.
  */
 export const NEW_CONNECTIONS_PER_S = 256;
 export const NEW_CONNECTIONS_BURST = 1024;

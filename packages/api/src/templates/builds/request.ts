@@ -30,6 +30,8 @@ export interface AcceptedBuild {
 /** Longest name of a template with its namespace and tag, in characters. */
 const MAX_NAME_LENGTH = 128;
 const MAX_TAGS = 100;
+/** Of all its builds: lists of them have no pages. */
+const MAX_TEMPLATE_TAGS = 1000;
 const DEFAULT_CPU_COUNT = 2;
 const DEFAULT_MEMORY_MB = 1024;
 const MAX_CPU_COUNT = 32;
@@ -56,7 +58,8 @@ export async function acceptBuild(
     newTemplateId: newTemplateId(),
     createdBy: wanted.createdBy,
     maxConcurrent: team.limits.concurrentTemplateBuilds,
-    assertRoom: (templates) => assertTemplateFits(templates, team.limits),
+    assertRoom: (room) =>
+      'tags' in room ? assertTagsFit(room.tags) : assertTemplateFits(room.templates, team.limits),
   });
   switch (result.kind) {
     case 'accepted': {
@@ -79,6 +82,16 @@ function assertTemplateFits(used: number, { maxTemplates }: TeamLimits): void {
   const remedy =
     'delete templates that are not needed (DELETE /templates/{templateID}, `e2b template delete`)';
   assertWithin({ what: 'templates', used, wanted: 1, most: maxTemplates, remedy, flag: '--templates' });
+}
+
+/** @param count that a template would have. @throws IsletError 403 where those are too many */
+export function assertTagsFit(count: number): void {
+  if (count <= MAX_TEMPLATE_TAGS) return;
+  throw new IsletError(
+    403,
+    `a template may have at most ${MAX_TEMPLATE_TAGS} tags: delete some first (DELETE /templates/tags, Template.removeTags)`,
+    { errorCode: 'quota_exceeded' },
+  );
 }
 
 function parseNames({ name, tags = [] }: WantedBuild, team: Team): { name: string; tags: string[] } {
