@@ -13,7 +13,8 @@ function addressOf(text: string): string | undefined {
   const version = isIP(address);
   if (version === 0 || rest.length > 0 || address.includes('%')) return undefined;
   if (length === undefined) return address;
-  const bits = /^\d{1,3}$/.test(length) ? Number(length) : Number.NaN;
+  // Nothing reads a leading zero as an octal number then.
+  const bits = /^(?:0|[1-9]\d{0,2})$/.test(length) ? Number(length) : Number.NaN;
   return bits <= (version === 4 ? 32 : 128) ? address : undefined;
 }
 
