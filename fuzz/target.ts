@@ -7,6 +7,8 @@ export interface FuzzTarget {
   description: string;
   /** Reads one input. Throws what the reader may throw to nobody: refusals that it promises are caught in here. */
   run(input: Buffer): void | Promise<void>;
+  /** It works on what only root may make, such as mounts. */
+  needsRoot?: boolean;
   /** Longest input that is tried. Much longer than a seed, so that what takes more than linear time shows. */
   maxBytes?: number;
   /** Most bytes of one buffer, whatever the input says about lengths. */
