@@ -3,10 +3,10 @@ import { type Summary, summarise } from './statistics.ts';
 /** MB and MB/s count millions of bytes; `things` are whatever the line says. */
 export type Unit = 'ms' | 'MB' | 'MB/s' | 'requests/s' | 'things';
 
-/** What a measurement is held against. Ratios and differences are those of the medians, figure to baseline. */
+/** What a measurement is held against. Ratios and differences are those of the medians unless they say otherwise. */
 export type Target =
   | { kind: 'at-most'; of: 'p50' | 'p99'; value: number; when?: string }
-  | { kind: 'ratio-at-most' | 'ratio-at-least'; value: number; when?: string }
+  | { kind: 'ratio-at-most' | 'ratio-at-least'; of?: 'p50' | 'p99'; value: number; when?: string }
   | { kind: 'added-at-most'; value: number; when?: string };
 
 export interface Series {
@@ -64,9 +64,9 @@ function isMet(target: Target, figure: Summary, baseline: Summary | undefined): 
   if (!baseline) throw new TypeError(`a target of kind ${target.kind} needs a baseline`);
   switch (target.kind) {
     case 'ratio-at-most':
-      return figure.p50 / baseline.p50 <= target.value;
+      return figure[target.of ?? 'p50'] / baseline[target.of ?? 'p50'] <= target.value;
     case 'ratio-at-least':
-      return figure.p50 / baseline.p50 >= target.value;
+      return figure[target.of ?? 'p50'] / baseline[target.of ?? 'p50'] >= target.value;
     case 'added-at-most':
       return figure.p50 - baseline.p50 <= target.value;
   }
@@ -78,10 +78,12 @@ export function describeTarget(target: Target, unit: Unit): string {
     case 'at-most':
       return `${when}${target.of} ≤ ${target.value} ${unit}`;
     case 'ratio-at-most':
-      return `${when}≤ ${target.value} ×`;
+      return `${when}${share(target)}≤ ${target.value} ×`;
     case 'ratio-at-least':
-      return `${when}≥ ${target.value} ×`;
+      return `${when}${share(target)}≥ ${target.value} ×`;
     case 'added-at-most':
       return `${when}≤ ${target.value} ${unit} added`;
   }
 }
+
+const share = ({ of }: { of?: 'p50' | 'p99' }): string => (of === undefined ? '' : `${of} `);

@@ -9,6 +9,7 @@ import { httpRow } from './http.ts';
 import { isolationRow } from './isolation.ts';
 import { loadRow } from './load.ts';
 import { memoryRow } from './memory.ts';
+import { neighbourRow } from './neighbour.ts';
 import { pauseRow } from './pause.ts';
 import type { Row } from './row.ts';
 import { startRow } from './start.ts';
@@ -32,6 +33,7 @@ export const ROWS: readonly Row[] = [
   densityRow,
   controlPlaneRow,
   loadRow,
+  neighbourRow,
   templatesRow,
   webTemplateRow,
 ];
