@@ -30,6 +30,9 @@ export async function serveFloods(sandbox: Sandbox): Promise<void> {
   await attack(sandbox, 'flood.py', [String(FLOOD_PORT)]);
 }
 
+/** Longest wait for the last piece of an abuse's work. */
+const STOP_MS = 15_000;
+
 /** Work over and over, `atOnce` at a time, whatever becomes of it. */
 function repeat(atOnce: number, work: () => Promise<unknown>): Stop {
   let stopped = false;
@@ -42,7 +45,8 @@ function repeat(atOnce: number, work: () => Promise<unknown>): Stop {
   });
   return async () => {
     stopped = true;
-    await Promise.all(loops);
+    // What is under way may take long, and ends by itself.
+    await Promise.race([Promise.all(loops), sleep(STOP_MS, undefined, { ref: false })]);
   };
 }
 
@@ -157,7 +161,7 @@ export const ABUSES: readonly Abuse[] = [
     name: 'builds with output without end',
     begin: async ({ api }) => {
       const options = { apiUrl: api.access.apiUrl, sandboxUrl: api.access.sandboxUrl, apiKey: api.key };
-      const template = Template().fromTemplate('base').runCmd('timeout 60 yes; false');
+      const template = Template().fromTemplate('base').runCmd('timeout 10 yes; false');
       return repeat(1, () => Template.build(template, `flood-${randomBytes(4).toString('hex')}`, options));
     },
   },

@@ -16,6 +16,7 @@ import { useCors, type WebAccess } from './http/cors.ts';
 import { toIsletError, useErrorShape } from './http/errors.ts';
 import { useJsonBodies } from './http/json-body.ts';
 import { useOpenApi } from './http/openapi.ts';
+import { usePipelineLimit } from './http/pipelining.ts';
 import { useUnderWayLimit } from './http/under-way.ts';
 import { useSchemaValidation } from './http/validation.ts';
 import { addKeyRoutes } from './keys/routes.ts';
@@ -88,6 +89,7 @@ export async function createApi(deps: ApiDeps): Promise<Api> {
   const context = buildContext(deps);
 
   useErrorShape(app, deps.logger);
+  usePipelineLimit(app);
   useBodyTimeout(app, REQUEST_TIMEOUT_MS);
   useSchemaValidation(app);
   useBoundedRequests(app);

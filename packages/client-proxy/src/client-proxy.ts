@@ -1,7 +1,14 @@
 import type { AddressInfo } from 'node:net';
 import type { CatalogReader, Wake } from '@islet/catalog';
 import type { HostPattern } from '@islet/contracts';
-import { createUpstreamPool, DEFAULT_PLACES, Front, HEAD_TIMEOUT_MS, type PlaceLimits } from '@islet/proxy';
+import {
+  createUpstreamPool,
+  DEFAULT_PLACES,
+  Front,
+  HEAD_TIMEOUT_MS,
+  type PlaceLimits,
+  Turns,
+} from '@islet/proxy';
 import type { Logger } from '@islet/telemetry';
 import { type ConnectionLimits, DEFAULT_CONNECTIONS } from './limits/client-connections.ts';
 import { EdgeRouter } from './routing/edge-router.ts';
@@ -13,7 +20,9 @@ export interface ClientProxyOptions {
   catalog: CatalogReader;
   /** envd's port in every sandbox. */
   envdPort: number;
-  /** The name that sandboxes are reached under, as answers carry it (`localhost:3002`). Only the certificate needs it. */
+  /**
+   * The name that sandboxes are reached under, as answers carry it (`localhost:3002`). Only the certificate needs it.
+   */
   domain: string;
   /** Names it answers to, besides loopback names and IP addresses; every name if absent. */
   hosts?: readonly HostPattern[];
@@ -28,6 +37,8 @@ export interface ClientProxyOptions {
   connections?: ConnectionLimits;
   /** Requests and tunnels of all sandboxes and of each; `DEFAULT_PLACES` if absent. */
   places?: PlaceLimits;
+  /** See `FrontOptions`. */
+  turns?: Turns;
   /** How often the catalog is asked whether sandboxes with open connections still run. */
   runCheckMs?: number;
 }
@@ -59,8 +70,10 @@ export function createClientProxy(options: ClientProxyOptions): ClientProxy {
   const pool = createUpstreamPool(envdPort);
   const admission = { envdPort, connectionLimit };
   const router = new EdgeRouter({ catalog, admission, wake: options.wake, hosts: options.hosts });
+  const turns = options.turns ?? new Turns();
   const front = new Front({
     pool,
+    turns,
     logger,
     resolve: (request) => router.resolve(request),
     isRunning: (run) => router.isRunning(run),
@@ -81,7 +94,7 @@ export function createClientProxy(options: ClientProxyOptions): ClientProxy {
       const certificate = options.tls && (await loadCertificate(options.tls, domain, new Date()));
       const limits = { keepAliveMs: KEEPALIVE_MS, headTimeoutMs: HEAD_TIMEOUT_MS };
       const connections = options.connections ?? DEFAULT_CONNECTIONS;
-      const opened = new EdgeListener({ front, limits, connections, certificate });
+      const opened = new EdgeListener({ front, turns, limits, connections, certificate });
       await opened.listen(address);
       listener = opened;
       stopWatching = watchRuns({

@@ -10,7 +10,7 @@ import { createLogger } from '@islet/telemetry';
 import { type ClientProxy, type ClientProxyOptions, createClientProxy } from '../src/index.ts';
 
 type ConfigInit = Partial<
-  Pick<orchestratorProto.SandboxConfig, 'envdAccessToken' | 'trafficAccessToken' | 'sandboxId'>
+  Pick<orchestratorProto.SandboxConfig, 'envdAccessToken' | 'trafficAccessToken' | 'sandboxId' | 'teamId'>
 > & {
   ingress?: { allowPublicTraffic: boolean; maskRequestHost?: string };
 };

@@ -97,7 +97,7 @@ export class TestFront {
 function toLoopback(port: number): Destination {
   if (!(port > 0)) throw plainError(400, 'Invalid host');
   return {
-    upstream: { sandboxId: 'ia', executionId: `run-${port}`, host: '127.0.0.1', port },
+    upstream: { sandboxId: 'ia', executionId: `run-${port}`, tenant: 't', host: '127.0.0.1', port },
     sandboxPort: port,
     hop: 'sandbox',
     attempts: 1,

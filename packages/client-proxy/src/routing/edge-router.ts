@@ -35,7 +35,10 @@ function isReachable(entry: CatalogEntry | undefined): entry is CatalogEntry {
   return entry !== undefined && servesTraffic(entry.sandbox);
 }
 
-/** How long requests are held while a sandbox is being snapshotted, and how often is looked whether it serves again, ms. */
+/**
+ * How long requests are held while a sandbox is being snapshotted, and how often is looked whether it serves again,
+ * ms.
+ */
 const HOLD_MS = 30_000;
 const HOLD_INTERVAL_MS = 5;
 
@@ -169,6 +172,7 @@ export class EdgeRouter {
       upstream: {
         sandboxId: target.sandboxId,
         executionId: sandbox.executionId,
+        tenant: sandbox.config?.teamId ?? '',
         ...parseAddress(route.proxyAddress),
       },
       sandboxPort: target.port,

@@ -4,7 +4,7 @@ import { connect, type Socket } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { connect as connectTls } from 'node:tls';
-import { createUpstreamPool, Front, plainError } from '@islet/proxy';
+import { createUpstreamPool, Front, plainError, Turns } from '@islet/proxy';
 import { createLogger } from '@islet/telemetry';
 import { afterAll, beforeAll, expect, it } from 'vitest';
 import { loadCertificate } from '../tls/certificate.ts';
@@ -30,7 +30,7 @@ beforeAll(async () => {
   const listen = async (headTimeoutMs: number) => {
     const limits = { keepAliveMs: 300, headTimeoutMs };
     const connections = { total: 8, perClient: 8 };
-    const listener = new EdgeListener({ front, limits, connections, certificate });
+    const listener = new EdgeListener({ front, turns: new Turns(), limits, connections, certificate });
     await listener.listen({ host: '127.0.0.1', port: 0 });
     return listener;
   };

@@ -3,16 +3,17 @@ import { createSecureServer, type Http2SecureServer, type Http2Stream } from 'no
 import type { AddressInfo, Socket } from 'node:net';
 import type { Duplex } from 'node:stream';
 import type { TLSSocket } from 'node:tls';
-import { type ClientLimits, createHttp1Server, type Front } from '@islet/proxy';
+import { type ClientLimits, createHttp1Server, type Front, type Turns } from '@islet/proxy';
+import { clientOf } from '../limits/client-address.ts';
 import { ClientConnections, type ConnectionLimits } from '../limits/client-connections.ts';
 import type { Certificate } from '../tls/certificate.ts';
 
 /** The first byte of a TLS handshake record; no HTTP request begins with it. */
 const TLS_HANDSHAKE = 0x16;
 /**
- * What one HTTP/2 connection may take. Node.js ends it beyond; nghttp2 also ends one that resets more than 1,000 streams
- * at once or 33 a second, sends more than 8 CONTINUATION frames for a head, or lets 1,000 of its PINGs and SETTINGS wait
- * for their answers.
+ * What one HTTP/2 connection may take. Node.js ends it beyond; nghttp2 also ends one that resets more than 1,000
+ * streams at once or 33 a second, sends more than 8 CONTINUATION frames for a head, or lets 1,000 of its PINGs and
+ * SETTINGS wait for their answers.
  */
 const HTTP2_LIMITS = {
   settings: { maxConcurrentStreams: 256, enablePush: false },
@@ -24,6 +25,8 @@ const HTTP2_LIMITS = {
   maxSessionRejectedStreams: 100,
   maxSettings: 32,
 };
+/** What a handshake takes of the thread. */
+const HANDSHAKE_MS = 1;
 const NO_ROOM = 'Too many connections from your address are in use. Close some, or try again in a moment.';
 /** A client that begins with a handshake takes it for a failed one. */
 const REFUSAL = [
@@ -38,6 +41,7 @@ const REFUSAL = [
 
 export interface EdgeListenerOptions {
   front: Front;
+  turns: Turns;
   limits: ClientLimits;
   connections: ConnectionLimits;
   /** Without it only plain HTTP is answered. */
@@ -51,6 +55,7 @@ export interface EdgeListenerOptions {
 export class EdgeListener {
   readonly #plain: Server;
   readonly #sockets = new Set<Socket>();
+  readonly #turns: Turns;
   readonly #connections: ClientConnections;
   /** The connections that TLS is spoken on, by their other end. */
   readonly #encrypted = new Map<string, Socket>();
@@ -59,6 +64,7 @@ export class EdgeListener {
 
   constructor(options: EdgeListenerOptions) {
     const { front, limits, certificate } = options;
+    this.#turns = options.turns;
     this.#connections = new ClientConnections(options.connections);
     const plain = createHttp1Server(limits);
     this.#plain = plain;
@@ -71,7 +77,8 @@ export class EdgeListener {
       this.#upgrades.get(socket)?.();
       servePlain(socket as Socket);
     };
-    // The HTTP server listens itself, and so keeps its timeouts and limits; only what a connection is, is found out first.
+    // The HTTP server listens itself, and so keeps its timeouts and limits; only what a connection is, is found out
+    // first.
     plain.removeAllListeners('connection');
     this.#countHttp1(plain);
     front.attach(plain, serveAgain);
@@ -111,7 +118,11 @@ export class EdgeListener {
     const key = otherEnd(socket);
     this.#encrypted.set(key, socket);
     socket.once('close', () => this.#encrypted.delete(key));
-    secure.emit('connection', socket);
+    const share = this.#turns.of(`handshakes of ${clientOf(socket.remoteAddress ?? '') ?? 'this machine'}`);
+    share.enter(() => {
+      share.charge(HANDSHAKE_MS);
+      if (!socket.destroyed) secure.emit('connection', socket);
+    });
   }
 
   #countHttp1(server: Server): void {

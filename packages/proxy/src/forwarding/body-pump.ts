@@ -1,3 +1,4 @@
+import type { Share } from '../fairness/turns.ts';
 import type { UpstreamConnection } from '../upstream/connection.ts';
 import { MAX_BACKLOG_BYTES } from './downstream.ts';
 import type { ProxyRequest } from './proxy-request.ts';
@@ -9,11 +10,15 @@ export class BodyPump {
   finished = false;
   readonly #request: ProxyRequest;
   readonly #connection: UpstreamConnection;
+  readonly #share: Share;
   readonly #chunked: boolean;
+  #full = false;
+  #held = false;
 
-  constructor(request: ProxyRequest, connection: UpstreamConnection) {
+  constructor(request: ProxyRequest, connection: UpstreamConnection, share: Share) {
     this.#request = request;
     this.#connection = connection;
+    this.#share = share;
     this.#chunked = request.framing.kind === 'chunked';
     request.body.on('data', this.#onData);
     request.body.on('end', this.#onEnd);
@@ -21,7 +26,12 @@ export class BodyPump {
 
   /** The connection takes more. */
   drained(): void {
-    if (!this.finished) this.#request.body.resume();
+    this.#full = false;
+    this.#flow();
+  }
+
+  #flow(): void {
+    if (!this.finished && !this.#full && !this.#held) this.#request.body.resume();
   }
 
   /** Nobody wants the rest; the front end reads it away. */
@@ -32,6 +42,18 @@ export class BodyPump {
   }
 
   readonly #onData = (chunk: Buffer): void => {
+    this.#share.run(() => this.#write(chunk));
+    if (this.#full) this.#request.body.pause();
+    if (!this.#share.isOver) return;
+    this.#held = true;
+    this.#request.body.pause();
+    this.#share.enter(() => {
+      this.#held = false;
+      this.#flow();
+    });
+  };
+
+  #write(chunk: Buffer): void {
     const { socket } = this.#connection;
     let flows: boolean;
     if (this.#chunked) {
@@ -43,8 +65,8 @@ export class BodyPump {
     } else {
       flows = socket.write(chunk);
     }
-    if (!flows && socket.writableLength >= MAX_BACKLOG_BYTES) this.#request.body.pause();
-  };
+    if (!flows && socket.writableLength >= MAX_BACKLOG_BYTES) this.#full = true;
+  }
 
   readonly #onEnd = (): void => {
     this.finished = true;

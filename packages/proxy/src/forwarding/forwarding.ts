@@ -1,4 +1,5 @@
 import type { Socket } from 'node:net';
+import type { Share } from '../fairness/turns.ts';
 import type { Exchange, UpstreamConnection } from '../upstream/connection.ts';
 import type { UpstreamPool } from '../upstream/pool.ts';
 import type { ResponseHead } from '../upstream/response-head.ts';
@@ -27,6 +28,7 @@ export class Forwarding implements Exchange {
   readonly #request: ProxyRequest;
   readonly #downstream: Downstream;
   readonly #destination: Destination;
+  readonly #share: Share;
   readonly #outcome: ForwardingOutcome;
   #connection: UpstreamConnection | undefined;
   #pump: BodyPump | undefined;
@@ -41,12 +43,14 @@ export class Forwarding implements Exchange {
     request: ProxyRequest,
     downstream: Downstream,
     destination: Destination,
+    share: Share,
     outcome: ForwardingOutcome,
   ) {
     this.#pool = pool;
     this.#request = request;
     this.#downstream = downstream;
     this.#destination = destination;
+    this.#share = share;
     this.#outcome = outcome;
   }
 
@@ -97,7 +101,7 @@ export class Forwarding implements Exchange {
     connection.begin(this, method, upgrade);
     connection.socket.write(renderRequestHead(this.#request, this.#destination.changes), 'latin1');
     if (framing.kind === 'none' || upgrade !== undefined) connection.finishRequest();
-    else this.#pump = new BodyPump(this.#request, connection);
+    else this.#pump = new BodyPump(this.#request, connection, this.#share);
   }
 
   onInformation(head: ResponseHead): void {
@@ -124,6 +128,15 @@ export class Forwarding implements Exchange {
     if (this.#watchesDrain) return;
     this.#watchesDrain = true;
     this.#downstream.onDrain(() => this.#connection?.resume());
+  }
+
+  work(work: () => void): void {
+    const connection = this.#connection;
+    this.#share.run(work);
+    // It may have got another owner, or none.
+    if (!connection || connection !== this.#connection || !this.#share.isOver) return;
+    connection.hold();
+    this.#share.enter(() => connection.release());
   }
 
   onPause(): void {

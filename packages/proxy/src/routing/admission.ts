@@ -61,6 +61,7 @@ export function admit(
     upstream: {
       sandboxId: route.sandboxId,
       executionId: route.executionId,
+      tenant: route.tenant,
       host: route.address,
       port: target.port,
     },

@@ -17,6 +17,8 @@ export interface SandboxRoute {
   sandboxId: string;
   /** One run of the sandbox, from a start or resume to its end or pause; connections never outlive it. */
   executionId: string;
+  /** Its team. */
+  tenant: string;
   /** The sandbox's IP address. */
   address: string;
   ingress: IngressPolicy;
@@ -30,6 +32,7 @@ export function toSandboxRoute(sandbox: orchestratorProto.Sandbox): SandboxRoute
   return {
     sandboxId: config.sandboxId,
     executionId: sandbox.executionId,
+    tenant: config.teamId,
     address: sandbox.address,
     ingress: {
       publicTraffic: config.ingress ? config.ingress.allowPublicTraffic : token === undefined,

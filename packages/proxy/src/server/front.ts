@@ -5,6 +5,7 @@ import type { Duplex } from 'node:stream';
 import type { Logger } from '@islet/telemetry';
 import { plainError, portClosed, routingFailed, sandboxGone } from '../errors/proxy-error.ts';
 import { renderError } from '../errors/render.ts';
+import { type Share, Turns } from '../fairness/turns.ts';
 import type { Destination } from '../forwarding/destination.ts';
 import type { Downstream } from '../forwarding/downstream.ts';
 import { Forwarding } from '../forwarding/forwarding.ts';
@@ -27,11 +28,19 @@ export interface FrontOptions {
   isRunning: (run: RunId) => boolean | Promise<boolean>;
   /** Requests and tunnels at once; `DEFAULT_PLACES` if absent. */
   places?: PlaceLimits;
+  /** Shares the thread between the teams whose sandboxes are asked; those of one thread have one. */
+  turns?: Turns;
 }
 
 /** Requests that a client may have waiting on one connection behind an unanswered one, and the size of their heads. */
 const MAX_PIPELINED = 128;
 const MAX_PIPELINED_BYTES = 256 * 1024;
+
+/** What it takes to read a request's head before it is known whose it is, ms. */
+const HEAD_MS = 0.05;
+
+/** Not the id of any team. */
+const NOBODY = '';
 
 type AnyRequest = IncomingMessage | Http2ServerRequest;
 type AnyResponse = ServerResponse | Http2ServerResponse;
@@ -41,9 +50,11 @@ export class Front {
   readonly #options: FrontOptions;
   readonly #places: RunPlaces;
   readonly #pipelined = new WeakMap<Socket, Pipeline>();
+  readonly #turns: Turns;
 
   constructor(options: FrontOptions) {
     this.#options = options;
+    this.#turns = options.turns ?? new Turns();
     this.#places = new RunPlaces(options.places ?? DEFAULT_PLACES);
   }
 
@@ -131,13 +142,13 @@ export class Front {
       if (destination instanceof Promise) {
         destination.then(
           (resolved) => this.#forwardOrAnswer(request, parsed, downstream, resolved, onSwitch),
-          (error: unknown) => this.#answer(downstream, request, error),
+          (error: unknown) => this.#refuse(downstream, request, error),
         );
       } else {
         this.#forward(request, parsed, downstream, destination, onSwitch);
       }
     } catch (error) {
-      this.#answer(downstream, request, error);
+      this.#refuse(downstream, request, error);
     }
   }
 
@@ -163,17 +174,27 @@ export class Front {
     onSwitch: OnSwitch | undefined,
   ): void {
     const run = destination.upstream;
+    const share = this.#turns.of(run.tenant);
     const release = this.#places.occupy(run, destination.connectionLimit);
-    new Forwarding(this.#options.pool, parsed, downstream, destination, {
+    const forwarding = new Forwarding(this.#options.pool, parsed, downstream, destination, share, {
       onUnanswered: (error) => {
         void this.#explain(error, destination).then((cause) => this.#answer(downstream, request, cause));
       },
       onSwitch: (answer, upstream, rest) => {
-        if (onSwitch) onSwitch(answer, upstream, rest, { run, release });
+        if (onSwitch) onSwitch(answer, upstream, rest, { run, share, release });
         else upstream.destroy();
       },
       onSettled: release,
-    }).start();
+    });
+    share.charge(HEAD_MS);
+    share.enter(() => share.run(() => forwarding.start()));
+  }
+
+  /** Answers a request that goes to no sandbox. All of them have one share: who sends them is not known. */
+  #refuse(downstream: Downstream, request: AnyRequest, error: unknown): void {
+    const share = this.#turns.of(NOBODY);
+    share.charge(HEAD_MS);
+    share.enter(() => share.run(() => this.#answer(downstream, request, error)));
   }
 
   /** The answer for a request that got none from its sandbox. */
@@ -215,7 +236,7 @@ export class Front {
     if (start.rest.length > 0) client.write(start.rest);
     if (start.early.length > 0) upstream.write(start.early);
     let detach = () => {};
-    const tunnel = new Tunnel(client, upstream, () => {
+    const tunnel = new Tunnel(client, upstream, place.share, () => {
       detach();
       place.release();
     });
@@ -237,6 +258,7 @@ interface Pipeline {
 /** A tunnel's place among its run's connections. */
 interface RunPlace {
   run: RunId;
+  share: Share;
   release: () => void;
 }
 

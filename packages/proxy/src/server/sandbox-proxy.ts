@@ -2,6 +2,7 @@ import type { Server } from 'node:http';
 import { IsletError } from '@islet/contracts';
 import type { Logger } from '@islet/telemetry';
 import { sandboxGone } from '../errors/proxy-error.ts';
+import type { Turns } from '../fairness/turns.ts';
 import type { ProxyRequest } from '../forwarding/proxy-request.ts';
 import { type AdmissionSettings, admit, DEFAULT_ADMISSION, refuseReserved } from '../routing/admission.ts';
 import type { SandboxRoute } from '../routing/route.ts';
@@ -15,6 +16,8 @@ export interface SandboxProxyOptions {
   lookup: (sandboxId: string) => SandboxRoute | undefined;
   logger: Logger;
   admission?: AdmissionSettings;
+  /** See `FrontOptions`. */
+  turns?: Turns;
 }
 
 /** The node's hop from the edge into its sandboxes. */
@@ -38,6 +41,7 @@ export function createSandboxProxy(options: SandboxProxyOptions): SandboxProxy {
   const pool = createUpstreamPool(admission.envdPort);
   const front = new Front({
     pool,
+    ...(options.turns && { turns: options.turns }),
     logger,
     resolve: (request) => {
       const target = targetOf(request);

@@ -12,6 +12,8 @@ export interface Exchange extends ResponseSink {
   onDrain(): void;
   /** The exchange cannot be completed. Called once at most, and not after `onComplete`. */
   onFailure(error: Error): void;
+  /** Does what a piece of the response takes, on account of whoever's exchange it is. */
+  work(work: () => void): void;
 }
 
 export interface ConnectionOwner {
@@ -40,6 +42,7 @@ export class UpstreamConnection {
   #responded = false;
   #failure: Error | undefined;
   #paused = false;
+  #held = false;
 
   constructor(socket: Socket, port: number, owner: ConnectionOwner) {
     this.socket = socket;
@@ -83,7 +86,18 @@ export class UpstreamConnection {
   resume(): void {
     if (!this.#paused) return;
     this.#paused = false;
-    this.socket.resume();
+    if (!this.#held) this.socket.resume();
+  }
+
+  /** Stops reading until `release`, whatever the reader of the response wants. */
+  hold(): void {
+    this.#held = true;
+    this.socket.pause();
+  }
+
+  release(): void {
+    this.#held = false;
+    if (!this.#paused) this.socket.resume();
   }
 
   /** Ends it at once; a running exchange fails with `reason`. */
@@ -135,13 +149,17 @@ export class UpstreamConnection {
       return;
     }
     this.answered = true;
+    this.#exchange.work(() => this.#parse(chunk));
+  };
+
+  #parse(chunk: Buffer): void {
     try {
       this.#parser.execute(chunk);
       if (!this.#responded) this.#exchange?.onPause();
     } catch (error) {
       this.destroy(error instanceof Error ? error : new Error(String(error)));
     }
-  };
+  }
 
   readonly #onEnd = (): void => {
     if (this.#exchange && !this.#responded) {

@@ -12,6 +12,8 @@ export interface RunId {
 
 /** Where a request goes: a port at an address, within one run of one sandbox. */
 export interface Upstream extends RunId {
+  /** Who pays for what the proxy does for it: its team. */
+  tenant: string;
   host: string;
   port: number;
 }
@@ -212,8 +214,8 @@ export class UpstreamPool {
   }
 
   /**
-   * As `resetRun`, but exchanges under way have up to `graceMs` to end: a short request that came just before the run is
-   * saved gets its answer.
+   * As `resetRun`, but exchanges under way have up to `graceMs` to end: a short request that came just before the run
+   * is saved gets its answer.
    */
   drainRun(executionId: string, graceMs: number): void {
     const run = this.#runs.get(executionId);

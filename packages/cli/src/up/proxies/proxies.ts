@@ -1,7 +1,7 @@
 import { type CatalogReplica, openReplica, type Wake, type WakeOutcome } from '@islet/catalog';
 import { createClientProxy, gateWakes } from '@islet/client-proxy';
 import { PORTS } from '@islet/contracts';
-import { createSandboxProxy, servesTraffic, toSandboxRoute } from '@islet/proxy';
+import { createSandboxProxy, servesTraffic, Turns, toSandboxRoute } from '@islet/proxy';
 import type { Logger } from '@islet/telemetry';
 import { listen } from '../listen.ts';
 import {
@@ -37,6 +37,8 @@ interface Waiting {
 export class Proxies {
   readonly #options: ProxiesOptions;
   readonly #opened = new Map<ProxyName, Opened>();
+  /** Both proxies share the thread, and so its turns. */
+  readonly #turns = new Turns();
   readonly #waking = new Map<number, Waiting>();
   #nextWake = 0;
 
@@ -90,6 +92,7 @@ export class Proxies {
       catalog: replica,
       wake: gateWakes({ catalog: replica, wake: this.#wake }),
       envdPort: PORTS.envd,
+      turns: this.#turns,
       domain: settings.domain,
       hosts: settings.hosts,
       tls: settings.tls,
@@ -103,6 +106,7 @@ export class Proxies {
   async #openNode({ address, catalog }: Request<'open-node'>): Promise<Opened> {
     const replica = openReplica(catalog);
     const proxy = createSandboxProxy({
+      turns: this.#turns,
       lookup: (sandboxId) => {
         const sandbox = replica.find(sandboxId)?.sandbox;
         return sandbox && servesTraffic(sandbox) ? toSandboxRoute(sandbox) : undefined;
