@@ -30,7 +30,10 @@ describe.runIf(process.getuid?.() === 0)('a registry that lies', () => {
       cells: await openCells(`lies-${process.pid}`),
       arch: process.arch,
       pace: { bytes: 1024, everyMs: 2_000 },
-      registries: { policy: createRegistryPolicy({ allow: [], ownNetworks: true }), proxy: undefined },
+      registries: {
+        policy: createRegistryPolicy({ allow: [], ownNetworks: true }),
+        proxyFor: () => undefined,
+      },
     });
     registry = await startLyingRegistry();
   });

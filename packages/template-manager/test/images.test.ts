@@ -85,8 +85,14 @@ describe.runIf(process.getuid?.() === 0)('images', () => {
         ...{ dir: join(dir, 'images'), gatesDir: dir, layers, cells, arch: process.arch, registries },
         pace: { bytes: 1, everyMs: 60_000 },
       });
-    images = using({ policy: createRegistryPolicy({ allow: [], ownNetworks: true }), proxy: undefined });
-    shut = using({ policy: createRegistryPolicy({ allow: [], ownNetworks: false }), proxy: undefined });
+    images = using({
+      policy: createRegistryPolicy({ allow: [], ownNetworks: true }),
+      proxyFor: () => undefined,
+    });
+    shut = using({
+      policy: createRegistryPolicy({ allow: [], ownNetworks: false }),
+      proxyFor: () => undefined,
+    });
     return () => rm(dir, { recursive: true });
   });
 
@@ -287,7 +293,7 @@ describe.runIf(process.getuid?.() === 0)('images', () => {
       for (const host of ['127.0.0.1', 'localhost']) {
         const proxy = new URL(`http://me:secret@${host}:${port}`);
         const policy = createRegistryPolicy({ allow: [], ownNetworks: false });
-        await pull(name, { from: using({ policy, proxy }), force: true });
+        await pull(name, { from: using({ policy, proxyFor: () => proxy }), force: true });
         expect(asked.splice(0)).toContain(
           `Basic ${Buffer.from('me:secret').toString('base64')} ${name.replace('/proxied:1', '')}`,
         );

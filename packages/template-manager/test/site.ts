@@ -86,7 +86,10 @@ export async function openSite({ cacheDir }: SiteOptions = {}): Promise<Site> {
       instance,
       cacheDir: cacheDir ?? join(dir, 'cache'),
       files: uploads,
-      registries: { policy: createRegistryPolicy({ allow: [], ownNetworks: true }), proxy: undefined },
+      registries: {
+        policy: createRegistryPolicy({ allow: [], ownNetworks: true }),
+        proxyFor: () => undefined,
+      },
       baseBuildId: async () => buildId,
       atOnce: 2,
       layerCacheBytes: 10 * 1024 ** 3,

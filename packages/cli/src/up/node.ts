@@ -35,6 +35,7 @@ import { settleWellKnown } from './credentials.ts';
 import { closeServer, listen } from './listen.ts';
 import { createNodeServer } from './node-server.ts';
 import type { ProxyThread } from './proxies/proxy-thread.ts';
+import { registryProxy } from './registry-proxy.ts';
 import { Undo } from './undo.ts';
 
 /** A database that a start can work with. */
@@ -165,7 +166,7 @@ export async function startNode(options: NodeOptions): Promise<Node> {
           allow: config.registryAllow,
           ownNetworks: isLoopbackHost(config.host),
         }),
-        proxy: proxyOf(process.env),
+        proxyFor: registryProxy(process.env),
       },
       baseBuildId: async () => (await shipped.spec('base', BASE_TEMPLATE_ID)).buildId,
       atOnce: BUILDS_AT_ONCE,
@@ -230,14 +231,4 @@ async function resolversOfHost(): Promise<string[]> {
     if (text !== undefined) return sandboxResolvers(text);
   }
   return sandboxResolvers('');
-}
-
-/** The operator's way to registries, written as a URL or as `host:port`. */
-function proxyOf({ HTTPS_PROXY, https_proxy }: NodeJS.ProcessEnv): URL | undefined {
-  const text = HTTPS_PROXY || https_proxy;
-  if (!text) return undefined;
-  const address = text.includes('://') ? text : `http://${text}`;
-  if (!URL.canParse(address))
-    throw new Error('HTTPS_PROXY is not an address, such as http://proxy.example:3128');
-  return new URL(address);
 }

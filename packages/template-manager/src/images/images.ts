@@ -46,8 +46,8 @@ export interface ImagesOptions {
 export interface Registries {
   /** What may be reached for an image. */
   policy: RegistryPolicy;
-  /** What the machine reaches registries through, where it is so: it then says what may be reached. */
-  proxy: URL | undefined;
+  /** What the machine reaches a registry (`host` or `host:port`) through, where it is so: that says what may be reached then. */
+  proxyFor: (registry: string) => URL | undefined;
 }
 
 export interface PullRequest {
@@ -117,14 +117,14 @@ export class Images {
   /** The way to a registry. @throws ImageError where it may not be reached. */
   async #gate(reference: ImageReference): Promise<RegistryGate> {
     const { registries, gatesDir, pace } = this.#options;
-    const { policy, proxy } = registries;
+    const { policy, proxyFor } = registries;
     const host = unbracketed(reference.registry.replace(/:\d+$/, ''));
     const address = host === 'localhost' ? '127.0.0.1' : host;
     if (isIP(address) !== 0 && !policy.allows(address)) throw notAllowed(reference.written, host);
     // Programs use no proxy for what is on the same machine.
     return openRegistryGate({
       policy,
-      proxy: isLoopback(reference) ? undefined : proxy,
+      proxy: isLoopback(reference) ? undefined : proxyFor(reference.registry),
       gatesDir,
       pace,
     });
