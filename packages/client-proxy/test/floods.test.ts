@@ -213,6 +213,20 @@ describe('with few connections', () => {
     for (const socket of silent) socket.destroy();
   });
 
+  it('encrypted ones that are unused are closed as plain ones are, and those in use are not', async () => {
+    await using small = await Edge.start({ connections: { total: 2, perClient: 2 } });
+    await small.catalog.put(entry);
+    using unused = await FrameClient.connect(small.port);
+    using used = await FrameClient.connect(small.port);
+    await used.flood(1, () => frame(Frame.headers, END_HEADERS | END_STREAM, 1, getHead('GET', host)));
+    await expect.poll(() => endless.size).toBe(1);
+    expect((await call({ port: small.port, host, path: '/small' })).status).toBe(200);
+    await expect.poll(() => unused.closed).toBe(true);
+    expect([used.closed, endless.size]).toEqual([false, 1]);
+    used.socket.destroy();
+    await expect.poll(() => endless.size).toBe(0);
+  });
+
   it('says 503 while all are in use, and keeps those that are', async () => {
     await using small = await Edge.start({ connections: { total: 3, perClient: 3 } });
     await small.catalog.put(entry);
