@@ -49,17 +49,26 @@ const MOST_SHOWN = 20_000;
 /** Each layer is a file to link and to open. */
 const MOST_LAYERS = 8;
 
-const FIELDS = ['page', 'count', 'layer', 'at'] as const;
+const RUN_BYTES = 16;
 
+// A guest has as many runs as every other page of its memory, if it wants to: what is done for each is kept short.
 export function encodeRuns(runs: readonly SavedRun[]): Buffer {
-  return Buffer.from(Uint32Array.from(runs.flatMap((run) => FIELDS.map((field) => run[field]))).buffer);
+  const fields = new Uint32Array((runs.length * RUN_BYTES) / 4);
+  let next = 0;
+  for (const { page, count, layer, at } of runs) {
+    fields[next++] = page;
+    fields[next++] = count;
+    fields[next++] = layer;
+    fields[next++] = at;
+  }
+  return Buffer.from(fields.buffer);
 }
 
 export function decodeRuns(bytes: Buffer): SavedRun[] {
   const runs: SavedRun[] = [];
-  for (let at = 0; at < bytes.length; at += 4 * FIELDS.length) {
-    const [page = 0, count = 0, layer = 0, start = 0] = FIELDS.map((_, i) => bytes.readUInt32LE(at + 4 * i));
-    runs.push({ page, count, layer, at: start });
+  for (let begin = 0; begin < bytes.length; begin += RUN_BYTES) {
+    const [page, count] = [bytes.readUInt32LE(begin), bytes.readUInt32LE(begin + 4)];
+    runs.push({ page, count, layer: bytes.readUInt32LE(begin + 8), at: bytes.readUInt32LE(begin + 12) });
   }
   return runs;
 }
@@ -207,12 +216,12 @@ function join(runs: readonly Run[]): Run[] {
 /** Where the pages of a new layer are, among those of the others. */
 export function addLayer(kept: readonly SavedRun[], written: readonly Run[], layer: number): SavedRun[] {
   let at = 0;
-  const added = written.map((run) => {
-    const placed = { ...run, layer, at };
-    at += run.count;
+  const added = written.map(({ page, count }) => {
+    const placed = { page, count, layer, at };
+    at += count;
     return placed;
   });
-  return [...kept, ...added].sort(byPage);
+  return kept.length === 0 ? added : [...kept, ...added].sort(byPage);
 }
 
 export function countPages(runs: readonly Run[]): number {
