@@ -54,7 +54,7 @@ export async function openSite({ cacheDir }: SiteOptions = {}): Promise<Site> {
     slotsAhead: 2,
     isolation: 'gvisor',
     volumeServer: '',
-    checkpointReader: '',
+    checkpointReader: join(dist, 'islet/checkpoint-reader.mjs'),
     machines: { kernel: '', initrd: '' },
     machineMemoryMb: undefined,
     warmMemoryMb: 0,
