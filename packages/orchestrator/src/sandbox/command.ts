@@ -8,6 +8,8 @@ import { Budget } from './budget.ts';
 
 /** Bytes that a command may bring, output and all: what it writes faster waits in the sandbox. */
 const OUTPUT_RATE = { burst: 8 * 1024 * 1024, perSecond: 4 * 1024 * 1024 };
+/** What an event costs beside its bytes: some 1,000 a second and no more. */
+const EVENT_COST = 4096;
 /** envd cuts output into pieces of 32 KiB. */
 const MAX_EVENT_BYTES = 1024 * 1024;
 const MAX_STATUS = 200;
@@ -73,13 +75,27 @@ export async function startInSandbox(address: string, command: SandboxCommand): 
   stop.abort(new Error('it is started'));
 }
 
-function events(address: string, command: SandboxCommand, signal: AbortSignal) {
+/** What a program's stream tells, at a bounded pace. */
+async function* events(address: string, command: SandboxCommand, signal: AbortSignal) {
+  const budget = new Budget(OUTPUT_RATE);
+  for await (const message of openStream(address, command, { signal, budget })) {
+    yield message;
+    await budget.spend(EVENT_COST, signal);
+  }
+}
+
+interface StreamOptions {
+  signal: AbortSignal;
+  budget: Budget;
+}
+
+function openStream(address: string, command: SandboxCommand, { signal, budget }: StreamOptions) {
   const transport = createConnectTransport({
     baseUrl: `http://${address}:${PORTS.envd}`,
     httpVersion: '1.1',
     useBinaryFormat: false,
     readMaxBytes: MAX_EVENT_BYTES,
-    nodeOptions: { agent: new PacedAgent(OUTPUT_RATE) },
+    nodeOptions: { agent: new PacedAgent(budget) },
   });
   const client = createClient(processProto.Process, transport);
   const { program, args, user, cwd, env = {} } = command;
@@ -98,9 +114,9 @@ function events(address: string, command: SandboxCommand, signal: AbortSignal) {
 class PacedAgent extends Agent {
   readonly #budget: Budget;
 
-  constructor(rate: { burst: number; perSecond: number }) {
+  constructor(budget: Budget) {
     super({ keepAlive: false });
-    this.#budget = new Budget(rate);
+    this.#budget = budget;
   }
 
   override createConnection(options: AgentOptions, callback?: (error: Error | null, socket: Duplex) => void) {
