@@ -82,7 +82,7 @@ export class Ahead {
 
   /** Frees a machine that was taken, or that nobody took. */
   async free({ connection, ...run }: WarmRun): Promise<void> {
-    await connection.end();
+    connection.end();
     await freeMachine(this.#options, run);
   }
 

@@ -41,7 +41,7 @@ it('leaves nothing of a connection on the host, even where the sandbox never clo
   const connection = new EnvdConnection(address);
   await waitForEnvd({ address, deadlineMs: 60_000, connection });
   expect(await open()).toBe(1);
-  await connection.end();
+  connection.end();
   expect(await open()).toBe(0);
 });
 
@@ -82,6 +82,8 @@ describe('an answer that does not end', () => {
     ['interim answers', '', flooding('HTTP/1.1 103 Early Hints\r\n\r\n')],
     ['a body that drips', `${OK}Content-Length: 60000\r\n\r\n`, dripping],
     ['headers that drip', OK, dripping],
+    ['a body without a length', `${OK}\r\n`, flooding('xxxx')],
+    ['a body without a length that drips', `${OK}\r\n`, dripping],
     ['a body that does not come', `${OK}Content-Length: 60000\r\n\r\n`, silent],
     ['nothing', '', silent],
   ];

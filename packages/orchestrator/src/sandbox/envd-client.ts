@@ -1,7 +1,8 @@
+import { Agent, type AgentOptions, type IncomingHttpHeaders, type IncomingMessage, request } from 'node:http';
 import type { Socket } from 'node:net';
+import type { Duplex } from 'node:stream';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { IsletError, PORTS } from '@islet/contracts';
-import { buildConnector, Client, type Dispatcher } from 'undici';
 import {
   EnvdAnswerError,
   type EnvdMetrics,
@@ -37,8 +38,8 @@ export interface EnvdInit {
 
 /** One try must not wait for a SYN to be sent again (1 s) after it was lost on a sandbox that was not up yet. */
 const CONNECT_TIMEOUT_MS = 100;
-/** One try of several; the whole has a deadline of its own. */
-const REQUEST_TIMEOUT_MS = 10_000;
+/** One try of several, ms; the whole has a deadline of its own. */
+const TRY_TIMEOUT_MS = 10_000;
 
 /** What an answer's body may take; that of a question with a long answer says so. */
 const MAX_ANSWER_BYTES = 64 * 1024;
@@ -56,47 +57,96 @@ export class EnvdSilentError extends Error {
   override readonly name = 'EnvdSilentError';
 }
 
+/** A question to envd, without what is the same for all. */
+export interface Question {
+  method: 'GET' | 'POST';
+  path: string;
+  headers?: Record<string, string>;
+  body?: string;
+  /** Ends the exchange, to the last byte of the answer. */
+  signal: AbortSignal;
+}
+
 /** A connection with one sandbox's envd: made with the first request, and again where envd has closed it. */
 export class EnvdConnection {
-  readonly client: Client;
-  #socket: Socket | undefined;
-  #allowedBytes: number;
-  #ended = false;
+  readonly #address: string;
+  readonly #agent: EnvdAgent;
 
   /** @param allowedBytes what it may bring in all, with heads and framing: these have no bound of their own */
   constructor(address: string, allowedBytes = ALLOWED_BYTES) {
-    this.#allowedBytes = allowedBytes;
-    const connect = buildConnector({ timeout: CONNECT_TIMEOUT_MS });
-    this.client = new Client(`http://${address}:${PORTS.envd}`, {
-      connect: (options, callback) =>
-        connect(options, (...[error, socket]) => {
-          if (!socket) return callback(error, null);
-          this.#socket = socket;
-          if (this.#ended) socket.resetAndDestroy();
-          socket.on('readable', () => {
-            if (socket.bytesRead > this.#allowedBytes) socket.resetAndDestroy();
-          });
-          callback(null, socket);
-        }),
-      headersTimeout: REQUEST_TIMEOUT_MS,
-      bodyTimeout: 0, // Each exchange has a deadline.
-      maxHeaderSize: MAX_HEADER_BYTES,
+    this.#address = address;
+    this.#agent = new EnvdAgent(allowedBytes);
+  }
+
+  /** Sends a question and gives the answer, of which only the head is there. */
+  request({ method, path, headers, body, signal }: Question): Promise<IncomingMessage> {
+    return new Promise((resolve, reject) => {
+      const asking = request({
+        ...{ method, path, signal, agent: this.#agent, maxHeaderSize: MAX_HEADER_BYTES },
+        ...{ host: this.#address, port: PORTS.envd },
+        headers: { ...headers, ...(body !== undefined && { 'content-length': Buffer.byteLength(body) }) },
+      });
+      // Whatever comes of it later is the reader's of the answer.
+      asking.on('error', reject);
+      let interim = 0;
+      asking.on('information', () => {
+        if (++interim > MAX_INTERIM) {
+          asking.destroy(new EnvdAnswerError('envd gives nothing but interim answers'));
+        }
+      });
+      asking.on('response', (answer) => {
+        answer.on('error', () => undefined);
+        resolve(answer);
+      });
+      asking.end(body);
     });
   }
 
   /** Lets it bring more. */
   allow(bytes: number): void {
-    this.#allowedBytes += bytes;
+    this.#agent.allowedBytes += bytes;
   }
 
   /**
    * Resets it. Closed in the ordinary way it would wait for a sandbox that may have ended, for up to two minutes, and whoever
    * has that address next could not be saved until then.
    */
-  async end(): Promise<void> {
+  end(): void {
+    this.#agent.end();
+  }
+}
+
+/** One connection at a time, which is reset when it takes too long to be made, or brings too much. */
+class EnvdAgent extends Agent {
+  allowedBytes: number;
+  #socket: Socket | undefined;
+  #ended = false;
+
+  constructor(allowedBytes: number) {
+    super({ keepAlive: true, maxSockets: 1 });
+    this.allowedBytes = allowedBytes;
+  }
+
+  override createConnection(options: AgentOptions, callback?: (error: Error | null, socket: Duplex) => void) {
+    const socket = super.createConnection(options, callback) as Socket;
+    this.#socket = socket;
+    const late = new Error(`no connection within ${CONNECT_TIMEOUT_MS} ms`);
+    const timer = setTimeout(() => socket.destroy(late), CONNECT_TIMEOUT_MS);
+    socket.once('close', () => clearTimeout(timer));
+    socket.once('connect', () => {
+      clearTimeout(timer);
+      if (this.#ended) socket.resetAndDestroy();
+      socket.on('data', () => {
+        if (socket.bytesRead > this.allowedBytes) socket.resetAndDestroy();
+      });
+    });
+    return socket;
+  }
+
+  end(): void {
     this.#ended = true;
     this.#socket?.resetAndDestroy();
-    await this.client.destroy();
+    this.destroy();
   }
 }
 
@@ -114,8 +164,8 @@ const CLOCK_HEADER = 'x-clock';
 
 /** Waits until envd answers. @throws EnvdSilentError with the last failure as cause. */
 export function waitForEnvd(request: EnvdRequest): Promise<void> {
-  return retry(request, async (client, signal) => {
-    const { status } = await exchange(client, { method: 'GET', path: '/health', signal });
+  return retry(request, async (connection, signal) => {
+    const { status } = await exchange(connection, { method: 'GET', path: '/health', signal });
     if (status !== 204) throw new Error(`envd answers ${status} on /health`);
   });
 }
@@ -130,14 +180,20 @@ export function initEnvd(
   init: EnvdInit | (() => EnvdInit),
   currentToken?: string,
 ): Promise<number | undefined> {
-  return retry(request, async (client, signal) => {
+  return retry(request, async (connection, signal) => {
     // At each try: a virtual machine's clock is set by it, and the machine may take a while to answer.
     const payload = JSON.stringify(typeof init === 'function' ? init() : init);
     const headers = {
       'content-type': 'application/json',
       ...(currentToken ? { 'x-access-token': currentToken } : {}),
     };
-    const answer = await exchange(client, { method: 'POST', path: '/init', headers, body: payload, signal });
+    const answer = await exchange(connection, {
+      method: 'POST',
+      path: '/init',
+      headers,
+      body: payload,
+      signal,
+    });
     if (answer.status === 400) throw new IsletError(400, parseRefusal(answer.text));
     if (answer.status !== 204) {
       throw new Error(`envd refused /init with ${answer.status}: ${parseRefusal(answer.text)}`);
@@ -184,8 +240,7 @@ async function ask(
   const deadline = deadlineOf(request);
   const connection = new EnvdConnection(request.address, ALLOWED_BYTES + limitBytes);
   try {
-    const { client } = connection;
-    const answer = await exchange(client, { method: 'GET', path, headers, signal: deadline }, limitBytes);
+    const answer = await exchange(connection, { method: 'GET', path, headers, signal: deadline }, limitBytes);
     if (answer.status !== 200) throw new EnvdAnswerError(`envd answers ${answer.status} on ${path}`);
     return answer.text;
   } catch (error) {
@@ -193,47 +248,40 @@ async function ask(
     if (error instanceof EnvdAnswerError) throw error;
     throw silent(request, error);
   } finally {
-    await connection.end();
+    connection.end();
   }
 }
 
 interface Answer {
   status: number;
-  headers: Dispatcher.ResponseData['headers'];
+  headers: IncomingHttpHeaders;
   text: string;
 }
 
 /** One exchange, to the last byte of its answer. @throws EnvdAnswerError where that is longer than `limitBytes`. */
 async function exchange(
-  client: Client,
-  options: Dispatcher.RequestOptions,
+  connection: EnvdConnection,
+  question: Question,
   limitBytes = MAX_ANSWER_BYTES,
 ): Promise<Answer> {
-  const { statusCode, headers, body } = await client.request({ ...options, onInfo: atMostInterim() });
+  const answer = await connection.request(question);
   const chunks: Buffer[] = [];
   let size = 0;
-  for await (const chunk of body as AsyncIterable<Buffer>) {
+  for await (const chunk of answer as AsyncIterable<Buffer>) {
     size += chunk.length;
-    // Leaving the loop destroys the body, and the connection with it.
+    // Leaving the loop destroys the answer, and the connection with it.
     if (size > limitBytes) {
-      throw new EnvdAnswerError(`envd answers more than ${limitBytes} bytes on ${options.path}`);
+      throw new EnvdAnswerError(`envd answers more than ${limitBytes} bytes on ${question.path}`);
     }
     chunks.push(chunk);
   }
-  return { status: statusCode, headers, text: Buffer.concat(chunks).toString('utf8') };
-}
-
-/** Takes the first few interim answers (1xx), which count as nothing; a sandbox may send them without end. */
-export function atMostInterim(): () => void {
-  let count = 0;
-  return () => {
-    if (++count > MAX_INTERIM) throw new EnvdAnswerError('envd gives nothing but interim answers');
-  };
+  const text = Buffer.concat(chunks).toString('utf8');
+  return { status: answer.statusCode ?? 0, headers: answer.headers, text };
 }
 
 async function retry<T>(
   request: EnvdRequest,
-  attempt: (client: Client, signal: AbortSignal) => Promise<T>,
+  attempt: (connection: EnvdConnection, signal: AbortSignal) => Promise<T>,
 ): Promise<T> {
   const deadline = deadlineOf(request);
   const begin = performance.now();
@@ -242,11 +290,14 @@ async function retry<T>(
     request.signal?.throwIfAborted();
     const connection = kept ?? new EnvdConnection(request.address);
     try {
-      const answer = await attempt(connection.client, deadline);
-      if (!kept) await connection.end();
+      const answer = await attempt(
+        connection,
+        AbortSignal.any([deadline, AbortSignal.timeout(TRY_TIMEOUT_MS)]),
+      );
+      if (!kept) connection.end();
       return answer;
     } catch (error) {
-      await connection.end();
+      connection.end();
       if (error instanceof IsletError) throw error;
       request.signal?.throwIfAborted();
       if (deadline.aborted) throw silent(request, failure ?? error);

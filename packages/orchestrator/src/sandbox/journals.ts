@@ -3,7 +3,7 @@ import { orchestratorProto, type SandboxLog } from '@islet/contracts';
 import type { Logger } from '@islet/telemetry';
 import { Budget } from './budget.ts';
 import { EnvdAnswerError, type JournalLine, parseJournalLine } from './envd-answers.ts';
-import { atMostInterim, EnvdConnection, tokenHeader } from './envd-client.ts';
+import { EnvdConnection, tokenHeader } from './envd-client.ts';
 import type { SandboxEvent } from './events.ts';
 
 const { SandboxState } = orchestratorProto;
@@ -146,25 +146,26 @@ class JournalStream {
   async #read(): Promise<void> {
     const { sandbox, config, cursor } = this.#options;
     const connection = new EnvdConnection(sandbox.address);
-    const end = () => void connection.end();
+    const end = () => connection.end();
     this.#stop.signal.addEventListener('abort', end, { once: true });
     try {
-      const { statusCode, body, headers } = await connection.client.request({
+      const answer = await connection.request({
         method: 'GET',
         path: `/journal?start=${cursor.get() ?? 0}`,
         headers: tokenHeader(config.envdAccessToken),
         signal: this.#stop.signal,
-        onInfo: atMostInterim(),
       });
-      if (statusCode !== 200) throw new EnvdAnswerError(`envd answers ${statusCode} on /journal`);
-      const head = Number(headers['x-journal-head']);
+      if (answer.statusCode !== 200) {
+        throw new EnvdAnswerError(`envd answers ${answer.statusCode} on /journal`);
+      }
+      const head = Number(answer.headers['x-journal-head']);
       const look = () => {
         if (!((cursor.get() ?? 0) < head)) this.#setCaughtUp();
       };
       look();
       const text = new TextDecoder();
       let rest = '';
-      for await (const chunk of body as AsyncIterable<Buffer>) {
+      for await (const chunk of answer as AsyncIterable<Buffer>) {
         const lines = (rest + text.decode(chunk, { stream: true })).split('\n');
         rest = lines.pop() ?? '';
         if (rest.length > MAX_LINE) throw new EnvdAnswerError('a record of its journal has no end');
@@ -176,7 +177,7 @@ class JournalStream {
       }
     } finally {
       this.#stop.signal.removeEventListener('abort', end);
-      await connection.end();
+      connection.end();
     }
   }
 

@@ -128,7 +128,7 @@ async function become(envd: EnvdRequest, { init, currentToken }: Identity, ownCl
       if (clockMs !== undefined && Math.abs(Date.now() - clockMs) <= CLOCK_OFF_MS) return;
     }
   } finally {
-    await connection.end();
+    connection.end();
   }
 }
 

@@ -72,7 +72,7 @@ export class Starter {
     const ready = this.#ahead.takeMachine(config.buildId);
     if (ready && (await this.#adopt(ready, config, accessToken, signal))) {
       const { connection, ...run } = ready;
-      await connection.end();
+      connection.end();
       return { ...run, base: baseOf(manifest) };
     }
     const obstacle = await this.#options.templates.obstacle(stored);

@@ -103,7 +103,11 @@ class Run implements ConnectionOwner {
   }
 
   release(connection: UpstreamConnection): void {
-    if (this.closed || this.#draining || this.#idleCount >= this.#options.maxIdlePerRun) {
+    if (this.closed || this.#draining) {
+      connection.socket.resetAndDestroy();
+      return;
+    }
+    if (this.#idleCount >= this.#options.maxIdlePerRun) {
       connection.socket.destroy();
       return;
     }
@@ -125,10 +129,13 @@ class Run implements ConnectionOwner {
     if (waiting?.length === 0) this.idle.delete(connection.port);
   }
 
-  /** Keeps no connection any longer than its exchange under way. */
+  /**
+   * Keeps no connection any longer than its exchange under way. They are reset: a server that is stopped never closes its side, and half
+   * a connection keeps its sandbox from being saved.
+   */
   drain(): void {
     this.#draining = true;
-    for (const connection of [...this.idle.values()].flat()) connection.socket.destroy();
+    for (const connection of [...this.idle.values()].flat()) connection.socket.resetAndDestroy();
   }
 
   sweep(): void {
