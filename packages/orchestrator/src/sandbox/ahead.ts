@@ -2,7 +2,8 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import type { Logger } from '@islet/telemetry';
 import type { StoredTemplate, TemplateStore } from '../templates/store.ts';
 import { WarmPool } from '../warm/pool.ts';
-import { EnvdConnection, initEnvd, waitForEnvd } from './envd-client.ts';
+import { initEnvd, waitForEnvd } from './envd-client.ts';
+import { EnvdConnection } from './envd-connection.ts';
 import {
   baseOf,
   type PreparedPlace,

@@ -5,14 +5,8 @@ import { PORTS } from '@islet/contracts';
 import { describe, expect, it } from 'vitest';
 import { countConnections } from '../network/quiet.ts';
 import { EnvdAnswerError } from './envd-answers.ts';
-import {
-  EnvdConnection,
-  EnvdSilentError,
-  initEnvd,
-  readMetrics,
-  readRemovedFiles,
-  waitForEnvd,
-} from './envd-client.ts';
+import { EnvdSilentError, initEnvd, readMetrics, readRemovedFiles, waitForEnvd } from './envd-client.ts';
+import { EnvdConnection } from './envd-connection.ts';
 
 /** Serves on envd's port what `answer` does with each connection's request. */
 async function serve(address: string, answer: (socket: Socket) => void): Promise<AsyncDisposable> {

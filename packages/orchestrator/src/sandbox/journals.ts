@@ -3,7 +3,8 @@ import { orchestratorProto, type SandboxLog } from '@islet/contracts';
 import type { Logger } from '@islet/telemetry';
 import { Budget } from './budget.ts';
 import { EnvdAnswerError, type JournalLine, parseJournalLine } from './envd-answers.ts';
-import { EnvdConnection, tokenHeader } from './envd-client.ts';
+import { tokenHeader } from './envd-client.ts';
+import { EnvdConnection } from './envd-connection.ts';
 import type { SandboxEvent } from './events.ts';
 
 const { SandboxState } = orchestratorProto;

@@ -4,7 +4,8 @@ import type { SandboxDriver } from '../drivers/driver.ts';
 import type { NetworkPool } from '../network/pool.ts';
 import type { EgressRules } from '../network/rules.ts';
 import type { Volumes } from '../volumes/volumes.ts';
-import { EnvdConnection, type EnvdInit, type EnvdRequest, initEnvd, waitForEnvd } from './envd-client.ts';
+import { type EnvdInit, type EnvdRequest, initEnvd, waitForEnvd } from './envd-client.ts';
+import { EnvdConnection } from './envd-connection.ts';
 import { makePlace, type Place, type Shape } from './place.ts';
 import type { SandboxRun } from './record.ts';
 
