@@ -74,7 +74,6 @@ export class EnvdConnection {
 class EnvdAgent extends Agent {
   allowedBytes: number;
   #socket: Socket | undefined;
-  #ended = false;
 
   constructor(allowedBytes: number) {
     super({ keepAlive: true, maxSockets: 1 });
@@ -82,24 +81,24 @@ class EnvdAgent extends Agent {
   }
 
   override createConnection(options: AgentOptions, callback?: (error: Error | null, socket: Duplex) => void) {
-    const socket = super.createConnection(options, callback) as Socket;
+    const socket = super.createConnection(options, callback) as Socket & { resetAndClosing?: boolean };
     this.#socket = socket;
+    // Whoever destroys it, it is reset. What Node offers for that, `resetAndDestroy`, first waits for all to be written.
+    socket.resetAndClosing = true;
     const late = new Error(`no connection within ${CONNECT_TIMEOUT_MS} ms`);
     const timer = setTimeout(() => socket.destroy(late), CONNECT_TIMEOUT_MS);
     socket.once('close', () => clearTimeout(timer));
     socket.once('connect', () => {
       clearTimeout(timer);
-      if (this.#ended) socket.resetAndDestroy();
       socket.on('data', () => {
-        if (socket.bytesRead > this.allowedBytes) socket.resetAndDestroy();
+        if (socket.bytesRead > this.allowedBytes) socket.destroy();
       });
     });
     return socket;
   }
 
   end(): void {
-    this.#ended = true;
-    this.#socket?.resetAndDestroy();
+    this.#socket?.destroy();
     this.destroy();
   }
 }
