@@ -11,7 +11,7 @@ export function optionArgs(names: readonly OptionName[]): ArgsDef {
     const description = `${spec.description}${fallback} [${spec.env}]`;
     args[spec.flag] =
       spec.kind === 'switch'
-        ? { type: 'boolean', description, negativeDescription: 'The opposite' }
+        ? { type: 'boolean', description, negativeDescription: 'Turn that off' }
         : { type: 'string', valueHint: spec.hint, description };
   }
   return args;
