@@ -4,6 +4,7 @@ import type { AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { Sandbox } from 'e2b';
+import { build } from 'esbuild';
 import { type BrowserContext, chromium } from 'playwright-core';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { ControlPlane, type ListedBody } from '../setup/control-plane.ts';
@@ -14,6 +15,8 @@ const CHROMIUM = '/usr/bin/chromium';
 const FLAGS = [
   ...['--no-sandbox', '--disable-gpu', '--disable-quic', '--no-first-run', '--disable-sync'],
   ...['--disable-background-networking', '--disable-component-update'],
+  // The edge's certificate is its own here.
+  '--ignore-certificate-errors',
   // A name that its owner makes lead to this machine, as DNS rebinding does.
   '--host-resolver-rules=MAP rebound.example 127.0.0.1',
 ];
@@ -112,6 +115,29 @@ async function attempt(address: string, mark: string, apiUrl = islet.access.apiU
 
 const NOTHING = Array<string>(5).fill('nothing to read');
 
+/** The official SDK as one script, which puts `Sandbox` on the page. What it uses of Node is not used there. */
+async function bundleSdk(): Promise<string> {
+  const { outputFiles } = await build({
+    stdin: { contents: "export { Sandbox } from 'e2b';", resolveDir: import.meta.dirname },
+    bundle: true,
+    write: false,
+    platform: 'browser',
+    format: 'iife',
+    globalName: 'sdk',
+    logLevel: 'silent',
+    plugins: [
+      {
+        name: 'no-node',
+        setup(bundler) {
+          bundler.onResolve({ filter: /^node:/ }, ({ path }) => ({ path, namespace: 'none' }));
+          bundler.onLoad({ filter: /./, namespace: 'none' }, () => ({ contents: 'module.exports = {}' }));
+        },
+      },
+    ],
+  });
+  return outputFiles[0]?.text ?? '';
+}
+
 describe('a page in a browser that knows the well-known key', () => {
   it('drives the API where the operator named it', async () => {
     const { said, made } = await attempt(`http://localhost:${portOf(named)}/`, 'named');
@@ -119,6 +145,26 @@ describe('a page in a browser that knows the well-known key', () => {
     expect(said).toEqual(['201', 'nothing to read', 'nothing to read', '200', '200']);
     expect(made).toHaveLength(1);
     await Promise.all(made.map((id) => api.kill(id)));
+  });
+
+  it('drives the API with the official SDK where the operator named it', async () => {
+    const page = await browser.newPage();
+    await page.goto(`http://localhost:${portOf(named)}/`);
+    await page.addScriptTag({ content: await bundleSdk() });
+    const { apiUrl, apiKey } = islet.access;
+    // Without a sandbox URL the SDK names the sandbox in the host: a preflight has no routing headers.
+    const said = await page.evaluate(
+      async (connection) => {
+        const { Sandbox: InPage } = (globalThis as unknown as { sdk: { Sandbox: typeof Sandbox } }).sdk;
+        const sandbox = await InPage.create({ ...connection, timeoutMs: 60_000 });
+        await sandbox.files.write('/home/user/note.txt', 'from a page');
+        const { stdout } = await sandbox.commands.run('cat /home/user/note.txt');
+        return [stdout, await sandbox.kill()];
+      },
+      { apiUrl, apiKey },
+    );
+    expect(said).toEqual(['from a page', true]);
+    await page.close();
   });
 
   it('achieves nothing from another port of this machine, nor by another of its names', async () => {
