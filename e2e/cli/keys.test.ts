@@ -131,6 +131,27 @@ describe.each([
     expect(limited).toMatchObject({ id: team.id, limits: { sandboxes: 7, hours: 3 } });
     expect(await goodJson<object[]>(where(), 'teams', 'list')).toContainEqual(limited);
     expect(await bad(where(), 'teams', 'limit', team.slug, '--sandboxes', '0')).toContain('--sandboxes');
+    const quotas = {
+      paused: 1,
+      pausedMb: 2,
+      snapshots: 3,
+      snapshotsMb: 4,
+      templates: 5,
+      uploadsMb: 6,
+      volumes: 0,
+      volumesMb: 8,
+      keys: 9,
+    };
+    const flags = Object.entries(quotas).flatMap(([name, value]) => [
+      `--${name.replace('Mb', '-mb')}`,
+      String(value),
+    ]);
+    const kept = await goodJson(where(), 'teams', 'limit', team.slug, ...flags);
+    expect(kept).toMatchObject({ limits: { sandboxes: 7, ...quotas } });
+    expect(await bad(where(), 'teams', 'limit', team.slug, '--paused', 'many')).toContain('--paused');
+    const lines = (await good(where(), 'teams', 'list')).split('\n');
+    const cells = lines.findLast((line) => line.startsWith(team.slug))?.split(/ +/);
+    expect(cells).toEqual([team.slug, '1', '2', '3', '4', '5', '6', '0', '8', '9']);
   });
 });
 

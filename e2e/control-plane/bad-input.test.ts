@@ -101,7 +101,7 @@ describe.each(ROOTS)('POST %s', (root) => {
     const raw = JSON.stringify({ templateID: 'base', metadata: { a: 'x'.repeat(17 * 1024 * 1024) } });
     const answer = await api.call('POST', root, { raw });
     expect(answer).toMatchObject({ status: 413, body: { code: 413 } });
-    expect(answer.body.message).toContain('16 MiB');
+    expect(answer.body.message).toContain('512 KiB');
     expect((await api.call('GET', '/health', { key: null })).status).toBe(200);
   });
 });

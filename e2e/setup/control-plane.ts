@@ -123,11 +123,11 @@ export class ControlPlane implements AsyncDisposable {
   }
 }
 
-/** A new team with a key of its own, made by the command line beside the running Islet. */
+/** A new team with a key of its own, made by the command line beside the running Islet. @param limits by their flags */
 export async function newTeam(
   access: InstanceAccess,
   name: string,
-  limits: { sandboxes?: number; hours?: number } = {},
+  limits: Record<string, number> = {},
 ): Promise<ControlPlane & { team: { id: string; slug: string } }> {
   const where = ['--json', '--data-dir', access.dataDir];
   const team = JSON.parse(await islet('teams', 'create', '--name', name, ...where)) as {
