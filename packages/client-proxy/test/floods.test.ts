@@ -17,10 +17,12 @@ let requests = 0;
 const endless = new Set<ServerResponse>();
 let written = 0;
 const entry = sandboxEntry(ADDRESS);
+const other = sandboxEntry(ADDRESS);
 
 beforeAll(async () => {
   edge = await Edge.start();
   await edge.catalog.put(entry);
+  await edge.catalog.put(other);
   const block = Buffer.alloc(64 * 1024, 'x');
   const served = await edge.serve(ADDRESS, (incoming, response) => {
     requests++;
@@ -45,9 +47,10 @@ beforeAll(async () => {
 });
 afterAll(() => edge[Symbol.asyncDispose]());
 
-/** What others get meanwhile. */
+/** What another sandbox's clients get meanwhile. */
 async function servesOthers(): Promise<void> {
-  expect((await call({ port: edge.port, host, path: '/small' })).body.toString()).toBe('small');
+  const otherHost = `${port}-${idOf(other)}.localhost`;
+  expect((await call({ port: edge.port, host: otherHost, path: '/small' })).body.toString()).toBe('small');
 }
 
 /** Waits until what grows grows no more, since nothing takes it. */
@@ -183,7 +186,8 @@ it('holds a client up that sends more than the sandbox reads', async () => {
   const before = process.memoryUsage.rss();
   // What was taken has left this client's own buffer.
   const send = (): void => {
-    outgoing.write(block, () => {
+    outgoing.write(block, (error) => {
+      if (error) return;
       written += MIB;
       if (written < 200 * MIB) send();
     });
@@ -191,6 +195,7 @@ it('holds a client up that sends more than the sandbox reads', async () => {
   written = 0;
   send();
   await untilStill(() => written);
+  expect([unread.size, written > 0, outgoing.destroyed]).toEqual([1, true, false]);
   expect(written).toBeLessThan(48 * MIB);
   expect(process.memoryUsage.rss() - before).toBeLessThan(64 * MIB);
   outgoing.destroy();
@@ -256,7 +261,6 @@ describe('with few connections', () => {
 
   it('one sandbox with many requests gets 429, and another goes on', async () => {
     await using small = await Edge.start({ places: { total: 1000, perRun: 3 } });
-    const other = sandboxEntry(ADDRESS);
     await small.catalog.put(entry);
     await small.catalog.put(other);
     const busy = Array.from({ length: 3 }, () => {
