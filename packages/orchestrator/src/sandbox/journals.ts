@@ -20,6 +20,9 @@ const MAX_LINE = 32 * 1024;
 /** ms to the next try after a stream broke off; twice as many after each further one. */
 const AGAIN_MS = { least: 1_000, most: 300_000 };
 
+/** Before a stream is opened, ms: who asked for the sandbox has the answer by then. */
+const OPEN_AFTER_MS = 20;
+
 /** How long the reader of logs waits for a stream that is only just being opened, ms. */
 const CATCH_UP_MS = 1_000;
 
@@ -131,6 +134,9 @@ class JournalStream {
   async #keepReading(): Promise<void> {
     const { logger, config } = this.#options;
     let againMs = AGAIN_MS.least;
+    const pause = (ms: number) =>
+      sleep(ms, undefined, { signal: this.#stop.signal, ref: false }).catch(() => undefined);
+    await pause(OPEN_AFTER_MS);
     while (!this.#stop.signal.aborted) {
       const before = this.#options.cursor.get();
       await this.#read().catch((error: unknown) => {
@@ -139,7 +145,7 @@ class JournalStream {
       });
       this.#setCaughtUp();
       againMs = this.#options.cursor.get() === before ? Math.min(againMs * 2, AGAIN_MS.most) : AGAIN_MS.least;
-      await sleep(againMs, undefined, { signal: this.#stop.signal, ref: false }).catch(() => undefined);
+      await pause(againMs);
     }
   }
 
