@@ -40,12 +40,15 @@ export class FrameClient {
   sent = 0;
   readonly socket: TLSSocket;
   #pending = Buffer.alloc(0);
+  #wake = () => {};
 
   private constructor(port: number) {
     this.socket = connect({ port, host: '127.0.0.1', rejectUnauthorized: false, ALPNProtocols: ['h2'] });
     this.socket.on('error', () => {});
+    this.socket.on('drain', () => this.#wake());
     this.socket.on('close', () => {
       this.closed = true;
+      this.#wake();
     });
     this.socket.on('data', (chunk) => this.#take(chunk));
   }
@@ -64,7 +67,9 @@ export class FrameClient {
     for (let n = 0; n < times && !this.closed; n++) {
       this.sent++;
       if (this.socket.write(make(n))) continue;
-      await Promise.race([once(this.socket, 'drain'), once(this.socket, 'close')]).catch(() => {});
+      await new Promise<void>((resolve) => {
+        this.#wake = resolve;
+      });
     }
   }
 
