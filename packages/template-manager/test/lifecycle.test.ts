@@ -174,12 +174,14 @@ describe.runIf(process.getuid?.() === 0)('the life of a build', () => {
     },
   );
 
-  it('waits for a place where enough others run', slow, async () => {
+  it('waits for a place where enough others of its team run, and another team does not', slow, async () => {
+    const teamId = randomUUID();
     const blockers = await Promise.all(
-      [1, 2].map(() => startBuild(site, { steps: [runStep('echo begun; sleep 3600')] })),
+      [1, 2].map(() => startBuild(site, { teamId, steps: [runStep('echo begun; sleep 3600')] })),
     );
     for (const buildId of blockers) await untilLogged(site, buildId, /stdout\]: begun/);
-    const waiting = await startBuild(site, { steps: [runStep('true')] });
+    const waiting = await startBuild(site, { teamId, steps: [runStep('true')] });
+    expect((await buildTemplate(site, { steps: [runStep('true')] })).state.case).toBe('ready');
     await untilLogged(site, waiting, /^Waiting for other builds to end/);
     await sleep(200);
     expect(await logsOf(site, waiting)).toHaveLength(2);
