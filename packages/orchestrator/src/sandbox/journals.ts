@@ -1,4 +1,4 @@
-import { setTimeout as sleep } from 'node:timers/promises';
+import { setTimeout as sleep, setImmediate as turn } from 'node:timers/promises';
 import { orchestratorProto, type SandboxLog } from '@islet/contracts';
 import type { Logger } from '@islet/telemetry';
 import { Budget } from './budget.ts';
@@ -79,7 +79,7 @@ export class Journals {
     const runs = state === SandboxState.RUNNING;
     if (stream && (!runs || stream.executionId !== executionId)) {
       this.#streams.delete(sandboxId);
-      stream.close();
+      setImmediate(() => stream.close()); // What has come already is still read.
     }
     if (!runs || this.#streams.has(sandboxId)) return;
     const cursor = {
@@ -91,9 +91,12 @@ export class Journals {
 
   #forget({ config }: orchestratorProto.Sandbox): void {
     const sandboxId = config?.sandboxId ?? '';
-    this.#streams.get(sandboxId)?.close();
+    const stream = this.#streams.get(sandboxId);
     this.#streams.delete(sandboxId);
-    this.#cursors.delete(sandboxId);
+    setImmediate(() => {
+      stream?.close();
+      this.#cursors.delete(sandboxId);
+    });
   }
 }
 
@@ -129,6 +132,7 @@ class JournalStream {
 
   async caughtUp(): Promise<void> {
     await Promise.race([this.#caughtUp, sleep(CATCH_UP_MS, undefined, { ref: false })]);
+    await turn(); // What has come already is read.
   }
 
   async #keepReading(): Promise<void> {
