@@ -177,7 +177,7 @@ describe.runIf(process.getuid?.() === 0)('the life of a build', () => {
   it('waits for a place where enough others of its team run, and another team does not', slow, async () => {
     const teamId = randomUUID();
     const blockers = await Promise.all(
-      [1, 2].map(() => startBuild(site, { teamId, steps: [runStep('echo begun; sleep 3600')] })),
+      [1, 2].map((n) => startBuild(site, { teamId, steps: [runStep(`echo begun; sleep 360${n}`)] })),
     );
     for (const buildId of blockers) await untilLogged(site, buildId, /stdout\]: begun/);
     const waiting = await startBuild(site, { teamId, steps: [runStep('true')] });
