@@ -13,7 +13,7 @@ export {
   trafficTokenMissing,
 } from './errors/proxy-error.ts';
 export { type RenderedError, renderError } from './errors/render.ts';
-export { Turns, type TurnsOptions } from './fairness/turns.ts';
+export { TURN_MS, Turns, type TurnsOptions } from './fairness/turns.ts';
 export type { Destination } from './forwarding/destination.ts';
 export type { BodyFraming, ProxyRequest } from './forwarding/proxy-request.ts';
 export {
