@@ -15,6 +15,9 @@ let dir: string;
 /** One that closes what is slow soon, and one that leaves a busy machine the time to be slow. */
 let hasty: EdgeListener;
 let patient: EdgeListener;
+/** One whose turns are ended by the test. */
+let stepped: EdgeListener;
+const nextTurns: (() => void)[] = [];
 
 beforeAll(async () => {
   dir = await mkdtemp(join(tmpdir(), 'islet-listener-'));
@@ -27,17 +30,18 @@ beforeAll(async () => {
     isRunning: () => true,
   });
   const certificate = await loadCertificate({ kind: 'self-signed', dir }, 'x.test', new Date());
-  const listen = async (headTimeoutMs: number) => {
+  const listen = async (headTimeoutMs: number, turns = new Turns()) => {
     const limits = { keepAliveMs: 300, headTimeoutMs };
     const connections = { total: 8, perClient: 8 };
-    const listener = new EdgeListener({ front, turns: new Turns(), limits, connections, certificate });
+    const listener = new EdgeListener({ front, turns, limits, connections, certificate });
     await listener.listen({ host: '127.0.0.1', port: 0 });
     return listener;
   };
-  [hasty, patient] = [await listen(1_000), await listen(60_000)];
+  const byHand = new Turns({ now: () => 0, afterOthers: (begin) => void nextTurns.push(begin) });
+  [hasty, patient, stepped] = [await listen(1_000), await listen(60_000), await listen(60_000, byHand)];
 });
 afterAll(async () => {
-  await Promise.all([hasty, patient].map((listener) => listener.close(0)));
+  await Promise.all([hasty, patient, stepped].map((listener) => listener.close(0)));
   pool.close();
   await rm(dir, { recursive: true, force: true });
 });
@@ -104,4 +108,36 @@ it('takes no more connections than it may', async () => {
   const again = plain();
   again.end('GET / HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n');
   expect(await untilClosed(again)).toContain('here I am');
+});
+
+it('lets who floods with new connections wait for them', async () => {
+  const request = 'GET / HTTP/1.1\r\nHost: x\r\n\r\n';
+  const answered: string[] = [];
+  const open = async (name: string, text: string) => {
+    const socket = plain(stepped);
+    socket.on('error', () => {});
+    socket.once('data', () => answered.push(name));
+    await once(socket, 'connect');
+    await new Promise<void>((resolve) => socket.write(text, () => resolve()));
+    return socket;
+  };
+  // More than a turn's worth of heads in one piece: the connection is closed for it.
+  const flood = await open('flood', request.repeat(1_000));
+  await untilClosed(flood);
+  const next = await open('next', request);
+  const hangsUp = await open('hangs up', request);
+  hangsUp.resetAndDestroy();
+  // Time enough for an answer: a client that comes later and goes elsewhere has its own.
+  const elsewhere = plain(patient);
+  elsewhere.write(request);
+  await untilClosed(elsewhere);
+  expect(answered).not.toContain('next');
+  const answer = untilClosed(next);
+  await expect
+    .poll(() => {
+      for (const begin of nextTurns.splice(0)) begin();
+      return answered;
+    })
+    .toContain('next');
+  expect(await answer).toContain('here I am');
 });

@@ -27,6 +27,8 @@ const HTTP2_LIMITS = {
 };
 /** What a handshake takes of the thread. */
 const HANDSHAKE_MS = 1;
+/** What it takes to read a request's head, and how short one is: the first piece of a connection may hold hundreds. */
+const HEAD = { ms: 0.05, bytes: 128 };
 const NO_ROOM = 'Too many connections from your address are in use. Close some, or try again in a moment.';
 /** A client that begins with a handshake takes it for a failed one. */
 const REFUSAL = [
@@ -105,12 +107,30 @@ export class EdgeListener {
       this.#sockets.add(socket);
       socket.once('close', () => this.#sockets.delete(socket));
       if (!this.#connections.admit(socket)) refuse(socket);
-      else if (!secure) servePlain(socket);
       else
-        onFirstByte(socket, limits.headTimeoutMs, (byte) => {
-          if (byte === TLS_HANDSHAKE) this.#serveTls(secure, socket);
-          else servePlain(socket);
+        onFirstPiece(socket, limits.headTimeoutMs, (piece) => {
+          if (secure && piece[0] === TLS_HANDSHAKE) {
+            this.#inTurn(socket, HANDSHAKE_MS, () => this.#serveTls(secure, socket));
+          } else {
+            this.#inTurn(socket, HEAD.ms * Math.ceil(piece.length / HEAD.bytes), () => servePlain(socket));
+          }
         });
+    });
+  }
+
+  /**
+   * Begins with a connection in a turn of its client's. Whose sandbox it is for is known only when its first piece was
+   * read, and that cannot be stopped in its middle: who floods with new connections waits for them.
+   */
+  #inTurn(socket: Socket, ms: number, begin: () => void): void {
+    const share = this.#turns.of(`connections of ${clientOf(socket.remoteAddress ?? '') ?? 'this machine'}`);
+    const giveUp = () => socket.destroy();
+    socket.on('error', giveUp);
+    share.enter(() => {
+      socket.off('error', giveUp);
+      if (socket.destroyed) return;
+      share.charge(ms);
+      begin();
     });
   }
 
@@ -118,11 +138,7 @@ export class EdgeListener {
     const key = otherEnd(socket);
     this.#encrypted.set(key, socket);
     socket.once('close', () => this.#encrypted.delete(key));
-    const share = this.#turns.of(`handshakes of ${clientOf(socket.remoteAddress ?? '') ?? 'this machine'}`);
-    share.enter(() => {
-      share.charge(HANDSHAKE_MS);
-      if (!socket.destroyed) secure.emit('connection', socket);
-    });
+    secure.emit('connection', socket);
   }
 
   #countHttp1(server: Server): void {
@@ -198,8 +214,8 @@ function refuse(socket: Socket): void {
   socket.end(REFUSAL, () => socket.destroySoon());
 }
 
-/** Looks at a connection's first byte without taking it. */
-function onFirstByte(socket: Socket, timeoutMs: number, then: (byte: number) => void): void {
+/** Looks at a connection's first piece without taking it. */
+function onFirstPiece(socket: Socket, timeoutMs: number, then: (piece: Buffer) => void): void {
   const giveUp = () => socket.destroy();
   const read = (): void => {
     const chunk: Buffer | null = socket.read();
@@ -210,7 +226,7 @@ function onFirstByte(socket: Socket, timeoutMs: number, then: (byte: number) => 
     socket.off('timeout', giveUp);
     socket.setTimeout(0);
     socket.unshift(chunk);
-    then(chunk[0] ?? 0);
+    then(chunk);
   };
   socket.setTimeout(timeoutMs);
   socket.on('timeout', giveUp);
