@@ -36,6 +36,8 @@ export type ThreadRequest =
   /** See `ClientProxy`. */
   | { kind: 'close-run'; executionId: string }
   | { kind: 'drain-run'; executionId: string; graceMs: number }
+  /** Asks whether the thread still takes messages; it answers with the same. */
+  | { kind: 'pulse' }
   /** Answers a `wake`. */
   | { kind: 'woken'; id: number; outcome: WakeOutcome }
   | { kind: 'not-woken'; id: number; failure: Failure };
@@ -45,6 +47,7 @@ export type ThreadMessage =
   /** A request is carried out; `port` is where an opened proxy listens. */
   | { kind: 'done'; id: number; port?: number }
   | { kind: 'failed'; id: number; failure: Failure }
+  | { kind: 'pulse' }
   /** Traffic has come for a paused sandbox. */
   | { kind: 'wake'; id: number; sandboxId: string; credentials: WakeCredentials };
 

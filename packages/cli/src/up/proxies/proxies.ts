@@ -63,6 +63,9 @@ export class Proxies {
       case 'drain-run':
         for (const proxy of this.#opened.values()) proxy.drainRun(request.executionId, request.graceMs);
         break;
+      case 'pulse':
+        this.#options.say({ kind: 'pulse' });
+        break;
       case 'woken':
         this.#woken(request.id)?.resolve(request.outcome);
         break;

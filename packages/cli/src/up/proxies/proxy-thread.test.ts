@@ -28,6 +28,7 @@ register();
 const orders = new BroadcastChannel('${channel}');
 orders.onmessage = ({ data }) => {
   if (data === 'exit') process.exit(3);
+  while (data === 'spin');
   for (const held = []; ; ) held.push(new Array(10_000).fill(held));
 };
 orders.unref();
@@ -67,6 +68,7 @@ beforeEach(() => {
       destination: { write: (line) => void log.push(line) },
     }),
     heapMb: 64,
+    pulseMs: 2_000,
   });
 });
 afterEach(() => thread[Symbol.asyncDispose]());
@@ -193,23 +195,27 @@ it('refuses to open where the port is taken, and closes nothing else', async () 
   expect((await ask(edge, newSandboxId())).status).toBe(502);
 });
 
-it.each(['exit', 'fill'])('serves on the same ports, knowing what has changed, after "%s"', async (order) => {
-  const [catalog, ofNode] = [createMemoryCatalog(), createMemoryCatalog()];
-  const edge = await openEdge(catalog);
-  const node = await thread.openNodeProxy({ address: LOOPBACK, catalog: ofNode });
-  const [before, ended, later] = [entry(), entry(), entry()];
-  for (const made of [before, ended]) await catalog.put(made);
-  await ofNode.put(before);
-  expect((await ask(edge, ended.id)).status).toBe(200);
-  channel.postMessage(order);
-  await expect.poll(() => thread.restarts).toBe(1);
-  await catalog.remove(ended.id);
-  await catalog.put(later);
-  const status = async (at: number, id: string) => (await ask(at, id).catch(() => undefined))?.status;
-  await expect.poll(() => status(edge, later.id)).toBe(200);
-  await expect.poll(() => status(node, before.id)).toBe(200);
-  expect(await status(edge, before.id)).toBe(200);
-  expect(await status(edge, ended.id)).toBe(502);
-  expect(log.join()).toContain('"restarts":1');
-  if (order === 'fill') expect(log.join()).toContain('ERR_WORKER_OUT_OF_MEMORY');
-});
+it.each(['exit', 'fill', 'spin'])(
+  'serves on the same ports, knowing what has changed, after "%s"',
+  async (order) => {
+    const [catalog, ofNode] = [createMemoryCatalog(), createMemoryCatalog()];
+    const edge = await openEdge(catalog);
+    const node = await thread.openNodeProxy({ address: LOOPBACK, catalog: ofNode });
+    const [before, ended, later] = [entry(), entry(), entry()];
+    for (const made of [before, ended]) await catalog.put(made);
+    await ofNode.put(before);
+    expect((await ask(edge, ended.id)).status).toBe(200);
+    channel.postMessage(order);
+    await expect.poll(() => thread.restarts).toBe(1);
+    await catalog.remove(ended.id);
+    await catalog.put(later);
+    const status = async (at: number, id: string) => (await ask(at, id).catch(() => undefined))?.status;
+    await expect.poll(() => status(edge, later.id)).toBe(200);
+    await expect.poll(() => status(node, before.id)).toBe(200);
+    expect(await status(edge, before.id)).toBe(200);
+    expect(await status(edge, ended.id)).toBe(502);
+    expect(log.join()).toContain('"restarts":1');
+    if (order === 'spin') expect(log.join()).toContain('hangs');
+    if (order === 'fill') expect(log.join()).toContain('ERR_WORKER_OUT_OF_MEMORY');
+  },
+);

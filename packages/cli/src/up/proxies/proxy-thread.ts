@@ -20,6 +20,8 @@ export interface ProxyThreadOptions extends ThreadSettings {
   logger: Logger;
   /** What the thread's objects may take, MiB. A thread that needs more ends, and another follows. */
   heapMb?: number;
+  /** How often the thread is asked whether it still takes messages, ms. */
+  pulseMs?: number;
 }
 
 export interface NodeProxyOptions {
@@ -43,6 +45,14 @@ const RESTART_MS = 100;
 const RESTART_AFTER_SHORT_LIFE_MS = 1_000;
 const SHORT_LIFE_MS = 10_000;
 
+const PULSE_MS = 5_000;
+
+/**
+ * Questions in a row that the thread may leave without an answer. Each is asked by a timer of this process, so one that
+ * was stopped with all its threads for an hour has left one.
+ */
+const SILENT_PULSES = 4;
+
 /** For a proxy to close, ms. One that does not ends with its thread. */
 const CLOSE_MS = 5_000;
 
@@ -65,7 +75,7 @@ interface Asked {
 /**
  * The edge and the node's proxy, on a thread of their own: whatever their traffic costs, this one answers its
  * clients. What they route by is copied to the thread as it changes. A thread that ends is followed by another, which
- * listens on the same ports.
+ * listens on the same ports; one that hangs is ended.
  */
 export class ProxyThread implements AsyncDisposable {
   readonly #options: ProxyThreadOptions;
@@ -168,10 +178,33 @@ export class ProxyThread implements AsyncDisposable {
     worker.on('message', (message: ThreadMessage) => this.#take(message, worker));
     worker.on('error', (error) => logger.error({ err: error }, 'the thread of the proxies has failed'));
     worker.on('exit', () => void this.#onExit());
+    this.#endIfItHangs(worker);
     return worker;
   }
 
+  /** Begins with its first message: to load its program may take long on a busy machine. */
+  #endIfItHangs(worker: Worker): void {
+    const { logger, pulseMs = PULSE_MS } = this.#options;
+    let silent = 0;
+    const ask = () => {
+      if (silent === SILENT_PULSES) {
+        logger.error('the thread of the proxies hangs and is ended');
+        void worker.terminate();
+      }
+      silent++;
+      worker.postMessage({ kind: 'pulse' } satisfies ThreadRequest);
+    };
+    worker.once('message', () => {
+      const timer = setInterval(ask, pulseMs).unref();
+      worker.once('exit', () => clearInterval(timer));
+    });
+    worker.on('message', ({ kind }: ThreadMessage) => {
+      if (kind === 'pulse') silent = 0;
+    });
+  }
+
   #take(message: ThreadMessage, worker: Worker): void {
+    if (message.kind === 'pulse') return;
     if (message.kind === 'wake') {
       this.#wake(message, worker);
       return;
