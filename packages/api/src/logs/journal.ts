@@ -74,7 +74,8 @@ class JournalFile {
   }
 
   async close(): Promise<void> {
-    await this.#renewal;
+    // What waited for one may have been enough for the next.
+    while (this.#renewal) await this.#renewal;
     if (!this.#file) return;
     this.#file.end();
     await once(this.#file, 'close');
@@ -97,6 +98,7 @@ class JournalFile {
     }
     const waiting = this.#waiting ?? [];
     this.#waiting = undefined;
+    this.#renewal = undefined;
     for (const line of waiting) this.append(line);
   }
 
