@@ -106,11 +106,14 @@ async function untilEnd(program: StartedProgram, timeoutMs: number, signal: Abor
   // Until its end was seen a program keeps its pid, so that no other process can be hit.
   const kill = () => process.kill(program.pid, 'SIGKILL');
   const timer = setTimeout(kill, timeoutMs);
+  // The end is told by a signal, which keeps no process alive: one that hangs in the kernel dies long after its SIGKILL.
+  const alive = setInterval(() => {}, timeoutMs);
   signal?.addEventListener('abort', kill, { once: true });
   try {
     return await program.ended;
   } finally {
     clearTimeout(timer);
+    clearInterval(alive);
     signal?.removeEventListener('abort', kill);
   }
 }
