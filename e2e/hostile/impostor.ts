@@ -37,8 +37,9 @@ export async function impersonateEnvd(sandbox: Sandbox, lies: Lies): Promise<voi
 
 /** Has root in a sandbox stop envd, which is its init process; it does not answer from when this returns. */
 export async function stopEnvd(sandbox: Sandbox): Promise<void> {
-  // Later: a stopped envd cannot say that the command has begun.
-  await sandbox.commands.run('sleep 0.3; kill -STOP 1', { background: true, user: 'root' });
+  // A little later, since a stopped envd cannot say that the command has begun; on a busy machine it may not even so.
+  const stop = { background: true, user: 'root', requestTimeoutMs: 3_000 } as const;
+  await sandbox.commands.run('sleep 0.3; kill -STOP 1', stop).catch(() => undefined);
   const answers = () =>
     sandbox.commands.run('true', { requestTimeoutMs: 1_000 }).then(
       () => true,
