@@ -124,8 +124,11 @@ it('lets who floods with new connections wait for them', async () => {
   // More than a turn's worth of heads in one piece: the connection is closed for it.
   const flood = await open('flood', request.repeat(1_000));
   await untilClosed(flood);
-  const next = await open('next', request);
-  const hangsUp = await open('hangs up', request);
+  const large = request.replace('Host', `X: ${'x'.repeat(4_000)}\r\nHost`);
+  const next = await open('next', large);
+  const hangsUp = await open('hangs up', large);
+  // An ordinary request waits for nobody.
+  expect(await untilClosed(await open('small', request))).toContain('here I am');
   hangsUp.resetAndDestroy();
   // Time enough for an answer: a client that comes later and goes elsewhere has its own.
   const elsewhere = plain(patient);

@@ -29,6 +29,8 @@ const HTTP2_LIMITS = {
 const HANDSHAKE_MS = 1;
 /** What it takes to read a request's head, and how short one is: the first piece of a connection may hold hundreds. */
 const HEAD = { ms: 0.05, bytes: 128 };
+/** An ordinary request: it does not wait behind a flood from the same address, which may be a proxy's. */
+const SMALL_PIECE_BYTES = 2048;
 const NO_ROOM = 'Too many connections from your address are in use. Close some, or try again in a moment.';
 /** A client that begins with a handshake takes it for a failed one. */
 const REFUSAL = [
@@ -111,6 +113,8 @@ export class EdgeListener {
         onFirstPiece(socket, limits.headTimeoutMs, (piece) => {
           if (secure && piece[0] === TLS_HANDSHAKE) {
             this.#inTurn(socket, HANDSHAKE_MS, () => this.#serveTls(secure, socket));
+          } else if (piece.length <= SMALL_PIECE_BYTES) {
+            servePlain(socket);
           } else {
             this.#inTurn(socket, HEAD.ms * Math.ceil(piece.length / HEAD.bytes), () => servePlain(socket));
           }
