@@ -105,15 +105,14 @@ function whyNotStarted(file: string, error: Error): string {
 async function untilEnd(program: StartedProgram, timeoutMs: number, signal: AbortSignal | undefined) {
   // Until its end was seen a program keeps its pid, so that no other process can be hit.
   const kill = () => process.kill(program.pid, 'SIGKILL');
-  const timer = setTimeout(kill, timeoutMs);
-  // The end is told by a signal, which keeps no process alive: one that hangs in the kernel dies long after its SIGKILL.
-  const alive = setInterval(() => {}, timeoutMs);
+  // Goes on after the first kill, since the end is told by a signal, which keeps no process alive: a program that hangs in
+  // the kernel dies long after its SIGKILL.
+  const timer = setInterval(kill, timeoutMs);
   signal?.addEventListener('abort', kill, { once: true });
   try {
     return await program.ended;
   } finally {
-    clearTimeout(timer);
-    clearInterval(alive);
+    clearInterval(timer);
     signal?.removeEventListener('abort', kill);
   }
 }
