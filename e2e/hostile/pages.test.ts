@@ -1,35 +1,26 @@
-import { mkdtemp, rm } from 'node:fs/promises';
 import { createServer, type Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
 import { Sandbox } from 'e2b';
 import { build } from 'esbuild';
-import { type BrowserContext, chromium } from 'playwright-core';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { type Browser, openBrowser } from '../setup/chromium.ts';
 import { ControlPlane, type ListedBody } from '../setup/control-plane.ts';
 import { newDataDir, type RunningInstance, removeDataDir, startInstance } from '../setup/instance.ts';
 import { until } from '../setup/until.ts';
 
-const CHROMIUM = '/usr/bin/chromium';
 const FLAGS = [
-  ...['--no-sandbox', '--disable-gpu', '--disable-quic', '--no-first-run', '--disable-sync'],
-  ...['--disable-background-networking', '--disable-component-update'],
   // The edge's certificate is its own here.
   '--ignore-certificate-errors',
   // A name that its owner makes lead to this machine, as DNS rebinding does.
   '--host-resolver-rules=MAP rebound.example 127.0.0.1',
 ];
-/** The machine may be busy with other things. */
-const PATIENCE_MS = 100_000;
 const WELL_KNOWN = 'e2b_53ae1fed82754c17ad8077fbc8bcdd90';
 const PAGE = '<!doctype html><title>a page</title>';
 
 let dataDir: string;
 let islet: RunningInstance;
 let api: ControlPlane;
-let profile: string;
-let browser: BrowserContext;
+let browser: Browser;
 /** Two programs of this machine that serve pages: the operator named the first. */
 let named: Server;
 let other: Server;
@@ -44,28 +35,17 @@ async function serve(): Promise<Server> {
 }
 
 beforeAll(async () => {
-  [dataDir, named, other, profile] = await Promise.all([
-    newDataDir(),
-    serve(),
-    serve(),
-    mkdtemp(join(tmpdir(), 'islet-browser-')),
-  ]);
+  [dataDir, named, other] = await Promise.all([newDataDir(), serve(), serve()]);
   const options = ['--warm-memory', '0', '--allow-origin', `http://localhost:${portOf(named)}`];
   islet = await startInstance(dataDir, options);
   api = new ControlPlane(islet.access);
-  browser = await chromium.launchPersistentContext(profile, {
-    executablePath: CHROMIUM,
-    headless: true,
-    args: FLAGS,
-    timeout: PATIENCE_MS,
-  });
-  browser.setDefaultTimeout(PATIENCE_MS);
+  browser = await openBrowser(FLAGS);
 });
 afterAll(async () => {
   await browser?.close();
   await islet?.stop('SIGTERM');
   for (const server of [named, other]) server?.close();
-  await Promise.all([removeDataDir(dataDir), rm(profile, { recursive: true, force: true })]);
+  await removeDataDir(dataDir);
 });
 
 interface Attempt {
@@ -102,7 +82,7 @@ async function drive({ apiUrl, key, mark }: Attempt): Promise<string[]> {
 
 /** What a page at an address achieves, and what is there of it afterwards. */
 async function attempt(address: string, mark: string, apiUrl = islet.access.apiUrl) {
-  const page = await browser.newPage();
+  const page = await browser.context.newPage();
   try {
     await page.goto(address);
     const said = await page.evaluate(drive, { apiUrl, key: WELL_KNOWN, mark });
@@ -148,7 +128,7 @@ describe('a page in a browser that knows the well-known key', () => {
   });
 
   it('drives the API with the official SDK where the operator named it', async () => {
-    const page = await browser.newPage();
+    const page = await browser.context.newPage();
     await page.goto(`http://localhost:${portOf(named)}/`);
     await page.addScriptTag({ content: await bundleSdk() });
     const { apiUrl, apiKey } = islet.access;
@@ -197,7 +177,7 @@ describe('a page in a browser that knows the well-known key', () => {
   it('achieves nothing by a name that was made to lead here, though it is of the same origin then', async () => {
     const { port } = new URL(islet.access.apiUrl);
     const rebound = `http://rebound.example:${port}`;
-    const page = await browser.newPage();
+    const page = await browser.context.newPage();
     const answer = await page.goto(`${rebound}/health`);
     expect(answer?.status()).toBe(403);
     await page.close();

@@ -1,46 +1,18 @@
-import { mkdtemp, rm } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
-import { type BrowserContext, chromium } from 'playwright-core';
 import { afterAll, beforeAll, expect, it } from 'vitest';
+import { type Browser, openBrowser } from '../setup/chromium.ts';
 import { newSandbox, sharedSandbox } from './sandbox.ts';
 import { startServer } from './server.ts';
 
-const CHROMIUM = '/usr/bin/chromium';
-const FLAGS = [
-  '--no-sandbox',
-  '--disable-gpu',
-  '--disable-quic',
-  '--no-first-run',
-  '--disable-background-networking',
-  '--disable-component-update',
-  '--disable-sync',
-];
-
-/** The machine may be busy with other things. */
-const PATIENCE_MS = 100_000;
-
 const sandbox = sharedSandbox();
-let profile: string;
-let browser: BrowserContext;
+let browser: Browser;
 beforeAll(async () => {
-  profile = await mkdtemp(join(tmpdir(), 'islet-browser-'));
-  browser = await chromium.launchPersistentContext(profile, {
-    executablePath: CHROMIUM,
-    headless: true,
-    args: FLAGS,
-    timeout: PATIENCE_MS,
-  });
-  browser.setDefaultTimeout(PATIENCE_MS);
+  browser = await openBrowser();
 });
-afterAll(async () => {
-  await browser?.close();
-  await rm(profile, { recursive: true, force: true });
-});
+afterAll(() => browser?.close());
 
 it('opens a page of a server in the sandbox, which talks back through a WebSocket and fetch', async () => {
   await startServer(sandbox.current, { port: 8_080 });
-  const page = await browser.newPage();
+  const page = await browser.context.newPage();
   const answer = await page.goto(`http://${sandbox.current.getHost(8_080)}/`);
   expect(answer?.status()).toBe(200);
   expect(await page.title()).toBe('from the sandbox');
@@ -50,7 +22,7 @@ it('opens a page of a server in the sandbox, which talks back through a WebSocke
 });
 
 it('shows a page where nothing listens', async () => {
-  const page = await browser.newPage();
+  const page = await browser.context.newPage();
   const answer = await page.goto(`http://${sandbox.current.getHost(8_081)}/`);
   expect(answer?.status()).toBe(502);
   expect(await page.textContent('body')).toContain('8081');
@@ -60,7 +32,7 @@ it('shows a page where nothing listens', async () => {
 it('shows a page where the sandbox is gone', async () => {
   const gone = await newSandbox();
   await gone.kill();
-  const page = await browser.newPage();
+  const page = await browser.context.newPage();
   const answer = await page.goto(`http://${gone.getHost(8_080)}/`);
   expect(answer?.status()).toBe(502);
   expect(await page.textContent('body')).toContain('Sandbox Not Found');
