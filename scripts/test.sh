@@ -31,7 +31,8 @@ vitest() {
 
 step 'type check' npm run --silent typecheck
 step 'lint' npm run --silent lint
-step 'unit and contract tests' vitest unit
+# vitest would take a core less than there are; half of these tests wait for a build or a sandbox most of the time.
+step 'unit and contract tests' vitest unit --maxWorkers="$(nproc)"
 if [ -n "$(find e2e -name '*.test.ts' ! -path '*/node_modules/*')" ]; then
   step 'end-to-end tests' vitest e2e
   # All of the SDK's tests run so with `npm run test:modes`.
