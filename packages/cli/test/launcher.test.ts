@@ -1,5 +1,16 @@
 import { execFile } from 'node:child_process';
-import { chmod, copyFile, mkdir, mkdtemp, rm, symlink, utimes, writeFile } from 'node:fs/promises';
+import {
+  access,
+  chmod,
+  chown,
+  copyFile,
+  mkdir,
+  mkdtemp,
+  rm,
+  symlink,
+  utimes,
+  writeFile,
+} from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -122,6 +133,90 @@ describe('the launcher', () => {
     expect((await run(['--version'])).stderr).toMatch(/npm ci/);
   });
 
+  describe.runIf(process.getuid?.() === 0)('for an ordinary user', () => {
+    const NOBODY = 65534;
+    /** Shows what it was called with and, of its environment, what it was handed. */
+    const SHOWS =
+      'printf "%s\\n" "$@"; env | grep -E "^(ISLET|E2B|DATABASE|HTTP|http)" | sort | sed "s/^/has /"';
+
+    /** The commands of the system that the launcher calls, and none that makes root. */
+    async function runAsUser(args: string[], env: Record<string, string> = {}) {
+      const tools = join(dir, 'tools');
+      await mkdir(tools);
+      const own = ['sh', 'readlink', 'dirname', 'id', 'uname', 'find', 'head', 'cat', 'cksum', 'flock'];
+      for (const name of [...own, 'env', 'sed', 'tr', 'mkdir', 'mktemp', 'rm', 'grep', 'sort'])
+        await symlink(`/usr/bin/${name}`, join(tools, name));
+      for (const path of [
+        dir,
+        root,
+        join(root, 'node_modules'),
+        join(root, 'dist'),
+        join(root, 'dist/.node'),
+      ])
+        await chown(path, NOBODY, NOBODY);
+      const user = [`--reuid=${NOBODY}`, `--regid=${NOBODY}`, '--clear-groups'];
+      return new Promise<{ code: number; stdout: string; stderr: string }>((resolve) => {
+        const command = [...user, join(root, 'islet'), ...args];
+        const options = { cwd: '/', env: { PATH: `${bin}:${tools}`, ...env } };
+        execFile('/usr/bin/setpriv', command, options, (error, stdout, stderr) => {
+          resolve({ code: error ? Number(error.code) : 0, stdout, stderr });
+        });
+      });
+    }
+
+    const settings = {
+      HTTPS_PROXY: 'http://proxy:3128',
+      http_proxy: 'http://u:p@proxy',
+      ISLET_DNS: '1.1.1.1',
+    };
+
+    it('goes on through sudo, which hands on what means something to Islet', async () => {
+      await fake('sudo', SHOWS);
+      const { stdout } = await runAsUser(['up', 'a b'], { ...settings, EDITOR: 'vi' });
+      const kept = /^--preserve-env=(.*)$/m.exec(stdout)?.[1]?.split(',').sort();
+      expect(kept).toEqual(['HTTPS_PROXY', 'ISLET_DNS', 'http_proxy']);
+      expect(stdout).toMatch(/\/checkout\/islet\nup\na b\n/);
+    });
+
+    it('gives root a PATH with the folders of the programs that only root needs', async () => {
+      await fake('sudo', SHOWS);
+      expect((await runAsUser(['up'])).stdout).toMatch(/^PATH=.*:\/usr\/sbin:\/sbin$/m);
+    });
+
+    it('goes on through doas, which must not show secrets to everybody', async () => {
+      await fake('doas', SHOWS);
+      const { stdout, stderr } = await runAsUser(['keys', 'a b'], { ...settings, E2B_API_KEY: 'e2b_secret' });
+      const handed = stdout
+        .split('\n')
+        .filter((line) => /^[A-Za-z0-9_]+=/.test(line) && !line.startsWith('PATH='));
+      expect(handed.sort()).toEqual(['HTTPS_PROXY=http://proxy:3128', 'ISLET_DNS=1.1.1.1']);
+      expect(stdout).toMatch(/^env\nPATH=[\s\S]*\/checkout\/islet\nkeys\na b\n/);
+      expect(stderr).toMatch(/E2B_API_KEY is not handed on/);
+      expect(stderr).toMatch(/http_proxy is not handed on/);
+    });
+
+    it('says how to become root if neither is there', async () => {
+      const { code, stderr } = await runAsUser(['up', '--json']);
+      expect(code).toBe(1);
+      expect(stderr).toMatch(
+        /neither sudo nor doas is installed[\s\S]*su -c '".*\/checkout\/islet" up --json'/,
+      );
+    });
+
+    it('lends npm a cache if the home folder is read-only, and takes it away', async () => {
+      await fake('sudo', 'exit 0');
+      await fake(
+        'npm',
+        'echo "cache $npm_config_cache" >&2; [ -w "$npm_config_cache" ] && : > node_modules/.package-lock.json',
+      );
+      await rm(join(root, 'node_modules/.package-lock.json'));
+      const { code, stderr } = await runAsUser(['up'], { HOME: '/proc' });
+      const cache = /^cache (.+)$/m.exec(stderr)?.[1] ?? '';
+      expect({ code, cache }).toEqual({ code: 0, cache: expect.stringMatching(/^\/tmp\//) });
+      await expect(access(cache)).rejects.toThrow('ENOENT');
+    });
+  });
+
   describe.runIf(process.getuid?.() === 0)('as root', () => {
     /** Of /usr/bin, only the shell's own tools: what a test took away is really gone. */
     async function barePath(): Promise<string> {
@@ -162,12 +257,14 @@ describe('the launcher', () => {
       await rm(join(bin, 'runsc'));
       await fake(
         'apt-get',
-        `echo "apt-get $*" >&2; case $* in *install*) cp ${JSON.stringify(join(bin, 'nft'))} ${JSON.stringify(join(bin, 'runsc'))} ;; esac`,
+        `echo "apt-get $*" >&2; echo "apt-get has PATH=$PATH" >&2; case $* in *install*) cp ${JSON.stringify(join(bin, 'nft'))} ${JSON.stringify(join(bin, 'runsc'))} ;; esac`,
       );
       await symlink('/usr/bin/cp', join(dir, 'tools/cp'));
       await fake('apt-cache', 'exit 0');
       const { code, stdout, stderr } = await run(['up', '--json'], { path });
       expect(stderr).toMatch(/apt-get update[\s\S]*apt-get install .* runsc/);
+      // dpkg looks for ldconfig and others there.
+      expect(stderr).toMatch(/apt-get has PATH=.*:\/usr\/sbin:\/sbin$/m);
       expect({ code, stdout }).toEqual({ code: 0, stdout: 'ran: [up] [--json]\n' });
     });
 
