@@ -1,0 +1,18 @@
+import { fullForm, shortForm } from './readme.ts';
+import type { Scenario } from './scenario.ts';
+
+/** All machines, in the order in which they are run. */
+export const scenarios: readonly Scenario[] = [
+  {
+    name: 'debian-13-short',
+    description: 'the README on a fresh Debian 13: clone, first start, curl, a command',
+    image: 'fresh',
+    run: shortForm,
+  },
+  {
+    name: 'debian-13',
+    description: "that, the SDK's core, restarts of Islet and of the machine, and what a stop leaves",
+    image: 'fresh',
+    run: fullForm,
+  },
+];
