@@ -1,4 +1,5 @@
 import { ensureImage, type Image } from './image/image.ts';
+import { prepared } from './image/prepared.ts';
 import { DEBIAN_13 } from './image/recipe.ts';
 import type { HostNetwork } from './network.ts';
 import type { MachineTestOptions } from './options.ts';
@@ -73,8 +74,11 @@ export async function runScenario(scenario: Scenario, run: RunOptions): Promise<
   return result;
 }
 
-function imageOf(_scenario: Scenario, { options, network, signal, say }: RunOptions): Promise<Image> {
-  return ensureImage({ recipe: DEBIAN_13 }, { cacheDir: options.cacheDir, network, signal, say });
+async function imageOf({ image }: Scenario, run: RunOptions): Promise<Image> {
+  const { options, network, source, signal, say } = run;
+  const { cacheDir } = options;
+  const addition = image === 'prepared' ? await prepared(source, network, cacheDir) : undefined;
+  return ensureImage({ recipe: DEBIAN_13, addition }, { cacheDir, network, signal, say });
 }
 
 function boot(

@@ -19,8 +19,16 @@ const KEPT_VERSIONS = 2;
 
 export interface ImageSource {
   recipe: Recipe;
-  /** Done to the root file system at `$1`, with the network of the host, after it was made a machine. */
-  addition?: { name: string; version: string; script: string; environment: Record<string, string> };
+  addition: Addition | undefined;
+}
+
+/** Something done to the root file system at `$1` after it was made a machine, with what the script's environment names. */
+export interface Addition {
+  name: string;
+  /** Another one makes another image. */
+  version: string;
+  script: string;
+  environment: Record<string, string>;
 }
 
 export interface ImageStore {

@@ -1,3 +1,4 @@
+import { KVM_HARDWARE, microvmUnderKvm } from './kvm.ts';
 import { fullForm, shortForm } from './readme.ts';
 import type { Scenario } from './scenario.ts';
 
@@ -14,5 +15,13 @@ export const scenarios: readonly Scenario[] = [
     description: "that, the SDK's core, restarts of Islet and of the machine, and what a stop leaves",
     image: 'fresh',
     run: fullForm,
+  },
+  {
+    name: 'debian-13-kvm',
+    description:
+      'sandboxes as virtual machines under a KVM that works, the driver contract and e2e/microvm there',
+    image: 'prepared',
+    hardware: KVM_HARDWARE,
+    run: microvmUnderKvm,
   },
 ];

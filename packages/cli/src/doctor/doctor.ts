@@ -20,6 +20,7 @@ import { evaluateLoopDevices, probeLoopDevices } from './checks/loop-devices.ts'
 import { evaluateMicrovm, probeMicrovm } from './checks/microvm.ts';
 import { evaluateNamespaces, probeNamespaces } from './checks/namespaces.ts';
 import { evaluateNftables, probeNftables } from './checks/nftables.ts';
+import { evaluateOtherFirewalls, probeOtherFirewalls } from './checks/other-firewalls.ts';
 import { evaluatePorts } from './checks/ports.ts';
 import { evaluatePrograms, probePrograms } from './checks/programs.ts';
 import { evaluateRunning } from './checks/running.ts';
@@ -62,6 +63,7 @@ export async function examine(options: DoctorOptions): Promise<CheckResult[]> {
     async () => [evaluateRunsc(await probeRunsc(run, process.env.PATH ?? '', confinement))],
     async () => [evaluateMicrovm(await probeMicrovm(run, config.isolation, options.machines))],
     async () => [evaluateNftables(await probeNftables(run), confinement)],
+    async () => evaluateOtherFirewalls(await probeOtherFirewalls(run)),
     async () => [evaluateLoopDevices(await probeLoopDevices(run), confinement)],
     async () => [evaluateForwarding(await probeForwarding())],
     async () => [evaluateCgroups(await probeCgroups())],

@@ -5,6 +5,8 @@ import { ArchiveInspector, createDirectoryArtifacts, UploadSignatures } from '@i
 import { isLoopbackHost } from '@islet/contracts';
 import type { Chosen } from '@islet/orchestrator';
 import { createLogger } from '@islet/telemetry';
+import { evaluateOtherFirewalls, probeOtherFirewalls } from '../doctor/checks/other-firewalls.ts';
+import { runHost } from '../doctor/run.ts';
 import { loadSecrets } from '../host/secrets.ts';
 import type { Layout } from '../layout.ts';
 import type { ReadyInfo, Reporter } from '../output/reporter.ts';
@@ -112,6 +114,7 @@ async function start(options: UpOptions, undo: Undo): Promise<ReadyInfo> {
   if (node.status === 'rejected') throw node.reason;
   starting.done('Database and node are up');
   tellSlowness(node.value.orchestrator.isolation, reporter);
+  await tellOtherFirewalls(reporter);
   signal.throwIfAborted();
 
   const { db, isNew, wellKnown } = database.value;
@@ -162,6 +165,13 @@ function tellSlowness(chosen: Chosen, reporter: Reporter): void {
   reporter.note(
     `Virtual machines are slow here: without KVM (${chosen.kvm}) a loop takes ${Math.round(chosen.slowdown)} times as long in one as outside`,
   );
+}
+
+/** Its own sandboxes have to pass the firewall of Docker and others, which may not let them. */
+async function tellOtherFirewalls(reporter: Reporter): Promise<void> {
+  for (const { status, detail, fix } of evaluateOtherFirewalls(await probeOtherFirewalls(runHost))) {
+    if (status !== 'ok') reporter.note(`Sandboxes have no internet: ${detail}. To let it through: ${fix}`);
+  }
 }
 
 function aborted(signal: AbortSignal): Promise<void> {
