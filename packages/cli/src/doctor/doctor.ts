@@ -6,6 +6,7 @@ import type { CheckResult } from './check.ts';
 import { evaluateCapabilities } from './checks/capabilities.ts';
 import { evaluateCgroups, probeCgroups } from './checks/cgroups.ts';
 import { evaluateDatabase, evaluateKeys, evaluateWellKnown } from './checks/database.ts';
+import { evaluateDenials, probeDenials } from './checks/denials.ts';
 import { evaluateDisk, probeDisk } from './checks/disk.ts';
 import {
   evaluateForwarding,
@@ -15,7 +16,7 @@ import {
   evaluatePidMax,
   probeMemory,
 } from './checks/host.ts';
-import { evaluateInternet, probeInternet } from './checks/internet.ts';
+import { evaluateInternet, probeInternet, wayTo } from './checks/internet.ts';
 import { evaluateLoopDevices, probeLoopDevices } from './checks/loop-devices.ts';
 import { evaluateMicrovm, probeMicrovm } from './checks/microvm.ts';
 import { evaluateNamespaces, probeNamespaces } from './checks/namespaces.ts';
@@ -47,6 +48,7 @@ const DATA_DISK = { id: 'data-disk', leastGib: 1, comfortableGib: 10 };
 /** Checks everything that a start needs, by doing it. Changes nothing that outlives the checks. */
 export async function examine(options: DoctorOptions): Promise<CheckResult[]> {
   const { config, run, onResult } = options;
+  const begun = Date.now() / 1000;
   const confinement = await probeConfinement();
   const checks: (() => Promise<CheckResult[]>)[] = [
     async () => [evaluateNode(process.version)],
@@ -74,7 +76,9 @@ export async function examine(options: DoctorOptions): Promise<CheckResult[]> {
       const facts = await probeDatabase(config, options.migrationsDir);
       return [evaluateDatabase(facts), ...evaluateKeys(facts), ...evaluateWellKnown(facts, config)];
     },
-    async () => evaluateInternet(await probeMirror(config.debianMirror)),
+    async () => [evaluateDenials(await probeDenials(run, begun))],
+    async () =>
+      evaluateInternet(await probeInternet(wayTo(config.debianMirror ?? DEFAULT_MIRROR, process.env))),
   ];
   const results: CheckResult[] = [];
   for (const check of checks) {
@@ -86,6 +90,7 @@ export async function examine(options: DoctorOptions): Promise<CheckResult[]> {
   return results;
 }
 
+const DEFAULT_MIRROR = 'http://deb.debian.org/';
 const IP_FORWARD = '/proc/sys/net/ipv4/ip_forward';
 
 async function probeForwarding() {
@@ -95,9 +100,4 @@ async function probeForwarding() {
     () => false,
   );
   return { value, writable };
-}
-
-function probeMirror(mirror: string | undefined) {
-  const url = new URL(mirror ?? 'http://deb.debian.org/');
-  return probeInternet(url.hostname, Number(url.port) || (url.protocol === 'https:' ? 443 : 80));
 }
