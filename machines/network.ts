@@ -33,7 +33,13 @@ const AUTHORITIES = '/etc/ssl/certs/of-the-host.pem';
 
 /** Configuration files of a machine in this host's network, by path. */
 export function networkFiles(network: HostNetwork, homes: readonly string[]): Record<string, string> {
-  const npmrc = [`registry=${network.registry}`, ...(network.authorities ? [`cafile=${AUTHORITIES}`] : [])];
+  // A translated machine is slower than npm thinks that a network may be.
+  const patience = ['fetch-timeout=3600000', 'fetch-retries=10', 'maxsockets=4'];
+  const npmrc = [
+    ...patience,
+    `registry=${network.registry}`,
+    ...(network.authorities ? [`cafile=${AUTHORITIES}`] : []),
+  ];
   return {
     '/etc/apt/apt.conf.d/80-host': network.aptOptions.map((line) => `${line};\n`).join(''),
     ...(network.authorities ? { [AUTHORITIES]: network.authorities } : {}),

@@ -27,6 +27,8 @@ export interface Result {
 }
 
 const CORES = 2;
+/** Of a line of a terminal, in the report of progress. */
+const SHOWN_COLUMNS = 160;
 
 /** Runs a scenario on a machine of its own. @throws only if it was interrupted */
 export async function runScenario(scenario: Scenario, run: RunOptions): Promise<Result> {
@@ -56,7 +58,9 @@ export async function runScenario(scenario: Scenario, run: RunOptions): Promise<
   };
   try {
     const image = await imageOf(scenario, run);
-    await using machine = await step('boot', () => boot(scenario, image, run));
+    await using machine = await step('boot', () =>
+      boot(scenario, image, run, (line) => tell(`  | ${line.slice(0, SHOWN_COLUMNS)}`)),
+    );
     try {
       await scenario.run({ machine, source, signal, step, note });
       result.passed = true;
@@ -85,9 +89,10 @@ function boot(
   { hardware }: Scenario,
   image: Image,
   { options, network, signal }: RunOptions,
+  onLine: (line: string) => void,
 ): Promise<Machine> {
   const { accelerator, memoryMib } = options;
-  return Machine.start({ image, accelerator, memoryMib, cores: CORES, network, signal, ...hardware });
+  return Machine.start({ image, accelerator, memoryMib, cores: CORES, network, signal, onLine, ...hardware });
 }
 
 function clock(ms: number): string {

@@ -49,13 +49,13 @@ export async function fullForm(context: Context): Promise<void> {
     step('a paused sandbox comes back: file, process, memory', () =>
       agent(machine, islet, ['find', id], signal),
     );
-  const before = await residue(machine, signal);
-  const stopped = (islet: RunningIslet) =>
+  const stop = (islet: RunningIslet, before: readonly string[]) =>
     step('Ctrl-C leaves nothing', async () => {
       await islet.stop();
       expectNothingLeft(before, await residue(machine, signal));
     });
 
+  const fresh = await residue(machine, signal);
   let left: string;
   {
     await using islet = await followReadme(context);
@@ -65,7 +65,7 @@ export async function fullForm(context: Context): Promise<void> {
     const { passed } = await step("the SDK's core", () => agent(machine, islet, ['core'], signal));
     note(`passed: ${(passed as string[]).join(', ')}`);
     left = await step('a sandbox is paused', () => leave(machine, islet, signal));
-    await stopped(islet);
+    await stop(islet, fresh);
   }
   {
     await using islet = await restart();
@@ -78,10 +78,7 @@ export async function fullForm(context: Context): Promise<void> {
   {
     await using islet = await restart();
     await find(islet, left);
-    await step('Ctrl-C leaves nothing', async () => {
-      await islet.stop();
-      expectNothingLeft(rebooted, await residue(machine, signal));
-    });
+    await stop(islet, rebooted);
   }
   await step('./islet doctor', () =>
     machine.user.run('cd islet && ./islet doctor', { signal, timeoutMs: CURL_MS }),

@@ -10,14 +10,14 @@ import { makeKey, quote, Ssh } from './ssh.ts';
 /** Translated, a machine is up after a minute if it has a core to itself. */
 const BOOT_MS = 20 * 60_000;
 const RETRY_MS = 2_000;
-/** The end of what programs at its terminals wrote that is kept for whoever looks for a failure. */
-const SHOWN_CHARACTERS = 60_000;
 /** What asks a machine a question gives up after that. */
 const QUESTION_MS = 5 * 60_000;
 
 export interface MachineOptions extends Omit<QemuOptions, 'publicKey' | 'consoleFile'> {
   network: HostNetwork;
   signal: AbortSignal;
+  /** Told of each line that a program at a terminal writes. */
+  onLine: (line: string) => void;
 }
 
 /** A fresh machine that booted, and that is gone without a trace when it is disposed of. */
@@ -28,27 +28,25 @@ export class Machine implements AsyncDisposable {
   readonly #qemu: Qemu;
   readonly #dir: string;
   readonly #signal: AbortSignal;
-  #shown = '';
 
-  private constructor(qemu: Qemu, dir: string, signal: AbortSignal) {
+  private constructor(qemu: Qemu, dir: string, { signal, onLine }: MachineOptions) {
     this.#qemu = qemu;
     this.#dir = dir;
     this.#signal = signal;
-    const onOutput = (text: string) => {
-      this.#shown = (this.#shown + text).slice(-SHOWN_CHARACTERS);
-    };
+    const onOutput = lineByLine(onLine);
     const access = { port: qemu.sshPort, dir, onOutput };
     this.root = new Ssh(access, 'root');
     this.user = new Ssh(access, USER.name);
   }
 
   /** @throws if it does not boot: with what its console showed */
-  static async start({ network, signal, ...options }: MachineOptions): Promise<Machine> {
+  static async start(options: MachineOptions): Promise<Machine> {
+    const { network, signal } = options;
     const dir = await mkdtemp(join(tmpdir(), 'islet-machine-'));
     try {
       const publicKey = await makeKey(dir, signal);
       const qemu = await startQemu({ ...options, publicKey, consoleFile: join(dir, 'console') });
-      const machine = new Machine(qemu, dir, signal);
+      const machine = new Machine(qemu, dir, options);
       try {
         await machine.#waitForBoot('');
         await machine.#prepare(network);
@@ -70,7 +68,7 @@ export class Machine implements AsyncDisposable {
     return (await readFile(join(this.#dir, 'console'), 'utf8').catch(() => '')).slice(-8000);
   }
 
-  /** For people who look for a failure: what was shown at its terminals, its journal, its console. */
+  /** For people who look for a failure: its journal and its console. */
   async evidence(): Promise<string> {
     const patience = { signal: this.#signal, timeoutMs: QUESTION_MS };
     const journal = await this.root.attempt('journalctl --boot --no-pager --lines 200', patience).then(
@@ -78,7 +76,6 @@ export class Machine implements AsyncDisposable {
       (error: Error) => `no journal: ${error.message}`,
     );
     return [
-      ['terminals', this.#shown],
       ['journal', journal],
       ['console', await this.console()],
     ]
@@ -145,4 +142,14 @@ chown ${USER.name}:${USER.name} ${home}/.npmrc`;
       timeoutMs: BOOT_MS,
     });
   }
+}
+
+/** Cuts what comes in pieces into lines. What is written over a line, as progress is, counts as its end. */
+function lineByLine(onLine: (line: string) => void): (text: string) => void {
+  let rest = '';
+  return (text) => {
+    const lines = (rest + text).split(/[\r\n]+/);
+    rest = lines.pop() ?? '';
+    for (const line of lines) if (line.trim() !== '') onLine(line);
+  };
 }
