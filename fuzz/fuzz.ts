@@ -2,10 +2,11 @@ import { spawn } from 'node:child_process';
 import { createWriteStream, existsSync } from 'node:fs';
 import { mkdir, readFile, rename } from 'node:fs/promises';
 import { createRequire } from 'node:module';
-import { join, relative } from 'node:path';
+import { basename, dirname, join, relative } from 'node:path';
 import { finished } from 'node:stream/promises';
+import { pathToFileURL } from 'node:url';
 import { types } from 'node:util';
-import { build } from 'esbuild';
+import { build, type Plugin } from 'esbuild';
 import { DEFAULT_MAX_BYTES } from './target.ts';
 import { crashesDir, filesIn, loadTarget, seedsDir, targetFile } from './targets.ts';
 
@@ -24,10 +25,15 @@ export interface FuzzLimits {
 }
 
 export interface FuzzResult {
+  target: string;
   runs: number;
+  /** Edges of the instrumented code that were reached. */
+  edges: number;
   newSeeds: number;
   /** Files, as seen from here. */
   crashes: string[];
+  /** What broke once and not again, such as a process that was stopped for longer than an input may take; kept aside. */
+  accidents: string[];
 }
 
 /** Runs libFuzzer on a target, in a process of its own. What it finds is in the target's folder when this returns. */
@@ -54,22 +60,42 @@ export async function fuzz(name: string, { seconds, seed }: FuzzLimits): Promise
       ...(seed === undefined ? [] : [`-seed=${seed}`]),
     ],
   );
-  const crashes = paths(crashesDir(name)).filter((path) => !before.crashes.includes(path));
-  for (const crash of crashes) await shorten(crash, run);
+  const log = await readFile(join(work, 'run.log'), 'utf8');
+  const crashes: string[] = [];
+  const accidents: string[] = [];
+  for (const found of paths(crashesDir(name)).filter((path) => !before.crashes.includes(path))) {
+    if ((await run('again.log', [found], [])) !== 0) {
+      await shorten(found, run);
+      crashes.push(found);
+    } else {
+      const aside = join(work, basename(found));
+      await rename(found, aside);
+      accidents.push(aside);
+    }
+  }
   // Without counters: what runs another number of times is no other code.
   if (crashes.length === 0) await run('merge.log', [seedsDir(name), corpus], ['-merge=1', '-use_counters=0']);
-  const log = await readFile(join(work, 'run.log'), 'utf8');
+  const fromHere = (path: string) => relative(process.cwd(), path);
   return {
-    runs: Number(/number_of_executed_units: (\d+)/.exec(log)?.[1] ?? 0),
+    target: name,
+    runs: lastNumber(/^#(\d+)\s|number_of_executed_units: (\d+)/gm, log),
+    edges: lastNumber(/ cov: (\d+) /g, log),
     newSeeds: paths(seedsDir(name)).length - before.seeds.length,
-    crashes: crashes.map((path) => relative(process.cwd(), path)),
+    crashes: crashes.map(fromHere),
+    accidents: accidents.map(fromHere),
   };
+}
+
+/** What libFuzzer said last; 0 where it said nothing. */
+function lastNumber(pattern: RegExp, log: string): number {
+  const found = [...log.matchAll(pattern)].at(-1);
+  return Number(found?.[1] ?? found?.[2] ?? 0);
 }
 
 /** Puts the shortest input that breaks the same in the place of the first one. */
 async function shorten(
   crash: string,
-  run: (log: string, dirs: string[], options: string[]) => Promise<void>,
+  run: (log: string, dirs: string[], options: string[]) => Promise<number | null>,
 ): Promise<void> {
   const shorter = `${crash}.shorter`;
   await run(
@@ -101,33 +127,44 @@ async function bundle(name: string, work: string): Promise<string> {
     platform: 'node',
     target: 'node20.19',
     format: 'cjs',
-    banner: { js: `const bundleUrl = require('node:url').pathToFileURL(__filename).href;` },
-    define: { 'import.meta.url': 'bundleUrl', 'import.meta.dirname': '__dirname' },
-    plugins: [
-      {
-        name: 'npm-external',
-        setup: ({ onResolve }) =>
-          onResolve({ filter: /^[^./]/ }, ({ kind, path }) =>
-            kind === 'entry-point' || path.startsWith('@islet/') ? undefined : { path, external: true },
-          ),
-      },
-    ],
+    plugins: [NPM_EXTERNAL, OWN_PLACE],
     logLevel: 'warning',
   });
   return outfile;
 }
 
-async function runJazzer(log: string, args: readonly string[]): Promise<void> {
+const NPM_EXTERNAL: Plugin = {
+  name: 'npm-external',
+  setup: ({ onResolve }) =>
+    onResolve({ filter: /^[^./]/ }, ({ kind, path }) =>
+      kind === 'entry-point' || path.startsWith('@islet/') ? undefined : { path, external: true },
+    ),
+};
+
+/** What a file finds beside itself it finds there, not beside the bundle. */
+const OWN_PLACE: Plugin = {
+  name: 'own-place',
+  setup: ({ onLoad }) =>
+    onLoad({ filter: /\.(?:ts|mjs)$/ }, async ({ path }) => ({
+      loader: 'ts',
+      contents: (await readFile(path, 'utf8'))
+        .replaceAll('import.meta.dirname', () => JSON.stringify(dirname(path)))
+        .replaceAll('import.meta.url', () => JSON.stringify(pathToFileURL(path).href)),
+    })),
+};
+
+/** Gives the exit status; null where it was killed. */
+async function runJazzer(log: string, args: readonly string[]): Promise<number | null> {
   const jazzer = createRequire(import.meta.url).resolve('@jazzer.js/core/dist/cli.js');
   const to = createWriteStream(log);
   const child = spawn(process.execPath, [jazzer, ...args], { stdio: ['ignore', 'pipe', 'pipe'] });
   child.stdout.pipe(to, { end: false });
   child.stderr.pipe(to, { end: false });
-  // How it ended says nothing that its files do not.
-  await new Promise<void>((resolve, reject) => {
+  const status = await new Promise<number | null>((resolve, reject) => {
     child.once('error', reject);
-    child.once('close', () => resolve());
+    child.once('close', resolve);
   });
   to.end();
   await finished(to);
+  return status;
 }

@@ -1,6 +1,6 @@
 // Looks for inputs that break what readers of strangers' bytes promise: npm run fuzz -- --help
 import { parseArgs } from 'node:util';
-import { fuzz } from './fuzz.ts';
+import { type FuzzResult, fuzz } from './fuzz.ts';
 import { loadTarget, targetNames } from './targets.ts';
 
 const USAGE = `Looks for inputs that break a reader of strangers' bytes, guided by what of its code they reach (jazzer.js).
@@ -11,6 +11,7 @@ const USAGE = `Looks for inputs that break a reader of strangers' bytes, guided 
   --seconds  for each target (600)
   --at-once  targets that run at the same time (1); each takes a core
   --seed     starts the generator of inputs with this number
+  --json     one JSON object for each target as it ends: runs, edges reached, new seeds, what broke
 
 An input that breaks one goes, as short as it could be made, to fuzz/<target>/crashes; inputs that reach new code go to fuzz/<target>/seeds.
 \`npm test\` runs both again. Exits with 1 where something broke.
@@ -37,6 +38,7 @@ function parse(args: string[]) {
       seconds: { type: 'string', default: '600' },
       'at-once': { type: 'string', default: '1' },
       seed: { type: 'string' },
+      json: { type: 'boolean', default: false },
       help: { type: 'boolean', short: 'h', default: false },
     },
   });
@@ -52,10 +54,17 @@ function parse(args: string[]) {
   };
   return {
     help: values.help,
+    asJson: values.json,
     names: values.all ? known : positionals,
     atOnce: whole('at-once') as number,
     limits: { seconds: whole('seconds') as number, seed: whole('seed') },
   };
+}
+
+function summary({ accidents, crashes, edges, newSeeds, runs, target }: FuzzResult): string {
+  const found = crashes.length > 0 ? `BROKEN by ${crashes.join(', ')}` : 'kept its promises';
+  const aside = accidents.length > 0 ? ` (once, and not again: ${accidents.join(', ')})` : '';
+  return `${target.padEnd(20)}${runs} runs, ${edges} edges, ${newSeeds} new seeds: ${found}${aside}`;
 }
 
 async function main(): Promise<number> {
@@ -66,7 +75,7 @@ async function main(): Promise<number> {
     process.stderr.write(`${(error as Error).message}\n\n${await usage()}`);
     return EXIT_USAGE;
   }
-  const { atOnce, help, limits, names } = options;
+  const { asJson, atOnce, help, limits, names } = options;
   if (help || names.length === 0) {
     process.stdout.write(await usage());
     return help ? 0 : EXIT_USAGE;
@@ -75,10 +84,9 @@ async function main(): Promise<number> {
   const broken: string[] = [];
   const takeNext = async () => {
     for (let name = left.shift(); name !== undefined; name = left.shift()) {
-      const { crashes, newSeeds, runs } = await fuzz(name, limits);
-      const found = crashes.length > 0 ? `BROKEN by ${crashes.join(', ')}` : 'kept its promises';
-      process.stdout.write(`${name.padEnd(20)}${runs} runs, ${newSeeds} new seeds: ${found}\n`);
-      if (crashes.length > 0) broken.push(name);
+      const result = await fuzz(name, limits);
+      process.stdout.write(`${asJson ? JSON.stringify(result) : summary(result)}\n`);
+      if (result.crashes.length > 0) broken.push(name);
     }
   };
   await Promise.all(Array.from({ length: atOnce }, takeNext));

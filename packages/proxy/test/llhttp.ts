@@ -18,7 +18,7 @@ export interface LlhttpAnswer {
 }
 
 /** The WebAssembly build that undici ships, as far as it is called here. */
-interface Exports {
+export interface Exports {
   memory: { buffer: ArrayBuffer };
   malloc(size: number): number;
   free(pointer: number): void;
@@ -30,7 +30,7 @@ interface Exports {
   llhttp_get_error_reason(parser: number): number;
 }
 
-type Callback = (parser: number, at: number, length: number) => number;
+export type Callback = (parser: number, at: number, length: number) => number;
 
 /** Node.js has it; its types come with those of browsers only. */
 const { WebAssembly: assembly } = globalThis as unknown as {
@@ -40,8 +40,31 @@ const { WebAssembly: assembly } = globalThis as unknown as {
   };
 };
 const WASM = new assembly.Module(createRequire(import.meta.url)('undici/lib/llhttp/llhttp-wasm.js'));
+/** A parser of its own, that calls these. */
+export function openLlhttp(env: Record<string, Callback>): Exports {
+  return new assembly.Instance(WASM, { env }).exports;
+}
+
+/** Puts bytes where the parser reads them. */
+export function load({ malloc, memory }: Exports, bytes: Buffer): number {
+  const data = malloc(bytes.length);
+  new Uint8Array(memory.buffer, data, bytes.length).set(bytes);
+  return data;
+}
+
+/** Why the parser refuses what it read. */
+export function refusalOf(
+  { llhttp_get_error_reason, memory }: Exports,
+  parser: number,
+  result: number,
+): string {
+  const reason = llhttp_get_error_reason(parser);
+  const length = reason === 0 ? 0 : new Uint8Array(memory.buffer, reason).indexOf(0);
+  return `${result} ${Buffer.from(memory.buffer, reason, length).toString('latin1')}`;
+}
+
 const RESPONSE = 2;
-const PAUSED = 21;
+export const PAUSED = 21;
 const PAUSED_UPGRADE = 22;
 const SKIP_BODY = 1;
 
@@ -101,10 +124,9 @@ export function readWithLlhttp(bytes: Buffer, method: string, closed: boolean): 
       return PAUSED;
     },
   };
-  const wasm = new assembly.Instance(WASM, { env }).exports;
+  const wasm = openLlhttp(env);
   const parser = wasm.llhttp_alloc(RESPONSE);
-  const data = wasm.malloc(bytes.length);
-  new Uint8Array(wasm.memory.buffer, data, bytes.length).set(bytes);
+  const data = load(wasm, bytes);
   let result = wasm.llhttp_execute(parser, data, bytes.length);
   if (result === PAUSED || result === PAUSED_UPGRADE) {
     answer.complete = true;
@@ -112,10 +134,6 @@ export function readWithLlhttp(bytes: Buffer, method: string, closed: boolean): 
     return answer;
   }
   if (result === 0 && closed) result = wasm.llhttp_finish(parser);
-  if (result !== 0 && result !== PAUSED) {
-    const reason = wasm.llhttp_get_error_reason(parser);
-    const length = reason === 0 ? 0 : new Uint8Array(wasm.memory.buffer, reason).indexOf(0);
-    answer.error = `${result} ${text(reason, length)}`;
-  }
+  if (result !== 0 && result !== PAUSED) answer.error = refusalOf(wasm, parser, result);
   return answer;
 }

@@ -2,10 +2,11 @@ import { setTimeout as sleep, setImmediate as turn } from 'node:timers/promises'
 import { orchestratorProto, type SandboxLog } from '@islet/contracts';
 import type { Logger } from '@islet/telemetry';
 import { Budget } from './budget.ts';
-import { EnvdAnswerError, type JournalLine, parseJournalLine } from './envd-answers.ts';
+import { EnvdAnswerError, type JournalLine } from './envd-answers.ts';
 import { tokenHeader } from './envd-client.ts';
 import { EnvdConnection } from './envd-connection.ts';
 import type { SandboxEvent } from './events.ts';
+import { JournalLines } from './journal-lines.ts';
 
 const { SandboxState } = orchestratorProto;
 
@@ -13,9 +14,6 @@ const { SandboxState } = orchestratorProto;
 const RATE = { burst: 512 * 1024, perSecond: 64 * 1024 };
 /** What a record, and each piece that comes, costs beside its bytes: some 100 a second and no more. */
 const RECORD_COST = 256;
-
-/** Characters; the longest record of an honest envd has some 16,000, all of them escaped. */
-const MAX_LINE = 32 * 1024;
 
 /** ms to the next try after a stream broke off; twice as many after each further one. */
 const AGAIN_MS = { least: 1_000, most: 300_000 };
@@ -174,15 +172,15 @@ class JournalStream {
         if (!((cursor.get() ?? 0) < head)) this.#setCaughtUp();
       };
       look();
-      const text = new TextDecoder();
-      let rest = '';
+      const lines = new JournalLines();
       for await (const chunk of answer as AsyncIterable<Buffer>) {
-        const lines = (rest + text.decode(chunk, { stream: true })).split('\n');
-        rest = lines.pop() ?? '';
-        if (rest.length > MAX_LINE) throw new EnvdAnswerError('a record of its journal has no end');
-        for (const line of lines) this.#take(parseJournalLine(line));
+        let records = 0;
+        for (const line of lines.take(chunk)) {
+          this.#take(line);
+          records++;
+        }
         look();
-        const cost = chunk.length + (1 + lines.length) * RECORD_COST;
+        const cost = chunk.length + (1 + records) * RECORD_COST;
         connection.allow(cost);
         await this.#budget.spend(cost, this.#stop.signal);
       }

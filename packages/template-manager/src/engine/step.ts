@@ -6,7 +6,7 @@ import type { ArtifactStore } from '@islet/artifacts';
 import type { CommandRunner } from '@islet/orchestrator';
 import { BuildError } from '../builds/build-error.ts';
 import type { BuildSpec } from '../builds/build-spec.ts';
-import { type BuildContext, withVariables } from '../steps/context.ts';
+import { type BuildContext, VariablesTooLongError, withVariables } from '../steps/context.ts';
 import type { Step, StepAction } from '../steps/step.ts';
 import { shortKey } from './cache-key.ts';
 import { runInside, WORKPLACE } from './inside.ts';
@@ -46,6 +46,7 @@ export async function carryOutStep(
   const { action, title } = step;
   const { context } = before;
   const parts = [spec.teamId, ...partsOf(action, context)];
+  const after = contextAfter(action, context, phase);
   const line = `${prefix} ${title} [${shortKey(maker.key(before.stack, parts))}]`;
   const { stack, cached } = await maker.put(
     before.stack,
@@ -66,7 +67,7 @@ export async function carryOutStep(
     signal,
   );
   if (cached) report('info', phase, `CACHED ${line}`);
-  return { stack, context: contextAfter(action, context), forced };
+  return { stack, context: after, forced };
 }
 
 /** False for what is there already, as most of what the SDK makes of a Dockerfile's USER and WORKDIR. */
@@ -108,10 +109,16 @@ function partsOf(
   }
 }
 
-function contextAfter(action: StepAction, context: BuildContext): BuildContext {
+/** @throws BuildError */
+function contextAfter(action: StepAction, context: BuildContext, phase: string): BuildContext {
   switch (action.kind) {
     case 'env':
-      return withVariables(context, action.variables);
+      try {
+        return withVariables(context, action.variables);
+      } catch (error) {
+        if (!(error instanceof VariablesTooLongError)) throw error;
+        throw new BuildError(phase, error.message, { cause: error });
+      }
     case 'workdir':
       return { ...context, workdir: absoluteWorkdir(action.path, context) };
     case 'user':

@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { commandEnv, withVariables } from './context.ts';
+import { commandEnv, VariablesTooLongError, withVariables } from './context.ts';
 import { parseSteps } from './step.ts';
 
 const parse = (type: string, args: string[], filesHash?: string) =>
@@ -54,6 +54,21 @@ describe('variables', () => {
     ]);
     expect(first.env).toEqual({ A: 'a', B: 'a$', C: '' });
     expect(withVariables(first, [['C', '$B']]).env.C).toBe('a$');
+  });
+
+  it('that repeat each other are refused before they are made', () => {
+    const doubled = Array(40).fill(['A', '$A$A'] as const);
+    const steps = [['A', 'x'.repeat(100)], ...doubled] as const;
+    const carryOut = () => steps.reduce((before, pair) => withVariables(before, [pair]), context);
+    expect(carryOut).toThrow("variable 'A' is too long: a variable may have 131070 characters with its name");
+    const many = { ...context, env: { A: 'x'.repeat(131_000) } };
+    expect(() => withVariables(many, [['B', '$A'.repeat(60_000)]])).toThrow(VariablesTooLongError);
+  });
+
+  it('that are too many together are refused', () => {
+    const pairs = Array.from({ length: 9 }, (_, i) => [`A${i}`, 'x'.repeat(131_000)] as const);
+    expect(() => withVariables(context, pairs)).toThrow("variable 'A8' does not fit");
+    expect(Object.keys(withVariables(context, pairs.slice(0, 7)).env)).toHaveLength(8);
   });
 
   it('of a command keep the standard directories behind a PATH of their own', () => {

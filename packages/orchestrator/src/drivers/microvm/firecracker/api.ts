@@ -1,6 +1,7 @@
 import { constants, type FileHandle, open } from 'node:fs/promises';
 import { type IncomingMessage, request } from 'node:http';
 import { setTimeout as sleep } from 'node:timers/promises';
+import { faultMessage } from './fault.ts';
 
 /** Firecracker refused a call, or went away before it had answered. */
 export class FirecrackerError extends Error {
@@ -185,12 +186,4 @@ async function textOf(response: IncomingMessage): Promise<string> {
     if (answer.length > MAX_ANSWER_CHARACTERS) throw new Error('an answer without end');
   }
   return answer;
-}
-
-function faultMessage(answer: string): string | undefined {
-  try {
-    return (JSON.parse(answer) as { fault_message?: string }).fault_message;
-  } catch {
-    return undefined;
-  }
 }
