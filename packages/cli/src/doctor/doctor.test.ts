@@ -380,12 +380,25 @@ describe('the machine', () => {
 });
 
 describe('runsc', () => {
-  const facts = { path: '/usr/bin/runsc', version: 'runsc version 2024', sandbox: worked, confinement: free };
+  const version = 'runsc version 0.0~20240729.0';
+  const facts = { path: '/usr/bin/runsc', version, sandbox: worked, confinement: free };
+  const printed = { ...worked, stdout: 'islet-doctor\n' };
 
   it('counts as working only where a sandbox printed what it should', () => {
-    const printed = { ...worked, stdout: 'islet-doctor\n' };
     expect(evaluateRunsc({ ...facts, sandbox: printed }).status).toBe('ok');
     expect(evaluateRunsc(facts).status).toBe('failed');
+  });
+
+  it('is told by its release, and a warning says which were tested', () => {
+    const found = evaluateRunsc({ ...facts, sandbox: printed });
+    expect(found.detail).toBe('/usr/bin/runsc, 0.0~20240729.0 (tested: 20240729), runs a sandbox');
+    const other = evaluateRunsc({ ...facts, version: 'runsc version release-20260525.0', sandbox: printed });
+    expect(other).toMatchObject({
+      status: 'warning',
+      detail: '/usr/bin/runsc, release-20260525.0 (tested: 20240729), runs a sandbox',
+      cause: expect.stringContaining('not with release-20260525.0'),
+      fix: expect.stringContaining('docs/gvisor.md'),
+    });
   });
 
   it('fails for a reason that is told apart', () => {

@@ -1,7 +1,8 @@
 import { access, mkdir, mkdtemp, rm, symlink, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { delimiter, join } from 'node:path';
-import { type CheckResult, failed, ok } from '../check.ts';
+import { parseRelease, TESTED_RELEASES, untestedTrouble } from '@islet/orchestrator';
+import { type CheckResult, failed, ok, warning } from '../check.ts';
 import { type Confinement, hasCapability } from '../confinement.ts';
 import { type Explanation, explainDenial } from '../denial.ts';
 import type { Run, RunResult } from '../run.ts';
@@ -121,7 +122,11 @@ export function evaluateRunsc({ path, version, sandbox, confinement }: RunscFact
     });
   }
   const detail = `${path}, ${version.replace(/^runsc version /, '')}`;
-  if (sandbox.code === 0 && sandbox.stdout.trim() === WORD) return ok(ID, TITLE, `${detail}, runs a sandbox`);
+  if (sandbox.code === 0 && sandbox.stdout.trim() === WORD) {
+    const trouble = untestedTrouble(parseRelease(version));
+    const runs = `${detail} (tested: ${TESTED_RELEASES.join(', ')}), runs a sandbox`;
+    return trouble ? warning(ID, TITLE, { detail: runs, ...trouble }) : ok(ID, TITLE, runs);
+  }
   const said = sandbox.stderr.trim().split('\n').at(-1) || `exit status ${sandbox.code}`;
   return failed(ID, TITLE, {
     detail: `${detail}, but a sandbox does not run: ${said}`,

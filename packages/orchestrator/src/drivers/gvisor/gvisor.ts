@@ -1,6 +1,6 @@
 import { createHash } from 'node:crypto';
 import { createReadStream } from 'node:fs';
-import { access, chmod, mkdir, readdir, readFile, rm, writeFile } from 'node:fs/promises';
+import { access, chmod, mkdir, readdir, rm, writeFile } from 'node:fs/promises';
 import { availableParallelism } from 'node:os';
 import { basename, delimiter, join } from 'node:path';
 import { pipeline } from 'node:stream/promises';
@@ -21,6 +21,8 @@ import type { Machine, MachineSpec, SandboxDriver, WritableRoot } from '../drive
 import { type MountNamespace, needsHiddenProcSys, openMountNamespace } from './mount-namespace.ts';
 import { DISK_FOLDER, MOUNT_POINTS, ociSpec, SPEC_SHAPE } from './oci-spec.ts';
 import { inOverlay } from './overlay.ts';
+import { type GvisorRelease, parseRelease, untestedTrouble } from './release.ts';
+import { lastLogged, readState } from './runsc-files.ts';
 import { StateFileError } from './state-file.ts';
 import { IDLE_SLACK_NS, SentryTimers } from './timers.ts';
 
@@ -47,12 +49,15 @@ export interface GvisorOptions {
 /** Opens the gVisor driver. @throws Error where runsc is missing. */
 export async function openGvisor(options: GvisorOptions): Promise<SandboxDriver> {
   const binary = await findRunsc();
+  const release = parseRelease(await options.exec(binary, ['--version']));
+  const trouble = untestedTrouble(release);
+  if (trouble) options.logger.warn(`${trouble.cause}; ${trouble.fix}`);
   const stateDir = join(options.runtimeDir, 'runsc');
   await mkdir(stateDir, { recursive: true, mode: 0o700 });
   await endCommandsOfOthers(stateDir);
   const hidden = await needsHiddenProcSys(options.exec);
   const namespace = hidden ? await openMountNamespace(options.runtimeDir, options.exec) : undefined;
-  return new Gvisor(options, binary, await fileDigest(binary), namespace);
+  return new Gvisor(options, { file: binary, digest: await fileDigest(binary), release }, namespace);
 }
 
 /**
@@ -86,6 +91,13 @@ async function fileDigest(file: string): Promise<string> {
   return hash.digest('hex');
 }
 
+/** The program that runs sandboxes. */
+interface Runsc {
+  file: string;
+  digest: string;
+  release: GvisorRelease;
+}
+
 class Gvisor implements SandboxDriver {
   readonly name = 'gvisor';
   readonly ownClock = false;
@@ -94,7 +106,7 @@ class Gvisor implements SandboxDriver {
   readonly pace = { bootMs: 60_000, restoreMs: 15_000 };
   readonly runtimeDigest: string;
   readonly #options: GvisorOptions;
-  readonly #binary: string;
+  readonly #runscBuild: Runsc;
   readonly #namespace: MountNamespace | undefined;
   readonly #stateDir: string;
   readonly #cgroups = new Cgroups();
@@ -102,11 +114,11 @@ class Gvisor implements SandboxDriver {
   readonly #prepared = new Set<string>();
   readonly #timers = new SentryTimers();
 
-  constructor(options: GvisorOptions, binary: string, digest: string, namespace: MountNamespace | undefined) {
+  constructor(options: GvisorOptions, runsc: Runsc, namespace: MountNamespace | undefined) {
     this.#options = options;
-    this.#binary = binary;
+    this.#runscBuild = runsc;
     // A snapshot restores only with the mounts it was taken with: those are part of what it needs.
-    this.runtimeDigest = `${digest}-${SPEC_SHAPE}`;
+    this.runtimeDigest = `${runsc.digest}-${SPEC_SHAPE}`;
     this.#namespace = namespace;
     this.#stateDir = join(options.runtimeDir, 'runsc');
   }
@@ -223,8 +235,9 @@ class Gvisor implements SandboxDriver {
     }
   }
 
-  /** Another release of gVisor may write its checkpoints otherwise: they are used as they are. */
+  /** Another release of gVisor may write its checkpoints otherwise, or be without this fault: they are used as they are. */
   async #disarm(snapshotDir: string): Promise<void> {
+    if (!this.#runscBuild.release.isTested) return;
     try {
       await this.#options.disarm(snapshotDir);
     } catch (error) {
@@ -263,7 +276,7 @@ class Gvisor implements SandboxDriver {
       ...(this.#cgroups.version === 'none' ? ['--ignore-cgroups'] : []),
     ];
     const log = join(dir, 'runsc.log');
-    const runsc = [this.#binary, `--log=${log}`, '--log-format=json', ...flags, ...args];
+    const runsc = [this.#runscBuild.file, `--log=${log}`, '--log-format=json', ...flags, ...args];
     const command = writableRoot
       ? inOverlay(writableRoot, { root: join(dir, 'root'), disk: join(dir, 'disk') }, runsc)
       : runsc;
@@ -279,7 +292,8 @@ class Gvisor implements SandboxDriver {
       });
     } catch (error) {
       if (!(error instanceof CommandError)) throw error;
-      throw new Error(`runsc ${args[0]} failed: ${await lastLogged(log, error.message)}`, { cause: error });
+      const reason = (await lastLogged(log)) ?? error.message;
+      throw new Error(`runsc ${args[0]} failed: ${reason}`, { cause: error });
     } finally {
       await rm(log, { force: true });
     }
@@ -287,15 +301,9 @@ class Gvisor implements SandboxDriver {
 
   /** The sandbox's processes, the sentry first. Empty where runsc keeps no state of it. */
   async #processes(id: string): Promise<ProcessRef[]> {
-    let text: string;
-    try {
-      text = await readFile(join(this.#stateDir, `${id}_sandbox:${id}.state`), 'utf8');
-    } catch (error) {
-      if ((error as NodeJS.ErrnoException).code === 'ENOENT') return [];
-      throw error;
-    }
-    const state = JSON.parse(text) as { goferPid?: number; sandbox?: { pid?: number } | null };
-    return [state.sandbox?.pid, state.goferPid].flatMap((pid) => (pid ? (refProcess(pid) ?? []) : []));
+    const file = join(this.#stateDir, `${id}_sandbox:${id}.state`);
+    const ids = (await readState(file, this.#runscBuild.release)) ?? [];
+    return ids.flatMap((pid) => refProcess(pid) ?? []);
   }
 
   #instanceCgroup(): string {
@@ -305,14 +313,6 @@ class Gvisor implements SandboxDriver {
   #cgroupPath(id: string): string {
     return `${this.#instanceCgroup()}/${id}`;
   }
-}
-
-/** The error that runsc logged last, without the stack trace of its own that may follow. */
-async function lastLogged(log: string, fallback: string): Promise<string> {
-  const text = await readFile(log, 'utf8').catch(() => '');
-  const messages = text.split('\n').flatMap((line) => /"msg":"((?:[^"\\]|\\.)*)"/.exec(line)?.[1] ?? []);
-  const message = messages.at(-1);
-  return message === undefined ? fallback : (message.split('\\n')[0] ?? '').slice(0, 500);
 }
 
 /** runsc names its files `<id>_sandbox:<id>.*` and `runsc-<id>.sock`. */
