@@ -1,3 +1,4 @@
+export * from './deadline.ts';
 export * from './errors.ts';
 export * as filesystemProto from './gen/filesystem/filesystem_pb.ts';
 export * as orchestratorProto from './gen/islet/orchestrator/v1/orchestrator_pb.ts';

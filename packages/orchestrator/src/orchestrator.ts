@@ -26,7 +26,7 @@ import type { SandboxEvent } from './sandbox/events.ts';
 import { Journals } from './sandbox/journals.ts';
 import { logLives } from './sandbox/life-log.ts';
 import { RecordStore, type SandboxRecord } from './sandbox/record.ts';
-import { startSampler } from './sandbox/sampler.ts';
+import { askEnvd, startSampler } from './sandbox/sampler.ts';
 import { Sandboxes } from './sandbox/sandboxes.ts';
 import { sealSaved } from './sandbox/save.ts';
 import { Undo } from './sandbox/undo.ts';
@@ -236,7 +236,7 @@ export async function startOrchestrator(options: OrchestratorOptions): Promise<O
     const sampler = startSampler({
       sandboxes: () => sandboxes.list(),
       record: options.recordSample,
-      ownClock: driver.ownClock,
+      ask: askEnvd(driver.ownClock ? Date.now : undefined),
       now: Date.now,
       logger,
     });

@@ -15,7 +15,7 @@ import { createRegistryPolicy } from '../src/images/registry-policy.ts';
 import { fetchConfinement, PULLER } from '../src/images/skopeo.ts';
 import { unpackConfinement } from '../src/images/umoci.ts';
 
-const signal = AbortSignal.timeout(100_000);
+const signal = new AbortController().signal;
 const PACE = { bytes: 1, everyMs: 60_000 };
 
 /** As if skopeo or umoci were another's: what a program in their place can do. */

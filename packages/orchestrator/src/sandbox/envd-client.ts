@@ -1,6 +1,6 @@
 import type { IncomingHttpHeaders } from 'node:http';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { IsletError } from '@islet/contracts';
+import { Deadline, IsletError } from '@islet/contracts';
 import {
   EnvdAnswerError,
   type EnvdMetrics,
@@ -137,10 +137,11 @@ async function ask(
   headers: Record<string, string>,
   limitBytes: number,
 ): Promise<string> {
-  const deadline = deadlineOf(request);
+  using deadline = new Deadline(request.deadlineMs, request.signal);
+  const { signal } = deadline;
   const connection = new EnvdConnection(request.address, ALLOWED_BYTES + limitBytes);
   try {
-    const answer = await exchange(connection, { method: 'GET', path, headers, signal: deadline }, limitBytes);
+    const answer = await exchange(connection, { method: 'GET', path, headers, signal }, limitBytes);
     if (answer.status !== 200) throw new EnvdAnswerError(`envd answers ${answer.status} on ${path}`);
     return answer.text;
   } catch (error) {
@@ -183,35 +184,27 @@ async function retry<T>(
   request: EnvdRequest,
   attempt: (connection: EnvdConnection, signal: AbortSignal) => Promise<T>,
 ): Promise<T> {
-  const deadline = deadlineOf(request);
+  using deadline = new Deadline(request.deadlineMs, request.signal);
   const begin = performance.now();
   let failure: unknown;
   for (let kept = request.connection; ; kept = undefined) {
     request.signal?.throwIfAborted();
     const connection = kept ?? new EnvdConnection(request.address);
     try {
-      const answer = await attempt(
-        connection,
-        AbortSignal.any([deadline, AbortSignal.timeout(TRY_TIMEOUT_MS)]),
-      );
+      using oneTry = new Deadline(TRY_TIMEOUT_MS, deadline.signal);
+      const answer = await attempt(connection, oneTry.signal);
       if (!kept) connection.end();
       return answer;
     } catch (error) {
       connection.end();
       if (error instanceof IsletError) throw error;
       request.signal?.throwIfAborted();
-      if (deadline.aborted) throw silent(request, failure ?? error);
+      if (deadline.passed) throw silent(request, failure ?? error);
       failure = error;
     }
     const waited = (performance.now() - begin) * AGAIN_MS.shareOfWait;
     await sleep(Math.min(AGAIN_MS.most, Math.max(AGAIN_MS.least, waited)));
   }
-}
-
-/** Aborts a request's exchanges at its deadline, or with its signal. */
-function deadlineOf({ deadlineMs, signal }: EnvdRequest): AbortSignal {
-  const deadline = AbortSignal.timeout(deadlineMs);
-  return signal ? AbortSignal.any([signal, deadline]) : deadline;
 }
 
 function silent({ deadlineMs }: EnvdRequest, cause: unknown): EnvdSilentError {

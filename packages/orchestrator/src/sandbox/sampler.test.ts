@@ -1,91 +1,94 @@
 import { once } from 'node:events';
-import { createServer, type Server } from 'node:http';
+import { createServer } from 'node:http';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { create } from '@bufbuild/protobuf';
 import { orchestratorProto, PORTS, type SandboxSample } from '@islet/contracts';
 import { createLogger } from '@islet/telemetry';
-import { afterEach, beforeEach, expect, it } from 'vitest';
-import { Sampler } from './sampler.ts';
+import { expect, it } from 'vitest';
+import { type Ask, askEnvd, Sampler } from './sampler.ts';
 
 const { SandboxSchema, SandboxState } = orchestratorProto;
 const METRICS = { cpu_used_pct: 1, mem_total: 2, mem_used: 1, mem_cache: 1, disk_used: 1, disk_total: 1 };
+const SAMPLE = { cpuUsedPct: 1, memTotal: 2, memUsed: 1, memCache: 1, diskUsed: 1, diskTotal: 1 };
 
-/** What each address answers; nothing: it hangs. */
-const answers = new Map<string, string>();
-/** How often each was asked. */
-const asked = new Map<string, number>();
-let server: Server;
-beforeEach(async () => {
-  answers.clear();
-  asked.clear();
-  server = createServer((request, response) => {
-    const address = request.socket.localAddress ?? '';
-    asked.set(address, (asked.get(address) ?? 0) + 1);
-    const answer = answers.get(address);
-    if (answer !== undefined) response.end(answer);
-  }).listen(PORTS.envd, '0.0.0.0');
-  await once(server, 'listening');
-});
-afterEach(async () => {
-  server.closeAllConnections();
-  server.close();
-  await once(server, 'close');
-});
-
-const sandbox = (address: string, teamId: string) =>
+const sandbox = (name: string, teamId: string, address = '') =>
   create(SandboxSchema, {
-    ...{ config: { sandboxId: address, teamId, cpuCount: 2 }, executionId: address },
+    ...{ config: { sandboxId: name, teamId, cpuCount: 2 }, executionId: name },
     ...{ state: SandboxState.RUNNING, address },
   });
 
-function sample(sandboxes: orchestratorProto.Sandbox[]) {
+/** Sandboxes of a team, such as `quiet-0`. */
+const sandboxes = (teamId: string, count: number) =>
+  Array.from({ length: count }, (_, i) => sandbox(`${teamId}-${i}`, teamId));
+
+function sampler(running: orchestratorProto.Sandbox[], ask: Ask, now = Date.now) {
   const samples: SandboxSample[] = [];
-  const at = new Map<string, number>();
   const logger = createLogger({ service: 'test', level: 'silent' });
-  const record = (each: SandboxSample) => {
-    samples.push(each);
-    at.set(each.sandboxId, performance.now());
+  const record = (each: SandboxSample) => samples.push(each);
+  const options = { sandboxes: () => running, ask, record, now, logger };
+  return { samples, sampler: new Sampler(options, new AbortController().signal) };
+}
+
+/** A sandbox's own server on envd's port. */
+async function serving(address: string, answer: string): Promise<AsyncDisposable> {
+  const server = createServer((_request, response) => response.end(answer)).listen(PORTS.envd, address);
+  await once(server, 'listening');
+  return {
+    async [Symbol.asyncDispose]() {
+      server.closeAllConnections();
+      server.close();
+      await once(server, 'close');
+    },
   };
-  const options = { sandboxes: () => sandboxes, record, ownClock: false, now: Date.now, logger };
-  return { samples, at, sampler: new Sampler(options, new AbortController().signal) };
 }
 
 it('takes what is valid, as of the sandbox that it asked', async () => {
-  answers.set('127.46.0.1', JSON.stringify({ ...METRICS, sandboxId: 'other', teamId: 't2' }));
-  answers.set('127.46.0.2', 'null');
-  answers.set('127.46.0.3', JSON.stringify({ ...METRICS, mem_used: 'much' }));
-  const { samples, sampler } = sample([1, 2, 3].map((last) => sandbox(`127.46.0.${last}`, 't1')));
-  await sampler.round(60_000);
-  expect(samples).toEqual([
-    {
-      ...{ sandboxId: '127.46.0.1', teamId: 't1', timeMs: expect.any(Number), cpuCount: 2 },
-      ...{ cpuUsedPct: 1, memTotal: 2, memUsed: 1, memCache: 1, diskUsed: 1, diskTotal: 1 },
-    },
+  const forged = JSON.stringify({ ...METRICS, sandboxId: 'other', teamId: 't2' });
+  await using _forging = await serving('127.46.0.1', forged);
+  await using _null = await serving('127.46.0.2', 'null');
+  await using _text = await serving('127.46.0.3', JSON.stringify({ ...METRICS, mem_used: 'much' }));
+  const asked = ['127.46.0.1', '127.46.0.2', '127.46.0.3'].map((address) => sandbox(address, 't1', address));
+  const taken = sampler(asked, askEnvd());
+  await taken.sampler.round(60_000);
+  expect(taken.samples).toEqual([
+    { sandboxId: '127.46.0.1', teamId: 't1', timeMs: expect.any(Number), cpuCount: 2, ...SAMPLE },
   ]);
 });
 
 it('asks other teams while all sandboxes of one hang, and those less and less often', async () => {
-  const hanging = Array.from({ length: 9 }, (_, last) => sandbox(`127.46.1.${last + 1}`, 'hanging'));
-  const quiet = Array.from({ length: 5 }, (_, last) => sandbox(`127.46.2.${last + 1}`, 'quiet'));
-  for (const { address } of quiet) answers.set(address, JSON.stringify(METRICS));
-  const { samples, at, sampler } = sample([...hanging, ...quiet]);
-  const begin = performance.now();
-  await sampler.round(60_000);
-  const took = performance.now() - begin;
-  expect(samples).toHaveLength(quiet.length);
-  // Nine that hang for a second each, three at once.
-  expect(took).toBeGreaterThan(2_900);
-  for (const { address } of quiet) expect((at.get(address) ?? Infinity) - begin).toBeLessThan(took - 1_000);
-  for (let round = 0; round < 5; round++) await sampler.round(60_000);
-  expect(asked.get('127.46.2.1')).toBe(6);
+  const asked: string[] = [];
+  const { samples, sampler: rounds } = sampler(
+    [...sandboxes('hanging', 9), ...sandboxes('quiet', 5)],
+    async ({ config }) => {
+      asked.push(config?.sandboxId ?? '');
+      if (config?.teamId === 'quiet') return SAMPLE;
+      await sleep(20);
+      throw new Error('no answer in its time');
+    },
+  );
+  await rounds.round(60_000);
+  expect(samples.map(({ sandboxId }) => sandboxId)).toEqual([0, 1, 2, 3, 4].map((i) => `quiet-${i}`));
+  // Three of the team that hangs, then all that answer, then its others.
+  expect(asked.slice(0, 8).filter((name) => name.startsWith('quiet'))).toHaveLength(5);
+  for (let round = 0; round < 5; round++) await rounds.round(60_000);
+  const timesOf = (name: string) => asked.filter((each) => each === name).length;
+  expect(timesOf('quiet-0')).toBe(6);
   // In the first round and the second, then after a round out, and after two.
-  expect(asked.get('127.46.1.1')).toBe(3);
+  expect(timesOf('hanging-0')).toBe(3);
 });
 
 it('comes to those first whom it did not come to', async () => {
-  const hanging = Array.from({ length: 6 }, (_, last) => sandbox(`127.46.3.${last + 1}`, 'hanging'));
-  const { sampler } = sample(hanging);
-  await sampler.round(500);
+  const asked = new Set<string>();
+  let nowMs = 1_000;
+  const hang: Ask = async ({ config }) => {
+    asked.add(config?.sandboxId ?? '');
+    await sleep(5);
+    nowMs += 1_000;
+    throw new Error('no answer in its time');
+  };
+  const { sampler: rounds } = sampler(sandboxes('hanging', 6), hang, () => nowMs);
+  await rounds.round(500);
   expect(asked.size).toBe(3);
-  await sampler.round(500);
+  await rounds.round(500);
   expect(asked.size).toBe(6);
 });

@@ -1,5 +1,6 @@
 import { orchestratorProto, type SandboxSample } from '@islet/contracts';
 import type { Logger } from '@islet/telemetry';
+import type { EnvdMetrics } from './envd-answers.ts';
 import { readMetrics } from './envd-client.ts';
 
 /** How often each sandbox is asked, ms; clients expect samples this far apart. */
@@ -20,13 +21,22 @@ const ANSWER_DEADLINE_MS = 1_000;
 /** A sandbox that did not answer sits out as many rounds as it has failed, up to this. */
 const MOST_ROUNDS_OUT = 12;
 
+/** Asks a sandbox how it does. Rejects if it gives no valid answer in its time. */
+export type Ask = (sandbox: orchestratorProto.Sandbox, signal: AbortSignal) => Promise<EnvdMetrics>;
+
 export interface SamplerOptions {
   sandboxes: () => readonly orchestratorProto.Sandbox[];
+  ask: Ask;
   record: (sample: SandboxSample) => void;
-  /** Each is told the time with the question; see `SandboxDriver`. */
-  ownClock: boolean;
+  /** Unix ms. */
   now: () => number;
   logger: Logger;
+}
+
+/** @param now Unix ms. Absent: the sandboxes have no clock of their own, and are not told the time; see `SandboxDriver`. */
+export function askEnvd(now?: () => number): Ask {
+  return ({ address, config }, signal) =>
+    readMetrics({ address, deadlineMs: ANSWER_DEADLINE_MS, signal }, config?.envdAccessToken, now?.());
 }
 
 /** Starts taking samples of every running sandbox, until it is closed. */
@@ -102,14 +112,13 @@ export class Sampler {
     await Promise.all(Array.from({ length: ASKED_AT_ONCE }, worker));
   }
 
-  async #ask({ config, address }: Sandbox, history: History): Promise<void> {
-    if (!config) return;
-    const { record, ownClock, now, logger } = this.#options;
-    const { sandboxId, teamId, cpuCount } = config;
+  async #ask(sandbox: Sandbox, history: History): Promise<void> {
+    if (!sandbox.config) return;
+    const { ask, record, now, logger } = this.#options;
+    const { sandboxId, teamId, cpuCount } = sandbox.config;
     history.askedAtMs = now();
     try {
-      const request = { address, deadlineMs: ANSWER_DEADLINE_MS, signal: this.#signal };
-      const metrics = await readMetrics(request, config.envdAccessToken, ownClock ? now() : undefined);
+      const metrics = await ask(sandbox, this.#signal);
       record({ sandboxId, teamId, timeMs: now(), cpuCount, ...metrics });
       history.failures = history.roundsOut = 0;
     } catch (error) {

@@ -1,5 +1,6 @@
 import { mkdir, readdir, rm } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
+import { Deadline } from '@islet/contracts';
 import type { CommandRunner, TemplateRuntime } from '@islet/orchestrator';
 import { BuildError, type BuildPhase } from '../builds/build-error.ts';
 import { IN_IMAGE, makeLayerImage, takeFromImage } from '../layers/layer-image.ts';
@@ -186,8 +187,8 @@ function topmostFirst({ dirs }: LayerStack): string[] {
 
 /** Whether nothing can be written in a build's sandbox any more; false also where it does not answer. */
 async function isFull(runner: CommandRunner): Promise<boolean> {
-  const limit = AbortSignal.timeout(LOOK_MS);
-  return runInside(runner, { kind: 'look-for-room' }, '', limit).then(
+  using limit = new Deadline(LOOK_MS);
+  return await runInside(runner, { kind: 'look-for-room' }, '', limit.signal).then(
     () => false,
     (error) => error instanceof BuildError,
   );

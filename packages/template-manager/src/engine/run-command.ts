@@ -1,4 +1,5 @@
 import { ConnectError } from '@connectrpc/connect';
+import { Deadline } from '@islet/contracts';
 import { type CommandRunner, OutOfMemoryError } from '@islet/orchestrator';
 import { BuildError } from '../builds/build-error.ts';
 import { outputLines } from '../host/output-lines.ts';
@@ -28,7 +29,7 @@ export async function runShell(
 ): Promise<void> {
   const stdout = outputLines((line) => report('info', phase, `${prefix} [stdout]: ${line}`));
   const stderr = outputLines((line) => report('warn', phase, `${prefix} [stderr]: ${line}`));
-  const limit = AbortSignal.timeout(STEP_LIMIT_MS);
+  using limit = new Deadline(STEP_LIMIT_MS, signal);
   try {
     const end = await runner.run(
       {
@@ -39,14 +40,14 @@ export async function runShell(
         ...(context.workdir === undefined ? {} : { cwd: context.workdir }),
         onOutput: (stream, bytes) => (stream === 'stdout' ? stdout : stderr).push(bytes),
       },
-      AbortSignal.any([signal, limit]),
+      limit.signal,
     );
     if (end.exitCode !== 0) {
       throw new BuildError(phase, `failed to run command '${command}': ${end.status}`);
     }
   } catch (error) {
     if (signal.aborted || error instanceof BuildError) throw error;
-    if (limit.aborted) {
+    if (limit.passed) {
       throw new BuildError(phase, `failed to run command '${command}': it took longer than an hour`);
     }
     throw new BuildError(phase, `failed to run command '${command}': ${reasonOf(error)}`, { cause: error });

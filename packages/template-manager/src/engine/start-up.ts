@@ -1,4 +1,5 @@
 import { setTimeout as sleep } from 'node:timers/promises';
+import { Deadline } from '@islet/contracts';
 import type { CommandRunner } from '@islet/orchestrator';
 import { BuildError } from '../builds/build-error.ts';
 import { outputLines } from '../host/output-lines.ts';
@@ -43,7 +44,8 @@ export async function startUp(
   signal: AbortSignal,
 ): Promise<void> {
   const over = new AbortController();
-  const stopped = AbortSignal.any([signal, over.signal, AbortSignal.timeout(READY_LIMIT_MS)]);
+  using limit = new Deadline(READY_LIMIT_MS, signal);
+  const stopped = AbortSignal.any([limit.signal, over.signal]);
   const env = commandEnv(context);
   const readyEnv = { ...env, PATH: `${env.PATH ?? STANDARD_PATH}:${READY_TOOLS}` };
   const shell = (

@@ -1,3 +1,4 @@
+import { Deadline } from '@islet/contracts';
 import { AwsClient } from 'aws4fetch';
 import { Type } from 'typebox';
 import { Value } from 'typebox/value';
@@ -60,12 +61,13 @@ export async function ecrLogin(
 ): Promise<Login> {
   const { accessKeyId, secretAccessKey, region } = credentials;
   const aws = new AwsClient({ accessKeyId, secretAccessKey, region, service: 'ecr', retries: 2 });
+  using deadline = new Deadline(ECR_DEADLINE_MS, signal);
   const response = await aws
     .fetch(address, {
       method: 'POST',
       headers: { 'content-type': 'application/x-amz-json-1.1', 'x-amz-target': ECR_OPERATION },
       body: '{}',
-      signal: AbortSignal.any([signal, AbortSignal.timeout(ECR_DEADLINE_MS)]),
+      signal: deadline.signal,
     })
     .catch((cause: unknown) => {
       signal.throwIfAborted();

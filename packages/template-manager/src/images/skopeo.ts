@@ -1,6 +1,7 @@
 import { constants } from 'node:fs';
 import { chown, mkdir, open, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
+import { Deadline } from '@islet/contracts';
 import { type Static, Type } from 'typebox';
 import { Value } from 'typebox/value';
 import type { Cells } from '../host/cells.ts';
@@ -85,13 +86,13 @@ export async function openPull({ dir, reference, login, gate }: Registry): Promi
 /** @throws ImageError */
 export async function inspectImage(registry: Registry, signal: AbortSignal): Promise<ImageSummary> {
   const { reference } = registry;
-  const limit = AbortSignal.timeout(INSPECT_MS);
+  using limit = new Deadline(INSPECT_MS, signal);
   registry.gate.traffic.allow(TALK_BYTES);
   const words = ['inspect', '--no-tags', '--format', SUMMARY];
-  const within = AbortSignal.any([signal, limit]);
-  const output = await skopeo(registry, words, [source(reference)], TALK_BYTES, within).catch((error) => {
+  const sources = [source(reference)];
+  const output = await skopeo(registry, words, sources, TALK_BYTES, limit.signal).catch((error) => {
     signal.throwIfAborted();
-    throw limit.aborted ? tooSlow(reference.written, error) : error;
+    throw limit.passed ? tooSlow(reference.written, error) : error;
   });
   const summary = parseSummary(output);
   if (!summary)
