@@ -6,8 +6,8 @@ import { build } from 'esbuild';
 
 const here = fileURLToPath(new URL('.', import.meta.url));
 
-/** Stands in for koffi's own loader, which looks for its native file in node_modules. */
-const koffiBesideBundle = {
+/** Stands in for koffi's own loader, which looks for its native file in node_modules: the bundle looks beside itself. */
+export const koffiBesideBundle = {
   name: 'koffi-beside-bundle',
   /** @param {import('esbuild').PluginBuild} builder */
   setup(builder) {
@@ -26,7 +26,6 @@ export default createRequire(import.meta.url)('./koffi.node');`,
  * @param {{ arch?: 'x64' | 'arm64', libc?: 'glibc' | 'musl' }} [target] what the Node that runs it is built for
  */
 export async function bundleEnvd(outDir, target = {}) {
-  const { arch = process.arch, libc = 'glibc' } = target;
   await mkdir(outDir, { recursive: true });
   await build({
     entryPoints: { envd: join(here, 'src/main.ts'), sudo: join(here, 'src/privileges/sudo-main.ts') },
@@ -48,6 +47,16 @@ const require = createRequireOfBundle(import.meta.url);`,
     logLevel: 'error',
     plugins: [koffiBesideBundle],
   });
+  await copyKoffi(outDir, target);
+}
+
+/**
+ * Copies koffi's native file to where a bundle made with `koffiBesideBundle` looks for it.
+ * @param {string} outDir
+ * @param {{ arch?: 'x64' | 'arm64', libc?: 'glibc' | 'musl' }} [target] as for `bundleEnvd`
+ */
+export async function copyKoffi(outDir, target = {}) {
+  const { arch = process.arch, libc = 'glibc' } = target;
   const require = createRequire(import.meta.url);
   const packageFile = createRequire(require.resolve('koffi')).resolve(
     `@koromix/koffi-linux-${arch}/package.json`,

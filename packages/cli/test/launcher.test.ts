@@ -29,13 +29,22 @@ describe('the launcher', () => {
     root = join(dir, 'checkout');
     bin = join(dir, 'bin');
     await mkdir(bin);
-    for (const name of ['packages', 'templates', 'scripts', 'dist', 'node_modules']) {
+    for (const name of ['packages', 'templates', 'scripts', 'packaging', 'dist', 'node_modules']) {
       await mkdir(join(root, name), { recursive: true });
     }
+    await copyFile(
+      join(dirname(launcher), 'packaging/system-packages'),
+      join(root, 'packaging/system-packages'),
+    );
     await copyFile(launcher, join(root, 'islet'));
     await chmod(join(root, 'islet'), 0o755);
     const long = new Date(Date.now() - 60_000);
-    for (const name of ['package.json', 'package-lock.json', 'node_modules/.package-lock.json']) {
+    for (const name of [
+      'package.json',
+      'package-lock.json',
+      'node_modules/.package-lock.json',
+      'scripts/build.mjs',
+    ]) {
       await writeFile(join(root, name), '{}');
       await utimes(join(root, name), long, long);
     }
@@ -45,11 +54,7 @@ describe('the launcher', () => {
     );
     await fake('npm', 'echo "npm $*"; mkdir -p node_modules; : > node_modules/.package-lock.json');
     for (const name of ['runsc', 'ip', 'nft', 'mmdebstrap']) await fake(name, 'exit 0');
-    await mkdir(join(root, 'dist/guest/bin'), { recursive: true });
-    for (const name of ['bash', 'busybox'])
-      await writeFile(join(root, 'dist/guest/bin', name), '', { mode: 0o755 });
     await writeFile(join(root, 'dist/islet.mjs'), '');
-    await writeFile(join(root, 'dist/.node'), `${join(bin, 'node')} 22.1.0`);
     await writeFile(join(root, 'dist/.stamp'), '');
   });
   afterEach(() => rm(dir, { recursive: true, force: true }));
@@ -116,10 +121,11 @@ describe('the launcher', () => {
     expect((await run(['--version'])).stderr).toBe('islet: building\nbuilt\n');
   });
 
-  it('builds when another node runs it, whose copy the sandboxes have', async () => {
-    await writeFile(join(root, 'dist/.node'), '/opt/old/node 20.19.0');
-    expect((await run(['--version'])).stderr).toContain('islet: building');
-    expect((await run(['--version'])).stderr).toBe('');
+  it('builds nothing and installs no npm packages where there are no sources: a package for npm or Debian', async () => {
+    for (const name of ['scripts', 'packages', 'node_modules', 'package-lock.json', 'dist/.stamp']) {
+      await rm(join(root, name), { recursive: true });
+    }
+    expect(await run(['--version'])).toEqual({ code: 0, stdout: 'ran: [--version]\n', stderr: '' });
   });
 
   it('installs npm packages where there are none, and when the lockfile changed, not when it was only touched', async () => {
@@ -250,6 +256,19 @@ describe('the launcher', () => {
       expect(stdout).toBe('');
       expect(stderr).toContain('islet: missing: runsc (isolates sandboxes (gVisor))');
       expect(stderr).toMatch(/apt-get install --no-install-recommends.* runsc/);
+    });
+
+    it('asks for the packages of virtual machines, and of tests, only if they are wanted', async () => {
+      const path = await barePath();
+      const missing = async (...args: string[]) =>
+        (await run(['up', '--no-install', ...args], { path })).stderr.match(/(?<=missing: )\S+/g) ?? [];
+      expect(await missing()).not.toContain('qemu-system-x86');
+      const microvm = await missing('--isolation', 'microvm');
+      expect(microvm).toEqual(expect.arrayContaining(['qemu-system-x86', 'zstd']));
+      expect(microvm).not.toContain('docker-registry');
+      expect(await missing('--with-tests')).toEqual(
+        expect.arrayContaining(['qemu-system-x86', 'docker-registry']),
+      );
     });
 
     it('installs what is missing with apt-get before it goes on', async () => {

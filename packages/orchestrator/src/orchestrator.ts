@@ -16,6 +16,7 @@ import type { SandboxDriver } from './drivers/driver.ts';
 import { DisarmThread } from './drivers/gvisor/disarm-thread.ts';
 import { openHostExec } from './host/exec.ts';
 import { guestDir, installGuest, removeUnusedGuests } from './host/guest.ts';
+import { STATIC_TOOLS } from './host/guest-files.ts';
 import { waitForExit } from './host/process.ts';
 import { readProcessor } from './host/processor.ts';
 import { NetworkPool } from './network/pool.ts';
@@ -57,7 +58,7 @@ export interface OrchestratorOptions {
   runtimeDir: string;
   /** Six hex digits that set this Islet's namespaces, interfaces and cgroups apart from another's on the host. */
   instance: string;
-  /** node, its libraries and envd, as the build lays them out. */
+  /** What the build makes for the inside of sandboxes: envd and what belongs to it. */
   guestDir: string;
   isolation: IsolationChoice;
   /** The program of the thread that serves virtual machines their volumes, as the build lays it out. */
@@ -197,7 +198,11 @@ export async function startOrchestrator(options: OrchestratorOptions): Promise<O
     );
 
     const guestsDir = join(dataDir, 'guest');
-    const guest = await installGuest(options.guestDir, guestsDir);
+    const guest = await installGuest(
+      { shippedDir: options.guestDir, node: process.execPath, staticTools: STATIC_TOOLS },
+      guestsDir,
+      exec,
+    );
     const templates = await TemplateStore.open(join(dataDir, 'templates'), {
       runtime: { name: driver.name, digest: driver.runtimeDigest },
       guestDigest: guest.digest,

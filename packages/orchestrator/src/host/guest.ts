@@ -1,7 +1,8 @@
 import { createHash } from 'node:crypto';
-import type { Dirent } from 'node:fs';
-import { cp, mkdir, readdir, rename, rm, stat } from 'node:fs/promises';
-import { join, relative } from 'node:path';
+import { chmod, copyFile, mkdir, readdir, rename, rm, stat, utimes } from 'node:fs/promises';
+import { dirname, join } from 'node:path';
+import type { Exec } from './exec.ts';
+import { GUEST_FOLDERS, type GuestFile, type GuestSources, listGuestFiles } from './guest-files.ts';
 
 /** The files seen at /opt/islet in sandboxes: node, its libraries, envd. */
 export interface Guest {
@@ -10,19 +11,48 @@ export interface Guest {
 }
 
 /**
- * Keeps a copy of the guest files under their digest. Snapshots map these files, so a newer build of Islet must not
+ * Keeps a copy of the guest files under their digest. Snapshots map these files, so neither a newer Islet nor a newer node may
  * change them under the snapshots of an older one.
  */
-export async function installGuest(sourceDir: string, guestsDir: string): Promise<Guest> {
-  const digest = await digestOf(sourceDir);
-  const dir = join(guestsDir, digest);
+export async function installGuest(sources: GuestSources, guestsDir: string, exec: Exec): Promise<Guest> {
+  const files = await listGuestFiles(sources, exec);
+  const digest = digestOf(files);
+  const dir = guestDir(guestsDir, digest);
   if (await exists(dir)) return { dir, digest };
-  await mkdir(guestsDir, { recursive: true });
-  const temporary = join(guestsDir, `.${digest}.${process.pid}`);
-  await rm(temporary, { recursive: true, force: true });
-  await cp(sourceDir, temporary, { recursive: true, preserveTimestamps: true });
-  await rename(temporary, dir);
+  const staged = join(guestsDir, `.${digest}.${process.pid}`);
+  await rm(staged, { recursive: true, force: true });
+  for (const folder of GUEST_FOLDERS) await makeFolder(staged, folder);
+  for (const file of files) {
+    await makeFolder(staged, dirname(file.path));
+    await copy(file, join(staged, file.path));
+  }
+  await rename(staged, dir);
   return { dir, digest };
+}
+
+/** One time for all: a copy that is made anew, such as after a restore from elsewhere, is the same file to a snapshot. */
+const COPIED_AT = new Date(0);
+
+async function copy(file: GuestFile, to: string): Promise<void> {
+  await copyFile(file.source, to);
+  await chmod(to, file.mode);
+  await utimes(to, COPIED_AT, COPIED_AT);
+}
+
+/** Makes folders that every user of a sandbox may enter, whatever the umask of this process. */
+async function makeFolder(root: string, path: string): Promise<void> {
+  const names = path === '.' ? [] : path.split('/');
+  for (let depth = 0; depth <= names.length; depth++) {
+    const dir = join(root, ...names.slice(0, depth));
+    await mkdir(dir, { recursive: true });
+    await chmod(dir, 0o755);
+  }
+}
+
+function digestOf(files: readonly GuestFile[]): string {
+  const hash = createHash('sha256');
+  for (const { path, mode, version } of files) hash.update(`${path}\0${mode}\0${version}\0`);
+  return hash.digest('hex').slice(0, 32);
 }
 
 export function guestDir(guestsDir: string, digest: string): string {
@@ -34,22 +64,6 @@ export async function removeUnusedGuests(guestsDir: string, used: ReadonlySet<st
   const names = await readdir(guestsDir);
   const unused = names.filter((name) => !used.has(name));
   await Promise.all(unused.map((name) => rm(join(guestsDir, name), { recursive: true, force: true })));
-}
-
-/** Over names, sizes and modification times: reading 100 MB of node at each start would cost more than it tells. */
-async function digestOf(dir: string): Promise<string> {
-  const entries = await readdir(dir, { recursive: true, withFileTypes: true });
-  const paths = (kept: Dirent[]) => kept.map((entry) => join(entry.parentPath, entry.name)).sort();
-  const files = paths(entries.filter((entry) => entry.isFile()));
-  const hash = createHash('sha256');
-  for (const folder of paths(entries.filter((entry) => entry.isDirectory()))) {
-    hash.update(`${relative(dir, folder)}/\0`);
-  }
-  for (const file of files) {
-    const info = await stat(file);
-    hash.update(`${relative(dir, file)}\0${info.size}\0${Math.floor(info.mtimeMs)}\0`);
-  }
-  return hash.digest('hex').slice(0, 32);
 }
 
 async function exists(path: string): Promise<boolean> {
