@@ -32,6 +32,7 @@ export default defineConfig({
             'packages/*/test/**/*.test.ts',
             'bench/**/*.test.ts',
             'fuzz/**/*.test.ts',
+            'packaging/**/*.test.ts',
             'machines/**/*.test.ts',
           ],
           testTimeout: 120_000,

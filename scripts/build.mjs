@@ -1,10 +1,11 @@
-// Builds dist/: the command line (islet.mjs), the files it reads (migrations, templates), and what it brings of the files that
-// every sandbox sees at /opt/islet. Nothing in it depends on this machine; node and its libraries are added when Islet starts.
+// Builds dist/, or the folder below the checkout that is named: the command line (islet.mjs), the files it reads (migrations,
+// templates), and what it brings of the files that every sandbox sees at /opt/islet. Nothing in it depends on this machine; node
+// and its libraries are added when Islet starts.
 import { execFile } from 'node:child_process';
 import { createHash } from 'node:crypto';
 import { existsSync } from 'node:fs';
 import { cp, mkdir, mkdtemp, readdir, readFile, rename, rm, stat, writeFile } from 'node:fs/promises';
-import { dirname, join } from 'node:path';
+import { dirname, join, resolve } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
 import { bundleCommandLine } from './command-line.mjs';
@@ -12,7 +13,7 @@ import { layOutTemplates } from './templates.mjs';
 
 const run = promisify(execFile);
 const root = dirname(dirname(fileURLToPath(import.meta.url)));
-const dist = join(root, 'dist');
+const dist = resolve(process.argv[2] ?? join(root, 'dist'));
 /** Another start may be between its entry and its chunks: those of an older build are kept for a while. */
 const OLD_CHUNK_MS = 60 * 60 * 1000;
 

@@ -34,6 +34,8 @@ export async function bundleCommandLine(version, outDir) {
     platform: 'node',
     target: 'node20.19',
     format: 'esm',
+    // A module in CommonJS that is loaded by import() would have a default export only.
+    mainFields: ['module', 'main'],
     // Packages in CommonJS load Node's own modules with it.
     banner: {
       js: `import { createRequire as createRequireOfBundle } from 'node:module';

@@ -2,7 +2,7 @@
 // downloaded and unpacked but not installed. Needs apt-get, dpkg-deb, busybox (static) and zstd.
 import { execFile } from 'node:child_process';
 import { createHash } from 'node:crypto';
-import { mkdir, mkdtemp, readdir, readFile, rename, rm, writeFile } from 'node:fs/promises';
+import { mkdir, mkdtemp, readdir, readFile, realpath, rename, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -10,7 +10,8 @@ import { promisify } from 'node:util';
 
 const run = promisify(execFile);
 const root = dirname(dirname(fileURLToPath(import.meta.url)));
-const target = join(root, 'dist/microvm');
+// A link to elsewhere if packages keep this folder.
+const target = await realpath(join(root, 'dist/microvm')).catch(() => join(root, 'dist/microvm'));
 const init = join(root, 'scripts/microvm/init');
 
 const KERNEL = 'linux-image-cloud-amd64';

@@ -36,6 +36,8 @@ export interface RunningInstance {
 }
 
 export interface StartOptions {
+  /** What stands for `./islet`, such as an installed one: a program and its first words. */
+  launcher?: readonly [string, ...string[]];
   /** Ends the start where it has not come to its end yet. */
   signal?: AbortSignal;
   /** How `signal` ends it. */
@@ -48,11 +50,16 @@ export interface StartOptions {
 export async function startInstance(
   dataDir: string,
   extra: readonly string[] = [],
-  { signal, abandonWith = 'SIGTERM', ownProcessGroup = false }: StartOptions = {},
+  {
+    launcher: [program, ...words] = [LAUNCHER],
+    signal,
+    abandonWith = 'SIGTERM',
+    ownProcessGroup = false,
+  }: StartOptions = {},
 ): Promise<RunningInstance> {
   signal?.throwIfAborted();
-  const args = ['up', '--json', '--data-dir', dataDir, ...FREE_PORTS, ...extra];
-  const child = spawn(LAUNCHER, args, { stdio: ['ignore', 'pipe', 'pipe'], detached: ownProcessGroup });
+  const args = [...words, 'up', '--json', '--data-dir', dataDir, ...FREE_PORTS, ...extra];
+  const child = spawn(program, args, { stdio: ['ignore', 'pipe', 'pipe'], detached: ownProcessGroup });
   const ended = new Promise<number | null>((done) => child.once('exit', done));
   let log = '';
   child.stderr.setEncoding('utf8').on('data', (text: string) => {

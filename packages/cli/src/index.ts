@@ -6,6 +6,9 @@ import { OptionError } from './options/spec.ts';
 import { explainError } from './output/reporter.ts';
 import { interruptible, surviveLostReader } from './signals.ts';
 
+export { configTemplate } from './service/config-file.ts';
+export { CONFIG_FILE, serviceUnit, UNIT } from './service/unit.ts';
+
 /** Set by the build; absent where the source runs as it is. */
 declare const ISLET_VERSION: string | undefined;
 
@@ -28,6 +31,7 @@ export async function runIslet(rawArgs: string[]): Promise<void> {
       up: async () => (await import('./commands/up.ts')).upCommand(io),
       doctor: async () => (await import('./commands/doctor.ts')).doctorCommand(io),
       keys: async () => (await import('./commands/keys.ts')).keysCommand(io),
+      service: async () => (await import('./commands/service.ts')).serviceCommand(io),
       snapshots: async () => (await import('./commands/snapshots.ts')).snapshotsCommand(io),
       teams: async () => (await import('./commands/teams.ts')).teamsCommand(io),
       tokens: async () => (await import('./commands/tokens.ts')).tokensCommand(io),

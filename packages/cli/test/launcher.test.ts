@@ -152,13 +152,7 @@ describe('the launcher', () => {
       const own = ['sh', 'readlink', 'dirname', 'id', 'uname', 'find', 'head', 'cat', 'cksum', 'flock'];
       for (const name of [...own, 'env', 'sed', 'tr', 'mkdir', 'mktemp', 'rm', 'grep', 'sort'])
         await symlink(`/usr/bin/${name}`, join(tools, name));
-      for (const path of [
-        dir,
-        root,
-        join(root, 'node_modules'),
-        join(root, 'dist'),
-        join(root, 'dist/.node'),
-      ])
+      for (const path of [dir, root, join(root, 'node_modules'), join(root, 'dist')])
         await chown(path, NOBODY, NOBODY);
       const user = [`--reuid=${NOBODY}`, `--regid=${NOBODY}`, '--clear-groups'];
       return new Promise<{ code: number; stdout: string; stderr: string }>((resolve) => {

@@ -24,7 +24,11 @@ export function upCommand(io: CommandIo) {
     async run(context) {
       const reporter = context.args.json
         ? createJsonReporter((text) => io.stdout.write(text), Date.now)
-        : createTextReporter(io.stdout, Date.now, io.env.SUDO_USER ? 'sudo cat' : 'cat');
+        : createTextReporter(io.stdout, Date.now, {
+            read: io.env.SUDO_USER ? 'sudo cat' : 'cat',
+            // systemd says with this variable that what is printed goes to the journal; a desktop's terminals have it, too.
+            spellOnce: io.stdout.isTTY || io.env.JOURNAL_STREAM === undefined,
+          });
       try {
         refuseUnknownFlags(context.rawArgs, args);
         await up({

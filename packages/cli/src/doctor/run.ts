@@ -7,26 +7,32 @@ export interface RunResult {
   stderr: string;
 }
 
-export type Run = (file: string, args: string[], options?: { input?: string }) => Promise<RunResult>;
+export interface RunOptions {
+  input?: string;
+  /** ms until the command is killed. */
+  timeoutMs?: number;
+}
+
+export type Run = (file: string, args: string[], options?: RunOptions) => Promise<RunResult>;
 
 const TIMEOUT_MS = 20_000;
 
 /** Runs a command; whatever comes of it is an answer, not an error. */
-export const runHost: Run = (file, args, options = {}) =>
+export const runHost: Run = (file, args, { input = '', timeoutMs = TIMEOUT_MS } = {}) =>
   new Promise((resolve) => {
     const child = execFile(
       file,
       args,
-      { timeout: TIMEOUT_MS, killSignal: 'SIGKILL' },
+      { timeout: timeoutMs, killSignal: 'SIGKILL' },
       (error, stdout, stderr) => {
         if (!error) return resolve({ code: 0, stdout, stderr });
         const missing = error.code as unknown as string;
         const code = typeof error.code === 'number' ? error.code : null;
-        const reason = error.killed ? `no answer within ${TIMEOUT_MS / 1000} s` : (missing ?? error.message);
+        const reason = error.killed ? `no answer within ${timeoutMs / 1000} s` : (missing ?? error.message);
         resolve({ code, stdout, stderr: code === null ? `${stderr}${reason}` : stderr });
       },
     );
     // A command that ends before it reads its input says so by its exit status.
     child.stdin?.on('error', () => {});
-    child.stdin?.end(options.input ?? '');
+    child.stdin?.end(input);
   });

@@ -1,6 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import { createJsonReporter } from './json-reporter.ts';
 import { explainError, type ReadyInfo } from './reporter.ts';
+import type { SecretStyle } from './summary.ts';
 import { createTextReporter } from './text-reporter.ts';
 
 const info: ReadyInfo = {
@@ -18,7 +19,7 @@ const info: ReadyInfo = {
   startedInMs: 1234,
 };
 
-function text(isTTY: boolean) {
+function text(isTTY: boolean, secrets?: SecretStyle) {
   let out = '';
   let now = 0;
   const target = {
@@ -29,7 +30,7 @@ function text(isTTY: boolean) {
     columns: 60,
     color: false,
   };
-  const reporter = createTextReporter(target, () => now);
+  const reporter = createTextReporter(target, () => now, secrets);
   return {
     reporter,
     out: () => out,
@@ -105,6 +106,13 @@ describe('the report for people', () => {
     const none = text(false);
     none.reporter.ready({ ...later, apiKey: null, apiKeyFile: null });
     expect(none.out()).toContain('./islet keys create');
+  });
+
+  it('never spells it out if what is printed goes to a journal', () => {
+    const { reporter, out } = text(false, { read: 'cat', spellOnce: false });
+    reporter.ready(info);
+    expect(out()).not.toContain('e2b_00');
+    expect(out()).toContain("export E2B_API_KEY=$(cat '/d/secrets/api-key')");
   });
 });
 

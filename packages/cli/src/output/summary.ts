@@ -3,9 +3,16 @@ import type { ReadyInfo } from './reporter.ts';
 /** Prints a secret's file in a shell: by its owner, or through sudo where the start went through it. */
 export type ReadSecret = 'cat' | 'sudo cat';
 
+/** How secrets are shown. */
+export interface SecretStyle {
+  read: ReadSecret;
+  /** Whether the key may be spelled out at a first start: not in a journal, which more people read than root. */
+  spellOnce: boolean;
+}
+
 /** What a person needs to go on from here. */
-export function summary(info: ReadyInfo, strong: (text: string) => string, readSecret: ReadSecret): string {
-  const key = keyOf(info, readSecret);
+export function summary(info: ReadyInfo, strong: (text: string) => string, secrets: SecretStyle): string {
+  const key = keyOf(info, secrets);
   return `
 ${strong('Islet is ready')} after ${(info.startedInMs / 1000).toFixed(1)} s.
 
@@ -30,10 +37,11 @@ Ctrl-C stops it.`;
 /** How the key is shown, and as a word of a shell. A key of its own is spelled out once: what is printed ends up in logs. */
 function keyOf(
   { apiKey, apiKeyFile, isFirstStart }: ReadyInfo,
-  readSecret: ReadSecret,
+  { read, spellOnce }: SecretStyle,
 ): { shown: string; word: string } {
   if (apiKey === null) return { shown: 'make one with: ./islet keys create', word: '<your key>' };
   if (apiKeyFile === null) return { shown: apiKey, word: apiKey };
-  if (isFirstStart) return { shown: `${apiKey}   (shown this once; kept in ${apiKeyFile})`, word: apiKey };
-  return { shown: `in ${apiKeyFile}`, word: `$(${readSecret} '${apiKeyFile.replaceAll("'", `'\\''`)}')` };
+  if (isFirstStart && spellOnce)
+    return { shown: `${apiKey}   (shown this once; kept in ${apiKeyFile})`, word: apiKey };
+  return { shown: `in ${apiKeyFile}`, word: `$(${read} '${apiKeyFile.replaceAll("'", `'\\''`)}')` };
 }

@@ -1,6 +1,6 @@
 import { styleText } from 'node:util';
 import { explainError, type Reporter, type Step } from './reporter.ts';
-import { type ReadSecret, summary } from './summary.ts';
+import { type SecretStyle, summary } from './summary.ts';
 
 export interface TextTarget {
   write(text: string): void;
@@ -16,7 +16,7 @@ const LOG_EVERY = 0.1;
 export function createTextReporter(
   target: TextTarget,
   clock: () => number,
-  readSecret: ReadSecret = 'cat',
+  secrets: SecretStyle = { read: 'cat', spellOnce: true },
 ): Reporter {
   const paint = (style: Parameters<typeof styleText>[0], text: string) =>
     target.color ? styleText(style, text) : text;
@@ -63,7 +63,7 @@ export function createTextReporter(
 
   return {
     step: (_id, title) => (target.isTTY ? terminalStep(title) : logStep(title)),
-    ready: (info) => line(summary(info, (text) => paint('bold', text), readSecret)),
+    ready: (info) => line(summary(info, (text) => paint('bold', text), secrets)),
     note: (message) => line(`  ${paint('yellow', '!')} ${message}`),
     error(error) {
       const { message, causes } = explainError(error);
