@@ -13,7 +13,8 @@ import { ImageError, notAllowed } from './image-error.ts';
 import { type ImageReference, isLoopback, parseReference } from './reference.ts';
 import { openRegistryGate, type RegistryGate, unbracketed } from './registry-gate.ts';
 import type { RegistryPolicy } from './registry-policy.ts';
-import { fetchImage, goArch, type ImageSummary, inspectImage, openPull, type Registry } from './skopeo.ts';
+import { fetchImage, goArch, inspectImage, openPull, type Registry } from './skopeo.ts';
+import { variablesOf } from './summary.ts';
 import type { Pace } from './traffic.ts';
 import { unpackImage } from './umoci.ts';
 
@@ -191,15 +192,6 @@ function layerKey(digest: string): string {
 async function roomTaken(dir: string): Promise<number> {
   const [bytes, files] = await Promise.all([machineDisk.diskUsage(dir), machineDisk.fileCount(dir)]);
   return Math.max(bytes, files * BYTES_PER_FILE);
-}
-
-function variablesOf({ env }: ImageSummary): Record<string, string> {
-  const variables: Record<string, string> = {};
-  for (const entry of env) {
-    const split = entry.indexOf('=');
-    if (split > 0 && !entry.includes('\0')) variables[entry.slice(0, split)] = entry.slice(split + 1);
-  }
-  return variables;
 }
 
 async function readNote(path: string): Promise<KnownImage | undefined> {

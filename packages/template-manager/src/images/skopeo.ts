@@ -2,8 +2,6 @@ import { constants } from 'node:fs';
 import { chown, mkdir, open, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { Deadline } from '@islet/contracts';
-import { type Static, Type } from 'typebox';
-import { Value } from 'typebox/value';
 import type { Cells } from '../host/cells.ts';
 import { type Confinement, runConfined } from '../host/confined.ts';
 import { keepText } from '../host/keep-text.ts';
@@ -13,30 +11,7 @@ import type { Login } from './credentials.ts';
 import { explainPull, type ImageError, notAllowed, sendsTooMuch, tooSlow } from './image-error.ts';
 import { formatReference, type ImageReference, isLoopback } from './reference.ts';
 import type { RegistryGate } from './registry-gate.ts';
-
-const DIGEST = '^sha256:[0-9a-f]{64}$';
-
-/** What is known of an image before its layers are fetched. */
-export type ImageSummary = Static<typeof ImageSummary>;
-const ImageSummary = Type.Object({
-  /** Of what the name leads to; for images of several platforms that of their list. */
-  digest: Type.String({ pattern: DIGEST }),
-  architecture: Type.String({ maxLength: 64 }),
-  os: Type.String({ maxLength: 64 }),
-  env: Type.Array(Type.String()),
-  /** Compressed. Docker takes no image with more of them. */
-  layers: Type.Array(
-    Type.Object({ digest: Type.String({ pattern: DIGEST }), bytes: Type.Integer({ minimum: 0 }) }),
-    { maxItems: 127 },
-  ),
-});
-
-/** The same, in the words of skopeo's templates; in lines, of which none is longer than one variable. */
-const SUMMARY = `{"digest":{{json .Digest}},"architecture":{{json .Architecture}},"os":{{json .Os}},
-"env":[{{range $i, $e := .Env}}{{if $i}},{{end}}
-{{json $e}}{{end}}],
-"layers":[{{range $i, $l := .LayersData}}{{if $i}},{{end}}
-{"digest":{{json $l.Digest}},"bytes":{{$l.Size}}}{{end}}]}`;
+import { type ImageSummary, isDigest, parseSummary, SUMMARY, SUMMARY_BYTES } from './summary.ts';
 
 export interface Registry {
   reference: ImageReference;
@@ -68,8 +43,6 @@ const INSPECT_MS = 120_000;
 const TALK_BYTES = 16 * 1024 ** 2;
 /** What a layer takes on the line beside its bytes: TLS and heads. */
 const OVERHEAD = { share: 0.05, bytes: 64 * 1024 };
-/** Longest description of an image: its variables, and layers of some 100 bytes each. */
-const SUMMARY_BYTES = 256 * 1024;
 const DIGEST_BYTES = 71;
 
 /** Makes a pull's folder one that skopeo may write to. */
@@ -100,15 +73,6 @@ export async function inspectImage(registry: Registry, signal: AbortSignal): Pro
   return summary;
 }
 
-function parseSummary(text: string): ImageSummary | undefined {
-  try {
-    const value: unknown = JSON.parse(text);
-    return Value.Check(ImageSummary, value) ? value : undefined;
-  } catch {
-    return undefined;
-  }
-}
-
 /**
  * Fetches an image into the OCI layout of the pull's folder, with no more than what its blobs do not hold yet, and no more bytes than it
  * says it has.
@@ -130,7 +94,7 @@ export async function fetchImage(
   // What unpacks it needs no password.
   await rm(join(registry.dir, LOGIN_FILE));
   const found = await readDigest(join(registry.dir, 'digest'));
-  if (!new RegExp(DIGEST).test(found)) {
+  if (!isDigest(found)) {
     throw explainPull(reference.written, 'invalid digest', new Error('skopeo wrote no digest'));
   }
   return found;
