@@ -1,126 +1,123 @@
-import { readFile } from 'node:fs/promises';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { Sandbox } from 'e2b';
-import { ABUSES, type Abuse, type Attacker, FLOOD_PORT, serveFloods } from '../../e2e/hostile/abuses.ts';
-import { newTeam } from '../../e2e/setup/control-plane.ts';
-import type { InstanceAccess } from '../../e2e/setup/instance.ts';
-import { parseSmapsRollup } from '../host/processes.ts';
-import { createSandbox, killSandbox } from '../islet/api.ts';
+import { ABUSES, serveFloods } from '../../e2e/hostile/abuses.ts';
+import { type ControlPlane, newTeam } from '../../e2e/setup/control-plane.ts';
+import { IdleGroup } from '../host/idle-group.ts';
+import { type ThreadTime, threadTimes } from '../host/threads.ts';
 import { sdkOptions } from '../islet/sdk.ts';
-import { throughEdge } from '../load/goal.ts';
-import { measureRequests } from '../load/requests.ts';
-import { timed } from '../pace/timed.ts';
+import { letAbuserLoose } from '../neighbour/abusers.ts';
+import { addSeen, Neighbour, nothingSeen, type Seen, WORK, type Work } from '../neighbour/neighbour.ts';
 import type { Measurement, Target } from '../report/measurement.ts';
 import { percentile } from '../report/statistics.ts';
 import type { Row, RowContext } from './row.ts';
 
 /** For what an abuse costs to show, and for it to be gone again. */
 const SETTLE_MS = 1_000;
-/** One round of the neighbour's work: a create and a kill, some commands, and requests for so long. */
-const COMMANDS = 8;
-const HTTP_MS = 400;
-/** A round takes less than a second; who waits longer than this is not served any more. */
-const PATIENCE_MS = 30_000;
 
 const TARGETS: readonly Target[] = [{ kind: 'ratio-at-most', of: 'p99', value: 1.5 }];
 const MEMORY_MB = 256 * 1.048576;
 
-/** Milliseconds of what the neighbour did, and what Islet's process held meanwhile, MB. */
-interface Seen {
-  create: number[];
-  run: number[];
-  http: number[];
-  memory: number[];
+/** What the neighbour saw beside an abuse, and what Islet's threads got of the processors meanwhile. */
+interface Beside {
+  abuse: string;
+  quiet: Seen;
+  loud: Seen;
+  /** Of the main thread, and of the other that ran most; ms a second. */
+  main: ThreadTime;
+  other: ThreadTime;
 }
 
-/** The team that does nothing wrong. */
-class Neighbour {
-  readonly #access: InstanceAccess;
-  readonly #sandbox: Sandbox;
-
-  constructor(access: InstanceAccess, sandbox: Sandbox) {
-    this.#access = access;
-    this.#sandbox = sandbox;
-  }
-
-  /** Works on for `ms`, at least one round. @throws Error where that takes longer than anybody would wait. */
-  work(ms: number, context: RowContext): Promise<Seen> {
-    const late = sleep(ms + PATIENCE_MS, undefined, { ref: false }).then(() => {
-      throw new Error(`the neighbour's work is not done ${PATIENCE_MS / 1_000} s later`);
-    });
-    return Promise.race([this.#work(ms, context), late]);
-  }
-
-  async #work(ms: number, { signal, now }: RowContext): Promise<Seen> {
-    const seen: Seen = { create: [], run: [], http: [], memory: [] };
-    const goal = throughEdge(this.#access.sandboxUrl, this.#sandbox.sandboxId, FLOOD_PORT);
-    const endAt = now() + ms;
-    do {
-      signal.throwIfAborted();
-      const { id, ms: created } = await createSandbox(this.#access);
-      seen.create.push(created);
-      await killSandbox(this.#access, id);
-      for (let i = 0; i < COMMANDS; i++) seen.run.push(await timed(() => this.#sandbox.commands.run('true')));
-      seen.http.push(...(await measureRequests(goal, 1, HTTP_MS)).latencies);
-      seen.memory.push(await memoryOf(this.#access.pid));
-    } while (now() < endAt);
-    return seen;
-  }
-}
-
-async function memoryOf(pid: number): Promise<number> {
-  return parseSmapsRollup(await readFile(`/proc/${pid}/smaps_rollup`, 'utf8')).pss / 1e6;
-}
-
-/** What the neighbour sees while nothing happens, and while its fellow abuses Islet. */
 async function beside(
-  abuse: Abuse,
-  attacker: Attacker,
+  abuse: string,
+  attacker: { team: ControlPlane; sandboxId: string; group: IdleGroup },
   neighbour: Neighbour,
   context: RowContext,
-): Promise<{ quiet: Seen; loud: Seen }> {
-  const ms = context.size === 'full' ? 8_000 : 2_000;
+): Promise<Beside> {
+  const { access, now, size, signal } = context;
+  const ms = size === 'full' ? 8_000 : 2_000;
   const quiet = await neighbour.work(ms, context);
-  const stop = await abuse.begin(attacker);
+  const { team, sandboxId, group } = attacker;
+  const stop = await letAbuserLoose(group, { abuse, access, apiKey: team.key, sandboxId });
   try {
-    await sleep(SETTLE_MS, undefined, { signal: context.signal });
-    return { quiet, loud: await neighbour.work(ms, context) };
+    await sleep(SETTLE_MS, undefined, { signal });
+    const [before, beganAt] = [await threadTimes(access.pid), now()];
+    const loud = await neighbour.work(ms, context);
+    const spent = spentBetween(before, await threadTimes(access.pid), (now() - beganAt) / 1000);
+    const main = spent.get(access.pid) ?? { ran: 0, waited: 0 };
+    spent.delete(access.pid);
+    const [other = { ran: 0, waited: 0 }] = [...spent.values()].sort((a, b) => b.ran - a.ran);
+    return { abuse, quiet, loud, main, other };
   } finally {
     await stop();
     await sleep(SETTLE_MS);
   }
 }
 
+function spentBetween(
+  before: ReadonlyMap<number, ThreadTime>,
+  after: ReadonlyMap<number, ThreadTime>,
+  seconds: number,
+): Map<number, ThreadTime> {
+  const spent = new Map<number, ThreadTime>();
+  for (const [thread, { ran, waited }] of after) {
+    const then = before.get(thread) ?? { ran: 0, waited: 0 };
+    spent.set(thread, { ran: (ran - then.ran) / seconds, waited: (waited - then.waited) / seconds });
+  }
+  return spent;
+}
+
 /** An attacker with a sandbox of its own, which is new for each abuse: the last one may have worn it out. */
 async function withAttacker<T>(
-  access: InstanceAccess,
-  team: Attacker['api'],
-  use: (attacker: Attacker) => Promise<T>,
+  { access }: RowContext,
+  team: ControlPlane,
+  use: (sandboxId: string) => Promise<T>,
 ): Promise<T> {
   const sandbox = await Sandbox.create({ ...sdkOptions(access), apiKey: team.key });
   try {
     await serveFloods(sandbox);
-    return await use({ api: team, sandbox });
+    return await use(sandbox.sandboxId);
   } finally {
     await team.kill(sandbox.sandboxId);
   }
 }
 
-const WORK = ['create', 'run', 'http'] as const;
-
-function ratioOf(what: (typeof WORK)[number], { quiet, loud }: { quiet: Seen; loud: Seen }): string {
-  return (percentile(loud[what], 0.99) / percentile(quiet[what], 0.99)).toFixed(2);
+function ratio(loud: readonly number[], quiet: readonly number[]): string {
+  return (percentile(loud, 0.99) / percentile(quiet, 0.99)).toFixed(2);
 }
 
-function compared(name: string, { quiet, loud }: { quiet: Seen; loud: Seen }): Measurement[] {
-  return WORK.map((what) => ({
+function told({ quiet, loud, main, other }: Beside): string {
+  const one = (work: Work) =>
+    `${work} ${ratio(loud.islet[work], quiet.islet[work])} × (bare ${ratio(loud.bare[work], quiet.bare[work])} ×)`;
+  const thread = ({ ran, waited }: ThreadTime) => `ran ${ran.toFixed(0)} waited ${waited.toFixed(0)}`;
+  return `${WORK.map(one).join(', ')}; ms/s: main ${thread(main)}, busiest other ${thread(other)}`;
+}
+
+/** All abuses are held against all that was seen in quiet: a few samples have no 99th percentile. */
+function compared({ abuse, loud, main, other }: Beside, quiet: Seen): Measurement[] {
+  const compare = (side: 'islet' | 'bare', targets: readonly Target[]) =>
+    WORK.map((work) => ({
+      row: 'neighbour',
+      what: `${work}${side === 'bare' ? ' through a bare server' : ''} beside ${abuse}`,
+      unit: 'ms' as const,
+      samples: loud[side][work],
+      baseline: { what: 'quiet', samples: quiet[side][work] },
+      targets,
+    }));
+  const thread = (name: string, ms: number): Measurement => ({
     row: 'neighbour',
-    what: `${what} beside ${name}`,
+    what: `${name} a second beside ${abuse}`,
     unit: 'ms',
-    samples: loud[what],
-    baseline: { what: 'quiet', samples: quiet[what] },
-    targets: TARGETS,
-  }));
+    samples: [ms],
+    targets: [],
+  });
+  return [
+    ...compare('islet', TARGETS),
+    ...compare('bare', []),
+    thread('main thread ran', main.ran),
+    thread('main thread waited for a processor', main.waited),
+    thread('busiest other thread ran', other.ran),
+    thread('busiest other thread waited for a processor', other.waited),
+  ];
 }
 
 export const neighbourRow: Row = {
@@ -128,51 +125,47 @@ export const neighbourRow: Row = {
   description: `a team's create, command and HTTP while another does each of ${ABUSES.length} abuses, against quiet`,
   async measure(context) {
     const { access } = context;
-    const team = await newTeam(access, 'neighbour');
-    const own = await Sandbox.create(sdkOptions(access));
-    const measurements: Measurement[] = [];
-    const grown: number[] = [];
+    const seen: Beside[] = [];
+    const quiet = nothingSeen();
     const failures: string[] = [];
-    try {
-      await serveFloods(own);
-      const neighbour = new Neighbour(access, own);
-      await neighbour.work(0, context);
-      for (const [index, abuse] of ABUSES.entries()) {
+    await using team = await newTeam(access, 'neighbour');
+    await using group = await IdleGroup.open(`bench-${process.pid}`);
+    await using neighbour = await Neighbour.open(access);
+    await neighbour.work(0, context);
+    for (const [index, { name }] of ABUSES.entries()) {
+      context.signal.throwIfAborted();
+      context.progress(index, ABUSES.length);
+      const say = (text: string) => process.stderr.write(`neighbour: beside ${name}: ${text}\n`);
+      try {
+        const one = await withAttacker(context, team, (sandboxId) =>
+          beside(name, { team, sandboxId, group }, neighbour, context),
+        );
+        seen.push(one);
+        addSeen(quiet, one.quiet);
+        say(told(one));
+      } catch (error) {
         context.signal.throwIfAborted();
-        context.progress(index, ABUSES.length);
-        const say = (text: string) => process.stderr.write(`neighbour: beside ${abuse.name}: ${text}\n`);
-        try {
-          const seen = await withAttacker(access, team, (attacker) =>
-            beside(abuse, attacker, neighbour, context),
-          );
-          measurements.push(...compared(abuse.name, seen));
-          grown.push(Math.max(...seen.loud.memory) - Math.max(...seen.quiet.memory));
-          say(WORK.map((what) => `${what} ${ratioOf(what, seen)} ×`).join(', '));
-        } catch (error) {
-          context.signal.throwIfAborted();
-          // A neighbour that gets an error is hindered as well; the other abuses are measured all the same.
-          failures.push(abuse.name);
-          say(String(error));
-        }
+        // A neighbour that gets an error is hindered as well; the other abuses are measured all the same.
+        failures.push(name);
+        say(String(error));
       }
-    } finally {
-      await own.kill();
-      await team[Symbol.asyncDispose]();
     }
-    measurements.push({
-      row: 'neighbour',
-      what: 'abuses beside which the neighbour failed',
-      unit: 'things',
-      samples: [failures.length],
-      targets: [{ kind: 'at-most', of: 'p50', value: 0 }],
-    });
-    measurements.push({
-      row: 'neighbour',
-      what: "Islet's memory over quiet, the worst of all",
-      unit: 'MB',
-      samples: grown,
-      targets: [{ kind: 'at-most', of: 'p99', value: MEMORY_MB }],
-    });
-    return measurements;
+    return [
+      ...seen.flatMap((one) => compared(one, quiet)),
+      {
+        row: 'neighbour',
+        what: 'abuses beside which the neighbour failed',
+        unit: 'things',
+        samples: [failures.length],
+        targets: [{ kind: 'at-most', of: 'p50', value: 0 }],
+      },
+      {
+        row: 'neighbour',
+        what: "Islet's memory over quiet, the worst of all",
+        unit: 'MB',
+        samples: seen.map(({ loud, quiet }) => Math.max(...loud.memory) - Math.max(...quiet.memory)),
+        targets: [{ kind: 'at-most', of: 'p99', value: MEMORY_MB }],
+      },
+    ];
   },
 };
