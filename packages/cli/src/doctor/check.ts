@@ -1,9 +1,40 @@
 export type CheckStatus = 'ok' | 'warning' | 'failed';
 
+/** What doctor looks at, in the order of its report. docs/troubleshooting.md has an entry for each. */
+export const FINDINGS = [
+  'node',
+  'kernel',
+  'memory',
+  'data-disk',
+  'cache-disk',
+  'programs',
+  'capabilities',
+  'namespaces',
+  'user-namespaces',
+  'runsc',
+  'microvm',
+  'nftables',
+  'other-firewalls',
+  'denials',
+  'loop-devices',
+  'ip-forward',
+  'cgroups',
+  'pid-max',
+  'ports',
+  'running',
+  'database',
+  'keys',
+  'well-known-key',
+  'dns',
+  'internet',
+] as const;
+
+/** What a result is about. Stable, for programs. */
+export type FindingId = (typeof FINDINGS)[number];
+
 /** What one check found. */
 export interface CheckResult {
-  /** Stable, for programs. */
-  id: string;
+  id: FindingId;
   title: string;
   status: CheckStatus;
   /** What was seen, in one line. */
@@ -15,7 +46,7 @@ export interface CheckResult {
 }
 
 /** A check that passed. */
-export function ok(id: string, title: string, detail: string): CheckResult {
+export function ok(id: FindingId, title: string, detail: string): CheckResult {
   return { id, title, status: 'ok', detail };
 }
 
@@ -26,11 +57,11 @@ export interface Trouble {
 }
 
 /** A start is possible, with a drawback. */
-export function warning(id: string, title: string, trouble: Trouble): CheckResult {
+export function warning(id: FindingId, title: string, trouble: Trouble): CheckResult {
   return { id, title, status: 'warning', ...trouble };
 }
 
 /** A start, or every sandbox, would fail. */
-export function failed(id: string, title: string, trouble: Trouble): CheckResult {
+export function failed(id: FindingId, title: string, trouble: Trouble): CheckResult {
   return { id, title, status: 'failed', ...trouble };
 }

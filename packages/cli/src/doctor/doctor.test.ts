@@ -282,7 +282,7 @@ describe('the machine', () => {
     const memory = (gib: number) =>
       evaluateMemory({ availableBytes: gib * 1024 ** 3, totalBytes: 8 * 1024 ** 3 }).status;
     expect([memory(4), memory(1), memory(0.5)]).toEqual(['ok', 'warning', 'failed']);
-    const need = { id: 'data-disk', leastGib: 1, comfortableGib: 10 };
+    const need = { id: 'data-disk', leastGib: 1, comfortableGib: 10 } as const;
     const disk = (gib: number) =>
       evaluateDisk({ purpose: 'data', path: '/d', freeBytes: gib * 1024 ** 3, fsType: 0 }, need).status;
     expect([disk(20), disk(5), disk(0.5)]).toEqual(['ok', 'warning', 'failed']);

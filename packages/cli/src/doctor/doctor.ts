@@ -42,8 +42,8 @@ export interface DoctorOptions {
 }
 
 /** Space of one root file system being built; and of a database and some snapshots. */
-const CACHE_DISK = { id: 'cache-disk', leastGib: 2, comfortableGib: 5 };
-const DATA_DISK = { id: 'data-disk', leastGib: 1, comfortableGib: 10 };
+const CACHE_DISK = { id: 'cache-disk', leastGib: 2, comfortableGib: 5 } as const;
+const DATA_DISK = { id: 'data-disk', leastGib: 1, comfortableGib: 10 } as const;
 
 /** Checks everything that a start needs, by doing it. Changes nothing that outlives the checks. */
 export async function examine(options: DoctorOptions): Promise<CheckResult[]> {

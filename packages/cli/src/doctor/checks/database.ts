@@ -47,7 +47,7 @@ export function evaluateWellKnown(
   facts: DatabaseFacts,
   config: Pick<UpConfig, 'host' | 'dataDir' | 'databaseUrl'>,
 ): CheckResult[] {
-  const [id, title] = ['well-known-key', 'Well-known key'];
+  const [id, title] = ['well-known-key', 'Well-known key'] as const;
   const good = facts.kind === 'report' ? facts.report.wellKnown : undefined;
   if (!good) return [];
   if (!good.apiKey && !good.accessToken)
@@ -64,7 +64,7 @@ export function evaluateWellKnown(
 
 /** One result a row that can never match, and one line where all can. */
 export function evaluateKeys(facts: DatabaseFacts): CheckResult[] {
-  const [id, title] = ['keys', 'Keys'];
+  const [id, title] = ['keys', 'Keys'] as const;
   if (facts.kind !== 'report') return [];
   const { defects } = facts.report;
   if (defects.length === 0) return [ok(id, title, 'every stored key can match')];

@@ -1,6 +1,6 @@
 import { statfs } from 'node:fs/promises';
 import { dirname } from 'node:path';
-import { type CheckResult, failed, ok, warning } from '../check.ts';
+import { type CheckResult, type FindingId, failed, ok, warning } from '../check.ts';
 
 export interface DiskFacts {
   /** What is kept there, for the title. */
@@ -26,7 +26,7 @@ export async function probeDisk(purpose: string, path: string): Promise<DiskFact
 }
 
 export interface DiskNeed {
-  id: string;
+  id: FindingId;
   /** Below it a start fails. */
   leastGib: number;
   comfortableGib: number;

@@ -78,7 +78,7 @@ export interface ForwardingFacts {
 }
 
 export function evaluateForwarding({ value, writable }: ForwardingFacts): CheckResult {
-  const [id, title] = ['ip-forward', 'IPv4 forwarding'];
+  const [id, title] = ['ip-forward', 'IPv4 forwarding'] as const;
   if (value?.trim() === '1') return ok(id, title, 'on');
   if (writable) return ok(id, title, 'off; `islet up` turns it on');
   return failed(id, title, {
