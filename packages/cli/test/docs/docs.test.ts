@@ -85,6 +85,28 @@ it('leads nowhere that is not there', () => {
   expect(broken).toEqual([]);
 });
 
+it('names no file, and no command of npm, that is not there', () => {
+  const files = sourceFiles(['packages', 'scripts', 'e2e', 'bench', 'fuzz', 'templates']);
+  const { scripts } = JSON.parse(read(join(ROOT, 'package.json'))) as { scripts: Record<string, string> };
+  const pages = readdirSync(DOCS).filter((name) => name.endsWith('.md'));
+  const missing = pages.flatMap((page) => {
+    const text = read(join(DOCS, page));
+    const named = [...text.matchAll(/`([\w./*-]+\.(?:ts|mjs|sh))`/g)].map(([, name]) => name as string);
+    const commands = [...text.matchAll(/npm run ([\w:-]+)/g)].map(([, name]) => name as string);
+    return [
+      ...named.filter((name) => !files.some((path) => endOf(name).test(path))),
+      ...commands.filter((name) => !(name in scripts)),
+    ].map((name) => `${page}: ${name}`);
+  });
+  expect(missing).toEqual([]);
+});
+
+/** Paths that end so; a star stands for a part of a name. */
+function endOf(name: string): RegExp {
+  const parts = name.split('*').map((part) => part.replaceAll('.', '\\.'));
+  return new RegExp(`/${parts.join('[^/]*')}$`);
+}
+
 function brokenLinks(page: string): string[] {
   return [...read(page).matchAll(/\]\(((?!https?:|mailto:)[^)\s]*)\)/g)].flatMap(([, link = '']) => {
     const [file = '', heading] = link.split('#');
