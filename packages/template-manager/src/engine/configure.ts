@@ -7,6 +7,9 @@ import { runInside } from './inside.ts';
 import type { LayerMaker, LayerStack, SandboxSize } from './layer-stack.ts';
 import { accountOf, placeIn } from './stack-view.ts';
 
+/** Counts up if what is done becomes something else: templates that are built then get it. */
+const REVISION = 2;
+
 /** The default user of every template. */
 const USER = 'user';
 /** Folders that everybody may install into. */
@@ -33,7 +36,7 @@ export async function configured(
   const made = await maker.put(
     stack,
     {
-      parts: ['configure'],
+      parts: ['configure', REVISION],
       phase: 'finalize',
       description: { step: 'configure' },
       onWait: () => {},

@@ -97,6 +97,20 @@ describe.runIf(process.getuid?.() === 0)('inside a build', () => {
     expect((await stat(at('etc/shadow'))).mode & 0o777).toBe(0o640);
   });
 
+  it('spares sudo a slow question, if it knows how not to ask', async () => {
+    const accounts = new AccountFiles(root);
+    const rule = 'user ALL=(ALL:ALL) NOPASSWD: ALL\n';
+    await accounts.makeAdmin('user');
+    expect(await text('etc/sudoers.d/user')).toBe(`Defaults !pam_acct_mgmt\n${rule}`);
+    await mkdir(at('usr/lib/sudo'), { recursive: true });
+    await writeFile(at('usr/lib/sudo/sudoers.so'), '\0timestamp_type\0');
+    await accounts.makeAdmin('user');
+    expect(await text('etc/sudoers.d/user')).toBe(rule);
+    await writeFile(at('usr/lib/sudo/sudoers.so'), '\0timestamp_type\0pam_acct_mgmt\0');
+    await accounts.makeAdmin('user');
+    expect(await text('etc/sudoers.d/user')).toBe(`Defaults !pam_acct_mgmt\n${rule}`);
+  });
+
   it('gives only new parts of a working directory to the user', async () => {
     await mkdir(at('var'));
     await makeWorkdir({ kind: 'workdir', path: '/var/a/b', user: 'app' }, root);
