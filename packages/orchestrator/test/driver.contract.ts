@@ -1,13 +1,15 @@
 import { randomBytes } from 'node:crypto';
-import { mkdir, mkdtemp, readdir, rm, statfs, truncate, writeFile } from 'node:fs/promises';
+import { mkdir, mkdtemp, readdir, readFile, rm, statfs, truncate, writeFile } from 'node:fs/promises';
 import { type ClientRequest, get } from 'node:http';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { text } from 'node:stream/consumers';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { createLogger, type Logger } from '@islet/telemetry';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import type { Machine, MachineSpec, SandboxDriver } from '../src/drivers/driver.ts';
 import { type Exec, openHostExec } from '../src/host/exec.ts';
+import { ranTicks, refProcess } from '../src/host/process.ts';
 import { NetworkPool, type NetworkPoolOptions } from '../src/network/pool.ts';
 import { waitForQuiet } from '../src/network/quiet.ts';
 import { type ClaimedSubnet, claimSubnet } from '../src/network/subnet.ts';
@@ -92,6 +94,18 @@ export function driverContract(
       expect
         .poll(() => ask(machine, '/read').catch(String), { timeout: traits.patienceMs })
         .toMatch(/none|kept/);
+    /** Processor time of a machine's processes until now, ms. */
+    const cpuMs = async (id: string): Promise<number> => {
+      const [v1, v2] = ['pids/', ''].map(
+        (tree) => `/sys/fs/cgroup/${tree}islet-${instance}/${id}/cgroup.procs`,
+      );
+      const pids = await readFile(v1 as string, 'utf8').catch(() => readFile(v2 as string, 'utf8'));
+      const ticks = pids.split('\n').map((pid) => {
+        const ref = refProcess(Number(pid));
+        return (ref && ranTicks(ref)) ?? 0;
+      });
+      return 10 * ticks.reduce((sum, ran) => sum + ran, 0);
+    };
     const end = async (machine: Machine) => {
       await driver.kill(machine);
       await driver.release(machine.id);
@@ -171,7 +185,11 @@ export function driverContract(
       await driver.checkpoint(first, snapshot);
       await end(first);
       const specs = [await newSpec(), await newSpec(), await newSpec()] as const;
-      await driver.prepare?.(specs[0]);
+      const prepared = await driver.prepare?.(specs[0]);
+      if (prepared) {
+        await driver.freeze(prepared);
+        await driver.thaw(prepared);
+      }
       const clones = await Promise.all(specs.map((spec) => driver.restore(spec, snapshot)));
       for (const clone of clones) {
         await untilServing(clone);
@@ -216,6 +234,38 @@ export function driverContract(
       expect(await ask(again, '/count')).toBe('5');
       await end(again);
       for (const dir of [snapshot, last]) await rm(dir, { recursive: true });
+    });
+
+    it('has a sandbox stand still at no cost, until it goes on or ends', async () => {
+      const machine = await driver.boot(await newSpec());
+      await untilServing(machine);
+      expect(await ask(machine, '/count')).toBe('1');
+      expect(await ask(machine, '/spin')).toBe('spinning');
+      const busy = async () => share(await cpuMs(machine.id), await later(() => cpuMs(machine.id)));
+      await expect.poll(busy, { timeout: traits.patienceMs }).toBeGreaterThan(0.1);
+      await driver.freeze(machine);
+      await driver.freeze(machine);
+      await expect.poll(busy, { timeout: traits.patienceMs }).toBeLessThan(0.03);
+      expect(driver.isAlive(machine)).toBe(true);
+      // What it is asked meanwhile it answers when it goes on.
+      const answer = ask(machine, '/count');
+      await driver.thaw(machine);
+      await driver.thaw(machine);
+      expect(await answer).toBe('2');
+      await driver.freeze(machine);
+      // As a process does that finds it.
+      await driver.adopt(machine);
+      expect(await ask(machine, '/count')).toBe('3');
+      await driver.freeze(machine);
+      await driver.kill(machine);
+      expect(driver.isAlive(machine)).toBe(false);
+      await driver.release(machine.id);
+      const lost = await driver.boot(await newSpec());
+      await untilServing(lost);
+      await driver.freeze(lost);
+      await driver.release(lost.id);
+      expect(driver.isAlive(lost)).toBe(false);
+      expect(await driver.list()).toEqual([]);
     });
 
     it('lets a sandbox write as much as its disk holds, and not into its memory', async () => {
@@ -287,6 +337,18 @@ export function driverContract(
       expect(await driver.list()).toEqual([]);
     });
   });
+}
+
+/** A figure after a while, and when that was. */
+async function later(figure: () => Promise<number>): Promise<{ figure: number; ms: number }> {
+  const begin = performance.now();
+  await sleep(500);
+  return { figure: await figure(), ms: performance.now() - begin };
+}
+
+/** Of one processor, between a figure and a later one. */
+function share(before: number, after: { figure: number; ms: number }): number {
+  return (after.figure - before) / after.ms;
 }
 
 /** Mounts a file system of its own on a folder. */

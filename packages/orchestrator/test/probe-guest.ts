@@ -22,6 +22,7 @@ import { createServer } from 'node:http';
 const at = process.argv.indexOf('--disk');
 const disk = at === -1 ? '' : process.argv[at + 1];
 let count = 0;
+const spin = () => { const end = Date.now() + 20; while (Date.now() < end); setImmediate(spin); };
 const hog = [];
 const routes = {
   '/count': () => String(++count),
@@ -37,6 +38,7 @@ const routes = {
       try { writeSync(file, bytes); } catch (error) { return error.code + ' ' + written; }
     }
   },
+  '/spin': () => { setImmediate(spin); return 'spinning'; },
   '/hog': () => { setInterval(() => hog.push(Buffer.alloc(16 << 20, 1)), 1); return 'eating'; },
   '/processes': () => readdirSync('/proc').filter((name) => /^\\d+$/.test(name)).join(','),
 };

@@ -119,7 +119,14 @@ export interface SandboxDriver {
   isAlive(machine: Machine): boolean;
   /** Has an init process go on that was stopped from inside. Absent where the machine's kernel does not let anybody stop it. */
   wake?(machine: Machine): Promise<void>;
-  /** Takes over a live machine of an earlier process; one that was stopped to be saved goes on. */
+  /**
+   * Has a machine stand still until `thaw`: it runs no instruction, its timers wait, and what is sent to it meanwhile is there
+   * when it goes on. All else can be asked of it as before but to be saved. Safe to repeat.
+   */
+  freeze(machine: Machine): Promise<void>;
+  /** Has a machine go on that stands still; nothing to one that runs. */
+  thaw(machine: Machine): Promise<void>;
+  /** Takes over a live machine of an earlier process; one that stands still, or was stopped to be saved, goes on. */
   adopt(machine: Machine): Promise<void>;
   /** Ends the sandbox at once; when it returns, nothing of it runs. */
   kill(machine: Machine): Promise<void>;

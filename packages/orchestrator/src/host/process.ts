@@ -10,6 +10,7 @@ export interface ProcessRef {
 
 interface ProcessStat {
   state: string;
+  group: number;
   startTicks: number;
   /** Clock ticks that its threads ran, in their own code and in the kernel's. */
   ranTicks: number;
@@ -26,6 +27,7 @@ function readStat(pid: number): ProcessStat | undefined {
   const fields = text.slice(text.lastIndexOf(')') + 2).split(' ');
   return {
     state: fields[0] ?? '',
+    group: Number(fields[2]),
     startTicks: Number(fields[19]),
     ranTicks: Number(fields[11]) + Number(fields[12]),
   };
@@ -51,6 +53,37 @@ export function setTimerSlack({ pid }: ProcessRef, slackNs: number): void {
     } catch {
       // It ended meanwhile; the others have theirs set all the same.
     }
+  }
+}
+
+/**
+ * The process groups of a process that leads its own and of its children's. Empty where it has ended. Who stops the first of them keeps
+ * it from making more.
+ */
+export function groupsOf(leader: ProcessRef): number[] {
+  if (!isAlive(leader)) return [];
+  const children = threadsOf(leader.pid).flatMap((thread) => childrenOf(leader.pid, thread));
+  const groups = children.flatMap((pid) => readStat(pid)?.group ?? []);
+  return [...new Set([leader.pid, ...groups])];
+}
+
+function childrenOf(pid: number, thread: string): number[] {
+  try {
+    return readFileSync(`/proc/${pid}/task/${thread}/children`, 'utf8')
+      .split(' ')
+      .filter(Boolean)
+      .map(Number);
+  } catch {
+    return []; // it ended meanwhile
+  }
+}
+
+/** Sends a signal to all of a process group; nothing where there is none. */
+export function signalGroup(group: number, signal: NodeJS.Signals): void {
+  try {
+    process.kill(-group, signal);
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code !== 'ESRCH') throw error;
   }
 }
 

@@ -72,12 +72,12 @@ export class Ahead {
   }
 
   /** A machine that is nobody yet; undefined where none is ready. */
-  takeMachine(buildId: string): WarmRun | undefined {
+  takeMachine(buildId: string): Promise<WarmRun | undefined> {
     return this.#machines.take(buildId);
   }
 
   /** A place for a machine that is about to be restored; undefined where none is ready. */
-  takePlace(shape: Shape): PreparedPlace | undefined {
+  takePlace(shape: Shape): Promise<PreparedPlace | undefined> {
     return this.#places.take(kindOf(shape));
   }
 

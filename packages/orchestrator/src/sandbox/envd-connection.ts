@@ -8,6 +8,8 @@ import { EnvdAnswerError } from './envd-answers.ts';
 const CONNECT_TIMEOUT_MS = 100;
 const MAX_HEADER_BYTES = 16 * 1024;
 const MAX_INTERIM = 8;
+/** The longest that Linux takes: a probe would wake a sandbox that is idle, or be unanswered by one that stands still. */
+const KEEP_ALIVE_PROBE_MS = 32_767_000;
 /** A few answers and their framing. */
 export const ALLOWED_BYTES = 256 * 1024;
 
@@ -76,7 +78,7 @@ class EnvdAgent extends Agent {
   #socket: Socket | undefined;
 
   constructor(allowedBytes: number) {
-    super({ keepAlive: true, maxSockets: 1 });
+    super({ keepAlive: true, keepAliveMsecs: KEEP_ALIVE_PROBE_MS, maxSockets: 1 });
     this.allowedBytes = allowedBytes;
   }
 

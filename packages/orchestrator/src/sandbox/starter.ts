@@ -69,7 +69,7 @@ export class Starter {
     const stored = this.#options.templates.get(config.buildId);
     const { manifest, snapshotDir } = stored;
     const { envdAccessToken: accessToken } = manifest;
-    const ready = this.#ahead.takeMachine(config.buildId);
+    const ready = await this.#ahead.takeMachine(config.buildId);
     if (ready && (await this.#adopt(ready, config, accessToken, signal))) {
       const { connection, ...run } = ready;
       connection.end();
@@ -143,12 +143,12 @@ export class Starter {
   }
 
   /** Starts from a saved state, in a place that was prepared where there is one. */
-  #restore(
+  async #restore(
     source: StartSource,
     egress: SandboxConfig['egress'],
     options: Omit<StartOptions, 'place'>,
   ): Promise<StartedRun> {
-    const place = this.#ahead.takePlace(source);
+    const place = await this.#ahead.takePlace(source);
     return startMachine(this.#options, source, egress, { ...options, place });
   }
 

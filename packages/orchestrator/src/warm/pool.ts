@@ -32,7 +32,10 @@ const IDLE_MS = 10 * 60_000;
 const TICK_MS = 1_000;
 const BUSY_PAUSE_MS = 20;
 
-/** Machines got ready ahead of demand, by kind: as many of each as its demand was, see `warmTarget`. It makes the next by itself. */
+/**
+ * Machines got ready ahead of demand, by kind: as many of each as its demand was, see `warmTarget`. It makes the next by
+ * itself. Until they are taken they stand still.
+ */
 export class WarmPool<Item extends Warm> {
   readonly #options: WarmPoolOptions<Item>;
   /** In the order of their last use. */
@@ -58,18 +61,24 @@ export class WarmPool<Item extends Warm> {
     this.#startWork();
   }
 
-  /** A ready one of a kind, or undefined where there is none: start one then. Counts as demand either way. */
-  take(name: string): Item | undefined {
+  /** A ready one of a kind that runs, or undefined if there is none: start one then. Counts as demand either way. */
+  async take(name: string): Promise<Item | undefined> {
     if (this.#options.most === 0 || this.#closing) return undefined;
-    const { driver, now } = this.#options;
+    const { driver, logger, now } = this.#options;
     const kind = this.#kinds.get(name) ?? { ready: [], takes: [] };
     this.#kinds.delete(name);
     this.#kinds.set(name, kind);
     kind.takes = [...kind.takes.filter((time) => now() - time < MEMORY_MS), now()];
     this.#startWork();
     for (let item = kind.ready.shift(); item; item = kind.ready.shift()) {
-      if (driver.isAlive(item.machine)) return item;
-      this.#discard(item);
+      try {
+        if (!driver.isAlive(item.machine)) throw new Error('it has ended');
+        await driver.thaw(item.machine);
+        return item;
+      } catch (error) {
+        logger.warn({ err: error, machineId: item.machine.id }, 'a sandbox kept ready is of no use');
+        this.#discard(item);
+      }
     }
     return undefined;
   }
@@ -118,7 +127,7 @@ export class WarmPool<Item extends Warm> {
 
   async #add(name: string, kind: Kind<Item>): Promise<void> {
     try {
-      const item = await this.#options.start(name);
+      const item = await this.#startFrozen(name);
       if (this.#kinds.get(name) === kind) kind.ready.push(item);
       else this.#discard(item); // it was dropped meanwhile
     } catch (error) {
@@ -126,6 +135,17 @@ export class WarmPool<Item extends Warm> {
       this.#options.logger.warn({ err: error, kind: name }, 'a sandbox could not be started ahead of demand');
       this.#kinds.delete(name); // starts go on, cold, and bring the kind back
       for (const item of kind.ready) this.#discard(item);
+    }
+  }
+
+  async #startFrozen(name: string): Promise<Item> {
+    const item = await this.#options.start(name);
+    try {
+      await this.#options.driver.freeze(item.machine);
+      return item;
+    } catch (error) {
+      this.#discard(item);
+      throw error;
     }
   }
 

@@ -10,11 +10,13 @@ import { CommandError, type Exec } from '../../host/exec.ts';
 import { linkerName } from '../../host/guest.ts';
 import {
   findProcesses,
+  groupsOf,
   isAlive,
   killAndWait,
   type ProcessRef,
   refProcess,
   setTimerSlack,
+  signalGroup,
   waitForExit,
 } from '../../host/process.ts';
 import type { Machine, MachineSpec, SandboxDriver, WritableRoot } from '../driver.ts';
@@ -24,7 +26,7 @@ import { inOverlay } from './overlay.ts';
 import { type GvisorRelease, parseRelease, untestedTrouble } from './release.ts';
 import { lastLogged, readState } from './runsc-files.ts';
 import { StateFileError } from './state-file.ts';
-import { IDLE_SLACK_NS, SentryTimers } from './timers.ts';
+import { BUSY_SLACK_NS, IDLE_SLACK_NS, SentryTimers } from './timers.ts';
 
 /**
  * What gVisor's own processes need beside the sandbox's memory: measured 43 MB for the sentry and 22 MB for the gofer
@@ -112,6 +114,8 @@ class Gvisor implements SandboxDriver {
   readonly #cgroups = new Cgroups();
   /** Containers that were created and hold nothing yet. */
   readonly #prepared = new Set<string>();
+  /** The process groups of machines that this process froze. */
+  readonly #frozen = new Map<string, readonly number[]>();
   readonly #timers = new SentryTimers();
 
   constructor(options: GvisorOptions, runsc: Runsc, namespace: MountNamespace | undefined) {
@@ -169,10 +173,32 @@ class Gvisor implements SandboxDriver {
     await this.#disarm(snapshotDir);
   }
 
+  /**
+   * Stops the sentry, the file server, and the processes in which the sandbox's programs run, which are children of the
+   * sentry. Its timers are on time when it goes on, since then somebody wants something of it.
+   */
+  async freeze({ id, main, companions }: Machine): Promise<void> {
+    this.#timers.remove(id);
+    setTimerSlack(main, BUSY_SLACK_NS);
+    signalGroup(main.pid, 'SIGSTOP'); // before its children are looked for: from here on there come no more
+    const groups = [main, ...companions].flatMap(groupsOf);
+    for (const group of groups) signalGroup(group, 'SIGSTOP');
+    this.#frozen.set(id, groups);
+  }
+
+  async thaw({ id, main, companions }: Machine): Promise<void> {
+    const groups = this.#frozen.get(id) ?? [main, ...companions].flatMap(groupsOf);
+    this.#frozen.delete(id);
+    this.#timers.add(id, main, 'busy');
+    if (isAlive(main)) for (const group of groups.toReversed()) signalGroup(group, 'SIGCONT');
+  }
+
   /** The runtime's own command ends what an earlier process began. */
-  async adopt({ id, main }: Machine): Promise<void> {
+  async adopt(machine: Machine): Promise<void> {
+    const { id, main } = machine;
+    await this.thaw(machine);
     setTimerSlack(main, IDLE_SLACK_NS); // whatever the earlier process had it at
-    this.#timers.add(id, main);
+    this.#timers.add(id, main, 'idle');
   }
 
   isAlive(machine: Machine): boolean {
@@ -189,6 +215,7 @@ class Gvisor implements SandboxDriver {
 
   async release(id: string): Promise<void> {
     this.#prepared.delete(id);
+    this.#frozen.delete(id);
     this.#timers.remove(id);
     await Promise.all((await this.#processes(id)).map((ref) => killAndWait(ref)));
     const files = (await readdir(this.#stateDir)).filter((name) => belongsTo(name, id));
@@ -227,7 +254,7 @@ class Gvisor implements SandboxDriver {
         this.#cgroupPath(spec.id),
         spec.memoryMb * 1024 * 1024 + RUNTIME_OVERHEAD_BYTES,
       );
-      this.#timers.add(spec.id, main);
+      this.#timers.add(spec.id, main, 'idle');
       return { id: spec.id, dir: spec.dir, main, companions };
     } catch (error) {
       await this.release(spec.id);

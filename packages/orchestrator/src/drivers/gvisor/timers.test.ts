@@ -24,7 +24,7 @@ it('lets a process be late while it is idle, and on time while it works', { time
   const timers = new SentryTimers();
   setTimerSlack(ref, IDLE_SLACK_NS);
   expect(slack()).toBe(IDLE_SLACK_NS);
-  timers.add('one', ref);
+  timers.add('one', ref, 'idle');
   child.stdin.write('spin');
   await expect.poll(slack, { timeout: 20_000 }).toBeLessThan(IDLE_SLACK_NS);
   child.stdin.write('rest');

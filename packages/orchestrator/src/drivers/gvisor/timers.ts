@@ -7,7 +7,7 @@ import { type ProcessRef, ranTicks, setTimerSlack } from '../../host/process.ts'
 export const IDLE_SLACK_NS = 4_000_000;
 
 /** The kernel's default. A request that one side waits for before it sends the next is ten times faster with it. */
-const BUSY_SLACK_NS = 50_000;
+export const BUSY_SLACK_NS = 50_000;
 
 const LOOK_MS = 500;
 
@@ -29,9 +29,9 @@ export class SentryTimers {
   readonly #sentries = new Map<string, Sentry>();
   readonly #timer = setInterval(() => this.#look(), LOOK_MS).unref();
 
-  /** Watches a sentry that has the slack of an idle one. */
-  add(id: string, ref: ProcessRef): void {
-    this.#sentries.set(id, { ref, ranTicks: ranTicks(ref) ?? 0, busy: false, idleLooks: 0 });
+  /** Watches a sentry that has the slack of an idle or a busy one. */
+  add(id: string, ref: ProcessRef, is: 'idle' | 'busy'): void {
+    this.#sentries.set(id, { ref, ranTicks: ranTicks(ref) ?? 0, busy: is === 'busy', idleLooks: 0 });
   }
 
   remove(id: string): void {

@@ -138,6 +138,14 @@ class Microvm implements SandboxDriver {
     await this.#save(machine, (running) => this.#options.vmm.snapshot(running, snapshotDir));
   }
 
+  async freeze(machine: Machine): Promise<void> {
+    await this.#control(machine, (running) => this.#options.vmm.stop(running));
+  }
+
+  async thaw(machine: Machine): Promise<void> {
+    await this.#control(machine, (running) => this.#options.vmm.resume(running));
+  }
+
   async adopt(machine: Machine): Promise<void> {
     await this.#control(machine, (running) => this.#options.vmm.resume(running));
   }

@@ -61,6 +61,8 @@ export interface Vmm {
   checkpoint(machine: RunningMachine, snapshotDir: string): Promise<void>;
   /** See `SandboxDriver.snapshot`. */
   snapshot(machine: RunningMachine, snapshotDir: string): Promise<void>;
-  /** Has a machine that was stopped to be saved go on; does nothing to one that runs. */
+  /** Has a machine stand still until `resume`; does nothing to one that does. */
+  stop(machine: RunningMachine): Promise<void>;
+  /** Has a machine go on that was stopped, to be saved too; does nothing to one that runs. */
   resume(machine: RunningMachine): Promise<void>;
 }

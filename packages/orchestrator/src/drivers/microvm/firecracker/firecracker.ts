@@ -156,6 +156,10 @@ export class Firecracker implements Vmm {
     });
   }
 
+  async stop(machine: RunningMachine): Promise<void> {
+    await this.#control(machine, (api) => api.setState('Paused'));
+  }
+
   async resume(machine: RunningMachine): Promise<void> {
     await this.#control(machine, (api) => this.#goOn(api, machine));
   }

@@ -174,6 +174,13 @@ class Qemu implements Vmm {
     });
   }
 
+  /** One that waits for room on the host's disk stands still until there is some, or until it is resumed. */
+  async stop(machine: RunningMachine): Promise<void> {
+    await this.#control(machine, async (qmp) => {
+      await qmp.execute('stop');
+    });
+  }
+
   async resume(machine: RunningMachine): Promise<void> {
     await this.#control(machine, async (qmp) => {
       const { running } = readStatus(await qmp.execute('query-status'));
