@@ -260,11 +260,6 @@ export function driverContract(
       await driver.kill(machine);
       expect(driver.isAlive(machine)).toBe(false);
       await driver.release(machine.id);
-      const lost = await driver.boot(await newSpec());
-      await untilServing(lost);
-      await driver.freeze(lost);
-      await driver.release(lost.id);
-      expect(driver.isAlive(lost)).toBe(false);
       expect(await driver.list()).toEqual([]);
     });
 
@@ -332,6 +327,7 @@ export function driverContract(
 
     it('frees a sandbox that another process started and lost', async () => {
       const machine = await driver.boot(await newSpec());
+      await driver.freeze(machine);
       await driver.release(machine.id);
       expect(driver.isAlive(machine)).toBe(false);
       expect(await driver.list()).toEqual([]);

@@ -1,4 +1,4 @@
-import { existsSync } from 'node:fs';
+import { existsSync, readFileSync } from 'node:fs';
 import { mkdir, readdir, readFile, rmdir, writeFile } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
@@ -86,6 +86,26 @@ export class Cgroups {
   /** Bytes that the cgroup's processes hold; 0 where the cgroup is gone. */
   async memoryUsed(path: string): Promise<number> {
     return Number(await this.#readMemory(path, { v1: 'memory.usage_in_bytes', v2: 'memory.current' }));
+  }
+
+  /**
+   * Gives what tells how long a cgroup's processes ran until now, ms, within its own turn; undefined where the cgroup is gone, or
+   * nobody counts.
+   */
+  cpuMeter(path: string): () => number | undefined {
+    if (this.version === 'none') return () => undefined;
+    const v1 = this.version === 'v1';
+    const file = v1 ? join(this.#root, 'cpuacct', path, 'cpuacct.usage') : join(this.#root, path, 'cpu.stat');
+    return () => {
+      let text: string;
+      try {
+        text = readFileSync(file, 'utf8');
+      } catch (error) {
+        if (isGone(error)) return undefined;
+        throw error;
+      }
+      return v1 ? Number(text) / 1e6 : Number(/^usage_usec (\d+)$/m.exec(text)?.[1]) / 1e3;
+    };
   }
 
   async #readMemory(path: string, names: { v1: string; v2: string }): Promise<string> {

@@ -29,8 +29,6 @@ export interface ExecOptions {
   output?: 'capture' | 'discard';
   /** A descriptor that takes what it says on stderr, it and all it leaves behind. It is not in the error then. */
   stderr?: number;
-  /** How late the kernel may fire the timers of the command and of all it leaves behind, ns. */
-  timerSlackNs?: number;
 }
 
 /** Runs one host command to its end and gives its stdout. Passed in wherever commands are run, so that plans can be tested. */
@@ -59,7 +57,7 @@ async function execute(
   args: readonly string[],
   options: ExecOptions,
 ): Promise<string> {
-  const { input, signal, timeoutMs = DEFAULT_TIMEOUT_MS, timerSlackNs } = options;
+  const { input, signal, timeoutMs = DEFAULT_TIMEOUT_MS } = options;
   const name = [file, ...args.slice(0, 3)].join(' ');
   if (signal?.aborted) throw new CommandError(name, 'aborted', null, '', signal.reason);
   const streams = new MemoryStreams(spawner);
@@ -69,7 +67,7 @@ async function execute(
     const stdout = captured ? streams.add('stdout') : undefined;
     const said = captured && options.stderr === undefined ? streams.add('stderr') : undefined;
     const stderr = options.stderr ?? said;
-    const program = startProgram(spawner, name, { file, args, stdin, stdout, stderr, timerSlackNs });
+    const program = startProgram(spawner, name, { file, args, stdin, stdout, stderr });
     const end = await untilEnd(program, timeoutMs, signal);
     if (end.exitCode === 0) return stdout === undefined ? '' : readText(stdout);
     const words = said === undefined ? '' : readText(said, STDERR_LIMIT).trim();

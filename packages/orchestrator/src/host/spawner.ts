@@ -9,8 +9,6 @@ export interface ProgramStart {
   stdin: number | undefined;
   stdout: number | undefined;
   stderr: number | undefined;
-  /** How late the kernel may fire its timers, and those of all it starts, ns; where unset, as for this process. */
-  timerSlackNs?: number | undefined;
 }
 
 export interface StartedProgram {
@@ -30,16 +28,10 @@ export interface Spawner {
 
 const MFD_CLOEXEC = 1;
 
-/** prctl(2) */
-const PR_SET_TIMERSLACK = 29;
-const PR_GET_TIMERSLACK = 30;
-
 export function openSpawner(): Spawner {
   const spawn = openPosixSpawn({ session: 'inherited' });
   const waitpid = openWaitpid();
   const memfdCreate = openProgram().func('int memfd_create(const char *, uint)');
-
-  const prctl = openProgram().func('long prctl(int, ulong, ulong, ulong, ulong)');
 
   const running = new Map<number, (end: WaitStatus) => void>();
   /** Only programs started here are waited for: Node waits for its own. */
@@ -54,28 +46,14 @@ export function openSpawner(): Spawner {
   };
   process.on('SIGCHLD', reap);
 
-  /** A program inherits the slack of the thread that starts it: it is this one's own while `start` runs, and no longer. */
-  const withTimerSlack = <T>(slackNs: number | undefined, start: () => T): T => {
-    if (slackNs === undefined) return start();
-    const own: number = prctl(PR_GET_TIMERSLACK, 0, 0, 0, 0);
-    prctl(PR_SET_TIMERSLACK, slackNs, 0, 0, 0);
-    try {
-      return start();
-    } finally {
-      prctl(PR_SET_TIMERSLACK, own, 0, 0, 0);
-    }
-  };
-
   return {
-    start({ file, args, stdin, stdout, stderr, timerSlackNs }) {
+    start({ file, args, stdin, stdout, stderr }) {
       const steps = [stdin, stdout, stderr].map((from, to) =>
         from === undefined
           ? ({ step: 'open', fd: to, path: '/dev/null', flags: constants.O_RDWR } as const)
           : ({ step: 'dup', from, to } as const),
       );
-      const pid = withTimerSlack(timerSlackNs, () =>
-        spawn({ file, argv: [file, ...args], env: process.env, steps }),
-      );
+      const pid = spawn({ file, argv: [file, ...args], env: process.env, steps });
       const ended = new Promise<WaitStatus>((resolve) => running.set(pid, resolve));
       return { pid, ended };
     },

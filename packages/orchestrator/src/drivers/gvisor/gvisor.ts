@@ -26,7 +26,7 @@ import { inOverlay } from './overlay.ts';
 import { type GvisorRelease, parseRelease, untestedTrouble } from './release.ts';
 import { lastLogged, readState } from './runsc-files.ts';
 import { StateFileError } from './state-file.ts';
-import { BUSY_SLACK_NS, IDLE_SLACK_NS, SentryTimers } from './timers.ts';
+import { SentryTimers, SLACK_NS } from './timers.ts';
 
 /**
  * What gVisor's own processes need beside the sandbox's memory: measured 43 MB for the sentry and 22 MB for the gofer
@@ -175,30 +175,29 @@ class Gvisor implements SandboxDriver {
 
   /**
    * Stops the sentry, the file server, and the processes in which the sandbox's programs run, which are children of the
-   * sentry. Its timers are on time when it goes on, since then somebody wants something of it.
+   * sentry. Its timers are set to be on time meanwhile: whoever lets it go on wants something of it.
    */
   async freeze({ id, main, companions }: Machine): Promise<void> {
     this.#timers.remove(id);
-    setTimerSlack(main, BUSY_SLACK_NS);
     signalGroup(main.pid, 'SIGSTOP'); // before its children are looked for: from here on there come no more
     const groups = [main, ...companions].flatMap(groupsOf);
     for (const group of groups) signalGroup(group, 'SIGSTOP');
     this.#frozen.set(id, groups);
+    setTimerSlack(main, SLACK_NS.busy);
   }
 
   async thaw({ id, main, companions }: Machine): Promise<void> {
     const groups = this.#frozen.get(id) ?? [main, ...companions].flatMap(groupsOf);
     this.#frozen.delete(id);
-    this.#timers.add(id, main, 'busy');
-    if (isAlive(main)) for (const group of groups.toReversed()) signalGroup(group, 'SIGCONT');
+    if (!isAlive(main)) return;
+    for (const group of groups.toReversed()) signalGroup(group, 'SIGCONT');
+    this.#watch(id, main);
   }
 
   /** The runtime's own command ends what an earlier process began. */
   async adopt(machine: Machine): Promise<void> {
-    const { id, main } = machine;
+    setTimerSlack(machine.main, SLACK_NS.busy); // whatever the earlier process had it at
     await this.thaw(machine);
-    setTimerSlack(main, IDLE_SLACK_NS); // whatever the earlier process had it at
-    this.#timers.add(id, main, 'idle');
   }
 
   isAlive(machine: Machine): boolean {
@@ -254,12 +253,16 @@ class Gvisor implements SandboxDriver {
         this.#cgroupPath(spec.id),
         spec.memoryMb * 1024 * 1024 + RUNTIME_OVERHEAD_BYTES,
       );
-      this.#timers.add(spec.id, main, 'idle');
+      this.#watch(spec.id, main);
       return { id: spec.id, dir: spec.dir, main, companions };
     } catch (error) {
       await this.release(spec.id);
       throw error;
     }
+  }
+
+  #watch(id: string, ref: ProcessRef): void {
+    this.#timers.add(id, { ref, usedMs: this.#cgroups.cpuMeter(this.#cgroupPath(id)) });
   }
 
   /** Another release of gVisor may write its checkpoints otherwise, or be without this fault: they are used as they are. */
@@ -314,7 +317,6 @@ class Gvisor implements SandboxDriver {
       await this.#options.exec(file as string, rest, {
         timeoutMs: RUNSC_TIMEOUT_MS,
         output: 'discard',
-        timerSlackNs: IDLE_SLACK_NS,
         ...(signal ? { signal } : {}),
       });
     } catch (error) {

@@ -1,39 +1,46 @@
 import { type ProcessRef, ranTicks, setTimerSlack } from '../../host/process.ts';
+import { type Activity, Quiet } from './quiet.ts';
 
 /**
- * How late the timers of an idle sentry may fire. It looks at its own speed 2,500 times a second, whether or not a program runs,
- * which is 1.7 % of a CPU for every idle sandbox; so it is 0.4 %. Decision 0020.
+ * How late the timers of a sentry may fire, ns. It looks at its own speed 2,500 times a second, whether or not a program runs,
+ * which is up to 3 % of a CPU for every sandbox; late, it is 0.6 or 0.1 %. Decisions 0020 and 0042.
  */
-export const IDLE_SLACK_NS = 4_000_000;
-
-/** The kernel's default. A request that one side waits for before it sends the next is ten times faster with it. */
-export const BUSY_SLACK_NS = 50_000;
+export const SLACK_NS: Readonly<Record<Activity, number>> = {
+  /** The kernel's default. A request that one side waits for before it sends the next is ten times faster with it. */
+  busy: 50_000,
+  idle: 4_000_000,
+  still: 50_000_000,
+};
 
 const LOOK_MS = 500;
 
-/** Clock ticks between two looks from which on a sentry is busy: 8 % of a CPU. On time but idle, and asked for a sample, it takes up to 5 %. */
-const BUSY_TICKS = 4;
+const TICK_MS = 10;
 
-/** Looks in a row without that, after which it is idle. */
-const IDLE_LOOKS = 6;
-
-interface Sentry {
+export interface WatchedSentry {
   ref: ProcessRef;
-  ranTicks: number;
-  busy: boolean;
-  idleLooks: number;
+  /** Processor time of the sandbox until now, ms; undefined where nobody counts. */
+  usedMs: () => number | undefined;
 }
 
-/** Has the timers of busy sentries fire on time and those of idle ones late, which lets an idle sandbox cost next to nothing. */
+interface Sentry extends WatchedSentry {
+  lastMs: number;
+  quiet: Quiet;
+}
+
+/** Has the timers of busy sentries fire on time and those of others late, which lets an idle sandbox cost next to nothing. */
 export class SentryTimers {
   readonly #sentries = new Map<string, Sentry>();
   readonly #timer = setInterval(() => this.#look(), LOOK_MS).unref();
 
-  /** Watches a sentry that has the slack of an idle or a busy one. */
-  add(id: string, ref: ProcessRef, is: 'idle' | 'busy'): void {
-    this.#sentries.set(id, { ref, ranTicks: ranTicks(ref) ?? 0, busy: is === 'busy', idleLooks: 0 });
+  /**
+   * Watches a sentry whose timers are on time, as they are at its start. It counts as busy at first: whoever started it, or let
+   * it go on, wants something of it.
+   */
+  add(id: string, watched: WatchedSentry): void {
+    this.#sentries.set(id, { ...watched, lastMs: usedMs(watched) ?? 0, quiet: new Quiet() });
   }
 
+  /** Leaves it as it is. */
   remove(id: string): void {
     this.#sentries.delete(id);
   }
@@ -44,18 +51,23 @@ export class SentryTimers {
 
   #look(): void {
     for (const [id, sentry] of this.#sentries) {
-      const ticks = ranTicks(sentry.ref);
-      if (ticks === undefined) {
+      const now = usedMs(sentry);
+      if (now === undefined) {
         this.#sentries.delete(id);
         continue;
       }
-      const ran = ticks - sentry.ranTicks;
-      sentry.ranTicks = ticks;
-      sentry.idleLooks = ran < BUSY_TICKS ? sentry.idleLooks + 1 : 0;
-      const busy = sentry.busy ? sentry.idleLooks < IDLE_LOOKS : sentry.idleLooks === 0;
-      if (busy === sentry.busy) continue;
-      sentry.busy = busy;
-      setTimerSlack(sentry.ref, busy ? BUSY_SLACK_NS : IDLE_SLACK_NS);
+      const before = sentry.quiet.activity;
+      const activity = sentry.quiet.look(now - sentry.lastMs);
+      sentry.lastMs = now;
+      if (activity !== before) setTimerSlack(sentry.ref, SLACK_NS[activity]);
     }
   }
+}
+
+/** Undefined where it has ended. */
+function usedMs({ ref, usedMs }: WatchedSentry): number | undefined {
+  const used = usedMs();
+  if (used !== undefined) return used;
+  const ticks = ranTicks(ref);
+  return ticks === undefined ? undefined : ticks * TICK_MS;
 }
