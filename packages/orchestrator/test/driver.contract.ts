@@ -320,6 +320,7 @@ export function driverContract(
       const machine = await driver.prepare(await newSpec());
       expect(driver.isAlive(machine)).toBe(true);
       expect(await driver.list()).toEqual([machine.id]);
+      await driver.freeze(machine);
       await driver.release(machine.id);
       expect(driver.isAlive(machine)).toBe(false);
       expect(await driver.list()).toEqual([]);

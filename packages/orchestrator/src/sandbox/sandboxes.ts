@@ -300,7 +300,7 @@ export class Sandboxes {
   async close(): Promise<void> {
     this.#closing = true;
     await this.#liveness.close();
-    await this.#starter.close();
+    const [ahead] = await Promise.allSettled([this.#starter.close()]);
     const ids = new Set([
       ...this.#table.all().map(({ config }) => config.sandboxId),
       ...this.#starting.keys(),
@@ -314,6 +314,8 @@ export class Sandboxes {
       ),
     );
     await this.#table.close();
+    // What was kept ready and could not be freed keeps nothing else from its end.
+    if (ahead.status === 'rejected') throw ahead.reason;
   }
 
   /** Whatever the driver throws reaches clients as a failed placement. */

@@ -77,7 +77,7 @@ export class WarmPool<Item extends Warm> {
         return item;
       } catch (error) {
         logger.warn({ err: error, machineId: item.machine.id }, 'a sandbox kept ready is of no use');
-        this.#discard(item);
+        void this.#discard(item);
       }
     }
     return undefined;
@@ -87,7 +87,7 @@ export class WarmPool<Item extends Warm> {
   drop(name: string): void {
     const kind = this.#kinds.get(name);
     this.#kinds.delete(name);
-    for (const item of kind?.ready.splice(0) ?? []) this.#discard(item);
+    for (const item of kind?.ready.splice(0) ?? []) void this.#discard(item);
   }
 
   /** As `drop`, for all other kinds. */
@@ -120,7 +120,7 @@ export class WarmPool<Item extends Warm> {
         await new Promise((resolve) => setTimeout(resolve, BUSY_PAUSE_MS));
         continue;
       }
-      if (step.do === 'discard') await this.#options.discard(step.take());
+      if (step.do === 'discard') await this.#discard(step.take());
       else await this.#add(step.name, step.kind);
     }
   }
@@ -129,12 +129,12 @@ export class WarmPool<Item extends Warm> {
     try {
       const item = await this.#startFrozen(name);
       if (this.#kinds.get(name) === kind) kind.ready.push(item);
-      else this.#discard(item); // it was dropped meanwhile
+      else void this.#discard(item); // it was dropped meanwhile
     } catch (error) {
       if (this.#kinds.get(name) !== kind) return; // what it was to start from went with the kind
       this.#options.logger.warn({ err: error, kind: name }, 'a sandbox could not be started ahead of demand');
       this.#kinds.delete(name); // starts go on, cold, and bring the kind back
-      for (const item of kind.ready) this.#discard(item);
+      for (const item of kind.ready) void this.#discard(item);
     }
   }
 
@@ -144,7 +144,7 @@ export class WarmPool<Item extends Warm> {
       await this.#options.driver.freeze(item.machine);
       return item;
     } catch (error) {
-      this.#discard(item);
+      void this.#discard(item);
       throw error;
     }
   }
@@ -166,12 +166,11 @@ export class WarmPool<Item extends Warm> {
     return undefined;
   }
 
-  #discard(item: Item): void {
-    this.#options.discard(item).catch((error) => {
-      this.#options.logger.error(
-        { err: error, machineId: item.machine.id },
-        'a sandbox left something behind',
-      );
+  /** What fails of it is logged. */
+  async #discard(item: Item): Promise<void> {
+    const about = { machineId: item.machine.id };
+    await this.#options.discard(item).catch((error: unknown) => {
+      this.#options.logger.error({ err: error, ...about }, 'a sandbox left something behind');
     });
   }
 }

@@ -209,14 +209,16 @@ class Gvisor implements SandboxDriver {
   }
 
   async kill(machine: Machine): Promise<void> {
-    await Promise.all([machine.main, ...machine.companions].map((ref) => killAndWait(ref)));
+    await end([machine.main, ...machine.companions]);
   }
 
   async release(id: string): Promise<void> {
     this.#prepared.delete(id);
     this.#frozen.delete(id);
     this.#timers.remove(id);
-    await Promise.all((await this.#processes(id)).map((ref) => killAndWait(ref)));
+    await end(await this.#processes(id));
+    // A created one that stood still has a helper that would have ended with it.
+    await this.#cgroups.kill(this.#cgroupPath(id));
     const files = (await readdir(this.#stateDir)).filter((name) => belongsTo(name, id));
     await Promise.all(files.map((name) => rm(join(this.#stateDir, name), { recursive: true, force: true })));
     await this.#cgroups.remove(this.#cgroupPath(id));
@@ -342,6 +344,12 @@ class Gvisor implements SandboxDriver {
   #cgroupPath(id: string): string {
     return `${this.#instanceCgroup()}/${id}`;
   }
+}
+
+/** Ends processes, each with the group that it leads. */
+async function end(leaders: readonly ProcessRef[]): Promise<void> {
+  for (const ref of leaders) if (isAlive(ref)) signalGroup(ref.pid, 'SIGKILL');
+  await Promise.all(leaders.map((ref) => killAndWait(ref)));
 }
 
 /** runsc names its files `<id>_sandbox:<id>.*` and `runsc-<id>.sock`. */
