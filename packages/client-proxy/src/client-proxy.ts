@@ -51,8 +51,8 @@ export interface ClientProxy {
   /** True between `listen` and `close`. */
   isServing(): boolean;
   /**
-   * A run is over for good (the sandbox was killed or paused): resets its connections at once and makes no new ones.
-   * Nobody has to call it: runs that the catalog does not know any more are reset within `runCheckMs`.
+   * A run is over for good (the sandbox was killed or paused): ends its connections behind what the sandbox had sent, and makes no
+   * new ones. Nobody has to call it: those of runs that the catalog does not know any more are ended within `runCheckMs`.
    */
   closeRun(executionId: string): void;
   /** Cuts a run's connections; exchanges under way have up to `graceMs` to end. It may go on. */

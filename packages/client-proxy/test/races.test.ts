@@ -56,7 +56,7 @@ afterEach(async () => {
 });
 
 describe('a sandbox that ends', () => {
-  it('resets a stream that is under way', async () => {
+  it('breaks off a stream that is under way', async () => {
     const { port } = await edge.serve(ADDRESS, (_, response) => {
       response.writeHead(200, { 'content-type': 'text/event-stream' });
       response.write('data: 1\n\n');

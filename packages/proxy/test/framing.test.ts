@@ -131,6 +131,14 @@ it.each([
   say(`HTTP/1.1 200 OK\r\n${rest}`, true);
   const { answers, client } = await askTwice({ pipelined: true });
   expect(answers.filter((answer) => answer.complete)).toEqual([]);
+  expect([client.closed, client.reset]).toEqual([true, false]);
+});
+
+it('resets a client that reads until the end, since it would take what it got for whole', async () => {
+  say('HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n', true);
+  using client = await RawClient.connect(front.port);
+  client.socket.write(`GET /wrong HTTP/1.0\r\nHost: ${sandbox.port}\r\n\r\n`);
+  await client.until(() => false);
   expect(client.reset).toBe(true);
 });
 

@@ -25,7 +25,7 @@ export interface Downstream {
   /** Several writes follow at once. */
   cork(): void;
   uncork(): void;
-  /** The response cannot be completed: lets the client see that what it got is not all. */
+  /** The response cannot be completed: lets the client see, behind everything that was written, that it is not all. */
   abort(): void;
   /** An answer of the proxy's own, where no head was written yet. */
   sendError(error: RenderedError, bodyless: boolean): void;

@@ -195,8 +195,12 @@ export class Forwarding implements Exchange {
     if (this.#settled) return;
     this.#settled = true;
     this.#pump?.stop();
-    if (this.#headWritten) this.#downstream.abort();
-    else this.#outcome.onUnanswered(error);
+    if (!this.#headWritten) {
+      this.#outcome.onUnanswered(error);
+      return;
+    }
+    this.#flush();
+    this.#downstream.abort();
   }
 
   #abandon(): void {

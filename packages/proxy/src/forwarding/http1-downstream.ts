@@ -3,6 +3,7 @@ import type { RenderedError } from '../errors/render.ts';
 import type { ResponseHead } from '../upstream/response-head.ts';
 import { type Downstream, MAX_BACKLOG_BYTES } from './downstream.ts';
 import { endToEnd } from './hop-by-hop.ts';
+import { endInOrder } from './orderly-end.ts';
 
 /** Small bodies are sent with their head as one string: one write to the socket instead of two. */
 const SMALL_BODY_BYTES = 4096;
@@ -14,6 +15,8 @@ export class Http1Downstream implements Downstream {
   readonly #http11: boolean;
   #continued = false;
   #bodyBegun = false;
+  /** The client can tell where the body ends, and so that it has not ended yet. */
+  #delimited = false;
   #onDrain = () => {};
 
   /** @param expectsContinue the client may or may not send its body once it has a final answer. */
@@ -51,6 +54,7 @@ export class Http1Downstream implements Downstream {
     if (head.length !== undefined) fields.push('Content-Length', String(head.length));
     response.strictContentLength = true;
     response.writeHead(head.status, head.reason, fields);
+    this.#delimited = head.length !== undefined || response.chunkedEncoding;
   }
 
   flushHead(): void {
@@ -86,10 +90,12 @@ export class Http1Downstream implements Downstream {
   }
 
   abort(): void {
-    const socket = this.#response.socket;
-    // A reset, and not an orderly end: a body that ends with the connection would look complete.
-    if (socket && !('encrypted' in socket)) socket.resetAndDestroy();
-    else this.#response.destroy();
+    const { socket } = this.#response;
+    if (!socket) this.#response.destroy();
+    else if (this.#delimited) endInOrder(socket);
+    // A body that ends with the connection would look complete: only a reset, or TLS without its own end, tells that it is not.
+    else if ('encrypted' in socket) socket.destroy();
+    else socket.resetAndDestroy();
   }
 
   sendError(error: RenderedError, bodyless: boolean): void {

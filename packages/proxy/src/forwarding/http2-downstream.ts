@@ -8,6 +8,7 @@ import type { RenderedError } from '../errors/render.ts';
 import type { ResponseHead } from '../upstream/response-head.ts';
 import { type Downstream, MAX_BACKLOG_BYTES } from './downstream.ts';
 import { endToEnd } from './hop-by-hop.ts';
+import { LINGER_MS } from './orderly-end.ts';
 
 /** Fields that may stand once only: HTTP/2 refuses to send a second. */
 const SINGLE = new Set([
@@ -46,6 +47,9 @@ export class Http2Downstream implements Downstream {
   readonly #response: Http2ServerResponse;
   readonly #stream: ServerHttp2Stream;
   #finished = false;
+  /** Pieces that are not on their way to the client yet. */
+  #unsent = 0;
+  #onSent = () => {};
 
   constructor(response: Http2ServerResponse) {
     const { stream } = response;
@@ -84,11 +88,19 @@ export class Http2Downstream implements Downstream {
 
   write(chunk: Buffer, last: boolean): boolean {
     if (!this.#open || this.#finished) return true;
-    if (!last) return this.#stream.write(chunk) || this.#stream.writableLength < MAX_BACKLOG_BYTES;
+    if (!last) {
+      this.#unsent++;
+      return this.#stream.write(chunk, this.#onWritten) || this.#stream.writableLength < MAX_BACKLOG_BYTES;
+    }
     this.#finished = true;
     this.#stream.end(chunk);
     return true;
   }
+
+  readonly #onWritten = (): void => {
+    this.#unsent--;
+    if (this.#unsent === 0) this.#onSent();
+  };
 
   end(trailers: string[]): void {
     if (!this.#open || this.#finished) return;
@@ -107,7 +119,14 @@ export class Http2Downstream implements Downstream {
 
   abort(): void {
     // With an error, so that it is reset: `close` ends it first, and the client would take the body for complete.
-    this.#stream.destroy(new Error('the answer broke off'));
+    const reset = () => this.#stream.destroy(new Error('the answer broke off'));
+    if (!this.#open || this.#unsent === 0) {
+      reset();
+      return;
+    }
+    const timer = setTimeout(reset, LINGER_MS).unref();
+    this.#stream.once('close', () => clearTimeout(timer));
+    this.#onSent = reset;
   }
 
   sendError(error: RenderedError, bodyless: boolean): void {

@@ -1,8 +1,11 @@
 import type { Socket } from 'node:net';
 import type { Duplex } from 'node:stream';
 import type { Share } from '../fairness/turns.ts';
-import type { Closable } from '../upstream/pool.ts';
+import type { Closable, RunClosedError } from '../upstream/pool.ts';
+import { onceReadOut } from '../upstream/read-out.ts';
+import { resetAtOnce } from '../upstream/reset.ts';
 import { MAX_BACKLOG_BYTES } from './downstream.ts';
+import { endInOrder } from './orderly-end.ts';
 
 /** Two sockets whose bytes go to each other until either ends. */
 export class Tunnel implements Closable {
@@ -13,7 +16,7 @@ export class Tunnel implements Closable {
     this.#client = client;
     this.#upstream = upstream;
     let open = 2;
-    const join = (from: Duplex, to: Duplex) => {
+    const join = (from: Duplex, to: Duplex, end: () => void) => {
       let full = false;
       let held = false;
       const flow = () => {
@@ -32,30 +35,35 @@ export class Tunnel implements Closable {
         });
       });
       from.on('end', () => to.end());
-      // What breaks one end ends the other; the error itself concerns neither.
-      from.on('error', () => to.destroy());
       from.on('close', () => {
         open--;
         if (open === 0) onClosed();
-        else if (!to.writableEnded) to.destroy();
+        else end();
       });
       to.on('drain', () => {
         full = false;
         flow();
       });
     };
-    join(client, upstream);
-    join(upstream, client);
+    // What breaks one end ends the other; the error itself concerns neither.
+    for (const end of [client, upstream]) end.on('error', () => {});
+    join(client, upstream, () => {
+      if (!upstream.writableEnded) upstream.destroy();
+    });
+    join(upstream, client, () => endInOrder(client));
     client.resume();
     upstream.resume();
   }
 
   close(): void {
-    this.#upstream.destroy();
-    if ('resetAndDestroy' in this.#client && !('encrypted' in this.#client)) {
-      (this.#client as Socket).resetAndDestroy();
-    } else {
-      this.#client.destroy();
-    }
+    resetAtOnce(this.#upstream);
+    endInOrder(this.#client);
+  }
+
+  finish(_reason: RunClosedError, limitMs: number): void {
+    const end = () => this.close();
+    const timer = setTimeout(end, limitMs).unref();
+    this.#upstream.once('close', () => clearTimeout(timer));
+    onceReadOut(this.#upstream, end);
   }
 }

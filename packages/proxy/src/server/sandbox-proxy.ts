@@ -24,7 +24,10 @@ export interface SandboxProxyOptions {
 export interface SandboxProxy {
   /** Not listening yet. */
   readonly server: Server;
-  /** A run is over for good (the sandbox was killed or paused): resets its connections and makes no new ones. */
+  /**
+   * A run is over for good (the sandbox was killed or paused): ends its connections behind what the sandbox had sent, and makes
+   * no new ones.
+   */
   closeRun(executionId: string): void;
   /** Cuts a run's connections; exchanges under way have up to `graceMs` to end. It may go on. */
   drainRun(executionId: string, graceMs: number): void;

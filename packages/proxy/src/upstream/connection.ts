@@ -1,4 +1,6 @@
 import { connect, type Socket } from 'node:net';
+import { onceReadOut } from './read-out.ts';
+import { resetAtOnce } from './reset.ts';
 import { ResponseParser, type ResponseSink } from './response-parser.ts';
 
 /** TCP keep-alive towards sandboxes, in milliseconds. */
@@ -100,10 +102,25 @@ export class UpstreamConnection {
     if (!this.#paused) this.socket.resume();
   }
 
+  /**
+   * Ends it when everything that had arrived by now was passed on, within `limitMs`; a running exchange fails with `reason`
+   * then. For a sandbox that has ended: nothing more comes from there, and no word that it is over.
+   */
+  finish(reason: Error, limitMs: number): void {
+    if (!this.#exchange) {
+      this.destroy(reason);
+      return;
+    }
+    const end = () => this.destroy(reason);
+    const timer = setTimeout(end, limitMs).unref();
+    this.socket.once('close', () => clearTimeout(timer));
+    onceReadOut(this.socket, end);
+  }
+
   /** Ends it at once; a running exchange fails with `reason`. */
   destroy(reason: Error): void {
     this.#failure ??= reason;
-    this.socket.resetAndDestroy();
+    resetAtOnce(this.socket);
     this.#fail(reason);
   }
 
@@ -139,6 +156,9 @@ export class UpstreamConnection {
     this.socket.off('end', this.#onEnd);
     this.socket.off('drain', this.#onDrain);
     this.socket.off('error', this.#onError);
+    this.socket.off('close', this.#onClose);
+    // From now on it is whoever's who takes the switch.
+    this.#owner.gone(this);
     exchange?.onSwitch(head, rest);
   }
 

@@ -2,6 +2,7 @@ import type { Socket } from 'node:net';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { type ConnectionOwner, dial, UpstreamConnection } from './connection.ts';
 import { DialSlots } from './dial-slots.ts';
+import { resetAtOnce } from './reset.ts';
 
 /** One run of one sandbox. */
 export interface RunId {
@@ -47,7 +48,10 @@ export interface UpstreamPoolOptions {
 
 /** Anything of a run that has to end with it. */
 export interface Closable {
+  /** Ends it at once. */
   close(reason: RunClosedError): void;
+  /** Ends it when everything that had arrived from the sandbox was passed on, within `limitMs`. */
+  finish(reason: RunClosedError, limitMs: number): void;
 }
 
 const DIAL_TIMEOUT_MS = 30_000;
@@ -56,6 +60,10 @@ const ATTEMPT_PAUSE_MS = 100;
 /** A server closes at about its idle limit: ours ends this much earlier. */
 const KEEPALIVE_MARGIN_MS = 1000;
 const SWEEP_MS = 1000;
+/** How long a client may need to take what its sandbox had sent before it ended, ms. */
+const FINISH_MS = 10_000;
+/** How long reading that may take before a sandbox is saved, which goes on sending and waits for this, ms. */
+const FINISH_SAVED_MS = 50;
 /** Ended runs remembered, so that a request that looked one up just before cannot revive it. */
 const MAX_ENDED_RUNS = 4096;
 
@@ -104,7 +112,7 @@ class Run implements ConnectionOwner {
 
   release(connection: UpstreamConnection): void {
     if (this.closed || this.#draining) {
-      connection.socket.resetAndDestroy();
+      resetAtOnce(connection.socket);
       return;
     }
     if (this.#idleCount >= this.#options.maxIdlePerRun) {
@@ -135,7 +143,7 @@ class Run implements ConnectionOwner {
    */
   drain(): void {
     this.#draining = true;
-    for (const connection of [...this.idle.values()].flat()) connection.socket.resetAndDestroy();
+    for (const connection of [...this.idle.values()].flat()) resetAtOnce(connection.socket);
   }
 
   sweep(): void {
@@ -148,6 +156,12 @@ class Run implements ConnectionOwner {
     this.closed = reason;
     for (const connection of [...this.connections]) connection.destroy(reason);
     for (const other of [...this.others]) other.close(reason);
+  }
+
+  /** See `Closable`. */
+  finish(reason: RunClosedError, limitMs: number): void {
+    this.closed = reason;
+    for (const one of [...this.connections, ...this.others]) one.finish(reason, limitMs);
   }
 
   #expired(connection: UpstreamConnection): boolean {
@@ -190,7 +204,8 @@ export class UpstreamPool {
   async open(upstream: Upstream, attempts: number, signal: AbortSignal): Promise<UpstreamConnection> {
     const run = this.#run(upstream);
     const abort = new AbortController();
-    const pending: Closable = { close: (reason) => abort.abort(reason) };
+    const giveUp = (reason: RunClosedError) => abort.abort(reason);
+    const pending: Closable = { close: giveUp, finish: giveUp };
     const forward = () => abort.abort(signal.reason);
     if (signal.aborted) forward();
     signal.addEventListener('abort', forward);
@@ -212,12 +227,7 @@ export class UpstreamPool {
 
   /** Resets a run's connections; new ones may be made. For a run that may go on, as after a pause that failed. */
   resetRun(executionId: string): void {
-    const run = this.#runs.get(executionId);
-    this.#runs.delete(executionId);
-    run?.close(new RunClosedError(executionId));
-    for (const [draining, timer] of this.#draining) {
-      if (draining.executionId === executionId) this.#endDrain(draining, timer);
-    }
+    this.#forget(executionId)?.close(new RunClosedError(executionId));
   }
 
   /**
@@ -233,27 +243,40 @@ export class UpstreamPool {
     this.#draining.set(run, timer);
   }
 
-  /** The run is over for good: resets its connections and makes no new ones, whoever still holds its address. */
+  /**
+   * The run is over for good: its connections end behind what the sandbox had sent, and no new ones are made, whoever still
+   * holds its address.
+   */
   closeRun(executionId: string): void {
     this.#ended.add(executionId);
     if (this.#ended.size > MAX_ENDED_RUNS) {
       const [oldest] = this.#ended;
       if (oldest !== undefined) this.#ended.delete(oldest);
     }
-    this.resetRun(executionId);
+    this.#forget(executionId)?.finish(new RunClosedError(executionId), FINISH_MS);
   }
 
   /** Ends every connection. */
   close(): void {
     clearInterval(this.#sweeper);
-    for (const executionId of [...this.#runs.keys()]) this.closeRun(executionId);
+    for (const executionId of [...this.#runs.keys()]) this.resetRun(executionId);
     for (const [run, timer] of this.#draining) this.#endDrain(run, timer);
+  }
+
+  /** Takes a run out, and ends those connections of it that were about to end. */
+  #forget(executionId: string): Run | undefined {
+    const run = this.#runs.get(executionId);
+    this.#runs.delete(executionId);
+    for (const [draining, timer] of this.#draining) {
+      if (draining.executionId === executionId) this.#endDrain(draining, timer);
+    }
+    return run;
   }
 
   #endDrain(run: Run, timer: NodeJS.Timeout): void {
     clearTimeout(timer);
     this.#draining.delete(run);
-    run.close(new RunClosedError(run.executionId));
+    run.finish(new RunClosedError(run.executionId), FINISH_SAVED_MS);
   }
 
   async #attempt(run: Run, upstream: Upstream, attempts: number, signal: AbortSignal) {
