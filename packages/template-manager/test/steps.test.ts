@@ -56,6 +56,13 @@ describe.runIf(process.getuid?.() === 0)("a client's build", () => {
     expect(failed.messages).toContain('[builder 2/2] [stderr]: why');
   });
 
+  it('names the user of a step whom the image does not have', slow, async () => {
+    const failed = await buildTemplate(site, { steps: [runStep('whoami', 'nobody-at-all')] });
+    const message =
+      "failed to run command 'whoami': command failed: unauthenticated: invalid username: 'nobody-at-all'";
+    expect(failed.state).toMatchObject({ case: 'failure', value: { step: '1', message } });
+  });
+
   it('copies files with their owners, modes and links', slow, async () => {
     const dir = await mkdtemp(join(tmpdir(), 'islet-context-'));
     const teamId = randomUUID();

@@ -1,4 +1,5 @@
 import { ConnectError } from '@connectrpc/connect';
+import { codeToString } from '@connectrpc/connect/protocol-connect';
 import { Deadline } from '@islet/contracts';
 import { type CommandRunner, OutOfMemoryError } from '@islet/orchestrator';
 import { BuildError } from '../builds/build-error.ts';
@@ -60,6 +61,8 @@ export async function runShell(
 /** What may be told of an error: envd's own words about users and directories, not those of the connection to it. */
 function reasonOf(error: unknown): string {
   if (error instanceof OutOfMemoryError) return error.message;
-  if (error instanceof ConnectError && error.cause === undefined) return error.rawMessage;
+  if (error instanceof ConnectError && error.cause === undefined) {
+    return `command failed: ${codeToString(error.code)}: ${error.rawMessage}`;
+  }
   return 'its sandbox ended';
 }
