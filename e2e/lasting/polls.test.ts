@@ -1,6 +1,7 @@
 import { Sandbox } from 'e2b';
 import { afterAll, beforeAll, describe, expect, inject, it } from 'vitest';
 import { until } from '../setup/until.ts';
+import { startPoller, TOLD_RIGHT, tellRestored, untilWaiting, whatItWasTold } from './poller.ts';
 
 const { apiUrl, sandboxUrl, apiKey } = inject('islet');
 const connection = { apiUrl, sandboxUrl, apiKey };
@@ -11,58 +12,17 @@ beforeAll(async () => {
 });
 afterAll(() => sandbox?.kill());
 
-/**
- * Waits for pipes with epoll, and says what it is told after a first and a second time that it was saved and restored. In
- * between, it closes all but one of the pipes.
- */
-const POLLER = `
-import os, select, time
-
-def until_restored(times):
-    open('/tmp/waiting-for', 'w').write(str(times))
-    while not os.path.exists(f'/tmp/restored-{times}'):
-        time.sleep(0.02)
-
-poll = select.epoll()
-pipes = [os.pipe() for _ in range(6)]
-for reader, _ in pipes:
-    poll.register(reader, select.EPOLLIN)
-until_restored(1)
-told = [poll.poll(0)]
-for reader, writer in pipes[1:]:
-    os.close(writer)
-    poll.unregister(reader)
-    os.close(reader)
-until_restored(2)
-told.append(poll.poll(0))
-os.write(pipes[0][1], b'x')
-told.append([fd == pipes[0][0] for fd, _ in poll.poll(0)])
-open('/tmp/told', 'w').write(repr(told))
-`;
-
 describe('a program that waits for many files', () => {
   // The runtime keeps what was waited for among what it saves, also where the files are closed: see decisions/0017.
   it('is told nothing of files that it closed before it was saved', async () => {
-    await sandbox.files.write('/tmp/poller.py', POLLER);
-    await sandbox.commands.run('python3 /tmp/poller.py', { background: true, timeoutMs: 0 });
-    for (const times of ['1', '2']) {
-      await until(
-        `it waits for restore ${times}`,
-        10_000,
-        () => sandbox.files.read('/tmp/waiting-for').catch(() => ''),
-        (waitingFor) => waitingFor === times,
-      );
+    await startPoller(sandbox);
+    for (const times of [1, 2] as const) {
+      await untilWaiting(sandbox, times);
       await sandbox.pause();
       await Sandbox.connect(sandbox.sandboxId, connection);
-      await sandbox.files.write(`/tmp/restored-${times}`, '');
+      await tellRestored(sandbox, times);
     }
-    const told = await until(
-      'it says what it was told',
-      10_000,
-      () => sandbox.files.read('/tmp/told').catch(() => ''),
-      (text) => text !== '',
-    );
-    expect(told).toBe('[[], [], [True]]');
+    expect(await whatItWasTold(sandbox)).toBe(TOLD_RIGHT);
   });
 
   it('works on when it is saved and restored without a pause in between', async () => {

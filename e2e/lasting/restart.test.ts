@@ -1,6 +1,10 @@
+import { readdir } from 'node:fs/promises';
+import { join } from 'node:path';
 import { Sandbox } from 'e2b';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { newDataDir, type RunningInstance, removeDataDir, startInstance } from '../setup/instance.ts';
+import { until } from '../setup/until.ts';
+import { startPoller, TOLD_RIGHT, tellRestored, untilWaiting, whatItWasTold } from './poller.ts';
 
 describe('paused sandboxes', () => {
   let dataDir: string;
@@ -28,4 +32,32 @@ describe('paused sandboxes', () => {
     ]);
     await resumed.kill();
   });
+
+  it('are saved to the end where Islet is killed meanwhile', async () => {
+    if (!instance) throw new Error('no Islet runs');
+    const sandbox = await Sandbox.create('base', { ...instance.access });
+    const { sandboxId } = sandbox;
+    await startPoller(sandbox);
+    await untilWaiting(sandbox, 1);
+    await sandbox.pause();
+    const again = await Sandbox.connect(sandboxId, { ...instance.access });
+    await tellRestored(again, 1);
+    await untilWaiting(again, 2);
+    const pause = again.pause().catch(() => 'cut off');
+    await untilSaving(dataDir, sandboxId);
+    await instance.stop('SIGKILL');
+    expect(await pause).toBe('cut off');
+    instance = await startInstance(dataDir);
+    const saved = await Sandbox.connect(sandboxId, { ...instance.access });
+    await tellRestored(saved, 2);
+    expect(await whatItWasTold(saved)).toBe(TOLD_RIGHT);
+    await saved.kill();
+  });
 });
+
+/** Waits until the runtime writes a sandbox's memory. */
+async function untilSaving(dataDir: string, sandboxId: string): Promise<void> {
+  const dir = join(dataDir, 'sandboxes', sandboxId, 'snapshot.new');
+  const names = () => readdir(dir).catch(() => []);
+  await until('its memory is being written', 10_000, names, (found) => found.length > 0);
+}

@@ -341,7 +341,9 @@ async function adopt(
       const runtime = { name: driver.name, digest: driver.runtimeDigest };
       const origin = { ...record.base, runtime, parentBuildId: buildId };
       const seal = async (dir: string) => {
-        if (!machines.has(run.machine.id)) return (await readManifest(dir)) !== undefined;
+        if (await readManifest(dir)) return true;
+        if (!machines.has(run.machine.id)) return false;
+        await driver.finishCheckpoint?.(dir);
         await sealSaved(dir, origin);
         return true;
       };

@@ -112,6 +112,11 @@ export interface SandboxDriver {
    */
   checkpoint(machine: Machine, snapshotDir: string, signal?: AbortSignal): Promise<void>;
   /**
+   * Does what `checkpoint` does behind the machine's end: for one whose caller was killed while the machine wrote. Safe to
+   * repeat. Absent where nothing is left to do then.
+   */
+  finishCheckpoint?(snapshotDir: string): Promise<void>;
+  /**
    * Writes memory and files into `snapshotDir`; the sandbox is stopped meanwhile and goes on from the same instant. The
    * same holds for connections as with `checkpoint`. Where it fails the sandbox may be lost: ask `isAlive`.
    */

@@ -160,7 +160,18 @@ class Gvisor implements SandboxDriver {
     );
     // The command returns while the sandbox still writes its last pages; it exits when they are all in the file.
     await waitForExit(machine.main, CHECKPOINT_TIMEOUT_MS);
-    await this.#disarm(snapshotDir);
+    await this.finishCheckpoint(snapshotDir);
+  }
+
+  /** Another release of gVisor may write its checkpoints otherwise, or be without this fault: they are used as they are. */
+  async finishCheckpoint(snapshotDir: string): Promise<void> {
+    if (!this.#runscBuild.release.isTested) return;
+    try {
+      await this.#options.disarm(snapshotDir);
+    } catch (error) {
+      if (!(error instanceof StateFileError)) throw error;
+      this.#options.logger.warn({ err: error }, 'a checkpoint could not be looked through for closed files');
+    }
   }
 
   async snapshot(machine: Machine, snapshotDir: string, signal?: AbortSignal): Promise<void> {
@@ -170,7 +181,7 @@ class Gvisor implements SandboxDriver {
       ['checkpoint', '-leave-running', '-compression=none', '-image-path', snapshotDir, machine.id],
       signal,
     );
-    await this.#disarm(snapshotDir);
+    await this.finishCheckpoint(snapshotDir);
   }
 
   /**
@@ -265,17 +276,6 @@ class Gvisor implements SandboxDriver {
 
   #watch(id: string, ref: ProcessRef): void {
     this.#timers.add(id, { ref, usedMs: this.#cgroups.cpuMeter(this.#cgroupPath(id)) });
-  }
-
-  /** Another release of gVisor may write its checkpoints otherwise, or be without this fault: they are used as they are. */
-  async #disarm(snapshotDir: string): Promise<void> {
-    if (!this.#runscBuild.release.isTested) return;
-    try {
-      await this.#options.disarm(snapshotDir);
-    } catch (error) {
-      if (!(error instanceof StateFileError)) throw error;
-      this.#options.logger.warn({ err: error }, 'a checkpoint could not be looked through for closed files');
-    }
   }
 
   async #writeBundle(spec: MachineSpec): Promise<string> {
