@@ -36,6 +36,8 @@ import { Reaper } from './process/reaper.ts';
 import { ProcessRegistry } from './process/registry.ts';
 import { createProcessService } from './process/service.ts';
 import { createSettings } from './settings.ts';
+import { LivedTimers } from './standstill/lived-timers.ts';
+import { unfreezeRoute } from './standstill/routes.ts';
 import { removedFiles } from './volumes/removed-files.ts';
 import { ServedVolumes } from './volumes/served-volumes.ts';
 
@@ -89,7 +91,8 @@ export async function startDaemon(options: DaemonOptions): Promise<Daemon> {
     descriptors: createDescriptors(),
     ...(options.limit && { limit: options.limit }),
   };
-  const registry = new ProcessRegistry(tools);
+  const timers = new LivedTimers(() => performance.now());
+  const registry = new ProcessRegistry({ ...tools, timers });
   const journal = new Journal(Date.now);
   const watchers = new PolledWatchers(machine.randomBytes);
   const metrics = new MetricsReader({
@@ -112,6 +115,7 @@ export async function startDaemon(options: DaemonOptions): Promise<Daemon> {
     settings,
     logger,
     clock,
+    timers,
     files: createIdentityFiles(options.identityRoot),
     machine: options.ownsMachine ? machine : undefined,
     mounts,
@@ -147,11 +151,12 @@ export async function startDaemon(options: DaemonOptions): Promise<Daemon> {
       }),
       ...fileRoutes({ settings, accounts, attributes, randomBytes: machine.randomBytes, now: Date.now }),
       initRoute(initializer),
+      unfreezeRoute(timers),
     ],
     rpc(router) {
       router.service(
         processProto.Process,
-        createProcessService({ settings, accounts, registry, journal, path: options.path }),
+        createProcessService({ settings, accounts, registry, journal, timers, path: options.path }),
       );
       router.service(
         filesystemProto.Filesystem,

@@ -1,5 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import { createSettings } from '../settings.ts';
+import type { Standstill } from '../standstill/standstill.ts';
 import { bootIdOf } from './boot-id.ts';
 import { bundleWith } from './certificates.ts';
 import { hostsWith, type IdentityFiles } from './identity.ts';
@@ -47,6 +48,7 @@ it('a bundle gets one block of certificates, replaced the next time', () => {
 describe('the machine', () => {
   const open = () => {
     const told: number[] = [];
+    const standstills: Standstill[] = [];
     const names: string[] = [];
     const mounts: string[] = [];
     let reseeds = 0;
@@ -65,6 +67,7 @@ describe('the machine', () => {
       files: identity,
       logger: { log() {} },
       clock: { keep: (ms) => void told.push(ms) },
+      timers: { stoodStill: (standstill) => void standstills.push(standstill) },
       machine: {
         setHostname: (name) => names.push(name),
         reseedKernel: () => ++kernelReseeds > 0,
@@ -79,6 +82,7 @@ describe('the machine', () => {
     });
     return {
       told,
+      standstills,
       names,
       mounts,
       files,

@@ -4,6 +4,7 @@ import type { Logger } from '../log/logger.ts';
 import type { Machine } from '../native/machine.ts';
 import type { Mounts } from '../native/mounts.ts';
 import type { Settings } from '../settings.ts';
+import type { LivedTimers } from '../standstill/lived-timers.ts';
 import type { ServedVolumes } from '../volumes/served-volumes.ts';
 import { BOOT_ID, bootIdOf } from './boot-id.ts';
 import { trustCertificates } from './certificates.ts';
@@ -24,6 +25,7 @@ export interface InitializerDeps {
   files: IdentityFiles;
   logger: Logger;
   clock: Pick<Clock, 'keep'>;
+  timers: Pick<LivedTimers, 'stoodStill'>;
   /** Absent where envd is not the init process: then the machine is not its own to change. */
   machine: Pick<Machine, 'setHostname' | 'reseedKernel'> | undefined;
   mounts: Pick<Mounts, 'bind'> | undefined;
@@ -83,6 +85,7 @@ export class Initializer {
   /** In one turn of the event loop, so that two requests never mix. */
   #applyAtOnce(request: InitRequest): void {
     const { settings } = this.#deps;
+    if (request.stoodStill) this.#deps.timers.stoodStill(request.stoodStill);
     if (request.timestampNs !== undefined) this.#deps.clock.keep(Number(request.timestampNs) / 1e6);
     const newSandbox = request.sandboxId !== undefined && request.sandboxId !== this.#sandboxId;
     const sameStart = request.startId !== undefined && request.startId === this.#startId;

@@ -1,6 +1,7 @@
 import { isIP } from 'node:net';
 import { posix } from 'node:path';
 import { IsletError } from '@islet/contracts';
+import { parseStandstill, type Standstill } from '../standstill/standstill.ts';
 
 export interface VolumeMount {
   id: string;
@@ -31,6 +32,8 @@ export interface InitRequest {
   volumes: VolumeMount[];
   /** True: end every other process, as a reboot does. */
   reboot: boolean;
+  /** In which the machine was saved, where its clock went on meanwhile. */
+  stoodStill: Standstill | undefined;
 }
 
 const HOSTNAME = /^[a-z0-9](?:[a-z0-9.-]{0,62}[a-z0-9])?$/i;
@@ -68,6 +71,7 @@ export function parseInitRequest(body: unknown): InitRequest {
     dns: addresses(fields.dns),
     volumes: volumes(fields.volumes),
     reboot: fields.reboot === true,
+    stoodStill: fields.stoodStill === undefined ? undefined : parseStandstill(fields.stoodStill),
   };
 }
 

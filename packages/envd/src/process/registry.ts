@@ -1,3 +1,4 @@
+import type { LivedTimers } from '../standstill/lived-timers.ts';
 import { type LaunchRequest, type LaunchTools, launch } from './launch.ts';
 import { ManagedProcess, type ProcessConfig } from './managed-process.ts';
 import type { Reaper } from './reaper.ts';
@@ -11,15 +12,21 @@ const LAST_PSEUDO_PID = 0xffff_ffff;
 
 export type Selector = { pid: number } | { tag: string };
 
+export interface RegistryTools extends LaunchTools {
+  reaper: Reaper;
+  timers: LivedTimers;
+}
+
 /** All processes that were started through envd and are alive, and those that ended a moment ago. */
 export class ProcessRegistry {
-  readonly #tools: LaunchTools & { reaper: Reaper };
+  readonly #tools: RegistryTools;
   readonly #byPid = new Map<number, ManagedProcess>();
   readonly #byTag = new Map<string, ManagedProcess>();
-  readonly #retention = new Map<ManagedProcess, NodeJS.Timeout>();
+  /** How to keep one that is over for longer than its time. */
+  readonly #retention = new Map<ManagedProcess, () => void>();
   #nextPseudoPid = FIRST_PSEUDO_PID;
 
-  constructor(tools: LaunchTools & { reaper: Reaper }) {
+  constructor(tools: RegistryTools) {
     this.#tools = tools;
   }
 
@@ -39,9 +46,8 @@ export class ProcessRegistry {
     this.#byPid.set(process.pid, process);
     if (tag !== undefined) this.#byTag.set(tag, process);
     process.onEnd(() => {
-      const timer = setTimeout(() => this.#forget(process), END_RETENTION_MS);
-      timer.unref();
-      this.#retention.set(process, timer);
+      const forget = () => this.#forget(process);
+      this.#retention.set(process, this.#tools.timers.after(END_RETENTION_MS, forget));
     });
     return process;
   }
@@ -63,7 +69,7 @@ export class ProcessRegistry {
 
   #forget(process: ManagedProcess | undefined): void {
     if (!process) return;
-    clearTimeout(this.#retention.get(process));
+    this.#retention.get(process)?.();
     this.#retention.delete(process);
     if (this.#byPid.get(process.pid) === process) this.#byPid.delete(process.pid);
     if (process.tag !== undefined && this.#byTag.get(process.tag) === process)

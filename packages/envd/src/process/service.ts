@@ -5,6 +5,7 @@ import type { Accounts } from '../accounts/account.ts';
 import type { Journal } from '../log/journal.ts';
 import { keepaliveMs, MAX_TIMER_MS, rpcAccount, rpcPath } from '../rpc/request.ts';
 import { processEnv, type Settings } from '../settings.ts';
+import type { LivedTimers } from '../standstill/lived-timers.ts';
 import type { ProcessEnd } from './end.ts';
 import { DEFAULT_PATH } from './executable.ts';
 import { LaunchError } from './launch.ts';
@@ -17,6 +18,7 @@ export interface ProcessServiceDeps {
   accounts: Accounts;
   registry: ProcessRegistry;
   journal: Journal;
+  timers: LivedTimers;
   /** PATH of processes that get none from the request. */
   path: string | undefined;
 }
@@ -37,16 +39,17 @@ export function createProcessService(deps: ProcessServiceDeps): ServiceImpl<type
 
     async *start(request, context) {
       const process = start(deps, request, context);
-      yield* events(process, process.subscribe(keepaliveMs(context.requestHeader)), context, {
-        killAfterMs: startTimeoutMs(context),
-      });
+      const subscription = process.subscribe(keepaliveMs(context.requestHeader));
+      const deadlineMs = startTimeoutMs(context);
+      if (deadlineMs) killAfter(deps.timers, deadlineMs, process, subscription);
+      yield* events(process, subscription, context);
     },
 
     async *connect(request, context) {
       const selector = selectorOf(request.process);
       const process = registry.find(selector);
       if (!process) throw notFound(selector);
-      yield* events(process, process.subscribe(keepaliveMs(context.requestHeader)), context, {});
+      yield* events(process, process.subscribe(keepaliveMs(context.requestHeader)), context);
     },
 
     async update(request) {
@@ -149,9 +152,7 @@ async function* events(
   process: ManagedProcess,
   subscription: Subscription,
   context: HandlerContext,
-  options: { killAfterMs?: number | undefined },
 ): AsyncGenerator<{ event: EventInit }> {
-  if (options.killAfterMs) killAfter(process, subscription, options.killAfterMs);
   const abandon = () => subscription.close(context.signal.reason ?? new Error('the client is gone'));
   context.signal.addEventListener('abort', abandon, { once: true });
   if (context.signal.aborted) abandon();
@@ -172,15 +173,17 @@ async function* events(
   }
 }
 
-function killAfter(process: ManagedProcess, subscription: Subscription, ms: number): void {
-  const timer = setTimeout(
-    () => {
-      subscription.close(new ConnectError('the operation timed out', Code.DeadlineExceeded));
-      process.signal('SIGKILL');
-    },
-    Math.min(ms, MAX_TIMER_MS),
-  );
-  process.onEnd(() => clearTimeout(timer));
+function killAfter(
+  timers: LivedTimers,
+  ms: number,
+  process: ManagedProcess,
+  subscription: Subscription,
+): void {
+  const giveUp = timers.after(Math.min(ms, MAX_TIMER_MS), () => {
+    subscription.close(new ConnectError('the operation timed out', Code.DeadlineExceeded));
+    process.signal('SIGKILL');
+  });
+  process.onEnd(giveUp);
 }
 
 function startTimeoutMs(context: HandlerContext): number | undefined {

@@ -117,6 +117,11 @@ export interface SandboxDriver {
    */
   finishCheckpoint?(snapshotDir: string): Promise<void>;
   /**
+   * When the machine of a snapshot was stopped, Unix ms; undefined where the file system does not tell. By the clock that programs
+   * in it see, time goes on until it is restored. Absent where that clock stands still.
+   */
+  stoppedAt?(snapshotDir: string): Promise<number | undefined>;
+  /**
    * Writes memory and files into `snapshotDir`; the sandbox is stopped meanwhile and goes on from the same instant. The
    * same holds for connections as with `checkpoint`. Where it fails the sandbox may be lost: ask `isAlive`.
    */

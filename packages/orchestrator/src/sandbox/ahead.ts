@@ -2,7 +2,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import type { Logger } from '@islet/telemetry';
 import type { StoredTemplate, TemplateStore } from '../templates/store.ts';
 import { WarmPool } from '../warm/pool.ts';
-import { initEnvd, waitForEnvd } from './envd-client.ts';
+import { type EnvdRequest, initEnvd, tellStandstill, waitForEnvd } from './envd-client.ts';
 import { EnvdConnection } from './envd-connection.ts';
 import {
   baseOf,
@@ -99,6 +99,15 @@ export class Ahead {
     await Promise.all([this.#machines.close(), this.#places.close()]);
   }
 
+  /** Waits for a machine with programs in it, whose deadlines are not over because it was saved. */
+  async #wake(envd: EnvdRequest, { manifest, snapshotDir }: StoredTemplate): Promise<void> {
+    const { driver, now } = this.#options;
+    await waitForEnvd(envd);
+    const from = await driver.stoppedAt?.(snapshotDir);
+    if (from === undefined) return;
+    await tellStandstill(envd, manifest.envdAccessToken, { from, to: Math.max(from, now()) });
+  }
+
   async #startMachine(buildId: string): Promise<WarmRun> {
     const { templates, now } = this.#options;
     const stored = templates.get(buildId);
@@ -112,7 +121,7 @@ export class Ahead {
       await sleep(SETTLE_MS);
       const envd = { address: run.address, deadlineMs: PRIME_DEADLINE_MS, connection };
       // Programs that run in a sandbox's snapshot would see their identity change twice.
-      if (manifest.parentBuildId !== undefined) await waitForEnvd(envd);
+      if (manifest.parentBuildId !== undefined) await this.#wake(envd, stored);
       else await initEnvd(envd, rehearsal(run.machine.id, new Date(now())));
       return { ...run, connection };
     } catch (error) {

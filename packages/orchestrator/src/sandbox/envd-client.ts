@@ -32,7 +32,15 @@ export interface EnvdInit {
   volumes?: readonly { id: string; path: string; target?: string | undefined }[];
   /** End every other process first, as a reboot does. */
   reboot?: boolean;
+  /** While it was saved, where its clock went on meanwhile: what its clients set a time for ends so much later. */
+  stoodStill?: Standstill | undefined;
   timestamp: string;
+}
+
+/** A time in which a machine was stopped, Unix ms. Telling of one again, or of a part of it, changes nothing. */
+export interface Standstill {
+  from: number;
+  to: number;
 }
 
 /** One try of several, ms; the whole has a deadline of its own. */
@@ -103,12 +111,27 @@ export function initEnvd(
 }
 
 /**
+ * Tells a machine that goes on, and was not restored, that it stood still.
+ * @throws EnvdSilentError where envd does not answer in time, EnvdAnswerError
+ */
+export async function tellStandstill(
+  request: EnvdRequest,
+  token: string | undefined,
+  standstill: Standstill,
+): Promise<void> {
+  const body = JSON.stringify(standstill);
+  const headers = { 'content-type': 'application/json', ...tokenHeader(token) };
+  await ask(request, { method: 'POST', path: '/unfreeze', headers, body }, { status: 204 });
+}
+
+/**
  * Asks once, for what keeps a sandbox with volumes from being saved.
  * @throws EnvdSilentError where envd does not answer in time, EnvdAnswerError
  */
 export async function readRemovedFiles(request: EnvdRequest, token?: string): Promise<RemovedFile[]> {
   const limit = MAX_REMOVED_FILES_BYTES;
-  return parseRemovedFiles(await ask(request, '/volumes/removed', tokenHeader(token), limit));
+  const question = { method: 'GET', path: '/volumes/removed', headers: tokenHeader(token) } as const;
+  return parseRemovedFiles(await ask(request, question, { limitBytes: limit }));
 }
 
 /**
@@ -123,26 +146,32 @@ export async function readMetrics(
 ): Promise<EnvdMetrics> {
   const headers = tokenHeader(token);
   if (nowMs !== undefined) headers[CLOCK_HEADER] = String(nowMs);
-  return parseMetrics(await ask(request, '/metrics', headers, MAX_ANSWER_BYTES));
+  return parseMetrics(await ask(request, { method: 'GET', path: '/metrics', headers }, {}));
 }
 
 export function tokenHeader(token: string | undefined): Record<string, string> {
   return token === undefined ? {} : { 'x-access-token': token };
 }
 
+interface Expected {
+  status?: number;
+  limitBytes?: number;
+}
+
 /** A question over a connection of its own, until the deadline. */
 async function ask(
   request: EnvdRequest,
-  path: string,
-  headers: Record<string, string>,
-  limitBytes: number,
+  question: Omit<Question, 'signal'>,
+  { status = 200, limitBytes = MAX_ANSWER_BYTES }: Expected,
 ): Promise<string> {
   using deadline = new Deadline(request.deadlineMs, request.signal);
   const { signal } = deadline;
   const connection = new EnvdConnection(request.address, ALLOWED_BYTES + limitBytes);
   try {
-    const answer = await exchange(connection, { method: 'GET', path, headers, signal }, limitBytes);
-    if (answer.status !== 200) throw new EnvdAnswerError(`envd answers ${answer.status} on ${path}`);
+    const answer = await exchange(connection, { ...question, signal }, limitBytes);
+    if (answer.status !== status) {
+      throw new EnvdAnswerError(`envd answers ${answer.status} on ${question.path}`);
+    }
     return answer.text;
   } catch (error) {
     request.signal?.throwIfAborted();

@@ -5,12 +5,16 @@ import type { SandboxDriver } from '../drivers/driver.ts';
 import { bytesIn } from '../host/disk.ts';
 import type { SnapshotOrigin } from '../snapshots/manifest.ts';
 import type { StoredTemplate, TemplateStore } from '../templates/store.ts';
+import { type Standstill, tellStandstill } from './envd-client.ts';
 import type { RecordStore } from './record.ts';
 import { assertNoneRemoved, assertSavable, type Saving, saveAndEnd, saveLive } from './save.ts';
 import { freeMachine, type StartContext } from './start.ts';
 import type { Entry, RunningEntry, SandboxTable } from './table.ts';
 
 const { KillReason, SandboxState } = orchestratorProto;
+
+/** For a sandbox to hear that it stood still, ms: its daemon waits about so long with what is late. */
+const TELL_DEADLINE_MS = 5_000;
 
 export interface SavesOptions extends StartContext {
   templates: TemplateStore;
@@ -91,9 +95,20 @@ export class Saves {
     // Nobody has to know: its connections stay, and it is back before a request would have been held.
     if (this.#options.driver.keepsConnections) return this.#whileSaving(entry, SandboxState.RUNNING, save);
     const stoppedMs = await this.#whileSaving(entry, SandboxState.SNAPSHOTTING, save);
+    const to = this.#options.now();
+    this.#table.behind(entry.config.sandboxId, this.#tellStandstill(entry, { from: to - stoppedMs, to }));
     entry.sandbox.state = SandboxState.RUNNING;
     await this.#table.save(entry);
     return stoppedMs;
+  }
+
+  async #tellStandstill({ config, sandbox }: RunningEntry, standstill: Standstill): Promise<void> {
+    if (!this.#options.driver.stoppedAt) return;
+    const request = { address: sandbox.address, deadlineMs: TELL_DEADLINE_MS };
+    await tellStandstill(request, config.envdAccessToken, standstill).catch((error: unknown) => {
+      const { logger } = this.#options;
+      logger.debug({ err: error, sandboxId: config.sandboxId }, 'a sandbox was not told that it stood still');
+    });
   }
 
   /** Saves a sandbox in a state that says so. Where that fails it runs as before, or has ended. */

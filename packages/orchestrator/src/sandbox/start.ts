@@ -64,7 +64,7 @@ export async function startMachine(
   egress: EgressRules | undefined,
   { signal, identity, place, onSilence }: StartOptions = {},
 ): Promise<StartedRun> {
-  const { driver, network, volumes } = context;
+  const { driver, network, now, volumes } = context;
   const { snapshotDir, volumeIds, diskUsedMb } = source;
   const { slot, spec, undo } = place ?? (await makePlace(context, source));
   try {
@@ -73,16 +73,26 @@ export async function startMachine(
     const machine = await (snapshotDir === undefined
       ? driver.boot({ ...spec, diskUsedMb }, signal)
       : driver.restore(spec, snapshotDir, signal));
+    const stoppedAt = snapshotDir === undefined ? undefined : await driver.stoppedAt?.(snapshotDir);
     const deadlineMs = snapshotDir === undefined ? driver.pace.bootMs : driver.pace.restoreMs;
     const envd = { address: slot.sandboxAddress, deadlineMs, signal };
     await whileSilent(
       { afterMs: SILENT_MS, onSilence, wake: () => driver.wake?.(machine) },
-      identity ? become(envd, identity, driver.ownClock) : waitForEnvd(envd),
+      identity ? become(envd, since(stoppedAt, identity, now), driver.ownClock) : waitForEnvd(envd),
     );
     return { machine, slotIndex: slot.index, address: slot.sandboxAddress };
   } catch (error) {
     throw await undo.after(error);
   }
+}
+
+/** What it becomes is told with how long it stood still. */
+function since(stoppedAt: number | undefined, { init, ...rest }: Identity, now: () => number): Identity {
+  if (stoppedAt === undefined) return { init, ...rest };
+  return {
+    ...rest,
+    init: () => ({ ...init(), stoodStill: { from: stoppedAt, to: Math.max(stoppedAt, now()) } }),
+  };
 }
 
 /** A machine that was only just started answers within this, most often; ms. */

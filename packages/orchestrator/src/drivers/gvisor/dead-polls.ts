@@ -2,6 +2,9 @@ import { type FileHandle, open, readFile, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { type FieldValue, readState, StateFileError, type StoredUint } from './state-file.ts';
 
+/** Of a snapshot: all that the sandbox is but its memory. */
+export const CHECKPOINT_FILE = 'checkpoint.img';
+
 const KERNEL = 'pkg/sentry/kernel.Kernel';
 const EPOLL = 'pkg/sentry/vfs.EpollInstance';
 const INTEREST = 'pkg/sentry/vfs.epollInterest';
@@ -23,7 +26,7 @@ const MAX_BYTES = 512 * 1024 * 1024;
  * @throws StateFileError where the checkpoint is not as this release writes it, or too large.
  */
 export async function disarmDeadPolls(snapshotDir: string): Promise<number> {
-  const file = join(snapshotDir, 'checkpoint.img');
+  const file = join(snapshotDir, CHECKPOINT_FILE);
   const { size } = await stat(file);
   if (size > MAX_BYTES) throw new StateFileError(`the checkpoint has ${size} bytes, more than ${MAX_BYTES}`);
   const masks = deadMasks(await readFile(file));

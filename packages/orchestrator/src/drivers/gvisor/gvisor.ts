@@ -1,6 +1,6 @@
 import { createHash } from 'node:crypto';
 import { createReadStream } from 'node:fs';
-import { access, chmod, mkdir, readdir, rm, writeFile } from 'node:fs/promises';
+import { access, chmod, mkdir, readdir, rm, stat, writeFile } from 'node:fs/promises';
 import { availableParallelism } from 'node:os';
 import { basename, delimiter, join } from 'node:path';
 import { pipeline } from 'node:stream/promises';
@@ -20,6 +20,7 @@ import {
   waitForExit,
 } from '../../host/process.ts';
 import type { Machine, MachineSpec, SandboxDriver, WritableRoot } from '../driver.ts';
+import { CHECKPOINT_FILE } from './dead-polls.ts';
 import { type MountNamespace, needsHiddenProcSys, openMountNamespace } from './mount-namespace.ts';
 import { DISK_FOLDER, MOUNT_POINTS, ociSpec, SPEC_SHAPE } from './oci-spec.ts';
 import { inOverlay } from './overlay.ts';
@@ -203,6 +204,12 @@ class Gvisor implements SandboxDriver {
     if (!isAlive(main)) return;
     for (const group of groups.toReversed()) signalGroup(group, 'SIGCONT');
     this.#watch(id, main);
+  }
+
+  /** The runtime makes the file when it begins to stop the sandbox; disarming changes it in place. */
+  async stoppedAt(snapshotDir: string): Promise<number | undefined> {
+    const { birthtimeMs } = await stat(join(snapshotDir, CHECKPOINT_FILE));
+    return birthtimeMs > 0 ? birthtimeMs : undefined;
   }
 
   /** The runtime's own command ends what an earlier process began. */
