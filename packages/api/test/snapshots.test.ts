@@ -45,7 +45,7 @@ describe.each(['/snapshots', '/fork'])('POST /sandboxes/{id}%s', (suffix) => {
 
   it.each([
     [SandboxState.PAUSED, 409, /is paused and cannot be (snapshotted|forked); resume it first/],
-    [SandboxState.PAUSING, 409, /is being paused/],
+    [SandboxState.PAUSING, 409, /is paused and cannot be/],
     [SandboxState.SNAPSHOTTING, 409, /is being snapshotted/],
     [SandboxState.KILLING, 404, /doesn't exist/],
   ])('is refused in state %s', async (state, status, message) => {

@@ -26,7 +26,10 @@ export type WakeOutcome =
 /** Wakes a sandbox that traffic arrives for. Concurrent requests for one sandbox share one resume. */
 export type Wake = (sandboxId: string, credentials: WakeCredentials) => Promise<WakeOutcome>;
 
-/** True for a sandbox that a resume can start: paused, or about to be. */
+/**
+ * True for a sandbox that a resume can start: paused, or about to be. Clients are not told of the difference: whatever they ask
+ * for, one that is being saved is answered as a paused one.
+ */
 export function isPaused(sandbox: Sandbox): boolean {
   return sandbox.state === SandboxState.PAUSED || sandbox.state === SandboxState.PAUSING;
 }

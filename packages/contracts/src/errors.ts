@@ -56,7 +56,7 @@ export function invalidSandboxId(): IsletError {
   return new IsletError(400, 'Invalid sandbox ID');
 }
 
-export type Transition = 'killed' | 'paused' | 'snapshotted';
+export type Transition = 'killed' | 'snapshotted';
 
 /** 409: another operation holds the sandbox. */
 export function sandboxBusy(sandboxId: string, transition: Transition): IsletError {

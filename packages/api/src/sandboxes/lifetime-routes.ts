@@ -16,7 +16,7 @@ const { SandboxState } = orchestratorProto;
 /** What a refresh adds at least, and by default, in seconds. */
 const MIN_REFRESH = 15;
 
-/** A sandbox that is being paused is shown as paused, so its calls are answered as a paused one's. */
+/** Those in between that are not told as `isPaused` says. */
 const TRANSITIONS: Partial<Record<orchestratorProto.SandboxState, Transition>> = {
   [SandboxState.SNAPSHOTTING]: 'snapshotted',
   [SandboxState.KILLING]: 'killed',

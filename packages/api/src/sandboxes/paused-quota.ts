@@ -1,8 +1,7 @@
-import type { Catalog } from '@islet/catalog';
-import { assertWithin, orchestratorProto } from '@islet/contracts';
+import { type Catalog, isPaused } from '@islet/catalog';
+import { assertWithin, type orchestratorProto } from '@islet/contracts';
 import type { Team } from '@islet/db';
 
-const { SandboxState } = orchestratorProto;
 const MIB = 1024 * 1024;
 
 const remedy = 'kill paused sandboxes that are not needed (Sandbox.kill)';
@@ -51,10 +50,9 @@ export class PausedQuota {
   async #held({ id }: Team): Promise<Held> {
     const held: Held = { places: 0, megabytes: 0 };
     for (const { sandbox } of await this.#catalog.listTeam(id)) {
-      const { state, config, savedBytes } = sandbox;
-      const isPaused = state === SandboxState.PAUSED || state === SandboxState.PAUSING;
-      if (isPaused || config?.autoPause) held.places++;
-      if (isPaused) held.megabytes += savedBytes / MIB;
+      const paused = isPaused(sandbox);
+      if (paused || sandbox.config?.autoPause) held.places++;
+      if (paused) held.megabytes += sandbox.savedBytes / MIB;
     }
     return held;
   }

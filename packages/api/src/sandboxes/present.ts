@@ -1,4 +1,4 @@
-import type { CatalogEntry, Sandbox } from '@islet/catalog';
+import { type CatalogEntry, isPaused, type Sandbox } from '@islet/catalog';
 import { CLIENT_ID, orchestratorProto, sandboxNotFound } from '@islet/contracts';
 import type { Static } from 'typebox';
 import type { ListedSandbox, SandboxDetail, SandboxShape } from './shapes.ts';
@@ -16,16 +16,9 @@ export function isLive(sandbox: Sandbox): sandbox is LiveSandbox {
 
 /** What clients call a state; undefined for one on its way out, which they are told is gone. */
 export function publicState(sandbox: Sandbox): 'running' | 'paused' | undefined {
-  switch (sandbox.state) {
-    case SandboxState.RUNNING:
-    case SandboxState.SNAPSHOTTING:
-      return 'running';
-    case SandboxState.PAUSED:
-    case SandboxState.PAUSING:
-      return 'paused';
-    default:
-      return undefined;
-  }
+  if (isPaused(sandbox)) return 'paused';
+  const isRunning = sandbox.state === SandboxState.RUNNING || sandbox.state === SandboxState.SNAPSHOTTING;
+  return isRunning ? 'running' : undefined;
 }
 
 /**

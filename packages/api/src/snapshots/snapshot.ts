@@ -1,3 +1,4 @@
+import { isPaused } from '@islet/catalog';
 import {
   assertWithin,
   IsletError,
@@ -36,16 +37,12 @@ export interface SnapshotNames {
 }
 
 /** @throws IsletError 404 where it is on its way out, 409 where it is paused or under another operation. */
-export function assertRunning({ config: { sandboxId }, state }: LiveSandbox, deed: string): void {
-  switch (state) {
-    case SandboxState.KILLING:
-      throw sandboxNotFound(sandboxId);
-    case SandboxState.SNAPSHOTTING:
-      throw sandboxBusy(sandboxId, 'snapshotted');
-    case SandboxState.PAUSING:
-      throw sandboxBusy(sandboxId, 'paused');
-    case SandboxState.PAUSED:
-      throw new IsletError(409, `Sandbox '${sandboxId}' is paused and cannot be ${deed}; resume it first`);
+export function assertRunning(sandbox: LiveSandbox, deed: string): void {
+  const { sandboxId } = sandbox.config;
+  if (sandbox.state === SandboxState.KILLING) throw sandboxNotFound(sandboxId);
+  if (sandbox.state === SandboxState.SNAPSHOTTING) throw sandboxBusy(sandboxId, 'snapshotted');
+  if (isPaused(sandbox)) {
+    throw new IsletError(409, `Sandbox '${sandboxId}' is paused and cannot be ${deed}; resume it first`);
   }
 }
 

@@ -1,4 +1,5 @@
-import { IsletError, orchestratorProto } from '@islet/contracts';
+import { isPaused } from '@islet/catalog';
+import { IsletError } from '@islet/contracts';
 import { claimGlobalAlias, deleteTemplate, listAliases, setTemplatePublic } from '@islet/db';
 import type { FastifyRequest } from 'fastify';
 import { Type } from 'typebox';
@@ -95,10 +96,9 @@ async function claimOwnAliases(context: ApiContext, templateId: string): Promise
 
 /** @throws IsletError 400 where sandboxes of the template exist, whichever team's */
 async function assertUnused(context: ApiContext, templateId: string): Promise<void> {
-  const { SandboxState } = orchestratorProto;
   for (const { sandbox } of await context.catalog.listAll()) {
     if (sandbox.config?.templateId !== templateId) continue;
-    const state = sandbox.state === SandboxState.PAUSED ? 'paused' : 'running';
+    const state = isPaused(sandbox) ? 'paused' : 'running';
     throw new IsletError(
       400,
       `cannot delete template '${templateId}' because there are ${state} sandboxes using it`,
