@@ -7,13 +7,11 @@ import { finished } from 'node:stream/promises';
 import { pathToFileURL } from 'node:url';
 import { types } from 'node:util';
 import { build, type Plugin } from 'esbuild';
-import { DEFAULT_MAX_BYTES } from './target.ts';
+import { DEFAULT_HANG_S, DEFAULT_MAX_BYTES } from './target.ts';
 import { crashesDir, filesIn, loadTarget, seedsDir, targetFile } from './targets.ts';
 
 const ROOT = import.meta.dirname;
 
-/** An input that takes longer is a hang: guards measure what is shorter. */
-const HANG_S = 20;
 /** Of the process: a target's own limits are lower. */
 const MEMORY_MB = 2048;
 /** For making an input that breaks something shorter. */
@@ -41,12 +39,14 @@ export async function fuzz(name: string, { seconds, seed }: FuzzLimits): Promise
   const work = join(ROOT, '.work', name);
   const corpus = join(work, 'corpus');
   for (const dir of [corpus, seedsDir(name), crashesDir(name)]) await mkdir(dir, { recursive: true });
-  const { maxBytes = DEFAULT_MAX_BYTES, run: read } = await loadTarget(name);
+  const { hangS = DEFAULT_HANG_S, maxBytes = DEFAULT_MAX_BYTES, run: read } = await loadTarget(name);
   const program = await bundle(name, work);
   const before = { seeds: paths(seedsDir(name)), crashes: paths(crashesDir(name)) };
   // A good deal faster, where nothing has to be waited for.
   const sync = types.isAsyncFunction(read) ? [] : ['--sync'];
-  const common = [...sync, '--', `-max_len=${maxBytes}`, `-timeout=${HANG_S}`, `-rss_limit_mb=${MEMORY_MB}`];
+  // Where something is waited for, jazzer.js has a limit of its own, in ms.
+  const common = [...sync, `--timeout=${1000 * hangS}`, '--'];
+  common.push(`-max_len=${maxBytes}`, `-timeout=${hangS}`, `-rss_limit_mb=${MEMORY_MB}`);
   const run = (log: string, dirs: string[], options: string[]) =>
     runJazzer(join(work, log), [program, ...dirs, '--includes', program, ...common, ...options]);
 

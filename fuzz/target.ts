@@ -11,9 +11,12 @@ export interface FuzzTarget {
   needsRoot?: boolean;
   /** Longest input that is tried. Much longer than a seed, so that what takes more than linear time shows. */
   maxBytes?: number;
+  /** An input that takes longer by the clock is a hang, s; guards measure what is shorter. */
+  hangS?: number;
   /** Most bytes of one buffer, whatever the input says about lengths. */
   maxAllocationBytes?: number;
 }
 
 export const DEFAULT_MAX_BYTES = 64 * 1024;
+export const DEFAULT_HANG_S = 20;
 export const DEFAULT_MAX_ALLOCATION_BYTES = 1024 * 1024;

@@ -32,7 +32,8 @@ export const target: FuzzTarget = {
     'any request of a client with a key to the API, on a real database and a node that runs nothing',
   // Longer than the longest body of most routes.
   maxBytes: 70_000,
-  // The database's own.
+  // A database is opened now and then.
+  hangS: 240,
   maxAllocationBytes: 2 ** 31,
   async run(input) {
     if (service === undefined || service.left === 0) service = await renewed(service);
