@@ -1,14 +1,11 @@
-import { spawn } from 'node:child_process';
-import { createWriteStream, existsSync } from 'node:fs';
+import { existsSync } from 'node:fs';
 import { mkdir, readFile, rename } from 'node:fs/promises';
-import { createRequire } from 'node:module';
-import { basename, dirname, join, relative } from 'node:path';
-import { finished } from 'node:stream/promises';
-import { pathToFileURL } from 'node:url';
+import { basename, join, relative } from 'node:path';
 import { types } from 'node:util';
-import { build, type Plugin } from 'esbuild';
+import { AwakeTime } from './awake-time.ts';
+import { bundle, runJazzer } from './jazzer.ts';
 import { DEFAULT_HANG_S, DEFAULT_MAX_BYTES } from './target.ts';
-import { crashesDir, filesIn, loadTarget, seedsDir, targetFile } from './targets.ts';
+import { crashesDir, filesIn, loadTarget, seedsDir } from './targets.ts';
 
 const ROOT = import.meta.dirname;
 
@@ -35,55 +32,73 @@ export interface FuzzResult {
 }
 
 /** Runs libFuzzer on a target, in a process of its own. What it finds is in the target's folder when this returns. */
-export async function fuzz(name: string, { seconds, seed }: FuzzLimits): Promise<FuzzResult> {
+export async function fuzz(name: string, limits: FuzzLimits): Promise<FuzzResult> {
   const work = join(ROOT, '.work', name);
   const corpus = join(work, 'corpus');
   for (const dir of [corpus, seedsDir(name), crashesDir(name)]) await mkdir(dir, { recursive: true });
-  const { hangS = DEFAULT_HANG_S, maxBytes = DEFAULT_MAX_BYTES, run: read } = await loadTarget(name);
-  const program = await bundle(name, work);
-  const before = { seeds: paths(seedsDir(name)), crashes: paths(crashesDir(name)) };
-  // A good deal faster, where nothing has to be waited for.
-  const sync = types.isAsyncFunction(read) ? [] : ['--sync'];
-  // Where something is waited for, jazzer.js has a limit of its own, in ms.
-  const common = [...sync, `--timeout=${1000 * hangS}`, '--'];
-  common.push(`-max_len=${maxBytes}`, `-timeout=${hangS}`, `-rss_limit_mb=${MEMORY_MB}`);
-  const run = (log: string, dirs: string[], options: string[]) =>
-    runJazzer(join(work, log), [program, ...dirs, '--includes', program, ...common, ...options]);
-
-  await run(
-    'run.log',
-    [corpus, seedsDir(name)],
-    [
-      `-max_total_time=${seconds}`,
-      `-artifact_prefix=${crashesDir(name)}/`,
-      '-print_final_stats=1',
-      ...(seed === undefined ? [] : [`-seed=${seed}`]),
-    ],
-  );
-  const log = await readFile(join(work, 'run.log'), 'utf8');
+  const run = await jazzerOn(name, work);
+  const seedsBefore = paths(seedsDir(name)).length;
+  const total = { runs: 0, edges: 0 };
   const crashes: string[] = [];
   const accidents: string[] = [];
-  for (const found of paths(crashesDir(name)).filter((path) => !before.crashes.includes(path))) {
-    if ((await run('again.log', [found], [])) !== 0) {
-      await shorten(found, run);
-      crashes.push(found);
-    } else {
-      const aside = join(work, basename(found));
-      await rename(found, aside);
-      accidents.push(aside);
+  using awake = new AwakeTime();
+  for (let mayGoOn = true; mayGoOn && awake.seconds < limits.seconds; ) {
+    const before = paths(crashesDir(name));
+    const seconds = Math.ceil(limits.seconds - awake.seconds);
+    await run('run.log', [corpus, seedsDir(name)], lookFor({ ...limits, seconds }, name));
+    const log = await readFile(join(work, 'run.log'), 'utf8');
+    total.runs += lastNumber(/^#(\d+)\s|number_of_executed_units: (\d+)/gm, log);
+    total.edges = Math.max(total.edges, lastNumber(/ cov: (\d+) /g, log));
+    const found = paths(crashesDir(name)).filter((path) => !before.includes(path));
+    for (const path of found) {
+      if (await breaksAgain(path, run)) crashes.push(path);
+      else accidents.push(await putAside(path, work));
     }
+    // What ended it was none of the target's faults: the rest of the time is the target's still.
+    mayGoOn = crashes.length === 0 && found.length > 0;
   }
   // Without counters: what runs another number of times is no other code.
   if (crashes.length === 0) await run('merge.log', [seedsDir(name), corpus], ['-merge=1', '-use_counters=0']);
   const fromHere = (path: string) => relative(process.cwd(), path);
   return {
     target: name,
-    runs: lastNumber(/^#(\d+)\s|number_of_executed_units: (\d+)/gm, log),
-    edges: lastNumber(/ cov: (\d+) /g, log),
-    newSeeds: paths(seedsDir(name)).length - before.seeds.length,
+    ...total,
+    newSeeds: paths(seedsDir(name)).length - seedsBefore,
     crashes: crashes.map(fromHere),
     accidents: accidents.map(fromHere),
   };
+}
+
+/** Runs libFuzzer with a log in the work folder. Gives its exit status. */
+type Run = (log: string, dirs: string[], options: string[]) => Promise<number | null>;
+
+async function jazzerOn(name: string, work: string): Promise<Run> {
+  const { hangS = DEFAULT_HANG_S, maxBytes = DEFAULT_MAX_BYTES, run: read } = await loadTarget(name);
+  const program = await bundle(name, work);
+  // A good deal faster, where nothing has to be waited for.
+  const sync = types.isAsyncFunction(read) ? [] : ['--sync'];
+  // Where something is waited for, jazzer.js has a limit of its own, in ms.
+  const common = [...sync, `--timeout=${1000 * hangS}`, '--'];
+  common.push(`-max_len=${maxBytes}`, `-timeout=${hangS}`, `-rss_limit_mb=${MEMORY_MB}`);
+  return (log, dirs, options) =>
+    runJazzer(join(work, log), [program, ...dirs, '--includes', program, ...common, ...options]);
+}
+
+function lookFor({ seconds, seed }: FuzzLimits, name: string): string[] {
+  const options = [`-max_total_time=${seconds}`, `-artifact_prefix=${crashesDir(name)}/`];
+  return [...options, '-print_final_stats=1', ...(seed === undefined ? [] : [`-seed=${seed}`])];
+}
+
+async function breaksAgain(found: string, run: Run): Promise<boolean> {
+  if ((await run('again.log', [found], [])) === 0) return false;
+  await shorten(found, run);
+  return true;
+}
+
+async function putAside(found: string, work: string): Promise<string> {
+  const aside = join(work, basename(found));
+  await rename(found, aside);
+  return aside;
 }
 
 /** What libFuzzer said last; 0 where it said nothing. */
@@ -93,10 +108,7 @@ function lastNumber(pattern: RegExp, log: string): number {
 }
 
 /** Puts the shortest input that breaks the same in the place of the first one. */
-async function shorten(
-  crash: string,
-  run: (log: string, dirs: string[], options: string[]) => Promise<number | null>,
-): Promise<void> {
+async function shorten(crash: string, run: Run): Promise<void> {
   const shorter = `${crash}.shorter`;
   await run(
     'shorten.log',
@@ -108,63 +120,4 @@ async function shorten(
 
 function paths(dir: string): string[] {
   return filesIn(dir).map(({ path }) => path);
-}
-
-/** The instrumentation wants CommonJS; what npm installs is not instrumented. */
-async function bundle(name: string, work: string): Promise<string> {
-  const outfile = join(work, 'target.cjs');
-  await build({
-    stdin: {
-      resolveDir: ROOT,
-      loader: 'ts',
-      contents: `
-        import { guarded } from './guard.ts';
-        import { target } from ${JSON.stringify(targetFile(name))};
-        export const fuzz = guarded(target);`,
-    },
-    outfile,
-    bundle: true,
-    platform: 'node',
-    target: 'node20.19',
-    format: 'cjs',
-    plugins: [NPM_EXTERNAL, OWN_PLACE],
-    logLevel: 'warning',
-  });
-  return outfile;
-}
-
-const NPM_EXTERNAL: Plugin = {
-  name: 'npm-external',
-  setup: ({ onResolve }) =>
-    onResolve({ filter: /^[^./]/ }, ({ kind, path }) =>
-      kind === 'entry-point' || path.startsWith('@islet/') ? undefined : { path, external: true },
-    ),
-};
-
-/** What a file finds beside itself it finds there, not beside the bundle. */
-const OWN_PLACE: Plugin = {
-  name: 'own-place',
-  setup: ({ onLoad }) =>
-    onLoad({ filter: /\.(?:ts|mjs)$/ }, async ({ path }) => ({
-      loader: 'ts',
-      contents: (await readFile(path, 'utf8'))
-        .replaceAll('import.meta.dirname', () => JSON.stringify(dirname(path)))
-        .replaceAll('import.meta.url', () => JSON.stringify(pathToFileURL(path).href)),
-    })),
-};
-
-/** Gives the exit status; null where it was killed. */
-async function runJazzer(log: string, args: readonly string[]): Promise<number | null> {
-  const jazzer = createRequire(import.meta.url).resolve('@jazzer.js/core/dist/cli.js');
-  const to = createWriteStream(log);
-  const child = spawn(process.execPath, [jazzer, ...args], { stdio: ['ignore', 'pipe', 'pipe'] });
-  child.stdout.pipe(to, { end: false });
-  child.stderr.pipe(to, { end: false });
-  const status = await new Promise<number | null>((resolve, reject) => {
-    child.once('error', reject);
-    child.once('close', resolve);
-  });
-  to.end();
-  await finished(to);
-  return status;
 }
