@@ -1,5 +1,5 @@
 // What a program of the user's does with the official SDK. Prints one JSON object; fails if anything is not as it should be.
-//   node agent.mjs command ID | core | leave | find ID…
+//   node agent.mjs command ID | core | leave | find ID | reach URL
 import assert from 'node:assert/strict';
 import { Sandbox, Volume } from 'e2b';
 
@@ -129,6 +129,16 @@ async function find(id) {
   return { sandboxId: id };
 }
 
+/** Whether a sandbox gets an answer from a server outside. */
+async function reach(url) {
+  const sandbox = await Sandbox.create(LIFE);
+  const script = `import urllib.request; urllib.request.urlopen('${url}', timeout=60)`;
+  const { exitCode } = await sandbox.commands.run(`python3 -c "${script}"`, PATIENT).catch((error) => error);
+  assert.equal(typeof exitCode, 'number');
+  await sandbox.kill();
+  return { reached: exitCode === 0 };
+}
+
 async function patiently(ask) {
   for (const deadline = Date.now() + PATIENT.timeoutMs; ; ) {
     const response = await ask().catch((error) => error);
@@ -137,6 +147,6 @@ async function patiently(ask) {
   }
 }
 
-const DEEDS = { command, core, leave, find };
+const DEEDS = { command, core, leave, find, reach };
 const [deed, ...args] = process.argv.slice(2);
 process.stdout.write(`${JSON.stringify(await DEEDS[deed](...args))}\n`);

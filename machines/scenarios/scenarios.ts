@@ -1,6 +1,7 @@
 import { KVM_HARDWARE, microvmUnderKvm } from './kvm.ts';
 import { fullForm, shortForm } from './readme.ts';
 import type { Scenario } from './scenario.ts';
+import { variations } from './variations.ts';
 
 /** All machines, in the order in which they are run. */
 export const scenarios: readonly Scenario[] = [
@@ -24,4 +25,5 @@ export const scenarios: readonly Scenario[] = [
     hardware: KVM_HARDWARE,
     run: microvmUnderKvm,
   },
+  ...variations,
 ];

@@ -144,12 +144,19 @@ chown ${USER.name}:${USER.name} ${home}/.npmrc`;
   }
 }
 
-/** Cuts what comes in pieces into lines. What is written over a line, as progress is, counts as its end. */
+/**
+ * Cuts what comes in pieces into lines. What is written over a line, as progress is, counts as its end; the same line again is
+ * told once.
+ */
 function lineByLine(onLine: (line: string) => void): (text: string) => void {
-  let rest = '';
+  let [rest, last] = ['', ''];
   return (text) => {
     const lines = (rest + text).split(/[\r\n]+/);
     rest = lines.pop() ?? '';
-    for (const line of lines) if (line.trim() !== '') onLine(line);
+    for (const line of lines) {
+      if (line.trim() === '' || line === last) continue;
+      last = line;
+      onLine(line);
+    }
   };
 }
