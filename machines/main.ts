@@ -1,5 +1,6 @@
 // Follows the README on fresh virtual machines: npm run test:machines -- --help
 import { mkdir } from 'node:fs/promises';
+import { packLayers } from './image/layers.ts';
 import { hostNetwork } from './network.ts';
 import { DEFAULT_CACHE_DIR, type MachineTestOptions, parseOptions, UsageError } from './options.ts';
 import { installRequirements } from './requirements.ts';
@@ -16,6 +17,9 @@ const USAGE = `Starts fresh virtual machines under QEMU, and does on each what a
   --cache   where images of disks are kept (${DEFAULT_CACHE_DIR}); 3 GiB each
   --accel   tcg: translated, which works everywhere (default); kvm: where guests run under it
   --memory  of a machine, in MiB (4096)
+  --lend-layers
+            machines get the Debian root file systems that an Islet of this host has made, instead of making them at their first
+            start, which takes more than half an hour if translated
 
 What is tested is the last commit. Needs root, Debian's mirror and npm's registry. Translated, a boot takes a minute and a first
 start ten to twenty. Exits with 1 where anything failed, and prints the machine's journal and Islet's output then.
@@ -42,9 +46,10 @@ async function test(options: MachineTestOptions, signal: AbortSignal): Promise<n
   const source = await bundleSource(options.cacheDir, signal);
   say(`testing ${source.commit.slice(0, 12)}${source.isClean ? '' : '; what is not committed is not in it'}`);
   const network = await hostNetwork(signal);
+  const layers = options.lendLayers ? await packLayers(options.cacheDir, signal) : undefined;
   const results: Result[] = [];
   for (const scenario of chosen(options)) {
-    const result = await runScenario(scenario, { options, source, network, signal, say });
+    const result = await runScenario(scenario, { options, source, network, layers, signal, say });
     results.push(result);
     if (options.json) process.stdout.write(`${JSON.stringify(result)}\n`);
   }

@@ -10,6 +10,8 @@ export interface MachineTestOptions {
   cacheDir: string;
   accelerator: Accelerator;
   memoryMib: number;
+  /** Machines get the Debian root file systems that an Islet of this host has made. */
+  lendLayers: boolean;
 }
 
 /** What was asked for makes no sense. The message says what would. */
@@ -33,6 +35,7 @@ export function parseOptions(args: readonly string[]): MachineTestOptions {
     cacheDir: values.cache,
     accelerator,
     memoryMib: Number(values.memory),
+    lendLayers: values['lend-layers'],
   };
 }
 
@@ -46,6 +49,7 @@ function parse(args: readonly string[]) {
         json: { type: 'boolean', default: false },
         cache: { type: 'string', default: DEFAULT_CACHE_DIR },
         accel: { type: 'string', default: 'tcg' },
+        'lend-layers': { type: 'boolean', default: false },
         memory: { type: 'string', default: '4096' },
         help: { type: 'boolean', short: 'h', default: false },
       },

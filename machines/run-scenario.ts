@@ -1,4 +1,5 @@
 import { ensureImage, type Image } from './image/image.ts';
+import { UNPACK_LAYERS } from './image/layers.ts';
 import { prepared } from './image/prepared.ts';
 import { DEBIAN_13 } from './image/recipe.ts';
 import type { HostNetwork } from './network.ts';
@@ -11,6 +12,8 @@ export interface RunOptions {
   options: MachineTestOptions;
   source: Source;
   network: HostNetwork;
+  /** An archive of {@link packLayers}. */
+  layers: string | undefined;
   signal: AbortSignal;
   say: (text: string) => void;
 }
@@ -27,6 +30,7 @@ export interface Result {
 }
 
 const CORES = 2;
+const LAYERS_MS = 60 * 60_000;
 /** Of a line of a terminal, in the report of progress. */
 const SHOWN_COLUMNS = 160;
 
@@ -62,6 +66,7 @@ export async function runScenario(scenario: Scenario, run: RunOptions): Promise<
       boot(scenario, image, run, (line) => tell(`  | ${line.slice(0, SHOWN_COLUMNS)}`)),
     );
     try {
+      if (run.layers) await step('it gets layers', () => lendLayers(machine, signal));
       await scenario.run({ machine, source, signal, step, note });
       result.passed = true;
     } catch (error) {
@@ -88,11 +93,25 @@ async function imageOf({ image }: Scenario, run: RunOptions): Promise<Image> {
 function boot(
   { hardware }: Scenario,
   image: Image,
-  { options, network, signal }: RunOptions,
+  { options, network, layers, signal }: RunOptions,
   onLine: (line: string) => void,
 ): Promise<Machine> {
   const { accelerator, memoryMib } = options;
-  return Machine.start({ image, accelerator, memoryMib, cores: CORES, network, signal, onLine, ...hardware });
+  return Machine.start({
+    image,
+    accelerator,
+    memoryMib,
+    cores: CORES,
+    attached: layers,
+    network,
+    signal,
+    onLine,
+    ...hardware,
+  });
+}
+
+async function lendLayers(machine: Machine, signal: AbortSignal): Promise<void> {
+  await machine.root.run(UNPACK_LAYERS, { signal, timeoutMs: LAYERS_MS });
 }
 
 function clock(ms: number): string {

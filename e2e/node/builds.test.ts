@@ -9,8 +9,12 @@ import { until } from '../setup/until.ts';
 let dataDir: string;
 let islet: RunningInstance;
 
+/** By somebody whose umask keeps everybody else out: users of sandboxes have to read what builds make all the same. */
 const start = async () => {
-  islet = await startInstance(dataDir, ['--warm-memory', '0']);
+  const usual = process.umask(0o077);
+  const starting = startInstance(dataDir, ['--warm-memory', '0']);
+  process.umask(usual);
+  islet = await starting;
 };
 beforeAll(async () => {
   dataDir = await newDataDir();

@@ -1,10 +1,12 @@
 import { readFile } from 'node:fs/promises';
 import { agent, installSdk, RunningIslet } from '../guest/islet.ts';
 import { expectNothingLeft, residue } from '../guest/residue.ts';
+import { CHECKOUT } from '../image/prepared.ts';
 import { readmeCurl } from '../source.ts';
 import type { Machine } from '../vm/machine.ts';
 import type { Context } from './scenario.ts';
 
+const UP = 'cd islet && ./islet up';
 const CURL_MS = 15 * 60_000;
 /** Where machines find the repository. */
 const REPOSITORY = '/srv/islet.bundle';
@@ -38,13 +40,35 @@ export async function shortForm(context: Context): Promise<void> {
   await step('Ctrl-C', () => islet.stop());
 }
 
-/** The short form, then everything that a first day brings: the SDK's core, restarts of Islet and of the machine, and stops. */
-export async function fullForm(context: Context): Promise<void> {
+/** How a first day begins. */
+interface Beginning {
+  firstStart: () => Promise<RunningIslet>;
+  getSdk: () => Promise<void>;
+}
+
+/** The README word by word, and all that a first day brings. */
+export function fullForm(context: Context): Promise<void> {
+  const { machine, step, signal } = context;
+  return firstDay(context, {
+    firstStart: () => followReadme(context),
+    getSdk: () => step('npm i e2b', () => installSdk(machine, signal)),
+  });
+}
+
+/** The same on a machine where `./islet setup` has been run; the SDK is that of the checkout. */
+export function setUpForm(context: Context): Promise<void> {
+  const { machine, step, signal } = context;
+  return firstDay(context, {
+    firstStart: () => step(UP, () => RunningIslet.start(machine.user, UP, { signal, isFirst: true })),
+    getSdk: () => installSdk(machine, signal, CHECKOUT),
+  });
+}
+
+/** A first start, curl, the SDK's core, restarts of Islet and of the machine, and what stops leave. */
+async function firstDay(context: Context, { firstStart, getSdk }: Beginning): Promise<void> {
   const { machine, step, signal, note } = context;
   const restart = () =>
-    step('./islet up', () =>
-      RunningIslet.start(machine.user, 'cd islet && ./islet up', { signal, isFirst: false }),
-    );
+    step('./islet up', () => RunningIslet.start(machine.user, UP, { signal, isFirst: false }));
   const find = (islet: RunningIslet, id: string) =>
     step('a paused sandbox comes back: file, process, memory', () =>
       agent(machine, islet, ['find', id], signal),
@@ -58,9 +82,9 @@ export async function fullForm(context: Context): Promise<void> {
   const fresh = await residue(machine, signal);
   let left: string;
   {
-    await using islet = await followReadme(context);
+    await using islet = await firstStart();
     const id = await step('the curl command: 201', () => firstSandbox(machine, signal));
-    await step('npm i e2b', () => installSdk(machine, signal));
+    await getSdk();
     await step('a command in that sandbox', () => agent(machine, islet, ['command', id], signal));
     const { passed } = await step("the SDK's core", () => agent(machine, islet, ['core'], signal));
     note(`passed: ${(passed as string[]).join(', ')}`);

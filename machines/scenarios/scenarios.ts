@@ -1,5 +1,5 @@
 import { KVM_HARDWARE, microvmUnderKvm } from './kvm.ts';
-import { fullForm, shortForm } from './readme.ts';
+import { fullForm, setUpForm, shortForm } from './readme.ts';
 import type { Scenario } from './scenario.ts';
 import { variations } from './variations.ts';
 
@@ -16,6 +16,12 @@ export const scenarios: readonly Scenario[] = [
     description: "that, the SDK's core, restarts of Islet and of the machine, and what a stop leaves",
     image: 'fresh',
     run: fullForm,
+  },
+  {
+    name: 'debian-13-set-up',
+    description: 'the same, beginning with the first start on a machine where ./islet setup has been run',
+    image: 'prepared',
+    run: setUpForm,
   },
   {
     name: 'debian-13-kvm',

@@ -17,7 +17,7 @@ export interface QemuOptions {
   /** Where the console is written. */
   consoleFile: string;
   /** A file that the machine sees as its second disk, read-only. */
-  attached?: string;
+  attached?: string | undefined;
 }
 
 /** `tcg`: translated, which works everywhere. */

@@ -2,6 +2,8 @@ import { searchPath } from './host/search-path.ts';
 import { runIslet } from './index.ts';
 
 process.env.PATH = searchPath(process.env.PATH);
+// Users of sandboxes have to read what is made here, whatever the umask of who started it. What is secret says so by its mode.
+process.umask(0o022);
 // What programs of the system answer is read, so they have to answer in English.
 process.env.LC_ALL = 'C.UTF-8';
 await runIslet(process.argv.slice(2));
