@@ -1,11 +1,17 @@
 // What a program of the user's does with the official SDK. Prints one JSON object; fails if anything is not as it should be.
-//   node agent.mjs command ID | core | leave | find ID | reach URL
+//   node agent.mjs create | command ID | core | leave | find ID | reach URL
 import assert from 'node:assert/strict';
 import { Sandbox, Volume } from 'e2b';
 
 /** A translated machine takes its time. */
 const PATIENT = { requestTimeoutMs: 600_000, timeoutMs: 600_000 };
 const LIFE = { ...PATIENT, timeoutMs: 3_000_000 };
+
+/** A sandbox that lives until somebody ends it. */
+async function create() {
+  const { sandboxId } = await Sandbox.create(LIFE);
+  return { sandboxId };
+}
 
 /** One command in a sandbox that somebody else made. */
 async function command(id) {
@@ -147,6 +153,6 @@ async function patiently(ask) {
   }
 }
 
-const DEEDS = { command, core, leave, find, reach };
+const DEEDS = { create, command, core, leave, find, reach };
 const [deed, ...args] = process.argv.slice(2);
 process.stdout.write(`${JSON.stringify(await DEEDS[deed](...args))}\n`);

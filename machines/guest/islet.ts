@@ -10,6 +10,12 @@ const LATER_START_MS = 20 * 60_000;
 const STOP_MS = 10 * 60_000;
 const COMMAND_MS = 40 * 60_000;
 
+/** How a program reaches an Islet of a machine. */
+export interface Exports {
+  /** Lines of a shell. */
+  exports: string;
+}
+
 /** An Islet that a person started at a terminal of a machine. */
 export class RunningIslet implements AsyncDisposable {
   readonly #terminal: Terminal;
@@ -85,7 +91,7 @@ export async function installSdk(machine: Machine, signal: AbortSignal, from?: s
 /** Runs a deed of guest/agent.mjs as the user, with what Islet told them to export. @returns what it printed */
 export async function agent(
   machine: Machine,
-  islet: RunningIslet,
+  islet: Exports,
   args: readonly string[],
   signal: AbortSignal,
 ): Promise<Record<string, unknown>> {

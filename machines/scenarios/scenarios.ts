@@ -1,4 +1,5 @@
 import { KVM_HARDWARE, microvmUnderKvm } from './kvm.ts';
+import { checkoutService, debianPackage, npmPackage } from './packages.ts';
 import { fullForm, setUpForm, shortForm } from './readme.ts';
 import type { Scenario } from './scenario.ts';
 import { variations } from './variations.ts';
@@ -32,4 +33,22 @@ export const scenarios: readonly Scenario[] = [
     run: microvmUnderKvm,
   },
   ...variations,
+  {
+    name: 'debian-package',
+    description: 'apt-get install, a sandbox through the service, a crash, a reboot, remove, purge',
+    image: 'fresh',
+    run: debianPackage,
+  },
+  {
+    name: 'npm-package',
+    description: 'npm install --global, islet up, islet service: a crash, a reboot, uninstall',
+    image: 'fresh',
+    run: npmPackage,
+  },
+  {
+    name: 'service',
+    description: 'islet service of a checkout: a crash, a reboot, uninstall',
+    image: 'prepared',
+    run: checkoutService,
+  },
 ];
