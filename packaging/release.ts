@@ -9,16 +9,16 @@ import { evaluateRelease, type ReleaseCheck, type ReleaseFacts } from './release
 import { run } from './run.ts';
 import { ROOT } from './stage.ts';
 
-const USAGE = `Makes a release of what is committed: both packages, and a tag. Publishes nothing: it prints the commands that do.
+const USAGE = `Makes a release of what is committed: both packages, and a tag. Publishes nothing, but prints the commands that do.
 
   npm run release -- --dry-run [--json]
   npm run release
 
-  --dry-run  show the version, the files, the tag and the section of CHANGELOG.md, and change nothing but dist/packages
+  --dry-run  show the version, the files, the tag and the section of CHANGELOG.md; change nothing but dist/packages
   --json     print one JSON object
 
-Before: set the version in package.json, name what is below "Unreleased" in CHANGELOG.md after it, with a date, commit both, and
-run npm test. Exits with 1 if something of this is missing.
+Before: set the version in package.json, name what is below "Unreleased" in CHANGELOG.md after it, with a date, commit
+both, and run npm test. Exits with 1 if something of this is missing.
 `;
 
 /** What a release is made of. */

@@ -21,8 +21,8 @@ const FILES = [
 const NOTES = ['.stamp', '.cluster'];
 
 /**
- * Builds Islet into a folder, as any package of it holds it: nothing in it depends on this machine but its architecture, and
- * the same commit makes the same files.
+ * Builds Islet into a folder, as any package of it holds it: nothing in it depends on this machine but its
+ * architecture, and the same commit makes the same files.
  */
 export async function stage(target: string): Promise<void> {
   await mkdir(join(target, 'dist'), { recursive: true });
@@ -39,7 +39,9 @@ export async function stage(target: string): Promise<void> {
   await writeFile(join(target, 'LICENSES.txt'), await licenses(ROOT));
 }
 
-/** Gives all files the modes and the time that a package has, whatever the umask and the clock. @param seconds Unix time */
+/**
+ * Gives all files the modes and the time that a package has, whatever the umask and the clock. @param seconds Unix time
+ */
 export async function normalize(dir: string, seconds: number): Promise<void> {
   for (const entry of await readdir(dir, { withFileTypes: true })) {
     const path = join(dir, entry.name);

@@ -1,6 +1,6 @@
-// Builds dist/, or the folder below the checkout that is named: the command line (islet.mjs), the files it reads (migrations,
-// templates), and what it brings of the files that every sandbox sees at /opt/islet. Nothing in it depends on this machine; node
-// and its libraries are added when Islet starts.
+// Builds dist/, or the folder below the checkout that is named: the command line (islet.mjs), the files it reads
+// (migrations, templates), and what it brings of the files that every sandbox sees at /opt/islet. Nothing in it depends
+// on this machine; node and its libraries are added when Islet starts.
 import { execFile } from 'node:child_process';
 import { createHash } from 'node:crypto';
 import { existsSync } from 'node:fs';
@@ -86,7 +86,8 @@ await mkdir(dist, { recursive: true });
 for (const name of await readdir(dist)) {
   if (/^\.(cli|cluster)-/.test(name)) await rm(join(dist, name), { recursive: true, force: true });
 }
-// The stamp bears the time before the first source was read: a change during the build makes the next start build again.
+// The stamp bears the time before the first source was read: a change during the build makes the next start build
+// again.
 await writeFile(join(dist, '.stamp.new'), '');
 await Promise.all([
   buildCommandLine(version),

@@ -1,6 +1,6 @@
-// Makes an empty cluster of PGlite in the folder that is named, the same bytes each time: with a clock that stands still and
-// random numbers that anybody can tell beforehand. Nothing in an empty cluster is secret, and no network reaches it. A program of
-// its own, since nothing else should live with such a clock.
+// Makes an empty cluster of PGlite in the folder that is named, the same bytes each time: with a clock that stands
+// still and random numbers that anybody can tell beforehand. Nothing in an empty cluster is secret, and no network
+// reaches it. A program of its own, since nothing else should live with such a clock.
 import crypto from 'node:crypto';
 import { PGlite } from '@electric-sql/pglite';
 

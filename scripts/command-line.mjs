@@ -1,4 +1,5 @@
-// Bundles the command line, npm packages included, so that it needs nothing but Node beside what lies in the same folder.
+// Bundles the command line, npm packages included, so that it needs nothing but Node beside what lies in the same
+// folder.
 import { copyFile } from 'node:fs/promises';
 import { createRequire } from 'node:module';
 import { dirname, join } from 'node:path';

@@ -81,7 +81,9 @@ async function serviceOf(context: Context, service: Service, before: readonly st
   });
 }
 
-/** A sandbox of a service outlives a crash of it; a paused one a reboot of the machine, with which the service starts. */
+/**
+ * A sandbox of a service outlives a crash of it; a paused one a reboot of the machine, with which the service starts.
+ */
 async function useAndCrash({ machine, step, signal }: Context, service: Service): Promise<void> {
   const { pid, ...first } = await service.serves();
   await step('the curl command: 201', () => firstSandbox(machine, signal));

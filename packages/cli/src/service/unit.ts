@@ -35,9 +35,9 @@ Restart=on-failure
 RestartSec=1
 RestartSteps=6
 RestartMaxDelaySec=60
-# Sandboxes outlive a crash of Islet, which adopts them when it starts again: only its own process is stopped with it. At an
-# orderly stop it ends all of them itself. For the same reason nothing here may give it mounts of its own (PrivateTmp,
-# ProtectSystem and the like): what it has mounted for sandboxes would be gone with the process.
+# Sandboxes outlive a crash of Islet, which adopts them when it starts again: only its own process is stopped with it.
+# At an orderly stop it ends all of them itself. For the same reason nothing here may give it mounts of its own
+# (PrivateTmp, ProtectSystem and the like): what it has mounted for sandboxes would be gone with the process.
 KillMode=process
 TimeoutStopSec=180
 Delegate=yes

@@ -9,7 +9,9 @@ export interface GuestSources {
   shippedDir: string;
   /** The program that runs envd: this machine's own node, so that neither an image nor a package has to bring one. */
   node: string;
-  /** Programs that need nothing of an image, by the name they get. One that is missing, or needs libraries, is left out. */
+  /**
+   * Programs that need nothing of an image, by the name they get. One that is missing, or needs libraries, is left out.
+   */
   staticTools: Readonly<Record<string, string>>;
 }
 
@@ -32,7 +34,10 @@ export const GUEST_FOLDERS = ['bin', 'lib', 'ready', 'volumes'];
 const DATA = 0o644;
 const PROGRAM = 0o755;
 
-/** Every file of the guest, by path. @throws Error if node, or a native module of envd, needs a library that is not there. */
+/**
+ * Every file of the guest, by path. @throws Error if node, or a native module of envd, needs a library that is not
+ * there.
+ */
 export async function listGuestFiles(sources: GuestSources, exec: Exec): Promise<GuestFile[]> {
   const node = await realpath(sources.node);
   const shipped = await listShipped(sources.shippedDir);

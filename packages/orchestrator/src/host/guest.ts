@@ -11,8 +11,8 @@ export interface Guest {
 }
 
 /**
- * Keeps a copy of the guest files under their digest. Snapshots map these files, so neither a newer Islet nor a newer node may
- * change them under the snapshots of an older one.
+ * Keeps a copy of the guest files under their digest. Snapshots map these files, so neither a newer Islet nor a newer
+ * node may change them under the snapshots of an older one.
  */
 export async function installGuest(sources: GuestSources, guestsDir: string, exec: Exec): Promise<Guest> {
   const files = await listGuestFiles(sources, exec);
@@ -30,7 +30,9 @@ export async function installGuest(sources: GuestSources, guestsDir: string, exe
   return { dir, digest };
 }
 
-/** One time for all: a copy that is made anew, such as after a restore from elsewhere, is the same file to a snapshot. */
+/**
+ * One time for all: a copy that is made anew, such as after a restore from elsewhere, is the same file to a snapshot.
+ */
 const COPIED_AT = new Date(0);
 
 async function copy(file: GuestFile, to: string): Promise<void> {
