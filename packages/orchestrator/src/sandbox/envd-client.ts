@@ -220,8 +220,7 @@ async function retry<T>(
     request.signal?.throwIfAborted();
     const connection = kept ?? new EnvdConnection(request.address);
     try {
-      using oneTry = new Deadline(TRY_TIMEOUT_MS, deadline.signal);
-      const answer = await attempt(connection, oneTry.signal);
+      const answer = await within(TRY_TIMEOUT_MS, deadline.signal, (signal) => attempt(connection, signal));
       if (!kept) connection.end();
       return answer;
     } catch (error) {
@@ -234,6 +233,19 @@ async function retry<T>(
     const waited = (performance.now() - begin) * AGAIN_MS.shareOfWait;
     await sleep(Math.min(AGAIN_MS.most, Math.max(AGAIN_MS.least, waited)));
   }
+}
+
+/**
+ * Does something under a deadline of its own. A function, since in a loop `using` would not do: as esbuild writes it for
+ * Node.js 20, what one turn threw is thrown again by every turn after it.
+ */
+async function within<T>(
+  ms: number,
+  outer: AbortSignal,
+  use: (signal: AbortSignal) => Promise<T>,
+): Promise<T> {
+  using deadline = new Deadline(ms, outer);
+  return await use(deadline.signal);
 }
 
 function silent({ deadlineMs }: EnvdRequest, cause: unknown): EnvdSilentError {
