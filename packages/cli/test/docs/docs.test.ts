@@ -20,7 +20,7 @@ describe('the reference', () => {
 
   it('has every exit status that a program ends with by itself', () => {
     const listed = firstCells(reference, 'Exit statuses');
-    const inCode = exitStatuses(/process\.exit\((\d+)\)|setExitCode\((\d+)\)|EXIT\w* = (\d+)|_EXIT = (\d+)/g);
+    const inCode = exitStatuses();
     expect(listed.map(Number)).toEqual([0, ...inCode].sort((a, b) => a - b));
   });
 });
@@ -49,16 +49,24 @@ function variablesInCode(): Set<string> {
   return found;
 }
 
-function exitStatuses(pattern: RegExp): number[] {
+function exitStatuses(): number[] {
   const files = sourceFiles(['packages/cli/src', 'bench', 'fuzz']).filter(
     (path) => !path.endsWith('.test.ts'),
   );
-  const found = files.flatMap((path) =>
-    [...read(path).matchAll(pattern)].map((match) =>
-      Number(match.slice(1).find((each) => each !== undefined)),
-    ),
-  );
+  const found = files.flatMap((path) => {
+    const text = read(path);
+    const ends = [...text.matchAll(/(?:process\.exit|setExitCode)\((\w+)\)/g)].map(
+      ([, what]) => what as string,
+    );
+    const named = [...text.matchAll(/\bEXIT_\w+(?= = )/g)].map(([name]) => name);
+    return [...ends, ...named].map((what) => Number(/^\d+$/.test(what) ? what : constantOf(what, text)));
+  });
   return [...new Set(found)].filter((status) => status !== 0);
+}
+
+/** What a constant of a file is. */
+function constantOf(name: string, text: string): string | undefined {
+  return new RegExp(`const ${name} = (\\d+);`).exec(text)?.[1];
 }
 
 it('tells what to do about everything that doctor looks at', () => {
