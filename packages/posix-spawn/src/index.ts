@@ -1,3 +1,4 @@
 export { errnoName, openProgram, SystemError } from './libc.ts';
+export { openScheduling, type Schedule, type Scheduling } from './scheduling.ts';
 export { type ChildStep, openPosixSpawn, type PosixSpawn, type SpawnRequest } from './spawn.ts';
 export { type EndedChild, openWaitpid, type Waited, type Waitpid, type WaitStatus } from './wait.ts';

@@ -7,6 +7,7 @@ import type { Chosen } from '@islet/orchestrator';
 import { createLogger } from '@islet/telemetry';
 import { evaluateOtherFirewalls, probeOtherFirewalls } from '../doctor/checks/other-firewalls.ts';
 import { runHost } from '../doctor/run.ts';
+import { answerPromptlyOnAllThreads } from '../host/promptness.ts';
 import { loadSecrets } from '../host/secrets.ts';
 import type { Layout } from '../layout.ts';
 import type { ReadyInfo, Reporter } from '../output/reporter.ts';
@@ -80,6 +81,7 @@ async function start(options: UpOptions, undo: Undo): Promise<ReadyInfo> {
   undo.add('the care for unexpected errors', () => unexpected[Symbol.dispose]());
   const secrets = await loadSecrets(instance.dataDir);
   signal.throwIfAborted();
+  await answerPromptlyOnAllThreads();
 
   const metrics = createMemoryMetrics(METRICS_KEPT);
   const logs = await openJournaledLogs({

@@ -29,6 +29,8 @@ export interface ExecOptions {
   output?: 'capture' | 'discard';
   /** A descriptor that takes what it says on stderr, it and all it leaves behind. It is not in the error then. */
   stderr?: number;
+  /** How long the command and all it leaves behind run before others have their turn, ns; see `Schedule`. */
+  sliceNs?: number;
 }
 
 /** Runs one host command to its end and gives its stdout. Passed in wherever commands are run, so that plans can be tested. */
@@ -57,7 +59,7 @@ async function execute(
   args: readonly string[],
   options: ExecOptions,
 ): Promise<string> {
-  const { input, signal, timeoutMs = DEFAULT_TIMEOUT_MS } = options;
+  const { input, signal, timeoutMs = DEFAULT_TIMEOUT_MS, sliceNs } = options;
   const name = [file, ...args.slice(0, 3)].join(' ');
   if (signal?.aborted) throw new CommandError(name, 'aborted', null, '', signal.reason);
   const streams = new MemoryStreams(spawner);
@@ -67,7 +69,7 @@ async function execute(
     const stdout = captured ? streams.add('stdout') : undefined;
     const said = captured && options.stderr === undefined ? streams.add('stderr') : undefined;
     const stderr = options.stderr ?? said;
-    const program = startProgram(spawner, name, { file, args, stdin, stdout, stderr });
+    const program = startProgram(spawner, name, { file, args, stdin, stdout, stderr, sliceNs });
     const end = await untilEnd(program, timeoutMs, signal);
     if (end.exitCode === 0) return stdout === undefined ? '' : readText(stdout);
     const words = said === undefined ? '' : readText(said, STDERR_LIMIT).trim();

@@ -1,5 +1,12 @@
 import { constants } from 'node:fs';
-import { openPosixSpawn, openProgram, openWaitpid, SystemError, type WaitStatus } from '@islet/posix-spawn';
+import {
+  openPosixSpawn,
+  openProgram,
+  openScheduling,
+  openWaitpid,
+  SystemError,
+  type WaitStatus,
+} from '@islet/posix-spawn';
 import koffi from 'koffi';
 
 /** What a program is started with. Descriptors become its own 0, 1 and 2; undefined ones are /dev/null. */
@@ -9,6 +16,8 @@ export interface ProgramStart {
   stdin: number | undefined;
   stdout: number | undefined;
   stderr: number | undefined;
+  /** How long it runs before others have their turn, ns; see `Schedule`. Where unset, the kernel decides. */
+  sliceNs?: number | undefined;
 }
 
 export interface StartedProgram {
@@ -33,6 +42,8 @@ export function openSpawner(): Spawner {
   const waitpid = openWaitpid();
   const memfdCreate = openProgram().func('int memfd_create(const char *, uint)');
 
+  const scheduling = openScheduling();
+
   const running = new Map<number, (end: WaitStatus) => void>();
   /** Only programs started here are waited for: Node waits for its own. */
   const reap = () => {
@@ -46,14 +57,29 @@ export function openSpawner(): Spawner {
   };
   process.on('SIGCHLD', reap);
 
+  /**
+   * A program inherits the slice of the thread that starts it: it is this one's own while `start` runs, and no longer. What
+   * this thread has besides, the program does not get.
+   */
+  const withSlice = <T>(sliceNs: number | undefined, start: () => T): T => {
+    if (sliceNs === undefined) return start();
+    const own = scheduling.get(0);
+    scheduling.set(0, { nice: Math.max(own.nice, 0), sliceNs, keepsItToItself: false });
+    try {
+      return start();
+    } finally {
+      scheduling.set(0, own);
+    }
+  };
+
   return {
-    start({ file, args, stdin, stdout, stderr }) {
+    start({ file, args, stdin, stdout, stderr, sliceNs }) {
       const steps = [stdin, stdout, stderr].map((from, to) =>
         from === undefined
           ? ({ step: 'open', fd: to, path: '/dev/null', flags: constants.O_RDWR } as const)
           : ({ step: 'dup', from, to } as const),
       );
-      const pid = spawn({ file, argv: [file, ...args], env: process.env, steps });
+      const pid = withSlice(sliceNs, () => spawn({ file, argv: [file, ...args], env: process.env, steps }));
       const ended = new Promise<WaitStatus>((resolve) => running.set(pid, resolve));
       return { pid, ended };
     },

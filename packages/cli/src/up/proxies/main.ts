@@ -1,11 +1,14 @@
 import { writeSync } from 'node:fs';
 import { parentPort, workerData } from 'node:worker_threads';
 import { createLogger } from '@islet/telemetry';
+import { answerPromptly } from '../../host/promptness.ts';
 import type { ThreadMessage, ThreadRequest, ThreadSettings } from './messages.ts';
 import { Proxies } from './proxies.ts';
 
 /** The program of `ProxyThread`'s thread. */
 const { logLevel } = workerData as ThreadSettings;
+
+answerPromptly();
 
 const STDERR = 2;
 
