@@ -217,6 +217,21 @@ describe('a pause asks nothing of it, and its resume', () => {
     expect((await attackers.get(sandbox?.sandboxId ?? '')).body.state).toBe('paused');
     expect((await attackers.call('DELETE', path)).status).toBe(204);
   });
+
+  it('is given up for a kill', async () => {
+    const [sandbox] = await corrupted(attackers, ['hangs']);
+    const path = `/sandboxes/${sandbox?.sandboxId}`;
+    expect((await attackers.call('POST', `${path}/pause`)).status).toBe(204);
+    const resume = attackers.call('POST', `${path}/resume`, { body: { timeout: 60 } });
+    const adminToken = (await readFile(join(dataDir, 'secrets/admin-token'), 'utf8')).trim();
+    const headers = { 'X-Admin-Token': adminToken };
+    const nodes = () =>
+      attackers.call<{ sandboxStartingCount: number }[]>('GET', '/nodes', { key: null, headers });
+    await until('the resume is under way', 10_000, nodes, ({ body }) => body[0]?.sandboxStartingCount === 1);
+    expect((await attackers.call('DELETE', path)).status).toBe(204);
+    // Had it ended by itself, it would say that nobody answers.
+    expect((await resume).status).toBe(404);
+  });
 });
 
 it('a stop of Islet asks no sandbox either', async () => {

@@ -65,6 +65,7 @@ export class Sandboxes {
   /** Since when, Unix ms. */
   readonly #starting = new Map<string, number>();
   readonly #pausing = new Map<string, Promise<Sandbox>>();
+  readonly #resuming = new Map<string, AbortController>();
   readonly #queue = new KeyedQueue();
   readonly #liveness: { close(): Promise<void> };
   readonly #starter: Starter;
@@ -262,7 +263,8 @@ export class Sandboxes {
 
   /**
    * Starts a paused sandbox from where it was saved.
-   * @throws IsletError 404; 409 where it runs; 503 no room; 500 where its saved state does not start: it stays paused.
+   * @throws IsletError 404, also if it is killed meanwhile; 409 where it runs; 503 no room; 500 where its saved state
+   * does not start: it stays paused.
    */
   resume(sandboxId: string, request: ResumeRequest): Promise<Sandbox> {
     return this.#queue.run(sandboxId, async () => {
@@ -274,7 +276,9 @@ export class Sandboxes {
       const reboot = sandbox.filesOnly || request.filesOnly;
       const snapshotDir = records.snapshotDir(sandboxId);
       const run = await this.#start(sandboxId, () =>
-        this.#starter.startSaved(config, base, snapshotDir, reboot),
+        this.#untilKilled(sandboxId, (killed) =>
+          this.#starter.startSaved(config, base, snapshotDir, reboot, killed),
+        ),
       );
       config.autoPause = request.autoPause ?? config.autoPause;
       sandbox.filesOnly = false;
@@ -287,8 +291,12 @@ export class Sandboxes {
     });
   }
 
-  /** Ends a sandbox; when it returns nothing of it runs, and what it held is being freed. @throws IsletError 404. */
+  /**
+   * Ends a sandbox; when it returns nothing of it runs, and what it held is being freed. A resume under way is given up:
+   * its machine may take long to answer. @throws IsletError 404.
+   */
   kill(sandboxId: string, reason: orchestratorProto.KillReason): Promise<void> {
+    this.#resuming.get(sandboxId)?.abort();
     return this.#queue.run(sandboxId, async () => {
       const entry = this.#table.get(sandboxId);
       if (!entry) throw sandboxNotFound(sandboxId);
@@ -316,6 +324,19 @@ export class Sandboxes {
     await this.#table.close();
     // What was kept ready and could not be freed keeps nothing else from its end.
     if (ahead.status === 'rejected') throw ahead.reason;
+  }
+
+  /** A start that a kill ends. @throws IsletError 404 if one did. */
+  async #untilKilled<T>(sandboxId: string, start: (killed: AbortSignal) => Promise<T>): Promise<T> {
+    const kill = new AbortController();
+    this.#resuming.set(sandboxId, kill);
+    try {
+      return await start(kill.signal);
+    } catch (error) {
+      throw kill.signal.aborted ? sandboxNotFound(sandboxId) : error;
+    } finally {
+      this.#resuming.delete(sandboxId);
+    }
   }
 
   /** Whatever the driver throws reaches clients as a failed placement. */

@@ -114,6 +114,7 @@ export class Starter {
     base: SandboxBase,
     snapshotDir: string,
     reboot: boolean,
+    signal: AbortSignal,
   ): Promise<StartedRun> {
     await this.#assertSaved(config.sandboxId, snapshotDir);
     const init = () => ({
@@ -123,7 +124,7 @@ export class Starter {
     const source = { base, snapshotDir, ...needsOf(config) };
     const identity = { init, currentToken: config.envdAccessToken };
     return this.#gate
-      .run((leave) => this.#restore(source, config.egress, { identity, onSilence: leave }))
+      .run((leave) => this.#restore(source, config.egress, { signal, identity, onSilence: leave }))
       .catch((error) => {
         if (error instanceof DamagedSnapshotError) throw damaged(config.sandboxId, error);
         if (error instanceof EnvdSilentError) throw silent(config.sandboxId, error);
