@@ -1,5 +1,9 @@
+import { once } from 'node:events';
 import { connect } from 'node:net';
+import { setImmediate as afterOthers } from 'node:timers/promises';
+import Fastify from 'fastify';
 import { afterAll, beforeAll, expect, it } from 'vitest';
+import { usePipelineLimit } from '../src/http/pipelining.ts';
 import { type Harness, startHarness } from './harness.ts';
 
 let api: Harness;
@@ -31,4 +35,32 @@ it('answers requests that are sent behind each other', async () => {
 it.each([100, 10_000])('cuts a connection that sends %i requests without waiting', async (requests) => {
   expect(await pipelined(requests)).toBeLessThan(requests);
   expect(await pipelined(10)).toBe(10);
+});
+
+it('serves requests that are sent behind each other one at a time', async () => {
+  const app = Fastify();
+  usePipelineLimit(app);
+  let [underWay, most] = [0, 0];
+  app.get('/', async () => {
+    underWay++;
+    most = Math.max(most, underWay);
+    for (let i = 0; i < 20; i++) await afterOthers();
+    underWay--;
+    return 'served';
+  });
+  const { hostname, port } = new URL(await app.listen({ host: '127.0.0.1', port: 0 }));
+  try {
+    const socket = connect(Number(port), hostname).setEncoding('latin1');
+    let received = '';
+    socket.on('data', (text: string) => {
+      received += text;
+    });
+    const get = 'GET / HTTP/1.1\r\nHost: x\r\n';
+    socket.write(`${`${get}\r\n`.repeat(9)}${get}Connection: close\r\n\r\n`);
+    await once(socket, 'close');
+    expect(received.split('served').length - 1).toBe(10);
+    expect(most).toBe(1);
+  } finally {
+    await app.close();
+  }
 });

@@ -13,7 +13,8 @@ export {
   trafficTokenMissing,
 } from './errors/proxy-error.ts';
 export { type RenderedError, renderError } from './errors/render.ts';
-export { TURN_MS, Turns, type TurnsOptions } from './fairness/turns.ts';
+export { PacedInput } from './fairness/paced-input.ts';
+export { type Share, TURN_MS, Turns, type TurnsOptions } from './fairness/turns.ts';
 export type { Destination } from './forwarding/destination.ts';
 export type { BodyFraming, ProxyRequest } from './forwarding/proxy-request.ts';
 export {

@@ -10,6 +10,7 @@ import { controlSocket } from '../control/open.ts';
 import { serveControl } from '../control/socket.ts';
 import type { Instance } from '../host/instance.ts';
 import type { Secrets } from '../host/secrets.ts';
+import { shareApi } from './api-connections.ts';
 import type { UpConfig } from './config.ts';
 import { followRuns } from './follow-runs.ts';
 import { urlHost } from './listen.ts';
@@ -84,6 +85,7 @@ export async function startControlPlane(options: ControlPlaneOptions): Promise<C
       logs: options.logs,
       logger: logger.child({ component: 'api' }),
     });
+    shareApi(api.app.server);
     wake = api.wake;
     undo.add('the API', () => api.app.close());
     const runs = followRuns(node.client, logger, proxies);

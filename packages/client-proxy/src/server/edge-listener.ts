@@ -3,7 +3,7 @@ import { createSecureServer, type Http2SecureServer, type Http2Stream } from 'no
 import type { AddressInfo, Socket } from 'node:net';
 import type { Duplex } from 'node:stream';
 import type { TLSSocket } from 'node:tls';
-import { type ClientLimits, createHttp1Server, type Front, type Turns } from '@islet/proxy';
+import { type ClientLimits, createHttp1Server, type Front, type Share, type Turns } from '@islet/proxy';
 import { clientOf } from '../limits/client-address.ts';
 import { ClientConnections, type ConnectionLimits } from '../limits/client-connections.ts';
 import type { Certificate } from '../tls/certificate.ts';
@@ -27,10 +27,6 @@ const HTTP2_LIMITS = {
 };
 /** What a handshake takes of the thread. */
 const HANDSHAKE_MS = 1;
-/** What it takes to read a request's head, and how short one is: the first piece of a connection may hold hundreds. */
-const HEAD = { ms: 0.05, bytes: 128 };
-/** An ordinary request: it does not wait behind a flood from the same address, which may be a proxy's. */
-const SMALL_PIECE_BYTES = 2048;
 const NO_ROOM = 'Too many connections from your address are in use. Close some, or try again in a moment.';
 /** A client that begins with a handshake takes it for a failed one. */
 const REFUSAL = [
@@ -75,6 +71,7 @@ export class EdgeListener {
     const serve = plain.listeners('connection') as ((socket: Socket) => void)[];
     const servePlain = (socket: Socket) => {
       for (const listener of serve) listener.call(plain, socket);
+      front.pace(socket, this.#shareOf(socket));
     };
     // The switch was not made: the connection carries requests as before.
     const serveAgain = (socket: Duplex) => {
@@ -113,21 +110,21 @@ export class EdgeListener {
         onFirstPiece(socket, limits.headTimeoutMs, (piece) => {
           if (secure && piece[0] === TLS_HANDSHAKE) {
             this.#inTurn(socket, HANDSHAKE_MS, () => this.#serveTls(secure, socket));
-          } else if (piece.length <= SMALL_PIECE_BYTES) {
-            servePlain(socket);
           } else {
-            this.#inTurn(socket, HEAD.ms * Math.ceil(piece.length / HEAD.bytes), () => servePlain(socket));
+            servePlain(socket);
           }
         });
     });
   }
 
-  /**
-   * Begins with a connection in a turn of its client's. Whose sandbox it is for is known only when its first piece was
-   * read, and that cannot be stopped in its middle: who floods with new connections waits for them.
-   */
+  /** Of all connections of an address: whose sandboxes they are for is known when their requests were read. */
+  #shareOf(socket: Socket): Share {
+    return this.#turns.of(`connections of ${clientOf(socket.remoteAddress ?? '') ?? 'this machine'}`);
+  }
+
+  /** Does what cannot be stopped in its middle in a turn of the client's: who floods with it waits. */
   #inTurn(socket: Socket, ms: number, begin: () => void): void {
-    const share = this.#turns.of(`connections of ${clientOf(socket.remoteAddress ?? '') ?? 'this machine'}`);
+    const share = this.#shareOf(socket);
     const giveUp = () => socket.destroy();
     socket.on('error', giveUp);
     share.enter(() => {

@@ -116,7 +116,7 @@ it('takes a mishap from the turns after it, and only so many', () => {
   const waits: number[] = [];
   thread.turns.enter('t', () => waits.push(1));
   expect(thread.turns.isOver('t')).toBe(true);
-  rounds(6);
+  rounds(30);
   expect(waits).toEqual([]);
   rounds(2);
   expect(waits).toEqual([1]);
@@ -148,4 +148,18 @@ it('counts work that fails', () => {
   };
   expect(() => thread.turns.run('t', fail)).toThrow('failed');
   expect(thread.turns.isOver('t')).toBe(true);
+});
+
+it('counts work within work once, for whoever it is done for', () => {
+  const spend = (ms: number) => {
+    thread.clock += ms;
+  };
+  const outer = thread.turns.run('outer', () => {
+    spend(1);
+    expect(thread.turns.run('inner', () => spend(TURN_MS))).toBe(TURN_MS);
+    spend(0.5);
+  });
+  expect(outer).toBe(1.5);
+  expect(thread.turns.isOver('inner')).toBe(true);
+  expect(thread.turns.isOver('outer')).toBe(false);
 });

@@ -1,8 +1,8 @@
 /** What a tenant may use of the thread before the others have had their turn, ms. */
-export const TURN_MS = 2;
+export const TURN_MS = 0.5;
 
 /** What is used beyond a turn is taken from the next ones, up to so many: an odd mishap is not paid for all day. */
-const MAX_DEBT_TURNS = 8;
+const MAX_DEBT_TURNS = 32;
 
 /** What a piece of work is taken to cost before any of its tenant's was measured, ms. */
 const FIRST_GUESS_MS = 0.1;
@@ -33,9 +33,12 @@ export class Share {
     return this.#turns.isOver(this.#tenant);
   }
 
-  /** Does work of the tenant's at once, and counts what it takes. @throws what the work throws */
-  run(work: () => void): void {
-    this.#turns.run(this.#tenant, work);
+  /**
+   * Does work of the tenant's at once, and counts what it takes but for work that is counted itself. Gives that, ms.
+   * @throws what the work throws
+   */
+  run(work: () => void): number {
+    return this.#turns.run(this.#tenant, work);
   }
 
   /** Counts what the tenant has used, where that is not measured, ms. */
@@ -71,6 +74,8 @@ export class Turns {
   readonly #afterOthers: (begin: () => void) => void;
   readonly #tenants = new Map<string, Tenant>();
   #turnEnds = false;
+  /** What was counted within the work that is being done now, ms. */
+  #withinMs = 0;
 
   constructor({ turnMs = TURN_MS, now = () => performance.now(), afterOthers }: TurnsOptions = {}) {
     this.#turnMs = turnMs;
@@ -83,13 +88,20 @@ export class Turns {
   }
 
   /** See `Share`. */
-  run(tenant: string, work: () => void): void {
+  run(tenant: string, work: () => void): number {
     const beganAt = this.#now();
+    const around = this.#withinMs;
+    this.#withinMs = 0;
+    let ownMs = 0;
     try {
       work();
     } finally {
-      this.charge(tenant, this.#now() - beganAt);
+      const ms = this.#now() - beganAt;
+      ownMs = ms - this.#withinMs;
+      this.#withinMs = around + ms;
+      this.charge(tenant, ownMs);
     }
+    return ownMs;
   }
 
   /** See `Share`. */

@@ -5,6 +5,7 @@ import type { Duplex } from 'node:stream';
 import type { Logger } from '@islet/telemetry';
 import { plainError, portClosed, routingFailed, sandboxGone } from '../errors/proxy-error.ts';
 import { renderError } from '../errors/render.ts';
+import { PacedInput } from '../fairness/paced-input.ts';
 import { type Share, Turns } from '../fairness/turns.ts';
 import type { Destination } from '../forwarding/destination.ts';
 import type { Downstream } from '../forwarding/downstream.ts';
@@ -51,6 +52,9 @@ export class Front {
   readonly #places: RunPlaces;
   readonly #pipelined = new WeakMap<Socket, Pipeline>();
   readonly #turns: Turns;
+  /** By connection: its input, and whoever's sandbox its last request was for. */
+  readonly #inputs = new WeakMap<object, PacedInput>();
+  readonly #payers = new WeakMap<object, Share>();
 
   constructor(options: FrontOptions) {
     this.#options = options;
@@ -72,6 +76,14 @@ export class Front {
     });
   }
 
+  /**
+   * Has a connection's requests parsed in turns; to be called when an HTTP/1.1 server has got it.
+   * @param stranger who pays until it is known for whose sandbox they are
+   */
+  pace(socket: Socket, stranger: Share): void {
+    this.#inputs.set(socket, new PacedInput(socket, () => this.#payers.get(socket) ?? stranger));
+  }
+
   #refuseConnect(request: AnyRequest, peer: Duplex | Http2ServerResponse): void {
     const refusal = plainError(405, 'CONNECT is not supported');
     if (request.httpVersionMajor === 2) {
@@ -79,6 +91,7 @@ export class Front {
       return;
     }
     const socket = peer as Duplex;
+    this.#inputs.get(socket)?.detach();
     const response = takeOver(request as IncomingMessage, socket);
     if (!response) return;
     socket.resume();
@@ -117,6 +130,7 @@ export class Front {
     head: Buffer,
     readmit: (socket: Duplex) => void,
   ): void {
+    this.#inputs.get(socket)?.detach();
     const response = takeOver(request, socket);
     if (!response) return;
     const { headers } = request;
@@ -175,6 +189,7 @@ export class Front {
   ): void {
     const run = destination.upstream;
     const share = this.#turns.of(run.tenant);
+    if (request.httpVersionMajor < 2) this.#payers.set(request.socket, share);
     const release = this.#places.occupy(run, destination.connectionLimit);
     const forwarding = new Forwarding(this.#options.pool, parsed, downstream, destination, share, {
       onUnanswered: (error) => {

@@ -1,8 +1,9 @@
 import type { Server } from 'node:http';
+import type { Socket } from 'node:net';
 import { IsletError } from '@islet/contracts';
 import type { Logger } from '@islet/telemetry';
 import { sandboxGone } from '../errors/proxy-error.ts';
-import type { Turns } from '../fairness/turns.ts';
+import { Turns } from '../fairness/turns.ts';
 import type { ProxyRequest } from '../forwarding/proxy-request.ts';
 import { type AdmissionSettings, admit, DEFAULT_ADMISSION, refuseReserved } from '../routing/admission.ts';
 import type { SandboxRoute } from '../routing/route.ts';
@@ -40,11 +41,11 @@ const KEEPALIVE_MS = 620_000;
 const MAX_CONNECTIONS = 16_384;
 
 export function createSandboxProxy(options: SandboxProxyOptions): SandboxProxy {
-  const { lookup, logger, admission = DEFAULT_ADMISSION } = options;
+  const { lookup, logger, admission = DEFAULT_ADMISSION, turns = new Turns() } = options;
   const pool = createUpstreamPool(admission.envdPort);
   const front = new Front({
     pool,
-    ...(options.turns && { turns: options.turns }),
+    turns,
     logger,
     resolve: (request) => {
       const target = targetOf(request);
@@ -62,6 +63,8 @@ export function createSandboxProxy(options: SandboxProxyOptions): SandboxProxy {
   // All of them are the edge's, which holds clients to limits of their own.
   server.maxConnections = MAX_CONNECTIONS;
   front.attach(server, (socket) => server.emit('connection', socket));
+  const stranger = turns.of('connections of edges');
+  server.on('connection', (socket: Socket) => front.pace(socket, stranger));
   return {
     server,
     closeRun: (executionId) => pool.closeRun(executionId),
