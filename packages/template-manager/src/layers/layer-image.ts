@@ -33,8 +33,8 @@ export async function makeLayerImage(
 }
 
 /**
- * The machine's mount of the image goes with its last process, which the kernel does in its own time, within milliseconds. Root in a virtual
- * machine may have written anything into the image, also that the kernel shall panic where it finds an error.
+ * The machine's mount of the image goes with its last process, which the kernel does in its own time, within milliseconds. Steps
+ * run under gVisor, so the host's kernel alone wrote the image; the options are for one that a crash left damaged.
  */
 const TAKE = `
 tries=0
