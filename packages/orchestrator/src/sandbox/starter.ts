@@ -160,14 +160,18 @@ export class Starter {
     currentToken: string | undefined,
     signal: AbortSignal | undefined,
   ): Promise<boolean> {
-    const { network, volumes, now, logger, onLoss } = this.#options;
+    const { driver, network, volumes, now, logger, onLoss } = this.#options;
     const { sandboxId } = config;
     try {
       const { id } = run.machine;
       await volumes.attach({ id, netns: network.slot(run.slotIndex).netns }, needsOf(config).volumeIds);
       if (config.egress) await network.setEgress(network.slot(run.slotIndex), config.egress);
-      const { connection, machine } = run;
-      const init = { ...firstInit(config, volumes, new Date(now())), startId: machine.id };
+      const { connection, machine, readyAt } = run;
+      const init = {
+        ...firstInit(config, volumes, new Date(now())),
+        startId: machine.id,
+        ...(driver.stoppedAt && { stoodStill: { from: readyAt, to: Math.max(readyAt, now()) } }),
+      };
       await identify(run, init, { currentToken, signal, connection });
       return true;
     } catch (error) {
