@@ -36,8 +36,8 @@ export function evaluateNftables(result: RunResult, confinement: Confinement): C
   if (/No such file or directory|ENOENT/.test(error) && /nft/.test(error) && result.code !== 1) {
     return failed(ID, TITLE, {
       detail: error,
-      cause: 'nft is not installed',
-      fix: 'apt-get install nftables',
+      cause: 'no folder of PATH has nft: it is not installed, or it is elsewhere',
+      fix: 'apt-get install nftables; or add the folder of nft to PATH',
     });
   }
   // The probe needs one capability for its namespace, and another for the rules in it.
