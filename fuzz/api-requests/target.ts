@@ -36,11 +36,26 @@ export const target: FuzzTarget = {
   hangS: 240,
   maxAllocationBytes: 2 ** 31,
   async run(input) {
-    if (service === undefined || service.left === 0) service = await renewed(service);
-    service.left--;
-    await service.ask(input.toString('utf8'));
+    clearTimeout(idle);
+    try {
+      if (service === undefined || service.left === 0) service = await renewed(service);
+      service.left--;
+      await service.ask(input.toString('utf8'));
+    } finally {
+      idle = setTimeout(letGo, IDLE_MS);
+    }
   },
 };
+
+/** Nobody says when the last input was read, and what is open keeps a process from ending. */
+const IDLE_MS = 3_000;
+let idle: NodeJS.Timeout | undefined;
+
+function letGo(): void {
+  const open = service;
+  service = undefined;
+  void open?.close();
+}
 
 interface Service {
   left: number;

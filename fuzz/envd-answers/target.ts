@@ -1,5 +1,6 @@
 import {
   EnvdAnswerError,
+  parseClock,
   parseJournalLine,
   parseMetrics,
   parseRefusal,
@@ -12,6 +13,8 @@ export const target: FuzzTarget = {
   run(input) {
     const text = input.toString('utf8');
     for (const parse of [parseMetrics, parseRemovedFiles, parseJournalLine]) allowed(() => parse(text));
+    const clock = parseClock(text) ?? 0;
+    if (!(clock >= 0 && clock < 1e15)) throw new RangeError(`a clock at ${clock}`);
     if (typeof parseRefusal(text) !== 'string') throw new TypeError('a refusal is no text');
   },
 };
