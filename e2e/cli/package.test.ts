@@ -9,6 +9,9 @@ import { newDataDir, removeDataDir, startInstance } from '../setup/instance.ts';
 
 const CHECKOUT = resolve(import.meta.dirname, '../..');
 
+/** On an idle machine it takes ten seconds. */
+const BUILD_MS = 900_000;
+
 /** Runs the words behind it where the checkout's folder is empty: who reads a file of it fails. */
 const WITHOUT_CHECKOUT = [
   ...['unshare', '--mount', '--propagation', 'slave', 'sh', '-c'],
@@ -33,7 +36,7 @@ describe.runIf(process.getuid?.() === 0)('the npm package', () => {
       '--json',
     );
     tarball = JSON.parse(made.stdout).packages[0].file;
-  });
+  }, BUILD_MS);
   afterAll(() => rm(home, { recursive: true, force: true }));
 
   /** A new user's environment: nothing of this process but PATH, and no registry to ask. */

@@ -39,7 +39,8 @@ export function serviceCommand(io: CommandIo) {
     },
     args: installArgs,
     async run(context) {
-      refuseUnknownFlags(context.rawArgs, installArgs);
+      // The launcher has acted on the last one by the time this runs.
+      refuseUnknownFlags(context.rawArgs, { ...installArgs, 'no-install': { type: 'boolean' } });
       const { args } = context;
       const plan = await planService({
         program: launcherOf(io),
