@@ -1,11 +1,12 @@
 // The edge alone in a process, with one sandbox at the address it is given.
 import { create } from '@bufbuild/protobuf';
 import { createMemoryCatalog } from '@islet/catalog';
-import { createClientProxy } from '@islet/client-proxy';
+import { createClientProxy, issueCertificate, makeAuthority } from '@islet/client-proxy';
 import { orchestratorProto, PORTS } from '@islet/contracts';
 import { createLogger } from '@islet/telemetry';
 
-const [, , address = '127.0.0.1', sandboxId = 'ibench', tlsDir] = process.argv;
+const [, , address = '127.0.0.1', sandboxId = 'ibench'] = process.argv;
+const DOMAIN = 'localhost';
 const catalog = createMemoryCatalog();
 await catalog.put({
   sandbox: create(orchestratorProto.SandboxSchema, {
@@ -19,9 +20,8 @@ await catalog.put({
 const edge = createClientProxy({
   catalog,
   envdPort: PORTS.envd,
-  domain: 'localhost',
   logger: createLogger({ service: 'client-proxy', level: 'info' }),
-  tls: tlsDir === undefined ? undefined : { kind: 'self-signed', dir: tlsDir },
+  certificate: await issueCertificate(await makeAuthority(DOMAIN, 'bench', new Date()), DOMAIN, new Date()),
 });
 await edge.listen({ host: '127.0.0.1', port: 0 });
 process.send?.(edge.address().port);

@@ -5,9 +5,6 @@
 // one read and one write more each way. The targets are for a server in a sandbox: start upstream.ts's like in one.
 import { type ChildProcess, fork } from 'node:child_process';
 import { once } from 'node:events';
-import { mkdtemp, rm } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import type { Goal } from '../load/goal.ts';
 import { measureRequests } from '../load/requests.ts';
@@ -107,7 +104,6 @@ async function measureAll(straight: Goal, proxied: Goal): Promise<Line[]> {
   return lines;
 }
 
-const dir = await mkdtemp(join(tmpdir(), 'islet-bench-'));
 const children: ChildProcess[] = [];
 const given = givenUpstream();
 
@@ -119,7 +115,7 @@ async function startOwn(): Promise<number> {
 
 try {
   const upstream = given ?? { address: ADDRESS, port: await startOwn() };
-  const edge = await start('./edge.ts', [upstream.address, SANDBOX_ID, dir]);
+  const edge = await start('./edge.ts', [upstream.address, SANDBOX_ID]);
   children.push(edge.child);
   const name = `${upstream.port}-${SANDBOX_ID}.localhost`;
   const lines = await measureAll(
@@ -141,5 +137,4 @@ try {
   }
 } finally {
   for (const child of children) child.kill();
-  await rm(dir, { recursive: true, force: true });
 }

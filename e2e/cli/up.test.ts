@@ -91,7 +91,11 @@ describe('islet up --json', () => {
       apiKeyFile: join(dataDir, 'secrets', 'api-key'),
       accessToken: expect.stringMatching(/^sk_e2b_[0-9a-f]{40}$/),
       isFirstStart: true,
-      domain: expect.stringMatching(/^localhost:\d+$/),
+      domain: expect.stringMatching(/^islet\.localhost:\d+$/),
+      trust: {
+        authorityFile: join(dataDir, 'https', 'authority.pem'),
+        bundleFile: join(dataDir, 'https', 'bundle.pem'),
+      },
       templateId: expect.stringMatching(/^[a-z0-9]{20}$/),
       dataDir,
       pid: expect.any(Number),

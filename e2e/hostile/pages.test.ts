@@ -9,8 +9,6 @@ import { newDataDir, type RunningInstance, removeDataDir, startInstance } from '
 import { until } from '../setup/until.ts';
 
 const FLAGS = [
-  // The edge's certificate is its own here.
-  '--ignore-certificate-errors',
   // A name that its owner makes lead to this machine, as DNS rebinding does.
   '--host-resolver-rules=MAP rebound.example 127.0.0.1',
 ];
@@ -39,7 +37,7 @@ beforeAll(async () => {
   const options = ['--warm-memory', '0', '--allow-origin', `http://localhost:${portOf(named)}`];
   islet = await startInstance(dataDir, options);
   api = new ControlPlane(islet.access);
-  browser = await openBrowser(FLAGS);
+  browser = await openBrowser({ flags: FLAGS, trusted: dataDir });
 });
 afterAll(async () => {
   await browser?.close();
@@ -168,7 +166,9 @@ describe('a page in a browser that knows the well-known key', () => {
         () => fetch(address),
         ({ status }) => status === 200,
       );
-      expect(await attempt(address, 'sandbox')).toEqual({ said: NOTHING, made: [] });
+      for (const page of [address, address.replace('http:', 'https:')]) {
+        expect(await attempt(page, 'sandbox'), page).toEqual({ said: NOTHING, made: [] });
+      }
     } finally {
       await sandbox.kill();
     }

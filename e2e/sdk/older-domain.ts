@@ -16,11 +16,11 @@ export interface OlderDomain extends AsyncDisposable {
 
 export async function serveOlderDomain(): Promise<OlderDomain> {
   const { apiUrl, dataDir } = inject('islet');
-  const tls = join(dataDir, 'tls');
-  const [cert, key] = await Promise.all([readFile(join(tls, 'proxy.crt')), readFile(join(tls, 'proxy.key'))]);
+  // Both in one file: for `api.<domain>` as for sandboxes.
+  const pair = await readFile(join(dataDir, 'secrets', 'certificate'));
   const { hostname, port } = new URL(apiUrl);
   const sockets = new Set<{ destroy(): void }>();
-  const server = createServer({ cert, key }, (outside) => {
+  const server = createServer({ cert: pair, key: pair }, (outside) => {
     const inside = connect(Number(port), hostname);
     for (const socket of [outside, inside]) {
       sockets.add(socket);
@@ -34,7 +34,7 @@ export async function serveOlderDomain(): Promise<OlderDomain> {
   });
   await new Promise<void>((resolve) => server.listen(0, 'localhost', resolve));
   return {
-    domain: `localhost:${(server.address() as AddressInfo).port}`,
+    domain: `islet.localhost:${(server.address() as AddressInfo).port}`,
     async [Symbol.asyncDispose]() {
       for (const socket of sockets) socket.destroy();
       await new Promise((resolve) => server.close(resolve));

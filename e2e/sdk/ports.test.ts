@@ -15,7 +15,7 @@ const BROWSER = { 'User-Agent': 'Mozilla/5.0 (X11; Linux x86_64) Chrome/140.0', 
 describe('getHost', () => {
   it('names port and sandbox', () => {
     expect(sandbox.current.getHost(3_000)).toMatch(
-      new RegExp(`^3000-${sandbox.current.sandboxId}\\.localhost:\\d+$`),
+      new RegExp(`^3000-${sandbox.current.sandboxId}\\.islet\\.localhost:\\d+$`),
     );
   });
 });

@@ -11,7 +11,7 @@ let events;
 let downloaded;
 
 const PAGE = '<!doctype html><title>from the sandbox</title><p id="said">nothing</p><script>' +
-  'const socket = new WebSocket("ws://" + location.host + "/socket", "mine");' +
+  'const socket = new WebSocket(location.origin.replace("http", "ws") + "/socket", "mine");' +
   'socket.onopen = () => socket.send("from the page");' +
   'socket.onmessage = async ({ data }) => {' +
   '  const { url } = await (await fetch("/echo?from=page")).json();' +

@@ -1,4 +1,5 @@
 import { request as httpRequest, type IncomingHttpHeaders, type OutgoingHttpHeaders } from 'node:http';
+import { request as httpsRequest } from 'node:https';
 
 /** An answer as it came. */
 export interface HttpAnswer<T = unknown> {
@@ -25,8 +26,9 @@ const TIMEOUT_MS = 110_000;
  */
 export function send<T = unknown>({ method, url, headers, body }: HttpRequest): Promise<HttpAnswer<T>> {
   return new Promise((resolve, reject) => {
-    const { hostname, port, origin } = new URL(url);
-    const outgoing = httpRequest(
+    const { protocol, hostname, port, origin } = new URL(url);
+    const request = protocol === 'https:' ? httpsRequest : httpRequest;
+    const outgoing = request(
       {
         hostname,
         port,

@@ -20,6 +20,9 @@ export interface InstanceAccess {
   apiKey: string;
   accessToken: string;
   dataDir: string;
+  domain: string;
+  /** What has programs trust its https. */
+  trust: { authorityFile: string; bundleFile: string };
   pid: number;
 }
 
@@ -89,20 +92,13 @@ async function untilReady(child: ChildProcess, dataDir: string, log: () => strin
     const event = parse(line);
     if (event?.event !== 'ready') continue;
     child.stdout.resume();
-    const { apiUrl, sandboxUrl, apiKey, accessToken, pid } = event;
-    return { apiUrl, sandboxUrl, apiKey, accessToken, dataDir, pid };
+    const { event: _, ...access } = event;
+    return { ...access, dataDir };
   }
   throw new Error(`islet up ended before it was ready:\n${lines.slice(-5).join('\n')}\n${log()}`);
 }
 
-interface ReadyEvent {
-  event: string;
-  apiUrl: string;
-  sandboxUrl: string;
-  apiKey: string;
-  accessToken: string;
-  pid: number;
-}
+type ReadyEvent = InstanceAccess & { event: string };
 
 /** The launcher itself may say something before the first JSON line. */
 function parse(line: string): ReadyEvent | undefined {

@@ -33,7 +33,7 @@ describe('create', () => {
       envdVersion: '0.6.13',
       alias: 'base',
       trafficAccessToken: null,
-      domain: 'localhost:3002',
+      domain: 'islet.localhost:3002',
     });
     expect(api.node.creates.at(-1)?.timeoutMs).toBe(15_000);
   });
@@ -244,7 +244,7 @@ describe('get', () => {
       state: 'running',
       envdVersion: '0.6.13',
       allowInternetAccess: null,
-      domain: 'localhost:3002',
+      domain: 'islet.localhost:3002',
       metadata: { a: 'b' },
       network: { allowPublicTraffic: true },
       lifecycle: { autoResume: false, onTimeout: 'kill' },

@@ -107,7 +107,7 @@ export async function startHarness(overrides: Partial<ApiDeps> = {}): Promise<Ha
     artifacts: createDirectoryArtifacts({ directory: join(artifactsDir, 'store'), signatures }),
     uploads: { signatures, inspector },
     tokenSeed: TOKEN_SEED,
-    domain: 'localhost:3002',
+    domain: 'islet.localhost:3002',
     logger: createLogger({ service: 'api', level: 'silent' }),
     adminToken: ADMIN_TOKEN,
     ...overrides,

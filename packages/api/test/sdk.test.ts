@@ -20,7 +20,7 @@ describe('e2b, the newest', () => {
     const metadata = { 'who is it?': 'ana & co' };
     const sandbox = await Newest.create('base', { ...options(), metadata, timeoutMs: 60_000 });
     expect(sandbox.sandboxId).toMatch(/^i[a-z0-9]{20}$/);
-    expect(sandbox.getHost(3000)).toBe(`3000-${sandbox.sandboxId}.localhost:3002`);
+    expect(sandbox.getHost(3000)).toBe(`3000-${sandbox.sandboxId}.islet.localhost:3002`);
     const info = await sandbox.getInfo();
     expect(info).toMatchObject({
       sandboxId: sandbox.sandboxId,

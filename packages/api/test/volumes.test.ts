@@ -72,7 +72,9 @@ describe('volumes', () => {
     const old = { now: () => Date.now() - 8 * 24 * 3_600_000, monotonic: () => 0 };
     const grant = { teamId: LOCAL_DEV.teamId, volumeId: randomUUID() };
     const sign = (options: Partial<Parameters<typeof createVolumeTokens>[0]>, to = grant) =>
-      createVolumeTokens({ tokenSeed: TOKEN_SEED, domain: 'localhost:3002', clock, ...options }).sign(to);
+      createVolumeTokens({ tokenSeed: TOKEN_SEED, domain: 'islet.localhost:3002', clock, ...options }).sign(
+        to,
+      );
     const status = async (authorization?: string) => {
       const path = `/volumecontent/${grant.volumeId}/dir?path=/`;
       const headers: Record<string, string> = authorization === undefined ? {} : { authorization };
@@ -88,7 +90,8 @@ describe('volumes', () => {
     expect(await status(`Bearer ${await sign({ domain: 'elsewhere.org' })}`)).toBe(401);
     expect(await status(`Bearer ${await sign({ clock: old })}`)).toBe(401);
     expect(await status(`Bearer ${await sign({}, { ...grant, volumeId: randomUUID() })}`)).toBe(403);
-    // A good token of a volume that is not there any more.
+    // A good token of a volume that is not there any more, and one that an older Islet made.
     expect(await status(`Bearer ${await sign({})}`)).toBe(404);
+    expect(await status(`Bearer ${await sign({ domain: 'localhost:3002' })}`)).toBe(404);
   });
 });

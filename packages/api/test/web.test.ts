@@ -66,6 +66,9 @@ describe('a page that was not named', () => {
     'http://localhost@evil.com',
     // The pages of sandboxes, and of what else runs on this machine.
     'http://3000-iabcdef.localhost:3002',
+    'http://3000-iabcdef.islet.localhost:3002',
+    'https://3000-iabcdef.islet.localhost:3002',
+    'https://islet.localhost:3002',
     'http://localhost:3002',
     'http://localhost:5174',
     'https://localhost:5173',

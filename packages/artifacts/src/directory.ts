@@ -34,7 +34,8 @@ export function createDirectoryArtifacts({
     async put(key, content, accept) {
       const path = pathOf(key);
       const incoming = join(directory, INCOMING, crypto.randomUUID());
-      await Promise.all([dirname(incoming), dirname(path)].map((each) => mkdir(each, { recursive: true })));
+      const folders = [dirname(incoming), dirname(path)];
+      await Promise.all(folders.map((each) => mkdir(each, { recursive: true, mode: 0o700 })));
       try {
         await writeSynced(incoming, content);
         await accept?.(incoming);

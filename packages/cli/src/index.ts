@@ -37,6 +37,7 @@ export async function runIslet(rawArgs: string[]): Promise<void> {
       tokens: async () => (await import('./commands/tokens.ts')).tokensCommand(io),
       template: async () => (await import('./commands/template.ts')).templateCommand(io),
       templates: async () => (await import('./commands/templates.ts')).templatesCommand(io),
+      trust: async () => (await import('./commands/trust.ts')).trustCommand(io),
       db: async () => (await import('./commands/db.ts')).dbCommand(io),
     },
   });

@@ -195,6 +195,20 @@ describe('the launcher', () => {
       expect(stderr).toMatch(/http_proxy is not handed on/);
     });
 
+    it.each([
+      {
+        trusts: 'a user’s browsers trust as that user',
+        args: ['trust', '--remove'],
+        said: 'ran: [trust] [--remove]\n',
+      },
+      { trusts: 'the system trusts as root', args: ['trust', '--system'], said: /\ntrust\n--system\n$/ },
+    ])('changes what $trusts', async ({ args, said }) => {
+      await fake('sudo', SHOWS);
+      expect((await runAsUser(args)).stdout).toEqual(
+        typeof said === 'string' ? said : expect.stringMatching(said),
+      );
+    });
+
     it('says how to become root if neither is there', async () => {
       const { code, stderr } = await runAsUser(['up', '--json']);
       expect(code).toBe(1);

@@ -14,21 +14,17 @@ import { type ConnectionLimits, DEFAULT_CONNECTIONS } from './limits/client-conn
 import { EdgeRouter } from './routing/edge-router.ts';
 import { watchRuns } from './routing/run-watch.ts';
 import { EdgeListener } from './server/edge-listener.ts';
-import { type CertificateSource, loadCertificate } from './tls/certificate.ts';
+import type { Certificate } from './tls/certificate.ts';
 
 export interface ClientProxyOptions {
   catalog: CatalogReader;
   /** envd's port in every sandbox. */
   envdPort: number;
-  /**
-   * The name that sandboxes are reached under, as answers carry it (`localhost:3002`). Only the certificate needs it.
-   */
-  domain: string;
   /** Names it answers to, besides loopback names and IP addresses; every name if absent. */
   hosts?: readonly HostPattern[];
   logger: Logger;
-  /** Undefined: TLS is not answered. */
-  tls: CertificateSource | undefined;
+  /** What TLS begins with; undefined: it is not answered. */
+  certificate: Certificate | undefined;
   /** Wakes paused sandboxes. Without it a sandbox that is not running is not found. */
   wake?: Wake;
   /** Requests and tunnels to one sandbox at once, if it is to be less than `DEFAULT_PLACES` of the proxy allows. */
@@ -45,9 +41,10 @@ export interface ClientProxyOptions {
 
 /** The edge: everything that reaches sandboxes from outside goes through it. */
 export interface ClientProxy {
-  /** Loads or makes the certificate, then serves. */
   listen(options: { host: string; port: number }): Promise<void>;
   address(): AddressInfo;
+  /** Serves another certificate from now on; connections that are open go on. */
+  useCertificate(certificate: Certificate): void;
   /** True between `listen` and `close`. */
   isServing(): boolean;
   /**
@@ -90,11 +87,15 @@ export function createClientProxy(options: ClientProxyOptions): ClientProxy {
   return {
     async listen(address) {
       if (listener) throw new Error('the edge is listening already');
-      const domain = options.domain.replace(/:\d+$/, '');
-      const certificate = options.tls && (await loadCertificate(options.tls, domain, new Date()));
       const limits = { keepAliveMs: KEEPALIVE_MS, headTimeoutMs: HEAD_TIMEOUT_MS };
       const connections = options.connections ?? DEFAULT_CONNECTIONS;
-      const opened = new EdgeListener({ front, turns, limits, connections, certificate });
+      const opened = new EdgeListener({
+        front,
+        turns,
+        limits,
+        connections,
+        certificate: options.certificate,
+      });
       await opened.listen(address);
       listener = opened;
       stopWatching = watchRuns({
@@ -105,6 +106,7 @@ export function createClientProxy(options: ClientProxyOptions): ClientProxy {
       });
     },
     address: () => listening().address(),
+    useCertificate: (certificate) => listening().useCertificate(certificate),
     isServing: () => listener !== undefined,
     closeRun: (executionId) => pool.closeRun(executionId),
     drainRun: (executionId, graceMs) => pool.drainRun(executionId, graceMs),

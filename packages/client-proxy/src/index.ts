@@ -2,9 +2,6 @@ export { type ClientProxy, type ClientProxyOptions, createClientProxy } from './
 export { ClientConnections, type ConnectionLimits } from './limits/client-connections.ts';
 export { gateWakes, type WakeGateOptions } from './routing/wake-gate.ts';
 export { createHealthServer, HEALTH_PORT, type HealthServer } from './server/health-server.ts';
-export {
-  type Certificate,
-  type CertificateSource,
-  certificateNames,
-  loadCertificate,
-} from './tls/certificate.ts';
+export type { Certificate } from './tls/certificate.ts';
+export { CERTIFICATE_LIFE_MS, issueCertificate, makeAuthority, permits } from './tls/issue.ts';
+export { LOCAL_DOMAIN, servedNames } from './tls/names.ts';

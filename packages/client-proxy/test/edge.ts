@@ -1,13 +1,17 @@
-import { mkdtemp, rm } from 'node:fs/promises';
 import { createServer, type RequestListener, type Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
 import { create } from '@bufbuild/protobuf';
 import { type Catalog, type CatalogEntry, createMemoryCatalog } from '@islet/catalog';
 import { newSandboxId, orchestratorProto } from '@islet/contracts';
 import { createLogger } from '@islet/telemetry';
-import { type ClientProxy, type ClientProxyOptions, createClientProxy } from '../src/index.ts';
+import {
+  type Certificate,
+  type ClientProxy,
+  type ClientProxyOptions,
+  createClientProxy,
+  issueCertificate,
+  makeAuthority,
+} from '../src/index.ts';
 
 type ConfigInit = Partial<
   Pick<orchestratorProto.SandboxConfig, 'envdAccessToken' | 'trafficAccessToken' | 'sandboxId' | 'teamId'>
@@ -32,35 +36,40 @@ export function idOf(entry: CatalogEntry): string {
   return entry.sandbox.config?.sandboxId ?? '';
 }
 
+/** A certificate for the edge of a domain, and the authority that signed it. */
+export async function certificateFor(
+  domain: string,
+): Promise<{ authority: Certificate; certificate: Certificate }> {
+  const authority = await makeAuthority(domain, 'tests', new Date());
+  return { authority, certificate: await issueCertificate(authority, domain, new Date()) };
+}
+
 /** An edge on a free port of loopback with what tests need around it; disposing ends everything. */
 export class Edge {
   readonly catalog: Catalog = createMemoryCatalog();
   readonly proxy: ClientProxy;
   readonly envdPort: number;
-  readonly #dir: string;
   readonly #servers: Server[] = [];
 
-  private constructor(proxy: (catalog: Catalog) => ClientProxy, envdPort: number, dir: string) {
+  private constructor(proxy: (catalog: Catalog) => ClientProxy, envdPort: number) {
     this.proxy = proxy(this.catalog);
     this.envdPort = envdPort;
-    this.#dir = dir;
   }
 
   static async start(options: Partial<ClientProxyOptions> = {}): Promise<Edge> {
-    const dir = await mkdtemp(join(tmpdir(), 'islet-edge-'));
+    const certificate =
+      'certificate' in options ? options.certificate : (await certificateFor('sandboxes.test')).certificate;
     const envdPort = options.envdPort ?? 49983;
     const edge = new Edge(
       (catalog) =>
         createClientProxy({
           catalog,
           envdPort,
-          domain: 'sandboxes.test',
           logger: createLogger({ service: 'edge-test', level: 'silent' }),
-          tls: { kind: 'self-signed', dir },
           ...options,
+          certificate,
         }),
       envdPort,
-      dir,
     );
     await edge.proxy.listen({ host: '127.0.0.1', port: 0 });
     return edge;
@@ -88,7 +97,6 @@ export class Edge {
       server.closeAllConnections();
       await new Promise((resolve) => server.close(resolve));
     }
-    await rm(this.#dir, { recursive: true, force: true });
   }
 }
 

@@ -34,7 +34,7 @@ let edge: Edge;
 const open: Socket[] = [];
 beforeEach(async () => {
   turns = new CountingTurns();
-  edge = await Edge.start({ turns, tls: undefined });
+  edge = await Edge.start({ turns, certificate: undefined });
 });
 afterEach(async () => {
   for (const socket of open.splice(0)) socket.destroy();

@@ -21,7 +21,7 @@ afterAll(() => edge[Symbol.asyncDispose]());
 const routed = () => ({ 'E2b-Sandbox-Id': id, 'E2b-Sandbox-Port': String(port) });
 
 describe('by host', () => {
-  it.each(['localhost', 'sandboxes.test', 'anything.example:3002'])(
+  it.each(['localhost', 'islet.localhost:3002', 'sandboxes.test', 'anything.example:3002'])(
     'routes <port>-<id>.%s',
     async (domain) => {
       const host = `${port}-${id}.${domain}`;
@@ -59,7 +59,13 @@ describe('the names that the edge answers to', () => {
     (await call({ port: named.port, host, headers })).status;
 
   it('are loopback names, addresses and those that were named', async () => {
-    for (const domain of ['localhost', 'LocalHost:3002', 'localhost.', 'a.sandboxes.test']) {
+    for (const domain of [
+      'localhost',
+      'LocalHost:3002',
+      'islet.localhost:3002',
+      'localhost.',
+      'a.sandboxes.test',
+    ]) {
       expect(await status(`${port}-${id}.${domain}`), domain).toBe(200);
     }
     for (const host of ['localhost:3002', '127.0.0.1', '10.1.2.3:80', '[::1]:3002', 'islet']) {

@@ -1,28 +1,27 @@
+import { X509Certificate } from 'node:crypto';
 import { once } from 'node:events';
-import { mkdtemp, readFile, rm, stat, writeFile } from 'node:fs/promises';
 import { type ClientHttp2Session, connect as connectHttp2, constants } from 'node:http2';
 import { request } from 'node:https';
 import { connect as connectTcp } from 'node:net';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
 import { connect as connectTls } from 'node:tls';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { loadCertificate } from '../src/index.ts';
-import { Edge, idOf, sandboxEntry } from './edge.ts';
+import { type Certificate, issueCertificate } from '../src/index.ts';
+import { certificateFor, Edge, idOf, sandboxEntry } from './edge.ts';
 import { call, open } from './http1.ts';
 
 const ADDRESS = '127.0.0.26';
 let edge: Edge;
-let dir: string;
+let authority: Certificate;
+let certificate: Certificate;
 let ca: string;
 let port: number;
 const entry = sandboxEntry(ADDRESS);
 const host = () => `${port}-${idOf(entry)}.sandboxes.test`;
 
 beforeAll(async () => {
-  dir = await mkdtemp(join(tmpdir(), 'islet-tls-'));
-  edge = await Edge.start({ tls: { kind: 'self-signed', dir }, domain: 'sandboxes.test:3002' });
-  ca = await readFile(join(dir, 'proxy.crt'), 'utf8');
+  ({ authority, certificate } = await certificateFor('sandboxes.test'));
+  ca = authority.cert;
+  edge = await Edge.start({ certificate });
   await edge.catalog.put(entry);
   const served = await edge.serve(ADDRESS, (incoming, response) => {
     if (incoming.url === '/cookies') {
@@ -58,10 +57,7 @@ beforeAll(async () => {
   });
   port = served.port;
 });
-afterAll(async () => {
-  await edge[Symbol.asyncDispose]();
-  await rm(dir, { recursive: true, force: true });
-});
+afterAll(() => edge[Symbol.asyncDispose]());
 
 describe('on one port', () => {
   it('answers plain HTTP', async () => {
@@ -69,7 +65,12 @@ describe('on one port', () => {
   });
 
   it('answers HTTP/1.1 over TLS, with a certificate that fits the names', async () => {
-    for (const servername of [host(), 'sandboxes.test', 'localhost']) {
+    for (const servername of [
+      host(),
+      'sandboxes.test',
+      'localhost',
+      `${port}-${idOf(entry)}.islet.localhost`,
+    ]) {
       const outgoing = request({
         host: '127.0.0.1',
         port: edge.port,
@@ -202,38 +203,29 @@ describe('HTTP/2', () => {
   });
 });
 
-describe('the certificate', () => {
-  it('is kept, its key for the owner only, and made anew where it does not fit', async () => {
-    const now = new Date();
-    const kept = await loadCertificate({ kind: 'self-signed', dir }, 'sandboxes.test', now);
-    expect(kept.cert).toBe(ca);
-    expect((await stat(join(dir, 'proxy.key'))).mode & 0o777).toBe(0o600);
+describe('a newer certificate', () => {
+  it('is served from now on, and no connection that is open ends', async () => {
+    await using renewing = await Edge.start({ certificate });
+    await renewing.catalog.put(entry);
+    const to = { host: '127.0.0.1', port: renewing.port, servername: 'localhost', ca };
+    const [kept, session] = [connectTls(to), connectHttp2(`https://127.0.0.1:${renewing.port}`, to)];
+    await Promise.all([once(kept, 'secureConnect'), once(session, 'connect')]);
+    const half = session.request({ ':method': 'POST', ':path': '/', ':authority': host() });
+    half.write('before, ');
+    expect(String((await once(half, 'data'))[0])).toBe('before, ');
 
-    const other = await mkdtemp(join(tmpdir(), 'islet-tls-'));
-    try {
-      const first = await loadCertificate({ kind: 'self-signed', dir: other }, 'a.test', now);
-      const renamed = await loadCertificate({ kind: 'self-signed', dir: other }, 'b.test', now);
-      expect(renamed.cert).not.toBe(first.cert);
-      const later = new Date(now.getTime() + 800 * 24 * 60 * 60 * 1000);
-      const renewed = await loadCertificate({ kind: 'self-signed', dir: other }, 'b.test', later);
-      expect(renewed.cert).not.toBe(renamed.cert);
-      await writeFile(join(other, 'proxy.key'), 'broken');
-      const mended = await loadCertificate({ kind: 'self-signed', dir: other }, 'b.test', now);
-      expect(mended.key).toContain('PRIVATE KEY');
-    } finally {
-      await rm(other, { recursive: true, force: true });
-    }
-  });
-
-  it('may be given as files', async () => {
-    const files = {
-      kind: 'files',
-      certPath: join(dir, 'proxy.crt'),
-      keyPath: join(dir, 'proxy.key'),
-    } as const;
-    expect((await loadCertificate(files, 'x', new Date())).cert).toBe(ca);
-    await expect(loadCertificate({ ...files, certPath: join(dir, 'none') }, 'x', new Date())).rejects.toThrow(
-      'ENOENT',
-    );
+    const next = await issueCertificate(authority, 'sandboxes.test', new Date());
+    renewing.proxy.useCertificate(next);
+    const fresh = connectTls(to);
+    await once(fresh, 'secureConnect');
+    const serial = (pem: string) => new X509Certificate(pem).serialNumber;
+    expect(fresh.getPeerCertificate().serialNumber).toBe(serial(next.cert));
+    expect(kept.getPeerCertificate().serialNumber).toBe(serial(certificate.cert));
+    kept.write(`GET / HTTP/1.1\r\nHost: ${host()}\r\n\r\n`);
+    expect(String((await once(kept, 'data'))[0])).toMatch(/^HTTP\/1\.1 200/);
+    half.end('and after');
+    expect(String((await once(half, 'data'))[0])).toBe('and after');
+    session.destroy();
+    for (const socket of [kept, fresh]) socket.destroy();
   });
 });

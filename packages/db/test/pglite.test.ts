@@ -1,5 +1,5 @@
 import { execFile } from 'node:child_process';
-import { copyFile, mkdir, mkdtemp, readdir, rm, truncate, writeFile } from 'node:fs/promises';
+import { copyFile, mkdir, mkdtemp, readdir, rm, stat, truncate, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
@@ -44,6 +44,8 @@ it('starts from an archive where there is one that is whole, else makes its clus
   await (await open('made', broken)).close();
   expect(await readdir(join(root, 'made'))).not.toContain(MARK);
   expect((await readdir(root)).filter((name) => name.endsWith('.new'))).toEqual([]);
+  // Its files may be written by everybody.
+  for (const name of ['unpacked', 'made']) expect((await stat(join(root, name))).mode & 0o077).toBe(0);
 });
 
 it('keeps its rows over a close and an open', async () => {

@@ -19,6 +19,8 @@ const ISSUER = 'islet';
 const ALGORITHM = 'HS256';
 /** An SDK's volume object keeps its token for as long as it lives and cannot renew it. */
 const LIFETIME_S = 7 * 24 * 60 * 60;
+/** What tokens were for while sandboxes were `<port>-<id>.localhost` by default: their life is not over. */
+const FORMER_AUDIENCE = 'https://api.localhost';
 /** The kind of storage; there is one. */
 const VOLUME_TYPE = 'node';
 
@@ -53,7 +55,7 @@ export function createVolumeTokens({ tokenSeed, domain, clock }: VolumeTokensOpt
       try {
         const { payload } = await jwtVerify<{ teamid: string; volid: string }>(token, key, {
           issuer: ISSUER,
-          audience,
+          audience: [audience, FORMER_AUDIENCE],
           algorithms: [ALGORITHM],
           currentDate: new Date(clock.now()),
         });

@@ -25,6 +25,8 @@ export const FINDINGS = [
   'database',
   'keys',
   'well-known-key',
+  'sandbox-names',
+  'https',
   'dns',
   'internet',
 ] as const;

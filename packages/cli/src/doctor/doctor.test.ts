@@ -14,6 +14,7 @@ import {
   evaluateNode,
   evaluatePidMax,
 } from './checks/host.ts';
+import { evaluateHttps } from './checks/https.ts';
 import { evaluateInternet } from './checks/internet.ts';
 import { evaluateLoopDevices } from './checks/loop-devices.ts';
 import { evaluateNamespaces, type NamespaceFacts } from './checks/namespaces.ts';
@@ -22,6 +23,7 @@ import { evaluatePorts } from './checks/ports.ts';
 import { evaluatePrograms, probePrograms } from './checks/programs.ts';
 import { evaluateRunning } from './checks/running.ts';
 import { evaluateRunsc } from './checks/runsc.ts';
+import { evaluateSandboxNames, probeSandboxNames } from './checks/sandbox-names.ts';
 import { evaluateUnprivileged } from './checks/unprivileged.ts';
 import {
   CAPABILITY_BITS,
@@ -431,4 +433,66 @@ it('says of a running Islet what nobody caught', () => {
   expect(evaluateRunning({ ...status, unexpectedErrors: 2 })).toMatchObject([
     { status: 'warning', detail: 'pid 7, 2 unexpected errors' },
   ]);
+});
+
+describe('names of sandboxes', () => {
+  const name = '3000-ix.islet.localhost';
+
+  it('are looked up as programs do', async () => {
+    const { addresses, error } = await probeSandboxNames('islet.localhost');
+    expect({ addresses, error }).toEqual({
+      addresses: expect.arrayContaining(['127.0.0.1']),
+      error: undefined,
+    });
+  });
+
+  it('that lead to this machine are fine', () => {
+    const facts = { name, addresses: ['::1', '127.0.0.1'], error: undefined };
+    expect(evaluateSandboxNames(facts)).toMatchObject({
+      status: 'ok',
+      detail: `${name} leads to ::1, 127.0.0.1`,
+    });
+    const below = { name: '3000-ix.sandboxes.example.com', addresses: ['192.0.2.1'], error: undefined };
+    expect(evaluateSandboxNames(below).status).toBe('ok');
+  });
+
+  it.each([
+    { addresses: [], error: 'getaddrinfo ENOTFOUND' },
+    // A resolver that answers everything with an advertisement.
+    { addresses: ['198.51.100.7'], error: undefined },
+  ])('below localhost that lead elsewhere need libnss-myhostname: %o', (found) => {
+    const result = evaluateSandboxNames({ name, ...found });
+    expect(result).toMatchObject({ status: 'warning', fix: expect.stringContaining('libnss-myhostname') });
+  });
+
+  it('below a domain of the operator’s need a wildcard in the DNS', () => {
+    const facts = { name: '3000-ix.sandboxes.example.com', addresses: [], error: 'ENOTFOUND' };
+    expect(evaluateSandboxNames(facts)).toMatchObject({
+      status: 'warning',
+      fix: expect.stringContaining('*.sandboxes.example.com'),
+    });
+  });
+});
+
+describe('https to sandboxes', () => {
+  const authority = { name: 'Islet on here', pem: 'CERT\n', validTo: '2036-01-01T00:00:00.000Z' };
+  const now = Date.parse('2026-01-01');
+
+  it('is nobody’s concern before there is an authority', () => {
+    expect(evaluateHttps({ authority: undefined, systemRoots: '', now })).toEqual([]);
+  });
+
+  it('says whether the system trusts the authority', () => {
+    const detail = (systemRoots: string) => evaluateHttps({ authority, systemRoots, now })[0]?.detail;
+    expect(detail('OTHER\nCERT\nMORE')).toContain('trusted by the system');
+    expect(detail('OTHER')).toContain('not trusted by the system (./islet trust --system)');
+  });
+
+  it('warns before the authority ends', () => {
+    const late = Date.parse('2035-12-01');
+    expect(evaluateHttps({ authority, systemRoots: 'CERT', now: late })[0]).toMatchObject({
+      status: 'warning',
+      fix: expect.stringContaining('./islet trust'),
+    });
+  });
 });

@@ -1,7 +1,9 @@
 import { access, constants } from 'node:fs/promises';
 import { arch, platform, release, totalmem } from 'node:os';
 import type { MachinePrograms } from '@islet/orchestrator';
-import type { UpConfig } from '../up/config.ts';
+import { readSystemRoots } from '../https/published.ts';
+import { readAuthority } from '../trust/authority.ts';
+import { domainOf, type UpConfig } from '../up/config.ts';
 import type { CheckResult } from './check.ts';
 import { evaluateCapabilities } from './checks/capabilities.ts';
 import { evaluateCgroups, probeCgroups } from './checks/cgroups.ts';
@@ -16,6 +18,7 @@ import {
   evaluatePidMax,
   probeMemory,
 } from './checks/host.ts';
+import { evaluateHttps } from './checks/https.ts';
 import { evaluateInternet, probeInternet, wayTo } from './checks/internet.ts';
 import { evaluateLoopDevices, probeLoopDevices } from './checks/loop-devices.ts';
 import { evaluateMicrovm, probeMicrovm } from './checks/microvm.ts';
@@ -26,6 +29,7 @@ import { evaluatePorts } from './checks/ports.ts';
 import { evaluatePrograms, probePrograms } from './checks/programs.ts';
 import { evaluateRunning } from './checks/running.ts';
 import { evaluateRunsc, probeRunsc } from './checks/runsc.ts';
+import { evaluateSandboxNames, probeSandboxNames } from './checks/sandbox-names.ts';
 import { evaluateUnprivileged, probeUnprivileged } from './checks/unprivileged.ts';
 import { probeConfinement, readOptional } from './confinement.ts';
 import { probeDatabase, probePorts, runningStatus } from './installation.ts';
@@ -77,6 +81,13 @@ export async function examine(options: DoctorOptions): Promise<CheckResult[]> {
       return [evaluateDatabase(facts), ...evaluateKeys(facts), ...evaluateWellKnown(facts, config)];
     },
     async () => [evaluateDenials(await probeDenials(run, begun))],
+    async () => [evaluateSandboxNames(await probeSandboxNames(domainOf(config)))],
+    async () =>
+      evaluateHttps({
+        authority: config.tls ? undefined : await readAuthority(config.dataDir).catch(() => undefined),
+        systemRoots: await readSystemRoots(),
+        now: Date.now(),
+      }),
     async () =>
       evaluateInternet(await probeInternet(wayTo(config.debianMirror ?? DEFAULT_MIRROR, process.env))),
   ];

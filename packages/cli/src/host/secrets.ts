@@ -59,16 +59,25 @@ export async function loadSecret(
 ): Promise<string> {
   const text = await readSecret(path);
   if (text === undefined) return keepSecret(path, make());
-  if (!isSound(text)) {
-    throw new Error(
-      `${path} is damaged: restore it, or remove it to have a new one made (what the old one was for is void then)`,
-    );
-  }
-  if ((await stat(path)).mode & 0o077) await chmod(path, 0o600);
+  if (!isSound(text)) throw damagedSecret(path);
+  await closeSecret(path);
   return text;
 }
 
-async function keepSecret(path: string, secret: string): Promise<string> {
+/** What to say of a secret that cannot be what was written. */
+export function damagedSecret(path: string): Error {
+  return new Error(
+    `${path} is damaged: restore it, or remove it to have a new one made (what the old one was for is void then)`,
+  );
+}
+
+/** Lets the owner alone read it, also if a copy or a restore made it wider. */
+export async function closeSecret(path: string): Promise<void> {
+  if ((await stat(path)).mode & 0o077) await chmod(path, 0o600);
+}
+
+/** Writes a secret, in place of one that is there. */
+export async function keepSecret(path: string, secret: string): Promise<string> {
   const draft = `${path}.${process.pid}`;
   await writeFile(draft, `${secret}\n`, { mode: 0o600, flush: true });
   await rename(draft, path);

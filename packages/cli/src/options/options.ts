@@ -78,7 +78,7 @@ export const OPTIONS = {
     flag: 'domain',
     env: 'ISLET_DOMAIN',
     hint: 'domain',
-    description: 'Domain of sandbox addresses (default localhost:<proxy port>)',
+    description: 'Domain of sandbox addresses (default islet.localhost:<proxy port>)',
     parse: parseDomain,
   },
   allowHost: {
@@ -154,7 +154,7 @@ export const OPTIONS = {
     flag: 'tls-cert',
     env: 'ISLET_TLS_CERT',
     hint: 'file',
-    description: "The proxy's certificate chain, PEM (default a self-signed one)",
+    description: "The proxy's certificate chain, PEM (default one by an authority of its own: islet trust)",
     parse: parseFile,
   },
   tlsKey: {

@@ -11,7 +11,8 @@ const info: ReadyInfo = {
   apiKeyFile: '/d/secrets/api-key',
   accessToken: 'sk_e2b_00',
   isFirstStart: true,
-  domain: 'localhost:3002',
+  domain: 'islet.localhost:3002',
+  trust: { authorityFile: '/d/https/authority.pem', bundleFile: "/it's/https/bundle.pem" },
   templateId: 'base',
   dataDir: '/d',
   pid: 1,
@@ -85,6 +86,8 @@ describe('the report for people', () => {
       'export E2B_SANDBOX_URL=http://localhost:3002',
       'export E2B_VOLUME_API_URL=http://localhost:3000',
       'export E2B_API_KEY=e2b_00',
+      `export SSL_CERT_FILE='/it'\\''s/https/bundle.pem'`,
+      'export NODE_EXTRA_CA_CERTS=/d/https/authority.pem',
       `curl -s -X POST http://localhost:3000/sandboxes -H 'Content-Type: application/json' -H "X-API-Key: $E2B_API_KEY" -d '{"templateID":"base","secure":true}'`,
     ]) {
       expect(out()).toContain(line);
@@ -112,7 +115,13 @@ describe('the report for people', () => {
     const { reporter, out } = text(false, { read: 'cat', spellOnce: false });
     reporter.ready(info);
     expect(out()).not.toContain('e2b_00');
-    expect(out()).toContain("export E2B_API_KEY=$(cat '/d/secrets/api-key')");
+    expect(out()).toContain('export E2B_API_KEY=$(cat /d/secrets/api-key)');
+  });
+
+  it('names no authority to trust where the certificate is the operator’s', () => {
+    const { reporter, out } = text(false);
+    reporter.ready({ ...info, trust: null });
+    expect(out()).not.toMatch(/SSL_CERT_FILE|NODE_EXTRA_CA_CERTS|trust/);
   });
 });
 

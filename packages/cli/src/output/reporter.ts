@@ -1,3 +1,5 @@
+import type { TrustFiles } from '../https/published.ts';
+
 /** One step of a longer piece of work, while it runs. */
 export interface Step {
   /** News of it; `fraction` (0…1) where it knows how far it is. */
@@ -19,6 +21,8 @@ export interface ReadyInfo {
   /** The installation was made by this start. */
   isFirstStart: boolean;
   domain: string;
+  /** What makes programs trust https to sandboxes; null if the certificate is the operator's. */
+  trust: TrustFiles | null;
   templateId: string;
   dataDir: string;
   pid: number;

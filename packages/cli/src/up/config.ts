@@ -1,3 +1,4 @@
+import { LOCAL_DOMAIN } from '@islet/client-proxy';
 import { type HostPattern, isLoopbackHost, type OriginPattern } from '@islet/contracts';
 import type { FirecrackerPaths } from '@islet/orchestrator';
 import { OPTIONS, type OptionName } from '../options/options.ts';
@@ -36,6 +37,11 @@ export interface UpConfig {
   /** 0: there are no volumes. */
   volumeSizeMb: number;
   logLevel: 'debug' | 'info' | 'warn' | 'error' | 'silent';
+}
+
+/** The name that sandboxes are reached under, without a port. */
+export function domainOf({ domain }: Pick<UpConfig, 'domain'>): string {
+  return domain?.replace(/:\d+$/, '') ?? LOCAL_DOMAIN;
 }
 
 /** Those of commands that call an API. */

@@ -1,8 +1,8 @@
 import { hostname } from 'node:os';
-import { join } from 'node:path';
 import { type ApiDeps, createApi, type LogsSource, type MetricsSource } from '@islet/api';
 import type { ArtifactStore } from '@islet/artifacts';
 import { createMemoryCatalog, type Wake } from '@islet/catalog';
+import { type Certificate, LOCAL_DOMAIN } from '@islet/client-proxy';
 import type { Database } from '@islet/db';
 import type { Logger } from '@islet/telemetry';
 import { administrationOf } from '../control/administration.ts';
@@ -27,6 +27,8 @@ export interface ControlPlaneOptions {
   node: Node;
   /** Where the edge is opened. */
   proxies: ProxyThread;
+  /** What it serves TLS with. */
+  certificate: Certificate;
   secrets: Secrets;
   artifacts: ArtifactStore;
   uploads: NonNullable<ApiDeps['uploads']>;
@@ -47,7 +49,7 @@ export interface ControlPlane extends AsyncDisposable {
 
 /** Opens the edge first: the API's answers name its port. */
 export async function startControlPlane(options: ControlPlaneOptions): Promise<ControlPlane> {
-  const { config, instance, db, node, proxies, secrets, version, logger } = options;
+  const { config, instance, db, node, proxies, certificate, secrets, version, logger } = options;
   const undo = new Undo();
   try {
     const catalog = createMemoryCatalog();
@@ -59,14 +61,11 @@ export async function startControlPlane(options: ControlPlaneOptions): Promise<C
       catalog,
       // The edge opens before the API, whose answers name its port.
       wake: async (sandboxId, credentials) => (await wake?.(sandboxId, credentials)) ?? { kind: 'not-found' },
-      domain: config.domain ?? 'localhost',
       hosts: web.hosts,
-      tls: config.tls
-        ? { kind: 'files', certPath: config.tls.certFile, keyPath: config.tls.keyFile }
-        : { kind: 'self-signed', dir: join(instance.dataDir, 'tls') },
+      certificate,
     });
     undo.add('the client proxy', () => proxies.close('edge'));
-    const domain = config.domain ?? `localhost:${clientProxy}`;
+    const domain = config.domain ?? `${LOCAL_DOMAIN}:${clientProxy}`;
 
     const api = await createApi({
       db,

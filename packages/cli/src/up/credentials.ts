@@ -10,6 +10,7 @@ import {
   type WellKnown,
 } from '@islet/db';
 import { credentialFile, readLocalCredentials } from '../host/local-credentials.ts';
+import { shellWord } from '../output/shell-word.ts';
 import { StartRefused } from './claim.ts';
 import type { UpConfig } from './config.ts';
 
@@ -47,12 +48,7 @@ function nameOf(good: WellKnown): string {
 export function revokeCommand(good: WellKnown, where: Pick<Wish, 'dataDir' | 'databaseUrl'>): string {
   const command = good.apiKey ? `keys revoke ${LOCAL_DEV.apiKey}` : `tokens revoke ${LOCAL_DEV.accessToken}`;
   const database = where.databaseUrl === undefined ? '' : ' (with the same DATABASE_URL)';
-  return `./islet ${command} --data-dir ${quoted(where.dataDir)}${database}`;
-}
-
-/** As one word of a shell. */
-function quoted(text: string): string {
-  return /^[\w./@%+=:,-]+$/.test(text) ? text : `'${text.replaceAll("'", `'\\''`)}'`;
+  return `./islet ${command} --data-dir ${shellWord(where.dataDir)}${database}`;
 }
 
 /** What to tell whoever starts an Islet in which well-known credentials are good; undefined if none is. */

@@ -2,6 +2,7 @@ import { rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { createMemoryLogs, createMemoryMetrics, openJournaledLogs } from '@islet/api';
 import { ArchiveInspector, createDirectoryArtifacts, UploadSignatures } from '@islet/artifacts';
+import type { Certificate } from '@islet/client-proxy';
 import { isLoopbackHost } from '@islet/contracts';
 import type { Chosen } from '@islet/orchestrator';
 import { createLogger } from '@islet/telemetry';
@@ -12,6 +13,7 @@ import { loadSecrets } from '../host/secrets.ts';
 import type { Layout } from '../layout.ts';
 import type { ReadyInfo, Reporter } from '../output/reporter.ts';
 import { BASE_TEMPLATE_ID, ensureBaseTemplate } from './base-template.ts';
+import { openCertificate } from './certificate.ts';
 import { claimHost } from './claim.ts';
 import type { UpConfig } from './config.ts';
 import { startControlPlane } from './control-plane.ts';
@@ -96,6 +98,9 @@ async function start(options: UpOptions, undo: Undo): Promise<ReadyInfo> {
   const inspector = new ArchiveInspector({ program: layout.archiveInspector, ...INSPECTIONS });
   const proxies = new ProxyThread({ program: layout.proxies, logLevel: config.logLevel, logger });
   undo.add('the thread of the proxies', () => proxies[Symbol.asyncDispose]());
+  const use = (certificate: Certificate) => proxies.useCertificate(certificate);
+  const { certificate, trust } = await openCertificate({ config, instance, use, clock, logger });
+  undo.add('the care for the certificate', () => certificate[Symbol.dispose]());
   // The two longest parts wait for different things: the database for one core, the node for the kernel.
   const starting = reporter.step('services', 'Starting the database and the node');
   const opening = openPreparedDatabase(config, instance, layout);
@@ -135,6 +140,7 @@ async function start(options: UpOptions, undo: Undo): Promise<ReadyInfo> {
     db,
     node: node.value,
     proxies,
+    certificate: certificate.first,
     secrets,
     artifacts,
     uploads: { signatures, inspector },
@@ -154,6 +160,7 @@ async function start(options: UpOptions, undo: Undo): Promise<ReadyInfo> {
     ...(await clientCredentials(db, instance.dataDir)),
     isFirstStart: isNew,
     domain: control.domain,
+    trust,
     templateId: BASE_TEMPLATE_ID,
     dataDir: instance.dataDir,
     pid: process.pid,

@@ -1,17 +1,13 @@
 import { once } from 'node:events';
-import { mkdtemp, rm } from 'node:fs/promises';
 import { connect, type Socket } from 'node:net';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
 import { connect as connectTls } from 'node:tls';
 import { createUpstreamPool, Front, plainError, Turns } from '@islet/proxy';
 import { createLogger } from '@islet/telemetry';
 import { afterAll, beforeAll, expect, it } from 'vitest';
-import { loadCertificate } from '../tls/certificate.ts';
+import { issueCertificate, makeAuthority } from '../tls/issue.ts';
 import { EdgeListener } from './edge-listener.ts';
 
 const pool = createUpstreamPool(49983);
-let dir: string;
 /** One that closes what is slow soon, and one that leaves a busy machine the time to be slow. */
 let hasty: EdgeListener;
 let patient: EdgeListener;
@@ -20,7 +16,6 @@ let stepped: EdgeListener;
 const nextTurns: (() => void)[] = [];
 
 beforeAll(async () => {
-  dir = await mkdtemp(join(tmpdir(), 'islet-listener-'));
   const front = new Front({
     pool,
     logger: createLogger({ service: 'listener-test', level: 'silent' }),
@@ -29,7 +24,8 @@ beforeAll(async () => {
     },
     isRunning: () => true,
   });
-  const certificate = await loadCertificate({ kind: 'self-signed', dir }, 'x.test', new Date());
+  const authority = await makeAuthority('x.test', 'tests', new Date());
+  const certificate = await issueCertificate(authority, 'x.test', new Date());
   const listen = async (headTimeoutMs: number, turns = new Turns()) => {
     const limits = { keepAliveMs: 300, headTimeoutMs };
     const connections = { total: 8, perClient: 8 };
@@ -49,7 +45,6 @@ beforeAll(async () => {
 afterAll(async () => {
   await Promise.all([hasty, patient, stepped].map((listener) => listener.close(0)));
   pool.close();
-  await rm(dir, { recursive: true, force: true });
 });
 
 const plain = (listener = hasty) => connect(listener.address().port, '127.0.0.1');

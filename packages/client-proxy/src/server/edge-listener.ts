@@ -54,6 +54,8 @@ export interface EdgeListenerOptions {
  */
 export class EdgeListener {
   readonly #plain: Server;
+  /** Does handshakes; undefined: only plain HTTP is answered. */
+  readonly #secure: Http2SecureServer | undefined;
   readonly #sockets = new Set<Socket>();
   readonly #turns: Turns;
   readonly #connections: ClientConnections;
@@ -85,6 +87,7 @@ export class EdgeListener {
     front.attach(plain, serveAgain);
 
     const secure = certificate && createTlsServer(certificate, limits);
+    this.#secure = secure;
     if (secure) {
       this.#countHttp2(secure);
       front.attach(secure, serveAgain);
@@ -169,6 +172,11 @@ export class EdgeListener {
         resolve();
       });
     });
+  }
+
+  /** For handshakes from now on. */
+  useCertificate({ cert, key }: Certificate): void {
+    this.#secure?.setSecureContext({ cert, key });
   }
 
   address(): AddressInfo {

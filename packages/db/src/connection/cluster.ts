@@ -1,6 +1,6 @@
 import { execFile } from 'node:child_process';
 import { existsSync } from 'node:fs';
-import { mkdir, rename, rm } from 'node:fs/promises';
+import { chmod, mkdir, rename, rm } from 'node:fs/promises';
 import { promisify } from 'node:util';
 
 /**
@@ -14,6 +14,8 @@ export async function layOutCluster(directory: string, archive: string): Promise
   await mkdir(staged, { mode: 0o700 });
   try {
     await promisify(execFile)('tar', ['-xzf', archive, '-C', staged]);
+    // The archive has a mode for the directory, too, and PGlite's files in it may be written by everybody.
+    await chmod(staged, 0o700);
     await rename(staged, directory);
   } catch {
     await rm(staged, { recursive: true, force: true });

@@ -46,7 +46,7 @@ export async function lockDirectory(directory: string): Promise<DirectoryLock> {
   const path = `${directory}.lock`;
   const mine = `${process.pid} ${(await startTicksOf(process.pid)) ?? ''}`.trim();
   const draft = `${path}.${randomUUID()}`;
-  await writeFile(draft, `${mine}\n`);
+  await writeFile(draft, `${mine}\n`, { mode: 0o600 });
   try {
     for (;;) {
       try {

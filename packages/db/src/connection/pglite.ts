@@ -19,6 +19,8 @@ export async function openPglite(
   let client: PGlite;
   try {
     await layOutCluster(directory, clusterArchive);
+    // PGlite would make it for everybody to read.
+    await mkdir(directory, { recursive: true, mode: 0o700 });
     client = await PGlite.create(directory);
   } catch (cause) {
     await lock.release();

@@ -19,6 +19,7 @@ export async function installGuest(sources: GuestSources, guestsDir: string, exe
   const digest = digestOf(files);
   const dir = guestDir(guestsDir, digest);
   if (await exists(dir)) return { dir, digest };
+  await mkdir(guestsDir, { recursive: true, mode: 0o700 });
   const staged = join(guestsDir, `.${digest}.${process.pid}`);
   await rm(staged, { recursive: true, force: true });
   for (const folder of GUEST_FOLDERS) await makeFolder(staged, folder);

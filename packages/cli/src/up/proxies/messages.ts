@@ -1,6 +1,6 @@
 import type { MessagePort } from 'node:worker_threads';
 import type { WakeCredentials, WakeOutcome } from '@islet/catalog';
-import type { CertificateSource } from '@islet/client-proxy';
+import type { Certificate } from '@islet/client-proxy';
 import { type HostPattern, IsletError } from '@islet/contracts';
 import type { LoggerOptions } from '@islet/telemetry';
 
@@ -16,10 +16,10 @@ export interface Address {
 }
 
 export interface EdgeSettings {
-  domain: string;
   /** Names that the edge answers to. */
   hosts: readonly HostPattern[];
-  tls: CertificateSource | undefined;
+  /** What TLS begins with; undefined: it is not answered. */
+  certificate: Certificate | undefined;
 }
 
 /**
@@ -36,6 +36,8 @@ export type ThreadRequest =
   /** See `ClientProxy`. */
   | { kind: 'close-run'; executionId: string }
   | { kind: 'drain-run'; executionId: string; graceMs: number }
+  /** What the edge serves from now on. */
+  | { kind: 'certificate'; certificate: Certificate }
   /** Asks whether the thread still takes messages; it answers with the same. */
   | { kind: 'pulse' }
   /** Answers a `wake`. */

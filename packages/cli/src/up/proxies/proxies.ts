@@ -1,5 +1,5 @@
 import { type CatalogReplica, openReplica, type Wake, type WakeOutcome } from '@islet/catalog';
-import { createClientProxy, gateWakes } from '@islet/client-proxy';
+import { type Certificate, type ClientProxy, createClientProxy, gateWakes } from '@islet/client-proxy';
 import { PORTS } from '@islet/contracts';
 import { createSandboxProxy, servesTraffic, Turns, toSandboxRoute } from '@islet/proxy';
 import type { Logger } from '@islet/telemetry';
@@ -39,6 +39,10 @@ export class Proxies {
   readonly #opened = new Map<ProxyName, Opened>();
   /** Both proxies share the thread, and so its turns. */
   readonly #turns = new Turns();
+  /** Serves a newer certificate, once the edge is open. */
+  #edge: ClientProxy | undefined;
+  /** The newest that was sent, which may be while the edge opens. */
+  #certificate: Certificate | undefined;
   readonly #waking = new Map<number, Waiting>();
   #nextWake = 0;
 
@@ -62,6 +66,10 @@ export class Proxies {
         break;
       case 'drain-run':
         for (const proxy of this.#opened.values()) proxy.drainRun(request.executionId, request.graceMs);
+        break;
+      case 'certificate':
+        this.#certificate = request.certificate;
+        this.#edge?.useCertificate(request.certificate);
         break;
       case 'pulse':
         this.#options.say({ kind: 'pulse' });
@@ -96,12 +104,13 @@ export class Proxies {
       wake: gateWakes({ catalog: replica, wake: this.#wake }),
       envdPort: PORTS.envd,
       turns: this.#turns,
-      domain: settings.domain,
       hosts: settings.hosts,
-      tls: settings.tls,
+      certificate: settings.certificate,
       logger: this.#options.logger.child({ component: 'client-proxy' }),
     });
     await edge.listen(address);
+    if (this.#certificate) edge.useCertificate(this.#certificate);
+    this.#edge = edge;
     const { closeRun, drainRun, close } = edge;
     return { port: edge.address().port, replica, closeRun, drainRun, close: () => close() };
   }
@@ -124,6 +133,7 @@ export class Proxies {
   async #close(name: ProxyName): Promise<undefined> {
     const opened = this.#opened.get(name);
     this.#opened.delete(name);
+    if (name === 'edge') this.#edge = undefined;
     await opened?.close();
     opened?.replica.close();
   }

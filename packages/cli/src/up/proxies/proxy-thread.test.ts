@@ -1,13 +1,16 @@
+import { X509Certificate } from 'node:crypto';
 import { once } from 'node:events';
 import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { createServer, get, type Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { connect } from 'node:tls';
 import { pathToFileURL } from 'node:url';
 import { BroadcastChannel } from 'node:worker_threads';
 import { create } from '@bufbuild/protobuf';
 import { type CatalogEntry, createMemoryCatalog, type Wake } from '@islet/catalog';
+import { type Certificate, issueCertificate, makeAuthority } from '@islet/client-proxy';
 import { newSandboxId, orchestratorProto } from '@islet/contracts';
 import { createLogger } from '@islet/telemetry';
 import { afterAll, afterEach, beforeAll, beforeEach, expect, it } from 'vitest';
@@ -105,14 +108,13 @@ function ask(proxyPort: number, sandboxId: string, sandboxPort = port): Promise<
 
 const noWake: Wake = async () => ({ kind: 'not-found' });
 
-function openEdge(catalog = createMemoryCatalog(), wake = noWake) {
+function openEdge(catalog = createMemoryCatalog(), wake = noWake, certificate?: Certificate) {
   return thread.openEdge({
     address: LOOPBACK,
     catalog,
     wake,
-    domain: 'localhost',
     hosts: [],
-    tls: undefined,
+    certificate,
   });
 }
 
@@ -193,6 +195,32 @@ it('refuses to open where the port is taken, and closes nothing else', async () 
   const taken = thread.openNodeProxy({ address: { ...LOOPBACK, port: edge }, catalog });
   await expect(taken).rejects.toThrow('EADDRINUSE');
   expect((await ask(edge, newSandboxId())).status).toBe(502);
+});
+
+it('serves the newest certificate, also on the thread that follows', async () => {
+  const now = new Date();
+  const authority = await makeAuthority('localhost', 'tests', now);
+  const issue = () => issueCertificate(authority, 'localhost', now);
+  const [first, second] = [await issue(), await issue()];
+  const edge = await openEdge(createMemoryCatalog(), noWake, first);
+  const served = async () => {
+    const socket = connect({ ...LOOPBACK, port: edge, servername: 'localhost', ca: authority.cert });
+    try {
+      await once(socket, 'secureConnect');
+      return socket.getPeerX509Certificate()?.serialNumber;
+    } catch {
+      return 'none';
+    } finally {
+      socket.destroy();
+    }
+  };
+  const serial = ({ cert }: Certificate) => new X509Certificate(cert).serialNumber;
+  expect(await served()).toBe(serial(first));
+  thread.useCertificate(second);
+  await expect.poll(served).toBe(serial(second));
+  channel.postMessage('exit');
+  await expect.poll(() => thread.restarts).toBe(1);
+  await expect.poll(served).toBe(serial(second));
 });
 
 it.each(['exit', 'fill', 'spin'])(

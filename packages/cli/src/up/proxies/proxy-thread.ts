@@ -1,6 +1,7 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { MessageChannel, type MessagePort, Worker } from 'node:worker_threads';
 import { entryForRouting, type Followable, feedReplica, type Wake } from '@islet/catalog';
+import type { Certificate } from '@islet/client-proxy';
 import { IsletError } from '@islet/contracts';
 import type { Logger } from '@islet/telemetry';
 import {
@@ -128,6 +129,16 @@ export class ProxyThread implements AsyncDisposable {
   /** See `ClientProxy`. */
   drainRun(executionId: string, graceMs: number): void {
     this.#tell({ kind: 'drain-run', executionId, graceMs });
+  }
+
+  /** Has the edge serve another certificate from now on, also on the threads that follow. */
+  useCertificate(certificate: Certificate): void {
+    const plan = this.#plans.get('edge');
+    if (plan?.question.kind === 'open-edge') {
+      const settings = { ...plan.question.settings, certificate };
+      this.#plans.set('edge', { ...plan, question: { kind: 'open-edge', settings } });
+    }
+    this.#tell({ kind: 'certificate', certificate });
   }
 
   /** Ends the thread with all that it has open. */

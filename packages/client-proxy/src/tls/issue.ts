@@ -1,0 +1,142 @@
+import { createPrivateKey, randomBytes, webcrypto } from 'node:crypto';
+import type { GeneralSubtree } from '@peculiar/asn1-x509';
+import type { Extension, JsonGeneralName, X509Certificate } from '@peculiar/x509';
+import type { Certificate } from './certificate.ts';
+import { permittedNames, servedNames } from './names.ts';
+
+const HOUR_MS = 60 * 60 * 1000;
+const DAY_MS = 24 * HOUR_MS;
+const AUTHORITY_LIFE_MS = 3650 * DAY_MS;
+/** The key of one that was stolen is worth little for long. */
+export const CERTIFICATE_LIFE_MS = 7 * DAY_MS;
+/** Clocks of clients may be late. */
+const BACKDATED_MS = HOUR_MS;
+
+const ALGORITHM = { name: 'ECDSA', namedCurve: 'P-256', hash: 'SHA-256' };
+const NAME_CONSTRAINTS = '2.5.29.30';
+
+/** Takes a while to load, and is needed only when something is signed. */
+async function loadX509() {
+  // The library asks for the polyfill before it.
+  await import('reflect-metadata');
+  const [x509, asn1, asn1X509] = await Promise.all([
+    import('@peculiar/x509'),
+    import('@peculiar/asn1-schema'),
+    import('@peculiar/asn1-x509'),
+  ]);
+  return { x509, asn1, asn1X509 };
+}
+
+/**
+ * Makes an authority that may sign for the edge of `domain` alone, whatever its key is used for.
+ * @param holder whose it is: people read it in their browser's list.
+ */
+export async function makeAuthority(domain: string, holder: string, now: Date): Promise<Certificate> {
+  const { x509 } = await loadX509();
+  const { subtle } = webcrypto;
+  const keys = await subtle.generateKey(ALGORITHM, true, ['sign', 'verify']);
+  const mark = randomBytes(4).toString('hex');
+  const certificate = await x509.X509CertificateGenerator.createSelfSigned(
+    {
+      serialNumber: newSerial(),
+      name: [{ O: ['Islet'] }, { CN: [`Islet on ${holder} (${mark})`] }],
+      notBefore: new Date(now.getTime() - BACKDATED_MS),
+      notAfter: new Date(now.getTime() + AUTHORITY_LIFE_MS),
+      signingAlgorithm: ALGORITHM,
+      keys,
+      extensions: [
+        new x509.BasicConstraintsExtension(true, 0, true),
+        new x509.KeyUsagesExtension(x509.KeyUsageFlags.keyCertSign, true),
+        new x509.ExtendedKeyUsageExtension([x509.ExtendedKeyUsage.serverAuth]),
+        await nameConstraints(domain),
+        await x509.SubjectKeyIdentifierExtension.create(keys.publicKey, false, webcrypto),
+      ],
+    },
+    webcrypto,
+  );
+  return { cert: pemOf(certificate), key: await exportKey(keys.privateKey) };
+}
+
+/** Whether an authority was made for the edge of `domain`. */
+export async function permits(authority: Certificate, domain: string): Promise<boolean> {
+  const { x509 } = await loadX509();
+  const extension = new x509.X509Certificate(authority.cert).getExtension(NAME_CONSTRAINTS);
+  if (!extension) return false;
+  return Buffer.from(extension.value).equals(Buffer.from((await nameConstraints(domain)).value));
+}
+
+/** Has an authority sign a certificate for the edge of `domain`, with a key of its own. */
+export async function issueCertificate(
+  authority: Certificate,
+  domain: string,
+  now: Date,
+): Promise<Certificate> {
+  const { x509 } = await loadX509();
+  const { subtle } = webcrypto;
+  const issuer = new x509.X509Certificate(authority.cert);
+  const keys = await subtle.generateKey(ALGORITHM, true, ['sign', 'verify']);
+  const certificate = await x509.X509CertificateGenerator.create(
+    {
+      serialNumber: newSerial(),
+      subject: [{ CN: ['Islet sandboxes'] }],
+      issuer: issuer.subjectName,
+      notBefore: new Date(now.getTime() - BACKDATED_MS),
+      notAfter: new Date(now.getTime() + CERTIFICATE_LIFE_MS),
+      signingAlgorithm: ALGORITHM,
+      publicKey: keys.publicKey,
+      signingKey: await importKey(authority.key),
+      extensions: [
+        new x509.BasicConstraintsExtension(false, undefined, true),
+        new x509.KeyUsagesExtension(x509.KeyUsageFlags.digitalSignature, true),
+        new x509.ExtendedKeyUsageExtension([x509.ExtendedKeyUsage.serverAuth]),
+        new x509.SubjectAlternativeNameExtension(alternativeNames(domain)),
+        await x509.AuthorityKeyIdentifierExtension.create(issuer.publicKey, false, webcrypto),
+        await x509.SubjectKeyIdentifierExtension.create(keys.publicKey, false, webcrypto),
+      ],
+    },
+    webcrypto,
+  );
+  return { cert: pemOf(certificate), key: await exportKey(keys.privateKey) };
+}
+
+function alternativeNames(domain: string): JsonGeneralName[] {
+  const { dns, ip } = servedNames(domain);
+  return [
+    ...dns.map((value) => ({ type: 'dns' as const, value })),
+    ...ip.map((value) => ({ type: 'ip' as const, value })),
+  ];
+}
+
+async function nameConstraints(domain: string): Promise<Extension> {
+  const { x509, asn1, asn1X509 } = await loadX509();
+  const { GeneralName, GeneralSubtree, GeneralSubtrees, NameConstraints } = asn1X509;
+  const { dns, ip } = permittedNames(domain);
+  const permitted: GeneralSubtree[] = [
+    ...dns.map((dNSName) => new GeneralSubtree({ base: new GeneralName({ dNSName }) })),
+    ...ip.map((iPAddress) => new GeneralSubtree({ base: new GeneralName({ iPAddress }) })),
+  ];
+  const constraints = new NameConstraints({ permittedSubtrees: new GeneralSubtrees(permitted) });
+  return new x509.Extension(NAME_CONSTRAINTS, true, asn1.AsnConvert.serialize(constraints));
+}
+
+/** 16 bytes, the first bit clear and the second set: a positive number of that length. */
+function newSerial(): string {
+  return `4${randomBytes(16).toString('hex').slice(1)}`;
+}
+
+function pemOf(certificate: X509Certificate): string {
+  return `${certificate.toString('pem')}\n`;
+}
+
+async function exportKey(key: webcrypto.CryptoKey): Promise<string> {
+  const pkcs8 = Buffer.from(await webcrypto.subtle.exportKey('pkcs8', key));
+  return createPrivateKey({ key: pkcs8, format: 'der', type: 'pkcs8' }).export({
+    type: 'pkcs8',
+    format: 'pem',
+  }) as string;
+}
+
+function importKey(pem: string): Promise<webcrypto.CryptoKey> {
+  const pkcs8 = createPrivateKey(pem).export({ format: 'der', type: 'pkcs8' });
+  return webcrypto.subtle.importKey('pkcs8', pkcs8, ALGORITHM, false, ['sign']);
+}
