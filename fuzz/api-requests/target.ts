@@ -118,7 +118,7 @@ async function answerOf({ app }: Api, node: SimulatedNode, text: string) {
     .replaceAll('$TEMPLATE', TEMPLATE)
     .replaceAll('$BUILD', BUILD);
   // Node's parser lets no other bytes through.
-  const path = `/${url.replace(/^\/+/, '')}`.replace(/[^\x21-\x7e]/g, encodeURIComponent);
+  const path = `/${url.replace(/^\/+/, '')}`.replace(/[^\x21-\x7e]/gu, encodeURIComponent);
   const payload = end === -1 ? undefined : text.slice(end + 1);
   const { statusCode: status, body } = await app.inject({
     ...{ method, url: path, ...(payload === undefined ? {} : { payload }) },
