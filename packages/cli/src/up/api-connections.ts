@@ -18,8 +18,7 @@ export function shareApi(server: Server, limits = LIMITS, turns = new Turns()): 
       socket.destroy();
       return;
     }
-    const share = turns.of(remoteAddress);
-    new PacedInput(socket, () => share);
+    new PacedInput(socket, { known: () => undefined, stranger: turns.of(remoteAddress) });
   });
   server.on('request', ({ socket }: IncomingMessage, response: ServerResponse) => {
     response.once('close', connections.use(socket));

@@ -4,7 +4,7 @@ import { type AddressInfo, connect, type Socket } from 'node:net';
 import { setImmediate as afterOthers } from 'node:timers/promises';
 import { afterEach, expect, it } from 'vitest';
 import { PacedInput } from './paced-input.ts';
-import { Turns, type TurnsOptions } from './turns.ts';
+import { type Share, Turns, type TurnsOptions } from './turns.ts';
 
 const HEAD = 'POST / HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n';
 /** A piece as the kernel hands it over, with as many calls of the parser as there can be. */
@@ -24,14 +24,18 @@ interface Served {
 }
 
 /** A connection to a server that paces its input. */
-async function serve(turns: Turns, onRequest: (request: IncomingMessage) => void): Promise<Served> {
+async function serve(
+  turns: Turns,
+  onRequest: (request: IncomingMessage) => void,
+  known: () => Share | undefined = () => undefined,
+): Promise<Served> {
   const [inputs, pieces]: [PacedInput[], number[]] = [[], []];
   server = createServer((request, response) => {
     onRequest(request);
     request.on('end', () => response.end('done'));
   });
   server.on('connection', (socket: Socket) => {
-    inputs.push(new PacedInput(socket, () => turns.of('a')));
+    inputs.push(new PacedInput(socket, { known, stranger: turns.of('stranger') }));
     socket.on('data', (piece: Buffer) => pieces.push(piece.length));
   });
   server.listen(0, '127.0.0.1');
@@ -83,7 +87,7 @@ it('gives the parser small pieces of what costs much, one in each turn', async (
     step();
     expect(await settled(() => pieces.length)).toBe(turn);
   }
-  expect(Math.max(...pieces)).toBeLessThanOrEqual(2048);
+  expect(Math.max(...pieces)).toBeLessThanOrEqual(1024);
   expect(pieces.at(-1)).toBe(512);
   client.end('0\r\n\r\n');
   await expect
@@ -92,6 +96,27 @@ it('gives the parser small pieces of what costs much, one in each turn', async (
       return received;
     })
     .toBe(10_000);
+});
+
+it('gives it nothing of a team that is over its turn, and one piece of a stranger', async () => {
+  const { options, step } = stepped(1);
+  const turns = new Turns({ turnMs: 1, ...options });
+  const team = turns.of('team');
+  team.charge(1);
+  let known: Share | undefined = team;
+  const { client, pieces } = await serve(
+    turns,
+    () => {},
+    () => known,
+  );
+  client.write(HEAD);
+  expect(await settled(() => pieces.length)).toBe(0);
+  step();
+  await expect.poll(() => pieces.length).toBe(1);
+  known = undefined;
+  turns.of('stranger').charge(1);
+  client.write('1\r\nz\r\n');
+  await expect.poll(() => pieces.length).toBe(2);
 });
 
 it('gives it large pieces of what costs little', async () => {

@@ -2,12 +2,20 @@ import type { Socket } from 'node:net';
 import type { Share } from './turns.ts';
 
 /** The first piece of a connection, bytes: an ordinary request's head, and not hundreds of requests. */
-const FIRST_PIECE_BYTES = 2048;
+const FIRST_PIECE_BYTES = 1024;
 const MIN_PIECE_BYTES = 512;
 const MAX_PIECE_BYTES = 64 * 1024;
 
 /** What a piece should take, ms. The next one is cut to that by what the last one took. */
 const PIECE_MS = 0.2;
+
+/** Who pays for what a connection brings. */
+export interface Payers {
+  /** Whoever the connection is known to be of. */
+  known: () => Share | undefined;
+  /** All those together that it may be of, until that is known. */
+  stranger: Share;
+}
 
 /**
  * Hands what a connection's client sends to the connection's other readers in pieces, those of one go in turns of who
@@ -19,7 +27,7 @@ const PIECE_MS = 0.2;
  */
 export class PacedInput {
   readonly #socket: Socket;
-  readonly #shareNow: () => Share;
+  readonly #payers: Payers;
   readonly #pause: Socket['pause'];
   readonly #resume: Socket['resume'];
   #pieceBytes = FIRST_PIECE_BYTES;
@@ -28,10 +36,9 @@ export class PacedInput {
   #waiting = false;
   #detached = false;
 
-  /** @param shareNow who pays for the next piece. */
-  constructor(socket: Socket, shareNow: () => Share) {
+  constructor(socket: Socket, payers: Payers) {
     this.#socket = socket;
-    this.#shareNow = shareNow;
+    this.#payers = payers;
     this.#pause = socket.pause;
     this.#resume = socket.resume;
     // A stream that is read by its `readable` listener does not tell whether it was paused.
@@ -66,9 +73,10 @@ export class PacedInput {
         this.#socket.read();
         return;
       }
-      const share = this.#shareNow();
-      // Who has just come does not wait behind others of the same address, which may be a proxy's.
-      if (share.isOver && pieces > 0) {
+      const known = this.#payers.known();
+      const share = known ?? this.#payers.stranger;
+      // One piece of a stranger's does not wait behind others of the same address, which may be a proxy's.
+      if (share.isOver && (known || pieces > 0)) {
         this.#waiting = true;
         share.enter(() => {
           this.#waiting = false;

@@ -81,7 +81,8 @@ export class Front {
    * @param stranger who pays until it is known for whose sandbox they are
    */
   pace(socket: Socket, stranger: Share): void {
-    this.#inputs.set(socket, new PacedInput(socket, () => this.#payers.get(socket) ?? stranger));
+    const known = () => this.#payers.get(socket);
+    this.#inputs.set(socket, new PacedInput(socket, { known, stranger }));
   }
 
   #refuseConnect(request: AnyRequest, peer: Duplex | Http2ServerResponse): void {
