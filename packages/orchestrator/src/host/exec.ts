@@ -74,7 +74,12 @@ async function execute(
     if (end.exitCode === 0) return stdout === undefined ? '' : readText(stdout);
     const words = said === undefined ? '' : readText(said, STDERR_LIMIT).trim();
     if (signal?.aborted) throw new CommandError(name, 'aborted', null, words, signal.reason);
-    const reason = end.signal === 0 ? `exit status ${end.exitCode}` : `ended by ${signalName(end.signal)}`;
+    const reason =
+      end.isLate && end.signal !== 0
+        ? `not done after ${timeoutMs / 1000} s, and killed: this machine is too busy or too slow, or the program hangs`
+        : end.signal === 0
+          ? `exit status ${end.exitCode}`
+          : `ended by ${signalName(end.signal)}`;
     throw new CommandError(name, reason, end.signal === 0 ? end.exitCode : null, words);
   } finally {
     streams.close();
@@ -101,16 +106,20 @@ function whyNotStarted(file: string, error: Error): string {
   return error.message;
 }
 
-/** Waits for the end; SIGKILL brings it about where the time is over or the caller gave up. */
+/** Waits for the end; SIGKILL brings it about if the time is over (`isLate`) or the caller gave up. */
 async function untilEnd(program: StartedProgram, timeoutMs: number, signal: AbortSignal | undefined) {
+  let isLate = false;
   // Until its end was seen a program keeps its pid, so that no other process can be hit.
   const kill = () => process.kill(program.pid, 'SIGKILL');
   // Goes on after the first kill, since the end is told by a signal, which keeps no process alive: a program that hangs in
   // the kernel dies long after its SIGKILL.
-  const timer = setInterval(kill, timeoutMs);
+  const timer = setInterval(() => {
+    isLate = true;
+    kill();
+  }, timeoutMs);
   signal?.addEventListener('abort', kill, { once: true });
   try {
-    return await program.ended;
+    return { ...(await program.ended), isLate };
   } finally {
     clearInterval(timer);
     signal?.removeEventListener('abort', kill);
