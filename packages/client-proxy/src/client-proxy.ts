@@ -7,6 +7,7 @@ import {
   Front,
   HEAD_TIMEOUT_MS,
   type PlaceLimits,
+  type RunUses,
   Turns,
 } from '@islet/proxy';
 import type { Logger } from '@islet/telemetry';
@@ -35,6 +36,8 @@ export interface ClientProxyOptions {
   places?: PlaceLimits;
   /** See `FrontOptions`. */
   turns?: Turns;
+  /** See `FrontOptions`. */
+  uses?: RunUses;
   /** How often the catalog is asked whether sandboxes with open connections still run. */
   runCheckMs?: number;
 }
@@ -71,6 +74,7 @@ export function createClientProxy(options: ClientProxyOptions): ClientProxy {
   const front = new Front({
     pool,
     turns,
+    uses: options.uses,
     logger,
     resolve: (request) => router.resolve(request),
     isRunning: (run) => router.isRunning(run),

@@ -76,6 +76,8 @@ export interface OrchestratorOptions {
   slotsAhead?: number;
   /** What sandboxes kept ready may hold together, MiB; 0: none are kept. */
   warmMemoryMb: number;
+  /** After which sandboxes that nobody uses are frozen, ms; undefined: none are, but those that say so themselves. */
+  freezeAfterMs: number | undefined;
   /** Takes the samples of what sandboxes use. */
   recordSample: (sample: SandboxSample) => void;
   /** Takes what the owners of sandboxes may read about them. */
@@ -117,6 +119,8 @@ export interface Orchestrator {
   follow(listener: (event: SandboxEvent) => void): () => void;
   /** Ends every sandbox and frees everything that the node made on the host. */
   close(): Promise<void>;
+  /** Traffic begins to use a run of a sandbox, or has not for a while. */
+  use(executionId: string, inUse: boolean): void;
   /** How its sandboxes are isolated. */
   isolation: Chosen;
 }
@@ -229,6 +233,7 @@ export async function startOrchestrator(options: OrchestratorOptions): Promise<O
         machinesDir,
         newMachineId: () => `m${randomBytes(8).toString('hex')}`,
         ...warmCounts(options.warmMemoryMb),
+        freezeAfterMs: options.freezeAfterMs,
         nodeId: hostname(),
         // With two a core a burst of twenty was done no sooner, and what was started took twice as long to its first answer.
         startsAtOnce: Math.max(2, availableParallelism()),
@@ -240,6 +245,7 @@ export async function startOrchestrator(options: OrchestratorOptions): Promise<O
     undo.add(() => sandboxes.close());
     const sampler = startSampler({
       sandboxes: () => sandboxes.list(),
+      rests: ({ executionId }) => sandboxes.rests(executionId),
       record: options.recordSample,
       ask: askEnvd(driver.ownClock ? Date.now : undefined),
       now: Date.now,
@@ -296,6 +302,7 @@ export async function startOrchestrator(options: OrchestratorOptions): Promise<O
         for (const sandbox of sandboxes.list()) listener({ kind: 'changed', sandbox });
         return sandboxes.events.listen(listener);
       },
+      use: (executionId, inUse) => sandboxes.use(executionId, inUse),
       isolation: chosen,
       close: () => undo.run(),
     };

@@ -36,6 +36,7 @@ export {
 export { Front, type FrontOptions } from './server/front.ts';
 export { type ClientLimits, createHttp1Server, HEAD_TIMEOUT_MS, http1Options } from './server/http-server.ts';
 export { DEFAULT_PLACES, type PlaceLimits } from './server/run-places.ts';
+export { RunUses } from './server/run-uses.ts';
 export {
   createSandboxProxy,
   createUpstreamPool,

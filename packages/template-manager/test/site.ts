@@ -58,6 +58,7 @@ export async function openSite({ cacheDir }: SiteOptions = {}): Promise<Site> {
     machines: { kernel: '', initrd: '' },
     machineMemoryMb: undefined,
     warmMemoryMb: 0,
+    freezeAfterMs: undefined,
     recordSample: () => {},
     recordLog: () => {},
     logger,

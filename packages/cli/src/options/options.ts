@@ -15,6 +15,7 @@ import {
   parseMebibytes,
   parseNetworks,
   parsePort,
+  parseSeconds,
   parseSwitch,
 } from './parse.ts';
 import type { OptionSpec } from './spec.ts';
@@ -208,6 +209,15 @@ export const OPTIONS = {
     description: 'Memory for what is kept ready ahead of demand, a sandbox about 85 MiB; 0 keeps nothing',
     fallback: '1024',
     parse: parseMebibytes,
+  },
+  freezeAfter: {
+    flag: 'freeze-after',
+    env: 'ISLET_FREEZE_AFTER',
+    hint: 'seconds',
+    description:
+      'Without use, after which a sandbox stands still until it is used again (gVisor only); 0: never',
+    fallback: '0',
+    parse: parseSeconds,
   },
   volumeSize: {
     flag: 'volume-size',

@@ -22,6 +22,13 @@ export function parseMebibytes(text: string): number {
   return size;
 }
 
+/** Up to a year. */
+export function parseSeconds(text: string): number {
+  const seconds = /^\d{1,8}$/.test(text) ? Number(text) : Number.NaN;
+  if (!(seconds <= 31_536_000)) throw new RangeError('must be a number of seconds, 0 to 31536000');
+  return seconds;
+}
+
 export function parseDirectory(text: string): string {
   if (text.trim() === '' || text.includes('\0')) throw new RangeError('must be a directory');
   return resolve(text);

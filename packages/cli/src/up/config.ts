@@ -34,6 +34,8 @@ export interface UpConfig {
   firecracker: FirecrackerPaths | undefined;
   machineMemoryMb: number | undefined;
   warmMemoryMb: number;
+  /** undefined: sandboxes that nobody uses are not frozen. */
+  freezeAfterMs: number | undefined;
   /** 0: there are no volumes. */
   volumeSizeMb: number;
   logLevel: 'debug' | 'info' | 'warn' | 'error' | 'silent';
@@ -89,6 +91,7 @@ export function readUpConfig(sources: OptionSources): UpConfig {
     firecracker: readFirecracker(sources),
     machineMemoryMb: readOption(OPTIONS.machineMemory, sources),
     warmMemoryMb: requireOption(OPTIONS.warmMemory, sources),
+    freezeAfterMs: requireOption(OPTIONS.freezeAfter, sources) * 1000 || undefined,
     volumeSizeMb: requireOption(OPTIONS.volumeSize, sources),
     logLevel: requireOption(OPTIONS.logLevel, sources),
   };

@@ -133,6 +133,7 @@ export async function startNode(options: NodeOptions): Promise<Node> {
       machineMemoryMb: config.machineMemoryMb,
       recordLog: options.recordLog,
       warmMemoryMb: config.warmMemoryMb,
+      freezeAfterMs: config.freezeAfterMs,
       dns: config.dns ?? (await resolversOfHost()),
       version,
       logger: logger.child({ component: 'orchestrator' }),
@@ -142,6 +143,7 @@ export async function startNode(options: NodeOptions): Promise<Node> {
     const sandboxProxy = await proxies.openNodeProxy({
       address: { host: LOCAL_HOST, port: config.sandboxProxyPort },
       catalog: catalogOf(orchestrator),
+      onUse: (executionId, inUse) => orchestrator.use(executionId, inUse),
     });
     undo.add('the sandbox proxy', () => proxies.close('node'));
 

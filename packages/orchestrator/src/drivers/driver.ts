@@ -136,6 +136,16 @@ export interface SandboxDriver {
   freeze(machine: Machine): Promise<void>;
   /** Has a machine go on that stands still; nothing to one that runs. */
   thaw(machine: Machine): Promise<void>;
+  /**
+   * True where nothing runs in a machine but what its runtime does by itself; few and short runs of programs may pass
+   * unseen. Absent where the driver cannot tell.
+   */
+  isStill?(machine: Machine): boolean;
+  /**
+   * Somebody waits for something of a machine, or nobody does: at its start, and when it goes on, somebody does. Absent where
+   * that makes no difference.
+   */
+  expect?(machine: Machine, wanted: boolean): void;
   /** Takes over a live machine of an earlier process; one that stands still, or was stopped to be saved, goes on. */
   adopt(machine: Machine): Promise<void>;
   /** Ends the sandbox at once; when it returns, nothing of it runs. */

@@ -21,11 +21,11 @@ const sandbox = (name: string, teamId: string, address = '') =>
 const sandboxes = (teamId: string, count: number) =>
   Array.from({ length: count }, (_, i) => sandbox(`${teamId}-${i}`, teamId));
 
-function sampler(running: orchestratorProto.Sandbox[], ask: Ask, now = Date.now) {
+function sampler(running: orchestratorProto.Sandbox[], ask: Ask, now = Date.now, rests = () => false) {
   const samples: SandboxSample[] = [];
   const logger = createLogger({ service: 'test', level: 'silent' });
   const record = (each: SandboxSample) => samples.push(each);
-  const options = { sandboxes: () => running, ask, record, now, logger };
+  const options = { sandboxes: () => running, ask, rests, record, now, logger };
   return { samples, sampler: new Sampler(options, new AbortController().signal) };
 }
 
@@ -53,6 +53,21 @@ it('takes what is valid, as of the sandbox that it asked', async () => {
   expect(taken.samples).toEqual([
     { sandboxId: '127.46.0.1', teamId: 't1', timeMs: expect.any(Number), cpuCount: 2, ...SAMPLE },
   ]);
+});
+
+it('asks one that rests once, and repeats what it said', async () => {
+  let asked = 0;
+  let resting = true;
+  const ask: Ask = async () => ({ ...SAMPLE, memUsed: ++asked });
+  const taken = sampler([sandbox('one', 't1')], ask, Date.now, () => resting);
+  const next = async () => {
+    await taken.sampler.round(60_000);
+    return taken.samples.at(-1);
+  };
+  expect(await next()).toMatchObject({ cpuUsedPct: 1, memUsed: 1 });
+  expect(await next()).toMatchObject({ cpuUsedPct: 0, memUsed: 1 });
+  resting = false;
+  expect(await next()).toMatchObject({ cpuUsedPct: 1, memUsed: 2 });
 });
 
 it('asks other teams while all sandboxes of one hang, and those less and less often', async () => {

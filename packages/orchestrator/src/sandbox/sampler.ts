@@ -27,6 +27,8 @@ export type Ask = (sandbox: orchestratorProto.Sandbox, signal: AbortSignal) => P
 export interface SamplerOptions {
   sandboxes: () => readonly orchestratorProto.Sandbox[];
   ask: Ask;
+  /** True where nothing in a sandbox changes but the time: it is not asked again, which would have its programs run. */
+  rests: (sandbox: orchestratorProto.Sandbox) => boolean;
   record: (sample: SandboxSample) => void;
   /** Unix ms. */
   now: () => number;
@@ -71,6 +73,8 @@ interface History {
   /** In a row. */
   failures: number;
   roundsOut: number;
+  /** Absent: it has not answered yet. */
+  last?: EnvdMetrics;
 }
 
 /** Asks the sandboxes in rounds. One that hangs costs its own team's turns, and fewer of them each time. */
@@ -114,12 +118,14 @@ export class Sampler {
 
   async #ask(sandbox: Sandbox, history: History): Promise<void> {
     if (!sandbox.config) return;
-    const { ask, record, now, logger } = this.#options;
+    const { ask, record, rests, now, logger } = this.#options;
     const { sandboxId, teamId, cpuCount } = sandbox.config;
     history.askedAtMs = now();
     try {
-      const metrics = await ask(sandbox, this.#signal);
+      const { last } = history;
+      const metrics = last && rests(sandbox) ? { ...last, cpuUsedPct: 0 } : await ask(sandbox, this.#signal);
       record({ sandboxId, teamId, timeMs: now(), cpuCount, ...metrics });
+      history.last = metrics;
       history.failures = history.roundsOut = 0;
     } catch (error) {
       if (this.#signal.aborted) return;

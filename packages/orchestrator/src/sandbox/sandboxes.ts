@@ -4,6 +4,7 @@ import { IsletError, orchestratorProto, placementFailed, sandboxNotFound } from 
 import { bytesIn } from '../host/disk.ts';
 import type { StoredTemplate } from '../templates/store.ts';
 import type { SandboxEvents } from './events.ts';
+import { Freezer } from './freezer.ts';
 import { KeyedQueue } from './keyed-queue.ts';
 import { watchLiveness } from './liveness.ts';
 import type { RecordStore, SandboxBase, SandboxRecord } from './record.ts';
@@ -11,7 +12,7 @@ import { UnsavableError } from './save.ts';
 import { Saves } from './saves.ts';
 import type { StartedRun } from './start.ts';
 import { Starter, type StarterOptions } from './starter.ts';
-import { SandboxTable, view } from './table.ts';
+import { type RunningEntry, SandboxTable, view } from './table.ts';
 
 const { KillReason, SandboxSchema, SandboxState } = orchestratorProto;
 type Sandbox = orchestratorProto.Sandbox;
@@ -29,6 +30,8 @@ const START_BUSY_MS = 2_000;
 export interface SandboxesOptions extends Omit<StarterOptions, 'isBusy' | 'onLoss'> {
   nodeId: string;
   records: RecordStore;
+  /** After which sandboxes that nobody uses are frozen, ms; undefined: none are, but those that say so themselves. */
+  freezeAfterMs: number | undefined;
 }
 
 export interface SandboxCounts {
@@ -69,6 +72,7 @@ export class Sandboxes {
   readonly #queue = new KeyedQueue();
   readonly #liveness: { close(): Promise<void> };
   readonly #starter: Starter;
+  readonly #freezer: Freezer;
   #createSuccesses = 0;
   #createFails = 0;
   #closing = false;
@@ -83,6 +87,11 @@ export class Sandboxes {
       ...options,
       isBusy: () => [...this.#starting.values()].some((at) => options.now() - at < START_BUSY_MS),
       onLoss: (sandboxId, work) => this.#table.behind(sandboxId, work),
+    });
+    this.#freezer = new Freezer({
+      ...options,
+      entries: () => this.#table.all(),
+      inTurn: (sandboxId, task) => this.#queue.run(sandboxId, task),
     });
     this.#liveness = watchLiveness({
       driver: options.driver,
@@ -103,6 +112,16 @@ export class Sandboxes {
 
   list(): Sandbox[] {
     return this.#table.all().map(view);
+  }
+
+  /** Traffic begins to use a run, or has not for a while. */
+  use(executionId: string, inUse: boolean): void {
+    this.#freezer.use(executionId, inUse);
+  }
+
+  /** See `Freezer.rests`. */
+  rests(executionId: string): boolean {
+    return this.#freezer.rests(executionId);
   }
 
   /** Keeps sandboxes of a build ready from now on. */
@@ -174,8 +193,7 @@ export class Sandboxes {
     const stage = await templates.stage();
     try {
       const snapshotDir = templates.stagedSnapshot(stage);
-      const source = await this.#queue.run(sandboxId, async () => {
-        const entry = this.#table.running(sandboxId);
+      const source = await this.#withRunning(sandboxId, async (entry) => {
         await this.#saves.live(entry, snapshotDir);
         return { base: entry.base, snapshotDir, accessToken: entry.config.envdAccessToken };
       });
@@ -200,8 +218,7 @@ export class Sandboxes {
   async snapshot(sandboxId: string, ids: { templateId: string; buildId: string }): Promise<TakenSnapshot> {
     const stage = await this.#options.templates.stage();
     try {
-      return await this.#queue.run(sandboxId, async () => {
-        const entry = this.#table.running(sandboxId);
+      return await this.#withRunning(sandboxId, async (entry) => {
         const taken = await this.#saves.keep(entry, ids, stage);
         return { sandbox: view(entry), ...taken };
       });
@@ -215,8 +232,7 @@ export class Sandboxes {
    * @throws IsletError 404 where it is unknown or paused, 400 where its longest life is over already.
    */
   setEnd(sandboxId: string, endAtMs: number, onlyExtend: boolean): Promise<Sandbox> {
-    return this.#queue.run(sandboxId, async () => {
-      const entry = this.#table.running(sandboxId);
+    return this.#withRunning(sandboxId, async (entry) => {
       const { sandbox } = entry;
       const latest = sandbox.startedAtMs + entry.config.maxLengthMs;
       if (latest <= this.#options.now()) throw new IsletError(400, 'Max instance length exceeded');
@@ -231,8 +247,7 @@ export class Sandboxes {
 
   /** Replaces the egress rules, for new connections at once. @throws IsletError 404 where it is unknown or paused. */
   setEgress(sandboxId: string, egress: orchestratorProto.Egress): Promise<Sandbox> {
-    return this.#queue.run(sandboxId, async () => {
-      const entry = this.#table.running(sandboxId);
+    return this.#withRunning(sandboxId, async (entry) => {
       await this.#options.network.setEgress(this.#options.network.slot(entry.run.slotIndex), egress);
       entry.config.egress = egress;
       await this.#table.save(entry);
@@ -253,6 +268,7 @@ export class Sandboxes {
           throw new IsletError(409, `Error pausing sandbox - sandbox '${sandboxId}' is already paused`);
         }
         const entry = this.#table.running(sandboxId);
+        await this.#freezer.wake(entry);
         await this.#saves.pause(entry, filesOnly);
         return view(entry);
       })
@@ -307,6 +323,7 @@ export class Sandboxes {
   /** Ends what runs and frees all it held; paused sandboxes stay on disk. */
   async close(): Promise<void> {
     this.#closing = true;
+    this.#freezer.close();
     await this.#liveness.close();
     const [ahead] = await Promise.allSettled([this.#starter.close()]);
     const ids = new Set([
@@ -337,6 +354,15 @@ export class Sandboxes {
     } finally {
       this.#resuming.delete(sandboxId);
     }
+  }
+
+  /** Runs a task with a running sandbox in its turn, which goes on first if it stood still. */
+  #withRunning<T>(sandboxId: string, task: (entry: RunningEntry) => Promise<T>): Promise<T> {
+    return this.#queue.run(sandboxId, async () => {
+      const entry = this.#table.running(sandboxId);
+      await this.#freezer.wake(entry);
+      return task(entry);
+    });
   }
 
   /** Whatever the driver throws reaches clients as a failed placement. */
@@ -387,6 +413,7 @@ export class Sandboxes {
         // A later end may have been set while this waited for its turn, or the timer was cut short.
         if (endAtMs > this.#options.now()) return this.#table.ends.set(sandboxId, endAtMs);
         if (!entry.config.autoPause) return this.#table.end(entry, KillReason.TIMEOUT);
+        await this.#freezer.wake(entry);
         await this.#saves
           .pause(this.#table.running(sandboxId), !entry.config.autoPauseMemory)
           .catch(async (error) => {

@@ -18,6 +18,7 @@ import { Tunnel } from '../forwarding/tunnel.ts';
 import { DialError, RunClosedError, type RunId, type UpstreamPool } from '../upstream/pool.ts';
 import type { ResponseHead } from '../upstream/response-head.ts';
 import { DEFAULT_PLACES, type PlaceLimits, RunPlaces } from './run-places.ts';
+import type { RunUses } from './run-uses.ts';
 import { EarlyBytes, takeOver, withoutUpgrade } from './upgrade.ts';
 
 export interface FrontOptions {
@@ -29,6 +30,8 @@ export interface FrontOptions {
   isRunning: (run: RunId) => boolean | Promise<boolean>;
   /** Requests and tunnels at once; `DEFAULT_PLACES` if absent. */
   places?: PlaceLimits;
+  /** Told of the runs that are used; absent: nobody wants to know. */
+  uses?: RunUses | undefined;
   /** Shares the thread between the teams whose sandboxes are asked; those of one thread have one. */
   turns?: Turns;
 }
@@ -191,7 +194,12 @@ export class Front {
     const run = destination.upstream;
     const share = this.#turns.of(run.tenant);
     if (request.httpVersionMajor < 2) this.#payers.set(request.socket, share);
-    const release = this.#places.occupy(run, destination.connectionLimit);
+    const leave = this.#places.occupy(run, destination.connectionLimit);
+    const unuse = this.#options.uses?.begin(run.executionId);
+    const release = () => {
+      leave();
+      unuse?.();
+    };
     const forwarding = new Forwarding(this.#options.pool, parsed, downstream, destination, share, {
       onUnanswered: (error) => {
         void this.#explain(error, destination).then((cause) => this.#answer(downstream, request, cause));

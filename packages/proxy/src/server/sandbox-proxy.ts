@@ -11,6 +11,7 @@ import { parseTarget, SANDBOX_ID_HEADER, SANDBOX_PORT_HEADER, type Target } from
 import { UpstreamPool } from '../upstream/pool.ts';
 import { Front } from './front.ts';
 import { createHttp1Server, HEAD_TIMEOUT_MS } from './http-server.ts';
+import type { RunUses } from './run-uses.ts';
 
 export interface SandboxProxyOptions {
   /** The route to a sandbox that runs on this node, or undefined where none of that id does. */
@@ -19,6 +20,8 @@ export interface SandboxProxyOptions {
   admission?: AdmissionSettings;
   /** See `FrontOptions`. */
   turns?: Turns;
+  /** See `FrontOptions`. */
+  uses?: RunUses;
 }
 
 /** The node's hop from the edge into its sandboxes. */
@@ -46,6 +49,7 @@ export function createSandboxProxy(options: SandboxProxyOptions): SandboxProxy {
   const front = new Front({
     pool,
     turns,
+    uses: options.uses,
     logger,
     resolve: (request) => {
       const target = targetOf(request);

@@ -50,6 +50,8 @@ export type ThreadMessage =
   | { kind: 'done'; id: number; port?: number }
   | { kind: 'failed'; id: number; failure: Failure }
   | { kind: 'pulse' }
+  /** Traffic begins to use a run, or has not for a while. */
+  | { kind: 'use'; executionId: string; inUse: boolean }
   /** Traffic has come for a paused sandbox. */
   | { kind: 'wake'; id: number; sandboxId: string; credentials: WakeCredentials };
 

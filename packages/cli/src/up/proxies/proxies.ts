@@ -1,7 +1,7 @@
 import { type CatalogReplica, openReplica, type Wake, type WakeOutcome } from '@islet/catalog';
 import { type Certificate, type ClientProxy, createClientProxy, gateWakes } from '@islet/client-proxy';
 import { PORTS } from '@islet/contracts';
-import { createSandboxProxy, servesTraffic, Turns, toSandboxRoute } from '@islet/proxy';
+import { createSandboxProxy, RunUses, servesTraffic, Turns, toSandboxRoute } from '@islet/proxy';
 import type { Logger } from '@islet/telemetry';
 import { listen } from '../listen.ts';
 import {
@@ -43,11 +43,13 @@ export class Proxies {
   #edge: ClientProxy | undefined;
   /** The newest that was sent, which may be while the edge opens. */
   #certificate: Certificate | undefined;
+  readonly #uses: RunUses;
   readonly #waking = new Map<number, Waiting>();
   #nextWake = 0;
 
   constructor(options: ProxiesOptions) {
     this.#options = options;
+    this.#uses = new RunUses((executionId, inUse) => options.say({ kind: 'use', executionId, inUse }));
   }
 
   take(request: ThreadRequest): void {
@@ -104,6 +106,7 @@ export class Proxies {
       wake: gateWakes({ catalog: replica, wake: this.#wake }),
       envdPort: PORTS.envd,
       turns: this.#turns,
+      uses: this.#uses,
       hosts: settings.hosts,
       certificate: settings.certificate,
       logger: this.#options.logger.child({ component: 'client-proxy' }),
@@ -119,6 +122,7 @@ export class Proxies {
     const replica = openReplica(catalog);
     const proxy = createSandboxProxy({
       turns: this.#turns,
+      uses: this.#uses,
       lookup: (sandboxId) => {
         const sandbox = replica.find(sandboxId)?.sandbox;
         return sandbox && servesTraffic(sandbox) ? toSandboxRoute(sandbox) : undefined;

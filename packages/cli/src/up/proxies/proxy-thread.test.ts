@@ -38,6 +38,8 @@ orders.unref();
 await import('${pathToFileURL(join(import.meta.dirname, 'main.ts'))}');
 `;
 
+const onUse = () => {};
+
 let dir: string;
 let channel: BroadcastChannel;
 let sandbox: Server;
@@ -47,7 +49,9 @@ beforeAll(async () => {
   const name = `islet-proxies-${process.pid}`;
   await writeFile(join(dir, 'program.mjs'), program(name));
   channel = new BroadcastChannel(name);
-  sandbox = createServer((_, response) => response.end('from inside')).listen(0, SANDBOX_ADDRESS);
+  sandbox = createServer((request, response) => {
+    if (request.url !== '/never') response.end('from inside');
+  }).listen(0, SANDBOX_ADDRESS);
   await once(sandbox, 'listening');
   port = (sandbox.address() as AddressInfo).port;
 });
@@ -92,10 +96,10 @@ interface Answer {
   body: string;
 }
 
-function ask(proxyPort: number, sandboxId: string, sandboxPort = port): Promise<Answer> {
+function ask(proxyPort: number, sandboxId: string, sandboxPort = port, path = '/'): Promise<Answer> {
   const headers = { 'E2b-Sandbox-Id': sandboxId, 'E2b-Sandbox-Port': String(sandboxPort) };
   return new Promise((resolve, reject) => {
-    get({ ...LOOPBACK, port: proxyPort, headers, agent: false }, (response) => {
+    get({ ...LOOPBACK, port: proxyPort, path, headers, agent: false }, (response) => {
       let body = '';
       response.setEncoding('utf8').on('data', (text: string) => {
         body += text;
@@ -133,7 +137,7 @@ it('routes to a sandbox from the moment that it is put, and no more from that of
 it('has each proxy route by its own catalog', async () => {
   const [known, ofNode] = [createMemoryCatalog(), createMemoryCatalog()];
   const edge = await openEdge(known);
-  const node = await thread.openNodeProxy({ address: LOOPBACK, catalog: ofNode });
+  const node = await thread.openNodeProxy({ address: LOOPBACK, catalog: ofNode, onUse });
   const made = entry();
   void known.put(made);
   expect((await ask(edge, made.id)).status).toBe(200);
@@ -145,11 +149,34 @@ it('has each proxy route by its own catalog', async () => {
   expect((await ask(node, made.id)).status).toBe(200);
 });
 
+it('tells when traffic uses a run, through either proxy, and when none does: also if the thread ends', async () => {
+  const catalog = createMemoryCatalog();
+  const made = entry();
+  await catalog.put(made);
+  const { executionId } = made.sandbox;
+  const told: [string, boolean][] = [];
+  const tell = (run: string, inUse: boolean) => void told.push([run, inUse]);
+  const node = await thread.openNodeProxy({ address: LOOPBACK, catalog, onUse: tell });
+  const edge = await openEdge(catalog);
+  for (const proxy of [node, edge]) {
+    told.length = 0;
+    for (let request = 0; request < 3; request++) await ask(proxy, made.id);
+    const used = [executionId, true];
+    await expect.poll(() => told, { timeout: 10_000 }).toEqual([used, [executionId, false]]);
+  }
+  told.length = 0;
+  const held = ask(edge, made.id, port, '/never').catch(() => undefined);
+  await expect.poll(() => told).toEqual([[executionId, true]]);
+  channel.postMessage('exit');
+  await expect.poll(() => told.at(-1)).toEqual([executionId, false]);
+  await held;
+});
+
 it('sends nothing for a paused sandbox, which has no address, to a port of the host', async () => {
   const onHost = createServer((_, response) => response.end('from the host')).listen(0, '127.0.0.1');
   await once(onHost, 'listening');
   const catalog = createMemoryCatalog();
-  const node = await thread.openNodeProxy({ address: LOOPBACK, catalog });
+  const node = await thread.openNodeProxy({ address: LOOPBACK, catalog, onUse });
   const paused = entry(SandboxState.PAUSED);
   void catalog.put(paused);
   const answer = await ask(node, paused.id, (onHost.address() as AddressInfo).port);
@@ -192,7 +219,7 @@ it('tells why a sandbox could not be woken only where the control plane says so'
 it('refuses to open where the port is taken, and closes nothing else', async () => {
   const edge = await openEdge();
   const catalog = createMemoryCatalog();
-  const taken = thread.openNodeProxy({ address: { ...LOOPBACK, port: edge }, catalog });
+  const taken = thread.openNodeProxy({ address: { ...LOOPBACK, port: edge }, catalog, onUse });
   await expect(taken).rejects.toThrow('EADDRINUSE');
   expect((await ask(edge, newSandboxId())).status).toBe(502);
 });
@@ -228,7 +255,7 @@ it.each(['exit', 'fill', 'spin'])(
   async (order) => {
     const [catalog, ofNode] = [createMemoryCatalog(), createMemoryCatalog()];
     const edge = await openEdge(catalog);
-    const node = await thread.openNodeProxy({ address: LOOPBACK, catalog: ofNode });
+    const node = await thread.openNodeProxy({ address: LOOPBACK, catalog: ofNode, onUse });
     const [before, ended, later] = [entry(), entry(), entry()];
     for (const made of [before, ended]) await catalog.put(made);
     await ofNode.put(before);

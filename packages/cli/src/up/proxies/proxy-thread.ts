@@ -29,6 +29,8 @@ export interface NodeProxyOptions {
   address: Address;
   /** The node's own sandboxes. */
   catalog: Followable;
+  /** Told where traffic of either proxy begins to use a run, and where none has for a while. */
+  onUse: (executionId: string, inUse: boolean) => void;
 }
 
 export interface EdgeOptions extends EdgeSettings {
@@ -63,6 +65,7 @@ interface Plan {
   address: Address;
   catalog: Followable;
   wake: Wake | undefined;
+  onUse?: NodeProxyOptions['onUse'];
 }
 
 type Question = Extract<ThreadRequest, { kind: 'open-edge' | 'open-node' | 'close' }>;
@@ -83,6 +86,8 @@ export class ProxyThread implements AsyncDisposable {
   readonly #plans = new Map<ProxyName, Plan>();
   readonly #feeds = new Map<ProxyName, () => void>();
   readonly #asked = new Map<number, Asked>();
+  /** Execution ids that traffic uses now. */
+  readonly #used = new Set<string>();
   #worker: Worker;
   #startedAt = 0;
   #nextId = 0;
@@ -108,8 +113,11 @@ export class ProxyThread implements AsyncDisposable {
   }
 
   /** Opens the node's proxy; gives its port. @throws Error where it cannot listen. */
-  openNodeProxy({ address, catalog }: NodeProxyOptions): Promise<number> {
-    return this.#open('node', { question: { kind: 'open-node' }, address, catalog, wake: undefined });
+  openNodeProxy({ address, catalog, onUse }: NodeProxyOptions): Promise<number> {
+    return this.#open('node', {
+      question: { kind: 'open-node' },
+      ...{ address, catalog, onUse, wake: undefined },
+    });
   }
 
   /** Stops listening, and ends the proxy's connections. */
@@ -216,6 +224,10 @@ export class ProxyThread implements AsyncDisposable {
 
   #take(message: ThreadMessage, worker: Worker): void {
     if (message.kind === 'pulse') return;
+    if (message.kind === 'use') {
+      this.#use(message.executionId, message.inUse);
+      return;
+    }
     if (message.kind === 'wake') {
       this.#wake(message, worker);
       return;
@@ -224,6 +236,12 @@ export class ProxyThread implements AsyncDisposable {
     this.#asked.delete(message.id);
     if (message.kind === 'done') asked?.resolve(message.port);
     else asked?.reject(fromFailure(message.failure));
+  }
+
+  #use(executionId: string, inUse: boolean): void {
+    if (inUse) this.#used.add(executionId);
+    else this.#used.delete(executionId);
+    this.#plans.get('node')?.onUse?.(executionId, inUse);
   }
 
   #wake({ id, sandboxId, credentials }: Extract<ThreadMessage, { kind: 'wake' }>, worker: Worker): void {
@@ -248,6 +266,8 @@ export class ProxyThread implements AsyncDisposable {
   }
 
   async #onExit(): Promise<void> {
+    // All that was under way has ended with it.
+    for (const executionId of this.#used) this.#use(executionId, false);
     for (const proxy of [...this.#feeds.keys()]) this.#stopFeeding(proxy);
     for (const { reject } of this.#asked.values()) reject(new Error('the thread of the proxies has ended'));
     this.#asked.clear();

@@ -218,6 +218,14 @@ class Gvisor implements SandboxDriver {
     return birthtimeMs > 0 ? birthtimeMs : undefined;
   }
 
+  isStill({ id }: Machine): boolean {
+    return this.#timers.activity(id) === 'still';
+  }
+
+  expect({ id }: Machine, wanted: boolean): void {
+    this.#timers.expect(id, wanted);
+  }
+
   /** The runtime's own command ends what an earlier process began. */
   async adopt(machine: Machine): Promise<void> {
     setTimerSlack(machine.main, SLACK_NS.busy); // whatever the earlier process had it at

@@ -4,6 +4,13 @@ import { type Activity, Quiet } from './quiet.ts';
 /** What a runtime takes by itself between two looks, ms. */
 const OWN_MS: Record<Activity, number> = { busy: 15, idle: 3, still: 0.5 };
 
+/** Of a sandbox of which nobody wants anything. */
+function unwanted(): Quiet {
+  const quiet = new Quiet();
+  quiet.mayBeStill = true;
+  return quiet;
+}
+
 /** Looks until it is so; fails if it never is. */
 function looksUntil(quiet: Quiet, wanted: Activity, programsMs: number): number {
   for (let looks = 1; looks <= 1_000; looks++) {
@@ -13,21 +20,21 @@ function looksUntil(quiet: Quiet, wanted: Activity, programsMs: number): number 
 }
 
 it('becomes idle and then still where nothing happens', () => {
-  const quiet = new Quiet();
+  const quiet = unwanted();
   expect(looksUntil(quiet, 'idle', 0)).toBe(6);
   expect(looksUntil(quiet, 'still', 0)).toBe(6);
   expect(() => looksUntil(quiet, 'idle', 0)).toThrow('never idle');
 });
 
 it('is busy at the first look at which much happens', () => {
-  const quiet = new Quiet();
+  const quiet = unwanted();
   looksUntil(quiet, 'still', 0);
   expect(looksUntil(quiet, 'busy', 60)).toBe(1);
   expect(() => looksUntil(quiet, 'idle', 60)).toThrow('never idle');
 });
 
 it('is late for few timers only: of programs that often wake, idle is all that they are', () => {
-  const quiet = new Quiet();
+  const quiet = unwanted();
   looksUntil(quiet, 'still', 2.5);
   expect(looksUntil(quiet, 'idle', 2.5)).toBeLessThanOrEqual(6);
   expect(looksUntil(quiet, 'still', 2.5)).toBe(120);
@@ -35,9 +42,19 @@ it('is late for few timers only: of programs that often wake, idle is all that t
 });
 
 it('stays still beside a sample every five seconds', () => {
-  const quiet = new Quiet();
+  const quiet = unwanted();
   looksUntil(quiet, 'still', 0);
   for (let look = 0; look < 100; look++) {
     expect(quiet.look(OWN_MS.still + (look % 10 === 0 ? 6 : 0))).toBe('still');
   }
+});
+
+it('is not still while somebody waits for what it may have no processor for', () => {
+  const quiet = new Quiet();
+  looksUntil(quiet, 'idle', 0);
+  expect(() => looksUntil(quiet, 'still', 0)).toThrow('never still');
+  quiet.mayBeStill = true;
+  looksUntil(quiet, 'still', 0);
+  quiet.mayBeStill = false;
+  expect(looksUntil(quiet, 'idle', 0)).toBe(1);
 });

@@ -22,6 +22,8 @@ const AGAIN_LOOKS = 120;
  */
 export class Quiet {
   activity: Activity = 'busy';
+  /** Nobody waits for anything of it. Else it may only look still: what is to run in it may wait for a CPU of the host. */
+  mayBeStill = false;
   /** In a row, as it is now. */
   #looks = 0;
   /** Until it may be still. */
@@ -37,7 +39,9 @@ export class Quiet {
     } else if (this.activity === 'busy') {
       if (this.#looks >= IDLE_LOOKS) this.#become('idle');
     } else if (this.activity === 'idle') {
-      if (this.#looks >= this.#patience) this.#become('still');
+      if (this.mayBeStill && this.#looks >= this.#patience) this.#become('still');
+    } else if (!this.mayBeStill) {
+      this.#become('idle');
     } else {
       this.#window = [...this.#window, usedMs].slice(-WINDOW);
       if (this.#window.reduce((sum, used) => sum + used, 0) > STILL_MS) {

@@ -40,6 +40,22 @@ export class SentryTimers {
     this.#sentries.set(id, { ...watched, lastMs: usedMs(watched) ?? 0, quiet: new Quiet() });
   }
 
+  /** Undefined where it is not watched. */
+  activity(id: string): Activity | undefined {
+    return this.#sentries.get(id)?.quiet.activity;
+  }
+
+  /** Somebody waits for something of a sentry, or nobody does. The timers of one that was still fire on time at once. */
+  expect(id: string, wanted: boolean): void {
+    const sentry = this.#sentries.get(id);
+    if (!sentry) return;
+    if (wanted && sentry.quiet.activity === 'still') {
+      sentry.quiet = new Quiet();
+      setTimerSlack(sentry.ref, SLACK_NS.busy);
+    }
+    sentry.quiet.mayBeStill = !wanted;
+  }
+
   /** Leaves it as it is. */
   remove(id: string): void {
     this.#sentries.delete(id);
