@@ -142,8 +142,8 @@ export interface SandboxDriver {
    */
   isStill?(machine: Machine): boolean;
   /**
-   * Somebody waits for something of a machine, or nobody does: at its start, and when it goes on, somebody does. Absent where
-   * that makes no difference.
+   * Somebody waits for something of a machine, or nobody does. Until this is called after its start, or after it went on, it
+   * is given all that it could need. Absent where that makes no difference.
    */
   expect?(machine: Machine, wanted: boolean): void;
   /** Takes over a live machine of an earlier process; one that stands still, or was stopped to be saved, goes on. */

@@ -88,7 +88,9 @@ class EnvdAgent extends Agent {
     // Whoever destroys it, it is reset. What Node offers for that, `resetAndDestroy`, first waits for all to be written.
     socket.resetAndClosing = true;
     const late = new Error(`no connection within ${CONNECT_TIMEOUT_MS} ms`);
-    const timer = setTimeout(() => socket.destroy(late), CONNECT_TIMEOUT_MS);
+    // This process may have had no processor for as long, and the connection be there: that is seen before an immediate comes.
+    const giveUp = () => setImmediate(() => socket.connecting && socket.destroy(late));
+    const timer = setTimeout(giveUp, CONNECT_TIMEOUT_MS);
     socket.once('close', () => clearTimeout(timer));
     socket.once('connect', () => {
       clearTimeout(timer);

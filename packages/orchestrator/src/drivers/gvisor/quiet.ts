@@ -22,8 +22,11 @@ const AGAIN_LOOKS = 120;
  */
 export class Quiet {
   activity: Activity = 'busy';
-  /** Nobody waits for anything of it. Else it may only look still: what is to run in it may wait for a CPU of the host. */
-  mayBeStill = false;
+  /**
+   * The most that it is taken for. It may only look quiet: what is to run in it may wait for a CPU of the host, and late timers
+   * would have it wait the longer.
+   */
+  most: Activity = 'busy';
   /** In a row, as it is now. */
   #looks = 0;
   /** Until it may be still. */
@@ -37,11 +40,9 @@ export class Quiet {
       this.#patience = IDLE_LOOKS;
       this.#become('busy');
     } else if (this.activity === 'busy') {
-      if (this.#looks >= IDLE_LOOKS) this.#become('idle');
+      if (this.most !== 'busy' && this.#looks >= IDLE_LOOKS) this.#become('idle');
     } else if (this.activity === 'idle') {
-      if (this.mayBeStill && this.#looks >= this.#patience) this.#become('still');
-    } else if (!this.mayBeStill) {
-      this.#become('idle');
+      if (this.most === 'still' && this.#looks >= this.#patience) this.#become('still');
     } else {
       this.#window = [...this.#window, usedMs].slice(-WINDOW);
       if (this.#window.reduce((sum, used) => sum + used, 0) > STILL_MS) {
@@ -50,6 +51,11 @@ export class Quiet {
       }
     }
     return this.activity;
+  }
+
+  /** Somebody waits for something of it. */
+  rouse(): void {
+    if (this.activity === 'still') this.#become('busy');
   }
 
   #become(activity: Activity): void {

@@ -33,8 +33,8 @@ export class SentryTimers {
   readonly #timer = setInterval(() => this.#look(), LOOK_MS).unref();
 
   /**
-   * Watches a sentry whose timers are on time, as they are at its start. It counts as busy at first: whoever started it, or let
-   * it go on, wants something of it.
+   * Watches a sentry whose timers are on time, as they are at its start. They stay so until it is known what is expected of it:
+   * a start may have no processor for long where the host is busy.
    */
   add(id: string, watched: WatchedSentry): void {
     this.#sentries.set(id, { ...watched, lastMs: usedMs(watched) ?? 0, quiet: new Quiet() });
@@ -49,11 +49,11 @@ export class SentryTimers {
   expect(id: string, wanted: boolean): void {
     const sentry = this.#sentries.get(id);
     if (!sentry) return;
-    if (wanted && sentry.quiet.activity === 'still') {
-      sentry.quiet = new Quiet();
-      setTimerSlack(sentry.ref, SLACK_NS.busy);
-    }
-    sentry.quiet.mayBeStill = !wanted;
+    const { quiet, ref } = sentry;
+    quiet.most = wanted ? 'idle' : 'still';
+    if (!wanted || quiet.activity !== 'still') return;
+    quiet.rouse();
+    setTimerSlack(ref, SLACK_NS.busy);
   }
 
   /** Leaves it as it is. */
