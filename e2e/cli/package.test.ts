@@ -12,12 +12,6 @@ const CHECKOUT = resolve(import.meta.dirname, '../..');
 /** On an idle machine it takes ten seconds. */
 const BUILD_MS = 900_000;
 
-/** Runs the words behind it where the checkout's folder is empty: who reads a file of it fails. */
-const WITHOUT_CHECKOUT = [
-  ...['unshare', '--mount', '--propagation', 'slave', 'sh', '-c'],
-  ...['mount -t tmpfs none "$0" && exec "$@"', CHECKOUT],
-] as const;
-
 describe.runIf(process.getuid?.() === 0)('the npm package', () => {
   let home: string;
   let tarball: string;
@@ -52,20 +46,24 @@ describe.runIf(process.getuid?.() === 0)('the npm package', () => {
     expect(stdout).toMatch(/^\d+\.\d+\.\d+/);
   });
 
-  it('is installed by npm, examines the machine, and runs sandboxes; nothing of the checkout is there', async () => {
+  it('is installed by npm, examines the machine, and runs sandboxes, without the checkout', async () => {
     const prefix = join(home, 'global');
     const { stdout } = await run('npm', 'install', '--global', '--prefix', prefix, tarball);
     // It brings all it needs: one package, and no scripts of others.
     expect(stdout).toMatch(/added 1 package\b/);
-    const launcher = [...WITHOUT_CHECKOUT, join(prefix, 'bin/islet')] as const;
+    // It is found from nowhere above the new prefix, and no file names it.
+    await expect(run('grep', '--recursive', '--files-with-matches', CHECKOUT, prefix)).rejects.toMatchObject({
+      code: 1,
+      stdout: '',
+    });
+    const launcher = join(prefix, 'bin/islet');
 
     const dataDir = await newDataDir();
     try {
-      const [shell, ...words] = launcher;
-      const doctor = await run(shell, ...words, 'doctor', '--json', '--data-dir', dataDir);
+      const doctor = await run(launcher, 'doctor', '--json', '--data-dir', dataDir);
       expect(JSON.parse(doctor.stdout)).toMatchObject({ ok: true });
 
-      const islet = await startInstance(dataDir, [], { launcher: [shell, ...words] });
+      const islet = await startInstance(dataDir, [], { launcher: [launcher] });
       let code: number | null;
       try {
         const { apiUrl, sandboxUrl, apiKey } = islet.access;
