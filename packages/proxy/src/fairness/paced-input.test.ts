@@ -119,6 +119,28 @@ it('gives it nothing of a team that is over its turn, and one piece of a strange
   await expect.poll(() => pieces.length).toBe(2);
 });
 
+it('reads on in its turn while others of its team wait', async () => {
+  const { options, step } = stepped(1);
+  const turns = new Turns({ turnMs: 1, ...options });
+  const team = turns.of('team');
+  const { client, pieces } = await serve(
+    turns,
+    () => {},
+    () => team,
+  );
+  team.charge(1);
+  client.write(HEAD);
+  // As another connection does that has more to read each time.
+  const waitAgain = () => team.enter(waitAgain);
+  waitAgain();
+  await expect
+    .poll(() => {
+      step();
+      return pieces.length;
+    })
+    .toBeGreaterThan(0);
+});
+
 it('gives it large pieces of what costs little', async () => {
   let received = 0;
   const { client, pieces } = await serve(new Turns({ now: () => 0 }), (request) => {

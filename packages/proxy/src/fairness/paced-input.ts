@@ -65,7 +65,10 @@ export class PacedInput {
     socket.off('resume', this.#read);
   }
 
-  readonly #read = (): void => {
+  readonly #read = (): void => this.#readOn(false);
+
+  /** @param isItsTurn it has waited for this: the first piece is read whoever else waits. */
+  #readOn(isItsTurn: boolean): void {
     for (let pieces = 0; !this.#waiting && !this.#paused && !this.#detached; pieces++) {
       const { readableLength } = this.#socket;
       if (readableLength === 0) {
@@ -76,11 +79,12 @@ export class PacedInput {
       const known = this.#payers.known();
       const share = known ?? this.#payers.stranger;
       // One piece of a stranger's does not wait behind others of the same address, which may be a proxy's.
-      if (share.isOver && (known || pieces > 0)) {
+      const waitsForNobody = pieces === 0 && (isItsTurn || !known);
+      if (share.isOver && !waitsForNobody) {
         this.#waiting = true;
         share.enter(() => {
           this.#waiting = false;
-          this.#read();
+          this.#readOn(true);
         });
         return;
       }
@@ -88,7 +92,7 @@ export class PacedInput {
       const ms = share.run(() => void this.#socket.read(bytes));
       this.#fit(bytes, ms);
     }
-  };
+  }
 
   #fit(bytes: number, ms: number): void {
     const fitting = ms > PIECE_MS ? (bytes * PIECE_MS) / ms : this.#pieceBytes * 2;
