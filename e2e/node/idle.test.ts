@@ -1,5 +1,6 @@
 import { readdir, readFile } from 'node:fs/promises';
 import { join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { Sandbox } from 'e2b';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { ControlPlane, type ListedBody } from '../setup/control-plane.ts';
@@ -73,18 +74,24 @@ describe.skipIf(VIRTUAL_MACHINES)('what is idle', () => {
   });
 
   it('stands still, is shown as running, and answers whoever asks, also after a kill of Islet', async () => {
-    const [used, unused] = await Promise.all([
+    const [timed, used, unused] = await Promise.all([
+      api.create({ timeout: 600 }),
       api.create({ timeout: 600 }),
       api.create({ timeout: 600, metadata: { 'islet.freeze-after': '2' } }),
     ]);
     const [ofUsed, ofUnused] = await Promise.all(
       [used, unused].map(({ sandboxID }) => machineOf(dataDir, sandboxID)),
     );
+    const timedSandbox = await connectTo(timed.sandboxID);
+    const command = await timedSandbox.commands.run('sleep 1000', { background: true, timeoutMs: 20_000 });
+    const begunAt = Date.now();
+    await command.disconnect();
     const sandbox = await connectTo(used.sandboxID);
     // Little enough to pass unseen: a program that works more often keeps its sandbox going.
     await sandbox.files.write('/tmp/count.py', COUNTING);
     await sandbox.commands.run('python3 /tmp/count.py > /dev/null 2>&1 & echo begun');
-    await Promise.all([ofUsed, ofUnused].map((id) => untilFrozen(id as string)));
+    const ofTimed = await machineOf(dataDir, timed.sandboxID);
+    await Promise.all([ofTimed, ofUsed, ofUnused].map((id) => untilFrozen(id as string)));
     const { body } = await api.get(used.sandboxID);
     expect(body.state).toBe('running');
     const before = Number(await sandbox.files.read('/tmp/n'));
@@ -107,6 +114,9 @@ describe.skipIf(VIRTUAL_MACHINES)('what is idle', () => {
     await untilFrozen(ofUnused as string);
     await api.kill(unused.sandboxID);
     expect(await processesOf(ofUnused as string)).toEqual([]);
+    // The time for which it stood still does not count for a command's.
+    await sleep(Math.max(0, begunAt + 22_000 - Date.now()));
+    expect((await timedSandbox.commands.list()).map(({ pid }) => pid)).toContain(command.pid);
     await untilFrozen(ofUsed as string);
     const ready = await until('some are ready', 60_000, readyMachines, (ids) => ids.length > 0);
     for (const id of ready) await untilFrozen(id);

@@ -94,7 +94,16 @@ it('leads nowhere that is not there', () => {
 });
 
 it('names no file, and no command of npm, that is not there', () => {
-  const files = sourceFiles(['packages', 'scripts', 'e2e', 'bench', 'fuzz', 'templates']);
+  const files = sourceFiles([
+    'packages',
+    'packaging',
+    'scripts',
+    'e2e',
+    'bench',
+    'fuzz',
+    'machines',
+    'templates',
+  ]);
   const { scripts } = JSON.parse(read(join(ROOT, 'package.json'))) as { scripts: Record<string, string> };
   const pages = readdirSync(DOCS).filter((name) => name.endsWith('.md'));
   const missing = pages.flatMap((page) => {

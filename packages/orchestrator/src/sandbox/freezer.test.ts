@@ -19,7 +19,7 @@ function node(freezeAfterMs: number | undefined, metadata: Record<string, string
     ...{ config, base: { rootfsDir: '/', guestDigest: '' }, run: { machine, slotIndex: 0 } },
     sandbox: create(SandboxSchema, { config, executionId: 'run', state: SandboxState.RUNNING }),
   };
-  const state = { still: true, frozen: false, wanted: true, entries: [entry] };
+  const state = { still: true, frozen: false, wanted: true, entries: [entry], stoodStillMs: 0 };
   const freezer = new Freezer({
     driver: {
       freeze: async () => {
@@ -36,6 +36,9 @@ function node(freezeAfterMs: number | undefined, metadata: Record<string, string
     freezeAfterMs,
     entries: () => state.entries,
     inTurn: (_, task) => task(),
+    stoodStill: (executionId, { from, to }) => {
+      if (executionId === 'run') state.stoodStillMs += to - from;
+    },
     now: Date.now,
     logger: createLogger({ service: 'test', level: 'silent' }),
   });
@@ -52,9 +55,12 @@ describe('a sandbox that nobody uses', () => {
     await pass(4_500);
     expect(state.frozen).toBe(true);
     expect(freezer.rests('run')).toBe(true);
+    await pass(5_000);
     freezer.use('run', true);
     expect(state).toMatchObject({ frozen: false, wanted: true });
     await pass(60_000);
+    // Its ten seconds began when nobody waited for it any more, three seconds after the start.
+    expect(state.stoodStillMs).toBe(6_000);
     expect(state).toMatchObject({ frozen: false, wanted: true });
     freezer.use('run', false);
     await pass(14_000);

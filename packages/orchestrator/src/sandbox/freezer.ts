@@ -1,6 +1,7 @@
 import { orchestratorProto } from '@islet/contracts';
 import type { Logger } from '@islet/telemetry';
 import type { Machine, SandboxDriver } from '../drivers/driver.ts';
+import type { Standstill } from './envd-client.ts';
 import type { Entry } from './table.ts';
 
 /** How often the node looks for sandboxes that nobody uses, ms. */
@@ -19,6 +20,8 @@ export interface FreezerOptions {
   entries: () => readonly Entry[];
   /** Runs a task in the sandbox's turn. */
   inTurn: (sandboxId: string, task: () => Promise<void>) => Promise<void>;
+  /** A run stood still, and goes on again: deadlines inside do not count that time. */
+  stoodStill: (executionId: string, standstill: Standstill) => void;
   /** Unix ms. */
   now: () => number;
   logger: Logger;
@@ -27,13 +30,15 @@ export interface FreezerOptions {
 /** One run of a sandbox. */
 interface Run {
   sandboxId: string;
+  executionId: string;
   machine: Machine;
   /** Of the last call or traffic, Unix ms. */
   lastUseMs: number;
   /** Since when nobody uses it and no program runs in it, Unix ms. */
   quietSinceMs: number;
   freezeAfterMs: number | undefined;
-  frozen: boolean;
+  /** Unix ms; undefined: it runs. */
+  frozenSinceMs: number | undefined;
 }
 
 /**
@@ -61,7 +66,7 @@ export class Freezer {
     const run = this.#runs.get(executionId);
     if (!run) return;
     this.#wanted(run);
-    if (inUse && run.frozen) {
+    if (inUse && isFrozen(run)) {
       this.#thaw(run).catch((error: unknown) => {
         const { sandboxId } = run;
         this.#options.logger.error({ err: error, sandboxId }, 'a sandbox that stood still does not go on');
@@ -74,13 +79,13 @@ export class Freezer {
     const run = this.#runs.get(sandbox.executionId);
     if (!run) return;
     this.#wanted(run);
-    if (run.frozen) await this.#thaw(run);
+    if (isFrozen(run)) await this.#thaw(run);
   }
 
   /** True where nothing in a run changes but the time: it stands still, or no program in it runs. */
   rests(executionId: string): boolean {
     const run = this.#runs.get(executionId);
-    return run !== undefined && (run.frozen || this.#options.driver.isStill?.(run.machine) === true);
+    return run !== undefined && (isFrozen(run) || this.#options.driver.isStill?.(run.machine) === true);
   }
 
   close(): void {
@@ -95,7 +100,7 @@ export class Freezer {
       const run = this.#know(entry);
       if (!run) continue;
       seen.add(executionId);
-      if (run.frozen) continue;
+      if (isFrozen(run)) continue;
       const wanted = this.#inUse.has(executionId) || now() - run.lastUseMs < WANTED_MS;
       driver.expect?.(run.machine, wanted);
       if (wanted || !driver.isStill?.(run.machine)) run.quietSinceMs = now();
@@ -116,10 +121,11 @@ export class Freezer {
     const { freezeAfterMs, now } = this.#options;
     const made: Run = {
       sandboxId: config.sandboxId,
+      executionId: sandbox.executionId,
       machine: run.machine,
       ...{ lastUseMs: now(), quietSinceMs: now() },
       freezeAfterMs: parseFreezeAfter(config.metadata[FREEZE_AFTER_KEY], freezeAfterMs),
-      frozen: false,
+      frozenSinceMs: undefined,
     };
     this.#runs.set(sandbox.executionId, made);
     return made;
@@ -139,17 +145,22 @@ export class Freezer {
   async #freeze(executionId: string): Promise<void> {
     const run = this.#runs.get(executionId);
     const entry = this.#options.entries().find(({ sandbox }) => sandbox.executionId === executionId);
-    if (!run || run.frozen || entry?.run?.machine !== run.machine || !this.#isOver(run)) return;
-    run.frozen = true;
+    if (!run || isFrozen(run) || entry?.run?.machine !== run.machine || !this.#isOver(run)) return;
+    run.frozenSinceMs = this.#options.now();
     await this.#options.driver.freeze(run.machine);
     if (this.#inUse.has(executionId)) await this.#thaw(run);
   }
 
   async #thaw(run: Run): Promise<void> {
-    run.frozen = false;
-    await this.#options.driver.thaw(run.machine);
+    const { driver, stoodStill, now } = this.#options;
+    const from = run.frozenSinceMs ?? now();
+    run.frozenSinceMs = undefined;
+    await driver.thaw(run.machine);
+    stoodStill(run.executionId, { from, to: Math.max(from, now()) });
   }
 }
+
+const isFrozen = ({ frozenSinceMs }: Run): boolean => frozenSinceMs !== undefined;
 
 /** ms; undefined: never. */
 export function parseFreezeAfter(

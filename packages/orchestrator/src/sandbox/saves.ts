@@ -96,10 +96,15 @@ export class Saves {
     if (this.#options.driver.keepsConnections) return this.#whileSaving(entry, SandboxState.RUNNING, save);
     const stoppedMs = await this.#whileSaving(entry, SandboxState.SNAPSHOTTING, save);
     const to = this.#options.now();
-    this.#table.behind(entry.config.sandboxId, this.#tellStandstill(entry, { from: to - stoppedMs, to }));
+    this.stoodStill(entry, { from: to - stoppedMs, to });
     entry.sandbox.state = SandboxState.RUNNING;
     await this.#table.save(entry);
     return stoppedMs;
+  }
+
+  /** Tells a sandbox, without waiting for it, that it stood still and goes on. */
+  stoodStill(entry: RunningEntry, standstill: Standstill): void {
+    this.#table.behind(entry.config.sandboxId, this.#tellStandstill(entry, standstill));
   }
 
   async #tellStandstill({ config, sandbox }: RunningEntry, standstill: Standstill): Promise<void> {

@@ -85,13 +85,18 @@ async function removeLayer(
   return true;
 }
 
-async function removeHalfMade({ layersDir, lock, signal }: PruneOptions): Promise<void> {
-  for (const name of await names(layersDir)) {
+async function removeHalfMade(options: PruneOptions): Promise<void> {
+  for (const name of await names(options.layersDir)) {
     const key = /^\.making-(.+)-[^-]+$/.exec(name)?.[1];
-    if (key === undefined) continue;
-    await using held = await tryLock(lock, join(layersDir, `.${key}.lock`), signal);
-    if (held.taken) await removeTree(join(layersDir, name));
+    if (key !== undefined) await removeUnlessMade(name, key, options);
   }
+}
+
+/** Removes what nobody is making any more. */
+async function removeUnlessMade(name: string, key: string, options: PruneOptions): Promise<void> {
+  const { layersDir, lock, signal } = options;
+  await using held = await tryLock(lock, join(layersDir, `.${key}.lock`), signal);
+  if (held.taken) await removeTree(join(layersDir, name));
 }
 
 async function names(dir: string): Promise<string[]> {
