@@ -1,4 +1,4 @@
-import { type Callback, load, openLlhttp, PAUSED, refusalOf } from './llhttp.ts';
+import { type Callback, FieldReader, load, openLlhttp, PAUSED, refusalOf } from './llhttp.ts';
 
 /** The head of a request as llhttp, the parser of Node.js and undici, reads it. */
 export interface LlhttpRequest {
@@ -16,11 +16,10 @@ const REQUEST = 1;
 
 /** Reads the head of the first request in the bytes, strictly. @returns why it is none, else; undefined where it has no end. */
 export function readRequestWithLlhttp(bytes: Buffer): LlhttpRequest | string | undefined {
-  const fields: string[] = [];
   let target = '';
-  let inValue = true;
   let ended = false;
   const text = (at: number, length: number) => Buffer.from(wasm.memory.buffer, at, length).toString('latin1');
+  const reader = new FieldReader(text);
   const env: Record<string, Callback> = {
     wasm_on_message_begin: () => 0,
     wasm_on_url: (_, at, length) => {
@@ -28,17 +27,7 @@ export function readRequestWithLlhttp(bytes: Buffer): LlhttpRequest | string | u
       return 0;
     },
     wasm_on_status: () => 0,
-    wasm_on_header_field: (_, at, length) => {
-      if (inValue) fields.push('', '');
-      inValue = false;
-      fields[fields.length - 2] += text(at, length);
-      return 0;
-    },
-    wasm_on_header_value: (_, at, length) => {
-      inValue = true;
-      fields[fields.length - 1] += text(at, length);
-      return 0;
-    },
+    ...reader.callbacks,
     wasm_on_headers_complete: () => {
       ended = true;
       return PAUSED;
@@ -57,7 +46,7 @@ export function readRequestWithLlhttp(bytes: Buffer): LlhttpRequest | string | u
     method: line.slice(0, line.indexOf(' ')),
     target,
     minor: /^\S+ \S+ HTTP\/1\.1/.test(line) ? 1 : 0,
-    fields,
+    fields: reader.fields,
     surplus: bytes.length - end,
   };
 }

@@ -40,6 +40,7 @@ const { WebAssembly: assembly } = globalThis as unknown as {
   };
 };
 const WASM = new assembly.Module(createRequire(import.meta.url)('undici/lib/llhttp/llhttp-wasm.js'));
+
 /** A parser of its own, that calls these. */
 export function openLlhttp(env: Record<string, Callback>): Exports {
   return new assembly.Instance(WASM, { env }).exports;
@@ -63,6 +64,37 @@ export function refusalOf(
   return `${result} ${Buffer.from(memory.buffer, reason, length).toString('latin1')}`;
 }
 
+/** Callbacks that collect names and values in turn, in `fields`, until that is begun anew. */
+export class FieldReader {
+  fields: string[] = [];
+  readonly #text: (at: number, length: number) => string;
+  #inValue = true;
+
+  /** @param text what the parser points at */
+  constructor(text: (at: number, length: number) => string) {
+    this.#text = text;
+  }
+
+  begin(): void {
+    this.fields = [];
+    this.#inValue = true;
+  }
+
+  readonly callbacks: Record<string, Callback> = {
+    wasm_on_header_field: (_, at, length) => {
+      if (this.#inValue) this.fields.push('', '');
+      this.#inValue = false;
+      this.fields[this.fields.length - 2] += this.#text(at, length);
+      return 0;
+    },
+    wasm_on_header_value: (_, at, length) => {
+      this.#inValue = true;
+      this.fields[this.fields.length - 1] += this.#text(at, length);
+      return 0;
+    },
+  };
+}
+
 const RESPONSE = 2;
 export const PAUSED = 21;
 const PAUSED_UPGRADE = 22;
@@ -80,36 +112,24 @@ export function readWithLlhttp(bytes: Buffer, method: string, closed: boolean): 
     surplus: 0,
     error: undefined,
   };
-  let fields: string[] = [];
-  let inValue = true;
   const text = (at: number, length: number) => Buffer.from(wasm.memory.buffer, at, length).toString('latin1');
+  const reader = new FieldReader(text);
   const begun = () => {
-    fields = [];
-    inValue = true;
+    reader.begin();
     return 0;
   };
   const env: Record<string, Callback> = {
     wasm_on_message_begin: begun,
     wasm_on_url: () => 0,
     wasm_on_status: () => 0,
-    wasm_on_header_field: (_, at, length) => {
-      if (inValue) fields.push('', '');
-      inValue = false;
-      fields[fields.length - 2] += text(at, length);
-      return 0;
-    },
-    wasm_on_header_value: (_, at, length) => {
-      inValue = true;
-      fields[fields.length - 1] += text(at, length);
-      return 0;
-    },
+    ...reader.callbacks,
     wasm_on_headers_complete: (_, status) => {
       if (status >= 100 && status < 200 && status !== 101) {
         answer.interim.push(status);
         return begun();
       }
       answer.status = status;
-      answer.fields = fields;
+      answer.fields = reader.fields;
       begun();
       return method === 'HEAD' ? SKIP_BODY : 0;
     },
@@ -120,7 +140,7 @@ export function readWithLlhttp(bytes: Buffer, method: string, closed: boolean): 
     wasm_on_message_complete: () => {
       if (answer.status === undefined) return 0;
       answer.complete = true;
-      answer.trailers = fields;
+      answer.trailers = reader.fields;
       return PAUSED;
     },
   };

@@ -36,8 +36,8 @@ function node(freezeAfterMs: number | undefined, metadata: Record<string, string
     freezeAfterMs,
     entries: () => state.entries,
     inTurn: (_, task) => task(),
-    stoodStill: (executionId, { from, to }) => {
-      if (executionId === 'run') state.stoodStillMs += to - from;
+    stoodStill: (run, { from, to }) => {
+      if (run.sandboxId === 'one' && run.machine === machine) state.stoodStillMs += to - from;
     },
     now: Date.now,
     logger: createLogger({ service: 'test', level: 'silent' }),

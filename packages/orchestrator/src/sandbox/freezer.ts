@@ -21,7 +21,7 @@ export interface FreezerOptions {
   /** Runs a task in the sandbox's turn. */
   inTurn: (sandboxId: string, task: () => Promise<void>) => Promise<void>;
   /** A run stood still, and goes on again: deadlines inside do not count that time. */
-  stoodStill: (executionId: string, standstill: Standstill) => void;
+  stoodStill: (run: Pick<Run, 'sandboxId' | 'machine'>, standstill: Standstill) => void;
   /** Unix ms. */
   now: () => number;
   logger: Logger;
@@ -30,7 +30,6 @@ export interface FreezerOptions {
 /** One run of a sandbox. */
 interface Run {
   sandboxId: string;
-  executionId: string;
   machine: Machine;
   /** Of the last call or traffic, Unix ms. */
   lastUseMs: number;
@@ -121,7 +120,6 @@ export class Freezer {
     const { freezeAfterMs, now } = this.#options;
     const made: Run = {
       sandboxId: config.sandboxId,
-      executionId: sandbox.executionId,
       machine: run.machine,
       ...{ lastUseMs: now(), quietSinceMs: now() },
       freezeAfterMs: parseFreezeAfter(config.metadata[FREEZE_AFTER_KEY], freezeAfterMs),
@@ -156,7 +154,7 @@ export class Freezer {
     const from = run.frozenSinceMs ?? now();
     run.frozenSinceMs = undefined;
     await driver.thaw(run.machine);
-    stoodStill(run.executionId, { from, to: Math.max(from, now()) });
+    stoodStill(run, { from, to: Math.max(from, now()) });
   }
 }
 

@@ -92,9 +92,10 @@ export class Sandboxes {
       ...options,
       entries: () => this.#table.all(),
       inTurn: (sandboxId, task) => this.#queue.run(sandboxId, task),
-      stoodStill: (executionId, standstill) => {
-        const entry = this.#table.all().find(({ sandbox }) => sandbox.executionId === executionId);
-        if (entry?.run) this.#saves.stoodStill({ ...entry, run: entry.run }, standstill);
+      stoodStill: ({ sandboxId, machine }, standstill) => {
+        const entry = this.#table.get(sandboxId);
+        if (entry?.run?.machine !== machine) return;
+        this.#saves.stoodStill({ ...entry, run: entry.run }, standstill);
       },
     });
     this.#liveness = watchLiveness({
