@@ -10,8 +10,6 @@ export {
 } from './drivers/microvm/firecracker/programs.ts';
 export type { GuestKernel, Probe } from './drivers/microvm/probe.ts';
 export { probe, QEMU } from './drivers/microvm/qemu/accelerator.ts';
-export { type CgroupLimits, Cgroups } from './host/cgroups.ts';
-export { openHostExec } from './host/exec.ts';
 export {
   type Orchestrator,
   type OrchestratorOptions,

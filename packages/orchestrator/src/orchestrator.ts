@@ -4,6 +4,7 @@ import { availableParallelism, hostname, totalmem } from 'node:os';
 import { join } from 'node:path';
 import type { ServiceImpl } from '@connectrpc/connect';
 import { orchestratorProto, type SandboxLog, type SandboxSample, type volumesProto } from '@islet/contracts';
+import { openHostExec, readProcessor, waitForExit } from '@islet/host';
 import type { Logger } from '@islet/telemetry';
 import {
   type Chosen,
@@ -14,11 +15,8 @@ import {
 } from './drivers/choose.ts';
 import type { SandboxDriver } from './drivers/driver.ts';
 import { DisarmThread } from './drivers/gvisor/disarm-thread.ts';
-import { openHostExec } from './host/exec.ts';
-import { guestDir, installGuest, removeUnusedGuests } from './host/guest.ts';
-import { STATIC_TOOLS } from './host/guest-files.ts';
-import { waitForExit } from './host/process.ts';
-import { readProcessor } from './host/processor.ts';
+import { guestDir, installGuest, removeUnusedGuests } from './guest/guest.ts';
+import { STATIC_TOOLS } from './guest/guest-files.ts';
 import { NetworkPool } from './network/pool.ts';
 import { claimSubnet } from './network/subnet.ts';
 import { GUEST, VOLUMES_PORT } from './network/tap.ts';

@@ -1,11 +1,10 @@
 import { chmod, mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { openHostExec, type ProcessRef } from '@islet/host';
 import { createLogger } from '@islet/telemetry';
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 import { openGvisor } from '../src/drivers/gvisor/gvisor.ts';
-import { openHostExec } from '../src/host/exec.ts';
-import type { ProcessRef } from '../src/host/process.ts';
 
 /** One that has ended: nobody waits for it. */
 const GONE: ProcessRef = { pid: 2 ** 22 + 1, startTime: 1 } as unknown as ProcessRef;

@@ -2,10 +2,9 @@ import { randomUUID } from 'node:crypto';
 import { mkdtemp, readdir, readFile, rm, stat, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { type HostExec, mountsBelow, openHostExec, readMounts } from '@islet/host';
 import { createLogger } from '@islet/telemetry';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
-import { type HostExec, openHostExec } from '../src/host/exec.ts';
-import { mountsBelow, readMounts } from '../src/volumes/mounts.ts';
 import { Volumes } from '../src/volumes/volumes.ts';
 
 const SIZE_MB = 16;

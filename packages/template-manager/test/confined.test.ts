@@ -4,7 +4,7 @@ import { chown, mkdir, mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs
 import { type AddressInfo, createServer, type Server } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { Cgroups } from '@islet/orchestrator';
+import { Cgroups } from '@islet/host';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { type Cells, openCells } from '../src/host/cells.ts';
 import { type Confinement, confined, runConfined } from '../src/host/confined.ts';

@@ -1,7 +1,7 @@
 import { mkdir, mkdtemp, readdir, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { Cgroups } from '@islet/orchestrator';
+import { Cgroups } from '@islet/host';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { openCells } from '../src/host/cells.ts';
 import { ImageError } from '../src/images/image-error.ts';

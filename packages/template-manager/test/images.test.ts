@@ -15,7 +15,7 @@ import { createServer } from 'node:http';
 import { type AddressInfo, connect } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { Cgroups } from '@islet/orchestrator';
+import { Cgroups } from '@islet/host';
 import { Header } from 'tar';
 import { afterAll, beforeAll, beforeEach, describe, expect, it, vi } from 'vitest';
 import type { ImageCredentials } from '../src/builds/build-spec.ts';

@@ -1,6 +1,6 @@
+import { waitForFileLock } from '@islet/host';
 import { pruneLayerCache } from '@islet/template-manager';
 import { defineCommand } from 'citty';
-import { waitForFileLock } from '../host/file-lock.ts';
 import { optionArgs, refuseUnknownFlags } from '../options/args.ts';
 import { OPTIONS, type OptionName } from '../options/options.ts';
 import { OptionError, requireOption } from '../options/spec.ts';

@@ -1,6 +1,6 @@
 import { join } from 'node:path';
 import { type Database, openDatabase } from '@islet/db';
-import { LockHeldError } from '../host/file-lock.ts';
+import { LockHeldError } from '@islet/host';
 import { type Instance, openInstance } from '../host/instance.ts';
 import { lockInstance } from '../host/instance-lock.ts';
 import { type Administration, administrationOf } from './administration.ts';

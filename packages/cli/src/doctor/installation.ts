@@ -1,9 +1,9 @@
 import { access, realpath } from 'node:fs/promises';
 import { openDatabase } from '@islet/db';
+import { LockHeldError } from '@islet/host';
 import { type Administration, administrationOf } from '../control/administration.ts';
 import { controlSocket, databaseDir } from '../control/open.ts';
 import { administrationThrough, type InstanceStatus, readStatus } from '../control/socket.ts';
-import { LockHeldError } from '../host/file-lock.ts';
 import { type Instance, instanceAt } from '../host/instance.ts';
 import { lockInstance } from '../host/instance-lock.ts';
 import { findPortProblems } from '../host/ports.ts';

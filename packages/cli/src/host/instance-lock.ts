@@ -1,5 +1,5 @@
 import { join } from 'node:path';
-import { takeFileLock } from './file-lock.ts';
+import { takeFileLock } from '@islet/host';
 import type { Instance } from './instance.ts';
 
 /** Claims a data directory for this process. @throws LockHeldError whose note names the holder's pid. */

@@ -1,5 +1,5 @@
 import { access } from 'node:fs/promises';
-import { LockHeldError } from '../host/file-lock.ts';
+import { LockHeldError } from '@islet/host';
 import { type Instance, openInstance } from '../host/instance.ts';
 import { lockInstance } from '../host/instance-lock.ts';
 import { describePortProblem, findPortProblems, type PortWish } from '../host/ports.ts';

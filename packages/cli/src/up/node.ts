@@ -12,6 +12,7 @@ import {
   volumesProto,
 } from '@islet/contracts';
 import { type Database, LOCAL_TEAM_LIMITS, migrate, openDatabase, seed, type WellKnown } from '@islet/db';
+import { waitForFileLock } from '@islet/host';
 import { type Orchestrator, startOrchestrator } from '@islet/orchestrator';
 import type { Logger } from '@islet/telemetry';
 import {
@@ -23,7 +24,6 @@ import {
   type ShippedTemplates,
 } from '@islet/template-manager';
 import { databaseDir } from '../control/open.ts';
-import { waitForFileLock } from '../host/file-lock.ts';
 import type { Instance } from '../host/instance.ts';
 import { makeLocalCredentials } from '../host/local-credentials.ts';
 import { sandboxResolvers } from '../host/resolvers.ts';

@@ -1,8 +1,8 @@
 import { access } from 'node:fs/promises';
 import { arch } from 'node:os';
 import { join } from 'node:path';
+import type { Exec } from '@islet/host';
 import type { Logger } from '@islet/telemetry';
-import type { Exec } from '../host/exec.ts';
 import type { Isolation, SandboxDriver } from './driver.ts';
 import { openGvisor } from './gvisor/gvisor.ts';
 import { Firecracker } from './microvm/firecracker/firecracker.ts';

@@ -1,4 +1,4 @@
-import type { ProcessRef } from '../host/process.ts';
+import type { ProcessRef } from '@islet/host';
 
 /** `gvisor`: a kernel in user space; `microvm`: a virtual machine, under QEMU or Firecracker. */
 export type Isolation = 'gvisor' | 'microvm';

@@ -1,7 +1,7 @@
 import { readdir } from 'node:fs/promises';
 import { IsletError } from '@islet/contracts';
+import type { Exec } from '@islet/host';
 import type { Logger } from '@islet/telemetry';
-import type { Exec } from '../host/exec.ts';
 import { SLOT_COUNT, type Slot, type Subnet, slotAt } from './addresses.ts';
 import { destroyBatch, guestCreateBatch, hostCreateBatch, slotIndices } from './commands.ts';
 import {

@@ -1,7 +1,6 @@
 import { mkdir, readdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import type { Exec } from '../host/exec.ts';
-import { isAlive, type ProcessRef, refProcess } from '../host/process.ts';
+import { type Exec, isAlive, type ProcessRef, refProcess } from '@islet/host';
 import { chooseBlock, interfacePrefix, overlaps, type Subnet } from './addresses.ts';
 
 interface Claim {

@@ -1,8 +1,7 @@
 import { create } from '@bufbuild/protobuf';
 import type { ServiceImpl } from '@connectrpc/connect';
 import { orchestratorProto, toConnectError } from '@islet/contracts';
-import { diskOf } from '../host/disk.ts';
-import type { Processor } from '../host/processor.ts';
+import { diskOf, type Processor } from '@islet/host';
 import type { Journals } from '../sandbox/journals.ts';
 import type { ForkOutcome, Sandboxes } from '../sandbox/sandboxes.ts';
 import type { StoredTemplate, TemplateStore } from '../templates/store.ts';

@@ -1,7 +1,7 @@
 import { rename, rm } from 'node:fs/promises';
 import { create } from '@bufbuild/protobuf';
 import { IsletError, orchestratorProto, placementFailed, sandboxNotFound } from '@islet/contracts';
-import { bytesIn } from '../host/disk.ts';
+import { bytesIn } from '@islet/host';
 import type { StoredTemplate } from '../templates/store.ts';
 import type { SandboxEvents } from './events.ts';
 import { Freezer } from './freezer.ts';

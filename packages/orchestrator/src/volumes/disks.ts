@@ -13,10 +13,9 @@ import {
 import { basename, join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { IsletError, isUuid } from '@islet/contracts';
+import { type Exec, readMounts } from '@islet/host';
 import type { Logger } from '@islet/telemetry';
-import type { Exec } from '../host/exec.ts';
 import { KeyedQueue } from '../sandbox/keyed-queue.ts';
-import { readMounts } from './mounts.ts';
 
 export interface VolumeDisksOptions {
   /** Where the images are; kept over restarts. */

@@ -1,7 +1,7 @@
 import { create } from '@bufbuild/protobuf';
 import type { ServiceImpl } from '@connectrpc/connect';
 import { IsletError, toConnectError, volumesProto } from '@islet/contracts';
-import { createOpenBeneath } from './open-beneath.ts';
+import { createOpenBeneath } from '@islet/host';
 import { VolumePath } from './path.ts';
 import { readFile, writeFile } from './transfer.ts';
 import { type Attributes, type Entry, VolumeTree } from './tree.ts';

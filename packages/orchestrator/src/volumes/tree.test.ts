@@ -15,8 +15,8 @@ import {
 import { stat } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { createOpenBeneath } from '@islet/host';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
-import { createOpenBeneath } from './open-beneath.ts';
 import { VolumePath } from './path.ts';
 import { VolumeTree } from './tree.ts';
 

@@ -2,8 +2,8 @@ import { close as closeCallback, constants, fstat as fstatCallback, type Stats }
 import { chmod, chown, lstat, mkdir, open, opendir, readlink, rmdir, unlink } from 'node:fs/promises';
 import { promisify } from 'node:util';
 import { IsletError } from '@islet/contracts';
+import type { OpenBeneath } from '@islet/host';
 import { asVolumeError, hasCode } from './errors.ts';
-import type { OpenBeneath } from './open-beneath.ts';
 import type { VolumePath } from './path.ts';
 
 /** What is undefined stays as it is, or takes the default of a new entry. */

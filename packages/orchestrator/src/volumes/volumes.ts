@@ -1,7 +1,7 @@
 import { mkdir, readdir, rm, rmdir } from 'node:fs/promises';
 import { join } from 'node:path';
+import { readMounts, shareMounts } from '@islet/host';
 import { VolumeDisks, type VolumeDisksOptions } from './disks.ts';
-import { readMounts, shareMounts } from './mounts.ts';
 import type { MachineInNetwork, VolumeServerThread } from './nfs/thread.ts';
 
 export interface VolumesOptions extends Omit<VolumeDisksOptions, 'mountsDir'> {

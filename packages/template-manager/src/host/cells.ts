@@ -1,5 +1,5 @@
 import { availableParallelism } from 'node:os';
-import { Cgroups } from '@islet/orchestrator';
+import { Cgroups } from '@islet/host';
 
 /** Bounds of one program that reads strangers' bytes; the programs of images need some 100 MB. */
 const MEMORY_BYTES = 512 * 1024 ** 2;

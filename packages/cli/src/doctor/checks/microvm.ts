@@ -1,12 +1,12 @@
 import { mkdtemp, open, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { openHostExec } from '@islet/host';
 import {
   FirecrackerUnusable,
   type FoundFirecracker,
   findFirecracker,
   type MachinePrograms,
-  openHostExec,
   type Probe,
   probe,
   probeFirecracker,

@@ -4,11 +4,10 @@ import { access, chmod, mkdir, readdir, rm, stat, writeFile } from 'node:fs/prom
 import { availableParallelism } from 'node:os';
 import { basename, delimiter, join } from 'node:path';
 import { pipeline } from 'node:stream/promises';
-import type { Logger } from '@islet/telemetry';
-import { Cgroups } from '../../host/cgroups.ts';
-import { CommandError, type Exec } from '../../host/exec.ts';
-import { linkerName } from '../../host/guest.ts';
 import {
+  Cgroups,
+  CommandError,
+  type Exec,
   findProcesses,
   groupsOf,
   isAlive,
@@ -18,7 +17,9 @@ import {
   setTimerSlack,
   signalGroup,
   waitForExit,
-} from '../../host/process.ts';
+} from '@islet/host';
+import type { Logger } from '@islet/telemetry';
+import { linkerName } from '../../guest/guest.ts';
 import type { Machine, MachineSpec, SandboxDriver, WritableRoot } from '../driver.ts';
 import { CHECKPOINT_FILE } from './dead-polls.ts';
 import { type MountNamespace, needsHiddenProcSys, openMountNamespace } from './mount-namespace.ts';

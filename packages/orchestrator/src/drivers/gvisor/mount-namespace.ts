@@ -1,6 +1,6 @@
 import { mkdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import type { Exec } from '../../host/exec.ts';
+import type { Exec } from '@islet/host';
 
 /**
  * runsc (at least up to release 20240729) takes the presence of this file to mean that it stands in the host's root

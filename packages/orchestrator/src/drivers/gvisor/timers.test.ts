@@ -1,8 +1,8 @@
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { readFileSync } from 'node:fs';
+import { type ProcessRef, refProcess } from '@islet/host';
 import { afterAll, expect, it } from 'vitest';
-import { type ProcessRef, refProcess } from '../../host/process.ts';
 import { SentryTimers, SLACK_NS } from './timers.ts';
 
 /** Spins while it has been told to. */

@@ -1,4 +1,4 @@
-import { type ProcessRef, ranTicks, setTimerSlack } from '../../host/process.ts';
+import { type ProcessRef, ranTicks, setTimerSlack } from '@islet/host';
 import { type Activity, Quiet } from './quiet.ts';
 
 /**

@@ -1,7 +1,7 @@
 import { createHash } from 'node:crypto';
 import { chmod, mkdir, readdir, rename, rm, stat, truncate, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import type { Exec } from '../../host/exec.ts';
+import type { Exec } from '@islet/host';
 import { isThere } from './machine-files.ts';
 
 /** Measured: 7 s for the 880 MB of the base template while others used the disk, too. */

@@ -3,10 +3,16 @@ import { mkdir, readdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { availableParallelism } from 'node:os';
 import { join } from 'node:path';
 import { placementFailed } from '@islet/contracts';
-import { BoundedLog } from '../../host/bounded-log.ts';
-import { Cgroups } from '../../host/cgroups.ts';
-import type { Exec } from '../../host/exec.ts';
-import { isAlive, killAndWait, type ProcessRef, refProcess, waitForExit } from '../../host/process.ts';
+import {
+  BoundedLog,
+  Cgroups,
+  type Exec,
+  isAlive,
+  killAndWait,
+  type ProcessRef,
+  refProcess,
+  waitForExit,
+} from '@islet/host';
 import { DamagedSnapshotError } from '../../snapshots/checksums.ts';
 import { CPU_PERIOD_US, cpuQuotaUs } from '../cpu-quota.ts';
 import type { Machine, MachineSpec, Pace, SandboxDriver } from '../driver.ts';

@@ -1,7 +1,7 @@
 import { mkdir, readFile, rename, stat, writeFile } from 'node:fs/promises';
 import { release } from 'node:os';
 import { join } from 'node:path';
-import type { Exec } from '../../host/exec.ts';
+import type { Exec } from '@islet/host';
 
 /** The kernel and the initial file system of virtual machines. */
 export interface GuestKernel {

@@ -1,4 +1,4 @@
-import type { ProcessRef } from '../../host/process.ts';
+import type { ProcessRef } from '@islet/host';
 import { GUEST } from '../../network/tap.ts';
 import type { Pace } from '../driver.ts';
 import type { BootImages, MachineShape, MachineSize } from './machine-files.ts';

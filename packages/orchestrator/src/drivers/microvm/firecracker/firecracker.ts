@@ -1,7 +1,6 @@
 import { chmod, copyFile, mkdir, rm } from 'node:fs/promises';
 import { join } from 'node:path';
-import type { Exec } from '../../../host/exec.ts';
-import { isAlive, killAndWait } from '../../../host/process.ts';
+import { type Exec, isAlive, killAndWait } from '@islet/host';
 import type { Pace } from '../../driver.ts';
 import {
   type BootImages,

@@ -1,4 +1,4 @@
-import type { Exec } from '../../../host/exec.ts';
+import type { Exec } from '@islet/host';
 import { TAP } from '../../../network/tap.ts';
 import type { RunningMachine } from '../vmm.ts';
 

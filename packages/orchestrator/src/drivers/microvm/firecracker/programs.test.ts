@@ -1,8 +1,8 @@
 import { chmod, mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { openHostExec } from '@islet/host';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { openHostExec } from '../../../host/exec.ts';
 import { findFirecracker } from './programs.ts';
 
 describe('programs that cannot be used', () => {

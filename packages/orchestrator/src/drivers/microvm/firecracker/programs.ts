@@ -1,6 +1,6 @@
 import { realpath, stat } from 'node:fs/promises';
 import { basename, dirname, join } from 'node:path';
-import type { Exec } from '../../../host/exec.ts';
+import type { Exec } from '@islet/host';
 import type { FirecrackerPrograms } from './jail.ts';
 
 /** The programs that were named cannot be used; the message says why, and what to do. */

@@ -1,7 +1,7 @@
 import { closeSync, openSync, writeSync } from 'node:fs';
 import { setImmediate as nextTurn } from 'node:timers/promises';
 import { crc32 } from 'node:zlib';
-import { openForeignMemory, type Place } from '../../../host/foreign-memory.ts';
+import { openForeignMemory, type Place } from '@islet/host';
 import { type Mapping, PAGE_BYTES, readFully } from './pagemap.ts';
 import { countPages, type MemoryLayer, type Run, type SavedRun } from './runs.ts';
 

@@ -1,5 +1,5 @@
 import { readFile } from 'node:fs/promises';
-import type { Exec } from '../../../host/exec.ts';
+import type { Exec } from '@islet/host';
 import {
   KVM_TIMEOUT_MS,
   kvmMissing,

@@ -1,6 +1,5 @@
 import { constants } from 'node:fs';
-import { withForeignCalls } from '../../../host/foreign-calls.ts';
-import { killByPid } from '../../../host/process.ts';
+import { killByPid, withForeignCalls } from '@islet/host';
 import { FILES, type MachineSize, memoryLayerFile } from '../machine-files.ts';
 import { type Mapping, PAGE_BYTES } from '../memory/pagemap.ts';
 import type { SavedRun } from '../memory/runs.ts';

@@ -1,8 +1,7 @@
 import { rm } from 'node:fs/promises';
 import { join } from 'node:path';
+import { type Exec, isAlive } from '@islet/host';
 import type { Logger } from '@islet/telemetry';
-import type { Exec } from '../../../host/exec.ts';
-import { isAlive } from '../../../host/process.ts';
 import type { Pace } from '../../driver.ts';
 import {
   type BootImages,

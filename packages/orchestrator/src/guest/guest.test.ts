@@ -2,8 +2,8 @@ import { execFileSync } from 'node:child_process';
 import { chmod, copyFile, mkdir, mkdtemp, readdir, rm, stat, utimes, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { openHostExec } from '@islet/host';
 import { afterAll, afterEach, beforeEach, describe, expect, it } from 'vitest';
-import { openHostExec } from './exec.ts';
 import { installGuest, removeUnusedGuests } from './guest.ts';
 import { type GuestSources, STATIC_TOOLS } from './guest-files.ts';
 

@@ -1,7 +1,7 @@
 import { createHash } from 'node:crypto';
 import { chmod, copyFile, mkdir, readdir, rename, rm, stat, utimes } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
-import type { Exec } from './exec.ts';
+import type { Exec } from '@islet/host';
 import { GUEST_FOLDERS, type GuestFile, type GuestSources, listGuestFiles } from './guest-files.ts';
 
 /** The files seen at /opt/islet in sandboxes: node, its libraries, envd. */

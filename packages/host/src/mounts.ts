@@ -1,5 +1,5 @@
 import { readFile } from 'node:fs/promises';
-import type { Exec } from '../host/exec.ts';
+import type { Exec } from './exec.ts';
 
 /** What a line of /proc/self/mountinfo says of a mount. */
 interface MountLine {

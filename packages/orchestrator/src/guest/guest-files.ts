@@ -1,7 +1,7 @@
 import { createHash } from 'node:crypto';
 import { readdir, readFile, realpath, stat } from 'node:fs/promises';
 import { basename, join, relative } from 'node:path';
-import type { Exec } from './exec.ts';
+import type { Exec } from '@islet/host';
 
 /** What sandboxes see at /opt/islet is made of. */
 export interface GuestSources {

@@ -15,7 +15,7 @@ export function cgroupVersion(root = ROOT): CgroupVersion {
 }
 
 /** What all processes of a cgroup may use together. */
-export interface CgroupLimits {
+interface CgroupLimits {
   memoryBytes: number;
   /** CPU time in µs of each period. */
   cpuQuotaUs: number;
