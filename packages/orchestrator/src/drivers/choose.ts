@@ -1,7 +1,7 @@
 import { access } from 'node:fs/promises';
 import { arch } from 'node:os';
 import { join } from 'node:path';
-import type { Exec } from '@islet/host';
+import { Cgroups, type Exec } from '@islet/host';
 import type { Logger } from '@islet/telemetry';
 import type { Isolation, SandboxDriver } from './driver.ts';
 import { openGvisor } from './gvisor/gvisor.ts';
@@ -122,6 +122,12 @@ export interface DriverSite extends GuestKernel {
   logger: Logger;
 }
 
+/**
+ * What sandboxes together get of a busy processor, for each 1 that anything else on the machine gets. Islet's own threads
+ * are among that: what they do for one sandbox must not keep them from the next.
+ */
+const SANDBOXES_SHARE = 0.2;
+
 export interface Drivers {
   /** Of the sandboxes. */
   sandboxes: SandboxDriver;
@@ -133,6 +139,9 @@ export interface Drivers {
 /** Opens the drivers of a node. */
 export async function openDrivers(site: DriverSite): Promise<Drivers> {
   const { chosen, dataDir, disarm, exec, initrd, instance, kernel, logger, runtimeDir } = site;
+  await new Cgroups()
+    .weigh(`islet-${instance}`, SANDBOXES_SHARE)
+    .catch((err: unknown) => logger.warn({ err }, 'sandboxes compete with Islet for processors as equals'));
   const gvisor = await openGvisor({ instance, runtimeDir, exec, disarm, logger });
   if (chosen.isolation === 'gvisor') {
     return { sandboxes: gvisor, builds: gvisor, close: () => gvisor.close() };
