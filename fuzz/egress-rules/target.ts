@@ -1,7 +1,7 @@
 import { parseEgress } from '../../packages/api/src/sandboxes/network-rules.ts';
 import { IsletError } from '../../packages/contracts/src/index.ts';
-import type { Slot } from '../../packages/orchestrator/src/network/addresses.ts';
-import { egressScript } from '../../packages/orchestrator/src/network/rules.ts';
+import type { Slot } from '../../packages/network/src/addresses.ts';
+import { egressScript } from '../../packages/network/src/rules.ts';
 import type { FuzzTarget } from '../target.ts';
 
 const SLOT: Slot = {

@@ -5,6 +5,7 @@ import { join } from 'node:path';
 import type { ServiceImpl } from '@connectrpc/connect';
 import { orchestratorProto, type SandboxLog, type SandboxSample, type volumesProto } from '@islet/contracts';
 import { openHostExec, readProcessor, waitForExit } from '@islet/host';
+import { claimSubnet, GUEST, NetworkPool, VOLUMES_PORT } from '@islet/network';
 import type { Logger } from '@islet/telemetry';
 import {
   type Chosen,
@@ -17,9 +18,6 @@ import type { SandboxDriver } from './drivers/driver.ts';
 import { DisarmThread } from './drivers/gvisor/disarm-thread.ts';
 import { guestDir, installGuest, removeUnusedGuests } from './guest/guest.ts';
 import { STATIC_TOOLS } from './guest/guest-files.ts';
-import { NetworkPool } from './network/pool.ts';
-import { claimSubnet } from './network/subnet.ts';
-import { GUEST, VOLUMES_PORT } from './network/tap.ts';
 import { orchestratorService } from './rpc/service.ts';
 import type { SandboxEvent } from './sandbox/events.ts';
 import { Journals } from './sandbox/journals.ts';

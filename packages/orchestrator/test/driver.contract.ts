@@ -6,12 +6,16 @@ import { join } from 'node:path';
 import { text } from 'node:stream/consumers';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { type Exec, openHostExec, ranTicks, refProcess } from '@islet/host';
+import {
+  type ClaimedSubnet,
+  claimSubnet,
+  NetworkPool,
+  type NetworkPoolOptions,
+  waitForQuiet,
+} from '@islet/network';
 import { createLogger, type Logger } from '@islet/telemetry';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import type { Machine, MachineSpec, SandboxDriver } from '../src/drivers/driver.ts';
-import { NetworkPool, type NetworkPoolOptions } from '../src/network/pool.ts';
-import { waitForQuiet } from '../src/network/quiet.ts';
-import { type ClaimedSubnet, claimSubnet } from '../src/network/subnet.ts';
 import { layOutProbeGuest } from './probe-guest.ts';
 
 export interface DriverSite {

@@ -2,6 +2,7 @@ import { randomBytes } from 'node:crypto';
 import { chmod, mkdir, mkdtemp, readFile, rm, stat, symlink, truncate, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { type HostExec, openHostExec } from '@islet/host';
+import { tapBatch } from '@islet/network';
 import { createLogger } from '@islet/telemetry';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { chooseIsolation, type IsolationChoice } from '../src/drivers/choose.ts';
@@ -11,7 +12,6 @@ import { Firecracker } from '../src/drivers/microvm/firecracker/firecracker.ts';
 import { bootGuest } from '../src/drivers/microvm/firecracker/probe.ts';
 import { type FoundFirecracker, findFirecracker } from '../src/drivers/microvm/firecracker/programs.ts';
 import { openMicrovm } from '../src/drivers/microvm/microvm.ts';
-import { tapBatch } from '../src/network/tap.ts';
 import { installFirecracker } from './firecracker/install.ts';
 
 const instance = randomBytes(3).toString('hex');

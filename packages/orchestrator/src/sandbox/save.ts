@@ -1,7 +1,7 @@
 import { mkdir, rename, rm, statfs } from 'node:fs/promises';
 import { IsletError } from '@islet/contracts';
+import { waitForQuiet, waitForRequests } from '@islet/network';
 import type { SandboxDriver } from '../drivers/driver.ts';
-import { waitForQuiet, waitForRequests } from '../network/quiet.ts';
 import { sumFiles } from '../snapshots/checksums.ts';
 import {
   readManifest,

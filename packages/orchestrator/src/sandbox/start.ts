@@ -1,8 +1,7 @@
 import { rm } from 'node:fs/promises';
 import type { orchestratorProto } from '@islet/contracts';
+import type { EgressRules, NetworkPool } from '@islet/network';
 import type { SandboxDriver } from '../drivers/driver.ts';
-import type { NetworkPool } from '../network/pool.ts';
-import type { EgressRules } from '../network/rules.ts';
 import type { Volumes } from '../volumes/volumes.ts';
 import { type EnvdInit, type EnvdRequest, initEnvd, waitForEnvd } from './envd-client.ts';
 import { EnvdConnection } from './envd-connection.ts';

@@ -18,8 +18,8 @@ import {
 import { createServer } from 'node:http';
 import { text } from 'node:stream/consumers';
 import { parseArgs } from 'node:util';
+import { GUEST } from '@islet/network';
 import koffi from 'koffi';
-import { GUEST } from '../../src/network/tap.ts';
 import { type Effects, type Machine, PublishedApi } from './published-api.ts';
 
 const VERSION = process.env.FIRECRACKER_VERSION ?? '1.14.1';

@@ -1,5 +1,5 @@
 import type { ProcessRef } from '@islet/host';
-import { GUEST } from '../../network/tap.ts';
+import { GUEST } from '@islet/network';
 import type { Pace } from '../driver.ts';
 import type { BootImages, MachineShape, MachineSize } from './machine-files.ts';
 

@@ -1,7 +1,7 @@
 import { closeSync, openSync } from 'node:fs';
+import { parseIpv4 } from '@islet/network';
 import { openProgram, SystemError } from '@islet/posix-spawn';
 import koffi from 'koffi';
-import { parseIpv4 } from '../../network/addresses.ts';
 
 /** A TCP socket that listens in another network namespace. The caller closes the descriptor. */
 export type ListenIn = (netns: string, address: string, port: number) => number;

@@ -1,4 +1,4 @@
-import { GUEST, TAP } from '../../../network/tap.ts';
+import { GUEST, TAP } from '@islet/network';
 import { FILES, type MachineShape, topLayer } from '../machine-files.ts';
 import { guestArguments, type KernelBoot } from '../vmm.ts';
 import type { Drive, FirecrackerApi } from './api.ts';

@@ -1,5 +1,5 @@
 import type { Exec } from '@islet/host';
-import { TAP } from '../../../network/tap.ts';
+import { TAP } from '@islet/network';
 import type { RunningMachine } from '../vmm.ts';
 
 /**

@@ -5,10 +5,10 @@ import { join } from 'node:path';
 import { openHostExec } from '@islet/host';
 import { createLogger } from '@islet/telemetry';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import type { Slot } from '../src/network/addresses.ts';
-import { NetworkPool } from '../src/network/pool.ts';
-import { MOST_CONNECTIONS } from '../src/network/rules.ts';
-import { type ClaimedSubnet, claimSubnet } from '../src/network/subnet.ts';
+import type { Slot } from '../src/addresses.ts';
+import { NetworkPool } from '../src/pool.ts';
+import { MOST_CONNECTIONS } from '../src/rules.ts';
+import { type ClaimedSubnet, claimSubnet } from '../src/subnet.ts';
 
 const FLOOD = join(import.meta.dirname, 'tap-flood.py');
 

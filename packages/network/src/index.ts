@@ -1,0 +1,6 @@
+export { parseIpv4, type Slot } from './addresses.ts';
+export { NetworkPool, type NetworkPoolOptions } from './pool.ts';
+export { countConnections, waitForQuiet, waitForRequests } from './quiet.ts';
+export type { EgressRules } from './rules.ts';
+export { type ClaimedSubnet, claimSubnet } from './subnet.ts';
+export { GUEST, TAP, tapBatch, VOLUMES_PORT } from './tap.ts';
