@@ -13,14 +13,11 @@ import {
 } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import {
-  ExportedVolume,
-  volumeIdBytes,
-} from '../../packages/orchestrator/src/volumes/nfs/exported-volume.ts';
-import { openKernelFiles, pathOf } from '../../packages/orchestrator/src/volumes/nfs/kernel-files.ts';
-import { keyOf, volumePrograms } from '../../packages/orchestrator/src/volumes/nfs/programs.ts';
-import { answerCall } from '../../packages/orchestrator/src/volumes/nfs/rpc.ts';
-import { XdrError } from '../../packages/orchestrator/src/volumes/nfs/xdr.ts';
+import { ExportedVolume, volumeIdBytes } from '../../packages/nfs/src/exported-volume.ts';
+import { openKernelFiles, pathOf } from '../../packages/nfs/src/kernel-files.ts';
+import { keyOf, volumePrograms } from '../../packages/nfs/src/programs.ts';
+import { answerCall } from '../../packages/nfs/src/rpc.ts';
+import { XdrError } from '../../packages/nfs/src/xdr.ts';
 import type { FuzzTarget } from '../target.ts';
 
 const VOLUME = '00000000-0000-4000-8000-000000000001';

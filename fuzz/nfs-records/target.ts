@@ -1,5 +1,5 @@
-import { recordsOf } from '../../packages/orchestrator/src/volumes/nfs/records.ts';
-import { XdrError } from '../../packages/orchestrator/src/volumes/nfs/xdr.ts';
+import { recordsOf } from '../../packages/nfs/src/records.ts';
+import { XdrError } from '../../packages/nfs/src/xdr.ts';
 import { assertSplitInvariantLater, type Outcome } from '../outcomes.ts';
 import type { FuzzTarget } from '../target.ts';
 

@@ -1,4 +1,4 @@
-export { parseIpv4, type Slot } from './addresses.ts';
+export type { Slot } from './addresses.ts';
 export { NetworkPool, type NetworkPoolOptions } from './pool.ts';
 export { countConnections, waitForQuiet, waitForRequests } from './quiet.ts';
 export type { EgressRules } from './rules.ts';

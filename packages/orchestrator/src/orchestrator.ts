@@ -6,6 +6,7 @@ import type { ServiceImpl } from '@connectrpc/connect';
 import { orchestratorProto, type SandboxLog, type SandboxSample, type volumesProto } from '@islet/contracts';
 import { openHostExec, readProcessor, waitForExit } from '@islet/host';
 import { claimSubnet, GUEST, NetworkPool, VOLUMES_PORT } from '@islet/network';
+import { VolumeServerThread } from '@islet/nfs';
 import type { Logger } from '@islet/telemetry';
 import {
   type Chosen,
@@ -31,7 +32,6 @@ import { readManifest } from './snapshots/manifest.ts';
 import { type BuildSandboxRequest, type CommandRunner, withBuildSandbox } from './templates/build-sandbox.ts';
 import { type SealRequest, type SealResult, sealTemplate } from './templates/seal.ts';
 import { TemplateStore } from './templates/store.ts';
-import { VolumeServerThread } from './volumes/nfs/thread.ts';
 import { volumesService } from './volumes/service.ts';
 import { Volumes } from './volumes/volumes.ts';
 import { warmCounts } from './warm/policy.ts';

@@ -1,8 +1,8 @@
 import { mkdir, readdir, rm, rmdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import { readMounts, shareMounts } from '@islet/host';
+import type { MachineInNetwork, VolumeServerThread } from '@islet/nfs';
 import { VolumeDisks, type VolumeDisksOptions } from './disks.ts';
-import type { MachineInNetwork, VolumeServerThread } from './nfs/thread.ts';
 
 export interface VolumesOptions extends Omit<VolumeDisksOptions, 'mountsDir'> {
   /** Lost at a reboot, as mounts are. */

@@ -1,17 +1,28 @@
 import { randomBytes, randomUUID } from 'node:crypto';
-import { chmod, chown, link, mkdir, mkdtemp, readFile, rm, stat, symlink, writeFile } from 'node:fs/promises';
+import {
+  chmod,
+  chown,
+  link,
+  mkdir,
+  mkdtemp,
+  readFile,
+  rm,
+  rmdir,
+  stat,
+  symlink,
+  truncate,
+  writeFile,
+} from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { type HostExec, openHostExec } from '@islet/host';
-import { createLogger } from '@islet/telemetry';
+import { type Exec, type HostExec, openHostExec } from '@islet/host';
 import fc from 'fast-check';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { ExportedVolume } from '../src/volumes/nfs/exported-volume.ts';
-import { openKernelFiles } from '../src/volumes/nfs/kernel-files.ts';
-import { keyOf, volumePrograms } from '../src/volumes/nfs/programs.ts';
-import { answerCall } from '../src/volumes/nfs/rpc.ts';
-import { XdrError, XdrReader, XdrWriter } from '../src/volumes/nfs/xdr.ts';
-import { Volumes } from '../src/volumes/volumes.ts';
+import { ExportedVolume } from '../src/exported-volume.ts';
+import { openKernelFiles } from '../src/kernel-files.ts';
+import { keyOf, volumePrograms } from '../src/programs.ts';
+import { answerCall } from '../src/rpc.ts';
+import { XdrError, XdrReader, XdrWriter } from '../src/xdr.ts';
 
 const NFS = 100_003;
 const MOUNT = 100_005;
@@ -63,7 +74,6 @@ const USER = 1000;
 describe.runIf(process.getuid?.() === 0)('the server of volumes', () => {
   let dir: string;
   let host: HostExec;
-  let volumes: Volumes;
   let id: string;
   let otherId: string;
   const exported: ExportedVolume[] = [];
@@ -76,29 +86,20 @@ describe.runIf(process.getuid?.() === 0)('the server of volumes', () => {
   beforeAll(async () => {
     dir = await mkdtemp(join(tmpdir(), 'islet-nfs-'));
     host = openHostExec();
-    const logger = createLogger({ service: 'test', level: 'silent' });
-    volumes = await Volumes.open({
-      imagesDir: join(dir, 'images'),
-      runtimeDir: join(dir, 'run'),
-      exec: host.exec,
-      logger,
-    });
     [id, otherId] = [randomUUID(), randomUUID()];
     const files = openKernelFiles();
     for (const volumeId of [id, otherId]) {
-      await volumes.create(volumeId, SIZE_MB);
-      exported.push(new ExportedVolume(volumeId, await volumes.acquire(volumeId), files));
+      exported.push(new ExportedVolume(volumeId, await mountVolume(dir, volumeId, host.exec), files));
     }
     [root, otherRoot] = exported.map((volume) => volume.root) as [Buffer, Buffer];
     const served = volumePrograms(new Map([[keyOf(id), exported[0] as ExportedVolume]]));
     failures = [];
     answer = (record) => answerCall(record, served, (error) => failures.push(error));
-    const [ours] = await Promise.all([volumes.acquire(id)]);
-    onHost = (...names) => join(ours, ...names);
+    onHost = (...names) => join(dir, id, ...names);
   });
   afterAll(async () => {
     for (const volume of exported) volume.close();
-    await volumes.close();
+    for (const volumeId of [id, otherId]) await host.exec('umount', [join(dir, volumeId)]);
     host.close();
     await rm(dir, { recursive: true });
     expect(failures).toEqual([]);
@@ -510,3 +511,17 @@ describe.runIf(process.getuid?.() === 0)('the server of volumes', () => {
     await expect(stat(onHost('never'))).rejects.toMatchObject({ code: 'ENOENT' });
   });
 });
+
+/** Mounts an empty file system as the node makes those of volumes: with a size, and open to every user. Gives its root. */
+async function mountVolume(dir: string, volumeId: string, exec: Exec): Promise<string> {
+  const [image, root] = [join(dir, `${volumeId}.img`), join(dir, volumeId)];
+  await writeFile(image, '');
+  await truncate(image, SIZE_MB * 1024 * 1024);
+  await exec('mkfs.ext4', ['-q', '-F', '-m', '0', image]);
+  await mkdir(root);
+  await exec('mount', ['-t', 'ext4', '-o', 'loop,nosuid,nodev', image, root]);
+  await chown(root, USER, USER);
+  await chmod(root, 0o777);
+  await rmdir(join(root, 'lost+found'));
+  return root;
+}

@@ -1,5 +1,4 @@
 import { closeSync, openSync } from 'node:fs';
-import { parseIpv4 } from '@islet/network';
 import { openProgram, SystemError } from '@islet/posix-spawn';
 import koffi from 'koffi';
 
@@ -26,6 +25,7 @@ export function createListenIn(): ListenIn {
   const setsockopt = program.func('int setsockopt(int, int, int, const void *, uint)');
   const bind = program.func('int bind(int, const void *, uint)');
   const listen = program.func('int listen(int, int)');
+  const parseAddress = program.func('int inet_pton(int, const char *, void *)');
   const close = program.func('int close(int)');
   const checked = (call: string, result: number): number => {
     if (result < 0) throw new SystemError(call, koffi.errno());
@@ -41,7 +41,8 @@ export function createListenIn(): ListenIn {
       const where = Buffer.alloc(16);
       where.writeUInt16LE(AF_INET, 0);
       where.writeUInt16BE(port, 2);
-      where.writeUInt32BE(parseIpv4(address), 4);
+      if (parseAddress(AF_INET, address, where.subarray(4)) !== 1)
+        throw new RangeError(`not an IPv4 address: ${address}`);
       checked('bind', bind(descriptor, where, where.length));
       checked('listen', listen(descriptor, BACKLOG));
       return descriptor;

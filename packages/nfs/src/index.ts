@@ -1,0 +1,1 @@
+export { type MachineInNetwork, VolumeServerThread } from './thread.ts';
