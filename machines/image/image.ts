@@ -1,5 +1,5 @@
 import { createHash } from 'node:crypto';
-import { access, mkdir, mkdtemp, readdir, rename, rm, truncate } from 'node:fs/promises';
+import { access, mkdir, mkdtemp, readdir, rename, rm, stat, truncate } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { HostNetwork } from '../network.ts';
 import { CONFINED, run } from '../process/run.ts';
@@ -91,13 +91,16 @@ function digestOf({ recipe, addition }: ImageSource): string {
 }
 
 async function forgetOlder(cacheDir: string, name: string): Promise<void> {
-  const made = (await readdir(cacheDir, { withFileTypes: true }))
-    .filter((entry) => entry.isDirectory() && entry.name.startsWith(`${name}.`))
-    .map((entry) => join(cacheDir, entry.name));
-  const byAge = await run(['ls', '-td', ...made], { signal: AbortSignal.timeout(10_000) });
-  for (const dir of byAge.split('\n').filter(Boolean).slice(KEPT_VERSIONS)) {
-    await rm(dir, { recursive: true, force: true });
-  }
+  const entries = await readdir(cacheDir, { withFileTypes: true });
+  const made = entries.filter((entry) => entry.isDirectory() && entry.name.startsWith(`${name}.`));
+  const dated = await Promise.all(
+    made.map(async (entry) => {
+      const dir = join(cacheDir, entry.name);
+      return { dir, madeAt: (await stat(dir)).mtimeMs };
+    }),
+  );
+  dated.sort((a, b) => b.madeAt - a.madeAt);
+  for (const { dir } of dated.slice(KEPT_VERSIONS)) await rm(dir, { recursive: true, force: true });
 }
 
 function isThere(path: string): Promise<boolean> {

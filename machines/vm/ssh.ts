@@ -1,5 +1,6 @@
 import { spawn } from 'node:child_process';
 import { join } from 'node:path';
+import { Deadline } from '@islet/contracts';
 import { attempt, CommandError, type Outcome, run, TIED } from '../process/run.ts';
 import { Terminal } from './terminal.ts';
 
@@ -35,9 +36,9 @@ export class Ssh {
   }
 
   /** Whatever comes of a script is an answer. @throws if it takes longer than it may */
-  attempt(script: string, { signal, timeoutMs, input }: CommandOptions): Promise<Outcome> {
-    const both = AbortSignal.any([signal, AbortSignal.timeout(timeoutMs)]);
-    return attempt([...this.#command([]), login(script)], { signal: both, input });
+  async attempt(script: string, { signal, timeoutMs, input }: CommandOptions): Promise<Outcome> {
+    using deadline = new Deadline(timeoutMs, signal);
+    return await attempt([...this.#command([]), login(script)], { signal: deadline.signal, input });
   }
 
   /** @returns what the script printed. @throws CommandError if it fails */

@@ -1,5 +1,6 @@
 import type { ChildProcess } from 'node:child_process';
 import { EventEmitter, once } from 'node:events';
+import { Deadline } from '@islet/contracts';
 import { CommandError } from '../process/run.ts';
 
 /** The end of what a terminal showed that is kept. */
@@ -68,10 +69,10 @@ export class Terminal implements AsyncDisposable {
   }
 
   async #until(isSo: () => boolean, { signal, timeoutMs }: Patience): Promise<void> {
-    const both = AbortSignal.any([signal, AbortSignal.timeout(timeoutMs)]);
+    using deadline = new Deadline(timeoutMs, signal);
     while (!isSo()) {
       try {
-        await once(this.#news, 'news', { signal: both });
+        await once(this.#news, 'news', { signal: deadline.signal });
       } catch (error) {
         signal.throwIfAborted();
         throw new CommandError(`nothing of that within ${timeoutMs / 1000} s:\n${this.#seen}`, {
