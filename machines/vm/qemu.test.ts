@@ -29,7 +29,7 @@ describe("a machine's QEMU", () => {
   });
 
   it('offers the processor that was asked for, or the most that there is', () => {
-    expect(valuesOf(args, '-cpu')).toEqual(['max']);
+    expect(valuesOf(args, '-cpu')).toEqual(['max,la57=off']);
     expect(valuesOf(commandLine({ ...options, cpu: 'EPYC,+svm' }, 1), '-cpu')).toEqual(['EPYC,+svm']);
     expect(valuesOf(commandLine({ ...options, accelerator: 'kvm' }, 1), '-cpu')).toEqual(['host']);
   });

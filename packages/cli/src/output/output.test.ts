@@ -88,7 +88,7 @@ describe('the report for people', () => {
       'export E2B_API_KEY=e2b_00',
       `export SSL_CERT_FILE='/it'\\''s/https/bundle.pem'`,
       'export NODE_EXTRA_CA_CERTS=/d/https/authority.pem',
-      `curl -s -X POST http://localhost:3000/sandboxes -H 'Content-Type: application/json' -H "X-API-Key: $E2B_API_KEY" -d '{"templateID":"base","secure":true}'`,
+      `curl -s -X POST http://localhost:3000/sandboxes -H 'Content-Type: application/json' -H "X-API-Key: $E2B_API_KEY" -d '{"templateID":"base","secure":true,"timeout":300}'`,
     ]) {
       expect(out()).toContain(line);
     }

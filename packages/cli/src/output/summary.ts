@@ -30,7 +30,7 @@ For the official SDK:
 ${trustLines(info)}
 A first sandbox:
 
-  curl -s -X POST ${info.apiUrl}/sandboxes -H 'Content-Type: application/json' -H "X-API-Key: $E2B_API_KEY" -d '{"templateID":"base","secure":true}'
+  curl -s -X POST ${info.apiUrl}/sandboxes -H 'Content-Type: application/json' -H "X-API-Key: $E2B_API_KEY" -d '{"templateID":"base","secure":true,"timeout":300}'
 
 Ctrl-C stops it.`;
 }
