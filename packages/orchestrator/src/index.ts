@@ -1,5 +1,4 @@
 export { type Chosen, type IsolationChoice, type MachinePrograms, PROBE_CACHE } from './drivers/choose.ts';
-export type { WritableRoot } from './drivers/driver.ts';
 export { parseRelease, TESTED_RELEASES, untestedTrouble } from './drivers/gvisor/release.ts';
 export { probeFirecracker } from './drivers/microvm/firecracker/probe.ts';
 export {

@@ -4,6 +4,7 @@ import { availableParallelism, hostname, totalmem } from 'node:os';
 import { join } from 'node:path';
 import type { ServiceImpl } from '@connectrpc/connect';
 import { orchestratorProto, type SandboxLog, type SandboxSample, type volumesProto } from '@islet/contracts';
+import type { SandboxDriver } from '@islet/driver';
 import { openHostExec, readProcessor, waitForExit } from '@islet/host';
 import { claimSubnet, GUEST, NetworkPool, VOLUMES_PORT } from '@islet/network';
 import { VolumeServerThread } from '@islet/nfs';
@@ -15,7 +16,6 @@ import {
   type MachinePrograms,
   openDrivers,
 } from './drivers/choose.ts';
-import type { SandboxDriver } from './drivers/driver.ts';
 import { DisarmThread } from './drivers/gvisor/disarm-thread.ts';
 import { guestDir, installGuest, removeUnusedGuests } from './guest/guest.ts';
 import { STATIC_TOOLS } from './guest/guest-files.ts';

@@ -1,12 +1,12 @@
 import { randomBytes } from 'node:crypto';
 import { chmod, mkdir, mkdtemp, readFile, rm, stat, symlink, truncate, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
+import type { Machine, MachineSpec, SandboxDriver } from '@islet/driver';
 import { type HostExec, openHostExec } from '@islet/host';
 import { tapBatch } from '@islet/network';
 import { createLogger } from '@islet/telemetry';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { chooseIsolation, type IsolationChoice } from '../src/drivers/choose.ts';
-import type { Machine, MachineSpec, SandboxDriver } from '../src/drivers/driver.ts';
 import { FirecrackerApi } from '../src/drivers/microvm/firecracker/api.ts';
 import { Firecracker } from '../src/drivers/microvm/firecracker/firecracker.ts';
 import { bootGuest } from '../src/drivers/microvm/firecracker/probe.ts';

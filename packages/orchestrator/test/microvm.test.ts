@@ -2,13 +2,13 @@ import { randomBytes } from 'node:crypto';
 import { mkdir, mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { type DriverTraits, driverContract } from '@islet/driver/contract';
 import { type Exec, openHostExec } from '@islet/host';
 import { createLogger } from '@islet/telemetry';
 import { describe, expect, it } from 'vitest';
 import { openMicrovm } from '../src/drivers/microvm/microvm.ts';
 import { type Accelerator, translator } from '../src/drivers/microvm/qemu/accelerator.ts';
 import { openQemu } from '../src/drivers/microvm/qemu/qemu.ts';
-import { type DriverTraits, driverContract } from './driver.contract.ts';
 
 const GUEST_FILES = join(import.meta.dirname, '../../../dist/microvm');
 

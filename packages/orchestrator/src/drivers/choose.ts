@@ -1,9 +1,9 @@
 import { access } from 'node:fs/promises';
 import { arch } from 'node:os';
 import { join } from 'node:path';
+import type { Isolation, SandboxDriver } from '@islet/driver';
 import { Cgroups, type Exec } from '@islet/host';
 import type { Logger } from '@islet/telemetry';
-import type { Isolation, SandboxDriver } from './driver.ts';
 import { openGvisor } from './gvisor/gvisor.ts';
 import { Firecracker } from './microvm/firecracker/firecracker.ts';
 import { probeFirecracker } from './microvm/firecracker/probe.ts';

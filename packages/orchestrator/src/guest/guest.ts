@@ -75,10 +75,3 @@ async function exists(path: string): Promise<boolean> {
     () => false,
   );
 }
-
-/** Name of the dynamic linker among the guest files' libraries. @throws Error where there is none. */
-export async function linkerName(guestDir: string): Promise<string> {
-  const name = (await readdir(join(guestDir, 'lib'))).find((file) => /^ld-.*\.so/.test(file));
-  if (!name) throw new Error(`${guestDir}/lib holds no dynamic linker: build Islet again`);
-  return name;
-}

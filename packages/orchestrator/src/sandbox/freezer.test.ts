@@ -1,8 +1,8 @@
 import { create } from '@bufbuild/protobuf';
 import { orchestratorProto } from '@islet/contracts';
+import type { Machine } from '@islet/driver';
 import { createLogger } from '@islet/telemetry';
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
-import type { Machine } from '../drivers/driver.ts';
 import { FREEZE_AFTER_KEY, Freezer, parseFreezeAfter } from './freezer.ts';
 import type { Entry } from './table.ts';
 

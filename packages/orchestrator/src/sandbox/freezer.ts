@@ -1,6 +1,6 @@
 import { orchestratorProto } from '@islet/contracts';
+import type { Machine, SandboxDriver } from '@islet/driver';
 import type { Logger } from '@islet/telemetry';
-import type { Machine, SandboxDriver } from '../drivers/driver.ts';
 import type { Standstill } from './envd-client.ts';
 import type { Entry } from './table.ts';
 

@@ -1,7 +1,7 @@
 import { orchestratorProto } from '@islet/contracts';
+import type { Machine, SandboxDriver } from '@islet/driver';
 import { createLogger } from '@islet/telemetry';
 import { expect, it } from 'vitest';
-import type { Machine, SandboxDriver } from '../drivers/driver.ts';
 import { watchLiveness } from './liveness.ts';
 
 const { KillReason } = orchestratorProto;

@@ -1,7 +1,7 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { orchestratorProto } from '@islet/contracts';
+import type { Machine, SandboxDriver } from '@islet/driver';
 import type { Logger } from '@islet/telemetry';
-import type { Machine, SandboxDriver } from '../drivers/driver.ts';
 
 const { KillReason } = orchestratorProto;
 

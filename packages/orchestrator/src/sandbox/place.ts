@@ -1,7 +1,7 @@
 import { mkdir, rm } from 'node:fs/promises';
 import { join } from 'node:path';
+import type { Machine, MachineSpec, SandboxDriver } from '@islet/driver';
 import type { Slot } from '@islet/network';
-import type { Machine, MachineSpec, SandboxDriver } from '../drivers/driver.ts';
 import type { SandboxBase } from './record.ts';
 import type { StartContext } from './start.ts';
 import { Undo } from './undo.ts';

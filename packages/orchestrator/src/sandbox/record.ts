@@ -2,7 +2,7 @@ import { mkdir, open, readdir, readFile, rename, rm, writeFile } from 'node:fs/p
 import { join } from 'node:path';
 import { fromJson, type JsonValue, toJson } from '@bufbuild/protobuf';
 import { orchestratorProto } from '@islet/contracts';
-import type { Machine } from '../drivers/driver.ts';
+import type { Machine } from '@islet/driver';
 
 /** What a sandbox's memory maps; it starts again only on the same. */
 export interface SandboxBase {

@@ -1,8 +1,8 @@
 import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { assertIntact } from '@islet/driver';
 import { afterEach, beforeEach, expect, it } from 'vitest';
-import { assertIntact } from '../snapshots/checksums.ts';
 import { readManifest } from '../snapshots/manifest.ts';
 import { sealSaved } from './save.ts';
 

@@ -1,8 +1,7 @@
 import { mkdir, rename, rm, statfs } from 'node:fs/promises';
 import { IsletError } from '@islet/contracts';
+import { type SandboxDriver, sumFiles } from '@islet/driver';
 import { waitForQuiet, waitForRequests } from '@islet/network';
-import type { SandboxDriver } from '../drivers/driver.ts';
-import { sumFiles } from '../snapshots/checksums.ts';
 import {
   readManifest,
   removeUnfinishedManifest,

@@ -1,8 +1,8 @@
 import { rm } from 'node:fs/promises';
 import { IsletError, orchestratorProto } from '@islet/contracts';
+import type { SandboxDriver } from '@islet/driver';
 import { bytesIn } from '@islet/host';
 import type { Logger } from '@islet/telemetry';
-import type { SandboxDriver } from '../drivers/driver.ts';
 import type { SnapshotOrigin } from '../snapshots/manifest.ts';
 import type { StoredTemplate, TemplateStore } from '../templates/store.ts';
 import { type Standstill, tellStandstill } from './envd-client.ts';

@@ -1,7 +1,7 @@
 import { rm } from 'node:fs/promises';
 import type { orchestratorProto } from '@islet/contracts';
+import type { SandboxDriver } from '@islet/driver';
 import type { EgressRules, NetworkPool } from '@islet/network';
-import type { SandboxDriver } from '../drivers/driver.ts';
 import type { Volumes } from '../volumes/volumes.ts';
 import { type EnvdInit, type EnvdRequest, initEnvd, waitForEnvd } from './envd-client.ts';
 import { EnvdConnection } from './envd-connection.ts';

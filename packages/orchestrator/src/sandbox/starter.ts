@@ -1,5 +1,5 @@
 import { IsletError, type orchestratorProto, placementFailed } from '@islet/contracts';
-import { assertIntact, DamagedSnapshotError } from '../snapshots/checksums.ts';
+import { assertIntact, DamagedSnapshotError } from '@islet/driver';
 import { incompatibility, readManifest } from '../snapshots/manifest.ts';
 import type { TemplateManifest } from '../templates/manifest.ts';
 import { Ahead, type AheadOptions, type WarmRun } from './ahead.ts';

@@ -1,7 +1,6 @@
 import { readFile, rename, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import type { SandboxDriver } from '../drivers/driver.ts';
-import type { FileSums } from './checksums.ts';
+import type { FileSums, SandboxDriver } from '@islet/driver';
 
 /** What all that starts from a snapshot has to be the same as when it was taken. */
 export interface SnapshotOrigin {

@@ -1,11 +1,10 @@
 import { randomBytes } from 'node:crypto';
 import { mkdir, rm } from 'node:fs/promises';
 import { join } from 'node:path';
+import { guestNodeCommand, linkerName, type SandboxDriver, type WritableRoot } from '@islet/driver';
 import type { NetworkPool } from '@islet/network';
 import type { Logger } from '@islet/telemetry';
-import type { SandboxDriver, WritableRoot } from '../drivers/driver.ts';
-import { guestNodeCommand } from '../drivers/gvisor/oci-spec.ts';
-import { type Guest, linkerName } from '../guest/guest.ts';
+import type { Guest } from '../guest/guest.ts';
 import { type CommandEnd, runInSandbox, type SandboxCommand } from '../sandbox/command.ts';
 import { initEnvd, waitForEnvd } from '../sandbox/envd-client.ts';
 import { Undo } from '../sandbox/undo.ts';

@@ -1,8 +1,8 @@
 import { mkdir, readdir, rename, rm, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { IsletError } from '@islet/contracts';
+import { assertIntact, DamagedSnapshotError, type FileSums, sumFiles } from '@islet/driver';
 import { bytesIn } from '@islet/host';
-import { assertIntact, DamagedSnapshotError, type FileSums, sumFiles } from '../snapshots/checksums.ts';
 import { incompatibility, type Runtime, readManifest, writeManifest } from '../snapshots/manifest.ts';
 import type { TemplateManifest } from './manifest.ts';
 

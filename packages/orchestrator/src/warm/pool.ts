@@ -1,5 +1,5 @@
+import type { Machine, SandboxDriver } from '@islet/driver';
 import type { Logger } from '@islet/telemetry';
-import type { Machine, SandboxDriver } from '../drivers/driver.ts';
 import { MEMORY_MS, warmTarget } from './policy.ts';
 
 /** What a pool keeps: a machine, as far as it can be got ready before it is known for whom. */

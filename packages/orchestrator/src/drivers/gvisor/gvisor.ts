@@ -5,6 +5,13 @@ import { availableParallelism } from 'node:os';
 import { basename, delimiter, join } from 'node:path';
 import { pipeline } from 'node:stream/promises';
 import {
+  linkerName,
+  type Machine,
+  type MachineSpec,
+  type SandboxDriver,
+  type WritableRoot,
+} from '@islet/driver';
+import {
   Cgroups,
   CommandError,
   type Exec,
@@ -19,8 +26,6 @@ import {
   waitForExit,
 } from '@islet/host';
 import type { Logger } from '@islet/telemetry';
-import { linkerName } from '../../guest/guest.ts';
-import type { Machine, MachineSpec, SandboxDriver, WritableRoot } from '../driver.ts';
 import { CHECKPOINT_FILE } from './dead-polls.ts';
 import { type MountNamespace, needsHiddenProcSys, openMountNamespace } from './mount-namespace.ts';
 import { DISK_FOLDER, MOUNT_POINTS, ociSpec, SPEC_SHAPE } from './oci-spec.ts';

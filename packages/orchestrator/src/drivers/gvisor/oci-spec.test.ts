@@ -1,6 +1,6 @@
+import { type MachineSpec, processLimit } from '@islet/driver';
 import { describe, expect, it } from 'vitest';
-import type { MachineSpec } from '../driver.ts';
-import { ociSpec } from './oci-spec.ts';
+import { hostThreadLimit, ociSpec } from './oci-spec.ts';
 
 describe('the disk of a sandbox', () => {
   const machine: MachineSpec = {
@@ -41,3 +41,10 @@ describe('the disk of a sandbox', () => {
     expect(() => specOf({ diskSizeMb: undefined })).toThrow(/size of its disk/);
   });
 });
+
+it.each([128, 1024, 65_536])(
+  'the host’s threads suffice for the processes that a sandbox of %d MiB may have',
+  (memoryMb) => {
+    expect(hostThreadLimit(memoryMb)).toBeGreaterThan(2 * processLimit(memoryMb));
+  },
+);

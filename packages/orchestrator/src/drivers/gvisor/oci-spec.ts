@@ -1,7 +1,12 @@
 import { join } from 'node:path';
-import { CPU_PERIOD_US, cpuQuotaUs } from '../cpu-quota.ts';
-import { GUEST_MOUNT, type MachineSpec } from '../driver.ts';
-import { processLimit } from '../process-limit.ts';
+import {
+  CPU_PERIOD_US,
+  cpuQuotaUs,
+  GUEST_MOUNT,
+  guestNodeCommand,
+  type MachineSpec,
+  processLimit,
+} from '@islet/driver';
 
 /** Changes whenever the mounts below do: snapshots taken with others do not restore. */
 export const SPEC_SHAPE = 3;
@@ -56,18 +61,6 @@ const CAPABILITIES = [
 /** The command that runs envd on the bundled node. */
 export function envdCommand(ldName: string, args: readonly string[]): string[] {
   return [...guestNodeCommand(ldName, ['--max-semi-space-size=4'], 'envd/envd.mjs'), ...args];
-}
-
-/** The command that runs a script of the guest files on their node, whatever C library the image has, if any. */
-export function guestNodeCommand(ldName: string, nodeOptions: readonly string[], script: string): string[] {
-  return [
-    `${GUEST_MOUNT}/lib/${ldName}`,
-    '--library-path',
-    `${GUEST_MOUNT}/lib`,
-    `${GUEST_MOUNT}/node`,
-    ...nodeOptions,
-    `${GUEST_MOUNT}/${script}`,
-  ];
 }
 
 /**

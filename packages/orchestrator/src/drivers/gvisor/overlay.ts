@@ -1,5 +1,5 @@
 import { join } from 'node:path';
-import type { WritableRoot } from '../driver.ts';
+import type { WritableRoot } from '@islet/driver';
 
 /** mount(2) takes one page of options; some of it is for what is not the lower directories. */
 const LONGEST_OPTIONS = 4095;

@@ -4,6 +4,16 @@ import { availableParallelism } from 'node:os';
 import { join } from 'node:path';
 import { placementFailed } from '@islet/contracts';
 import {
+  CPU_PERIOD_US,
+  cpuQuotaUs,
+  DamagedSnapshotError,
+  type Machine,
+  type MachineSpec,
+  type Pace,
+  processLimit,
+  type SandboxDriver,
+} from '@islet/driver';
+import {
   BoundedLog,
   Cgroups,
   type Exec,
@@ -13,10 +23,6 @@ import {
   refProcess,
   waitForExit,
 } from '@islet/host';
-import { DamagedSnapshotError } from '../../snapshots/checksums.ts';
-import { CPU_PERIOD_US, cpuQuotaUs } from '../cpu-quota.ts';
-import type { Machine, MachineSpec, Pace, SandboxDriver } from '../driver.ts';
-import { processLimit } from '../process-limit.ts';
 import { ImageCache } from './images.ts';
 import type { MachineShape } from './machine-files.ts';
 import { MachineUsers } from './machine-users.ts';

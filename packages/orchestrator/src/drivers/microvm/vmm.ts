@@ -1,6 +1,6 @@
+import type { Pace } from '@islet/driver';
 import type { ProcessRef } from '@islet/host';
 import { GUEST } from '@islet/network';
-import type { Pace } from '../driver.ts';
 import type { BootImages, MachineShape, MachineSize } from './machine-files.ts';
 
 /** What a machine boots. */

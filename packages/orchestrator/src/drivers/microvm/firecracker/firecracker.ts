@@ -1,7 +1,7 @@
 import { chmod, copyFile, mkdir, rm } from 'node:fs/promises';
 import { join } from 'node:path';
+import type { Pace } from '@islet/driver';
 import { type Exec, isAlive, killAndWait } from '@islet/host';
-import type { Pace } from '../../driver.ts';
 import {
   type BootImages,
   collect,

@@ -1,6 +1,6 @@
 import { readFile, stat, writeFile } from 'node:fs/promises';
 import { join, relative } from 'node:path';
-import { DamagedSnapshotError, sumFile } from '../../../snapshots/checksums.ts';
+import { DamagedSnapshotError, sumFile } from '@islet/driver';
 import {
   collect,
   FILES,

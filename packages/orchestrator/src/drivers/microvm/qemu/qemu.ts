@@ -1,8 +1,8 @@
 import { rm } from 'node:fs/promises';
 import { join } from 'node:path';
+import type { Pace } from '@islet/driver';
 import { type Exec, isAlive } from '@islet/host';
 import type { Logger } from '@islet/telemetry';
-import type { Pace } from '../../driver.ts';
 import {
   type BootImages,
   collect,

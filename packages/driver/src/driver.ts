@@ -3,9 +3,6 @@ import type { ProcessRef } from '@islet/host';
 /** `gvisor`: a kernel in user space; `microvm`: a virtual machine, under QEMU or Firecracker. */
 export type Isolation = 'gvisor' | 'microvm';
 
-/** Where the guest runtime (node, its libraries, envd) is seen in every sandbox. */
-export const GUEST_MOUNT = '/opt/islet';
-
 /** All that a driver needs to start one sandbox. */
 export interface MachineSpec {
   id: string;

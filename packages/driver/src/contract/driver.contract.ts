@@ -15,7 +15,7 @@ import {
 } from '@islet/network';
 import { createLogger, type Logger } from '@islet/telemetry';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import type { Machine, MachineSpec, SandboxDriver } from '../src/drivers/driver.ts';
+import type { Machine, MachineSpec, SandboxDriver } from '../driver.ts';
 import { layOutProbeGuest } from './probe-guest.ts';
 
 export interface DriverSite {
