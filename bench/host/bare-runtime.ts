@@ -5,6 +5,10 @@ import type { NetworkNamespaces } from './namespaces.ts';
 import { findSandboxProcesses, killAndWait, sandboxMemory, waitForEnd } from './processes.ts';
 import { run } from './run.ts';
 
+/** The user of templates, by id, and its home. */
+const USER = '1000:1000';
+const HOME = '/home/user';
+
 /** How a running sandbox of Islet was started: the same, without Islet, is what Islet is measured against. */
 export interface RuntimeRecipe {
   /** The command up to runsc's own flags. */
@@ -51,6 +55,8 @@ function flagValue(args: readonly string[], flag: string): string {
 export interface BareSandbox {
   /** Starts it from the snapshot. @returns milliseconds */
   restore(): Promise<number>;
+  /** Runs a program in a running one, as the image's first user, to its end. */
+  exec(command: readonly string[]): Promise<void>;
   /** Of a running one, bytes. */
   memory(): Promise<{ rss: number; pss: number }>;
   /** Writes a running one into an empty folder, which ends it. @returns milliseconds until all is written */
@@ -95,6 +101,7 @@ export class BareRuntime implements AsyncDisposable {
         const start = ['restore', '-detach', '-image-path', snapshotDir, '-bundle', dir, id];
         return timed(() => this.#runsc(start, signal));
       },
+      exec: (command) => this.#runsc(['exec', '-user', USER, '-cwd', HOME, id, ...command], signal),
       memory: () => sandboxMemory(id),
       checkpoint: async (imageDir) => {
         const { sentry } = await findSandboxProcesses(id);

@@ -1,5 +1,6 @@
 import { readdir, readFile } from 'node:fs/promises';
 import { setTimeout as sleep } from 'node:timers/promises';
+import { onePerAddressSpace } from './address-spaces.ts';
 
 /** The processes of one gVisor sandbox on the host. */
 export interface SandboxProcesses {
@@ -47,15 +48,15 @@ async function descendants(root: number): Promise<number[]> {
 
 /** What processes hold of the machine's memory, in bytes. */
 export interface MemoryUse {
-  /** Every page that is mapped, once for each process that maps it. */
+  /** Every page that is mapped, once for each address space that maps it. */
   rss: number;
-  /** Every page divided by the number of processes that map it: what the machine would get back. */
+  /** Every page divided by the number of address spaces that map it: what the machine would get back. */
   pss: number;
 }
 
 /** Of all processes of a sandbox together. */
 export async function sandboxMemory(id: string): Promise<MemoryUse> {
-  const parts = await Promise.all((await pidsOf(id)).map(processMemory));
+  const parts = await Promise.all(onePerAddressSpace(await pidsOf(id)).map(processMemory));
   return {
     rss: parts.reduce((sum, part) => sum + part.rss, 0),
     pss: parts.reduce((sum, part) => sum + part.pss, 0),

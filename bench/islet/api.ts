@@ -14,7 +14,7 @@ export async function createSandbox(access: InstanceAccess, templateID = 'base')
     const response = await fetch(`${access.apiUrl}/sandboxes`, {
       method: 'POST',
       headers: { 'Content-Type': 'application/json', 'X-API-Key': access.apiKey },
-      body: JSON.stringify({ templateID, timeout: 600 }),
+      body: JSON.stringify({ templateID, timeout: 3600 }),
     });
     const text = await response.text();
     if (response.status !== 201) throw new Error(`POST /sandboxes answered ${response.status}: ${text}`);

@@ -1,3 +1,4 @@
+import { burstRow } from './burst.ts';
 import { commandRow } from './command.ts';
 import { controlPlaneRow } from './control-plane.ts';
 import { createRow } from './create.ts';
@@ -21,6 +22,7 @@ import { webTemplateRow } from './web-template.ts';
 export const ROWS: readonly Row[] = [
   startRow,
   createRow,
+  burstRow,
   pauseRow,
   forkRow,
   isolationRow,
