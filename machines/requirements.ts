@@ -1,12 +1,14 @@
 import { attempt, run } from './process/run.ts';
 
-/** Package → a program of it. */
+/** Package → a program of it, or a file. */
 const NEEDED = {
   mmdebstrap: 'mmdebstrap',
   'qemu-system-x86': 'qemu-system-x86_64',
   e2fsprogs: 'mke2fs',
   'openssh-client': 'ssh',
   'util-linux': 'unshare',
+  'ubuntu-keyring': '/usr/share/keyrings/ubuntu-archive-keyring.gpg',
+  runsc: 'runsc',
 } as const;
 
 /**
@@ -16,8 +18,8 @@ const NEEDED = {
 export async function installRequirements(signal: AbortSignal, say: (text: string) => void): Promise<void> {
   if (process.getuid?.() !== 0) throw new Error('images are made as root: sudo npm run test:machines');
   const missing: string[] = [];
-  for (const [name, program] of Object.entries(NEEDED)) {
-    const { status } = await attempt(['sh', '-c', 'command -v "$0"', program], { signal });
+  for (const [name, sign] of Object.entries(NEEDED)) {
+    const { status } = await attempt(['sh', '-c', 'command -v "$0" || test -e "$0"', sign], { signal });
     if (status !== 0) missing.push(name);
   }
   if (missing.length === 0) return;

@@ -83,11 +83,11 @@ export async function runScenario(scenario: Scenario, run: RunOptions): Promise<
   return result;
 }
 
-async function imageOf({ image }: Scenario, run: RunOptions): Promise<Image> {
+async function imageOf({ image, recipe = DEBIAN_13 }: Scenario, run: RunOptions): Promise<Image> {
   const { options, network, source, signal, say } = run;
   const { cacheDir } = options;
   const addition = image === 'prepared' ? await prepared(source, network, cacheDir) : undefined;
-  return ensureImage({ recipe: DEBIAN_13, addition }, { cacheDir, network, signal, say });
+  return ensureImage({ recipe, addition }, { cacheDir, network, signal, say });
 }
 
 function boot(

@@ -77,7 +77,7 @@ async function make({ recipe, addition }: ImageSource, work: string, store: Imag
     { signal, env: { LC_ALL: 'C.UTF-8', ...addition?.environment } },
   );
   for (const file of ['vmlinuz', 'initrd.img']) {
-    await run(['cp', '--dereference', join(root, file), join(work, file)], { signal });
+    await run(['cp', '--dereference', join(root, recipe.bootDir, file), join(work, file)], { signal });
   }
   const disk = join(work, 'disk');
   await run(['truncate', `--size=${DISK_BYTES}`, disk], { signal });

@@ -1,4 +1,4 @@
-import { readdir, readFile } from 'node:fs/promises';
+import { readdir, readFile, rename, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { run } from '../process/run.ts';
 
@@ -16,7 +16,14 @@ export async function packLayers(cacheDir: string, signal: AbortSignal): Promise
   for (const name of names) if (await isShipped(join(LAYERS_DIR, name))) found.push(name);
   if (found.length === 0) return undefined;
   const archive = join(cacheDir, 'layers.tar');
-  await run(['tar', '-C', LAYERS_DIR, '--xattrs', '--numeric-owner', '-cf', archive, ...found], { signal });
+  const packed = `${archive}.${process.pid}`;
+  try {
+    await run(['tar', '-C', LAYERS_DIR, '--xattrs', '--numeric-owner', '-cf', packed, ...found], { signal });
+    // A machine of another run may have the one before as its disk: it keeps that.
+    await rename(packed, archive);
+  } finally {
+    await rm(packed, { force: true });
+  }
   return archive;
 }
 

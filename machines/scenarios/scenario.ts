@@ -1,3 +1,4 @@
+import type { Recipe } from '../image/recipe.ts';
 import type { Source } from '../source.ts';
 import type { Machine } from '../vm/machine.ts';
 import type { QemuOptions } from '../vm/qemu.ts';
@@ -20,6 +21,8 @@ export interface Scenario {
   description: string;
   /** `fresh`: a system and Node.js. `prepared`: the checkout is there, and `./islet setup` has been run. */
   image: 'fresh' | 'prepared';
+  /** What it is made of; Debian 13 if absent. */
+  recipe?: Recipe;
   /** Of the machine, where it differs from the usual one. */
   hardware?: Partial<Pick<QemuOptions, 'cpu' | 'memoryMib' | 'kernelArguments'>>;
   run: (context: Context) => Promise<void>;

@@ -1,3 +1,4 @@
+import { UBUNTU_24_04 } from '../image/recipe.ts';
 import { KVM_HARDWARE, microvmUnderKvm } from './kvm.ts';
 import { checkoutService, debianPackage, npmPackage } from './packages.ts';
 import { fullForm, setUpForm, shortForm } from './readme.ts';
@@ -22,6 +23,13 @@ export const scenarios: readonly Scenario[] = [
     name: 'debian-13-set-up',
     description: 'the same, beginning with the first start on a machine where ./islet setup has been run',
     image: 'prepared',
+    run: setUpForm,
+  },
+  {
+    name: 'ubuntu-24.04',
+    description: 'that on Ubuntu 24.04, with Node.js and runsc from elsewhere',
+    image: 'prepared',
+    recipe: UBUNTU_24_04,
     run: setUpForm,
   },
   {

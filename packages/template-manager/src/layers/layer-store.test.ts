@@ -70,6 +70,20 @@ describe('the layer store', () => {
     expect([made, waited]).toEqual([1, 1]);
   });
 
+  it.each([
+    ['is not there', undefined],
+    ['was cut off', '{"recipe":"ba'],
+    ['is of another kind', '{"bytes":"many"}'],
+  ])('makes a layer again whose note %s', async (_, note) => {
+    const make = (dir: string) => writeFile(join(dir, 'file'), 'x');
+    const first = await open().ensure(request(make), signal);
+    const file = join(first.rootfsDir, '..', 'layer.json');
+    await (note === undefined ? rm(file) : writeFile(file, note));
+    const second = await open().ensure(request(make), signal);
+    expect(second).toMatchObject({ id: 'k1.2', cached: false });
+    expect(await open().find('k1')).toMatchObject({ id: 'k1.2', cached: true });
+  });
+
   it('leaves nothing of a build that failed, and builds again', async () => {
     const store = open();
     const fail = store.ensure(

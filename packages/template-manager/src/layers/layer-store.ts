@@ -1,5 +1,7 @@
 import { chmod, mkdir, mkdtemp, readdir, readFile, rename, rm, utimes, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
+import { Type } from 'typebox';
+import { Value } from 'typebox/value';
 import { removeTree } from './remove-tree.ts';
 
 export interface LockOptions {
@@ -61,9 +63,12 @@ export function createLayerStore(
     key,
     freshFor,
   }: Pick<LayerRequest, 'key' | 'freshFor'>): Promise<Layer | undefined> => {
-    const id = (await generations(layersDir, key)).at(-1);
-    if (id === undefined) return undefined;
-    const { madeFor, bytes } = await readNote(join(layersDir, id));
+    const newest = await newestWhole(layersDir, key);
+    if (!newest) return undefined;
+    const {
+      id,
+      note: { madeFor, bytes },
+    } = newest;
     if (freshFor !== undefined && madeFor !== freshFor) return undefined;
     const now = new Date();
     await utimes(join(layersDir, id, LAYER_NOTE), now, now);
@@ -129,6 +134,11 @@ export interface LayerNote {
   bytes: number;
 }
 
+const NOTE = Type.Object({
+  madeFor: Type.Optional(Type.String()),
+  bytes: Type.Optional(Type.Number({ minimum: 0 })),
+});
+
 /** Ids of the layers with this key, the newest last. */
 async function generations(layersDir: string, key: string): Promise<string[]> {
   const names = await readdir(layersDir).catch((error: NodeJS.ErrnoException) => {
@@ -143,8 +153,26 @@ function generationOf(id: string): number {
   return Number(id.split('.')[1] ?? 1);
 }
 
-async function readNote(dir: string): Promise<Partial<LayerNote>> {
-  return JSON.parse(await readFile(join(dir, LAYER_NOTE), 'utf8')) as Partial<LayerNote>;
+/** Passes over what has no note that can be read: a cache that was copied or restored in part. It is made again then. */
+async function newestWhole(
+  layersDir: string,
+  key: string,
+): Promise<{ id: string; note: Partial<LayerNote> } | undefined> {
+  for (const id of (await generations(layersDir, key)).reverse()) {
+    const note = await readNote(join(layersDir, id));
+    if (note) return { id, note };
+  }
+  return undefined;
+}
+
+async function readNote(dir: string): Promise<Partial<LayerNote> | undefined> {
+  try {
+    const note: unknown = JSON.parse(await readFile(join(dir, LAYER_NOTE), 'utf8'));
+    return Value.Check(NOTE, note) ? note : undefined;
+  } catch (error) {
+    if (error instanceof SyntaxError || (error as NodeJS.ErrnoException).code === 'ENOENT') return undefined;
+    throw error;
+  }
 }
 
 /** What a process that was killed in the middle left; the lock says that nobody is at it any more. */
