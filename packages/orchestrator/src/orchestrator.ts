@@ -1,11 +1,10 @@
 import { randomBytes } from 'node:crypto';
-import { mkdir, readdir, rm, writeFile } from 'node:fs/promises';
+import { writeFile } from 'node:fs/promises';
 import { availableParallelism, hostname, totalmem } from 'node:os';
 import { join } from 'node:path';
 import type { ServiceImpl } from '@connectrpc/connect';
-import { orchestratorProto, type SandboxLog, type SandboxSample, type volumesProto } from '@islet/contracts';
-import type { SandboxDriver } from '@islet/driver';
-import { openHostExec, readProcessor, waitForExit } from '@islet/host';
+import type { orchestratorProto, SandboxLog, SandboxSample, volumesProto } from '@islet/contracts';
+import { openHostExec, readProcessor } from '@islet/host';
 import { claimSubnet, GUEST, NetworkPool, VOLUMES_PORT } from '@islet/network';
 import { VolumeServerThread } from '@islet/nfs';
 import type { Logger } from '@islet/telemetry';
@@ -20,15 +19,14 @@ import { DisarmThread } from './drivers/gvisor/disarm-thread.ts';
 import { guestDir, installGuest, removeUnusedGuests } from './guest/guest.ts';
 import { STATIC_TOOLS } from './guest/guest-files.ts';
 import { orchestratorService } from './rpc/service.ts';
+import { adoptSandboxes, heldSlots } from './sandbox/adoption.ts';
 import type { SandboxEvent } from './sandbox/events.ts';
 import { Journals } from './sandbox/journals.ts';
 import { logLives } from './sandbox/life-log.ts';
-import { RecordStore, type SandboxRecord } from './sandbox/record.ts';
+import { RecordStore } from './sandbox/record.ts';
 import { askEnvd, startSampler } from './sandbox/sampler.ts';
 import { Sandboxes } from './sandbox/sandboxes.ts';
-import { sealSaved } from './sandbox/save.ts';
 import { Undo } from './sandbox/undo.ts';
-import { readManifest } from './snapshots/manifest.ts';
 import { type BuildSandboxRequest, type CommandRunner, withBuildSandbox } from './templates/build-sandbox.ts';
 import { type SealRequest, type SealResult, sealTemplate } from './templates/seal.ts';
 import { TemplateStore } from './templates/store.ts';
@@ -36,13 +34,8 @@ import { volumesService } from './volumes/service.ts';
 import { Volumes } from './volumes/volumes.ts';
 import { warmCounts } from './warm/policy.ts';
 
-const { SandboxState } = orchestratorProto;
-
 /** Shared by all Islets of a host: which of them uses which addresses. */
 const SUBNET_CLAIMS = '/run/islet/subnets';
-
-/** How long a save may take to end that an earlier process began, ms. */
-const SAVE_DEADLINE_MS = 60_000;
 
 /** The rest is for Islet itself, the page cache and what else runs on the host. */
 const MACHINES_SHARE = 0.8;
@@ -137,7 +130,6 @@ export async function startOrchestrator(options: OrchestratorOptions): Promise<O
     undo.add(() => claim.release());
     const records = new RecordStore(join(dataDir, 'sandboxes'));
     const found = await records.readAll();
-    const adoptable = [...found.values()].filter((record) => record !== undefined);
     const chosen = await chooseIsolation({ ...options.machines, choice: options.isolation, exec, logger });
     const network = await NetworkPool.open(
       {
@@ -149,9 +141,7 @@ export async function startOrchestrator(options: OrchestratorOptions): Promise<O
         exec,
         logger,
       },
-      adoptable.flatMap(({ run, sandbox }) =>
-        run ? { index: run.slotIndex, egress: sandbox.config?.egress ?? { allowOut: [], denyOut: [] } } : [],
-      ),
+      heldSlots(found),
     );
     undo.add(() => network.close());
     // Before the driver, too: its mount namespace must take part in what is mounted for machines later.
@@ -188,9 +178,16 @@ export async function startOrchestrator(options: OrchestratorOptions): Promise<O
     });
     undo.add(() => drivers.close());
     const driver = drivers.sandboxes;
-    const adopted = await adopt(adoptable, { driver, network, records, logger });
     const machinesDir = join(dataDir, 'machines');
-    await freeLeftovers(found, adopted, [driver, drivers.builds], records, machinesDir);
+    const adopted = await adoptSandboxes(found, {
+      driver,
+      buildDriver: drivers.builds,
+      network,
+      records,
+      machinesDir,
+      now: Date.now,
+      logger,
+    });
     await volumes.adopt(
       adopted.flatMap(({ run }) =>
         run ? [{ id: run.machine.id, netns: network.slot(run.slotIndex).netns }] : [],
@@ -305,96 +302,4 @@ export async function startOrchestrator(options: OrchestratorOptions): Promise<O
   } catch (error) {
     throw await undo.after(error);
   }
-}
-
-interface AdoptionContext {
-  driver: SandboxDriver;
-  network: NetworkPool;
-  records: RecordStore;
-  logger: Logger;
-}
-
-/**
- * Those records whose sandbox still runs or is saved; the slots of the others are given up. A pause that the earlier
- * process did not see the end of counts as done where the sandbox has ended, and as never begun where it runs on. Where the host
- * ended meanwhile, too, which takes along what drivers keep of machines, nobody knows how much of the pause came to the disk.
- */
-async function adopt(
-  found: readonly SandboxRecord[],
-  { driver, network, records, logger }: AdoptionContext,
-): Promise<SandboxRecord[]> {
-  const adopted: SandboxRecord[] = [];
-  const takenOver: Promise<void>[] = [];
-  await Promise.all(found.map((record) => waitForSave(record, records)));
-  const machines = new Set(await driver.list());
-  for (const record of found) {
-    const { run, sandbox } = record;
-    if (!run) {
-      adopted.push(record);
-    } else if (driver.isAlive(run.machine)) {
-      // One that ends just now, or does not answer, must not keep the others from being served: it can be killed.
-      const lost = (error: unknown) =>
-        logger.error({ err: error, sandboxId: sandbox.config?.sandboxId }, 'a sandbox was not taken over');
-      takenOver.push(driver.adopt(run.machine).catch(lost));
-      adopted.push({ ...record, sandbox: { ...sandbox, state: SandboxState.RUNNING } });
-    } else {
-      network.discard(network.slot(run.slotIndex));
-      if (sandbox.state !== SandboxState.PAUSING) continue;
-      const { sandboxId = '', buildId = '' } = sandbox.config ?? {};
-      const runtime = { name: driver.name, digest: driver.runtimeDigest };
-      const origin = { ...record.base, runtime, parentBuildId: buildId };
-      const seal = async (dir: string) => {
-        if (await readManifest(dir)) return true;
-        if (!machines.has(run.machine.id)) return false;
-        await driver.finishCheckpoint?.(dir);
-        await sealSaved(dir, origin);
-        return true;
-      };
-      if (!(await records.takeUnfinishedSnapshot(sandboxId, seal))) {
-        logger.error({ sandboxId }, 'a sandbox was lost: it ended before it was paused');
-        continue;
-      }
-      const paused = {
-        ...record,
-        run: undefined,
-        sandbox: { ...sandbox, state: SandboxState.PAUSED, endAtMs: Date.now(), address: '' },
-      };
-      await records.write(paused, { durable: true });
-      adopted.push(paused);
-    }
-  }
-  await Promise.all([...takenOver, ...adopted.map((record) => records.tidy(record))]);
-  return adopted;
-}
-
-/** A sandbox that is being written ends by itself: nothing may take it for a running one until then. */
-async function waitForSave({ sandbox, run }: SandboxRecord, records: RecordStore): Promise<void> {
-  const id = sandbox.config?.sandboxId ?? '';
-  if (!run || sandbox.state !== SandboxState.PAUSING || !(await records.hasUnfinishedSnapshot(id))) return;
-  // Where it does not, its saving has not begun in earnest.
-  await waitForExit(run.machine.main, SAVE_DEADLINE_MS).catch(() => undefined);
-}
-
-/** Frees what belongs to no adopted sandbox: half-started ones, those kept ready, and those that ended while nobody watched. */
-async function freeLeftovers(
-  found: ReadonlyMap<string, unknown>,
-  adopted: readonly SandboxRecord[],
-  drivers: readonly SandboxDriver[],
-  records: RecordStore,
-  machinesDir: string,
-): Promise<void> {
-  await mkdir(machinesDir, { recursive: true, mode: 0o700 });
-  const sandboxIds = new Set(adopted.map((record) => record.sandbox.config?.sandboxId));
-  for (const id of found.keys()) {
-    if (!sandboxIds.has(id)) await rm(records.dir(id), { recursive: true, force: true });
-  }
-  const machineIds = new Set(adopted.map((record) => record.run?.machine.id));
-  const remove = async (id: string, runners: readonly SandboxDriver[]) => {
-    if (machineIds.has(id)) return;
-    for (const driver of runners) await driver.release(id);
-    await rm(join(machinesDir, id), { recursive: true, force: true });
-  };
-  // Whoever runs it comes first: nobody can remove the cgroup of processes that live.
-  for (const driver of drivers) for (const id of await driver.list()) await remove(id, [driver]);
-  for (const id of await readdir(machinesDir)) await remove(id, drivers);
 }

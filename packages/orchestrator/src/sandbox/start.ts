@@ -1,17 +1,17 @@
 import { rm } from 'node:fs/promises';
 import type { orchestratorProto } from '@islet/contracts';
 import type { SandboxDriver } from '@islet/driver';
-import type { EgressRules, NetworkPool } from '@islet/network';
-import type { Volumes } from '../volumes/volumes.ts';
+import type { EgressRules } from '@islet/network';
 import { type EnvdInit, type EnvdRequest, initEnvd, waitForEnvd } from './envd-client.ts';
 import { EnvdConnection } from './envd-connection.ts';
 import { makePlace, type Place, type Shape } from './place.ts';
+import type { SandboxNetwork, SandboxVolumes } from './ports.ts';
 import type { SandboxRun } from './record.ts';
 
 export interface StartContext {
   driver: SandboxDriver;
-  network: NetworkPool;
-  volumes: Volumes;
+  network: SandboxNetwork;
+  volumes: SandboxVolumes;
   guestDirOf: (digest: string) => string;
   /** One folder a machine: what the driver writes for it. */
   machinesDir: string;
@@ -177,7 +177,11 @@ export function rehearsal(id: string, now: Date): EnvdInit {
 }
 
 /** What envd of a new sandbox is told. */
-export function firstInit(config: orchestratorProto.SandboxConfig, volumes: Volumes, now: Date): EnvdInit {
+export function firstInit(
+  config: orchestratorProto.SandboxConfig,
+  volumes: SandboxVolumes,
+  now: Date,
+): EnvdInit {
   return {
     ...resumeInit(config, volumes, now),
     hostname: config.sandboxId,
@@ -189,7 +193,11 @@ export function firstInit(config: orchestratorProto.SandboxConfig, volumes: Volu
 }
 
 /** What envd of a resumed sandbox is told: the rest it remembers. */
-export function resumeInit(config: orchestratorProto.SandboxConfig, volumes: Volumes, now: Date): EnvdInit {
+export function resumeInit(
+  config: orchestratorProto.SandboxConfig,
+  volumes: SandboxVolumes,
+  now: Date,
+): EnvdInit {
   return {
     sandboxId: config.sandboxId,
     templateId: config.templateId,

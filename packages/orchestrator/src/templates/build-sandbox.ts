@@ -2,16 +2,24 @@ import { randomBytes } from 'node:crypto';
 import { mkdir, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { guestNodeCommand, linkerName, type SandboxDriver, type WritableRoot } from '@islet/driver';
-import type { NetworkPool } from '@islet/network';
+import type { Slot } from '@islet/network';
 import type { Logger } from '@islet/telemetry';
 import type { Guest } from '../guest/guest.ts';
 import { type CommandEnd, runInSandbox, type SandboxCommand } from '../sandbox/command.ts';
 import { initEnvd, waitForEnvd } from '../sandbox/envd-client.ts';
 import { Undo } from '../sandbox/undo.ts';
 
+/** What builds need of the node's network. */
+export interface BuildNetwork {
+  /** A fresh slot whose interface is used as it is. @throws IsletError 503 if there is none. */
+  takeInterface(): Promise<Slot>;
+  /** Gives a slot up. Its sandbox must be dead. */
+  discard(slot: Slot): void;
+}
+
 export interface BuildSandboxContext {
   driver: SandboxDriver;
-  network: NetworkPool;
+  network: BuildNetwork;
   guest: Guest;
   /** Where machines keep what is theirs. */
   workDir: string;

@@ -6,9 +6,9 @@ import { GUEST_MOUNT } from '@islet/driver';
 import { waitForQuiet } from '@islet/network';
 import { runInSandbox } from '../sandbox/command.ts';
 import { type EnvdRequest, initEnvd, waitForEnvd } from '../sandbox/envd-client.ts';
+import type { SandboxNetwork, SandboxVolumes } from '../sandbox/ports.ts';
 import { rehearsal } from '../sandbox/start.ts';
 import { Undo } from '../sandbox/undo.ts';
-import type { Volumes } from '../volumes/volumes.ts';
 import { type BuildSandboxContext, type CommandRunner, commandRunner } from './build-sandbox.ts';
 import type { StartCommand } from './manifest.ts';
 import type { TemplateStore } from './store.ts';
@@ -36,7 +36,8 @@ export interface SealResult {
 }
 
 export interface SealContext extends BuildSandboxContext {
-  volumes: Volumes;
+  network: BuildSandboxContext['network'] & SandboxNetwork;
+  volumes: SandboxVolumes;
   store: TemplateStore;
 }
 
