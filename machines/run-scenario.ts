@@ -86,7 +86,8 @@ export async function runScenario(scenario: Scenario, run: RunOptions): Promise<
 async function imageOf({ image, recipe = DEBIAN_13 }: Scenario, run: RunOptions): Promise<Image> {
   const { options, network, source, signal, say } = run;
   const { cacheDir } = options;
-  const addition = image === 'prepared' ? await prepared(source, network, cacheDir) : undefined;
+  const withTests = image === 'contributor';
+  const addition = image === 'fresh' ? undefined : await prepared(source, network, cacheDir, { withTests });
   return ensureImage({ recipe, addition }, { cacheDir, network, signal, say });
 }
 

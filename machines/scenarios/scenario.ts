@@ -19,8 +19,11 @@ export interface Context {
 export interface Scenario {
   name: string;
   description: string;
-  /** `fresh`: a system and Node.js. `prepared`: the checkout is there, and `./islet setup` has been run. */
-  image: 'fresh' | 'prepared';
+  /**
+   * `fresh`: a system and Node.js. `prepared`: the checkout is there, and `./islet setup` has been run. `contributor`: `npm ci`, too,
+   * which brings what tests need.
+   */
+  image: 'fresh' | 'prepared' | 'contributor';
   /** What it is made of; Debian 13 if absent. */
   recipe?: Recipe;
   /** Of the machine, where it differs from the usual one. */

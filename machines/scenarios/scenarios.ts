@@ -36,7 +36,7 @@ export const scenarios: readonly Scenario[] = [
     name: 'debian-13-kvm',
     description:
       'sandboxes as virtual machines under a KVM that works, the driver contract and e2e/microvm there',
-    image: 'prepared',
+    image: 'contributor',
     hardware: KVM_HARDWARE,
     run: microvmUnderKvm,
   },

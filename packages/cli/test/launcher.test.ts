@@ -139,6 +139,16 @@ describe('the launcher', () => {
     expect((await run(['--version'])).stderr).toMatch(/npm ci/);
   });
 
+  it('installs no packages that only tests need, but for tests, and then also where the others are', async () => {
+    await rm(join(root, 'node_modules'), { recursive: true });
+    expect((await run(['--version'])).stderr).toContain('npm ci --omit=dev ');
+    expect((await run(['--version', '--with-tests'])).stderr).toMatch(/npm ci --no-audit/);
+    await mkdir(join(root, 'node_modules/vitest'));
+    for (const args of [['--version', '--with-tests'], ['--version']]) {
+      expect((await run(args)).stderr).not.toContain('npm');
+    }
+  });
+
   describe.runIf(process.getuid?.() === 0)('for an ordinary user', () => {
     const NOBODY = 65534;
     /** Shows what it was called with and, of its environment, what it was handed. */
