@@ -44,18 +44,15 @@ async function sourcesDigest() {
   return createHash('sha256').update(Buffer.concat(own)).digest('hex');
 }
 
+/** Undefined where the archive has no such kernel: only Debian's does. */
 async function kernelPackage() {
-  const { stdout } = await run('apt-cache', ['depends', KERNEL]);
-  const name = /Depends: (linux-image-\S+)/.exec(stdout)?.[1];
-  if (!name) {
-    throw new Error(`there is no package ${KERNEL} here: start Islet with --kernel and a kernel of your own`);
-  }
-  return name;
+  const { stdout } = await run('apt-cache', ['depends', KERNEL]).catch(() => ({ stdout: '' }));
+  return /Depends: (linux-image-\S+)/.exec(stdout)?.[1];
 }
 
 /** Downloads and unpacks the kernel's package below `dir`. */
-async function unpackKernel(dir) {
-  await run('apt-get', ['download', '-q', await kernelPackage()], { cwd: dir });
+async function unpackKernel(dir, name) {
+  await run('apt-get', ['download', '-q', name], { cwd: dir });
   const archive = (await readdir(dir)).find((name) => name.endsWith('.deb'));
   await run('dpkg-deb', ['-x', join(dir, archive), join(dir, 'files')]);
   const [version] = await readdir(join(dir, 'files/usr/lib/modules'));
@@ -124,12 +121,17 @@ async function initialFiles(moduleDir) {
 const digest = await sourcesDigest();
 const stamp = await readFile(join(target, 'stamp'), 'utf8').catch(() => '');
 if (stamp !== digest) {
+  const kernel = await kernelPackage();
+  if (!kernel) {
+    process.stderr.write(`islet: the archive of this system has no package ${KERNEL}, as Debian's has\n`);
+    process.exit(1);
+  }
   const work = await mkdtemp(join(tmpdir(), 'islet-kernel-'));
   const staged = `${target}.new`;
   try {
     await rm(staged, { recursive: true, force: true });
     await mkdir(staged, { recursive: true });
-    const { image, modules } = await unpackKernel(work);
+    const { image, modules } = await unpackKernel(work, kernel);
     await extractKernel(image, join(staged, 'vmlinux'));
     await writeFile(join(staged, 'initrd'), await initialFiles(modules));
     await writeFile(join(staged, 'stamp'), digest);

@@ -24,12 +24,12 @@ export async function prepared(
   return {
     name: withTests ? 'contributor' : 'prepared',
     version: source.commit,
-    script: script(withTests ? `${SET_UP} && npm ci --no-audit --no-fund` : SET_UP),
+    script: script(withTests ? `${SET_UP} --with-microvm && npm ci --no-audit --no-fund` : SET_UP),
     environment: { ISLET_BUNDLE: source.bundle, NETWORK_FILES: list, NODE: process.execPath },
   };
 }
 
-const SET_UP = './islet setup --with-microvm';
+const SET_UP = './islet setup';
 
 const script = (setUp: string) => `
 set -eu
