@@ -15,7 +15,8 @@ interface Status {
 /** A first start, translated, on a busy host. */
 const SERVES_MS = 90 * 60_000;
 const COMMAND_MS = 20 * 60_000;
-const ASK_EVERY_MS = 10_000;
+/** Each question is a login, which takes a translated machine seconds. */
+const ASK_EVERY_MS = 30_000;
 
 /** An Islet that runs as a service of a machine. */
 export class Service {

@@ -6,8 +6,9 @@ import type { Slot } from '@islet/network';
 import type { Logger } from '@islet/telemetry';
 import type { Guest } from '../guest/guest.ts';
 import { type CommandEnd, runInSandbox, type SandboxCommand } from '../sandbox/command.ts';
-import { initEnvd, waitForEnvd } from '../sandbox/envd-client.ts';
+import { initEnvd } from '../sandbox/envd-client.ts';
 import { Undo } from '../sandbox/undo.ts';
+import { waitForBoot } from './boot-answer.ts';
 
 /** What builds need of the node's network. */
 export interface BuildNetwork {
@@ -75,7 +76,7 @@ export async function withBuildSandbox<T>(
       signal,
     );
     const envd = { address: slot.sandboxAddress, deadlineMs: driver.pace.bootMs, signal };
-    await waitForEnvd(envd);
+    await waitForBoot({ isAlive: () => driver.isAlive(machine), ...driver.pace }, envd);
     await initEnvd(envd, {
       defaultUser: 'root',
       defaultWorkdir: '',

@@ -5,10 +5,11 @@ import { ENVD_VERSION } from '@islet/contracts';
 import { GUEST_MOUNT } from '@islet/driver';
 import { waitForQuiet } from '@islet/network';
 import { runInSandbox } from '../sandbox/command.ts';
-import { type EnvdRequest, initEnvd, waitForEnvd } from '../sandbox/envd-client.ts';
+import { type EnvdRequest, initEnvd } from '../sandbox/envd-client.ts';
 import type { SandboxNetwork, SandboxVolumes } from '../sandbox/ports.ts';
 import { rehearsal } from '../sandbox/start.ts';
 import { Undo } from '../sandbox/undo.ts';
+import { waitForBoot } from './boot-answer.ts';
 import { type BuildSandboxContext, type CommandRunner, commandRunner } from './build-sandbox.ts';
 import type { StartCommand } from './manifest.ts';
 import type { TemplateStore } from './store.ts';
@@ -85,7 +86,7 @@ export async function sealTemplate(
     };
     const machine = await driver.boot(spec, signal);
     const envd = { address: slot.sandboxAddress, deadlineMs: driver.pace.bootMs, signal };
-    await waitForEnvd(envd);
+    await waitForBoot({ isAlive: () => driver.isAlive(machine), ...driver.pace }, envd);
     await initEnvd(envd, {
       defaultUser: request.defaultUser,
       defaultWorkdir: request.defaultWorkdir,

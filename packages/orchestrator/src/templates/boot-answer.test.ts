@@ -1,0 +1,44 @@
+import { createServer, type Server } from 'node:http';
+import { PORTS } from '@islet/contracts';
+import { afterEach, describe, expect, it } from 'vitest';
+import { EnvdSilentError } from '../sandbox/envd-client.ts';
+import { waitForBoot } from './boot-answer.ts';
+
+/** An address of the loopback network that no other test uses. */
+const ADDRESS = '127.45.7.1';
+const BOOT_MS = 200;
+
+let server: Server | undefined;
+afterEach(() => server?.close());
+
+function serve(): void {
+  server = createServer((_, response) => response.writeHead(204).end());
+  server.listen(PORTS.envd, ADDRESS);
+}
+
+describe('the wait for a build to boot', () => {
+  it('is longer than a sandbox may take', async () => {
+    setTimeout(serve, BOOT_MS * 2);
+    await waitForBoot({ isAlive: () => true, bootMs: BOOT_MS }, { address: ADDRESS });
+  });
+
+  it('ends in time all the same', async () => {
+    const waiting = waitForBoot({ isAlive: () => true, bootMs: BOOT_MS }, { address: ADDRESS });
+    await expect(waiting).rejects.toThrow(EnvdSilentError);
+  });
+
+  it('ends with the sandbox', async () => {
+    const waiting = waitForBoot({ isAlive: () => false, bootMs: 600_000 }, { address: ADDRESS });
+    await expect(waiting).rejects.toThrow('ended before its daemon answered');
+  });
+
+  it('ends when no one wants the build any more', async () => {
+    const given = new AbortController();
+    const waiting = waitForBoot(
+      { isAlive: () => true, bootMs: 600_000 },
+      { address: ADDRESS, signal: given.signal },
+    );
+    given.abort(new Error('given up'));
+    await expect(waiting).rejects.toThrow('given up');
+  });
+});
