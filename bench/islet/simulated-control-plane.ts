@@ -16,8 +16,8 @@ import {
   seed,
 } from '@islet/db';
 import { createLogger } from '@islet/telemetry';
+import { onlyNode } from '../../packages/api/test/simulated-link.ts';
 import { SimulatedNode } from '../../packages/api/test/simulated-node.ts';
-import { SimulatedTemplateManager } from '../../packages/api/test/simulated-template-manager.ts';
 
 const DAY_MS = 86_400_000;
 
@@ -63,8 +63,7 @@ export class ControlPlaneUnderTest implements AsyncDisposable {
     const { app } = await createApi({
       db,
       catalog: createMemoryCatalog(),
-      node: { client: node.client(), route: () => ({ kind: 'direct' }) },
-      templateManager: new SimulatedTemplateManager().client(),
+      discovery: onlyNode(node),
       artifacts: createDirectoryArtifacts({
         directory: join(directory, 'artifacts'),
         signatures: new UploadSignatures('bench'),

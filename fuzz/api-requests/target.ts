@@ -2,8 +2,8 @@ import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
 import { type Api, createApi } from '../../packages/api/src/index.ts';
+import { onlyNode } from '../../packages/api/test/simulated-link.ts';
 import { SimulatedNode } from '../../packages/api/test/simulated-node.ts';
-import { SimulatedTemplateManager } from '../../packages/api/test/simulated-template-manager.ts';
 import { createDirectoryArtifacts, UploadSignatures } from '../../packages/artifacts/src/index.ts';
 import { createMemoryCatalog } from '../../packages/catalog/src/index.ts';
 import {
@@ -85,8 +85,7 @@ async function renewed(before: Service | undefined): Promise<Service> {
   });
   const api = await createApi({
     ...{ db, logger, catalog: createMemoryCatalog(), tokenSeed: 'seed', domain: 'localhost:3002' },
-    node: { client: node.client(), route: () => ({ kind: 'direct' }) },
-    templateManager: new SimulatedTemplateManager().client(),
+    discovery: onlyNode(node),
     artifacts: createDirectoryArtifacts({ directory: dir, signatures: new UploadSignatures('seed') }),
   });
   await api.app.ready();

@@ -22,7 +22,7 @@ import { useSchemaValidation } from './http/validation.ts';
 import { addKeyRoutes } from './keys/routes.ts';
 import { addLogRoutes } from './logs/routes.ts';
 import { addMetricsRoutes } from './metrics/routes.ts';
-import { NodeSync } from './nodes/node-sync.ts';
+import { NodeRegistry } from './nodes/registry.ts';
 import { addNodeRoutes } from './nodes/routes.ts';
 import { addLifetimeRoutes } from './sandboxes/lifetime-routes.ts';
 import { addSandboxListRoutes } from './sandboxes/list-routes.ts';
@@ -51,8 +51,8 @@ import { createVolumeTokens } from './volumes/token.ts';
 
 /** Nobody but programs, and pages that the API itself would serve, by names of this machine. */
 const LOCAL_WEB: WebAccess = { hosts: [], origins: [] };
-/** How long the start waits for the node to tell what lives on it. */
-const FIRST_SNAPSHOT_MS = 5_000;
+/** How long the start waits for the nodes to tell what lives on them. */
+const FIRST_REPORT_MS = 5_000;
 /** Longest wait for a request to arrive in full, where its route sets no other. */
 const REQUEST_TIMEOUT_MS = 70_000;
 /** Longest wait for a request's headers. */
@@ -69,7 +69,7 @@ export interface Api {
 
 /**
  * The control plane's HTTP service. It is not listening yet: `await app.listen(…)`. Becoming ready fills the catalog
- * from the node; closing ends all that it does in the background, but leaves `db` and `catalog` open.
+ * from the nodes; closing ends all that it does in the background, but leaves `db` and `catalog` open.
  */
 export async function createApi(deps: ApiDeps): Promise<Api> {
   const app: ApiApp = Fastify({
@@ -128,13 +128,15 @@ export async function createApi(deps: ApiDeps): Promise<Api> {
   closeConnectionsWithServer(app);
   const sweep = startUploadSweep(context.artifacts, context.clock, deps.logger);
   app.addHook('onReady', async () => {
+    const silent = await context.nodes.start(FIRST_REPORT_MS);
+    if (silent.length > 0) {
+      deps.logger.warn({ nodes: silent }, 'nodes do not answer yet: their sandboxes show up when they do');
+    }
     await context.builds.resume();
-    if (await context.sync.start(FIRST_SNAPSHOT_MS)) return;
-    deps.logger.warn('the node does not answer yet: its sandboxes show up when it does');
   });
   app.addHook('onClose', async () => {
     context.usage.close();
-    await Promise.all([context.sync.stop(), context.builds.close(), sweep.close()]);
+    await Promise.all([context.nodes.stop(), context.builds.close(), sweep.close()]);
     await Promise.all([context.authenticator.close(), context.templates.close(), context.spawns.flush()]);
   });
   return {
@@ -145,10 +147,10 @@ export async function createApi(deps: ApiDeps): Promise<Api> {
 }
 
 function buildContext(deps: ApiDeps): ApiContext {
-  const { db, catalog, node, logger, adminToken, clock = systemClock } = deps;
+  const { db, catalog, discovery, logger, adminToken, clock = systemClock } = deps;
   const slots = new SandboxSlots();
   const templates = new TemplateResolver({ db, clock, logger });
-  const { templateManager } = deps;
+  const nodes = new NodeRegistry({ discovery, catalog, slots, clock, logger, random: Math.random });
   return {
     ...deps,
     clock,
@@ -157,10 +159,10 @@ function buildContext(deps: ApiDeps): ApiContext {
     volumeTokens: createVolumeTokens({ tokenSeed: deps.tokenSeed, domain: deps.domain, clock }),
     authenticator: new Authenticator({ db, clock, logger, adminToken }),
     templates,
-    builds: new Builds({ db, templateManager, logger, onReady: () => templates.clear() }),
+    builds: new Builds({ db, nodes, logger, onReady: () => templates.clear() }),
     spawns: new SpawnCounter(db, logger),
     usage: new TeamUsage(slots, () => clock.now()),
-    sync: new NodeSync({ node, catalog, slots, clock, logger }),
+    nodes,
   };
 }
 

@@ -8,7 +8,7 @@ import type {
 } from 'fastify';
 import type { Authenticator } from './auth/authenticator.ts';
 import type { ApiDeps, Clock } from './deps.ts';
-import type { NodeSync } from './nodes/node-sync.ts';
+import type { NodeRegistry } from './nodes/registry.ts';
 import type { PausedQuota } from './sandboxes/paused-quota.ts';
 import type { SandboxSlots } from './sandboxes/slots.ts';
 import type { TeamUsage } from './teams/usage.ts';
@@ -36,6 +36,6 @@ export interface ApiContext extends Omit<ApiDeps, 'clock'> {
   usage: TeamUsage;
   slots: SandboxSlots;
   paused: PausedQuota;
-  sync: NodeSync;
+  nodes: NodeRegistry;
   volumeTokens: VolumeTokens;
 }

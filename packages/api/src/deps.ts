@@ -1,12 +1,11 @@
-import type { Client } from '@connectrpc/connect';
 import type { ArchiveInspector, ArtifactStore, UploadSignatures } from '@islet/artifacts';
-import type { Catalog, CatalogEntry, Sandbox } from '@islet/catalog';
-import type { orchestratorProto, templateProto, volumesProto } from '@islet/contracts';
+import type { Catalog } from '@islet/catalog';
 import type { Database } from '@islet/db';
 import type { Logger } from '@islet/telemetry';
 import type { WebAccess } from './http/cors.ts';
 import type { LogsSource } from './logs/source.ts';
 import type { MetricsSource } from './metrics/source.ts';
+import type { NodeDiscovery } from './nodes/discovery.ts';
 
 export interface Clock {
   /** Unix milliseconds. */
@@ -16,26 +15,6 @@ export interface Clock {
 }
 
 export const systemClock: Clock = { now: () => Date.now(), monotonic: () => performance.now() };
-
-export type NodeClient = Client<typeof orchestratorProto.Orchestrator>;
-
-export type TemplateManagerClient = Client<typeof templateProto.TemplateManager>;
-
-/** The node that sandboxes run on. */
-export interface NodeLink {
-  client: NodeClient;
-  /** How the edge reaches a sandbox of this node. */
-  route(sandbox: Sandbox): CatalogEntry['route'];
-}
-
-export type VolumesClient = Client<typeof volumesProto.Volumes>;
-
-/** The node that volumes are on. */
-export interface VolumesLink {
-  client: VolumesClient;
-  /** Most that a new volume may hold, MiB. */
-  sizeMb: number;
-}
 
 export interface Uploads {
   /** What upload addresses are signed with. */
@@ -48,10 +27,9 @@ export interface ApiDeps {
   /** Migrated and seeded. */
   db: Database;
   catalog: Catalog;
-  node: NodeLink;
-  /** Builds templates. */
-  templateManager: TemplateManagerClient;
-  /** Keeps the files of COPY steps for it. */
+  /** Where sandboxes run, templates are built and volumes are. */
+  discovery: NodeDiscovery;
+  /** Keeps the files of COPY steps for those that build. */
   artifacts: ArtifactStore;
   /** Where the store cannot take uploads itself, so that its addresses lead here. */
   uploads?: Uploads | undefined;
@@ -71,6 +49,6 @@ export interface ApiDeps {
   metrics?: MetricsSource | undefined;
   /** Where sandbox logs come from; without it every sandbox has none. */
   logs?: LogsSource | undefined;
-  /** Where volumes are; without it the installation has none. */
-  volumes?: VolumesLink | undefined;
+  /** Most that a new volume may hold, MiB; absent: the installation has no volumes. */
+  volumeSizeMb?: number | undefined;
 }

@@ -414,7 +414,7 @@ describe('following a build', () => {
     // A second API over the same database and builder stands for the process after a restart.
     first.templateManager.builds.delete(lost.buildID);
     first.templateManager.disconnect();
-    const second = await startHarness({ db: first.db, templateManager: first.templateManager.client() });
+    const second = await startHarness({ db: first.db, link: { templates: first.templateManager.client() } });
     first.templateManager.ready(kept.buildID);
     const of = (asked: Asked) =>
       second.call('GET', `/templates/${asked.templateID}/builds/${asked.buildID}/status`);

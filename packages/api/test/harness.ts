@@ -22,8 +22,9 @@ import {
 import { createLogger } from '@islet/telemetry';
 import { expect } from 'vitest';
 import { bundleInspector } from '../../artifacts/bundle.mjs';
-import { type ApiDeps, createApi } from '../src/index.ts';
+import { type ApiDeps, createApi, type NodeLink } from '../src/index.ts';
 import { readDescription } from './description.ts';
+import { onlyNode } from './simulated-link.ts';
 import { SimulatedNode } from './simulated-node.ts';
 import { SimulatedTemplateManager } from './simulated-template-manager.ts';
 
@@ -86,8 +87,13 @@ export async function openTestDatabase(): Promise<{ db: Database; remove(): Prom
   };
 }
 
+export interface HarnessOptions extends Partial<ApiDeps> {
+  /** Ways to the simulated node that are not the usual ones. */
+  link?: Partial<NodeLink>;
+}
+
 /** Starts an API. A database that is passed in is left open at the end. */
-export async function startHarness(overrides: Partial<ApiDeps> = {}): Promise<Harness> {
+export async function startHarness({ link = {}, ...overrides }: HarnessOptions = {}): Promise<Harness> {
   const own = overrides.db ? undefined : await openTestDatabase();
   const db = overrides.db ?? own?.db;
   if (!db) throw new Error('no database');
@@ -102,8 +108,7 @@ export async function startHarness(overrides: Partial<ApiDeps> = {}): Promise<Ha
   const { app, wake } = await createApi({
     db,
     catalog,
-    node: { client: node.client(), route: () => ({ kind: 'direct' }) },
-    templateManager: templateManager.client(),
+    discovery: onlyNode(node, { templates: templateManager.client(), ...link }),
     artifacts: createDirectoryArtifacts({ directory: join(artifactsDir, 'store'), signatures }),
     uploads: { signatures, inspector },
     tokenSeed: TOKEN_SEED,

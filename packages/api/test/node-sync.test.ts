@@ -6,6 +6,7 @@ import { orchestratorProto } from '@islet/contracts';
 import { setProjectLimits } from '@islet/db';
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import { type Harness, startHarness } from './harness.ts';
+import { onlyNode } from './simulated-link.ts';
 import { SimulatedNode } from './simulated-node.ts';
 
 let api: Harness;
@@ -93,7 +94,7 @@ describe('the catalog', () => {
     const { sandboxID } = (await post(key)).body;
     const second = await startHarness({
       db: api.db,
-      node: { client: api.node.client(), route: () => ({ kind: 'direct' }) },
+      discovery: onlyNode(api.node),
     });
     try {
       expect((await second.call('GET', `/sandboxes/${sandboxID}`, { key })).status).toBe(200);
@@ -117,16 +118,15 @@ describe('a create that fails on the way', () => {
     const client = api.node.client();
     const lossy = await startHarness({
       db: api.db,
-      node: {
-        route: () => ({ kind: 'direct' }),
-        client: {
+      discovery: onlyNode(api.node, {
+        sandboxes: {
           ...client,
           createSandbox: async (request) => {
             void client.createSandbox(request);
             throw new ConnectError('deadline', Code.DeadlineExceeded);
           },
         },
-      },
+      }),
     });
     try {
       const answer = await lossy.call('POST', '/sandboxes', { key, body: { templateID: 'base' } });
@@ -165,10 +165,10 @@ describe('a node behind a network', () => {
     const transport = createConnectTransport({ baseUrl: `http://127.0.0.1:${port}`, httpVersion: '2' });
     remote = await startHarness({
       db: api.db,
-      node: {
-        client: createClient(orchestratorProto.Orchestrator, transport),
-        route: () => ({ kind: 'node', proxyAddress: '127.0.0.1:5007' }),
-      },
+      discovery: onlyNode(node, {
+        sandboxes: createClient(orchestratorProto.Orchestrator, transport),
+        route: { kind: 'node', proxyAddress: '127.0.0.1:5007' },
+      }),
     });
   });
   afterAll(async () => {

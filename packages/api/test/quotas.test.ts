@@ -15,7 +15,7 @@ beforeAll(async () => {
       service(volumesProto.Volumes, { createVolume: () => ({}), deleteVolume: () => ({}) }),
     ),
   );
-  api = await startHarness({ volumes: { client, sizeMb: 64 } });
+  api = await startHarness({ link: { volumes: client }, volumeSizeMb: 64 });
 });
 afterAll(() => api.close());
 

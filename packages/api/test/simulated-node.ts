@@ -1,8 +1,11 @@
 import { create } from '@bufbuild/protobuf';
 import {
+  Code,
+  ConnectError,
   type ConnectRouter,
   createClient,
   createRouterTransport,
+  type Interceptor,
   type ServiceImpl,
 } from '@connectrpc/connect';
 import { IsletError, orchestratorProto, sandboxNotFound, toConnectError } from '@islet/contracts';
@@ -26,17 +29,30 @@ export class SimulatedNode {
   gate: Promise<void> | undefined;
   /** What every create fails with, where set. */
   failure: Error | undefined;
+  /** Calls over `client` find nobody; those under way go on, see `die`. */
+  isDown = false;
+  /** Calls over `client` are not answered, and watchers hear nothing. */
+  hangs = false;
   /** What every snapshot and every paused sandbox takes. */
   savedBytes = 1;
+  /** As large as it says that it is. */
+  cpuCount = 4;
+  memoryMb = 8 * 1024;
+  readonly id: string;
   readonly #watchers = new Set<(event: Event | undefined) => void>();
   readonly #timers = new Map<string, NodeJS.Timeout>();
   #made = 0;
 
+  constructor(id = 'node-1') {
+    this.id = id;
+  }
+
   /** A client that calls this node over an in-process transport. */
   client(): NodeClient {
+    const interceptors = [this.#way];
     return createClient(
       Orchestrator,
-      createRouterTransport((router) => this.addTo(router)),
+      createRouterTransport((router) => this.addTo(router), { transport: { interceptors } }),
     );
   }
 
@@ -73,6 +89,21 @@ export class SimulatedNode {
     this.sandboxes.delete(sandboxId);
   }
 
+  /** Is gone with all that ran here, as if its machine had lost its power. */
+  die(): void {
+    this.isDown = true;
+    for (const id of [...this.sandboxes.keys()]) this.lose(id);
+    this.disconnect();
+  }
+
+  /** Puts a report into the watchers' streams, whatever it says. */
+  report(sandboxes: Sandbox[]): void {
+    this.#tell({
+      case: 'snapshot',
+      value: create(orchestratorProto.ListSandboxesResponseSchema, { sandboxes }),
+    });
+  }
+
   /** Ends the watchers' streams. */
   disconnect(): void {
     this.#tell(undefined);
@@ -83,6 +114,15 @@ export class SimulatedNode {
     this.#timers.clear();
     this.disconnect();
   }
+
+  readonly #way: Interceptor = (next) => async (request) => {
+    if (this.isDown) {
+      const cause = Object.assign(new Error('connect ECONNREFUSED'), { code: 'ECONNREFUSED' });
+      throw new ConnectError('nobody is there', Code.Unavailable, undefined, undefined, cause);
+    }
+    if (this.hangs) await until(request.signal);
+    return next(request);
+  };
 
   #service(): ServiceImpl<typeof Orchestrator> {
     return {
@@ -169,12 +209,12 @@ export class SimulatedNode {
         }),
       collectSandboxLogs: () => ({}),
       listSandboxes: () => ({ sandboxes: [...this.sandboxes.values()].map(clone) }),
-      watchSandboxes: (_, { signal }) => this.#watch(signal),
+      watchSandboxes: ({ heartbeatMs }, { signal }) => this.#watch(signal, heartbeatMs),
       getNode: () => ({
-        nodeId: 'node-1',
+        nodeId: this.id,
         version: '0.1.0',
-        cpuCount: 4,
-        memoryTotalBytes: 8 * 1024 ** 3,
+        cpuCount: this.cpuCount,
+        memoryTotalBytes: this.memoryMb * 1024 ** 2,
         sandboxCount: this.sandboxes.size,
         createSuccesses: this.#made,
         isolation: 'none',
@@ -202,7 +242,7 @@ export class SimulatedNode {
       startedAtMs: now,
       endAtMs: now + request.timeoutMs,
       executionId: crypto.randomUUID(),
-      nodeId: 'node-1',
+      nodeId: this.id,
       address: '10.11.0.2',
     });
     this.#made++;
@@ -231,7 +271,10 @@ export class SimulatedNode {
     for (const watcher of this.#watchers) watcher(event);
   }
 
-  async *#watch(signal: AbortSignal): AsyncGenerator<orchestratorProto.WatchSandboxesResponse> {
+  async *#watch(
+    signal: AbortSignal,
+    heartbeatMs = 20_000,
+  ): AsyncGenerator<orchestratorProto.WatchSandboxesResponse> {
     const queue: (Event | undefined)[] = [
       {
         case: 'snapshot',
@@ -246,6 +289,10 @@ export class SimulatedNode {
       wake();
     };
     const aborted = () => watcher(undefined);
+    const heart = setInterval(() => {
+      const value = create(orchestratorProto.WatchSandboxesResponse_KeepAliveSchema);
+      if (!this.hangs) watcher({ case: 'keepalive', value });
+    }, heartbeatMs);
     this.#watchers.add(watcher);
     signal.addEventListener('abort', aborted);
     try {
@@ -260,10 +307,19 @@ export class SimulatedNode {
         yield create(orchestratorProto.WatchSandboxesResponseSchema, { event });
       }
     } finally {
+      clearInterval(heart);
       this.#watchers.delete(watcher);
       signal.removeEventListener('abort', aborted);
     }
   }
+}
+
+/** Never, but for the signal. */
+function until(signal: AbortSignal): Promise<never> {
+  return new Promise((_, reject) => {
+    signal.addEventListener('abort', () => reject(signal.reason));
+    if (signal.aborted) reject(signal.reason);
+  });
 }
 
 function clone(sandbox: Sandbox): Sandbox {

@@ -52,7 +52,7 @@ describe('an installation without volumes', () => {
 describe('volumes', () => {
   let api: Harness;
   beforeAll(async () => {
-    api = await startHarness({ volumes: { client: fullNode(), sizeMb: 64 } });
+    api = await startHarness({ link: { volumes: fullNode() }, volumeSizeMb: 64 });
   });
   afterAll(() => api.close());
 

@@ -3,6 +3,7 @@ export type ErrorCode =
   | 'sandbox_capacity_unavailable'
   | 'sandbox_placement_timeout'
   | 'sandbox_no_compatible_node'
+  | 'sandbox_node_unavailable'
   | 'sandbox_create_failed'
   | 'sandbox_memory_override_disabled'
   | 'quota_exceeded'
@@ -70,6 +71,14 @@ export function placementFailed(
   cause?: unknown,
 ): IsletError {
   return new IsletError(status, `Failed to place sandbox: ${detail}`, { errorCode, cause });
+}
+
+/** 503: what is asked for is on a node that does not answer. */
+export function nodeUnavailable(cause?: unknown): IsletError {
+  return new IsletError(503, "The sandbox's node does not answer, try again", {
+    errorCode: 'sandbox_node_unavailable',
+    cause,
+  });
 }
 
 export interface Quota {

@@ -69,6 +69,7 @@ export {
   type UserTeam,
 } from './teams/teams.ts';
 export {
+  assignBuild,
   type BuildDetail,
   type BuildOutcome,
   beginBuild,
@@ -107,6 +108,7 @@ export {
   claimGlobalAlias,
   deleteTemplate,
   type FinishedBuild,
+  type PlacedBuild,
   recordSpawns,
   registerTemplateBuild,
   type Spawns,

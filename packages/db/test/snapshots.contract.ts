@@ -23,6 +23,7 @@ export function snapshotsContract(database: () => Database): void {
       buildId: crypto.randomUUID(),
       teamId: LOCAL_DEV.teamId,
       sandboxId: `i${newTemplateId().slice(1)}`,
+      nodeId: 'node-1',
       name: undefined,
       tag: 'default',
       cpuCount: 2,

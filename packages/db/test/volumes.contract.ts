@@ -26,6 +26,7 @@ export function volumesContract(database: () => Database): void {
       teamId,
       name,
       sizeMb: 64,
+      nodeId: 'node-1',
     });
 
     it('belong to a team, within which their names are unique', async () => {

@@ -273,6 +273,7 @@ export async function startOrchestrator(options: OrchestratorOptions): Promise<O
           nodeId: hostname(),
           version: options.version,
           isolation: driver.name,
+          runtimeDigest: driver.runtimeDigest,
           cpuCount: availableParallelism(),
           memoryTotalBytes: totalmem(),
           processor: await readProcessor(),

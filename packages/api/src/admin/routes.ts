@@ -5,6 +5,7 @@ import { access, assertStanding } from '../auth/guard.ts';
 import type { ApiApp, ApiContext } from '../context.ts';
 import { addApiKey, parseKeyId, presentCreatedKey, revokeKey } from '../keys/routes.ts';
 import { CreatedApiKeyShape, NamedRequest } from '../keys/shapes.ts';
+import { isLive } from '../sandboxes/present.ts';
 import { killSandbox } from '../sandboxes/routes.ts';
 import { ErrorShape, NoContent } from '../sandboxes/shapes.ts';
 
@@ -27,11 +28,10 @@ export function addAdminRoutes(app: ApiApp, context: ApiContext): void {
     },
     async (request) => {
       const team = await adminTeam(context, request.params.teamID);
-      const ids = (await context.catalog.listTeam(team.id)).flatMap(
-        ({ sandbox }) => sandbox.config?.sandboxId ?? [],
-      );
+      const entries = await context.catalog.listTeam(team.id);
+      const sandboxes = entries.map(({ sandbox }) => sandbox).filter(isLive);
       const kills = await Promise.allSettled(
-        ids.map((id) => killSandbox(context, id, orchestratorProto.KillReason.ADMIN)),
+        sandboxes.map((sandbox) => killSandbox(context, sandbox, orchestratorProto.KillReason.ADMIN)),
       );
       const failures = kills.filter((kill) => kill.status === 'rejected');
       for (const { reason } of failures) context.logger.error({ err: reason, teamId: team.id }, 'admin kill');
@@ -55,7 +55,7 @@ export function addAdminRoutes(app: ApiApp, context: ApiContext): void {
       const team = await adminTeam(context, request.params.teamID);
       const unfinished = await listUnfinishedBuilds(context.db, team.id);
       const cancels = await Promise.allSettled(
-        unfinished.map(({ id }) => context.builds.cancel(id, 'the operator cancelled the build')),
+        unfinished.map((build) => context.builds.cancel(build, 'the operator cancelled the build')),
       );
       const failures = cancels.filter((cancel) => cancel.status === 'rejected');
       for (const { reason } of failures) {

@@ -2,6 +2,7 @@ import { orchestratorProto, parseSandboxId } from '@islet/contracts';
 import { type Static, Type } from 'typebox';
 import { access, callingTeam } from '../auth/guard.ts';
 import type { ApiApp, ApiContext } from '../context.ts';
+import type { Node } from '../nodes/node.ts';
 import { ErrorShape, SandboxParams } from '../sandboxes/shapes.ts';
 import type { LogQuery, LogRecord } from './source.ts';
 
@@ -33,19 +34,23 @@ function present(record: LogRecord): Static<typeof LogEntry> {
 }
 
 /** The records that match, with those that a running sandbox's node has not asked for yet. Where asking fails, what is known is given. */
-async function readLogs({ catalog, logger, logs, node }: ApiContext, query: LogQuery): Promise<LogRecord[]> {
+async function readLogs({ catalog, logger, logs, nodes }: ApiContext, query: LogQuery): Promise<LogRecord[]> {
   if (!logs) return [];
   const { sandboxId, teamId } = query;
   const sandbox = (await catalog.get(sandboxId))?.sandbox;
   const runs = sandbox?.state === orchestratorProto.SandboxState.RUNNING;
   if (runs && sandbox.config?.teamId === teamId) {
-    await node.client
-      .collectSandboxLogs({ sandboxId }, { timeoutMs: COLLECT_TIMEOUT_MS })
-      .catch((error: unknown) =>
-        logger.debug({ err: error, sandboxId }, 'its newest logs are not to be had'),
-      );
+    await collect(nodes.find(sandbox.nodeId), sandboxId).catch((error: unknown) =>
+      logger.debug({ err: error, sandboxId }, 'its newest logs are not to be had'),
+    );
   }
   return logs.query(query);
+}
+
+async function collect(node: Node | undefined, sandboxId: string): Promise<void> {
+  await node?.call(COLLECT_TIMEOUT_MS, ({ sandboxes }, options) =>
+    sandboxes.collectSandboxLogs({ sandboxId }, options),
+  );
 }
 
 /** What a sandbox's daemon wrote. */

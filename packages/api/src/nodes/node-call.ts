@@ -1,34 +1,34 @@
 import { Code, ConnectError } from '@connectrpc/connect';
-import { fromConnectError, IsletError } from '@islet/contracts';
+import { fromConnectError, IsletError, nodeUnavailable } from '@islet/contracts';
 
 /** Longest wait for a node's answer on anything but a create. */
 export const NODE_CALL_TIMEOUT_MS = 30_000;
 
-/**
- * Calls a node. What it answers for clients passes through; failures of the connection or of the node itself reach
- * them without inner details.
- */
-export async function callNode<T>(call: () => Promise<T>): Promise<T> {
-  try {
-    return await call();
-  } catch (error) {
-    throw nodeError(error);
-  }
-}
-
+/** What clients are told of a call that a node did not answer well. */
 export function nodeError(error: unknown): IsletError {
   const known = fromConnectError(error);
   if (known.status < 500 || isNodesOwn(error)) return known;
-  if (known.status === 503)
-    return new IsletError(503, "The sandbox's node does not answer, try again", { cause: error });
+  if (known.status === 503) return nodeUnavailable(error);
   if (known.status === 504)
     return new IsletError(504, "The sandbox's node did not answer in time, try again", { cause: error });
   return new IsletError(500, 'Internal server error', { errorCode: 'internal_server_error', cause: error });
 }
 
-/** True where the node itself chose status and message; false where the way to it failed or it crashed on the call. */
+/** True if the node itself chose status and message; false if the way to it failed or it crashed on the call. */
 export function isNodesOwn(error: unknown): boolean {
-  return error instanceof IsletError || ConnectError.from(error).metadata.has('islet-status');
+  if (error instanceof IsletError) return error.errorCode !== 'sandbox_node_unavailable';
+  return ConnectError.from(error).metadata.has('islet-status');
+}
+
+/** Of connections that were never made. */
+const NOT_CONNECTED = new Set(['ECONNREFUSED', 'EHOSTUNREACH', 'ENETUNREACH', 'ENOTFOUND']);
+
+/** True if a call did not reach its node: nothing of it can have been done. */
+export function wasNeverSent(error: unknown): boolean {
+  for (let cause = error; cause instanceof Error; cause = cause.cause) {
+    if (NOT_CONNECTED.has((cause as NodeJS.ErrnoException).code ?? '')) return true;
+  }
+  return false;
 }
 
 export function isDeadline(error: unknown): boolean {

@@ -1,14 +1,15 @@
-import { IsletError, type orchestratorProto } from '@islet/contracts';
+import { create } from '@bufbuild/protobuf';
+import { IsletError, orchestratorProto } from '@islet/contracts';
 import { type Static, Type } from 'typebox';
 import { access } from '../auth/guard.ts';
 import type { ApiApp, ApiContext } from '../context.ts';
 import { named } from '../http/caps.ts';
 import { isLive, type LiveSandbox, presentListed, publicState } from '../sandboxes/present.ts';
 import { ErrorShape, ListedSandbox } from '../sandboxes/shapes.ts';
+import type { Node, NodeFacts } from './node.ts';
 
 /** The cluster of an installation that has one. */
 const LOCAL_CLUSTER = '00000000-0000-0000-0000-000000000000';
-const NODE_TIMEOUT_MS = 5_000;
 
 const errors = { '4xx': ErrorShape };
 
@@ -16,7 +17,7 @@ const nodeFields = {
   id: Type.String(),
   serviceInstanceID: Type.String(),
   clusterID: Type.String(),
-  status: Type.Union([Type.Literal('ready'), Type.Literal('unhealthy')]),
+  status: Type.Union([Type.Literal('ready'), Type.Literal('connecting'), Type.Literal('unhealthy')]),
   sandboxCount: Type.Integer(),
   sandboxStartingCount: Type.Integer(),
   createSuccesses: Type.Integer(),
@@ -63,7 +64,7 @@ export function addNodeRoutes(app: ApiApp, context: ApiContext): void {
         response: { 200: Type.Array(NodeShape), ...errors },
       },
     },
-    async () => [await readNode(context)],
+    async () => Promise.all(context.nodes.all.map((node) => readNode(context, node))),
   );
 
   app.get(
@@ -73,37 +74,42 @@ export function addNodeRoutes(app: ApiApp, context: ApiContext): void {
       schema: { params: Type.Object({ nodeID: Type.String() }), response: { 200: NodeDetail, ...errors } },
     },
     async (request) => {
-      const node = await readNode(context);
-      if (node.id !== request.params.nodeID) throw new IsletError(404, 'Node not found');
-      const sandboxes = (await nodeSandboxes(context)).filter(
+      const node = context.nodes.find(request.params.nodeID);
+      if (!node) throw new IsletError(404, 'Node not found');
+      const sandboxes = (await sandboxesOn(context, node)).filter(
         (sandbox) => publicState(sandbox) !== undefined,
       );
-      return { ...node, sandboxes: sandboxes.map(presentListed) };
+      return { ...(await readNode(context, node)), sandboxes: sandboxes.map(presentListed) };
     },
   );
 }
 
-async function nodeSandboxes(context: ApiContext): Promise<LiveSandbox[]> {
-  const entries = await context.catalog.listAll();
-  return entries.map(({ sandbox }) => sandbox).filter(isLive);
+async function sandboxesOn({ catalog }: ApiContext, { id }: Node): Promise<LiveSandbox[]> {
+  const entries = await catalog.listAll();
+  const sandboxes = entries.map(({ sandbox }) => sandbox).filter(isLive);
+  return sandboxes.filter(({ nodeId }) => nodeId === id);
 }
 
-async function readNode(context: ApiContext): Promise<Static<typeof NodeShape>> {
-  const facts = await context.node.client.getNode({}, { timeoutMs: NODE_TIMEOUT_MS });
-  return presentNode(facts, await nodeSandboxes(context));
+/** As it is now, or as it last was if it does not answer. */
+async function readNode(context: ApiContext, node: Node): Promise<Static<typeof NodeShape>> {
+  const facts = await node
+    .facts()
+    .catch(() => node.lastFacts ?? create(orchestratorProto.GetNodeResponseSchema));
+  return presentNode(node, facts, await sandboxesOn(context, node));
 }
 
 function presentNode(
-  facts: orchestratorProto.GetNodeResponse,
+  { id, status }: Node,
+  facts: NodeFacts,
   sandboxes: LiveSandbox[],
 ): Static<typeof NodeShape> {
   const sum = (of: (config: orchestratorProto.SandboxConfig) => number) =>
     sandboxes.reduce((total, { config }) => total + of(config), 0);
   return {
-    id: facts.nodeId,
-    serviceInstanceID: facts.nodeId,
+    id,
+    serviceInstanceID: id,
     clusterID: LOCAL_CLUSTER,
-    status: 'ready',
+    status,
     sandboxCount: facts.sandboxCount,
     sandboxStartingCount: facts.sandboxStartingCount,
     createSuccesses: facts.createSuccesses,

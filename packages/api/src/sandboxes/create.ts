@@ -4,23 +4,20 @@ import {
   IsletError,
   newSandboxId,
   orchestratorProto,
-  placementFailed,
   trafficAccessToken,
 } from '@islet/contracts';
 import type { Team } from '@islet/db';
 import type { Static } from 'typebox';
 import type { ApiContext } from '../context.ts';
-import { isDeadline, isNodesOwn, nodeError } from '../nodes/node-call.ts';
 import type { ResolvedTemplate } from '../templates/resolver.ts';
 import { type ResolvedMount, resolveMounts } from '../volumes/mounts.ts';
 import { parseEgress, parseIngress } from './network-rules.ts';
+import { startPlaced } from './place.ts';
 import type { LiveSandbox } from './present.ts';
 import type { NewSandbox } from './shapes.ts';
 
 export type CreateRequest = Static<typeof NewSandbox>;
 
-/** Longest wait for a node to start a sandbox; within the 70 s that a request may take. */
-const CREATE_TIMEOUT_MS = 60_000;
 const HOUR_MS = 3_600_000;
 const MAX_IAM_TOKENS = 5;
 /** A sandbox that traffic wakes lives at least so long. */
@@ -135,61 +132,25 @@ export async function createSandbox(
   checkRequest(request, team);
   const template = await context.templates.resolve(team, request.templateID);
   checkSize(template, team);
-  const mounts = await resolveMounts(context, team, request.volumeMounts ?? []);
+  const { mounts, nodeId } = await resolveMounts(context, team, request.volumeMounts ?? []);
   const config = configOf(context, team, request, template, mounts);
   const { sandboxId } = config;
   using _place = request.autoPause ? await context.paused.promise(team, 1) : undefined;
   context.slots.reserve(team.id, sandboxId, team.limits.concurrentInstances);
   try {
-    const sandbox = await place(context, config, request.timeout * 1000);
-    if (!(await context.sync.admit(sandbox))) {
-      throw placementFailed(500, 'the sandbox ended while it started', 'sandbox_create_failed');
-    }
+    const sandbox = await startPlaced(context, {
+      config,
+      timeoutMs: request.timeout * 1000,
+      madeOn: template.build.nodeId,
+      pinned: nodeId,
+    });
     context.spawns.add(config.templateId, new Date(context.clock.now()));
     context.usage.created(team.id);
-    return sandbox as LiveSandbox;
+    return sandbox;
   } catch (error) {
     context.slots.release(sandboxId);
     throw error;
   } finally {
     context.slots.settle(sandboxId);
   }
-}
-
-async function place(
-  context: ApiContext,
-  config: orchestratorProto.SandboxConfig,
-  timeoutMs: number,
-): Promise<orchestratorProto.Sandbox> {
-  try {
-    const answer = await context.node.client.createSandbox(
-      { config, timeoutMs },
-      { timeoutMs: CREATE_TIMEOUT_MS },
-    );
-    if (!answer.sandbox?.config) throw new Error('the node answered a create without its sandbox');
-    return answer.sandbox;
-  } catch (error) {
-    if (!isNodesOwn(error)) context.sync.abandon(config.sandboxId);
-    context.logger.error({ err: error, sandboxId: config.sandboxId }, 'the node did not start a sandbox');
-    throw placementError(error);
-  }
-}
-
-/** A failed start in the forms that clients know. */
-function placementError(error: unknown): IsletError {
-  const known = nodeError(error);
-  if (known.message.startsWith('Failed to place sandbox') || (known.status < 500 && known.status !== 404)) {
-    return known;
-  }
-  if (known.status === 503) {
-    const detail = isNodesOwn(error) ? known.message : 'no node answers';
-    return placementFailed(503, detail, known.errorCode ?? 'sandbox_capacity_unavailable', error);
-  }
-  if (known.status === 504 || isDeadline(error)) {
-    return placementFailed(504, 'the node did not start it in time', 'sandbox_placement_timeout', error);
-  }
-  if (isNodesOwn(error)) {
-    return placementFailed(500, known.message, known.errorCode ?? 'sandbox_create_failed', error);
-  }
-  return placementFailed(500, 'the node failed to start it', 'sandbox_create_failed', error);
 }

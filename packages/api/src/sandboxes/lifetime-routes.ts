@@ -4,7 +4,7 @@ import { Type } from 'typebox';
 import { access, callingTeam } from '../auth/guard.ts';
 import type { ApiApp, ApiContext } from '../context.ts';
 import { NETWORK_BODY_BYTES } from '../http/caps.ts';
-import { callNode, NODE_CALL_TIMEOUT_MS } from '../nodes/node-call.ts';
+import { NODE_CALL_TIMEOUT_MS } from '../nodes/node-call.ts';
 import { moveEnd } from './lifetime.ts';
 import { parseEgress } from './network-rules.ts';
 import { readOwnSandbox } from './own.ts';
@@ -68,10 +68,11 @@ export function addLifetimeRoutes(app: ApiApp, context: ApiContext): void {
       const sandbox = await runningSandbox(context, request.params.sandboxID, callingTeam(request));
       const { sandboxId } = sandbox.config;
       const egress = parseEgress(request.body);
-      const answer = await callNode(() =>
-        context.node.client.setSandboxEgress({ sandboxId, egress }, { timeoutMs: NODE_CALL_TIMEOUT_MS }),
+      const node = context.nodes.of(sandbox);
+      const answer = await node.call(NODE_CALL_TIMEOUT_MS, ({ sandboxes }, options) =>
+        sandboxes.setSandboxEgress({ sandboxId, egress }, options),
       );
-      if (answer.sandbox) await context.sync.update(answer.sandbox);
+      if (answer.sandbox) await node.sandboxes.admit(answer.sandbox);
       return reply.code(204).send();
     },
   );

@@ -1,6 +1,6 @@
 import { IsletError, sandboxNotFound } from '@islet/contracts';
 import type { ApiContext } from '../context.ts';
-import { callNode, NODE_CALL_TIMEOUT_MS } from '../nodes/node-call.ts';
+import { NODE_CALL_TIMEOUT_MS } from '../nodes/node-call.ts';
 import type { LiveSandbox } from './present.ts';
 
 /** Sets the end of a life to so many seconds from now, within the longest life that the sandbox was given. */
@@ -16,13 +16,11 @@ export async function moveEnd(
   if (latestMs <= now) throw new IsletError(400, 'Max instance length exceeded');
   const endAtMs = Math.min(now + seconds * 1000, latestMs);
   try {
-    const answer = await callNode(() =>
-      context.node.client.setSandboxEnd(
-        { sandboxId, endAtMs, onlyExtend },
-        { timeoutMs: NODE_CALL_TIMEOUT_MS },
-      ),
+    const node = context.nodes.of(sandbox);
+    const answer = await node.call(NODE_CALL_TIMEOUT_MS, ({ sandboxes }, options) =>
+      sandboxes.setSandboxEnd({ sandboxId, endAtMs, onlyExtend }, options),
     );
-    if (answer.sandbox) await context.sync.update(answer.sandbox);
+    if (answer.sandbox) await node.sandboxes.admit(answer.sandbox);
   } catch (error) {
     if (error instanceof IsletError && error.status === 404) throw sandboxNotFound(sandboxId);
     throw error;

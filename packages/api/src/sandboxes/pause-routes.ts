@@ -5,7 +5,6 @@ import type { FastifyReply } from 'fastify';
 import { Type } from 'typebox';
 import { access, callingTeam } from '../auth/guard.ts';
 import type { ApiApp, ApiContext } from '../context.ts';
-import { callNode } from '../nodes/node-call.ts';
 import { assertTimeoutAllowed } from './create.ts';
 import { moveEnd } from './lifetime.ts';
 import { readOwnSandbox } from './own.ts';
@@ -38,15 +37,17 @@ export function addPauseRoutes(app: ApiApp, context: ApiContext): void {
     },
     async (request, reply) => {
       const team = callingTeam(request);
-      const { config, state } = await readOwnSandbox(context, team, request.params.sandboxID);
+      const sandbox = await readOwnSandbox(context, team, request.params.sandboxID);
+      const { config, state } = sandbox;
       const { sandboxId } = config;
       if (state === SandboxState.KILLING) throw sandboxNotFound(sandboxId);
       if (state === SandboxState.RUNNING) await context.paused.assertMayPause(team, config);
       const filesOnly = request.body.memory === false;
-      const answer = await callNode(() =>
-        context.node.client.pauseSandbox({ sandboxId, filesOnly }, { timeoutMs: PAUSE_TIMEOUT_MS }),
+      const node = context.nodes.of(sandbox);
+      const answer = await node.call(PAUSE_TIMEOUT_MS, ({ sandboxes }, options) =>
+        sandboxes.pauseSandbox({ sandboxId, filesOnly }, options),
       );
-      if (answer.sandbox) await context.sync.update(answer.sandbox);
+      if (answer.sandbox) await node.sandboxes.admit(answer.sandbox);
       return reply.code(204).send();
     },
   );

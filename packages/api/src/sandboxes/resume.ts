@@ -3,7 +3,6 @@ import { refusalToWake, type Wake, type WakeOutcome } from '@islet/catalog';
 import { IsletError, orchestratorProto, sandboxBusy } from '@islet/contracts';
 import { findTeam, type Team } from '@islet/db';
 import type { ApiContext } from '../context.ts';
-import { callNode } from '../nodes/node-call.ts';
 import type { LiveSandbox } from './present.ts';
 
 const { SandboxState } = orchestratorProto;
@@ -30,19 +29,18 @@ export async function resumeSandbox(
   options: ResumeOptions,
 ): Promise<LiveSandbox> {
   const { sandboxId } = sandbox.config;
-  const { slots, sync, node } = context;
+  const { slots, nodes } = context;
+  const node = nodes.of(sandbox);
   const reserved = !slots.holds(sandboxId);
   if (reserved) slots.reserve(team.id, sandboxId, team.limits.concurrentInstances);
   try {
     const { timeoutMs, autoPause, filesOnly = false } = options;
-    const answer = await callNode(() =>
-      node.client.resumeSandbox(
-        { sandboxId, timeoutMs, filesOnly, ...(autoPause === undefined ? {} : { autoPause }) },
-        { timeoutMs: RESUME_TIMEOUT_MS },
-      ),
+    const ask = { sandboxId, timeoutMs, filesOnly, ...(autoPause === undefined ? {} : { autoPause }) };
+    const answer = await node.call(RESUME_TIMEOUT_MS, ({ sandboxes }, callOptions) =>
+      sandboxes.resumeSandbox(ask, callOptions),
     );
     if (!answer.sandbox?.config) throw new Error('the node answered a resume without its sandbox');
-    await sync.update(answer.sandbox);
+    await node.sandboxes.admit(answer.sandbox);
     return answer.sandbox as LiveSandbox;
   } catch (error) {
     // Where another resume won, the slot is that one's.

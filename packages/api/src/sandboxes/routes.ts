@@ -2,10 +2,10 @@ import { IsletError, orchestratorProto, sandboxNotFound } from '@islet/contracts
 import { access, callingTeam } from '../auth/guard.ts';
 import type { ApiApp, ApiContext } from '../context.ts';
 import { CREATE_BODY_BYTES } from '../http/caps.ts';
-import { callNode, NODE_CALL_TIMEOUT_MS } from '../nodes/node-call.ts';
+import { NODE_CALL_TIMEOUT_MS } from '../nodes/node-call.ts';
 import { createSandbox } from './create.ts';
 import { readOwnSandbox } from './own.ts';
-import { presentDetail, presentSandbox, publicState } from './present.ts';
+import { type LiveSandbox, presentDetail, presentSandbox, publicState } from './present.ts';
 import {
   ErrorShape,
   NewSandbox,
@@ -69,8 +69,8 @@ export function addSandboxRoutes(app: ApiApp, context: ApiContext): void {
       schema: { params: SandboxParams, response: { 204: NoContent, '4xx': ErrorShape } },
     },
     async (request, reply) => {
-      const { config } = await readOwnSandbox(context, callingTeam(request), request.params.sandboxID);
-      await killSandbox(context, config.sandboxId, orchestratorProto.KillReason.REQUEST);
+      const sandbox = await readOwnSandbox(context, callingTeam(request), request.params.sandboxID);
+      await killSandbox(context, sandbox, orchestratorProto.KillReason.REQUEST);
       return reply.code(204).send();
     },
   );
@@ -80,16 +80,18 @@ export function addSandboxRoutes(app: ApiApp, context: ApiContext): void {
  * Ends a sandbox and forgets it. One that ended by itself meanwhile counts as ended by this call.
  */
 export async function killSandbox(
-  context: ApiContext,
-  sandboxId: string,
+  { nodes }: ApiContext,
+  sandbox: LiveSandbox,
   reason: orchestratorProto.KillReason,
 ): Promise<void> {
+  const { sandboxId } = sandbox.config;
+  const node = nodes.of(sandbox);
   try {
-    await callNode(() =>
-      context.node.client.killSandbox({ sandboxId, reason }, { timeoutMs: NODE_CALL_TIMEOUT_MS }),
+    await node.call(NODE_CALL_TIMEOUT_MS, ({ sandboxes }, options) =>
+      sandboxes.killSandbox({ sandboxId, reason }, options),
     );
   } catch (error) {
     if (!(error instanceof IsletError) || error.status !== 404) throw error;
   }
-  await context.sync.ended(sandboxId);
+  await node.sandboxes.ended(sandboxId);
 }

@@ -8,7 +8,6 @@ import {
 } from '@islet/contracts';
 import type { Team } from '@islet/db';
 import type { ApiContext } from '../context.ts';
-import { callNode } from '../nodes/node-call.ts';
 import { assertTimeoutAllowed } from '../sandboxes/create.ts';
 import type { LiveSandbox } from '../sandboxes/present.ts';
 import { assertRunning } from './snapshot.ts';
@@ -47,7 +46,7 @@ export async function forkSandbox(
   const admitted = Array.from({ length: count }, () => admit(context, team, source.config));
   const configs = admitted.flatMap((each) => (each instanceof IsletError ? [] : each));
   try {
-    const started = await start(context, source.config.sandboxId, configs, timeout * 1000);
+    const started = await start(context, source, configs, timeout * 1000);
     return admitted.map((each) => {
       if (each instanceof IsletError) return { error: each };
       return started.get(each.sandboxId) ?? { error: lost() };
@@ -82,19 +81,22 @@ function admit(context: ApiContext, team: Team, source: SandboxConfig): SandboxC
 }
 
 async function start(
-  { node, slots, spawns, usage, sync, clock }: ApiContext,
-  sandboxId: string,
+  { nodes, slots, spawns, usage, clock }: ApiContext,
+  source: LiveSandbox,
   configs: SandboxConfig[],
   timeoutMs: number,
 ): Promise<Map<string, ForkResult>> {
   const results = new Map<string, ForkResult>();
   if (configs.length === 0) return results;
-  const { outcomes } = await callNode(() =>
-    node.client.forkSandbox({ sandboxId, configs, timeoutMs }, { timeoutMs: FORK_TIMEOUT_MS }),
+  const { sandboxId } = source.config;
+  // From where it is: its memory is on its node.
+  const node = nodes.of(source);
+  const { outcomes } = await node.call(FORK_TIMEOUT_MS, ({ sandboxes }, options) =>
+    sandboxes.forkSandbox({ sandboxId, configs, timeoutMs }, options),
   );
   for (const [index, config] of configs.entries()) {
     const outcome = outcomes[index]?.outcome;
-    if (outcome?.case === 'sandbox' && outcome.value.config && (await sync.admit(outcome.value))) {
+    if (outcome?.case === 'sandbox' && outcome.value.config && (await node.sandboxes.admit(outcome.value))) {
       results.set(config.sandboxId, { sandbox: outcome.value as LiveSandbox });
       spawns.add(config.templateId, new Date(clock.now()));
       usage.created(config.teamId);

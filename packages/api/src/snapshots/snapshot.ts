@@ -20,7 +20,7 @@ import {
   whileCounted,
 } from '@islet/db';
 import type { ApiContext } from '../context.ts';
-import { callNode } from '../nodes/node-call.ts';
+import { NODE_CALL_TIMEOUT_MS } from '../nodes/node-call.ts';
 import type { LiveSandbox } from '../sandboxes/present.ts';
 import { assertOwnNamespace } from '../templates/read-routes.ts';
 import { parseTemplateReference } from '../templates/reference.ts';
@@ -73,10 +73,11 @@ export async function takeSnapshot(
   sandbox: LiveSandbox,
   name: string | undefined,
 ): Promise<SnapshotNames> {
-  const { db, logger, node, sync, templates } = context;
+  const { db, logger, nodes, templates } = context;
   const reference = name === undefined ? undefined : parseTemplateReference(name, 'Invalid snapshot name');
   assertOwnNamespace(reference?.namespace, team);
   assertRunning(sandbox, 'snapshotted');
+  const node = nodes.of(sandbox);
   const { config } = sandbox;
   const { sandboxId } = config;
   const tag = reference?.tag ?? DEFAULT_TAG;
@@ -86,6 +87,7 @@ export async function takeSnapshot(
     buildId,
     teamId: team.id,
     sandboxId,
+    nodeId: node.id,
     name: reference && { alias: reference.name, namespace: team.slug },
     tag,
     cpuCount: config.cpuCount,
@@ -100,19 +102,22 @@ export async function takeSnapshot(
     return beginSnapshot(tx, snapshot);
   });
   try {
-    const answer = await callNode(() =>
-      node.client.snapshotSandbox({ sandboxId, templateId, buildId }, { timeoutMs: SNAPSHOT_TIMEOUT_MS }),
+    const answer = await node.call(SNAPSHOT_TIMEOUT_MS, ({ sandboxes }, options) =>
+      sandboxes.snapshotSandbox({ sandboxId, templateId, buildId }, options),
     );
-    if (answer.sandbox) await sync.update(answer.sandbox);
+    if (answer.sandbox) await node.sandboxes.admit(answer.sandbox);
     await finishSnapshot(db, buildId, answer.build?.snapshotBytes);
   } catch (error) {
     await dropSnapshot(db, buildId);
     // The node may have taken it, and its answer got lost.
-    await node.client.deleteBuild({ buildId }).catch((reason: unknown) => {
-      logger.warn({ err: reason, buildId }, 'a snapshot that failed may be left on its node');
-    });
+    await node
+      .call(NODE_CALL_TIMEOUT_MS, ({ sandboxes }, options) => sandboxes.deleteBuild({ buildId }, options))
+      .catch((reason: unknown) => {
+        logger.warn({ err: reason, buildId }, 'a snapshot that failed may be left on its node');
+      });
     throw error;
   }
+  nodes.built(buildId, node);
   templates.clear();
   const names = reference ? [`${team.slug}/${reference.name}`] : [];
   return { snapshotID: `${names[0] ?? templateId}:${tag}`, names };

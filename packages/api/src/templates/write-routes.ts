@@ -1,10 +1,17 @@
 import { isPaused } from '@islet/catalog';
 import { IsletError } from '@islet/contracts';
-import { claimGlobalAlias, deleteTemplate, listAliases, setTemplatePublic } from '@islet/db';
+import {
+  claimGlobalAlias,
+  deleteTemplate,
+  listAliases,
+  type PlacedBuild,
+  setTemplatePublic,
+} from '@islet/db';
 import type { FastifyRequest } from 'fastify';
 import { Type } from 'typebox';
 import { access, actingTeam } from '../auth/guard.ts';
 import type { ApiApp, ApiContext } from '../context.ts';
+import { NODE_CALL_TIMEOUT_MS } from '../nodes/node-call.ts';
 import { ErrorShape, NoContent } from '../sandboxes/shapes.ts';
 import { publicNames } from './present.ts';
 import { ownTemplate } from './read-routes.ts';
@@ -64,24 +71,36 @@ export function addTemplateWriteRoutes(app: ApiApp, context: ApiContext): void {
     async (request, reply) => {
       const template = await own(request);
       await assertUnused(context, template.id);
-      const buildIds = await deleteTemplate(db, template.id);
+      const deleted = await deleteTemplate(db, template.id);
       templates.clear();
-      await freeSnapshots(context, buildIds);
-      void builds.discard(buildIds);
+      await freeSnapshots(context, deleted);
+      void builds.discard(deleted);
       return reply.code(204).send();
     },
   );
 }
 
 /**
- * Frees deleted builds on the node that starts them; of a sandbox's snapshot that is all there is. What fails is collected later:
- * see `islet snapshots gc`.
+ * Frees deleted builds on the nodes that start them; of a sandbox's snapshot that is all there is. What fails is collected
+ * later: see `islet snapshots gc`.
  */
-async function freeSnapshots({ node, logger }: ApiContext, buildIds: readonly string[]): Promise<void> {
-  for (const buildId of buildIds) {
-    await node.client
-      .deleteBuild({ buildId })
-      .catch((error: unknown) => logger.warn({ err: error, buildId }, 'a deleted build was not freed'));
+async function freeSnapshots({ nodes, logger }: ApiContext, builds: readonly PlacedBuild[]): Promise<void> {
+  for (const { id: buildId, nodeId } of builds) {
+    const freed = await Promise.allSettled(
+      nodes
+        .holdersOf(buildId, nodeId)
+        .map((node) =>
+          node.call(NODE_CALL_TIMEOUT_MS, ({ sandboxes }, options) =>
+            sandboxes.deleteBuild({ buildId }, options),
+          ),
+        ),
+    );
+    for (const each of freed) {
+      if (each.status === 'rejected') {
+        logger.warn({ err: each.reason, buildId }, 'a deleted build was not freed');
+      }
+    }
+    nodes.forgetBuild(buildId);
   }
 }
 

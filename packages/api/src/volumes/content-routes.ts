@@ -5,10 +5,11 @@ import type { FastifyReply, FastifyRequest } from 'fastify';
 import { type Static, Type } from 'typebox';
 import { access, assertStanding } from '../auth/guard.ts';
 import type { ApiApp, ApiContext } from '../context.ts';
-import type { VolumesClient } from '../deps.ts';
 import { drain } from '../http/drain.ts';
 import { toIsletError } from '../http/errors.ts';
-import { callNode, NODE_CALL_TIMEOUT_MS } from '../nodes/node-call.ts';
+import type { VolumesClient } from '../nodes/link.ts';
+import type { Node, NodeCallOptions } from '../nodes/node.ts';
+import { NODE_CALL_TIMEOUT_MS } from '../nodes/node-call.ts';
 import { NoContent } from '../sandboxes/shapes.ts';
 import {
   AttributesBody,
@@ -25,27 +26,27 @@ const { EntryType } = volumesProto;
 const errors = { '4xx': ContentError, '5xx': ContentError };
 const params = VolumeParams;
 const open = { access: access.open };
-const callOptions = { timeoutMs: NODE_CALL_TIMEOUT_MS };
 /** As long as clients give a transfer. */
 const UPLOAD_MS = 60 * 60 * 1000;
 /** Transfers take as long as the client does. */
-const WITHOUT_DEADLINE = { timeoutMs: 0 };
+const WITHOUT_DEADLINE_MS = 0;
+/** Where a request keeps the node of its volume. */
+const NODE = 'volumeNode';
 
 /** The content of volumes, for bearers of a volume's token. Its errors have a shape of their own. */
 export function addVolumeContentRoutes(app: ApiApp, context: ApiContext): void {
-  const { volumes } = context;
-  if (!volumes) return;
-  const { client } = volumes;
+  if (context.volumeSizeMb === undefined) return;
   app.register(async (plain) => {
     const scope = plain as unknown as ApiApp;
     useContentRules(scope, context);
-    addEntryRoutes(scope, client);
-    addDirectoryRoutes(scope, client);
-    addFileRoutes(scope, client);
+    addEntryRoutes(scope);
+    addDirectoryRoutes(scope);
+    addFileRoutes(scope);
   });
 }
 
 function useContentRules(scope: ApiApp, context: ApiContext): void {
+  scope.decorateRequest(NODE);
   scope.addHook('onRequest', (request) => authorize(request, context));
   scope.setErrorHandler(async (error, request, reply) => {
     const known = toIsletError(error);
@@ -61,18 +62,30 @@ function useContentRules(scope: ApiApp, context: ApiContext): void {
 }
 
 /** The token names one volume, which must still be its team's. */
-async function authorize(request: FastifyRequest, { db, volumeTokens }: ApiContext): Promise<void> {
+async function authorize(request: FastifyRequest, { db, nodes, volumeTokens }: ApiContext): Promise<void> {
   const [, token] = /^Bearer (\S+)$/i.exec(request.headers.authorization ?? '') ?? [];
   if (!token) throw new IsletError(401, 'authorization header is missing');
   const { teamId, volumeId } = await volumeTokens.verify(token);
   const { volumeID } = request.params as { volumeID: string };
   if (volumeID.toLowerCase() !== volumeId) throw new IsletError(403, 'the token is for another volume');
   const team = await findTeam(db, teamId);
-  if (!team || !(await findVolume(db, teamId, volumeId))) throw new IsletError(404, 'Volume not found');
+  const volume = team && (await findVolume(db, teamId, volumeId));
+  if (!volume) throw new IsletError(404, 'Volume not found');
   assertStanding(team, { schemes: [], blockedMay: request.method === 'GET' });
+  request.setDecorator(NODE, nodes.recorded(volume.nodeId));
 }
 
-function addEntryRoutes(scope: ApiApp, client: VolumesClient): void {
+/** Calls the node that has the request's volume. */
+function ask<T>(
+  request: FastifyRequest,
+  use: (volumes: VolumesClient, options: NodeCallOptions) => Promise<T>,
+  timeoutMs = NODE_CALL_TIMEOUT_MS,
+): Promise<T> {
+  const node = request.getDecorator<Node>(NODE);
+  return node.call(timeoutMs, ({ volumes }, options) => use(volumes, options));
+}
+
+function addEntryRoutes(scope: ApiApp): void {
   const url = '/volumecontent/:volumeID/path';
 
   scope.get(
@@ -80,7 +93,7 @@ function addEntryRoutes(scope: ApiApp, client: VolumesClient): void {
     { config: open, schema: { params, querystring: PathQuery, response: { 200: EntryStat, ...errors } } },
     async (request) => {
       const target = targetOf(request);
-      return present(await callNode(() => client.getEntry(target, callOptions)));
+      return present(await ask(request, (volumes, options) => volumes.getEntry(target, options)));
     },
   );
 
@@ -97,7 +110,7 @@ function addEntryRoutes(scope: ApiApp, client: VolumesClient): void {
     },
     async (request) => {
       const target = { ...targetOf(request), attributes: request.body };
-      return present(await callNode(() => client.setAttributes(target, callOptions)));
+      return present(await ask(request, (volumes, options) => volumes.setAttributes(target, options)));
     },
   );
 
@@ -105,13 +118,13 @@ function addEntryRoutes(scope: ApiApp, client: VolumesClient): void {
     url,
     { config: open, schema: { params, querystring: PathQuery, response: { 204: NoContent, ...errors } } },
     async (request, reply) => {
-      await callNode(() => client.removeEntry(targetOf(request), callOptions));
+      await ask(request, (volumes, options) => volumes.removeEntry(targetOf(request), options));
       return reply.code(204).send();
     },
   );
 }
 
-function addDirectoryRoutes(scope: ApiApp, client: VolumesClient): void {
+function addDirectoryRoutes(scope: ApiApp): void {
   const url = '/volumecontent/:volumeID/dir';
 
   scope.get(
@@ -122,7 +135,7 @@ function addDirectoryRoutes(scope: ApiApp, client: VolumesClient): void {
     },
     async (request) => {
       const target = { ...targetOf(request), depth: request.query.depth };
-      const { entries } = await callNode(() => client.listDirectory(target, callOptions));
+      const { entries } = await ask(request, (volumes, options) => volumes.listDirectory(target, options));
       return entries.map(presentEntry);
     },
   );
@@ -133,13 +146,13 @@ function addDirectoryRoutes(scope: ApiApp, client: VolumesClient): void {
     async (request, reply) => {
       const { uid, gid, mode, force = false } = request.query;
       const target = { ...targetOf(request), attributes: defined({ uid, gid, mode }), force };
-      const made = await callNode(() => client.makeDirectory(target, callOptions));
+      const made = await ask(request, (volumes, options) => volumes.makeDirectory(target, options));
       return reply.code(201).send(present(made));
     },
   );
 }
 
-function addFileRoutes(scope: ApiApp, client: VolumesClient): void {
+function addFileRoutes(scope: ApiApp): void {
   const url = '/volumecontent/:volumeID/file';
 
   scope.get(
@@ -149,7 +162,7 @@ function addFileRoutes(scope: ApiApp, client: VolumesClient): void {
       // The file's bytes, as they are.
       schema: { params, querystring: PathQuery, response: { 200: Type.Unknown(), ...errors } },
     },
-    async (request, reply) => sendFile(reply, client, targetOf(request)),
+    async (request, reply) => sendFile(reply, request),
   );
 
   scope.register(async (plain) => {
@@ -175,7 +188,11 @@ function addFileRoutes(scope: ApiApp, client: VolumesClient): void {
           start,
           request.body instanceof Readable ? request.body : Readable.from([]),
         );
-        const written = await callNode(() => client.writeFile(messages, WITHOUT_DEADLINE));
+        const written = await ask(
+          request,
+          (volumes, options) => volumes.writeFile(messages, options),
+          WITHOUT_DEADLINE_MS,
+        );
         return reply.code(201).send(present(written));
       },
     );
@@ -191,13 +208,15 @@ async function* upMessages(start: object, body: Readable) {
 }
 
 /** Waits for the file's first message, so that what is wrong with it still has a status. */
-async function sendFile(
-  reply: FastifyReply,
-  client: VolumesClient,
-  target: { volumeId: string; path: string },
-): Promise<FastifyReply> {
-  const answers = client.readFile(target, WITHOUT_DEADLINE)[Symbol.asyncIterator]();
-  const first = await callNode(() => answers.next());
+async function sendFile(reply: FastifyReply, request: FastifyRequest): Promise<FastifyReply> {
+  const { answers, first } = await ask(
+    request,
+    async (volumes, options) => {
+      const opened = volumes.readFile(targetOf(request), options)[Symbol.asyncIterator]();
+      return { answers: opened, first: await opened.next() };
+    },
+    WITHOUT_DEADLINE_MS,
+  );
   if (first.done || first.value.message.case !== 'entry') throw new Error('the node sent no entry of a file');
   const { size } = first.value.message.value;
   const content = Readable.from(chunksOf(answers), { objectMode: false });

@@ -12,6 +12,12 @@ export interface ResolvedMount extends RequestedMount {
   volumeId: string;
 }
 
+export interface ResolvedMounts {
+  mounts: ResolvedMount[];
+  /** The node that has all of these volumes; undefined if there are none, or there is only one node. */
+  nodeId: string | undefined;
+}
+
 const MOST_MOUNTS = 16;
 const MAX_PATH_BYTES = 1024;
 
@@ -52,9 +58,9 @@ export async function resolveMounts(
   context: ApiContext,
   team: Team,
   mounts: readonly RequestedMount[],
-): Promise<ResolvedMount[]> {
-  if (mounts.length === 0) return [];
-  if (!context.volumes) throw new IsletError(400, 'Volume mounts are not enabled.');
+): Promise<ResolvedMounts> {
+  if (mounts.length === 0) return { mounts: [], nodeId: undefined };
+  if (context.volumeSizeMb === undefined) throw new IsletError(400, 'Volume mounts are not enabled.');
   if (mounts.length > MOST_MOUNTS) {
     throw new IsletError(400, `invalid mounts: at most ${MOST_MOUNTS} volumes may be mounted`);
   }
@@ -68,8 +74,18 @@ export async function resolveMounts(
   if (defects.length > 0) {
     throw new IsletError(400, `invalid mounts:${defects.map((line) => `\n\t- ${line}`).join('')}`);
   }
-  return mounts.flatMap(({ name, path }) => {
+  const resolved = mounts.flatMap(({ name, path }) => {
     const volume = known.get(name);
     return volume ? [{ name, path, volumeId: volume.id }] : [];
   });
+  return { mounts: resolved, nodeId: nodeOfAll(found) };
+}
+
+function nodeOfAll(volumes: readonly Volume[]): string | undefined {
+  const [nodeId, another] = new Set(volumes.flatMap((volume) => volume.nodeId ?? []));
+  if (another === undefined) return nodeId;
+  throw new IsletError(
+    400,
+    `invalid mounts: ${volumes.map(({ name }) => `'${name}'`).join(', ')} are on different nodes, and no sandbox is on two`,
+  );
 }

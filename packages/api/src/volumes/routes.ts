@@ -16,13 +16,11 @@ import type { FastifyRequest } from 'fastify';
 import { type Static, Type } from 'typebox';
 import { access, callingTeam } from '../auth/guard.ts';
 import type { ApiApp, ApiContext } from '../context.ts';
-import type { VolumesLink } from '../deps.ts';
-import { callNode, NODE_CALL_TIMEOUT_MS } from '../nodes/node-call.ts';
+import { NODE_CALL_TIMEOUT_MS } from '../nodes/node-call.ts';
 import { ErrorShape, NoContent } from '../sandboxes/shapes.ts';
 import { NewVolume, VOLUME_NAME, VolumeAndToken, VolumeParams, VolumeShape } from './shapes.ts';
 
 const errors = { '4xx': ErrorShape, '5xx': ErrorShape };
-const callOptions = { timeoutMs: NODE_CALL_TIMEOUT_MS };
 
 /** Making, finding and deleting volumes. */
 export function addVolumeRoutes(app: ApiApp, context: ApiContext): void {
@@ -56,10 +54,10 @@ export function addVolumeRoutes(app: ApiApp, context: ApiContext): void {
       schema: { body: NewVolume, response: { 201: VolumeAndToken, ...errors } },
     },
     async (request, reply) => {
-      const link = enabled(context);
+      const sizeMb = enabled(context);
       const { name } = request.body;
       if (!VOLUME_NAME.test(name)) throw new IsletError(400, 'Invalid volume name');
-      const volume = await makeVolume(context, link, callingTeam(request), name);
+      const volume = await makeVolume(context, sizeMb, callingTeam(request), name);
       return reply.code(201).send(await withToken(context, volume));
     },
   );
@@ -83,37 +81,44 @@ export function addVolumeRoutes(app: ApiApp, context: ApiContext): void {
       schema: { params: VolumeParams, response: { 204: NoContent, ...errors } },
     },
     async (request, reply) => {
-      const { client } = enabled(context);
-      const { id } = await own(request);
+      enabled(context);
+      const { id, nodeId } = await own(request);
       // The content first: a volume without its row could not be deleted by anybody.
-      await callNode(() => client.deleteVolume({ volumeId: id }, callOptions));
+      await context.nodes
+        .recorded(nodeId)
+        .call(NODE_CALL_TIMEOUT_MS, ({ volumes }, options) =>
+          volumes.deleteVolume({ volumeId: id }, options),
+        );
       await deleteVolume(db, id);
       return reply.code(204).send();
     },
   );
 }
 
-/** @throws IsletError 403 where the installation has no volumes */
-function enabled({ volumes }: ApiContext): VolumesLink {
-  if (!volumes) throw new IsletError(403, 'use of volumes is not enabled');
-  return volumes;
+/** Most that a new one may hold, MiB. @throws IsletError 403 if the installation has no volumes */
+function enabled({ volumeSizeMb }: ApiContext): number {
+  if (volumeSizeMb === undefined) throw new IsletError(403, 'use of volumes is not enabled');
+  return volumeSizeMb;
 }
 
 async function makeVolume(
-  { db }: ApiContext,
-  { client, sizeMb }: VolumesLink,
+  { db, nodes }: ApiContext,
+  sizeMb: number,
   team: Team,
   name: string,
 ): Promise<Volume> {
+  const node = nodes.best({ cpuCount: 0, memoryMb: 0 });
   const volume = await whileCounted(db, team.id, async (tx) => {
-    const row = await createVolume(tx, { id: randomUUID(), teamId: team.id, name, sizeMb });
+    const row = await createVolume(tx, { id: randomUUID(), teamId: team.id, name, sizeMb, nodeId: node.id });
     // Counted with it: a name that is taken needs no room.
     if (row) assertVolumesFit(await volumeUse(tx, team.id), sizeMb, team.limits);
     return row;
   });
   if (!volume) throw new IsletError(400, `Volume with name '${name}' already exists`);
   try {
-    await callNode(() => client.createVolume({ volumeId: volume.id, sizeMb }, callOptions));
+    await node.call(NODE_CALL_TIMEOUT_MS, ({ volumes }, options) =>
+      volumes.createVolume({ volumeId: volume.id, sizeMb }, options),
+    );
   } catch (error) {
     await deleteVolume(db, volume.id);
     throw error;

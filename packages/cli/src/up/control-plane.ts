@@ -1,5 +1,5 @@
 import { hostname } from 'node:os';
-import { type ApiDeps, createApi, type LogsSource, type MetricsSource } from '@islet/api';
+import { type ApiDeps, createApi, type LogsSource, localNode, type MetricsSource } from '@islet/api';
 import type { ArtifactStore } from '@islet/artifacts';
 import { createMemoryCatalog, type Wake } from '@islet/catalog';
 import { type Certificate, LOCAL_DOMAIN } from '@islet/client-proxy';
@@ -25,6 +25,8 @@ export interface ControlPlaneOptions {
   instance: Instance;
   db: Database;
   node: Node;
+  /** Names it for good. */
+  nodeId: string;
   /** Where the edge is opened. */
   proxies: ProxyThread;
   /** What it serves TLS with. */
@@ -70,8 +72,12 @@ export async function startControlPlane(options: ControlPlaneOptions): Promise<C
     const api = await createApi({
       db,
       catalog,
-      node: { client: node.client, route: () => ({ kind: 'direct' }) },
-      templateManager: node.templates,
+      discovery: localNode(options.nodeId, {
+        sandboxes: node.client,
+        templates: node.templates,
+        volumes: node.volumes,
+        route: { kind: 'direct' },
+      }),
       artifacts: options.artifacts,
       uploads: options.uploads,
       tokenSeed: secrets.tokenSeed,
@@ -80,7 +86,7 @@ export async function startControlPlane(options: ControlPlaneOptions): Promise<C
       metrics: options.metrics,
       web,
       secureByDefault: config.secureByDefault,
-      volumes: config.volumeSizeMb > 0 ? { client: node.volumes, sizeMb: config.volumeSizeMb } : undefined,
+      volumeSizeMb: config.volumeSizeMb > 0 ? config.volumeSizeMb : undefined,
       logs: options.logs,
       logger: logger.child({ component: 'api' }),
     });

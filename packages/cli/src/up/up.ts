@@ -8,6 +8,7 @@ import type { Chosen } from '@islet/orchestrator';
 import { createLogger } from '@islet/telemetry';
 import { evaluateOtherFirewalls, probeOtherFirewalls } from '../doctor/checks/other-firewalls.ts';
 import { runHost } from '../doctor/run.ts';
+import { loadNodeId } from '../host/node-id.ts';
 import { answerPromptlyOnAllThreads } from '../host/promptness.ts';
 import { loadSecrets } from '../host/secrets.ts';
 import type { Layout } from '../layout.ts';
@@ -139,6 +140,7 @@ async function start(options: UpOptions, undo: Undo): Promise<ReadyInfo> {
     instance,
     db,
     node: node.value,
+    nodeId: await loadNodeId(instance.dataDir),
     proxies,
     certificate: certificate.first,
     secrets,

@@ -68,6 +68,8 @@ export const envBuilds = pgTable(
     sandboxId: text('sandbox_id'),
     /** Of a snapshot that is ready: what it holds on disk. */
     snapshotBytes: bigint('snapshot_bytes', { mode: 'number' }),
+    /** Where it was made and its files are; null of those older than this column: on the only node. */
+    nodeId: text('node_id'),
     createdAt: createdAt(),
     updatedAt: updatedAt(),
     finishedAt: instant('finished_at'),

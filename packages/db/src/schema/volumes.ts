@@ -2,7 +2,7 @@ import { integer, pgTable, text, unique, uuid } from 'drizzle-orm/pg-core';
 import { createdAt } from './columns.ts';
 import { teams } from './teams.ts';
 
-/** Directories that outlive sandboxes. What they hold is on a node. */
+/** Directories that outlive sandboxes. What each holds is on one node. */
 export const volumes = pgTable(
   'volumes',
   {
@@ -13,6 +13,8 @@ export const volumes = pgTable(
     name: text('name').notNull(),
     /** Most that it may hold, MiB. */
     sizeMb: integer('size_mb').notNull(),
+    /** The node that has it; null of those older than this column: the only one. */
+    nodeId: text('node_id'),
     createdAt: createdAt(),
   },
   (table) => [unique('volumes_name').on(table.teamId, table.name)],

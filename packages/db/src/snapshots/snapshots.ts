@@ -12,6 +12,8 @@ export interface NewSnapshot {
   teamId: string;
   /** The sandbox that it is taken of. */
   sandboxId: string;
+  /** Where it is taken. */
+  nodeId: string;
   name: { alias: string; namespace: string } | undefined;
   tag: string;
   cpuCount: number;
@@ -52,6 +54,7 @@ export async function beginSnapshot(db: Queries, snapshot: NewSnapshot): Promise
       defaultUser: snapshot.defaultUser,
       defaultWorkdir: snapshot.defaultWorkdir,
       sandboxId: snapshot.sandboxId,
+      nodeId: snapshot.nodeId,
     });
     await tx
       .insert(envBuildAssignments)

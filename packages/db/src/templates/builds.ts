@@ -45,6 +45,8 @@ export interface UnfinishedBuild {
   id: string;
   templateId: string;
   status: 'waiting' | 'building';
+  /** Null: it was given to none yet, or to the only one. */
+  nodeId: string | null;
   createdAt: Date;
   tags: string[];
   templateDeleted: boolean;
@@ -57,6 +59,7 @@ export async function listUnfinishedBuilds(db: Queries, teamId?: string): Promis
       id: envBuilds.id,
       templateId: envBuilds.envId,
       status: envBuilds.status,
+      nodeId: envBuilds.nodeId,
       createdAt: envBuilds.createdAt,
       templateDeleted: sql<boolean>`${envs.deletedAt} is not null`,
       tags: sql<string[]>`array(
@@ -83,6 +86,11 @@ export async function beginBuild(db: Database, buildId: string): Promise<boolean
     .where(and(eq(envBuilds.id, buildId), eq(envBuilds.status, 'waiting')))
     .returning({ id: envBuilds.id });
   return rows.length > 0;
+}
+
+/** Writes down which node a build is given to. */
+export async function assignBuild(db: Database, buildId: string, nodeId: string): Promise<void> {
+  await db.orm.update(envBuilds).set({ nodeId }).where(eq(envBuilds.id, buildId));
 }
 
 export interface BuildOutcome {

@@ -83,6 +83,8 @@ export interface BuildRow {
   envdVersion: string | null;
   defaultUser: string | null;
   defaultWorkdir: string | null;
+  /** Null: the only one, or none yet. */
+  nodeId: string | null;
   createdAt: Date;
   updatedAt: Date;
   finishedAt: Date | null;
@@ -97,6 +99,7 @@ export const buildColumns = {
   envdVersion: envBuilds.envdVersion,
   defaultUser: envBuilds.defaultUser,
   defaultWorkdir: envBuilds.defaultWorkdir,
+  nodeId: envBuilds.nodeId,
   createdAt: envBuilds.createdAt,
   updatedAt: envBuilds.updatedAt,
   finishedAt: envBuilds.finishedAt,

@@ -103,19 +103,24 @@ export async function claimGlobalAlias(
   return owner?.envId === templateId ? 'claimed' : 'taken';
 }
 
-/** Marks a template deleted and frees its names; its id is never given out again. Gives the ids of all its builds. */
-export async function deleteTemplate(db: Database, templateId: string): Promise<string[]> {
+/** A build, and the node that has it; null: the only one. */
+export interface PlacedBuild {
+  id: string;
+  nodeId: string | null;
+}
+
+/** Marks a template deleted and frees its names; its id is never given out again. Gives all its builds. */
+export async function deleteTemplate(db: Database, templateId: string): Promise<PlacedBuild[]> {
   return db.orm.transaction(async (tx) => {
     await tx
       .update(envs)
       .set({ deletedAt: sql`now()`, updatedAt: sql`now()` })
       .where(eq(envs.id, templateId));
     await tx.delete(envAliases).where(eq(envAliases.envId, templateId));
-    const builds = await tx
-      .select({ id: envBuilds.id })
+    return tx
+      .select({ id: envBuilds.id, nodeId: envBuilds.nodeId })
       .from(envBuilds)
       .where(eq(envBuilds.envId, templateId));
-    return builds.map(({ id }) => id);
   });
 }
 

@@ -7,6 +7,8 @@ export interface Volume {
   teamId: string;
   name: string;
   sizeMb: number;
+  /** Null: the only one. */
+  nodeId: string | null;
   createdAt: Date;
 }
 
@@ -15,6 +17,7 @@ export interface NewVolume {
   teamId: string;
   name: string;
   sizeMb: number;
+  nodeId: string;
 }
 
 /** Makes a volume's row, unless the team has one of this name: undefined then. */

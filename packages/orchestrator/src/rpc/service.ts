@@ -6,7 +6,8 @@ import type { Journals } from '../sandbox/journals.ts';
 import type { ForkOutcome, Sandboxes } from '../sandbox/sandboxes.ts';
 import type { StoredTemplate, TemplateStore } from '../templates/store.ts';
 
-const KEEPALIVE_INTERVAL_MS = 20_000;
+/** How long a watcher hears nothing, ms: at most, and at least however short it asks for. */
+const HEARTBEAT_MS = { longest: 20_000, shortest: 1_000 };
 
 type Service = ServiceImpl<typeof orchestratorProto.Orchestrator>;
 type WatchMessage = orchestratorProto.WatchSandboxesResponse;
@@ -15,6 +16,7 @@ export interface NodeFacts {
   nodeId: string;
   version: string;
   isolation: string;
+  runtimeDigest: string;
   cpuCount: number;
   memoryTotalBytes: number;
   processor: Processor;
@@ -79,7 +81,7 @@ export function orchestratorService({ sandboxes, templates, journals, facts, dat
         return {};
       }),
     listSandboxes: () => ({ sandboxes: sandboxes.list() }),
-    watchSandboxes: (_, context) => watch(sandboxes, context.signal),
+    watchSandboxes: ({ heartbeatMs }, { signal }) => watch(sandboxes, heartbeatMs, signal),
     getNode: async () => {
       const counts = sandboxes.counts();
       return {
@@ -125,8 +127,14 @@ async function answer<T>(work: () => Promise<T>): Promise<T> {
   }
 }
 
-async function* watch(sandboxes: Sandboxes, signal: AbortSignal): AsyncGenerator<WatchMessage> {
+async function* watch(
+  sandboxes: Sandboxes,
+  heartbeatMs: number | undefined,
+  signal: AbortSignal,
+): AsyncGenerator<WatchMessage> {
   const ended = new AbortController();
+  const { longest, shortest } = HEARTBEAT_MS;
+  const silenceMs = Math.min(Math.max(heartbeatMs ?? longest, shortest), longest);
   const events = sandboxes.events.subscribe(AbortSignal.any([signal, ended.signal]))[Symbol.asyncIterator]();
   let keepalive: NodeJS.Timeout | undefined;
   try {
@@ -137,7 +145,7 @@ async function* watch(sandboxes: Sandboxes, signal: AbortSignal): AsyncGenerator
     let next = events.next();
     for (;;) {
       const silence = new Promise<'silence'>((resolve) => {
-        keepalive = setTimeout(resolve, KEEPALIVE_INTERVAL_MS, 'silence');
+        keepalive = setTimeout(resolve, silenceMs, 'silence');
       });
       const result = await Promise.race([next, silence]);
       clearTimeout(keepalive);

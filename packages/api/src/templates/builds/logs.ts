@@ -2,8 +2,8 @@ import { Code, ConnectError } from '@connectrpc/connect';
 import { templateProto } from '@islet/contracts';
 import type { BuildDetail } from '@islet/db';
 import type { Static } from 'typebox';
-import type { TemplateManagerClient } from '../../deps.ts';
-import { callNode, NODE_CALL_TIMEOUT_MS } from '../../nodes/node-call.ts';
+import { NODE_CALL_TIMEOUT_MS, nodeError } from '../../nodes/node-call.ts';
+import type { NodeRegistry } from '../../nodes/registry.ts';
 import type { BuildLogEntry, LogLevel } from './shapes.ts';
 
 export type Level = Static<typeof LogLevel>;
@@ -38,23 +38,21 @@ export interface LogPage {
 
 /** A page of a build's log. What ended before the template manager saw it has its failure as the only entry. */
 export async function readLog(
-  templateManager: TemplateManagerClient,
+  nodes: NodeRegistry,
   build: BuildDetail,
   { offset, limit, level = 'debug' }: LogPage,
 ): Promise<Entry[]> {
   if (build.status === 'waiting' || limit === 0) return [];
   try {
-    const { entries } = await templateManager.getBuildLogs(
-      { buildId: build.id, offset, limit, level: TO_PROTO[level] },
-      { timeoutMs: NODE_CALL_TIMEOUT_MS },
-    );
-    return entries.map(present);
+    const ask = { buildId: build.id, offset, limit, level: TO_PROTO[level] };
+    const answer = await nodes
+      .given(build.nodeId)
+      ?.callAsIs(NODE_CALL_TIMEOUT_MS, ({ templates }, options) => templates.getBuildLogs(ask, options));
+    if (answer) return answer.entries.map(present);
   } catch (error) {
-    if (ConnectError.from(error).code !== Code.NotFound) {
-      return callNode(() => Promise.reject(error));
-    }
-    return failureOf(build).slice(offset, offset + limit);
+    if (ConnectError.from(error).code !== Code.NotFound) throw nodeError(error);
   }
+  return failureOf(build).slice(offset, offset + limit);
 }
 
 function present({ timestampMs, level, message, step }: templateProto.Log): Entry {
@@ -80,13 +78,9 @@ function failureOf({ failure, finishedAt, updatedAt }: BuildDetail): Entry[] {
 }
 
 /** The entries that tell why a step failed: at least warnings, of that step. */
-export async function readReasons(
-  templateManager: TemplateManagerClient,
-  build: BuildDetail,
-  most: number,
-): Promise<Entry[]> {
+export async function readReasons(nodes: NodeRegistry, build: BuildDetail, most: number): Promise<Entry[]> {
   const step = build.failure?.step;
-  const entries = await readLog(templateManager, build, { offset: 0, limit: SCAN_PAGE, level: 'warn' });
+  const entries = await readLog(nodes, build, { offset: 0, limit: SCAN_PAGE, level: 'warn' });
   return entries.filter((entry) => entry.step === step).slice(-most);
 }
 
@@ -100,13 +94,13 @@ export interface LogSearch {
 
 /** Entries from a point in time on, in the direction: oldest first where it is forward, newest first where backward. */
 export async function searchLog(
-  templateManager: TemplateManagerClient,
+  nodes: NodeRegistry,
   build: BuildDetail,
   { cursorMs, direction, limit, level }: LogSearch,
 ): Promise<Entry[]> {
   let found: Entry[] = [];
   for (let offset = 0; ; offset += SCAN_PAGE) {
-    const page = await readLog(templateManager, build, { offset, limit: SCAN_PAGE, level });
+    const page = await readLog(nodes, build, { offset, limit: SCAN_PAGE, level });
     const matching = page.filter(({ timestamp }) => {
       if (cursorMs === undefined) return true;
       const time = Date.parse(timestamp);

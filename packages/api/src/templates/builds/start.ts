@@ -1,11 +1,14 @@
 import { create } from '@bufbuild/protobuf';
 import { IsletError, templateProto } from '@islet/contracts';
 import {
+  assignBuild,
   type BuildDetail,
+  type BuildRow,
   beginBuild,
   failBuilds,
   findBuild,
   listUnfinishedBuilds,
+  type PlacedBuild,
   type Team,
 } from '@islet/db';
 import type { ApiContext } from '../../context.ts';
@@ -33,24 +36,31 @@ export async function startBuild(
     if (status !== undefined) throw new IsletError(status, `Error when starting template build: ${problem}`);
     return;
   }
+  let given: PlacedBuild;
   try {
-    await context.templateManager.startBuild(
-      {
-        templateId: build.templateId,
-        buildId: build.id,
-        teamId: team.id,
-        cpuCount: build.cpuCount,
-        memoryMb: build.memoryMb,
-        freeDiskMb: build.freeDiskMb,
-        diskLimitMb: team.limits.maxDiskSizeMb,
-        source: source.source,
-        steps: recipe.steps?.map(toStep) ?? [],
-        ...(recipe.startCmd != null && { startCommand: recipe.startCmd }),
-        ...(recipe.readyCmd != null && { readyCommand: recipe.readyCmd }),
-        force: recipe.force ?? false,
-        legacyUser: isLegacySdk(userAgent),
-      },
-      { timeoutMs: START_TIMEOUT_MS },
+    const { parent } = source;
+    const node = context.nodes.best(build, parent && { buildId: parent.id, madeOn: parent.nodeId });
+    await assignBuild(context.db, build.id, node.id);
+    given = { id: build.id, nodeId: node.id };
+    await node.callAsIs(START_TIMEOUT_MS, ({ templates }, options) =>
+      templates.startBuild(
+        {
+          templateId: build.templateId,
+          buildId: build.id,
+          teamId: team.id,
+          cpuCount: build.cpuCount,
+          memoryMb: build.memoryMb,
+          freeDiskMb: build.freeDiskMb,
+          diskLimitMb: team.limits.maxDiskSizeMb,
+          source: source.source,
+          steps: recipe.steps?.map(toStep) ?? [],
+          ...(recipe.startCmd != null && { startCommand: recipe.startCmd }),
+          ...(recipe.readyCmd != null && { readyCommand: recipe.readyCmd }),
+          force: recipe.force ?? false,
+          legacyUser: isLegacySdk(userAgent),
+        },
+        options,
+      ),
     );
   } catch (error) {
     context.logger.error({ err: error, buildId: build.id }, 'the template manager did not take a build');
@@ -59,17 +69,18 @@ export async function startBuild(
       cause: error,
     });
   }
-  context.builds.follow(build.id);
+  context.builds.follow(given);
   // Cancelled, or its template deleted, before the template manager knew of it.
   const now = await findBuild(context.db, build.id);
-  if (!now) await context.builds.discard([build.id]);
-  else if (now.failure) await context.builds.cancel(build.id, now.failure.message);
+  if (!now) await context.builds.discard([given]);
+  else if (now.failure) await context.builds.cancel(given, now.failure.message);
 }
 
 type Source = NonNullable<StartBuild['source']>;
 
 type FoundSource =
-  | { source: Source }
+  /** `parent` is the build that it goes on from, if it does. */
+  | { source: Source; parent?: BuildRow }
   /** `status` where the call itself is wrong; the build alone is, else. */
   | { problem: string; step?: string; status?: number };
 
@@ -82,7 +93,7 @@ async function findSource(context: ApiContext, team: Team, recipe: Recipe): Prom
   if (fromTemplate) {
     try {
       const { build } = await context.templates.resolve(team, fromTemplate);
-      return { source: { case: 'parentBuildId', value: build.id } };
+      return { source: { case: 'parentBuildId', value: build.id }, parent: build };
     } catch (error) {
       if (error instanceof IsletError) return { problem: error.message, step: 'base' };
       throw error;
@@ -154,7 +165,9 @@ async function replaceOthers(context: ApiContext, team: Team, build: BuildDetail
       other.tags.some((tag) => tags.includes(tag)),
   );
   await Promise.all(
-    replaced.map(({ id }) => context.builds.cancel(id, 'a newer build of the same template took its place')),
+    replaced.map((other) =>
+      context.builds.cancel(other, 'a newer build of the same template took its place'),
+    ),
   );
 }
 

@@ -1,0 +1,164 @@
+import type { Catalog, Sandbox } from '@islet/catalog';
+import { orchestratorProto } from '@islet/contracts';
+import type { Logger } from '@islet/telemetry';
+import type { Clock } from '../deps.ts';
+import type { SandboxSlots } from '../sandboxes/slots.ts';
+import type { NodeLink } from './link.ts';
+import type { Resources } from './placement.ts';
+import { Recent } from './recent.ts';
+
+export interface NodeSandboxesOptions {
+  nodeId: string;
+  link: NodeLink;
+  catalog: Catalog;
+  slots: SandboxSlots;
+  clock: Clock;
+  logger: Logger;
+}
+
+/** How long an ended sandbox is remembered, against answers and events that were on their way when it ended. */
+const REMEMBERED_MS = 5 * 60_000;
+const KILL_TIMEOUT_MS = 30_000;
+const NOTHING: Resources = { cpuCount: 0, memoryMb: 0 };
+
+/**
+ * What is known to live on one node, by its reports, its events and its answers. The catalog and the teams' slots follow
+ * it; what other nodes told is theirs.
+ */
+export class NodeSandboxes {
+  readonly #options: NodeSandboxesOptions;
+  /** What each sandbox takes. */
+  readonly #known = new Map<string, Resources>();
+  readonly #taken: Resources = { ...NOTHING };
+  readonly #tombstones: Recent;
+  /** Entered by answers since the watch was opened: the report that comes may be older than they are. */
+  readonly #fresh = new Set<string>();
+  /** Creates that failed for the client, but may have succeeded on the node. */
+  readonly #abandoned: Recent;
+  readonly #background = new Set<Promise<void>>();
+
+  constructor(options: NodeSandboxesOptions) {
+    this.#options = options;
+    this.#tombstones = new Recent(options.clock, REMEMBERED_MS);
+    this.#abandoned = new Recent(options.clock, REMEMBERED_MS);
+  }
+
+  /** What those take that are not paused. */
+  get taken(): Readonly<Resources> {
+    return this.#taken;
+  }
+
+  /** Waits for what is under way behind the calls. */
+  async settled(): Promise<void> {
+    await Promise.all(this.#background);
+  }
+
+  /** The next report may have been made from now on. */
+  expectReport(): void {
+    this.#fresh.clear();
+  }
+
+  /**
+   * Makes known what a report says, and forgets what it does not name. A report that is not whole takes nothing away:
+   * what it leaves out may live.
+   */
+  async reconcile(sandboxes: readonly Sandbox[]): Promise<void> {
+    const reported = new Set<string>();
+    let isWhole = true;
+    for (const sandbox of sandboxes) {
+      if (sandbox.config) reported.add(sandbox.config.sandboxId);
+      else isWhole = false;
+      await this.changed(sandbox);
+    }
+    if (!isWhole) {
+      this.#options.logger.error(
+        'the report of a node names sandboxes without their config: nothing is removed',
+      );
+      return;
+    }
+    for (const id of [...this.#known.keys()]) {
+      if (!reported.has(id) && !this.#fresh.has(id)) await this.#forget(id);
+    }
+  }
+
+  /** Takes in what an event says. */
+  async changed(sandbox: Sandbox): Promise<void> {
+    const id = sandbox.config?.sandboxId;
+    if (id === undefined || this.#tombstones.has(id)) return;
+    if (this.#abandoned.has(id)) return this.#killOrphan(id);
+    await this.#put(sandbox);
+  }
+
+  /** Takes in what the answer to a call says. False: the sandbox has ended since. */
+  async admit(sandbox: Sandbox): Promise<boolean> {
+    const id = sandbox.config?.sandboxId;
+    if (id === undefined || this.#tombstones.has(id)) return false;
+    this.#fresh.add(id);
+    await this.#put(sandbox);
+    return true;
+  }
+
+  /** Takes out a sandbox that has ended. */
+  async ended(sandboxId: string): Promise<void> {
+    this.#tombstones.add(sandboxId);
+    await this.#forget(sandboxId);
+  }
+
+  /** Forgets all: the node is no more. */
+  async clear(): Promise<void> {
+    for (const id of [...this.#known.keys()]) await this.#forget(id);
+  }
+
+  /** The client was told that this create failed: ends the sandbox if the node made it all the same. */
+  abandon(sandboxId: string): void {
+    this.#abandoned.add(sandboxId);
+    this.#killOrphan(sandboxId);
+  }
+
+  #killOrphan(sandboxId: string): void {
+    const { link, logger } = this.#options;
+    const { ORPHANED } = orchestratorProto.KillReason;
+    const kill = link.sandboxes
+      .killSandbox({ sandboxId, reason: ORPHANED }, { timeoutMs: KILL_TIMEOUT_MS })
+      .then(
+        () => logger.info({ sandboxId }, 'ended a sandbox whose create had failed'),
+        // Not found is the common case; where the node cannot be reached, its next events bring the sandbox back here.
+        (error: unknown) => logger.debug({ err: error, sandboxId }, 'no sandbox of a failed create'),
+      )
+      .finally(() => this.#background.delete(kill));
+    this.#background.add(kill);
+  }
+
+  async #put(sandbox: Sandbox): Promise<void> {
+    const { nodeId, catalog, slots, link } = this.#options;
+    const { config } = sandbox;
+    if (!config) return;
+    // It is where its report came from, whatever it says.
+    sandbox.nodeId = nodeId;
+    if (!(await catalog.put({ sandbox, route: link.route }))) return;
+    const isPaused = sandbox.state === orchestratorProto.SandboxState.PAUSED;
+    this.#count(config.sandboxId, isPaused ? NOTHING : config);
+    if (isPaused) slots.release(config.sandboxId);
+    else slots.occupy(config.teamId, config.sandboxId);
+  }
+
+  async #forget(sandboxId: string): Promise<void> {
+    const { nodeId, catalog, slots } = this.#options;
+    this.#count(sandboxId, NOTHING);
+    this.#known.delete(sandboxId);
+    this.#fresh.delete(sandboxId);
+    this.#abandoned.delete(sandboxId);
+    // It may live on elsewhere.
+    const entry = await catalog.get(sandboxId);
+    if (entry && entry.sandbox.nodeId !== nodeId) return;
+    slots.release(sandboxId);
+    await catalog.remove(sandboxId);
+  }
+
+  #count(sandboxId: string, { cpuCount, memoryMb }: Resources): void {
+    const before = this.#known.get(sandboxId) ?? NOTHING;
+    this.#known.set(sandboxId, { cpuCount, memoryMb });
+    this.#taken.cpuCount += cpuCount - before.cpuCount;
+    this.#taken.memoryMb += memoryMb - before.memoryMb;
+  }
+}

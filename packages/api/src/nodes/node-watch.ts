@@ -1,0 +1,85 @@
+import { setTimeout as sleep } from 'node:timers/promises';
+import type { orchestratorProto } from '@islet/contracts';
+import type { Logger } from '@islet/telemetry';
+import type { NodeLink } from './link.ts';
+
+type WatchEvent = orchestratorProto.WatchSandboxesResponse['event'];
+
+export interface NodeWatchOptions {
+  link: NodeLink;
+  logger: Logger;
+  /** The node is asked for a report, and for its events from then on. */
+  onAsking: () => void;
+  /** Each thing that it says, in order; the next one waits for it. */
+  onEvent: (event: WatchEvent) => Promise<void>;
+  /** Its events ended. `isGone`: it did not answer when it was asked, or fell silent. */
+  onLost: (isGone: boolean) => void;
+}
+
+/** As often as a node says something by itself, ms. */
+const DEFAULT_HEARTBEAT_MS = 20_000;
+/** Silences in a row after which the connection counts as dead. */
+const SILENCES = 3;
+const FIRST_BACKOFF_MS = 100;
+const LONGEST_BACKOFF_MS = 5_000;
+
+/** Follows what a node says of its sandboxes until it is stopped, and asks again whenever that breaks off. */
+export class NodeWatch implements AsyncDisposable {
+  readonly #options: NodeWatchOptions;
+  readonly #stop = new AbortController();
+  readonly #loop: Promise<void>;
+
+  constructor(options: NodeWatchOptions) {
+    this.#options = options;
+    this.#loop = this.#run();
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    this.#stop.abort();
+    await this.#loop;
+  }
+
+  async #run(): Promise<void> {
+    const { logger, onLost } = this.#options;
+    const { signal } = this.#stop;
+    let backoff = FIRST_BACKOFF_MS;
+    while (!signal.aborted) {
+      const silence = new AbortController();
+      let told = false;
+      try {
+        await this.#follow(silence, () => {
+          told = true;
+        });
+      } catch (error) {
+        if (signal.aborted) return;
+        logger.warn({ err: error }, 'lost the events of a node, asking again');
+      }
+      if (signal.aborted) return;
+      if (told) backoff = FIRST_BACKOFF_MS;
+      onLost(!told || silence.signal.aborted);
+      await sleep(backoff, undefined, { signal }).catch(() => undefined);
+      backoff = Math.min(backoff * 2, LONGEST_BACKOFF_MS);
+    }
+  }
+
+  async #follow(silence: AbortController, onTold: () => void): Promise<void> {
+    const { link, onAsking, onEvent } = this.#options;
+    const limitMs = SILENCES * (link.heartbeatMs ?? DEFAULT_HEARTBEAT_MS);
+    const timer = setTimeout(
+      () => silence.abort(new Error(`the node was silent for ${limitMs} ms`)),
+      limitMs,
+    );
+    onAsking();
+    try {
+      const signal = AbortSignal.any([this.#stop.signal, silence.signal]);
+      const asked = link.heartbeatMs === undefined ? {} : { heartbeatMs: link.heartbeatMs };
+      for await (const { event } of link.sandboxes.watchSandboxes(asked, { signal })) {
+        timer.refresh();
+        await onEvent(event);
+        onTold();
+      }
+    } finally {
+      clearTimeout(timer);
+    }
+  }
+}

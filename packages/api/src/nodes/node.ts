@@ -1,0 +1,212 @@
+import { setMaxListeners } from 'node:events';
+import { nodeUnavailable, type orchestratorProto } from '@islet/contracts';
+import type { DiscoveredNode } from './discovery.ts';
+import type { NodeLink } from './link.ts';
+import { nodeError } from './node-call.ts';
+import { NodeSandboxes, type NodeSandboxesOptions } from './node-sandboxes.ts';
+import { NodeWatch } from './node-watch.ts';
+import type { NodeIdentity, NodeStatus, PlacementNode, Resources } from './placement.ts';
+
+export type NodeFacts = orchestratorProto.GetNodeResponse;
+
+/** What a call to a node has to pass on: it ends with the time, or with the node. */
+export interface NodeCallOptions {
+  timeoutMs: number;
+  signal: AbortSignal;
+}
+
+export type NodeCall<T> = (link: NodeLink, options: NodeCallOptions) => Promise<T>;
+
+export interface NodeOptions extends Omit<NodeSandboxesOptions, 'nodeId' | 'link'> {
+  /** The node has told of itself anew, builds included. */
+  onReport: (node: Node, builds: readonly string[]) => void;
+}
+
+/** Of questions about the node itself. */
+const FACTS_TIMEOUT_MS = 5_000;
+const MIB = 1024 * 1024;
+
+/** One node: its link, what is known of it, and what lives there. */
+export class Node implements PlacementNode, AsyncDisposable {
+  readonly id: string;
+  readonly labels: Readonly<Record<string, string>>;
+  readonly sandboxes: NodeSandboxes;
+  readonly #options: NodeOptions;
+  readonly #link: NodeLink;
+  readonly #watch: NodeWatch;
+  readonly #starting: Resources = { cpuCount: 0, memoryMb: 0 };
+  readonly #background = new Set<Promise<void>>();
+  #status: NodeStatus = 'connecting';
+  #facts: NodeFacts | undefined;
+  /** Aborted once the node counts as gone; another one follows when it is back. */
+  #presence = presence();
+  #reported: () => void = () => undefined;
+  /** Settles with the first report. */
+  readonly firstReport: Promise<void>;
+
+  constructor({ id, labels, link }: DiscoveredNode, options: NodeOptions) {
+    this.id = id;
+    this.labels = labels;
+    this.#options = options;
+    this.#link = link;
+    const logger = options.logger.child({ nodeId: id });
+    this.sandboxes = new NodeSandboxes({ ...options, logger, nodeId: id, link });
+    this.firstReport = new Promise((resolve) => {
+      this.#reported = resolve;
+    });
+    this.#watch = new NodeWatch({
+      link,
+      logger,
+      onAsking: () => this.sandboxes.expectReport(),
+      onEvent: (event) => this.#take(event),
+      onLost: (isGone) => this.#lost(isGone),
+    });
+  }
+
+  get status(): NodeStatus {
+    return this.#status;
+  }
+
+  /** What it last said of itself. */
+  get lastFacts(): NodeFacts | undefined {
+    return this.#facts;
+  }
+
+  get identity(): NodeIdentity | undefined {
+    if (!this.#facts) return undefined;
+    const { isolation, runtimeDigest, processor } = this.#facts;
+    const { architecture = '', family = '', model = '' } = processor ?? {};
+    return { isolation, runtime: runtimeDigest, cpu: `${architecture}/${family}/${model}` };
+  }
+
+  get capacity(): Resources | undefined {
+    if (!this.#facts) return undefined;
+    const { cpuCount, memoryTotalBytes } = this.#facts;
+    return { cpuCount, memoryMb: memoryTotalBytes / MIB };
+  }
+
+  get taken(): Resources {
+    const { cpuCount, memoryMb } = this.sandboxes.taken;
+    return {
+      cpuCount: cpuCount + this.#starting.cpuCount,
+      memoryMb: memoryMb + this.#starting.memoryMb,
+    };
+  }
+
+  /** Counts what is being started here as taken until it is disposed of. */
+  starting({ cpuCount, memoryMb }: Resources): Disposable {
+    this.#starting.cpuCount += cpuCount;
+    this.#starting.memoryMb += memoryMb;
+    return {
+      [Symbol.dispose]: () => {
+        this.#starting.cpuCount -= cpuCount;
+        this.#starting.memoryMb -= memoryMb;
+      },
+    };
+  }
+
+  /**
+   * Calls the node. What it answers for clients passes through; failures of the way there or of the node itself are told
+   * without inner details.
+   * @throws IsletError 503 with `sandbox_node_unavailable` if the node is gone, or goes while the call is under way
+   */
+  async call<T>(timeoutMs: number, use: NodeCall<T>): Promise<T> {
+    try {
+      return await this.callAsIs(timeoutMs, use);
+    } catch (error) {
+      throw nodeError(error);
+    }
+  }
+
+  /** As `call`, with the errors that the link gives. */
+  async callAsIs<T>(timeoutMs: number, use: NodeCall<T>): Promise<T> {
+    const { signal } = this.#presence;
+    if (signal.aborted) throw nodeUnavailable();
+    try {
+      return await use(this.#link, { timeoutMs, signal });
+    } catch (error) {
+      if (!signal.aborted) throw error;
+      throw nodeUnavailable(error);
+    }
+  }
+
+  /** For streams, which are to end with `presence`; everything else goes through `call`. */
+  get link(): NodeLink {
+    return this.#link;
+  }
+
+  /** Aborts when the node is gone. */
+  get presence(): AbortSignal {
+    return this.#presence.signal;
+  }
+
+  /** Asks the node for what it says of itself now. */
+  async facts(): Promise<NodeFacts> {
+    this.#facts = await this.call(FACTS_TIMEOUT_MS, ({ sandboxes }, options) =>
+      sandboxes.getNode({}, options),
+    );
+    return this.#facts;
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.#watch[Symbol.asyncDispose]();
+    this.#presence.abort();
+    await Promise.all([...this.#background, this.sandboxes.settled()]);
+  }
+
+  async #take(event: orchestratorProto.WatchSandboxesResponse['event']): Promise<void> {
+    switch (event.case) {
+      case 'snapshot':
+        await this.sandboxes.reconcile(event.value.sandboxes);
+        this.#back();
+        break;
+      case 'changed':
+        await this.sandboxes.changed(event.value);
+        break;
+      case 'ended':
+        if (event.value.sandbox?.config) await this.sandboxes.ended(event.value.sandbox.config.sandboxId);
+        break;
+      default:
+        // It lives, but did not say what it is when it was asked.
+        if (!this.#facts) this.#learn();
+    }
+  }
+
+  #back(): void {
+    if (this.#presence.signal.aborted) this.#presence = presence();
+    this.#status = 'ready';
+    this.#learn();
+    this.#reported();
+  }
+
+  #lost(isGone: boolean): void {
+    this.#status = isGone ? 'unhealthy' : 'connecting';
+    if (isGone) this.#presence.abort();
+  }
+
+  /** It may be another program than before, with other builds. */
+  #learn(): void {
+    const { logger, onReport } = this.#options;
+    const ask = async () => {
+      await this.facts();
+      const { builds } = await this.call(FACTS_TIMEOUT_MS, ({ sandboxes }, options) =>
+        sandboxes.listBuilds({}, options),
+      );
+      const ids = builds.map(({ buildId }) => buildId);
+      onReport(this, ids);
+    };
+    const learning = ask()
+      .catch((error: unknown) =>
+        logger.warn({ err: error, nodeId: this.id }, 'a node does not say what it is'),
+      )
+      .finally(() => this.#background.delete(learning));
+    this.#background.add(learning);
+  }
+}
+
+function presence(): AbortController {
+  const controller = new AbortController();
+  // One for each call under way.
+  setMaxListeners(0, controller.signal);
+  return controller;
+}

@@ -1,0 +1,47 @@
+import { createClient, type Interceptor } from '@connectrpc/connect';
+import { createConnectTransport } from '@connectrpc/connect-node';
+import { orchestratorProto, templateProto, volumesProto } from '@islet/contracts';
+import { type DiscoveredNode, fixedNodes, type NodeDiscovery } from './discovery.ts';
+
+/** A node at addresses that an operator wrote down. */
+export interface StaticNode {
+  id: string;
+  labels?: Readonly<Record<string, string>>;
+  /** `http://host:5008` */
+  orchestratorUrl: string;
+  /** `http://host:5009` */
+  templateManagerUrl: string;
+  /** Of its sandbox proxy, `host:5007`. */
+  proxyAddress: string;
+  /** What its services ask their callers for. */
+  token: string;
+}
+
+/** A node that was silent for three of them, ms, counts as gone. */
+const HEARTBEAT_MS = 3_000;
+
+/** A list of nodes, each called at its addresses. */
+export function staticNodes(nodes: readonly StaticNode[]): NodeDiscovery {
+  return fixedNodes(nodes.map(toDiscovered));
+}
+
+function toDiscovered({ id, labels = {}, token, proxyAddress, ...urls }: StaticNode): DiscoveredNode {
+  const withToken: Interceptor = (next) => (request) => {
+    request.header.set('Authorization', `Bearer ${token}`);
+    return next(request);
+  };
+  const to = (baseUrl: string) =>
+    createConnectTransport({ baseUrl, httpVersion: '1.1', interceptors: [withToken] });
+  const orchestrator = to(urls.orchestratorUrl);
+  return {
+    id,
+    labels,
+    link: {
+      sandboxes: createClient(orchestratorProto.Orchestrator, orchestrator),
+      volumes: createClient(volumesProto.Volumes, orchestrator),
+      templates: createClient(templateProto.TemplateManager, to(urls.templateManagerUrl)),
+      route: { kind: 'node', proxyAddress },
+      heartbeatMs: HEARTBEAT_MS,
+    },
+  };
+}

@@ -1,0 +1,111 @@
+import { type ErrorCode, type IsletError, type orchestratorProto, placementFailed } from '@islet/contracts';
+import type { ApiContext } from '../context.ts';
+import type { Node } from '../nodes/node.ts';
+import { isDeadline, isNodesOwn, nodeError, wasNeverSent } from '../nodes/node-call.ts';
+import type { Placement } from '../nodes/placement.ts';
+import { isLive, type LiveSandbox } from './present.ts';
+
+/** Longest wait for nodes to start a sandbox, ms, all that are tried together; within the 70 s that a request may take. */
+const CREATE_TIMEOUT_MS = 60_000;
+
+export interface StartRequest {
+  config: orchestratorProto.SandboxConfig;
+  timeoutMs: number;
+  /** Where its build was made, if it is recorded. */
+  madeOn: string | null;
+  /** The only node that will do. */
+  pinned: string | undefined;
+}
+
+/**
+ * Starts a sandbox on the best node. One that has no room for it, or that the call cannot reach, is followed by the next
+ * best; every other failure is the sandbox's.
+ * @throws IsletError with a message that begins with `Failed to place sandbox`, or what the node answered for the client
+ */
+export async function startPlaced(context: ApiContext, request: StartRequest): Promise<LiveSandbox> {
+  const { nodes, clock } = context;
+  const { config, madeOn, pinned } = request;
+  const { cpuCount, memoryMb, buildId } = config;
+  const candidates = candidatesOf(nodes.place({ cpuCount, memoryMb, pinned, from: { buildId, madeOn } }));
+  const deadline = clock.monotonic() + CREATE_TIMEOUT_MS;
+  let refusal: unknown;
+  for (const node of candidates) {
+    const leftMs = deadline - clock.monotonic();
+    if (leftMs <= 0) break;
+    // Since it was chosen.
+    if (node.status === 'unhealthy') continue;
+    try {
+      return await startOn(node, request, leftMs);
+    } catch (error) {
+      const { sandboxId } = config;
+      if (!isNodesOwn(error) && !wasNeverSent(error)) node.sandboxes.abandon(sandboxId);
+      context.logger.error({ err: error, sandboxId, nodeId: node.id }, 'the node did not start a sandbox');
+      // That there is no room says more than that the next node has no such build.
+      if (refusal === undefined || !isMissingBuild(error)) refusal = error;
+      if (!isRefusal(error)) break;
+    }
+  }
+  throw refusal === undefined ? noNode() : placementError(refusal);
+}
+
+async function startOn(
+  node: Node,
+  { config, timeoutMs }: StartRequest,
+  leftMs: number,
+): Promise<LiveSandbox> {
+  using _counted = node.starting(config);
+  const { sandbox } = await node.callAsIs(leftMs, ({ sandboxes }, options) =>
+    sandboxes.createSandbox({ config, timeoutMs }, options),
+  );
+  if (!sandbox || !isLive(sandbox)) throw new Error('the node answered a create without its sandbox');
+  if (await node.sandboxes.admit(sandbox)) return sandbox;
+  throw placementFailed(500, 'the sandbox ended while it started', 'sandbox_create_failed');
+}
+
+function candidatesOf(placement: Placement<Node>): Node[] {
+  if (placement.kind === 'nodes') return placement.nodes;
+  if (placement.reason === 'unavailable') {
+    throw noNode();
+  }
+  throw placementFailed(
+    503,
+    'no node that answers can start it: its template was built for another runtime or processor',
+    'sandbox_no_compatible_node',
+  );
+}
+
+const noNode = () => placementFailed(503, 'no node answers', 'sandbox_capacity_unavailable');
+
+/** True if the sandbox cannot have been started, and another node may start it. */
+function isRefusal(error: unknown): boolean {
+  return wasNeverSent(error) || isMissingBuild(error) || isWantOfRoom(error);
+}
+
+function isWantOfRoom(error: unknown): boolean {
+  const wanting: ErrorCode = 'sandbox_capacity_unavailable';
+  return isNodesOwn(error) && nodeError(error).errorCode === wanting;
+}
+
+function isMissingBuild(error: unknown): boolean {
+  return isNodesOwn(error) && nodeError(error).status === 404;
+}
+
+/** A failed start in the forms that clients know. */
+function placementError(error: unknown): IsletError {
+  const known = nodeError(error);
+  if (known.message.startsWith('Failed to place sandbox') || (known.status < 500 && known.status !== 404)) {
+    return known;
+  }
+  if (known.status === 503) {
+    const detail = isNodesOwn(error) ? known.message : 'no node answers';
+    const errorCode = isNodesOwn(error) ? known.errorCode : undefined;
+    return placementFailed(503, detail, errorCode ?? 'sandbox_capacity_unavailable', error);
+  }
+  if (known.status === 504 || isDeadline(error)) {
+    return placementFailed(504, 'the node did not start it in time', 'sandbox_placement_timeout', error);
+  }
+  if (isNodesOwn(error)) {
+    return placementFailed(500, known.message, known.errorCode ?? 'sandbox_create_failed', error);
+  }
+  return placementFailed(500, 'the node failed to start it', 'sandbox_create_failed', error);
+}
