@@ -18,7 +18,7 @@ export interface NodeWatchOptions {
 
 /** As often as a node says something by itself, ms. */
 const DEFAULT_HEARTBEAT_MS = 20_000;
-/** Silences in a row after which the connection counts as dead. */
+/** Heartbeats in a row that may be missed; with the next the connection counts as dead. */
 const SILENCES = 3;
 const FIRST_BACKOFF_MS = 100;
 const LONGEST_BACKOFF_MS = 5_000;
@@ -64,22 +64,22 @@ export class NodeWatch implements AsyncDisposable {
 
   async #follow(silence: AbortController, onTold: () => void): Promise<void> {
     const { link, onAsking, onEvent } = this.#options;
-    const limitMs = SILENCES * (link.heartbeatMs ?? DEFAULT_HEARTBEAT_MS);
-    const timer = setTimeout(
-      () => silence.abort(new Error(`the node was silent for ${limitMs} ms`)),
-      limitMs,
-    );
+    // Counted by a timer of this process: while it is stopped, it hears nothing either.
+    let silences = 0;
+    const timer = setInterval(() => {
+      if (++silences > SILENCES) silence.abort(new Error('the node has fallen silent'));
+    }, link.heartbeatMs ?? DEFAULT_HEARTBEAT_MS);
     onAsking();
     try {
       const signal = AbortSignal.any([this.#stop.signal, silence.signal]);
       const asked = link.heartbeatMs === undefined ? {} : { heartbeatMs: link.heartbeatMs };
       for await (const { event } of link.sandboxes.watchSandboxes(asked, { signal })) {
-        timer.refresh();
+        silences = 0;
         await onEvent(event);
         onTold();
       }
     } finally {
-      clearTimeout(timer);
+      clearInterval(timer);
     }
   }
 }

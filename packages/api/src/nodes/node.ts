@@ -11,6 +11,7 @@ export type NodeFacts = orchestratorProto.GetNodeResponse;
 
 /** What a call to a node has to pass on: it ends with the time, or with the node. */
 export interface NodeCallOptions {
+  /** Whole milliseconds; 0: none. */
   timeoutMs: number;
   signal: AbortSignal;
 }

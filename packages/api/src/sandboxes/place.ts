@@ -30,7 +30,7 @@ export async function startPlaced(context: ApiContext, request: StartRequest): P
   const deadline = clock.monotonic() + CREATE_TIMEOUT_MS;
   let refusal: unknown;
   for (const node of candidates) {
-    const leftMs = deadline - clock.monotonic();
+    const leftMs = Math.floor(deadline - clock.monotonic());
     if (leftMs <= 0) break;
     // Since it was chosen.
     if (node.status === 'unhealthy') continue;
