@@ -80,7 +80,7 @@ async function adopt(found: readonly SandboxRecord[], context: AdoptionContext):
       const lost = (error: unknown) =>
         logger.error({ err: error, sandboxId: sandbox.config?.sandboxId }, 'a sandbox was not taken over');
       takenOver.push(driver.adopt(run.machine).catch(lost));
-      adopted.push({ ...record, sandbox: { ...sandbox, state: SandboxState.RUNNING } });
+      adopted.push(await asRunning(record, records));
     } else {
       network.discard(network.slot(run.slotIndex));
       const paused = await takePause(record, run.machine, machines, context);
@@ -89,6 +89,17 @@ async function adopt(found: readonly SandboxRecord[], context: AdoptionContext):
   }
   await Promise.all([...takenOver, ...adopted.map((record) => records.tidy(record))]);
   return adopted;
+}
+
+/** A sandbox that runs, whatever was done with it when the earlier process ended. */
+async function asRunning(record: SandboxRecord, records: RecordStore): Promise<SandboxRecord> {
+  const { sandbox } = record;
+  if (sandbox.state === SandboxState.RUNNING) return record;
+  const revision = sandbox.revision + 1;
+  const running = { ...record, sandbox: { ...sandbox, revision, state: SandboxState.RUNNING } };
+  // Or the next process would take it for one that is being paused.
+  await records.write(running, { durable: false });
+  return running;
 }
 
 /** A sandbox whose machine has ended, as a paused one; undefined if it was not being paused, or is lost. */
@@ -117,7 +128,13 @@ async function takePause(
   const paused = {
     ...record,
     run: undefined,
-    sandbox: { ...sandbox, state: SandboxState.PAUSED, endAtMs: now(), address: '' },
+    sandbox: {
+      ...sandbox,
+      revision: sandbox.revision + 1,
+      state: SandboxState.PAUSED,
+      endAtMs: now(),
+      address: '',
+    },
   };
   await records.write(paused, { durable: true });
   return paused;

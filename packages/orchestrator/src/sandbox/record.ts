@@ -73,8 +73,13 @@ export class RecordStore {
     };
     const file = join(this.dir(id), STATE_FILE);
     const temporary = `${file}.new`;
-    await writeFile(temporary, JSON.stringify(stored), { mode: 0o600, flush: durable });
-    await rename(temporary, file);
+    try {
+      await writeFile(temporary, JSON.stringify(stored), { mode: 0o600, flush: durable });
+      await rename(temporary, file);
+    } catch (error) {
+      await rm(temporary, { force: true });
+      throw error;
+    }
     if (durable) await syncDirectory(this.dir(id));
   }
 

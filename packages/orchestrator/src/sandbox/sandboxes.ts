@@ -13,6 +13,7 @@ import { Saves } from './saves.ts';
 import type { StartedRun } from './start.ts';
 import { Starter, type StarterOptions } from './starter.ts';
 import { type RunningEntry, SandboxTable, view } from './table.ts';
+import { Undo } from './undo.ts';
 
 const { KillReason, SandboxSchema, SandboxState } = orchestratorProto;
 type Sandbox = orchestratorProto.Sandbox;
@@ -212,7 +213,7 @@ export class Sandboxes {
         }),
       );
     } finally {
-      await rm(stage, { recursive: true, force: true });
+      this.#table.behind(sandboxId, rm(stage, { recursive: true, force: true }));
     }
   }
 
@@ -228,7 +229,7 @@ export class Sandboxes {
         return { sandbox: view(entry), ...taken };
       });
     } finally {
-      await rm(stage, { recursive: true, force: true });
+      this.#table.behind(sandboxId, rm(stage, { recursive: true, force: true }));
     }
   }
 
@@ -243,8 +244,12 @@ export class Sandboxes {
       if (latest <= this.#options.now()) throw new IsletError(400, 'Max instance length exceeded');
       const end = Math.min(endAtMs, latest);
       if (onlyExtend && end <= sandbox.endAtMs) return view(entry);
+      const before = sandbox.endAtMs;
       sandbox.endAtMs = end;
-      await this.#table.save(entry);
+      await this.#table.save(entry).catch((error: unknown) => {
+        sandbox.endAtMs = before;
+        throw error;
+      });
       this.#table.ends.set(sandboxId, end);
       return view(entry);
     });
@@ -253,9 +258,19 @@ export class Sandboxes {
   /** Replaces the egress rules, for new connections at once. @throws IsletError 404 where it is unknown or paused. */
   setEgress(sandboxId: string, egress: orchestratorProto.Egress): Promise<Sandbox> {
     return this.#withRunning(sandboxId, async (entry) => {
-      await this.#options.network.setEgress(this.#options.network.slot(entry.run.slotIndex), egress);
-      entry.config.egress = egress;
-      await this.#table.save(entry);
+      const { network } = this.#options;
+      const slot = network.slot(entry.run.slotIndex);
+      const before = entry.config.egress;
+      const undo = new Undo();
+      try {
+        undo.add(() => network.setEgress(slot, before ?? { allowOut: [], denyOut: [] }));
+        await network.setEgress(slot, egress);
+        entry.config.egress = egress;
+        undo.add(() => void Object.assign(entry.config, { egress: before }));
+        await this.#table.save(entry);
+      } catch (error) {
+        throw await undo.after(error);
+      }
       return view(entry);
     });
   }
@@ -304,12 +319,22 @@ export class Sandboxes {
       config.autoPause = request.autoPause ?? config.autoPause;
       sandbox.filesOnly = false;
       await this.#table.becomeRunning(entry, run, request.timeoutMs);
-      // Out of the way of the next pause at once; removing much takes its time.
-      const used = `${snapshotDir}.${sandbox.executionId}`;
-      await rename(snapshotDir, used);
-      this.#table.behind(sandboxId, rm(used, { recursive: true, force: true }));
+      await this.#setAside(sandboxId, snapshotDir, sandbox.executionId);
       return view(entry);
     });
+  }
+
+  /** Puts a saved state that was started from out of the way of the next pause; removing much takes its time. */
+  async #setAside(sandboxId: string, snapshotDir: string, executionId: string): Promise<void> {
+    const used = `${snapshotDir}.${executionId}`;
+    try {
+      await rename(snapshotDir, used);
+    } catch (error) {
+      // The sandbox runs all the same, and its next pause removes what is there.
+      this.#options.logger.error({ err: error, sandboxId }, 'a used saved state could not be set aside');
+      return;
+    }
+    this.#table.behind(sandboxId, rm(used, { recursive: true, force: true }));
   }
 
   /**

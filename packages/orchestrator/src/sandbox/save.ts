@@ -68,15 +68,25 @@ export async function assertNoneRemoved({ address }: Saving, accessToken: string
  */
 export async function saveAndEnd(saving: Saving, snapshotDir: string, origin: SnapshotOrigin): Promise<void> {
   const { driver, run } = saving;
-  const temporary = `${snapshotDir}.new`;
+  const temporary = unfinished(snapshotDir);
   if (driver.keepsConnections) await waitForRequests(saving.address, COURTESY_MS);
   else await untilQuiet(saving);
-  await rm(temporary, { recursive: true, force: true });
-  await mkdir(temporary, { mode: 0o700 });
-  await driver.checkpoint(run.machine, temporary);
-  await driver.kill(run.machine);
-  await sealSaved(temporary, origin);
-  await rename(temporary, snapshotDir);
+  try {
+    await mkdir(temporary, { mode: 0o700 });
+    await driver.checkpoint(run.machine, temporary);
+    await driver.kill(run.machine);
+    await sealSaved(temporary, origin);
+    await rename(temporary, snapshotDir);
+  } catch (error) {
+    // It takes as much room as the sandbox's memory, which goes on.
+    if (driver.isAlive(run.machine)) await rm(temporary, { recursive: true, force: true });
+    throw error;
+  }
+}
+
+/** Where a saved state is until it is whole. */
+export function unfinished(snapshotDir: string): string {
+  return `${snapshotDir}.new`;
 }
 
 /**

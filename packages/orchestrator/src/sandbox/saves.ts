@@ -7,7 +7,7 @@ import type { SnapshotOrigin } from '../snapshots/manifest.ts';
 import type { StoredTemplate, TemplateStore } from '../templates/store.ts';
 import { type Standstill, tellStandstill } from './envd-client.ts';
 import type { RecordStore } from './record.ts';
-import { assertNoneRemoved, assertSavable, type Saving, saveAndEnd, saveLive } from './save.ts';
+import { assertNoneRemoved, assertSavable, type Saving, saveAndEnd, saveLive, unfinished } from './save.ts';
 import { freeMachine, type StartContext } from './start.ts';
 import type { Entry, RunningEntry, SandboxTable } from './table.ts';
 
@@ -38,7 +38,8 @@ export class Saves {
     const { config, run, sandbox } = entry;
     const snapshotDir = records.snapshotDir(config.sandboxId);
     // Of an earlier pause, if it is still there: a snapshot beside a sandbox that is being paused is always of this pause.
-    await rm(snapshotDir, { recursive: true, force: true });
+    for (const earlier of [snapshotDir, unfinished(snapshotDir)])
+      await rm(earlier, { recursive: true, force: true });
     await this.#whileSaving(entry, SandboxState.PAUSING, (saving) =>
       saveAndEnd(saving, snapshotDir, originOf(entry, driver)),
     );
@@ -52,11 +53,8 @@ export class Saves {
       filesOnly,
       savedBytes,
     });
-    try {
-      await this.#table.save(entry);
-    } finally {
-      this.#table.behind(config.sandboxId, freeMachine(this.#options, run));
-    }
+    await this.#table.note(entry);
+    this.#table.behind(config.sandboxId, freeMachine(this.#options, run));
   }
 
   /** Keeps a sandbox's memory and files as a build; it goes on. @throws IsletError 400 where it mounts volumes. */
@@ -98,7 +96,7 @@ export class Saves {
     const to = this.#options.now();
     this.stoodStill(entry, { from: to - stoppedMs, to });
     entry.sandbox.state = SandboxState.RUNNING;
-    await this.#table.save(entry);
+    await this.#table.note(entry);
     return stoppedMs;
   }
 
@@ -129,11 +127,11 @@ export class Saves {
     if (driver.reopensFiles && config.volumeMounts.length > 0) {
       await assertNoneRemoved(saving, config.envdAccessToken);
     }
-    if (sandbox.state !== state) {
-      sandbox.state = state;
-      await this.#table.save(entry);
-    }
     try {
+      if (sandbox.state !== state) {
+        sandbox.state = state;
+        await this.#table.save(entry);
+      }
       return await volumes.whileQuiet(run.machine.id, () => save(saving));
     } catch (error) {
       if (!driver.isAlive(run.machine)) {
@@ -146,7 +144,7 @@ export class Saves {
       }
       if (sandbox.state !== SandboxState.RUNNING) {
         sandbox.state = SandboxState.RUNNING;
-        await this.#table.save(entry);
+        await this.#table.note(entry);
       }
       throw error;
     }

@@ -7,6 +7,7 @@ import { EnvdConnection } from './envd-connection.ts';
 import { makePlace, type Place, type Shape } from './place.ts';
 import type { SandboxNetwork, SandboxVolumes } from './ports.ts';
 import type { SandboxRun } from './record.ts';
+import { whileAlive } from './while-alive.ts';
 
 export interface StartContext {
   driver: SandboxDriver;
@@ -74,11 +75,13 @@ export async function startMachine(
       : driver.restore(spec, snapshotDir, signal));
     const stoppedAt = snapshotDir === undefined ? undefined : await driver.stoppedAt?.(snapshotDir);
     const deadlineMs = snapshotDir === undefined ? driver.pace.bootMs : driver.pace.restoreMs;
-    const envd = { address: slot.sandboxAddress, deadlineMs, signal };
-    await whileSilent(
-      { afterMs: SILENT_MS, onSilence, wake: () => driver.wake?.(machine) },
-      identity ? become(envd, since(stoppedAt, identity, now), driver.ownClock) : waitForEnvd(envd),
-    );
+    await whileAlive(driver, machine, signal, (alive) => {
+      const envd = { address: slot.sandboxAddress, deadlineMs, signal: alive };
+      return whileSilent(
+        { afterMs: SILENT_MS, onSilence, wake: () => driver.wake?.(machine) },
+        identity ? become(envd, since(stoppedAt, identity, now), driver.ownClock) : waitForEnvd(envd),
+      );
+    });
     return { machine, slotIndex: slot.index, address: slot.sandboxAddress };
   } catch (error) {
     throw await undo.after(error);
@@ -159,13 +162,16 @@ export interface IdentifyOptions {
   connection?: EnvdConnection;
 }
 
-/** Tells a machine's envd who it is from now on. */
+/** Tells a machine's envd who it is from now on. @throws EnvdSilentError, MachineEndedError */
 export async function identify(
-  { address }: StartedRun,
+  driver: SandboxDriver,
+  { address, machine }: StartedRun,
   init: EnvdInit,
-  { currentToken, ...request }: IdentifyOptions,
+  { currentToken, connection, signal }: IdentifyOptions,
 ): Promise<void> {
-  await initEnvd({ address, deadlineMs: ENVD_DEADLINE_MS, ...request }, init, currentToken);
+  await whileAlive(driver, machine, signal, (alive) =>
+    initEnvd({ address, deadlineMs: ENVD_DEADLINE_MS, connection, signal: alive }, init, currentToken),
+  );
 }
 
 /**

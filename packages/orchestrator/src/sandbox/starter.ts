@@ -172,7 +172,7 @@ export class Starter {
         startId: machine.id,
         ...(driver.stoppedAt && { stoodStill: { from: readyAt, to: Math.max(readyAt, now()) } }),
       };
-      await identify(run, init, { currentToken, signal, connection });
+      await identify(driver, run, init, { currentToken, signal, connection });
       return true;
     } catch (error) {
       onLoss(sandboxId, this.#ahead.free(run));
@@ -189,7 +189,7 @@ export class Starter {
     signal: AbortSignal | undefined,
   ): Promise<BasedRun> {
     const base = { rootfsDir, guestDigest: this.#options.guestDigest };
-    const { dns, now, volumes } = this.#options;
+    const { dns, driver, now, volumes } = this.#options;
     const nobody = () => ({ dns, timestamp: new Date(now()).toISOString() });
     const run = await this.#gate.run((leave) =>
       startMachine(
@@ -202,7 +202,7 @@ export class Starter {
     await this.#orFree(run, async () => {
       // Before envd asks for a token. Nobody waits until it serves: the ready command is the build's alone.
       if (startCommand) await startInSandbox(run.address, startCommand);
-      await identify(run, firstInit(config, volumes, new Date(now())), { signal });
+      await identify(driver, run, firstInit(config, volumes, new Date(now())), { signal });
     });
     return { ...run, base };
   }

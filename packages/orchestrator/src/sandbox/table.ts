@@ -11,6 +11,9 @@ import { freeMachine, type StartContext, type StartedRun } from './start.ts';
 const { SandboxSchema, SandboxState } = orchestratorProto;
 type Sandbox = orchestratorProto.Sandbox;
 
+/** How long after a sandbox could not be ended at its time it is tried again, ms. */
+const END_AGAIN_MS = 10_000;
+
 export interface Entry extends SandboxRecord {
   config: orchestratorProto.SandboxConfig;
 }
@@ -73,11 +76,30 @@ export class SandboxTable {
     await rm(this.#options.records.dir(sandboxId), { recursive: true, force: true });
   }
 
-  /** Writes a changed sandbox down and tells of it. */
+  /** Writes a changed sandbox down and tells of it. If it cannot be written down, no one is told: the caller takes the change back. */
   async save(entry: Entry): Promise<void> {
     entry.sandbox.revision++;
-    await this.#options.records.write(entry, { durable: entry.sandbox.state === SandboxState.PAUSED });
+    try {
+      await this.#options.records.write(entry, { durable: entry.sandbox.state === SandboxState.PAUSED });
+    } catch (error) {
+      entry.sandbox.revision--;
+      throw error;
+    }
     this.events.emit({ kind: 'changed', sandbox: view(entry) });
+  }
+
+  /** As `save`, for what has happened already and the next process finds out by itself: it is told in any case. */
+  async note(entry: Entry): Promise<void> {
+    try {
+      await this.save(entry);
+    } catch (error) {
+      const { sandboxId } = entry.config;
+      this.#options.logger.error(
+        { err: error, sandboxId },
+        'a change of a sandbox could not be written down',
+      );
+      this.#tell(entry);
+    }
   }
 
   /** Hands a started machine to a sandbox. Where that cannot be written down, the machine is freed and nothing has changed. */
@@ -106,17 +128,24 @@ export class SandboxTable {
     this.ends.set(config.sandboxId, sandbox.endAtMs);
   }
 
-  /** Ends a sandbox; what it held is freed behind that. */
+  /** Ends a sandbox; what it held is freed behind that. Where it cannot be ended it is what it was before, and it is tried again. */
   async end(entry: Entry, reason: orchestratorProto.KillReason): Promise<void> {
-    const { driver, records } = this.#options;
+    const { driver, now, records } = this.#options;
     const { run, sandbox } = entry;
     const id = entry.config.sandboxId;
+    const { state } = sandbox;
     this.ends.clear(id);
     sandbox.state = SandboxState.KILLING;
-    sandbox.revision++;
-    this.events.emit({ kind: 'changed', sandbox: view(entry) });
-    if (run) await driver.kill(run.machine);
-    await records.forget(id);
+    this.#tell(entry);
+    try {
+      if (run) await driver.kill(run.machine);
+      await records.forget(id);
+    } catch (error) {
+      sandbox.state = state;
+      this.#tell(entry);
+      if (run) this.ends.set(id, Math.max(sandbox.endAtMs, now() + END_AGAIN_MS));
+      throw error;
+    }
     this.#entries.delete(id);
     this.events.emit({ kind: 'ended', sandbox: view(entry), reason });
     const removeFolder = () => rm(records.dir(id), { recursive: true, force: true });
@@ -131,6 +160,11 @@ export class SandboxTable {
       )
       .finally(() => this.#cleanups.delete(cleanup));
     this.#cleanups.add(cleanup);
+  }
+
+  #tell(entry: Entry): void {
+    entry.sandbox.revision++;
+    this.events.emit({ kind: 'changed', sandbox: view(entry) });
   }
 
   /** Waits for all that goes on by itself. */
