@@ -1,0 +1,104 @@
+import { orchestratorProto } from '@islet/contracts';
+import { expect, it, vi } from 'vitest';
+import type { Modelled, State } from './modelled.ts';
+import type { Fault } from './process.ts';
+import { configOf, World } from './world.ts';
+
+vi.mock('node:fs/promises', async (real) => (await import('./files.ts')).faultyFiles(await real()));
+
+const HOUR_MS = 3_600_000;
+const { REQUEST } = orchestratorProto.KillReason;
+const RESUME = { timeoutMs: HOUR_MS, autoPause: undefined, filesOnly: false };
+
+/** A world in which the next step of a name fails, or worse, from when that is said; `passing` of them go well before. */
+async function openWorld() {
+  let next: { step: string; fault: Fault; passing: number } | undefined;
+  const world = await World.open({
+    plan: (step) => {
+      if (step !== next?.step || next.passing-- > 0) return undefined;
+      const { fault } = next;
+      next = undefined;
+      return fault;
+    },
+  });
+  const disturb = (step: string, kind: 'failsBefore' | 'machineEnds' | 'killedBefore', passing = 0) => {
+    next = { step, fault: { kind }, passing };
+  };
+  return { world, disturb };
+}
+
+function modelled(id: string, state: State): Map<string, Modelled> {
+  return new Map([[id, { states: new Set([state]), file: 'blank', memory: 'blank' }]]);
+}
+
+const create = (world: World) => world.node.ask((sandboxes) => sandboxes.create(configOf('s'), HOUR_MS));
+
+it('gives a start up when its machine has ended, long before its deadline', async () => {
+  const { world, disturb } = await openWorld();
+  await using _ = world;
+  disturb('driver.restore', 'machineEnds');
+  await expect(create(world)).rejects.toThrow(/ended before its daemon answered/);
+  await world.settle(new Map());
+});
+
+it('shows a sandbox as running that could not be killed, and kills it when asked again', async () => {
+  const { world, disturb } = await openWorld();
+  await using _ = world;
+  await create(world);
+  disturb('driver.kill', 'failsBefore');
+  await expect(world.node.ask((sandboxes) => sandboxes.kill('s', REQUEST))).rejects.toThrow(/fails/);
+  await world.settle(modelled('s', 'running'));
+  await world.node.ask((sandboxes) => sandboxes.kill('s', REQUEST));
+  await world.settle(new Map());
+});
+
+it('shows a sandbox as running whose pause could not be written down', async () => {
+  const { world, disturb } = await openWorld();
+  await using _ = world;
+  await create(world);
+  disturb('files.writeFile', 'failsBefore');
+  await expect(world.node.ask((sandboxes) => sandboxes.pause('s', false))).rejects.toThrow(/fails/);
+  await world.settle(modelled('s', 'running'));
+});
+
+it('keeps nothing of a pause that failed, which a later one could be taken for', async () => {
+  const { world, disturb } = await openWorld();
+  await using _ = world;
+  await create(world);
+  disturb('driver.checkpoint', 'failsBefore');
+  await expect(world.node.ask((sandboxes) => sandboxes.pause('s', false))).rejects.toThrow(/fails/);
+  await world.settle(modelled('s', 'running'));
+});
+
+it('answers a resume whose used saved state cannot be set aside: the sandbox runs', async () => {
+  const { world, disturb } = await openWorld();
+  await using _ = world;
+  await create(world);
+  await world.node.ask((sandboxes) => sandboxes.pause('s', false));
+  await world.settle(modelled('s', 'paused'));
+  disturb('files.rename', 'failsBefore', 1); // after that of the record
+  expect(await world.node.ask((sandboxes) => sandboxes.resume('s', RESUME))).toBeDefined();
+  await world.settle(modelled('s', 'running'), { lasting: () => 'unwritten' });
+  expect(await world.node.ask((sandboxes) => sandboxes.pause('s', false))).toBeDefined();
+  await world.settle(modelled('s', 'paused'));
+});
+
+it('answers a fork whose stage cannot be removed', async () => {
+  const { world, disturb } = await openWorld();
+  await using _ = world;
+  await create(world);
+  disturb('files.rm', 'failsBefore', 1); // after that of an earlier stage of the name
+  const forked = await world.node.ask((sandboxes) => sandboxes.fork('s', [configOf('child')], HOUR_MS));
+  expect(forked?.answer).toMatchObject([{ sandbox: { config: { sandboxId: 'child' } } }]);
+});
+
+it('writes down that a sandbox runs on whose pause the node did not live to see', async () => {
+  const { world, disturb } = await openWorld();
+  await using _ = world;
+  await create(world);
+  disturb('driver.checkpoint', 'killedBefore');
+  expect(await world.node.ask((sandboxes) => sandboxes.pause('s', false))).toBeUndefined();
+  const told = world.node.told.get('s');
+  await world.settle(modelled('s', 'running'));
+  expect(world.node.sandboxes.get('s')?.revision).toBeGreaterThan(told?.revision ?? Number.POSITIVE_INFINITY);
+});

@@ -1,0 +1,203 @@
+import { join } from 'node:path';
+import type { orchestratorProto } from '@islet/contracts';
+import type { SandboxDriver } from '@islet/driver';
+import type { Logger } from '@islet/telemetry';
+import { adoptSandboxes, heldSlots } from '../../src/sandbox/adoption.ts';
+import { Journals } from '../../src/sandbox/journals.ts';
+import type { SandboxNetwork, SandboxVolumes } from '../../src/sandbox/ports.ts';
+import { RecordStore } from '../../src/sandbox/record.ts';
+import { Sandboxes } from '../../src/sandbox/sandboxes.ts';
+import { TemplateStore } from '../../src/templates/store.ts';
+import { type DriverKind, simulatedDriver } from './driver.ts';
+import type { SimulatedHost } from './host.ts';
+import { type FaultPlan, NodeProcess } from './process.ts';
+
+export const GUEST_DIGEST = 'simulated';
+export const BUILD = { templateId: 'base', buildId: 'base-1' };
+
+export interface NodeOptions {
+  host: SimulatedHost;
+  dataDir: string;
+  kind: DriverKind;
+  plan: FaultPlan;
+  warmAtMost: number;
+  placesAtMost: number;
+  logger: Logger;
+}
+
+/** One process of a node on a simulated host: put together as `startOrchestrator` does. */
+export class SimulatedNode {
+  readonly process: NodeProcess;
+  readonly driver: SandboxDriver;
+  readonly sandboxes: Sandboxes;
+  readonly templates: TemplateStore;
+  /** What its watchers were told of: what is there now, by id. */
+  readonly told: Map<string, orchestratorProto.Sandbox>;
+  readonly #host: SimulatedHost;
+  readonly #lives: AbortController;
+
+  private constructor(parts: {
+    process: NodeProcess;
+    driver: SandboxDriver;
+    sandboxes: Sandboxes;
+    templates: TemplateStore;
+    host: SimulatedHost;
+    lives: AbortController;
+  }) {
+    const { process, driver, sandboxes, templates, host, lives } = parts;
+    this.process = process;
+    this.driver = driver;
+    this.sandboxes = sandboxes;
+    this.templates = templates;
+    this.#host = host;
+    this.#lives = lives;
+    this.told = new Map(sandboxes.list().map((sandbox) => [idOf(sandbox), sandbox]));
+    sandboxes.events.listen((event) => this.#hear(event.kind, event.sandbox));
+  }
+
+  /** Undefined: the process was killed on the way. @throws what kept it from starting; its process is dead then */
+  static start(options: NodeOptions): Promise<SimulatedNode | undefined> {
+    const { host, plan } = options;
+    const process = new NodeProcess(plan, (machineId) => host.end(machineId));
+    const starting = process
+      .run(() => open(options, process))
+      .catch((error: unknown) => {
+        process.kill();
+        throw error;
+      });
+    return Promise.race([starting, process.death.then(() => undefined)]).finally(() => {
+      if (!process.isAlive) host.cutConnections();
+    });
+
+    async function open(
+      { dataDir, kind, warmAtMost, placesAtMost, logger }: NodeOptions,
+      process: NodeProcess,
+    ): Promise<SimulatedNode> {
+      const records = new RecordStore(join(dataDir, 'sandboxes'));
+      const machinesDir = join(dataDir, 'machines');
+      const found = await records.readAll();
+      const network = simulatedNetwork(host, process, new Set(heldSlots(found).map(({ index }) => index)));
+      const volumes = simulatedVolumes(host, process);
+      const driver = simulatedDriver(host, process, kind);
+      const now = Date.now;
+      const adopted = await adoptSandboxes(found, {
+        ...{ driver, buildDriver: driver, network, records, machinesDir, now, logger },
+      });
+      const machineIds = new Set(adopted.map(({ run }) => run?.machine.id));
+      for (const id of [...host.mounts.keys()].filter((id) => !machineIds.has(id))) host.unmount(id);
+      host.held.clear();
+      const runtime = { name: driver.name, digest: driver.runtimeDigest };
+      const templates = await TemplateStore.open(join(dataDir, 'templates'), {
+        runtime,
+        guestDigest: GUEST_DIGEST,
+      });
+      const sandboxes = new Sandboxes(
+        {
+          ...{ driver, network, volumes, templates, records, machinesDir, now, logger },
+          guestDigest: GUEST_DIGEST,
+          dns: [],
+          guestDirOf: (digest) => `/guest/${digest}`,
+          newMachineId: () => host.newMachineId(),
+          warmAtMost,
+          placesAtMost,
+          freezeAfterMs: undefined,
+          nodeId: 'simulated',
+          startsAtOnce: 2,
+        },
+        adopted,
+      );
+      const lives = new AbortController();
+      const journals = new Journals({ recordLog: () => undefined, now, logger });
+      void journals.follow(sandboxes.list(), sandboxes.events.subscribe(lives.signal));
+      return new SimulatedNode({ process, driver, sandboxes, templates, host, lives });
+    }
+  }
+
+  /** Asks something of its sandboxes. Undefined: the process was killed before it answered. */
+  ask<T>(question: (sandboxes: Sandboxes) => Promise<T>): Promise<{ answer: T } | undefined> {
+    const asked = this.process.run(() => question(this.sandboxes)).then((answer) => ({ answer }));
+    asked.catch(() => undefined);
+    return Promise.race([asked, this.process.death.then(() => undefined)]);
+  }
+
+  /** SIGKILL. */
+  kill(): void {
+    this.process.kill();
+    this.#lives.abort();
+    this.#host.cutConnections();
+  }
+
+  /** Ends it in order. Paused sandboxes stay. */
+  async close(): Promise<void> {
+    await this.ask((sandboxes) => sandboxes.close());
+    this.#lives.abort();
+  }
+
+  /** Makes the build that sandboxes start from. */
+  async seal({ templateId, buildId }: typeof BUILD): Promise<void> {
+    const { driver, templates } = this;
+    const stage = await templates.stage();
+    const snapshotDir = templates.stagedSnapshot(stage);
+    await this.#host.saveBlank(snapshotDir);
+    await templates.commit(stage, {
+      ...{ templateId, buildId, rootfsDir: '/rootfs', guestDigest: GUEST_DIGEST },
+      ...{ cpuCount: 1, memoryMb: 128, diskSizeMb: 512, diskUsedMb: 1 },
+      ...{ defaultUser: 'user', defaultWorkdir: '', envdVersion: '0.0.0' },
+      runtime: { name: driver.name, digest: driver.runtimeDigest },
+    });
+  }
+
+  #hear(kind: 'changed' | 'ended', sandbox: orchestratorProto.Sandbox): void {
+    if (!this.process.isAlive) return;
+    const id = idOf(sandbox);
+    const before = this.told.get(id);
+    if (before && kind === 'changed' && sandbox.revision <= before.revision) {
+      this.#host.violations.push(`sandbox ${id} was told of twice in revision ${sandbox.revision}`);
+    }
+    if (kind === 'changed') this.told.set(id, sandbox);
+    else this.told.delete(id);
+  }
+}
+
+export function idOf({ config }: orchestratorProto.Sandbox): string {
+  return config?.sandboxId ?? '';
+}
+
+/** Gives up all slots that no sandbox of an earlier process holds, as a network pool does when it is opened. */
+function simulatedNetwork(
+  host: SimulatedHost,
+  process: NodeProcess,
+  held: ReadonlySet<number>,
+): SandboxNetwork {
+  for (const index of [...host.slots.keys()].filter((index) => !held.has(index))) host.slots.delete(index);
+  for (const index of held) if (!host.slots.has(index)) host.addSlot(index);
+  return {
+    slot: (index) => host.slotAt(index),
+    take: () => process.step('network.take', () => host.takeSlot()),
+    discard: (slot) => process.isAlive && host.giveUpSlot(slot),
+    setEgress: ({ index }, egress) =>
+      process.step('network.setEgress', () => {
+        const slot = host.slots.get(index);
+        if (slot) slot.egress = egress;
+        else host.violations.push(`rules for slot ${index}, which was given up`);
+      }),
+  };
+}
+
+function simulatedVolumes(host: SimulatedHost, process: NodeProcess): SandboxVolumes {
+  return {
+    prepare: (id) => process.step('volumes.prepare', () => host.mount(id, [])),
+    machineDir: (id) => `/volumes/${id}`,
+    attach: ({ id }, volumeIds) => process.step('volumes.attach', () => host.mount(id, volumeIds)),
+    detach: (id) => process.step('volumes.detach', () => host.unmount(id)),
+    targetOf: () => undefined,
+    async whileQuiet(id, save) {
+      host.held.add(id);
+      try {
+        return await save();
+      } finally {
+        if (process.isAlive) host.held.delete(id);
+      }
+    },
+  };
+}
