@@ -1,8 +1,5 @@
 import type { ProcessRef } from '@islet/host';
 
-/** `gvisor`: a kernel in user space; `microvm`: a virtual machine, under QEMU or Firecracker. */
-export type Isolation = 'gvisor' | 'microvm';
-
 /** All that a driver needs to start one sandbox. */
 export interface MachineSpec {
   id: string;
@@ -74,7 +71,7 @@ export interface Pace {
  * Every method may be called for several sandboxes at once; for one sandbox the caller orders them.
  */
 export interface SandboxDriver {
-  readonly name: Isolation;
+  readonly name: string;
   /** Names the runtime's build: a snapshot restores only under the runtime that wrote it. */
   readonly runtimeDigest: string;
   readonly pace: Pace;

@@ -1,5 +1,6 @@
 export { assertIntact, DamagedSnapshotError, type FileSums, sumFile, sumFiles } from './checksums.ts';
 export { CPU_PERIOD_US, cpuQuotaUs } from './cpu-quota.ts';
-export type { Isolation, Machine, MachineSpec, Pace, SandboxDriver, WritableRoot } from './driver.ts';
+export type { Machine, MachineSpec, Pace, SandboxDriver, WritableRoot } from './driver.ts';
 export { GUEST_MOUNT, guestNodeCommand, linkerName } from './guest.ts';
+export type { DriverHost, DriverKind, DriverSite, FoundDriver } from './kind.ts';
 export { processLimit } from './process-limit.ts';

@@ -1,4 +1,4 @@
-export { type Chosen, type IsolationChoice, type MachinePrograms, PROBE_CACHE } from './drivers/choose.ts';
+export { gvisorKind } from './drivers/gvisor/kind.ts';
 export { parseRelease, TESTED_RELEASES, untestedTrouble } from './drivers/gvisor/release.ts';
 export { probeFirecracker } from './drivers/microvm/firecracker/probe.ts';
 export {
@@ -7,6 +7,7 @@ export {
   type FoundFirecracker,
   findFirecracker,
 } from './drivers/microvm/firecracker/programs.ts';
+export { type MachinePrograms, microvmKind } from './drivers/microvm/kind.ts';
 export type { GuestKernel, Probe } from './drivers/microvm/probe.ts';
 export { probe, QEMU } from './drivers/microvm/qemu/accelerator.ts';
 export {

@@ -4,18 +4,12 @@ import { availableParallelism, hostname, totalmem } from 'node:os';
 import { join } from 'node:path';
 import type { ServiceImpl } from '@connectrpc/connect';
 import type { orchestratorProto, SandboxLog, SandboxSample, volumesProto } from '@islet/contracts';
+import type { DriverKind } from '@islet/driver';
 import { openHostExec, readProcessor } from '@islet/host';
 import { claimSubnet, GUEST, NetworkPool, VOLUMES_PORT } from '@islet/network';
 import { VolumeServerThread } from '@islet/nfs';
 import type { Logger } from '@islet/telemetry';
-import {
-  type Chosen,
-  chooseIsolation,
-  type IsolationChoice,
-  type MachinePrograms,
-  openDrivers,
-} from './drivers/choose.ts';
-import { DisarmThread } from './drivers/gvisor/disarm-thread.ts';
+import { chooseDriver, openDrivers, weighSandboxes } from './drivers.ts';
 import { guestDir, installGuest, removeUnusedGuests } from './guest/guest.ts';
 import { STATIC_TOOLS } from './guest/guest-files.ts';
 import { orchestratorService } from './rpc/service.ts';
@@ -37,9 +31,6 @@ import { warmCounts } from './warm/policy.ts';
 /** Shared by all Islets of a host: which of them uses which addresses. */
 const SUBNET_CLAIMS = '/run/islet/subnets';
 
-/** The rest is for Islet itself, the page cache and what else runs on the host. */
-const MACHINES_SHARE = 0.8;
-
 export interface OrchestratorOptions {
   /** Kept over restarts: sandboxes' records and files, templates' snapshots. */
   dataDir: string;
@@ -49,15 +40,12 @@ export interface OrchestratorOptions {
   instance: string;
   /** What the build makes for the inside of sandboxes: envd and what belongs to it. */
   guestDir: string;
-  isolation: IsolationChoice;
-  /** The program of the thread that serves virtual machines their volumes, as the build lays it out. */
+  /** The drivers that there are, the preferred ones first. */
+  drivers: readonly DriverKind[];
+  /** The name of one of them, or `auto`: the first that fits this host. */
+  isolation: string;
+  /** The program of the thread that serves volumes to machines that do not see them, as the build lays it out. */
   volumeServer: string;
-  /** The program of the thread that looks at checkpoints, likewise. */
-  checkpointReader: string;
-  /** What virtual machines boot; the files need not be there where none are wanted. */
-  machines: MachinePrograms;
-  /** What virtual machines may hold in memory together, MiB. Undefined: most of the host's. */
-  machineMemoryMb: number | undefined;
   /** Resolvers of the sandboxes, IPv4. */
   dns: readonly string[];
   version: string;
@@ -110,8 +98,8 @@ export interface Orchestrator {
   close(): Promise<void>;
   /** Traffic begins to use a run of a sandbox, or has not for a while. */
   use(executionId: string, inUse: boolean): void;
-  /** How its sandboxes are isolated. */
-  isolation: Chosen;
+  /** For people: how slow its sandboxes are here, and why. Undefined if they are not. */
+  slowness: string | undefined;
 }
 
 /**
@@ -130,13 +118,13 @@ export async function startOrchestrator(options: OrchestratorOptions): Promise<O
     undo.add(() => claim.release());
     const records = new RecordStore(join(dataDir, 'sandboxes'));
     const found = await records.readAll();
-    const chosen = await chooseIsolation({ ...options.machines, choice: options.isolation, exec, logger });
+    const chosen = await chooseDriver(options.drivers, options.isolation, { exec, logger });
     const network = await NetworkPool.open(
       {
         instance,
         subnet: claim.subnet,
         resolvers: options.dns,
-        attachment: chosen.isolation === 'microvm' ? 'tap' : 'interface',
+        attachment: chosen.kind.attachment,
         ahead: options.slotsAhead ?? 8,
         exec,
         logger,
@@ -146,7 +134,7 @@ export async function startOrchestrator(options: OrchestratorOptions): Promise<O
     undo.add(() => network.close());
     // Before the driver, too: its mount namespace must take part in what is mounted for machines later.
     const server =
-      chosen.isolation === 'microvm'
+      chosen.kind.volumes === 'served'
         ? new VolumeServerThread({
             program: options.volumeServer,
             address: GUEST.gateway,
@@ -163,19 +151,9 @@ export async function startOrchestrator(options: OrchestratorOptions): Promise<O
       logger,
     });
     undo.add(() => volumes.close());
-    const checkpoints = new DisarmThread({ program: options.checkpointReader });
-    undo.add(() => checkpoints.close());
-    const drivers = await openDrivers({
-      machineMemoryMb: options.machineMemoryMb ?? Math.floor((totalmem() * MACHINES_SHARE) / 1024 / 1024),
-      ...options.machines,
-      chosen,
-      instance,
-      runtimeDir,
-      dataDir,
-      exec,
-      disarm: (snapshotDir) => checkpoints.disarm(snapshotDir),
-      logger,
-    });
+    const site = { instance, runtimeDir, dataDir, exec, logger };
+    await weighSandboxes(site);
+    const drivers = await openDrivers(options.drivers, chosen, site);
     undo.add(() => drivers.close());
     const driver = drivers.sandboxes;
     const machinesDir = join(dataDir, 'machines');
@@ -297,7 +275,7 @@ export async function startOrchestrator(options: OrchestratorOptions): Promise<O
         return sandboxes.events.listen(listener);
       },
       use: (executionId, inUse) => sandboxes.use(executionId, inUse),
-      isolation: chosen,
+      slowness: chosen.found.slowness,
       close: () => undo.run(),
     };
   } catch (error) {

@@ -6,11 +6,11 @@ import { type HostExec, openHostExec } from '@islet/host';
 import { tapBatch } from '@islet/network';
 import { createLogger } from '@islet/telemetry';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { chooseIsolation, type IsolationChoice } from '../src/drivers/choose.ts';
 import { FirecrackerApi } from '../src/drivers/microvm/firecracker/api.ts';
 import { Firecracker } from '../src/drivers/microvm/firecracker/firecracker.ts';
 import { bootGuest } from '../src/drivers/microvm/firecracker/probe.ts';
 import { type FoundFirecracker, findFirecracker } from '../src/drivers/microvm/firecracker/programs.ts';
+import { microvmKind } from '../src/drivers/microvm/kind.ts';
 import { openMicrovm } from '../src/drivers/microvm/microvm.ts';
 import { installFirecracker } from './firecracker/install.ts';
 
@@ -225,23 +225,21 @@ describe('the probe of Firecracker', () => {
 });
 
 describe('who asks for Firecracker where no guest runs', () => {
-  const choose = async (choice: IsolationChoice, firecracker: string) =>
-    chooseIsolation({
-      ...{
-        choice,
-        firecracker: { firecracker, jailer: found.programs.jailer },
-        cacheDir: join(root, 'probes'),
-      },
-      ...{ kernel: join(root, 'vmlinux'), initrd: join(root, 'initrd'), exec: host.exec },
-      logger: createLogger({ service: 'test', level: 'silent' }),
+  const kindOf = (firecracker: string) =>
+    microvmKind({
+      ...{ kernel: join(root, 'vmlinux'), initrd: join(root, 'initrd'), memoryMb: undefined },
+      firecracker: { firecracker, jailer: found.programs.jailer },
+      cacheDir: join(root, 'probes'),
     });
 
-  it('is refused virtual machines, and left gVisor where any isolation will do', async () => {
+  it('is refused virtual machines, which do not fit where any isolation will do', async () => {
+    const asked = { exec: host.exec, logger: createLogger({ service: 'test', level: 'silent' }) };
     const mute = join(root, 'firecracker-mute');
     await writeFile(mute, '#!/bin/sh\n[ "$1" != --version ] || echo Firecracker v1.14.1\n', { mode: 0o755 });
-    await expect(choose('microvm', mute)).rejects.toThrow(/Firecracker needs KVM, .*leave --firecracker out/);
-    expect(await choose('auto', mute)).toEqual({ isolation: 'gvisor' });
-    await expect(choose('auto', join(root, 'firecracker-lost'))).rejects.toThrow(/is not there/);
-    expect(await choose('gvisor', join(root, 'firecracker-lost'))).toEqual({ isolation: 'gvisor' });
+    await expect(kindOf(mute).find(asked)).rejects.toThrow(
+      /Firecracker needs KVM, .*leave --firecracker out/,
+    );
+    expect(await kindOf(mute).findIfFit(asked)).toBeUndefined();
+    await expect(kindOf(join(root, 'firecracker-lost')).findIfFit(asked)).rejects.toThrow(/is not there/);
   });
 });

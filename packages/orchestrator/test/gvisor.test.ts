@@ -14,5 +14,6 @@ const TRAITS: DriverTraits = {
 
 driverContract('gvisor', TRAITS, async ({ instance, runtimeDir, exec, logger }) => {
   await mkdir(runtimeDir);
-  return openGvisor({ instance, runtimeDir, exec, disarm: disarmDeadPolls, logger });
+  const checkpoints = { disarm: disarmDeadPolls, close: async () => undefined };
+  return openGvisor({ instance, runtimeDir, exec, logger, checkpoints });
 });

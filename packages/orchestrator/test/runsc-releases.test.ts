@@ -28,9 +28,10 @@ async function open(version: string) {
   const logger = createLogger({ service: 'node', level: 'silent' });
   const warn = vi.spyOn(logger, 'warn');
   const disarm = vi.fn(async () => 0);
+  const checkpoints = { disarm, close: async () => undefined };
   const runtimeDir = join(dir, 'run');
   await mkdir(runtimeDir);
-  const driver = await openGvisor({ instance: 'test', runtimeDir, exec: host.exec, disarm, logger });
+  const driver = await openGvisor({ instance: 'test', runtimeDir, exec: host.exec, checkpoints, logger });
   return { driver, disarm, warn };
 }
 

@@ -6,7 +6,7 @@ import { fileURLToPath } from 'node:url';
 import { createClient, createRouterTransport } from '@connectrpc/connect';
 import { type ArtifactStore, createDirectoryArtifacts, UploadSignatures } from '@islet/artifacts';
 import { templateProto } from '@islet/contracts';
-import { type Orchestrator, startOrchestrator } from '@islet/orchestrator';
+import { gvisorKind, type Orchestrator, startOrchestrator } from '@islet/orchestrator';
 import { createLogger } from '@islet/telemetry';
 import {
   type Builds,
@@ -54,9 +54,7 @@ export async function openSite({ cacheDir }: SiteOptions = {}): Promise<Site> {
     slotsAhead: 2,
     isolation: 'gvisor',
     volumeServer: '',
-    checkpointReader: join(dist, 'islet/checkpoint-reader.mjs'),
-    machines: { kernel: '', initrd: '' },
-    machineMemoryMb: undefined,
+    drivers: [gvisorKind({ checkpointReader: join(dist, 'islet/checkpoint-reader.mjs') })],
     warmMemoryMb: 0,
     freezeAfterMs: undefined,
     recordSample: () => {},

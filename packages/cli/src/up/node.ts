@@ -27,11 +27,12 @@ import { databaseDir } from '../control/open.ts';
 import type { Instance } from '../host/instance.ts';
 import { makeLocalCredentials } from '../host/local-credentials.ts';
 import { sandboxResolvers } from '../host/resolvers.ts';
-import { type Layout, machinePrograms } from '../layout.ts';
+import type { Layout } from '../layout.ts';
 import { BASE_TEMPLATE_ID } from './base-template.ts';
 import { LOCAL_HOST } from './claim.ts';
 import type { UpConfig } from './config.ts';
 import { settleWellKnown } from './credentials.ts';
+import { driverKinds } from './drivers.ts';
 import { closeServer, listen } from './listen.ts';
 import { createNodeServer } from './node-server.ts';
 import type { ProxyThread } from './proxies/proxy-thread.ts';
@@ -126,11 +127,9 @@ export async function startNode(options: NodeOptions): Promise<Node> {
       instance: instance.name,
       guestDir: layout.guestDir,
       volumeServer: layout.volumeServer,
-      checkpointReader: layout.checkpointReader,
+      drivers: driverKinds(layout, config),
       recordSample: options.recordSample,
       isolation: config.isolation,
-      machines: machinePrograms(layout, config),
-      machineMemoryMb: config.machineMemoryMb,
       recordLog: options.recordLog,
       warmMemoryMb: config.warmMemoryMb,
       freezeAfterMs: config.freezeAfterMs,

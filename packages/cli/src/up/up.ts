@@ -4,7 +4,6 @@ import { createMemoryLogs, createMemoryMetrics, openJournaledLogs } from '@islet
 import { ArchiveInspector, createDirectoryArtifacts, UploadSignatures } from '@islet/artifacts';
 import type { Certificate } from '@islet/client-proxy';
 import { isLoopbackHost } from '@islet/contracts';
-import type { Chosen } from '@islet/orchestrator';
 import { createLogger } from '@islet/telemetry';
 import { evaluateOtherFirewalls, probeOtherFirewalls } from '../doctor/checks/other-firewalls.ts';
 import { runHost } from '../doctor/run.ts';
@@ -121,7 +120,8 @@ async function start(options: UpOptions, undo: Undo): Promise<ReadyInfo> {
   if (database.status === 'rejected') throw database.reason;
   if (node.status === 'rejected') throw node.reason;
   starting.done('Database and node are up');
-  tellSlowness(node.value.orchestrator.isolation, reporter);
+  const { slowness } = node.value.orchestrator;
+  if (slowness !== undefined) reporter.note(slowness);
   await tellOtherFirewalls(reporter);
   signal.throwIfAborted();
 
@@ -169,13 +169,6 @@ async function start(options: UpOptions, undo: Undo): Promise<ReadyInfo> {
     ports: { ...node.value.ports, ...control.ports },
     startedInMs: Math.round(clock() - startedAt),
   };
-}
-
-function tellSlowness(chosen: Chosen, reporter: Reporter): void {
-  if (chosen.isolation === 'gvisor' || chosen.slowdown === undefined) return;
-  reporter.note(
-    `Virtual machines are slow here: without KVM (${chosen.kvm}) a loop takes ${Math.round(chosen.slowdown)} times as long in one as outside`,
-  );
 }
 
 /** Its own sandboxes have to pass the firewall of Docker and others, which may not let them. */

@@ -6,24 +6,12 @@ import { join } from 'node:path';
 import { text } from 'node:stream/consumers';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { type Exec, openHostExec, ranTicks, refProcess } from '@islet/host';
-import {
-  type ClaimedSubnet,
-  claimSubnet,
-  NetworkPool,
-  type NetworkPoolOptions,
-  waitForQuiet,
-} from '@islet/network';
-import { createLogger, type Logger } from '@islet/telemetry';
+import { type ClaimedSubnet, claimSubnet, NetworkPool, waitForQuiet } from '@islet/network';
+import { createLogger } from '@islet/telemetry';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import type { Machine, MachineSpec, SandboxDriver } from '../driver.ts';
+import type { DriverKind, DriverSite } from '../kind.ts';
 import { layOutProbeGuest } from './probe-guest.ts';
-
-export interface DriverSite {
-  instance: string;
-  runtimeDir: string;
-  exec: Exec;
-  logger: Logger;
-}
 
 /** Of the host's disk in these tests, so that it can be filled; the image of it takes what is in it. */
 const HOST_DISK_MB = 4096;
@@ -32,7 +20,7 @@ const HOST_DISK_MB = 4096;
 const DISK_MB = 512;
 /** In what the drivers differ for those who use their sandboxes. */
 export interface DriverTraits {
-  attachment: NetworkPoolOptions['attachment'];
+  attachment: DriverKind['attachment'];
   /** How long a boot may take on a slow machine, ms. */
   patienceMs: number;
   /** How long one answer may take, ms. */
@@ -145,7 +133,7 @@ export function driverContract(
         },
         [],
       );
-      driver = await open({ instance, runtimeDir: join(root, 'run'), exec, logger });
+      driver = await open({ instance, runtimeDir: join(root, 'run'), dataDir: root, exec, logger });
     });
     afterAll(async () => {
       expect(await driver.list()).toEqual([]);

@@ -5,6 +5,7 @@ import { availableParallelism } from 'node:os';
 import { basename, delimiter, join } from 'node:path';
 import { pipeline } from 'node:stream/promises';
 import {
+  type DriverSite,
   linkerName,
   type Machine,
   type MachineSpec,
@@ -14,7 +15,6 @@ import {
 import {
   Cgroups,
   CommandError,
-  type Exec,
   findProcesses,
   groupsOf,
   isAlive,
@@ -25,7 +25,6 @@ import {
   signalGroup,
   waitForExit,
 } from '@islet/host';
-import type { Logger } from '@islet/telemetry';
 import { CHECKPOINT_FILE } from './dead-polls.ts';
 import { type MountNamespace, needsHiddenProcSys, openMountNamespace } from './mount-namespace.ts';
 import { DISK_FOLDER, MOUNT_POINTS, ociSpec, SPEC_SHAPE } from './oci-spec.ts';
@@ -50,15 +49,9 @@ const SLICE_NS = 400_000;
 const RUNSC_TIMEOUT_MS = 60_000;
 const CHECKPOINT_TIMEOUT_MS = 60_000;
 
-export interface GvisorOptions {
-  /** Short name that sets this Islet's cgroups apart from another's. */
-  instance: string;
-  /** Volatile state: runsc's own files and the mount namespace. */
-  runtimeDir: string;
-  exec: Exec;
-  /** Makes a checkpoint restore without the events of closed files; see `disarmDeadPolls`. */
-  disarm: (snapshotDir: string) => Promise<unknown>;
-  logger: Logger;
+export interface GvisorOptions extends Omit<DriverSite, 'dataDir'> {
+  /** Makes checkpoints restore without the events of closed files, see `disarmDeadPolls`; closed with the driver. */
+  checkpoints: { disarm(snapshotDir: string): Promise<unknown>; close(): Promise<void> };
 }
 
 /** Opens the gVisor driver. @throws Error where runsc is missing. */
@@ -180,7 +173,7 @@ class Gvisor implements SandboxDriver {
   async finishCheckpoint(snapshotDir: string): Promise<void> {
     if (!this.#runscBuild.release.isTested) return;
     try {
-      await this.#options.disarm(snapshotDir);
+      await this.#options.checkpoints.disarm(snapshotDir);
     } catch (error) {
       if (!(error instanceof StateFileError)) throw error;
       this.#options.logger.warn({ err: error }, 'a checkpoint could not be looked through for closed files');
@@ -279,6 +272,7 @@ class Gvisor implements SandboxDriver {
 
   async close(): Promise<void> {
     this.#timers.close();
+    await this.#options.checkpoints.close();
     await this.#namespace?.close();
     await this.#cgroups.remove(this.#instanceCgroup());
     await rm(this.#stateDir, { recursive: true, force: true });

@@ -21,14 +21,7 @@ export type Accelerator =
 /** Translated, on a machine that has other work. */
 const TCG_TIMEOUT_MS = 120_000;
 
-/** Finds the accelerator of this host, and what is known of it. @throws Error where QEMU cannot run a guest at all. */
-export async function chooseAccelerator(
-  options: ProbeOptions,
-): Promise<{ accelerator: Accelerator; kvm: Probe }> {
-  const kvm = await probe('kvm', options);
-  return { accelerator: kvm.works ? { kind: 'kvm' } : await translator(options.exec), kvm };
-}
-
+/** Has QEMU translate instructions. @throws Error if nothing tells the rate of the host's time stamp counter. */
 export async function translator(exec: Exec): Promise<Accelerator> {
   const kernelLog = await exec('dmesg', []).catch(() => '');
   return { kind: 'tcg', tscKhz: readTscKhz(kernelLog, await readFile('/proc/cpuinfo', 'utf8')) };

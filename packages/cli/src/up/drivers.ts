@@ -1,0 +1,12 @@
+import type { DriverKind } from '@islet/driver';
+import { gvisorKind, microvmKind } from '@islet/orchestrator';
+import { type Layout, machinePrograms } from '../layout.ts';
+import type { UpConfig } from './config.ts';
+
+/** The drivers that a node can have, the preferred ones first. A new one is a package and a line here. */
+export function driverKinds(layout: Layout, config: UpConfig): DriverKind[] {
+  return [
+    microvmKind({ ...machinePrograms(layout, config), memoryMb: config.machineMemoryMb }),
+    gvisorKind(layout),
+  ];
+}
