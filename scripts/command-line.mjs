@@ -22,7 +22,7 @@ export async function bundleCommandLine(version, outDir) {
     entryPoints: {
       islet: join(root, 'packages/cli/src/main.ts'),
       'islet/volume-server': join(root, 'packages/nfs/src/main.ts'),
-      'islet/checkpoint-reader': join(root, 'packages/orchestrator/src/drivers/gvisor/disarm-main.ts'),
+      'islet/checkpoint-reader': join(root, 'packages/driver-gvisor/src/disarm-main.ts'),
       'islet/archive-inspector': join(root, 'packages/artifacts/src/archive/main.ts'),
       'islet/proxies': join(root, 'packages/cli/src/up/proxies/main.ts'),
     },

@@ -1,5 +1,5 @@
-import { deadMasks } from '../../packages/orchestrator/src/drivers/gvisor/dead-polls.ts';
-import { StateFileError } from '../../packages/orchestrator/src/drivers/gvisor/state-file.ts';
+import { deadMasks } from '../../packages/driver-gvisor/src/dead-polls.ts';
+import { StateFileError } from '../../packages/driver-gvisor/src/state-file.ts';
 import type { FuzzTarget } from '../target.ts';
 
 export const target: FuzzTarget = {

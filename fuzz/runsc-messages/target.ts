@@ -1,8 +1,4 @@
-import {
-  lastMessage,
-  processIds,
-  RunscFormatError,
-} from '../../packages/orchestrator/src/drivers/gvisor/runsc-files.ts';
+import { lastMessage, processIds, RunscFormatError } from '../../packages/driver-gvisor/src/runsc-files.ts';
 import type { FuzzTarget } from '../target.ts';
 
 const RELEASE = { name: 'release-20260525.0', isTested: false };

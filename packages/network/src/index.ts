@@ -1,5 +1,5 @@
 export type { Slot } from './addresses.ts';
-export { NetworkPool, type NetworkPoolOptions } from './pool.ts';
+export { NetworkPool } from './pool.ts';
 export { countConnections, waitForQuiet, waitForRequests } from './quiet.ts';
 export type { EgressRules } from './rules.ts';
 export { type ClaimedSubnet, claimSubnet } from './subnet.ts';

@@ -1,5 +1,3 @@
-export { gvisorKind } from './drivers/gvisor/kind.ts';
-export { parseRelease, TESTED_RELEASES, untestedTrouble } from './drivers/gvisor/release.ts';
 export { probeFirecracker } from './drivers/microvm/firecracker/probe.ts';
 export {
   type FirecrackerPaths,

@@ -6,7 +6,8 @@ import { fileURLToPath } from 'node:url';
 import { createClient, createRouterTransport } from '@connectrpc/connect';
 import { type ArtifactStore, createDirectoryArtifacts, UploadSignatures } from '@islet/artifacts';
 import { templateProto } from '@islet/contracts';
-import { gvisorKind, type Orchestrator, startOrchestrator } from '@islet/orchestrator';
+import { gvisorKind } from '@islet/driver-gvisor';
+import { type Orchestrator, startOrchestrator } from '@islet/orchestrator';
 import { createLogger } from '@islet/telemetry';
 import {
   type Builds,

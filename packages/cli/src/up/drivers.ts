@@ -1,5 +1,6 @@
 import type { DriverKind } from '@islet/driver';
-import { gvisorKind, microvmKind } from '@islet/orchestrator';
+import { gvisorKind } from '@islet/driver-gvisor';
+import { microvmKind } from '@islet/orchestrator';
 import { type Layout, machinePrograms } from '../layout.ts';
 import type { UpConfig } from './config.ts';
 

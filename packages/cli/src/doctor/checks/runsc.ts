@@ -1,7 +1,7 @@
 import { access, mkdir, mkdtemp, rm, symlink, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { delimiter, join } from 'node:path';
-import { parseRelease, TESTED_RELEASES, untestedTrouble } from '@islet/orchestrator';
+import { parseRelease, TESTED_RELEASES, untestedTrouble } from '@islet/driver-gvisor';
 import { type CheckResult, failed, ok, warning } from '../check.ts';
 import { type Confinement, hasCapability } from '../confinement.ts';
 import { type Explanation, explainDenial } from '../denial.ts';

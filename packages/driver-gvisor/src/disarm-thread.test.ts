@@ -6,7 +6,7 @@ import { afterEach, beforeEach, expect, it } from 'vitest';
 import { DisarmThread } from './disarm-thread.ts';
 import { StateFileError } from './state-file.ts';
 
-const SEEDS = join(import.meta.dirname, '../../../../../fuzz/gvisor-state/seeds');
+const SEEDS = join(import.meta.dirname, '../../../fuzz/gvisor-state/seeds');
 
 let dir: string;
 let thread: DisarmThread | undefined;

@@ -1,7 +1,7 @@
 import { mkdir } from 'node:fs/promises';
 import { type DriverTraits, driverContract } from '@islet/driver/contract';
-import { disarmDeadPolls } from '../src/drivers/gvisor/dead-polls.ts';
-import { openGvisor } from '../src/drivers/gvisor/gvisor.ts';
+import { disarmDeadPolls } from '../src/dead-polls.ts';
+import { openGvisor } from '../src/gvisor.ts';
 
 const TRAITS: DriverTraits = {
   attachment: 'interface',

@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { openHostExec, type ProcessRef } from '@islet/host';
 import { createLogger } from '@islet/telemetry';
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
-import { openGvisor } from '../src/drivers/gvisor/gvisor.ts';
+import { openGvisor } from '../src/gvisor.ts';
 
 /** One that has ended: nobody waits for it. */
 const GONE: ProcessRef = { pid: 2 ** 22 + 1, startTime: 1 } as unknown as ProcessRef;
