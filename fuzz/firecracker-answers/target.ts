@@ -1,4 +1,4 @@
-import { faultMessage } from '../../packages/orchestrator/src/drivers/microvm/firecracker/fault.ts';
+import { faultMessage } from '../../packages/driver-microvm/src/firecracker/fault.ts';
 import type { FuzzTarget } from '../target.ts';
 
 export const target: FuzzTarget = {

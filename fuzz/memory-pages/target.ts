@@ -1,4 +1,4 @@
-import { mappedRegions, ownPages } from '../../packages/orchestrator/src/drivers/microvm/memory/pagemap.ts';
+import { mappedRegions, ownPages } from '../../packages/driver-microvm/src/memory/pagemap.ts';
 import {
   addLayer,
   decodeRuns,
@@ -9,7 +9,7 @@ import {
   planStart,
   type Run,
   type SavedRun,
-} from '../../packages/orchestrator/src/drivers/microvm/memory/runs.ts';
+} from '../../packages/driver-microvm/src/memory/runs.ts';
 import type { FuzzTarget } from '../target.ts';
 
 const PAGES = 1500;

@@ -3,12 +3,12 @@ import {
   readMemoryBlock,
   readNodes,
   readStatus,
-} from '../../packages/orchestrator/src/drivers/microvm/qemu/qmp-answers.ts';
+} from '../../packages/driver-microvm/src/qemu/qmp-answers.ts';
 import {
   QmpFormatError,
   type QmpMessage,
   QmpMessages,
-} from '../../packages/orchestrator/src/drivers/microvm/qemu/qmp-messages.ts';
+} from '../../packages/driver-microvm/src/qemu/qmp-messages.ts';
 import { assertSplitInvariant, type Outcome } from '../outcomes.ts';
 import type { FuzzTarget } from '../target.ts';
 

@@ -14,7 +14,7 @@ export const KVM_HARDWARE = { cpu: 'EPYC,+svm,+npt', memoryMib: 6144 };
 const SUITES = [
   [
     'the driver contract',
-    'ISLET_CONTRACT_ACCELERATOR=kvm npx --no-install vitest run --project unit packages/orchestrator/test/microvm.test.ts',
+    'ISLET_CONTRACT_ACCELERATOR=kvm npx --no-install vitest run --project unit packages/driver-microvm/test/microvm.test.ts',
   ],
   ['e2e/microvm', 'ISLET_ISOLATION=microvm npx --no-install vitest run --project microvm'],
 ] as const;

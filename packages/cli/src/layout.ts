@@ -1,7 +1,7 @@
 import { existsSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import type { MachinePrograms } from '@islet/orchestrator';
+import type { MachinePrograms } from '@islet/driver-microvm';
 import type { UpConfig } from './up/config.ts';
 
 /** Files that ship with Islet, as the build lays them out beside the bundle. */

@@ -1,13 +1,3 @@
-export { probeFirecracker } from './drivers/microvm/firecracker/probe.ts';
-export {
-  type FirecrackerPaths,
-  FirecrackerUnusable,
-  type FoundFirecracker,
-  findFirecracker,
-} from './drivers/microvm/firecracker/programs.ts';
-export { type MachinePrograms, microvmKind } from './drivers/microvm/kind.ts';
-export type { GuestKernel, Probe } from './drivers/microvm/probe.ts';
-export { probe, QEMU } from './drivers/microvm/qemu/accelerator.ts';
 export {
   type Orchestrator,
   type OrchestratorOptions,

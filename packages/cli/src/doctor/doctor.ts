@@ -1,6 +1,6 @@
 import { access, constants } from 'node:fs/promises';
 import { arch, platform, release, totalmem } from 'node:os';
-import type { MachinePrograms } from '@islet/orchestrator';
+import type { MachinePrograms } from '@islet/driver-microvm';
 import { readSystemRoots } from '../https/published.ts';
 import { readAuthority } from '../trust/authority.ts';
 import { domainOf, type UpConfig } from '../up/config.ts';

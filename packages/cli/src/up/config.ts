@@ -1,6 +1,6 @@
 import { LOCAL_DOMAIN } from '@islet/client-proxy';
 import { type HostPattern, isLoopbackHost, type OriginPattern } from '@islet/contracts';
-import type { FirecrackerPaths } from '@islet/orchestrator';
+import type { FirecrackerPaths } from '@islet/driver-microvm';
 import { OPTIONS, type OptionName } from '../options/options.ts';
 import { OptionError, type OptionSources, readOption, requireOption } from '../options/spec.ts';
 

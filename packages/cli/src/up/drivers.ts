@@ -1,6 +1,6 @@
 import type { DriverKind } from '@islet/driver';
 import { gvisorKind } from '@islet/driver-gvisor';
-import { microvmKind } from '@islet/orchestrator';
+import { microvmKind } from '@islet/driver-microvm';
 import { type Layout, machinePrograms } from '../layout.ts';
 import type { UpConfig } from './config.ts';
 

@@ -1,7 +1,6 @@
 import { mkdtemp, open, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { openHostExec } from '@islet/host';
 import {
   FirecrackerUnusable,
   type FoundFirecracker,
@@ -11,7 +10,8 @@ import {
   probe,
   probeFirecracker,
   QEMU,
-} from '@islet/orchestrator';
+} from '@islet/driver-microvm';
+import { openHostExec } from '@islet/host';
 import { type CheckResult, failed, ok, type Trouble, warning } from '../check.ts';
 import type { Run } from '../run.ts';
 

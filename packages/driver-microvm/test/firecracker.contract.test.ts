@@ -2,10 +2,10 @@ import { mkdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import { type DriverTraits, driverContract } from '@islet/driver/contract';
 import { describe, it } from 'vitest';
-import { Firecracker } from '../src/drivers/microvm/firecracker/firecracker.ts';
-import { findFirecracker } from '../src/drivers/microvm/firecracker/programs.ts';
-import { openMicrovm } from '../src/drivers/microvm/microvm.ts';
-import { kvmMissing } from '../src/drivers/microvm/probe.ts';
+import { Firecracker } from '../src/firecracker/firecracker.ts';
+import { findFirecracker } from '../src/firecracker/programs.ts';
+import { openMicrovm } from '../src/microvm.ts';
+import { kvmMissing } from '../src/probe.ts';
 
 const GUEST_FILES = join(import.meta.dirname, '../../../dist/microvm');
 const firecracker = process.env.ISLET_FIRECRACKER;

@@ -6,12 +6,12 @@ import { type HostExec, openHostExec } from '@islet/host';
 import { tapBatch } from '@islet/network';
 import { createLogger } from '@islet/telemetry';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { FirecrackerApi } from '../src/drivers/microvm/firecracker/api.ts';
-import { Firecracker } from '../src/drivers/microvm/firecracker/firecracker.ts';
-import { bootGuest } from '../src/drivers/microvm/firecracker/probe.ts';
-import { type FoundFirecracker, findFirecracker } from '../src/drivers/microvm/firecracker/programs.ts';
-import { microvmKind } from '../src/drivers/microvm/kind.ts';
-import { openMicrovm } from '../src/drivers/microvm/microvm.ts';
+import { FirecrackerApi } from '../src/firecracker/api.ts';
+import { Firecracker } from '../src/firecracker/firecracker.ts';
+import { bootGuest } from '../src/firecracker/probe.ts';
+import { type FoundFirecracker, findFirecracker } from '../src/firecracker/programs.ts';
+import { microvmKind } from '../src/kind.ts';
+import { openMicrovm } from '../src/microvm.ts';
 import { installFirecracker } from './firecracker/install.ts';
 
 const instance = randomBytes(3).toString('hex');

@@ -6,9 +6,9 @@ import { type DriverTraits, driverContract } from '@islet/driver/contract';
 import { type Exec, openHostExec } from '@islet/host';
 import { createLogger } from '@islet/telemetry';
 import { describe, expect, it } from 'vitest';
-import { openMicrovm } from '../src/drivers/microvm/microvm.ts';
-import { type Accelerator, translator } from '../src/drivers/microvm/qemu/accelerator.ts';
-import { openQemu } from '../src/drivers/microvm/qemu/qemu.ts';
+import { openMicrovm } from '../src/microvm.ts';
+import { type Accelerator, translator } from '../src/qemu/accelerator.ts';
+import { openQemu } from '../src/qemu/qemu.ts';
 
 const GUEST_FILES = join(import.meta.dirname, '../../../dist/microvm');
 
