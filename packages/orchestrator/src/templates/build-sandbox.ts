@@ -76,7 +76,7 @@ export async function withBuildSandbox<T>(
       signal,
     );
     const envd = { address: slot.sandboxAddress, deadlineMs: driver.pace.bootMs, signal };
-    await waitForBoot({ isAlive: () => driver.isAlive(machine), ...driver.pace }, envd);
+    await waitForBoot(driver, machine, envd);
     await initEnvd(envd, {
       defaultUser: 'root',
       defaultWorkdir: '',

@@ -86,7 +86,7 @@ export async function sealTemplate(
     };
     const machine = await driver.boot(spec, signal);
     const envd = { address: slot.sandboxAddress, deadlineMs: driver.pace.bootMs, signal };
-    await waitForBoot({ isAlive: () => driver.isAlive(machine), ...driver.pace }, envd);
+    await waitForBoot(driver, machine, envd);
     await initEnvd(envd, {
       defaultUser: request.defaultUser,
       defaultWorkdir: request.defaultWorkdir,
