@@ -7,6 +7,7 @@ import { EnvdConnection } from './envd-connection.ts';
 import { makePlace, type Place, type Shape } from './place.ts';
 import type { SandboxNetwork, SandboxVolumes } from './ports.ts';
 import type { SandboxRun } from './record.ts';
+import { Undo } from './undo.ts';
 import { whileAlive } from './while-alive.ts';
 
 export interface StartContext {
@@ -145,14 +146,16 @@ async function become(envd: EnvdRequest, { init, currentToken }: Identity, ownCl
   }
 }
 
-/** Ends a machine and frees what it holds. */
+/** Ends a machine and frees what it holds; what cannot be freed keeps nothing else. @throws Error with all that failed */
 export async function freeMachine(context: StartContext, { machine, slotIndex }: SandboxRun): Promise<void> {
   const { driver, network, volumes } = context;
   await driver.kill(machine);
-  await driver.release(machine.id);
-  await volumes.detach(machine.id);
-  await rm(machine.dir, { recursive: true, force: true });
-  network.discard(network.slot(slotIndex));
+  const held = new Undo();
+  held.add(() => network.discard(network.slot(slotIndex)));
+  held.add(() => rm(machine.dir, { recursive: true, force: true }));
+  held.add(() => volumes.detach(machine.id));
+  held.add(() => driver.release(machine.id));
+  await held.run();
 }
 
 export interface IdentifyOptions {
