@@ -1,6 +1,7 @@
 import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { orchestratorProto } from '@islet/contracts';
+import type { SnapshotManifest } from '../../src/snapshots/manifest.ts';
 import type { Contents } from './guest.ts';
 import type { SimulatedHost } from './host.ts';
 import { idOf, type SimulatedNode } from './node.ts';
@@ -27,8 +28,9 @@ interface StoredRecord {
   run: { machine: { id: string }; slotIndex: number } | null;
 }
 
-/** What could not be done, and the next node puts right: a record that was not written, something that was not freed. */
-export type Lasting = 'unwritten' | 'unfreed' | undefined;
+/** What could not be done, and the next node puts right, each with what comes before it. */
+export const LASTING = ['nothing', 'a record', 'a machine', 'a folder'] as const;
+export type Lasting = (typeof LASTING)[number];
 
 /**
  * What is not as it should be, or belongs to nobody. Of a node at rest there is nothing but what lasts.
@@ -67,7 +69,7 @@ export function problemsOf(
     const found = { egress: slot.egress?.denyOut, mounts, ...machine.guest.contents };
     problems.push(...differences(idOf(sandbox), found, contentsOf(sandbox, wanted)));
   }
-  if (lasting !== 'unfreed') problems.push(...leftovers(looked, machines, slots));
+  if (lasting === 'nothing' || lasting === 'a record') problems.push(...leftovers(looked, machines, slots));
   problems.push(...countProblems(looked, expected));
   return onDisk ? [...problems, ...diskProblems(looked, expected, lasting)] : problems;
 }
@@ -84,7 +86,7 @@ function diskProblems(
     const dir = join(root, id);
     const record = JSON.parse(readFileSync(join(dir, 'state.json'), 'utf8')) as StoredRecord;
     if (wanted.state === 'paused') problems.push(...savedProblems(join(dir, 'snapshot'), id, wanted));
-    if (lasting) continue;
+    if (lasting !== 'nothing') continue;
     const kept = wanted.state === 'paused' ? ['snapshot', 'state.json'] : ['state.json'];
     const stored = record.sandbox.state.replace('SANDBOX_STATE_', '').toLowerCase();
     problems.push(...difference(`state of ${id} on disk`, stored, wanted.state));
@@ -92,19 +94,22 @@ function diskProblems(
     const runs = record.run !== null && host.machines.get(record.run.machine.id)?.isAlive === true;
     problems.push(...difference(`${id} has a machine on disk`, runs, wanted.state === 'running'));
   }
-  if (lasting === 'unfreed') return problems;
+  if (lasting === 'a folder') return problems;
   const builds = node.templates.list().map(({ manifest }) => manifest.buildId);
   problems.push(...difference('records', readdirSync(root).sort(), [...expected.keys()].sort()));
   problems.push(...difference('builds', readdirSync(join(dataDir, 'templates')).sort(), builds.sort()));
+  if (lasting === 'a machine') return problems;
   const folders = readdirSync(join(dataDir, 'machines')).filter((id) => !host.machines.has(id));
   if (folders.length > spare) problems.push(`folders of machines that are gone: ${folders.join(', ')}`);
   return problems;
 }
 
 function savedProblems(dir: string, id: string, { file, memory }: Expected): string[] {
-  for (const name of ['manifest.json', 'finished', 'memory.json']) {
-    if (!existsSync(join(dir, name))) return [`${id} is paused and its saved state has no ${name}`];
-  }
+  const missing = (name: string) => !existsSync(join(dir, name));
+  if (missing('manifest.json')) return [`${id} is paused without a manifest`];
+  const { files } = JSON.parse(readFileSync(join(dir, 'manifest.json'), 'utf8')) as SnapshotManifest;
+  const lost = ['finished', 'memory.json', ...Object.keys(files)].filter(missing);
+  if (lost.length > 0) return [`${id} is paused and its saved state has no ${lost.join(', ')}`];
   const { sandboxId, ...contents } = JSON.parse(readFileSync(join(dir, 'memory.json'), 'utf8')) as Contents;
   const found = { file: contents.file, memory: contents.memory, sandboxId };
   return differences(id, found, { file, memory, sandboxId: id });

@@ -96,8 +96,9 @@ export const OPERATIONS: Record<string, Operation> = {
 
 /** What the failure of a step leaves to the next node. */
 export function lastingOf(step = ''): Lasting {
-  if (['driver.kill', 'driver.release', 'volumes.detach', 'files.rm'].includes(step)) return 'unfreed';
-  return ['files.writeFile', 'files.rename'].includes(step) ? 'unwritten' : undefined;
+  if (step === 'files.rm') return 'a folder';
+  if (['driver.kill', 'driver.release', 'volumes.detach'].includes(step)) return 'a machine';
+  return ['files.writeFile', 'files.rename'].includes(step) ? 'a record' : 'nothing';
 }
 
 /** Does it with a fault, and looks at what is left. False: it has no such step. */
@@ -134,7 +135,7 @@ export async function disturb(
     const lasting = () => lastingOf(at.steps[at.number]);
     await world.settle(models, { lasting });
     const isOver = at.disarm() === undefined;
-    if (lasting()) {
+    if (lasting() !== 'nothing') {
       await world.restart();
       await world.settle(models);
     }

@@ -78,7 +78,7 @@ it('answers a resume whose used saved state cannot be set aside: the sandbox run
   await world.settle(modelled('s', 'paused'));
   disturb('files.rename', 'failsBefore', 1); // after that of the record
   expect(await world.node.ask((sandboxes) => sandboxes.resume('s', RESUME))).toBeDefined();
-  await world.settle(modelled('s', 'running'), { lasting: () => 'unwritten' });
+  await world.settle(modelled('s', 'running'), { lasting: () => 'a record' });
   expect(await world.node.ask((sandboxes) => sandboxes.pause('s', false))).toBeDefined();
   await world.settle(modelled('s', 'paused'));
 });
@@ -90,6 +90,17 @@ it('answers a fork whose stage cannot be removed', async () => {
   disturb('files.rm', 'failsBefore', 1); // after that of an earlier stage of the name
   const forked = await world.node.ask((sandboxes) => sandboxes.fork('s', [configOf('child')], HOUR_MS));
   expect(forked?.answer).toMatchObject([{ sandbox: { config: { sandboxId: 'child' } } }]);
+});
+
+it('frees the network of a machine whose volumes cannot be taken away', async () => {
+  const { world, disturb } = await openWorld();
+  await using _ = world;
+  await create(world);
+  disturb('volumes.detach', 'failsBefore');
+  await world.node.ask((sandboxes) => sandboxes.kill('s', REQUEST));
+  await expect.poll(() => [...world.host.slots.keys()]).toEqual([]);
+  await world.restart();
+  await world.settle(new Map());
 });
 
 it('writes down that a sandbox runs on whose pause the node did not live to see', async () => {

@@ -1,5 +1,5 @@
 import { IsletError, orchestratorProto } from '@islet/contracts';
-import type { Lasting } from './checks.ts';
+import { LASTING, type Lasting } from './checks.ts';
 import { lastingOf } from './disturb.ts';
 import { DRIVER_KINDS } from './driver.ts';
 import type { Manner } from './guest.ts';
@@ -47,7 +47,7 @@ export class Lives implements AsyncDisposable {
   readonly #seed: string;
   readonly #counts = new Map<string, number>();
   /** What a node could not do since it was started. */
-  #lasting: Lasting;
+  #lasting: Lasting = 'nothing';
   /** Something went wrong in this step: answers may say so. */
   #isDisturbed = false;
   #hasMachineEnded = false;
@@ -99,7 +99,7 @@ export class Lives implements AsyncDisposable {
     for (const { id } of unsure) this.#models.get(id)?.states.add('running');
     const onDisk = this.#isDisturbed || this.#random.chance(LOOK_AT_DISK);
     await this.#world.settle(this.#models, { lasting: () => this.#lasting, onDisk });
-    if (this.#lasting) {
+    if (this.#lasting !== 'nothing') {
       await this.#restart();
       await this.#world.settle(this.#models);
     }
@@ -261,7 +261,7 @@ export class Lives implements AsyncDisposable {
   async #restart(): Promise<void> {
     this.#isCalm = true;
     await this.#world.restart();
-    this.#lasting = undefined;
+    this.#lasting = 'nothing';
   }
 
   /** What runs ends, and with it whatever is not paused. */
@@ -290,8 +290,8 @@ export class Lives implements AsyncDisposable {
     if (kind === 'machineEnds') this.#hasMachineEnded = true;
     this.history.push(`${kind} at ${step}`);
     if (kind.startsWith('fails')) {
-      const lasting = lastingOf(step);
-      this.#lasting = this.#lasting === 'unfreed' ? 'unfreed' : (lasting ?? this.#lasting);
+      const most = [this.#lasting, lastingOf(step)].map((each) => LASTING.indexOf(each));
+      this.#lasting = LASTING[Math.max(...most)] ?? 'nothing';
     }
     return { kind };
   }

@@ -94,7 +94,7 @@ export class World implements AsyncDisposable {
    */
   async settle(
     models: Map<string, Modelled>,
-    { lasting = () => undefined, onDisk = true }: SettleOptions = {},
+    { lasting = () => 'nothing' as const, onDisk = true }: SettleOptions = {},
   ): Promise<void> {
     const deadline = performance.now() + SETTLE_MS;
     for (let waitMs = 0; ; waitMs = Math.min(20, waitMs + 1)) {
