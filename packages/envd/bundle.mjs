@@ -46,6 +46,8 @@ const require = createRequireOfBundle(import.meta.url);`,
     legalComments: 'none',
     logLevel: 'error',
     plugins: [koffiBesideBundle],
+    // Stands for the global one, see there.
+    inject: [join(here, 'src/http/headers.ts')],
   });
   await copyKoffi(outDir, target);
 }

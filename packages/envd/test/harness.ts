@@ -41,7 +41,13 @@ export interface TestDaemon {
   stop(): Promise<void>;
 }
 
-export async function startTestDaemon(options: { arguments?: string[] } = {}): Promise<TestDaemon> {
+export interface TestDaemonOptions {
+  arguments?: string[];
+  /** Of Node, before the program. */
+  nodeOptions?: string[];
+}
+
+export async function startTestDaemon(options: TestDaemonOptions = {}): Promise<TestDaemon> {
   if (process.getuid?.() !== 0) throw new Error('these tests switch users: run them as root');
   const directory = await mkdtemp(join(tmpdir(), 'envd-test-'));
   const bundle = join(directory, '.bundle');
@@ -50,6 +56,7 @@ export async function startTestDaemon(options: { arguments?: string[] } = {}): P
   const child = spawn(
     process.execPath,
     [
+      ...(options.nodeOptions ?? []),
       join(bundle, 'envd.mjs'),
       ...['--port', '0', '--host', '127.0.0.1', '--identity-root', identityRoot],
       ...(options.arguments ?? []),
