@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { create } from '@bufbuild/protobuf';
 import { createApi } from '@islet/api';
 import { createDirectoryArtifacts, UploadSignatures } from '@islet/artifacts';
-import { createMemoryCatalog } from '@islet/catalog';
+import { createMemoryCatalog, createMemoryReservations } from '@islet/catalog';
 import { newSandboxId, newTemplateId, orchestratorProto } from '@islet/contracts';
 import {
   addWellKnownCredentials,
@@ -63,6 +63,7 @@ export class ControlPlaneUnderTest implements AsyncDisposable {
     const { app } = await createApi({
       db,
       catalog: createMemoryCatalog(),
+      reservations: createMemoryReservations(() => performance.now()),
       discovery: onlyNode(node),
       artifacts: createDirectoryArtifacts({
         directory: join(directory, 'artifacts'),

@@ -30,7 +30,6 @@ import { addPauseRoutes } from './sandboxes/pause-routes.ts';
 import { PausedQuota } from './sandboxes/paused-quota.ts';
 import { createWake } from './sandboxes/resume.ts';
 import { addSandboxRoutes } from './sandboxes/routes.ts';
-import { SandboxSlots } from './sandboxes/slots.ts';
 import { addSnapshotRoutes } from './snapshots/routes.ts';
 import { addTeamMetricsRoutes } from './teams/metrics-routes.ts';
 import { addTeamRoutes } from './teams/routes.ts';
@@ -69,7 +68,7 @@ export interface Api {
 
 /**
  * The control plane's HTTP service. It is not listening yet: `await app.listen(…)`. Becoming ready fills the catalog
- * from the nodes; closing ends all that it does in the background, but leaves `db` and `catalog` open.
+ * from the nodes; closing ends all that it does in the background, but leaves `db`, `catalog` and `reservations` open.
  */
 export async function createApi(deps: ApiDeps): Promise<Api> {
   const app: ApiApp = Fastify({
@@ -147,21 +146,22 @@ export async function createApi(deps: ApiDeps): Promise<Api> {
 }
 
 function buildContext(deps: ApiDeps): ApiContext {
-  const { db, catalog, discovery, logger, adminToken, clock = systemClock } = deps;
-  const slots = new SandboxSlots();
+  const { db, catalog, reservations, discovery, logger, adminToken, clock = systemClock } = deps;
   const templates = new TemplateResolver({ db, clock, logger });
-  const nodes = new NodeRegistry({ discovery, catalog, slots, clock, logger, random: Math.random });
+  const nodes = new NodeRegistry({
+    ...{ discovery, catalog, reservations, clock, logger },
+    random: Math.random,
+  });
   return {
     ...deps,
     clock,
-    slots,
     paused: new PausedQuota(catalog),
     volumeTokens: createVolumeTokens({ tokenSeed: deps.tokenSeed, domain: deps.domain, clock }),
     authenticator: new Authenticator({ db, clock, logger, adminToken }),
     templates,
     builds: new Builds({ db, nodes, logger, onReady: () => templates.clear() }),
     spawns: new SpawnCounter(db, logger),
-    usage: new TeamUsage(slots, () => clock.now()),
+    usage: new TeamUsage({ reservations, now: () => clock.now(), logger }),
     nodes,
   };
 }

@@ -10,7 +10,6 @@ import type { Authenticator } from './auth/authenticator.ts';
 import type { ApiDeps, Clock } from './deps.ts';
 import type { NodeRegistry } from './nodes/registry.ts';
 import type { PausedQuota } from './sandboxes/paused-quota.ts';
-import type { SandboxSlots } from './sandboxes/slots.ts';
 import type { TeamUsage } from './teams/usage.ts';
 import type { Builds } from './templates/builds/builds.ts';
 import type { TemplateResolver } from './templates/resolver.ts';
@@ -34,7 +33,6 @@ export interface ApiContext extends Omit<ApiDeps, 'clock'> {
   builds: Builds;
   spawns: SpawnCounter;
   usage: TeamUsage;
-  slots: SandboxSlots;
   paused: PausedQuota;
   nodes: NodeRegistry;
   volumeTokens: VolumeTokens;

@@ -1,5 +1,5 @@
 import type { ArchiveInspector, ArtifactStore, UploadSignatures } from '@islet/artifacts';
-import type { Catalog } from '@islet/catalog';
+import type { Catalog, Reservations } from '@islet/catalog';
 import type { Database } from '@islet/db';
 import type { Logger } from '@islet/telemetry';
 import type { WebAccess } from './http/cors.ts';
@@ -27,6 +27,8 @@ export interface ApiDeps {
   /** Migrated and seeded. */
   db: Database;
   catalog: Catalog;
+  /** Of all control planes of the installation. */
+  reservations: Reservations;
   /** Where sandboxes run, templates are built and volumes are. */
   discovery: NodeDiscovery;
   /** Keeps the files of COPY steps for those that build. */

@@ -2,7 +2,7 @@ import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
 import { ArchiveInspector, createDirectoryArtifacts, UploadSignatures } from '@islet/artifacts';
-import { type Catalog, createMemoryCatalog, type Wake } from '@islet/catalog';
+import { type Catalog, createMemoryCatalog, createMemoryReservations, type Wake } from '@islet/catalog';
 import { newTemplateId } from '@islet/contracts';
 import {
   addWellKnownCredentials,
@@ -108,6 +108,7 @@ export async function startHarness({ link = {}, ...overrides }: HarnessOptions =
   const { app, wake } = await createApi({
     db,
     catalog,
+    reservations: createMemoryReservations(() => performance.now()),
     discovery: onlyNode(node, { templates: templateManager.client(), ...link }),
     artifacts: createDirectoryArtifacts({ directory: join(artifactsDir, 'store'), signatures }),
     uploads: { signatures, inspector },

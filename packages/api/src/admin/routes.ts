@@ -71,7 +71,7 @@ export function addAdminRoutes(app: ApiApp, context: ApiContext): void {
       config: { access: access.admin },
       schema: { response: { 200: Type.Record(Type.String(), Type.Integer()), ...errors } },
     },
-    async () => Object.fromEntries(context.slots.counts()),
+    async () => Object.fromEntries(await context.reservations.counts()),
   );
 
   app.post(

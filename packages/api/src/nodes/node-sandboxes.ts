@@ -1,8 +1,7 @@
-import type { Catalog, Sandbox } from '@islet/catalog';
+import type { Catalog, Reservations, Sandbox } from '@islet/catalog';
 import { orchestratorProto } from '@islet/contracts';
 import type { Logger } from '@islet/telemetry';
 import type { Clock } from '../deps.ts';
-import type { SandboxSlots } from '../sandboxes/slots.ts';
 import type { NodeLink } from './link.ts';
 import type { Resources } from './placement.ts';
 import { Recent } from './recent.ts';
@@ -11,7 +10,7 @@ export interface NodeSandboxesOptions {
   nodeId: string;
   link: NodeLink;
   catalog: Catalog;
-  slots: SandboxSlots;
+  reservations: Reservations;
   clock: Clock;
   logger: Logger;
 }
@@ -21,14 +20,18 @@ const REMEMBERED_MS = 5 * 60_000;
 const KILL_TIMEOUT_MS = 30_000;
 const NOTHING: Resources = { cpuCount: 0, memoryMb: 0 };
 
+interface Known extends Resources {
+  teamId: string;
+}
+
 /**
- * What is known to live on one node, by its reports, its events and its answers. The catalog and the teams' slots follow
+ * What is known to live on one node, by its reports, its events and its answers. The catalog and the teams' places follow
  * it; what other nodes told is theirs.
  */
 export class NodeSandboxes {
   readonly #options: NodeSandboxesOptions;
-  /** What each sandbox takes. */
-  readonly #known = new Map<string, Resources>();
+  /** Whose each sandbox is, and what it takes. */
+  readonly #known = new Map<string, Known>();
   readonly #taken: Resources = { ...NOTHING };
   readonly #tombstones: Recent;
   /** Entered by answers since the watch was opened: the report that comes may be older than they are. */
@@ -36,6 +39,8 @@ export class NodeSandboxes {
   /** Creates that failed for the client, but may have succeeded on the node. */
   readonly #abandoned: Recent;
   readonly #background = new Set<Promise<void>>();
+  /** Of the places, when the report was asked for. */
+  #mark = 0;
 
   constructor(options: NodeSandboxesOptions) {
     this.#options = options;
@@ -53,9 +58,10 @@ export class NodeSandboxes {
     await Promise.all(this.#background);
   }
 
-  /** The next report may have been made from now on. */
-  expectReport(): void {
+  /** The next report is made from now on. */
+  async expectReport(): Promise<void> {
     this.#fresh.clear();
+    this.#mark = await this.#options.reservations.mark();
   }
 
   /**
@@ -79,6 +85,9 @@ export class NodeSandboxes {
     for (const id of [...this.#known.keys()]) {
       if (!reported.has(id) && !this.#fresh.has(id)) await this.#forget(id);
     }
+    // Of sandboxes that this control plane never knew, too.
+    const { nodeId, reservations } = this.#options;
+    await reservations.reconcile(nodeId, new Set([...reported, ...this.#fresh]), this.#mark);
   }
 
   /** Takes in what an event says. */
@@ -130,34 +139,37 @@ export class NodeSandboxes {
   }
 
   async #put(sandbox: Sandbox): Promise<void> {
-    const { nodeId, catalog, slots, link } = this.#options;
+    const { nodeId, catalog, reservations, link } = this.#options;
     const { config } = sandbox;
     if (!config) return;
     // It is where its report came from, whatever it says.
     sandbox.nodeId = nodeId;
     if (!(await catalog.put({ sandbox, route: link.route }))) return;
     const isPaused = sandbox.state === orchestratorProto.SandboxState.PAUSED;
-    this.#count(config.sandboxId, isPaused ? NOTHING : config);
-    if (isPaused) slots.release(config.sandboxId);
-    else slots.occupy(config.teamId, config.sandboxId);
+    const { sandboxId, teamId } = config;
+    this.#count(sandboxId, teamId, isPaused ? NOTHING : config);
+    await reservations[isPaused ? 'release' : 'hold']({ teamId, sandboxId, nodeId });
   }
 
   async #forget(sandboxId: string): Promise<void> {
-    const { nodeId, catalog, slots } = this.#options;
-    this.#count(sandboxId, NOTHING);
-    this.#known.delete(sandboxId);
+    const { nodeId, catalog, reservations } = this.#options;
+    const known = this.#known.get(sandboxId);
+    if (known) {
+      this.#count(sandboxId, known.teamId, NOTHING);
+      this.#known.delete(sandboxId);
+      await reservations.release({ teamId: known.teamId, sandboxId, nodeId });
+    }
     this.#fresh.delete(sandboxId);
     this.#abandoned.delete(sandboxId);
     // It may live on elsewhere.
     const entry = await catalog.get(sandboxId);
     if (entry && entry.sandbox.nodeId !== nodeId) return;
-    slots.release(sandboxId);
     await catalog.remove(sandboxId);
   }
 
-  #count(sandboxId: string, { cpuCount, memoryMb }: Resources): void {
+  #count(sandboxId: string, teamId: string, { cpuCount, memoryMb }: Resources): void {
     const before = this.#known.get(sandboxId) ?? NOTHING;
-    this.#known.set(sandboxId, { cpuCount, memoryMb });
+    this.#known.set(sandboxId, { teamId, cpuCount, memoryMb });
     this.#taken.cpuCount += cpuCount - before.cpuCount;
     this.#taken.memoryMb += memoryMb - before.memoryMb;
   }

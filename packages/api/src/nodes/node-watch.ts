@@ -9,7 +9,7 @@ export interface NodeWatchOptions {
   link: NodeLink;
   logger: Logger;
   /** The node is asked for a report, and for its events from then on. */
-  onAsking: () => void;
+  onAsking: () => Promise<void>;
   /** Each thing that it says, in order; the next one waits for it. */
   onEvent: (event: WatchEvent) => Promise<void>;
   /** Its events ended. `isGone`: it did not answer when it was asked, or fell silent. */
@@ -69,8 +69,8 @@ export class NodeWatch implements AsyncDisposable {
     const timer = setInterval(() => {
       if (++silences > SILENCES) silence.abort(new Error('the node has fallen silent'));
     }, link.heartbeatMs ?? DEFAULT_HEARTBEAT_MS);
-    onAsking();
     try {
+      await onAsking();
       const signal = AbortSignal.any([this.#stop.signal, silence.signal]);
       const asked = link.heartbeatMs === undefined ? {} : { heartbeatMs: link.heartbeatMs };
       for await (const { event } of link.sandboxes.watchSandboxes(asked, { signal })) {

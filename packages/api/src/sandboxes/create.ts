@@ -12,9 +12,10 @@ import type { ApiContext } from '../context.ts';
 import type { ResolvedTemplate } from '../templates/resolver.ts';
 import { type ResolvedMount, resolveMounts } from '../volumes/mounts.ts';
 import { parseEgress, parseIngress } from './network-rules.ts';
-import { startPlaced } from './place.ts';
+import { takePlace } from './places.ts';
 import type { LiveSandbox } from './present.ts';
 import type { NewSandbox } from './shapes.ts';
+import { startPlaced } from './start.ts';
 
 export type CreateRequest = Static<typeof NewSandbox>;
 
@@ -136,7 +137,7 @@ export async function createSandbox(
   const config = configOf(context, team, request, template, mounts);
   const { sandboxId } = config;
   using _place = request.autoPause ? await context.paused.promise(team, 1) : undefined;
-  context.slots.reserve(team.id, sandboxId, team.limits.concurrentInstances);
+  await takePlace(context.reservations, team, sandboxId);
   try {
     const sandbox = await startPlaced(context, {
       config,
@@ -148,9 +149,7 @@ export async function createSandbox(
     context.usage.created(team.id);
     return sandbox;
   } catch (error) {
-    context.slots.release(sandboxId);
+    await context.reservations.giveBack({ teamId: team.id, sandboxId });
     throw error;
-  } finally {
-    context.slots.settle(sandboxId);
   }
 }

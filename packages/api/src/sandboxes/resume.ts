@@ -3,6 +3,7 @@ import { refusalToWake, type Wake, type WakeOutcome } from '@islet/catalog';
 import { IsletError, orchestratorProto, sandboxBusy } from '@islet/contracts';
 import { findTeam, type Team } from '@islet/db';
 import type { ApiContext } from '../context.ts';
+import { takePlace } from './places.ts';
 import type { LiveSandbox } from './present.ts';
 
 const { SandboxState } = orchestratorProto;
@@ -29,10 +30,9 @@ export async function resumeSandbox(
   options: ResumeOptions,
 ): Promise<LiveSandbox> {
   const { sandboxId } = sandbox.config;
-  const { slots, nodes } = context;
+  const { reservations, nodes } = context;
   const node = nodes.of(sandbox);
-  const reserved = !slots.holds(sandboxId);
-  if (reserved) slots.reserve(team.id, sandboxId, team.limits.concurrentInstances);
+  const taken = (await takePlace(reservations, team, sandboxId)) === 'taken';
   try {
     const { timeoutMs, autoPause, filesOnly = false } = options;
     const ask = { sandboxId, timeoutMs, filesOnly, ...(autoPause === undefined ? {} : { autoPause }) };
@@ -43,12 +43,10 @@ export async function resumeSandbox(
     await node.sandboxes.admit(answer.sandbox);
     return answer.sandbox as LiveSandbox;
   } catch (error) {
-    // Where another resume won, the slot is that one's.
+    // It runs: its node holds the place, or will.
     const runs = error instanceof IsletError && error.status === 409;
-    if (reserved && !runs) slots.release(sandboxId);
+    if (taken && !runs) await reservations.giveBack({ teamId: team.id, sandboxId });
     throw error;
-  } finally {
-    if (reserved) slots.settle(sandboxId);
   }
 }
 

@@ -9,6 +9,7 @@ import {
 import type { Team } from '@islet/db';
 import type { ApiContext } from '../context.ts';
 import { assertTimeoutAllowed } from '../sandboxes/create.ts';
+import { takePlace } from '../sandboxes/places.ts';
 import type { LiveSandbox } from '../sandboxes/present.ts';
 import { assertRunning } from './snapshot.ts';
 
@@ -43,7 +44,9 @@ export async function forkSandbox(
   }
   assertRunning(source, 'forked');
   using _places = source.config.autoPause ? await context.paused.promise(team, count) : undefined;
-  const admitted = Array.from({ length: count }, () => admit(context, team, source.config));
+  const admitted = await Promise.all(
+    Array.from({ length: count }, () => admit(context, team, source.config)),
+  );
   const configs = admitted.flatMap((each) => (each instanceof IsletError ? [] : each));
   try {
     const started = await start(context, source, configs, timeout * 1000);
@@ -52,19 +55,21 @@ export async function forkSandbox(
       return started.get(each.sandboxId) ?? { error: lost() };
     });
   } catch (error) {
-    for (const { sandboxId } of configs) context.slots.release(sandboxId);
+    for (const config of configs) await context.reservations.giveBack(config);
     throw error;
-  } finally {
-    for (const { sandboxId } of configs) context.slots.settle(sandboxId);
   }
 }
 
 /** A fork's own config, with a slot of its team's; the error where there is none left. */
-function admit(context: ApiContext, team: Team, source: SandboxConfig): SandboxConfig | IsletError {
+async function admit(
+  context: ApiContext,
+  team: Team,
+  source: SandboxConfig,
+): Promise<SandboxConfig | IsletError> {
   const config = clone(orchestratorProto.SandboxConfigSchema, source);
   const sandboxId = newSandboxId();
   try {
-    context.slots.reserve(team.id, sandboxId, team.limits.concurrentInstances);
+    await takePlace(context.reservations, team, sandboxId);
   } catch (error) {
     if (error instanceof IsletError) return error;
     throw error;
@@ -81,7 +86,7 @@ function admit(context: ApiContext, team: Team, source: SandboxConfig): SandboxC
 }
 
 async function start(
-  { nodes, slots, spawns, usage, clock }: ApiContext,
+  { nodes, reservations, spawns, usage, clock }: ApiContext,
   source: LiveSandbox,
   configs: SandboxConfig[],
   timeoutMs: number,
@@ -102,7 +107,7 @@ async function start(
       usage.created(config.teamId);
       continue;
     }
-    slots.release(config.sandboxId);
+    await reservations.giveBack(config);
     const error =
       outcome?.case === 'error' ? new IsletError(outcome.value.status, outcome.value.message) : lost();
     results.set(config.sandboxId, { error });

@@ -53,7 +53,7 @@ export function addTeamMetricsRoutes(app: ApiApp, { usage, clock }: ApiContext):
       },
     },
     async (request) =>
-      read(request).map(({ startMs, running, created }) => ({
+      (await read(request)).map(({ startMs, running, created }) => ({
         ...moment(startMs),
         concurrentSandboxes: running,
         sandboxStartRate: created / (BUCKET_MS / 1000),
@@ -75,7 +75,10 @@ export function addTeamMetricsRoutes(app: ApiApp, { usage, clock }: ApiContext):
     },
     async (request) => {
       const value = GREATEST[request.query.metric];
-      const found = read(request).map((bucket) => ({ ...moment(bucket.startMs), value: value(bucket) }));
+      const found = (await read(request)).map((bucket) => ({
+        ...moment(bucket.startMs),
+        value: value(bucket),
+      }));
       const nothing = { ...moment(clock.now()), value: 0 };
       return found.reduce((most, each) => (each.value > most.value ? each : most), nothing);
     },

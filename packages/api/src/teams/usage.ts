@@ -1,4 +1,5 @@
-import type { SandboxSlots } from '../sandboxes/slots.ts';
+import type { Reservations } from '@islet/catalog';
+import type { Logger } from '@islet/telemetry';
 
 /** What a team did in one bucket of time. */
 export interface UsageBucket {
@@ -18,19 +19,28 @@ export const KEPT_MS = 7 * 24 * 3_600_000;
 /** Some 10,000 buckets each where they are busy all the time; who has been idle longest goes first. */
 const MOST_TEAMS = 500;
 
+export interface TeamUsageOptions {
+  reservations: Pick<Reservations, 'counts'>;
+  /** Unix milliseconds. */
+  now: () => number;
+  logger: Logger;
+}
+
 /** How many sandboxes each team has running and starts, minute by minute, in memory. Minutes in which nothing ran are not kept. */
 export class TeamUsage {
-  readonly #slots: Pick<SandboxSlots, 'counts'>;
-  readonly #now: () => number;
+  readonly #options: TeamUsageOptions;
   /** In the order of their last bucket. */
   readonly #teams = new Map<string, UsageBucket[]>();
   readonly #created = new Map<string, number>();
   readonly #timer: NodeJS.Timeout;
 
-  constructor(slots: Pick<SandboxSlots, 'counts'>, now: () => number) {
-    this.#slots = slots;
-    this.#now = now;
-    this.#timer = setInterval(() => this.sample(), SAMPLE_MS).unref();
+  constructor(options: TeamUsageOptions) {
+    this.#options = options;
+    this.#timer = setInterval(() => {
+      this.sample().catch((error: unknown) =>
+        options.logger.warn({ err: error }, 'cannot count the sandboxes of teams'),
+      );
+    }, SAMPLE_MS).unref();
   }
 
   close(): void {
@@ -43,9 +53,9 @@ export class TeamUsage {
   }
 
   /** Takes down what runs now and what was created since the last time. */
-  sample(): void {
-    const running = this.#slots.counts();
-    const startMs = Math.floor(this.#now() / BUCKET_MS) * BUCKET_MS;
+  async sample(): Promise<void> {
+    const running = await this.#options.reservations.counts();
+    const startMs = Math.floor(this.#options.now() / BUCKET_MS) * BUCKET_MS;
     for (const teamId of new Set([...running.keys(), ...this.#created.keys()])) {
       const created = this.#created.get(teamId) ?? 0;
       const buckets = (this.#teams.get(teamId) ?? []).filter((bucket) => bucket.startMs > startMs - KEPT_MS);
@@ -66,8 +76,8 @@ export class TeamUsage {
   }
 
   /** A team's buckets that begin in the range, ascending, with what is so now. Unix ms. */
-  read(teamId: string, startMs: number, endMs: number): UsageBucket[] {
-    this.sample();
+  async read(teamId: string, startMs: number, endMs: number): Promise<UsageBucket[]> {
+    await this.sample();
     const buckets = this.#teams.get(teamId) ?? [];
     return buckets.filter((bucket) => bucket.startMs + BUCKET_MS > startMs && bucket.startMs <= endMs);
   }

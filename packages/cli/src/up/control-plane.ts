@@ -1,7 +1,7 @@
 import { hostname } from 'node:os';
 import { type ApiDeps, createApi, type LogsSource, localNode, type MetricsSource } from '@islet/api';
 import type { ArtifactStore } from '@islet/artifacts';
-import { createMemoryCatalog, type Wake } from '@islet/catalog';
+import { createMemoryCatalog, createMemoryReservations, type Wake } from '@islet/catalog';
 import { type Certificate, LOCAL_DOMAIN } from '@islet/client-proxy';
 import type { Database } from '@islet/db';
 import type { Logger } from '@islet/telemetry';
@@ -72,6 +72,7 @@ export async function startControlPlane(options: ControlPlaneOptions): Promise<C
     const api = await createApi({
       db,
       catalog,
+      reservations: createMemoryReservations(() => performance.now()),
       discovery: localNode(options.nodeId, {
         sandboxes: node.client,
         templates: node.templates,
