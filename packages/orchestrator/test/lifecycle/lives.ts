@@ -110,6 +110,7 @@ export class Lives implements AsyncDisposable {
   /** Ends the node in order: nothing but what is paused may be left. */
   async close(): Promise<void> {
     this.#isCalm = true;
+    this.#isDisturbed = false;
     await this.#close();
     await this.#world.settle(this.#models);
   }
@@ -266,7 +267,10 @@ export class Lives implements AsyncDisposable {
 
   /** What runs ends, and with it whatever is not paused. */
   async #close(): Promise<void> {
-    await this.#world.node.close();
+    await this.#world.node.close().catch((error: unknown) => {
+      // It says what could not be freed.
+      if (!this.#isDisturbed) throw error;
+    });
     for (const { states } of this.#models.values()) states.add('gone');
     this.#world.node.kill();
   }
