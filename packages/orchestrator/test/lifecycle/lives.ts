@@ -96,7 +96,8 @@ export class Lives implements AsyncDisposable {
     if (!process.isAlive) await this.#restart();
     const unsure = asked.filter(({ kind }) => kind === 'expire' && (this.#isDisturbed || !process.isAlive));
     for (const { id } of unsure) await this.#outcome((all) => all.setEnd(id, Date.now() + HOUR_MS, false));
-    for (const { id } of unsure) this.#models.get(id)?.states.add('running');
+    // What goes wrong behind the answer keeps it running, or loses it while it is saved.
+    for (const { id } of unsure) this.#models.get(id)?.states.add('running').add('gone');
     const onDisk = this.#isDisturbed || this.#random.chance(LOOK_AT_DISK);
     await this.#world.settle(this.#models, { lasting: () => this.#lasting, onDisk });
     if (this.#lasting !== 'nothing') {
