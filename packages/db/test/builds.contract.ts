@@ -71,7 +71,7 @@ export function buildsContract(database: () => Database): void {
         status: 'error',
         failure: { message: 'no', step: '3' },
       });
-      expect(await deleteTemplate(database(), templateId)).toEqual([buildId]);
+      expect(await deleteTemplate(database(), templateId)).toEqual([{ id: buildId, nodeId: null }]);
       expect(await findBuild(database(), buildId)).toBeUndefined();
       expect(await requestBuild(database(), wanted({ name: templateId }))).toEqual({ kind: 'deleted' });
     });

@@ -102,7 +102,7 @@ export function snapshotsContract(database: () => Database): void {
       const { buildId, templateId } = snapshot;
       const stray = crypto.randomUUID();
       expect(await keepKnownBuilds(database(), [buildId, stray])).toEqual(new Set([buildId]));
-      expect(await deleteTemplate(database(), templateId)).toEqual([buildId]);
+      expect(await deleteTemplate(database(), templateId)).toEqual([{ id: buildId, nodeId: 'node-1' }]);
       expect(await keepKnownBuilds(database(), [buildId, stray])).toEqual(new Set());
       expect(await keepKnownBuilds(database(), [])).toEqual(new Set());
     });
