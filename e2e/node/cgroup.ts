@@ -12,8 +12,6 @@ const CLOCK_TICKS = 100;
 export interface CgroupFigures {
   /** CPUs that it may use at most. */
   cpuLimit: number;
-  /** What sandboxes together get of a busy processor, for each 1 that what stands beside them gets. */
-  shareOfAll: number;
   /** CPU time so far, in seconds. */
   cpuSeconds: number;
   /** Bytes. */
@@ -36,7 +34,6 @@ export async function readCgroup(dataDir: string, sandboxId: string): Promise<Cg
     const stat = await read('cpu', 'cpu.stat');
     return {
       cpuLimit: Number(quota) / Number(period),
-      shareOfAll: Number(await read('cpu', '../cpu.weight')) / 100,
       cpuSeconds: Number(/^usage_usec (\d+)$/m.exec(stat)?.[1]) / 1e6,
       memoryLimit: Number(await read('memory', 'memory.max')),
       threads: Number(await read('pids', 'pids.current')),
@@ -46,7 +43,6 @@ export async function readCgroup(dataDir: string, sandboxId: string): Promise<Cg
   const quota = Number(await read('cpu', 'cpu.cfs_quota_us'));
   return {
     cpuLimit: quota / Number(await read('cpu', 'cpu.cfs_period_us')),
-    shareOfAll: Number(await read('cpu', '../cpu.shares')) / 1024,
     cpuSeconds: VIRTUAL_MACHINES
       ? await cpuSecondsOf((await read('cpu', 'cgroup.procs')).split('\n'))
       : Number(await read('cpuacct', 'cpuacct.usage')) / 1e9,

@@ -104,8 +104,6 @@ while time.time() < end:
       { background: true },
     );
     const from = { time: process.hrtime.bigint(), ...(await readCgroup(access.dataDir, sandbox.sandboxId)) };
-    // All sandboxes together give way to the host's own work.
-    expect(from.shareOfAll).toBeCloseTo(0.2, 2);
     await sleep(3_000);
     const { cpuSeconds, cpuLimit } = await until(
       'the loops run',

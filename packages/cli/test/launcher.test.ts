@@ -147,6 +147,9 @@ describe('the launcher', () => {
     for (const args of [['--version', '--with-tests'], ['--version']]) {
       expect((await run(args)).stderr).not.toContain('npm');
     }
+    await writeFile(join(root, 'package-lock.json'), '{"changed":true}');
+    await rm(join(root, 'node_modules/.package-lock.json'));
+    expect((await run(['--version'])).stderr).toMatch(/npm ci --no-audit/);
   });
 
   describe.runIf(process.getuid?.() === 0)('for an ordinary user', () => {

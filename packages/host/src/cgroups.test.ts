@@ -1,7 +1,7 @@
 import { spawn } from 'node:child_process';
 import { randomBytes } from 'node:crypto';
 import { once } from 'node:events';
-import { existsSync, readFileSync } from 'node:fs';
+import { existsSync } from 'node:fs';
 import { dirname } from 'node:path';
 import { expect, it } from 'vitest';
 import { Cgroups } from './cgroups.ts';
@@ -21,26 +21,6 @@ it.skipIf(cgroups.version === 'none')('ends what is in a cgroup, in some hierarc
   }
   expect(files.filter((file) => existsSync(file))).toEqual([]);
   await cgroups.kill(path);
-});
-
-it.skipIf(cgroups.version === 'none')('gives a cgroup a part of what those beside it get', async () => {
-  const instance = `islet-${randomBytes(3).toString('hex')}`;
-  const [path, beside] = [`${instance}-weighed`, `${instance}-beside`];
-  const weight = (of: string) => {
-    const dir =
-      cgroups.version === 'v2' ? `/sys/fs/cgroup/${of}/cpu.weight` : `/sys/fs/cgroup/cpu/${of}/cpu.shares`;
-    return Number(readFileSync(dir, 'utf8'));
-  };
-  try {
-    await cgroups.create(`${path}/machine`, LIMITS);
-    await cgroups.create(`${beside}/machine`, LIMITS);
-    await cgroups.weigh(path, 0.2);
-    expect(weight(path) / weight(beside)).toBeCloseTo(0.2, 2);
-    // Within it all are equal.
-    expect(weight(`${path}/machine`)).toBe(weight(`${beside}/machine`));
-  } finally {
-    await Promise.all([path, beside].map((made) => cgroups.remove(made)));
-  }
 });
 
 /** A process that is in the cgroups of these files when this returns; `signal` tells what ended it. */

@@ -6,10 +6,6 @@ import { killByPid } from './process.ts';
 
 const ROOT = '/sys/fs/cgroup';
 
-/** What a cgroup has that was not weighed; see cgroups(7) of either version. */
-const V2_WEIGHT = 100;
-const V1_SHARES = 1024;
-
 /** v2 has one tree; v1 has one a controller; `none` where no usable hierarchy is mounted. */
 export type CgroupVersion = 'v1' | 'v2' | 'none';
 
@@ -72,23 +68,6 @@ export class Cgroups {
     await mkdir(dir, { recursive: true });
     if (this.version === 'v2') await delegate(this.#root, dirname(path), ['memory.max']);
     await this.setMemoryLimit(path, memoryBytes);
-  }
-
-  /**
-   * Makes a cgroup whose members and all below it get `share` of a busy processor for each 1 that whatever stands beside
-   * the cgroup gets. What is idle costs no one anything: alone, they get all.
-   */
-  async weigh(path: string, share: number): Promise<void> {
-    if (this.version === 'none') return;
-    const [base, file, ordinary] =
-      this.version === 'v2'
-        ? [this.#root, 'cpu.weight', V2_WEIGHT]
-        : [join(this.#root, 'cpu'), 'cpu.shares', V1_SHARES];
-    if (!existsSync(base)) return;
-    const dir = join(base, path);
-    await mkdir(dir, { recursive: true });
-    if (this.version === 'v2') await delegate(this.#root, dirname(path), [file]);
-    await writeFile(join(dir, file), String(Math.round(ordinary * share)));
   }
 
   /** Bytes of memory in a cgroup and below it that no file backs, which is what cannot be taken back from it. */

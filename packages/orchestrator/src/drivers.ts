@@ -1,5 +1,4 @@
 import type { DriverHost, DriverKind, DriverSite, FoundDriver, SandboxDriver } from '@islet/driver';
-import { Cgroups } from '@islet/host';
 
 /** The driver of a node's sandboxes. */
 export interface ChosenDriver {
@@ -25,19 +24,6 @@ export async function chooseDriver(
     if (found) return { kind, found };
   }
   throw new Error(`none of ${names} fits this host`);
-}
-
-/**
- * What sandboxes together get of a busy processor, for each 1 that anything else on the machine gets. Islet's own threads
- * are among that: what they do for one sandbox must not keep them from the next.
- */
-const SANDBOXES_SHARE = 0.2;
-
-/** Has sandboxes give way to what else the machine does; the drivers' cgroups are below the one that this weighs. */
-export async function weighSandboxes({ instance, logger }: DriverSite): Promise<void> {
-  await new Cgroups()
-    .weigh(`islet-${instance}`, SANDBOXES_SHARE)
-    .catch((err: unknown) => logger.warn({ err }, 'sandboxes compete with Islet for processors as equals'));
 }
 
 export interface Drivers {

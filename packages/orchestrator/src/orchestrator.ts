@@ -9,7 +9,7 @@ import { openHostExec, readProcessor } from '@islet/host';
 import { claimSubnet, GUEST, NetworkPool, VOLUMES_PORT } from '@islet/network';
 import { VolumeServerThread } from '@islet/nfs';
 import type { Logger } from '@islet/telemetry';
-import { chooseDriver, openDrivers, weighSandboxes } from './drivers.ts';
+import { chooseDriver, openDrivers } from './drivers.ts';
 import { guestDir, installGuest, removeUnusedGuests } from './guest/guest.ts';
 import { STATIC_TOOLS } from './guest/guest-files.ts';
 import { orchestratorService } from './rpc/service.ts';
@@ -152,7 +152,6 @@ export async function startOrchestrator(options: OrchestratorOptions): Promise<O
     });
     undo.add(() => volumes.close());
     const site = { instance, runtimeDir, dataDir, exec, logger };
-    await weighSandboxes(site);
     const drivers = await openDrivers(options.drivers, chosen, site);
     undo.add(() => drivers.close());
     const driver = drivers.sandboxes;

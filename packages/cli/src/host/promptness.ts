@@ -1,4 +1,4 @@
-import { readdirSync } from 'node:fs';
+import { readdirSync, writeFileSync } from 'node:fs';
 import { stat } from 'node:fs/promises';
 import { openScheduling, type Schedule, SystemError } from '@islet/posix-spawn';
 
@@ -7,6 +7,24 @@ import { openScheduling, type Schedule, SystemError } from '@islet/posix-spawn';
  * keep the processors, and are interrupted by none of these. What they start has nothing of it.
  */
 const PROMPT: Schedule = { nice: -5, sliceNs: 100_000, keepsItToItself: true };
+
+/**
+ * Of all processes of this session together, nine times as much as of another's: a flood that keeps one thread of Islet busy would use up
+ * what they all get. Only what runs is weighed, so that others lose no more than Islet needs.
+ */
+const SESSION_NICE = -10;
+
+/** Where the kernel weighs processes by session; what systemd starts has a cgroup, and its unit a weight. */
+const SESSION_FILE = '/proc/self/autogroup';
+
+/** Weighs this session's processes above others', if the kernel weighs sessions and this one may. */
+export function favourSession(): void {
+  try {
+    writeFileSync(SESSION_FILE, String(SESSION_NICE));
+  } catch {
+    // An older kernel, or no right to (CAP_SYS_NICE): they are equals then.
+  }
+}
 
 /** Has the calling thread answer promptly. Whoever may not favour a thread (CAP_SYS_NICE) gets the shorter wait alone. */
 export function answerPromptly(): void {

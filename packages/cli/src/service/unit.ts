@@ -44,6 +44,8 @@ Delegate=yes
 # The kernel ends one sandbox that takes too much memory, not the service.
 OOMPolicy=continue
 TasksMax=infinity
+# Of the processors; sandboxes are in cgroups beside the service's. What answers clients must not wait for who computes.
+CPUWeight=900
 LimitCORE=0
 
 [Install]

@@ -8,7 +8,7 @@ import { createLogger } from '@islet/telemetry';
 import { evaluateOtherFirewalls, probeOtherFirewalls } from '../doctor/checks/other-firewalls.ts';
 import { runHost } from '../doctor/run.ts';
 import { loadNodeId } from '../host/node-id.ts';
-import { answerPromptlyOnAllThreads } from '../host/promptness.ts';
+import { answerPromptlyOnAllThreads, favourSession } from '../host/promptness.ts';
 import { loadSecrets } from '../host/secrets.ts';
 import type { Layout } from '../layout.ts';
 import type { ReadyInfo, Reporter } from '../output/reporter.ts';
@@ -83,6 +83,7 @@ async function start(options: UpOptions, undo: Undo): Promise<ReadyInfo> {
   undo.add('the care for unexpected errors', () => unexpected[Symbol.dispose]());
   const secrets = await loadSecrets(instance.dataDir);
   signal.throwIfAborted();
+  favourSession();
   await answerPromptlyOnAllThreads();
 
   const metrics = createMemoryMetrics(METRICS_KEPT);
