@@ -14,7 +14,7 @@ export async function loadNodeId(dataDir: string): Promise<string> {
   if (known?.trim()) return known.trim();
   const id = hostname();
   const draft = `${path}.${process.pid}`;
-  await writeFile(draft, `${id}\n`, { flush: true });
+  await writeFile(draft, `${id}\n`, { mode: 0o600, flush: true });
   await rename(draft, path);
   return id;
 }
