@@ -167,7 +167,7 @@ async function freeLeftovers(
     for (const runner of runners) await runner.release(id);
     await rm(join(machinesDir, id), { recursive: true, force: true });
   };
-  const drivers = [driver, buildDriver];
+  const drivers = [...new Set([driver, buildDriver])];
   // Whoever runs it comes first: nobody can remove the cgroup of processes that live.
   for (const runner of drivers) for (const id of await runner.list()) await remove(id, [runner]);
   for (const id of await readdir(machinesDir)) await remove(id, drivers);

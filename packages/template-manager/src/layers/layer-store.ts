@@ -165,7 +165,8 @@ async function newestWhole(
   return undefined;
 }
 
-async function readNote(dir: string): Promise<Partial<LayerNote> | undefined> {
+/** The note in a layer's folder; undefined if there is none that can be read. */
+export async function readNote(dir: string): Promise<Partial<LayerNote> | undefined> {
   try {
     const note: unknown = JSON.parse(await readFile(join(dir, LAYER_NOTE), 'utf8'));
     return Value.Check(NOTE, note) ? note : undefined;

@@ -34,6 +34,13 @@ describe('pruning layers', () => {
     expect(await prune(0, ({ id }) => id === 'kept')).toEqual({ removed: 1, freedBytes: 10, keptBytes: 20 });
   });
 
+  it('passes over a layer whose note cannot be read', async () => {
+    await add('cut', 10, 1000);
+    await writeFile(join(layersDir, 'cut', 'layer.json'), '{"bytes":1');
+    await add('old', 10, 1000);
+    expect(await prune(0)).toEqual({ removed: 1, freedBytes: 10, keptBytes: 0 });
+  });
+
   it('removes what was left half made, but nothing that is being made', async () => {
     await mkdir(join(layersDir, '.making-gone-Ab12'));
     await mkdir(join(layersDir, '.making-busy-Ab12'));

@@ -1,7 +1,7 @@
 import { renameSync } from 'node:fs';
-import { readdir, readFile, stat } from 'node:fs/promises';
+import { readdir, stat } from 'node:fs/promises';
 import { join } from 'node:path';
-import { LAYER_NOTE, type LayerNote, type LockFile } from './layer-store.ts';
+import { LAYER_NOTE, type LayerNote, type LockFile, readNote } from './layer-store.ts';
 import { removeTree } from './remove-tree.ts';
 
 export interface PruneOptions {
@@ -56,13 +56,12 @@ async function listLayers(layersDir: string): Promise<KnownLayer[]> {
   const layers: KnownLayer[] = [];
   for (const id of await names(layersDir)) {
     if (id.startsWith('.')) continue;
-    const file = join(layersDir, id, LAYER_NOTE);
-    const found = await Promise.all([readFile(file, 'utf8'), stat(file)]).catch(() => undefined);
-    if (!found) continue;
-    const written = JSON.parse(found[0]) as Partial<LayerNote>;
+    const dir = join(layersDir, id);
+    const [written, file] = await Promise.all([readNote(dir), stat(join(dir, LAYER_NOTE))]).catch(() => []);
+    if (!written || !file) continue;
     // Layers of earlier versions do not say how large they are.
     const note: LayerNote = { ...written, madeFor: written.madeFor, bytes: written.bytes ?? 0 };
-    layers.push({ id, rootfsDir: join(layersDir, id, 'rootfs'), note, lastUsedMs: found[1].mtimeMs });
+    layers.push({ id, rootfsDir: join(layersDir, id, 'rootfs'), note, lastUsedMs: file.mtimeMs });
   }
   return layers;
 }
