@@ -7,13 +7,13 @@ import { type ClientLimits, createHttp1Server, type Front, type Share, type Turn
 import { clientOf } from '../limits/client-address.ts';
 import { ClientConnections, type ConnectionLimits } from '../limits/client-connections.ts';
 import type { Certificate } from '../tls/certificate.ts';
+import { limitResets } from './http2-resets.ts';
 
 /** The first byte of a TLS handshake record; no HTTP request begins with it. */
 const TLS_HANDSHAKE = 0x16;
 /**
- * What one HTTP/2 connection may take. Node.js ends it beyond; nghttp2 also ends one that resets more than 1,000
- * streams at once or 33 a second, sends more than 8 CONTINUATION frames for a head, or lets 1,000 of its PINGs and
- * SETTINGS wait for their answers.
+ * What one HTTP/2 connection may take. Node.js ends it beyond; nghttp2 also ends one that sends more than 8
+ * CONTINUATION frames for a head, or lets 1,000 of its PINGs and SETTINGS wait for their answers.
  */
 const HTTP2_LIMITS = {
   settings: { maxConcurrentStreams: 256, enablePush: false },
@@ -206,7 +206,10 @@ function createTlsServer(certificate: Certificate, limits: ClientLimits): Http2S
     handshakeTimeout: limits.headTimeoutMs,
     ...HTTP2_LIMITS,
   });
-  server.on('session', (session) => session.setTimeout(limits.keepAliveMs, () => session.close()));
+  server.on('session', (session) => {
+    session.setTimeout(limits.keepAliveMs, () => session.close());
+    limitResets(session);
+  });
   // A handshake that fails is the client's affair; the socket is closed already.
   server.on('tlsClientError', () => {});
   return server;
