@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { create } from '@bufbuild/protobuf';
 import { createApi } from '@islet/api';
 import { createDirectoryArtifacts, UploadSignatures } from '@islet/artifacts';
-import { createMemoryCatalog, createMemoryReservations } from '@islet/catalog';
+import { createMemoryReservations, createMemoryRoutes } from '@islet/catalog';
 import { newSandboxId, newTemplateId, orchestratorProto } from '@islet/contracts';
 import {
   addWellKnownCredentials,
@@ -62,7 +62,7 @@ export class ControlPlaneUnderTest implements AsyncDisposable {
     }
     const { app } = await createApi({
       db,
-      catalog: createMemoryCatalog(),
+      routes: createMemoryRoutes(Date.now),
       reservations: createMemoryReservations(() => performance.now()),
       discovery: onlyNode(node),
       artifacts: createDirectoryArtifacts({

@@ -1,24 +1,31 @@
 // The edge alone in a process, with one sandbox at the address it is given.
-import { create } from '@bufbuild/protobuf';
-import { createMemoryCatalog } from '@islet/catalog';
+import { RouteTable } from '@islet/catalog';
 import { createClientProxy, issueCertificate, makeAuthority } from '@islet/client-proxy';
-import { orchestratorProto, PORTS } from '@islet/contracts';
+import { PORTS } from '@islet/contracts';
 import { createLogger } from '@islet/telemetry';
 
 const [, , address = '127.0.0.1', sandboxId = 'ibench'] = process.argv;
 const DOMAIN = 'localhost';
-const catalog = createMemoryCatalog();
-await catalog.put({
-  sandbox: create(orchestratorProto.SandboxSchema, {
-    config: { sandboxId, teamId: 't', ingress: { allowPublicTraffic: true } },
-    state: orchestratorProto.SandboxState.RUNNING,
+const routes = new RouteTable(Date.now);
+routes.changed({
+  kind: 'put',
+  route: {
+    sandboxId,
     executionId: 'run-1',
+    revision: 1,
+    state: 'running',
+    teamId: 't',
+    nodeId: 'n',
     address,
-  }),
-  route: { kind: 'direct' },
+    proxyAddress: undefined,
+    ingress: { publicTraffic: true, trafficTokenDigest: undefined, maskRequestHost: undefined },
+    envdTokenDigest: undefined,
+    wakes: false,
+    expiresAtMs: Number.POSITIVE_INFINITY,
+  },
 });
 const edge = createClientProxy({
-  catalog,
+  routes,
   envdPort: PORTS.envd,
   logger: createLogger({ service: 'client-proxy', level: 'info' }),
   certificate: await issueCertificate(await makeAuthority(DOMAIN, 'bench', new Date()), DOMAIN, new Date()),

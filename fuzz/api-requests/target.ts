@@ -5,7 +5,7 @@ import { type Api, createApi } from '../../packages/api/src/index.ts';
 import { onlyNode } from '../../packages/api/test/simulated-link.ts';
 import { SimulatedNode } from '../../packages/api/test/simulated-node.ts';
 import { createDirectoryArtifacts, UploadSignatures } from '../../packages/artifacts/src/index.ts';
-import { createMemoryCatalog, createMemoryReservations } from '../../packages/catalog/src/index.ts';
+import { createMemoryReservations, createMemoryRoutes } from '../../packages/catalog/src/index.ts';
 import {
   addWellKnownCredentials,
   LOCAL_DEV,
@@ -84,7 +84,7 @@ async function renewed(before: Service | undefined): Promise<Service> {
     error: ({ err }: { err: unknown }) => failures.push(err),
   });
   const api = await createApi({
-    ...{ db, logger, catalog: createMemoryCatalog(), tokenSeed: 'seed', domain: 'localhost:3002' },
+    ...{ db, logger, routes: createMemoryRoutes(Date.now), tokenSeed: 'seed', domain: 'localhost:3002' },
     reservations: createMemoryReservations(() => performance.now()),
     discovery: onlyNode(node),
     artifacts: createDirectoryArtifacts({ directory: dir, signatures: new UploadSignatures('seed') }),

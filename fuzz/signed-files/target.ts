@@ -1,6 +1,8 @@
 import type { IncomingMessage } from 'node:http';
 import { create } from '@bufbuild/protobuf';
-import { createMemoryCatalog } from '../../packages/catalog/src/index.ts';
+import { KnownSandboxes } from '../../packages/api/src/sandboxes/known-sandboxes.ts';
+import { createFindSigner } from '../../packages/api/src/sandboxes/signers.ts';
+import { type Route, routeOf } from '../../packages/catalog/src/index.ts';
 import { SignedFileRouter } from '../../packages/client-proxy/src/routing/signed-files.ts';
 import {
   type FileOperation,
@@ -26,14 +28,14 @@ export const target: FuzzTarget = {
       '$SIGNATURE',
       encodeURIComponent(signatureOf(written, operation ?? 'read')),
     );
-    const router = new SignedFileRouter(await catalog);
+    const router = new SignedFileRouter({ find: (id) => routes.get(id) }, findSigner);
     if (!router.claims(method, url)) {
       if (operation && isLetIn(url, operation))
         throw new Error('the edge leads no one to a file that is signed');
       return;
     }
     const found = await router.find(method, url).then(
-      ({ sandbox }) => sandbox.config?.sandboxId,
+      ({ sandboxId }) => sandboxId,
       (error: unknown) => {
         if (error instanceof IsletError && error.status === 401) return undefined;
         throw error;
@@ -45,17 +47,15 @@ export const target: FuzzTarget = {
   },
 };
 
-const catalog = filledCatalog();
-
-async function filledCatalog() {
-  const filled = createMemoryCatalog();
-  const config = { sandboxId: SANDBOX, envdAccessToken: TOKEN };
-  await filled.put({
-    sandbox: create(orchestratorProto.SandboxSchema, { config, executionId: 'run' }),
-    route: { kind: 'direct' },
-  });
-  return filled;
-}
+const sandbox = create(orchestratorProto.SandboxSchema, {
+  config: { sandboxId: SANDBOX, envdAccessToken: TOKEN },
+  ...{ executionId: 'run', state: orchestratorProto.SandboxState.RUNNING },
+});
+const place = { nodeId: 'n', proxyAddress: undefined, expiresAtMs: Number.POSITIVE_INFINITY };
+const routes = new Map<string, Route>([[SANDBOX, routeOf(sandbox, place)]]);
+const known = new KnownSandboxes();
+known.put(sandbox as Parameters<typeof known.put>[0]);
+const findSigner = createFindSigner(known);
 
 function queryOf(url: string): URLSearchParams {
   const mark = url.indexOf('?');

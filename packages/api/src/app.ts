@@ -1,5 +1,5 @@
 import type { TypeBoxTypeProvider } from '@fastify/type-provider-typebox';
-import type { Wake } from '@islet/catalog';
+import type { FindSigner, Wake } from '@islet/catalog';
 import { toErrorBody } from '@islet/contracts';
 import type { Revoked } from '@islet/db';
 import Fastify, { type FastifyReply } from 'fastify';
@@ -24,12 +24,14 @@ import { addLogRoutes } from './logs/routes.ts';
 import { addMetricsRoutes } from './metrics/routes.ts';
 import { NodeRegistry } from './nodes/registry.ts';
 import { addNodeRoutes } from './nodes/routes.ts';
+import { KnownSandboxes } from './sandboxes/known-sandboxes.ts';
 import { addLifetimeRoutes } from './sandboxes/lifetime-routes.ts';
 import { addSandboxListRoutes } from './sandboxes/list-routes.ts';
 import { addPauseRoutes } from './sandboxes/pause-routes.ts';
 import { PausedQuota } from './sandboxes/paused-quota.ts';
 import { createWake } from './sandboxes/resume.ts';
 import { addSandboxRoutes } from './sandboxes/routes.ts';
+import { createFindSigner } from './sandboxes/signers.ts';
 import { addSnapshotRoutes } from './snapshots/routes.ts';
 import { addTeamMetricsRoutes } from './teams/metrics-routes.ts';
 import { addTeamRoutes } from './teams/routes.ts';
@@ -62,13 +64,15 @@ export interface Api {
   app: ApiApp;
   /** Resumes a paused sandbox for the edge, where its owner wants that. */
   wake: Wake;
+  /** Says for the edge whose signature a file URL has. */
+  findSigner: FindSigner;
   /** Refuses credentials that were taken back in the database from the next request on. */
   forget(revoked: Revoked): void;
 }
 
 /**
- * The control plane's HTTP service. It is not listening yet: `await app.listen(…)`. Becoming ready fills the catalog
- * from the nodes; closing ends all that it does in the background, but leaves `db`, `catalog` and `reservations` open.
+ * The control plane's HTTP service. It is not listening yet: `await app.listen(…)`. Becoming ready fills the routes
+ * from the nodes; closing ends all that it does in the background, but leaves `db`, `routes` and `reservations` as they are.
  */
 export async function createApi(deps: ApiDeps): Promise<Api> {
   const app: ApiApp = Fastify({
@@ -141,21 +145,24 @@ export async function createApi(deps: ApiDeps): Promise<Api> {
   return {
     app,
     wake: createWake(context),
+    findSigner: createFindSigner(context.sandboxes),
     forget: (revoked) => context.authenticator.forget(revoked),
   };
 }
 
 function buildContext(deps: ApiDeps): ApiContext {
-  const { db, catalog, reservations, discovery, logger, adminToken, clock = systemClock } = deps;
+  const { db, routes, reservations, discovery, logger, adminToken, clock = systemClock } = deps;
+  const sandboxes = deps.sandboxes ?? new KnownSandboxes();
   const templates = new TemplateResolver({ db, clock, logger });
   const nodes = new NodeRegistry({
-    ...{ discovery, catalog, reservations, clock, logger },
+    ...{ discovery, sandboxes, routes, reservations, clock, logger },
     random: Math.random,
   });
   return {
     ...deps,
     clock,
-    paused: new PausedQuota(catalog),
+    sandboxes,
+    paused: new PausedQuota(sandboxes),
     volumeTokens: createVolumeTokens({ tokenSeed: deps.tokenSeed, domain: deps.domain, clock }),
     authenticator: new Authenticator({ db, clock, logger, adminToken }),
     templates,

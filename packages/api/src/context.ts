@@ -9,6 +9,7 @@ import type {
 import type { Authenticator } from './auth/authenticator.ts';
 import type { ApiDeps, Clock } from './deps.ts';
 import type { NodeRegistry } from './nodes/registry.ts';
+import type { KnownSandboxes } from './sandboxes/known-sandboxes.ts';
 import type { PausedQuota } from './sandboxes/paused-quota.ts';
 import type { TeamUsage } from './teams/usage.ts';
 import type { Builds } from './templates/builds/builds.ts';
@@ -26,8 +27,9 @@ export type ApiApp = FastifyInstance<
 >;
 
 /** What routes work with. */
-export interface ApiContext extends Omit<ApiDeps, 'clock'> {
+export interface ApiContext extends Omit<ApiDeps, 'clock' | 'sandboxes'> {
   clock: Clock;
+  sandboxes: KnownSandboxes;
   authenticator: Authenticator;
   templates: TemplateResolver;
   builds: Builds;

@@ -1,11 +1,12 @@
 import type { ArchiveInspector, ArtifactStore, UploadSignatures } from '@islet/artifacts';
-import type { Catalog, Reservations } from '@islet/catalog';
+import type { Reservations, Routes } from '@islet/catalog';
 import type { Database } from '@islet/db';
 import type { Logger } from '@islet/telemetry';
 import type { WebAccess } from './http/cors.ts';
 import type { LogsSource } from './logs/source.ts';
 import type { MetricsSource } from './metrics/source.ts';
 import type { NodeDiscovery } from './nodes/discovery.ts';
+import type { KnownSandboxes } from './sandboxes/known-sandboxes.ts';
 
 export interface Clock {
   /** Unix milliseconds. */
@@ -26,7 +27,10 @@ export interface Uploads {
 export interface ApiDeps {
   /** Migrated and seeded. */
   db: Database;
-  catalog: Catalog;
+  /** Where it writes where sandboxes are, for the proxies of the installation. */
+  routes: Routes;
+  /** Filled by what the nodes tell; absent: one of its own. */
+  sandboxes?: KnownSandboxes | undefined;
   /** Of all control planes of the installation. */
   reservations: Reservations;
   /** Where sandboxes run, templates are built and volumes are. */

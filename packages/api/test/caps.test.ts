@@ -3,6 +3,7 @@ import { connect } from 'node:net';
 import { create } from '@bufbuild/protobuf';
 import { newSandboxId, orchestratorProto } from '@islet/contracts';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import type { LiveSandbox } from '../src/sandboxes/live.ts';
 import { type Harness, startHarness } from './harness.ts';
 
 const KIB = 1024;
@@ -338,7 +339,7 @@ describe('lists', () => {
   let presented = 0;
 
   /** Enters sandboxes of a team that share their metadata, and counts how many are presented. */
-  async function enter(teamId: string, count: number): Promise<string[]> {
+  function enter(teamId: string, count: number): string[] {
     const ids: string[] = [];
     for (let i = 0; i < count; i++) {
       const sandboxId = newSandboxId();
@@ -358,14 +359,14 @@ describe('lists', () => {
         endAtMs: 1_900_000_000_000,
       });
       entered.config = config;
-      await api.catalog.put({ sandbox: entered, route: { kind: 'direct' } });
+      api.sandboxes.put(entered as LiveSandbox);
     }
     return ids;
   }
 
   it('end a page where its rows pass a mebibyte, and go on behind it', async () => {
     const { id, key } = await api.team('long-rows');
-    const ids = await enter(id, 200);
+    const ids = enter(id, 200);
     for (const order of ['desc', 'asc']) {
       const found: string[] = [];
       for (let token: string | null = ''; token !== null; ) {
@@ -384,7 +385,7 @@ describe('lists', () => {
   it('that have no pages are made as fast as they are read, with others served meanwhile', async () => {
     const { id, key } = await api.team('long-list');
     const count = 10_000;
-    await enter(id, count);
+    enter(id, count);
     presented = 0;
     const { hostname, port } = new URL(api.url);
     const socket = connect(Number(port), hostname);
@@ -401,7 +402,7 @@ describe('lists', () => {
 
   it('are read to the end by a client that reads', async () => {
     const { id, key } = await api.team('whole-list');
-    const ids = await enter(id, 1200);
+    const ids = enter(id, 1200);
     const answer = await api.call('GET', '/sandboxes', { key });
     expect(answer.body.map(({ sandboxID }: { sandboxID: string }) => sandboxID)).toEqual([...ids].reverse());
   });

@@ -2,7 +2,7 @@ import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
 import { ArchiveInspector, createDirectoryArtifacts, UploadSignatures } from '@islet/artifacts';
-import { type Catalog, createMemoryCatalog, createMemoryReservations, type Wake } from '@islet/catalog';
+import { createMemoryReservations, createMemoryRoutes, type Routes, type Wake } from '@islet/catalog';
 import { newTemplateId } from '@islet/contracts';
 import {
   addWellKnownCredentials,
@@ -23,6 +23,7 @@ import { createLogger } from '@islet/telemetry';
 import { expect } from 'vitest';
 import { bundleInspector } from '../../artifacts/bundle.mjs';
 import { type ApiDeps, createApi, type NodeLink } from '../src/index.ts';
+import { KnownSandboxes } from '../src/sandboxes/known-sandboxes.ts';
 import { readDescription } from './description.ts';
 import { onlyNode } from './simulated-link.ts';
 import { SimulatedNode } from './simulated-node.ts';
@@ -53,7 +54,8 @@ export interface Harness {
   db: Database;
   node: SimulatedNode;
   templateManager: SimulatedTemplateManager;
-  catalog: Catalog;
+  routes: Routes;
+  sandboxes: KnownSandboxes;
   wake: Wake;
   baseTemplateId: string;
   call(method: string, path: string, options?: RequestOptions): Promise<Answer>;
@@ -99,7 +101,8 @@ export async function startHarness({ link = {}, ...overrides }: HarnessOptions =
   if (!db) throw new Error('no database');
   const node = new SimulatedNode();
   const templateManager = new SimulatedTemplateManager();
-  const catalog = createMemoryCatalog();
+  const routes = overrides.routes ?? createMemoryRoutes(Date.now);
+  const sandboxes = new KnownSandboxes();
   const artifactsDir = await mkdtemp(join(tmpdir(), 'islet-artifacts-'));
   const signatures = new UploadSignatures(TOKEN_SEED);
   const program = join(artifactsDir, 'inspector.mjs');
@@ -107,7 +110,8 @@ export async function startHarness({ link = {}, ...overrides }: HarnessOptions =
   const inspector = new ArchiveInspector({ program, atOnce: 2, limitMs: 60_000 });
   const { app, wake } = await createApi({
     db,
-    catalog,
+    routes,
+    sandboxes,
     reservations: createMemoryReservations(() => performance.now()),
     discovery: onlyNode(node, { templates: templateManager.client(), ...link }),
     artifacts: createDirectoryArtifacts({ directory: join(artifactsDir, 'store'), signatures }),
@@ -150,7 +154,8 @@ export async function startHarness({ link = {}, ...overrides }: HarnessOptions =
     db,
     node,
     templateManager,
-    catalog,
+    routes,
+    sandboxes,
     wake,
     baseTemplateId,
     template,

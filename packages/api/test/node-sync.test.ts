@@ -24,7 +24,7 @@ const post = (key: string) =>
 const list = async (key: string) =>
   (await api.call('GET', '/sandboxes', { key })).body.map((row: { sandboxID: string }) => row.sandboxID);
 
-describe('the catalog', () => {
+describe('what is known of sandboxes', () => {
   it('is made equal to the node again after the watch broke', async () => {
     const { key } = await api.team('resync');
     const lost = (await post(key)).body.sandboxID;
@@ -167,7 +167,7 @@ describe('a node behind a network', () => {
       db: api.db,
       discovery: onlyNode(node, {
         sandboxes: createClient(orchestratorProto.Orchestrator, transport),
-        route: { kind: 'node', proxyAddress: '127.0.0.1:5007' },
+        proxyAddress: '127.0.0.1:5007',
       }),
     });
   });
@@ -182,7 +182,7 @@ describe('a node behind a network', () => {
     const made = await create();
     expect(made.status).toBe(201);
     const id = made.body.sandboxID;
-    expect((await remote.catalog.get(id))?.route).toEqual({ kind: 'node', proxyAddress: '127.0.0.1:5007' });
+    expect((await remote.routes.get(id))?.proxyAddress).toBe('127.0.0.1:5007');
     await stop();
     const away = await create();
     expect(away).toMatchObject({

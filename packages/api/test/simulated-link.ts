@@ -13,7 +13,6 @@ export function simulatedLink(node: SimulatedNode, over: Partial<NodeLink> = {})
       volumesProto.Volumes,
       createRouterTransport(({ service }) => service(volumesProto.Volumes, {})),
     ),
-    route: { kind: 'direct' },
     ...over,
   };
 }

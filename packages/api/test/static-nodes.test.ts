@@ -52,8 +52,7 @@ it('links the nodes of a list, each with its token', async () => {
   for (let each = 0; each < 4; each++) {
     const made = await api.call('POST', '/sandboxes', { body: { templateID: 'base', timeout: 600 } });
     expect(made.status).toBe(201);
-    const entry = await api.catalog.get(made.body.sandboxID);
-    expect(entry?.route).toEqual({ kind: 'node', proxyAddress: '127.0.0.1:5007' });
+    expect((await api.routes.get(made.body.sandboxID))?.proxyAddress).toBe('127.0.0.1:5007');
   }
   expect(nodes.map(({ sandboxes }) => sandboxes.size)).toEqual([2, 2]);
   for (const id of nodes.flatMap(({ sandboxes }) => [...sandboxes.keys()])) {

@@ -1,16 +1,11 @@
-export {
-  type Catalog,
-  type CatalogChange,
-  type CatalogEntry,
-  type CatalogReader,
-  compareNewestFirst,
-  type Followable,
-  type Position,
-  positionOf,
-  type Sandbox,
-} from './catalog.ts';
-export { createMemoryCatalog } from './memory.ts';
-export { type CatalogReplica, entryForRouting, feedReplica, openReplica } from './replica.ts';
 export { createMemoryReservations } from './reservations/memory.ts';
 export type { HeldPlace, Place, Reservations, TakeOutcome } from './reservations/reservations.ts';
-export { isPaused, refusalToWake, type Wake, type WakeCredentials, type WakeOutcome } from './wake.ts';
+export { type FedRoutes, feedRoutes, openFedRoutes } from './routes/feed.ts';
+export { followRoutes } from './routes/follow.ts';
+export { createMemoryRoutes } from './routes/memory.ts';
+export { type RoutePlace, routeOf } from './routes/of-sandbox.ts';
+export { type IngressPolicy, type Route, type RouteState, servesTraffic } from './routes/route.ts';
+export type { RouteChange, RouteListener, Routes, WatchableRoutes } from './routes/routes.ts';
+export type { FindSigner, SignedFile } from './routes/signer.ts';
+export { type RouteSink, RouteTable, type RouteTransition, type RouteView } from './routes/table.ts';
+export { refusalToWake, type Wake, type WakeCredentials, type WakeOutcome } from './routes/wake.ts';

@@ -1,8 +1,7 @@
 import { createServer, type RequestListener, type Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
-import { create } from '@bufbuild/protobuf';
-import { type Catalog, type CatalogEntry, createMemoryCatalog } from '@islet/catalog';
-import { newSandboxId, orchestratorProto } from '@islet/contracts';
+import { createMemoryRoutes, followRoutes, type IngressPolicy, type Route, RouteTable } from '@islet/catalog';
+import { newSandboxId, tokenDigest } from '@islet/contracts';
 import { createLogger } from '@islet/telemetry';
 import {
   type Certificate,
@@ -13,27 +12,35 @@ import {
   makeAuthority,
 } from '../src/index.ts';
 
-type ConfigInit = Partial<
-  Pick<orchestratorProto.SandboxConfig, 'envdAccessToken' | 'trafficAccessToken' | 'sandboxId' | 'teamId'>
-> & {
-  ingress?: { allowPublicTraffic: boolean; maskRequestHost?: string };
-};
-
-/** A running sandbox whose "IP" is an address of the loopback network. */
-export function sandboxEntry(address: string, config: ConfigInit = {}): CatalogEntry {
-  const sandboxId = config.sandboxId ?? newSandboxId();
-  const sandbox = create(orchestratorProto.SandboxSchema, {
-    config: { teamId: 't', ingress: { allowPublicTraffic: true }, ...config, sandboxId },
-    state: orchestratorProto.SandboxState.RUNNING,
-    executionId: `run-${newSandboxId()}`,
-    nodeId: 'n',
-    address,
-  });
-  return { sandbox, route: { kind: 'direct' } };
+interface SandboxInit extends Partial<Omit<Route, 'ingress'>> {
+  envdAccessToken?: string;
+  trafficAccessToken?: string;
+  ingress?: Partial<IngressPolicy>;
 }
 
-export function idOf(entry: CatalogEntry): string {
-  return entry.sandbox.config?.sandboxId ?? '';
+/** To a running sandbox whose "IP" is an address of the loopback network. */
+export function sandboxRoute(address: string, init: SandboxInit = {}): Route {
+  const { envdAccessToken, trafficAccessToken, ingress, ...over } = init;
+  return {
+    sandboxId: newSandboxId(),
+    executionId: `run-${newSandboxId()}`,
+    revision: 1,
+    state: 'running',
+    teamId: 't',
+    nodeId: 'n',
+    address,
+    proxyAddress: undefined,
+    ingress: {
+      publicTraffic: true,
+      trafficTokenDigest: trafficAccessToken === undefined ? undefined : tokenDigest(trafficAccessToken),
+      maskRequestHost: undefined,
+      ...ingress,
+    },
+    envdTokenDigest: envdAccessToken === undefined ? undefined : tokenDigest(envdAccessToken),
+    wakes: false,
+    expiresAtMs: Date.now() + 3_600_000,
+    ...over,
+  };
 }
 
 /** A certificate for the edge of a domain, and the authority that signed it. */
@@ -46,13 +53,16 @@ export async function certificateFor(
 
 /** An edge on a free port of loopback with what tests need around it; disposing ends everything. */
 export class Edge {
-  readonly catalog: Catalog = createMemoryCatalog();
+  readonly routes = createMemoryRoutes(Date.now);
   readonly proxy: ClientProxy;
   readonly envdPort: number;
   readonly #servers: Server[] = [];
+  readonly #following: Disposable;
 
-  private constructor(proxy: (catalog: Catalog) => ClientProxy, envdPort: number) {
-    this.proxy = proxy(this.catalog);
+  private constructor(proxy: (routes: RouteTable) => ClientProxy, envdPort: number) {
+    const table = new RouteTable(Date.now);
+    this.#following = followRoutes(this.routes, table, () => {});
+    this.proxy = proxy(table);
     this.envdPort = envdPort;
   }
 
@@ -61,9 +71,9 @@ export class Edge {
       'certificate' in options ? options.certificate : (await certificateFor('sandboxes.test')).certificate;
     const envdPort = options.envdPort ?? 49983;
     const edge = new Edge(
-      (catalog) =>
+      (routes) =>
         createClientProxy({
-          catalog,
+          routes,
           envdPort,
           logger: createLogger({ service: 'edge-test', level: 'silent' }),
           ...options,
@@ -77,6 +87,11 @@ export class Edge {
 
   get port(): number {
     return this.proxy.address().port;
+  }
+
+  /** The sandbox is no more. */
+  async remove({ sandboxId, executionId }: Route): Promise<void> {
+    await this.routes.remove(sandboxId, executionId);
   }
 
   /** Serves in a "sandbox"; gives back the port. */
@@ -93,6 +108,7 @@ export class Edge {
 
   async [Symbol.asyncDispose](): Promise<void> {
     await this.proxy.close();
+    this.#following[Symbol.dispose]();
     for (const server of this.#servers) {
       server.closeAllConnections();
       await new Promise((resolve) => server.close(resolve));

@@ -1,7 +1,7 @@
 import { type AddressInfo, connect, createServer as createTcpServer, type Socket } from 'node:net';
 import { TURN_MS, Turns } from '@islet/proxy';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
-import { Edge, idOf, sandboxEntry } from './edge.ts';
+import { Edge, sandboxRoute } from './edge.ts';
 import { call } from './http1.ts';
 
 const ADDRESS = '127.0.0.61';
@@ -71,19 +71,19 @@ function read(sandboxId: string, port: number): void {
 
 describe.each(Object.entries(ANSWERS))('beside %s on many connections of one team', (_, [first, then]) => {
   it('another team is answered after few pieces of that team’s work', async () => {
-    const loud = sandboxEntry(ADDRESS, { teamId: 'loud' });
-    const quiet = sandboxEntry(ADDRESS, { teamId: 'quiet' });
-    await edge.catalog.put(loud);
-    await edge.catalog.put(quiet);
+    const loud = sandboxRoute(ADDRESS, { teamId: 'loud' });
+    const quiet = sandboxRoute(ADDRESS, { teamId: 'quiet' });
+    await edge.routes.put(loud);
+    await edge.routes.put(quiet);
     const flooding = await flood(first, then);
     const served = await edge.serve(ADDRESS, (_request, response) => response.end('ok'));
-    for (let i = 0; i < CONNECTIONS; i++) read(idOf(loud), flooding.port);
+    for (let i = 0; i < CONNECTIONS; i++) read(loud.sandboxId, flooding.port);
     const done = () => turns.pieces.get('loud') ?? 0;
     await expect.poll(done).toBeGreaterThan(CONNECTIONS * 3);
     const between: number[] = [];
     for (let i = 0; i < REQUESTS; i++) {
       const before = done();
-      const answer = await call({ port: edge.port, host: `${served.port}-${idOf(quiet)}.localhost` });
+      const answer = await call({ port: edge.port, host: `${served.port}-${quiet.sandboxId}.localhost` });
       expect(answer.status).toBe(200);
       between.push(done() - before);
     }

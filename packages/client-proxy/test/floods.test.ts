@@ -3,7 +3,7 @@ import { request, type ServerResponse } from 'node:http';
 import { connect as connectHttp2 } from 'node:http2';
 import { type AddressInfo, connect, createServer, type Socket } from 'node:net';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { Edge, idOf, sandboxEntry } from './edge.ts';
+import { Edge, sandboxRoute } from './edge.ts';
 import { END_HEADERS, END_STREAM, Frame, FrameClient, frame, getHead } from './frames.ts';
 import { call } from './http1.ts';
 
@@ -16,13 +16,13 @@ let host: string;
 let requests = 0;
 const endless = new Set<ServerResponse>();
 let written = 0;
-const entry = sandboxEntry(ADDRESS);
-const other = sandboxEntry(ADDRESS);
+const entry = sandboxRoute(ADDRESS);
+const other = sandboxRoute(ADDRESS);
 
 beforeAll(async () => {
   edge = await Edge.start();
-  await edge.catalog.put(entry);
-  await edge.catalog.put(other);
+  await edge.routes.put(entry);
+  await edge.routes.put(other);
   const block = Buffer.alloc(64 * 1024, 'x');
   const served = await edge.serve(ADDRESS, (incoming, response) => {
     requests++;
@@ -43,13 +43,13 @@ beforeAll(async () => {
     pump();
   });
   port = served.port;
-  host = `${port}-${idOf(entry)}.localhost`;
+  host = `${port}-${entry.sandboxId}.localhost`;
 });
 afterAll(() => edge[Symbol.asyncDispose]());
 
 /** What another sandbox's clients get meanwhile. */
 async function servesOthers(): Promise<void> {
-  const otherHost = `${port}-${idOf(other)}.localhost`;
+  const otherHost = `${port}-${other.sandboxId}.localhost`;
   expect((await call({ port: edge.port, host: otherHost, path: '/small' })).body.toString()).toBe('small');
 }
 
@@ -179,7 +179,7 @@ it('holds a client up that sends more than the sandbox reads', async () => {
   const deaf = createServer({ pauseOnConnect: true }, (socket) => unread.add(socket));
   await new Promise<void>((resolve) => deaf.listen(0, ADDRESS, resolve));
   const deafPort = (deaf.address() as AddressInfo).port;
-  const headers = { host: `${deafPort}-${idOf(entry)}.localhost` };
+  const headers = { host: `${deafPort}-${entry.sandboxId}.localhost` };
   const outgoing = request({ host: '127.0.0.1', port: edge.port, method: 'POST', headers, agent: false });
   outgoing.on('error', () => {});
   const block = Buffer.alloc(MIB);
@@ -206,7 +206,7 @@ it('holds a client up that sends more than the sandbox reads', async () => {
 describe('with few connections', () => {
   it('a client that holds many unused ones loses them to those who ask for something', async () => {
     await using small = await Edge.start({ connections: { total: 8, perClient: 8 } });
-    await small.catalog.put(entry);
+    await small.routes.put(entry);
     const silent = Array.from({ length: 20 }, () => connect(small.port, '127.0.0.1'));
     let closed = 0;
     for (const socket of silent) {
@@ -220,7 +220,7 @@ describe('with few connections', () => {
 
   it('encrypted ones that are unused are closed as plain ones are, and those in use are not', async () => {
     await using small = await Edge.start({ connections: { total: 2, perClient: 2 } });
-    await small.catalog.put(entry);
+    await small.routes.put(entry);
     using unused = await FrameClient.connect(small.port);
     using used = await FrameClient.connect(small.port);
     await used.flood(1, () => frame(Frame.headers, END_HEADERS | END_STREAM, 1, getHead('GET', host)));
@@ -234,7 +234,7 @@ describe('with few connections', () => {
 
   it('says 503 while all are in use, and keeps those that are', async () => {
     await using small = await Edge.start({ connections: { total: 3, perClient: 3 } });
-    await small.catalog.put(entry);
+    await small.routes.put(entry);
     using client = await FrameClient.connect(small.port);
     await client.flood(1, () => frame(Frame.headers, END_HEADERS | END_STREAM, 1, getHead('GET', host)));
     const plain = request({ host: '127.0.0.1', port: small.port, path: '/', headers: { host } });
@@ -261,8 +261,8 @@ describe('with few connections', () => {
 
   it('one sandbox with many requests gets 429, and another goes on', async () => {
     await using small = await Edge.start({ places: { total: 1000, perRun: 3 } });
-    await small.catalog.put(entry);
-    await small.catalog.put(other);
+    await small.routes.put(entry);
+    await small.routes.put(other);
     const busy = Array.from({ length: 3 }, () => {
       const outgoing = request({ host: '127.0.0.1', port: small.port, headers: { host }, agent: false });
       outgoing.on('error', () => {});
@@ -275,7 +275,7 @@ describe('with few connections', () => {
       429,
       { connectionLimit: 3, code: 429 },
     ]);
-    const otherHost = `${port}-${idOf(other)}.localhost`;
+    const otherHost = `${port}-${other.sandboxId}.localhost`;
     expect((await call({ port: small.port, host: otherHost, path: '/small' })).status).toBe(200);
     for (const outgoing of busy) outgoing.destroy();
     await expect.poll(() => endless.size).toBe(0);

@@ -2,7 +2,7 @@ import { type ClientHttp2Session, type ClientHttp2Stream, connect, constants } f
 import type { AddressInfo } from 'node:net';
 import { createServer, type Server } from 'node:net';
 import { afterAll, beforeAll, expect, it } from 'vitest';
-import { Edge, idOf, sandboxEntry } from './edge.ts';
+import { Edge, sandboxRoute } from './edge.ts';
 
 const ADDRESS = '127.0.0.29';
 let edge: Edge;
@@ -10,11 +10,11 @@ let sandbox: Server;
 let session: ClientHttp2Session;
 /** What the "sandbox" answers, before it closes the connection. */
 let answer = '';
-const entry = sandboxEntry(ADDRESS);
+const entry = sandboxRoute(ADDRESS);
 
 beforeAll(async () => {
   edge = await Edge.start();
-  await edge.catalog.put(entry);
+  await edge.routes.put(entry);
   sandbox = createServer((socket) => {
     socket.on('error', () => {});
     socket.once('data', () => socket.end(answer, 'latin1'));
@@ -42,7 +42,7 @@ function ask(text: string, method = 'GET'): Promise<Taken> {
   answer = text;
   const { port } = sandbox.address() as AddressInfo;
   const stream: ClientHttp2Stream = session.request({
-    ':authority': `${port}-${idOf(entry)}.localhost`,
+    ':authority': `${port}-${entry.sandboxId}.localhost`,
     ':method': method,
   });
   const taken: Taken = { status: undefined, headers: {}, informed: [], body: '', trailers: {}, code: 0 };

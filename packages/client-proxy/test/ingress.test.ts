@@ -1,13 +1,12 @@
 import { once } from 'node:events';
 import type { AddressInfo } from 'node:net';
-import type { CatalogEntry, WakeCredentials, WakeOutcome } from '@islet/catalog';
-import { orchestratorProto, signFile } from '@islet/contracts';
-import { createSandboxProxy, toSandboxRoute } from '@islet/proxy';
+import { type Route, RouteTable, type WakeCredentials, type WakeOutcome } from '@islet/catalog';
+import { createSandboxProxy } from '@islet/proxy';
 import { createLogger } from '@islet/telemetry';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { WebSocket } from 'ws';
 import { createHealthServer } from '../src/index.ts';
-import { Edge, idOf, sandboxEntry } from './edge.ts';
+import { Edge, sandboxRoute } from './edge.ts';
 import { call, raw } from './http1.ts';
 
 const ADDRESS = '127.0.0.29';
@@ -19,18 +18,17 @@ const browser = { 'user-agent': 'Mozilla/5.0', accept: 'text/html' };
 describe.each(['direct', 'through the node'])('%s', (way) => {
   let edge: Edge;
   let port: number;
-  const open = sandboxEntry(ADDRESS, {
+  const open = sandboxRoute(ADDRESS, {
     // biome-ignore lint/suspicious/noTemplateCurlyInString: the mask's own placeholder
-    ingress: { allowPublicTraffic: true, maskRequestHost: 'app.test:${PORT}' },
+    ingress: { maskRequestHost: 'app.test:${PORT}' },
   });
-  const closed = sandboxEntry(ADDRESS, { trafficAccessToken: TOKEN, ingress: { allowPublicTraffic: false } });
-  const tokenless = sandboxEntry(ADDRESS, { ingress: { allowPublicTraffic: false } });
-  const entries: CatalogEntry[] = [open, closed, tokenless];
+  const closed = sandboxRoute(ADDRESS, { trafficAccessToken: TOKEN, ingress: { publicTraffic: false } });
+  const tokenless = sandboxRoute(ADDRESS, { ingress: { publicTraffic: false } });
+  const entries: Route[] = [open, closed, tokenless];
+  const routes = new RouteTable(Date.now);
+  for (const route of entries) routes.changed({ kind: 'put', route });
   const node = createSandboxProxy({
-    lookup: (sandboxId) => {
-      const entry = entries.find((one) => idOf(one) === sandboxId);
-      return entry && toSandboxRoute(entry.sandbox);
-    },
+    routes,
     logger: createLogger({ service: 'node-test', level: 'silent' }),
   });
 
@@ -39,9 +37,7 @@ describe.each(['direct', 'through the node'])('%s', (way) => {
     await new Promise<void>((resolve) => node.server.listen(0, '127.0.0.1', resolve));
     const proxyAddress = `127.0.0.1:${(node.server.address() as AddressInfo).port}`;
     for (const entry of entries) {
-      const route =
-        way === 'direct' ? ({ kind: 'direct' } as const) : ({ kind: 'node', proxyAddress } as const);
-      await edge.catalog.put({ ...entry, route });
+      await edge.routes.put(way === 'direct' ? entry : { ...entry, proxyAddress });
     }
     const served = await edge.serve(ADDRESS, (request, response) =>
       response.end(JSON.stringify(request.headers)),
@@ -57,13 +53,13 @@ describe.each(['direct', 'through the node'])('%s', (way) => {
     await node.close();
   });
 
-  const host = (entry: CatalogEntry) => `${port}-${idOf(entry)}.localhost`;
+  const host = (entry: Route) => `${port}-${entry.sandboxId}.localhost`;
 
   it('asks for the traffic token where traffic is not public', async () => {
     const missing = await call({ port: edge.port, host: host(closed) });
     expect(missing.status).toBe(403);
     expect(JSON.parse(missing.body.toString())).toEqual({
-      sandboxId: idOf(closed),
+      sandboxId: closed.sandboxId,
       message:
         "Sandbox is secured with traffic access token. Token header 'e2b-traffic-access-token' is missing",
       code: 403,
@@ -98,9 +94,9 @@ describe.each(['direct', 'through the node'])('%s', (way) => {
       headers: { ...browser, [TRAFFIC]: 'x' },
     });
     expect(wrong.body.toString()).toContain('Invalid Traffic Access Token');
-    const shut = await call({ port: edge.port, host: `1-${idOf(open)}.localhost`, headers: browser });
+    const shut = await call({ port: edge.port, host: `1-${open.sandboxId}.localhost`, headers: browser });
     expect(shut.body.toString()).toContain('no service running on port 1');
-    expect(shut.body.toString()).toContain(idOf(open));
+    expect(shut.body.toString()).toContain(open.sandboxId);
   });
 
   it('checks upgrades too', async () => {
@@ -120,9 +116,13 @@ describe.each(['direct', 'through the node'])('%s', (way) => {
   });
 
   it('leaves envd’s port to envd’s own token', async () => {
-    const answer = await call({ port: edge.port, host: `49983-${idOf(closed)}.localhost` });
+    const answer = await call({ port: edge.port, host: `49983-${closed.sandboxId}.localhost` });
     expect(JSON.parse(answer.body.toString()).message).toBe('The sandbox is running but port is not open');
-    const reserved = await call({ port: edge.port, host: `49983-${idOf(closed)}.localhost`, path: '/init' });
+    const reserved = await call({
+      port: edge.port,
+      host: `49983-${closed.sandboxId}.localhost`,
+      path: '/init',
+    });
     expect(reserved.status).toBe(404);
   });
 
@@ -138,7 +138,7 @@ describe.each(['direct', 'through the node'])('%s', (way) => {
   });
 
   it('routes by headers through both hops', async () => {
-    const headers = { 'E2b-Sandbox-Id': idOf(open), 'E2b-Sandbox-Port': String(port) };
+    const headers = { 'E2b-Sandbox-Id': open.sandboxId, 'E2b-Sandbox-Port': String(port) };
     for (const name of ['localhost:3002', 'client-proxy:3002']) {
       expect((await call({ port: edge.port, host: name, headers })).status).toBe(200);
     }
@@ -147,30 +147,38 @@ describe.each(['direct', 'through the node'])('%s', (way) => {
 
 it('answers 502 in plain text where the node itself is not there', async () => {
   await using edge = await Edge.start();
-  const entry = sandboxEntry(ADDRESS);
-  await edge.catalog.put({ ...entry, route: { kind: 'node', proxyAddress: '127.0.0.1:1' } });
-  const answer = await call({ port: edge.port, host: `3000-${idOf(entry)}.localhost` });
+  const entry = sandboxRoute(ADDRESS);
+  await edge.routes.put({ ...entry, proxyAddress: '127.0.0.1:1' });
+  const answer = await call({ port: edge.port, host: `3000-${entry.sandboxId}.localhost` });
   expect([answer.status, answer.body.toString()]).toEqual([502, 'Failed to route request to sandbox']);
 });
 
 it('tells the node which sandbox a signed URL is for', async () => {
-  await using edge = await Edge.start();
-  const entry = sandboxEntry(ADDRESS, { envdAccessToken: 'tok' });
+  const entry = sandboxRoute(ADDRESS);
+  const asked: unknown[] = [];
+  await using edge = await Edge.start({
+    findSigner: async (file) => {
+      asked.push(file);
+      return entry.sandboxId;
+    },
+  });
   const { port } = await edge.serve('127.0.0.1', (request, response) => {
     response.end(`${request.headers['e2b-sandbox-id']} ${request.headers['e2b-sandbox-port']}`);
   });
-  await edge.catalog.put({ ...entry, route: { kind: 'node', proxyAddress: `127.0.0.1:${port}` } });
-  const signature = signFile({ path: '/x', operation: 'read', username: '', envdAccessToken: 'tok' });
+  await edge.routes.put({ ...entry, proxyAddress: `127.0.0.1:${port}` });
+  const signature = 'v1_signature';
   const path = `/files?${new URLSearchParams({ path: '/x', signature })}`;
-  const answer = await call({ port: edge.port, host: 'localhost', path });
-  expect(answer.body.toString()).toBe(`${idOf(entry)} 49983`);
+  for (let i = 0; i < 2; i++) {
+    const answer = await call({ port: edge.port, host: 'localhost', path });
+    expect(answer.body.toString()).toBe(`${entry.sandboxId} 49983`);
+  }
+  const fields = { path: '/x', username: '', expiration: undefined, operations: ['read'] };
+  expect(asked).toEqual([{ ...fields, signature }]);
 });
 
 describe('a sandbox that is not running', () => {
-  const { SandboxState } = orchestratorProto;
-  const paused = sandboxEntry(ADDRESS);
-  paused.sandbox.state = SandboxState.PAUSED;
-  const id = idOf(paused);
+  const paused = sandboxRoute(ADDRESS, { state: 'paused' });
+  const id = paused.sandboxId;
 
   async function ask(outcome: WakeOutcome | undefined) {
     const asked: [string, WakeCredentials][] = [];
@@ -179,7 +187,7 @@ describe('a sandbox that is not running', () => {
       return outcome ?? { kind: 'not-found' as const };
     };
     await using edge = await Edge.start(outcome ? { wake } : {});
-    await edge.catalog.put(paused);
+    await edge.routes.put(paused);
     const served = await edge.serve(ADDRESS, (_, response) => response.end('awake'));
     const headers = { 'X-Access-Token': 'envd', [TRAFFIC]: 'traffic' };
     const answer = await call({ port: edge.port, host: `${served.port}-${id}.localhost`, headers });
@@ -191,11 +199,8 @@ describe('a sandbox that is not running', () => {
   });
 
   it('is reached once it was resumed, which takes the request’s credentials', async () => {
-    const running = {
-      ...paused,
-      sandbox: { ...paused.sandbox, state: SandboxState.RUNNING, executionId: 'run-2' },
-    };
-    const { answer, asked, port } = await ask({ kind: 'resumed', entry: running });
+    const running: Route = { ...paused, state: 'running', executionId: 'run-2' };
+    const { answer, asked, port } = await ask({ kind: 'resumed', route: running });
     expect(answer.body.toString()).toBe('awake');
     expect(asked).toEqual([[id, { port, envdAccessToken: 'envd', trafficAccessToken: 'traffic' }]]);
   });

@@ -1,23 +1,23 @@
 import { createServer as createHttpServer } from 'node:http';
 import { type AddressInfo, createServer, type Server, type Socket } from 'node:net';
-import { orchestratorProto } from '@islet/contracts';
+import type { Route } from '@islet/catalog';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest';
-import { Edge, idOf, sandboxEntry } from './edge.ts';
+import { Edge, sandboxRoute } from './edge.ts';
 import { call, deferred, open } from './http1.ts';
 
 const ADDRESS = '127.0.0.23';
 let edge: Edge;
-let entry = sandboxEntry(ADDRESS);
-const hostOf = (port: number) => `${port}-${idOf(entry)}.localhost`;
+let entry = sandboxRoute(ADDRESS);
+const hostOf = (port: number) => `${port}-${entry.sandboxId}.localhost`;
 const get = (port: number) => `GET / HTTP/1.1\r\nHost: ${hostOf(port)}\r\n\r\n`;
 
 beforeAll(async () => {
-  edge = await Edge.start({ runCheckMs: 60_000 });
+  edge = await Edge.start();
 });
 afterAll(() => edge[Symbol.asyncDispose]());
 beforeEach(async () => {
-  entry = sandboxEntry(ADDRESS);
-  await edge.catalog.put(entry);
+  entry = sandboxRoute(ADDRESS);
+  await edge.routes.put(entry);
 });
 
 /** A server in the sandbox that sees bytes and answers bytes. */
@@ -65,8 +65,7 @@ describe('a sandbox that ends', () => {
     socket.write(get(port));
     await socket.until(/data: 1/);
     const closed = new Promise((resolve) => socket.once('close', resolve));
-    await edge.catalog.remove(idOf(entry));
-    edge.proxy.closeRun(entry.sandbox.executionId);
+    await edge.remove(entry);
     await closed;
     await expect(socket.until(/\r\n0\r\n\r\n/)).rejects.toThrow('closed before');
   });
@@ -76,8 +75,7 @@ describe('a sandbox that ends', () => {
     const { port } = await edge.serve(ADDRESS, () => asked.resolve());
     const pending = call({ port: edge.port, host: hostOf(port) });
     await asked.promise;
-    await edge.catalog.remove(idOf(entry));
-    edge.proxy.closeRun(entry.sandbox.executionId);
+    await edge.remove(entry);
     const answer = await pending;
     expect(answer.status).toBe(502);
     expect(JSON.parse(answer.body.toString()).message).toBe('The sandbox was not found');
@@ -86,15 +84,15 @@ describe('a sandbox that ends', () => {
   it('becomes a 502 while its port is still being tried', async () => {
     const pending = call({ port: edge.port, host: hostOf(1) });
     await new Promise((resolve) => setTimeout(resolve, 50));
-    edge.proxy.closeRun(entry.sandbox.executionId);
+    await edge.remove(entry);
     const answer = await pending;
     expect(JSON.parse(answer.body.toString()).message).toBe('The sandbox was not found');
   });
 
-  it('is named as gone where only its connections tell', async () => {
+  it('is named as gone where its connections are reset in the same moment', async () => {
     const { port } = await rawServer((socket) => {
       socket.once('data', async () => {
-        await edge.catalog.remove(idOf(entry));
+        await edge.remove(entry);
         socket.resetAndDestroy();
       });
     });
@@ -111,32 +109,34 @@ describe('a sandbox that ends', () => {
       expect((await call({ port: edge.port, host: hostOf(port) })).status).toBe(200);
     expect(server.sockets.length).toBe(1);
 
-    const next = sandboxEntry(ADDRESS);
-    await edge.catalog.put(next);
-    const host = `${port}-${idOf(next)}.localhost`;
+    const next = sandboxRoute(ADDRESS);
+    await edge.routes.put(next);
+    const host = `${port}-${next.sandboxId}.localhost`;
     expect((await call({ port: edge.port, host })).status).toBe(200);
     expect(server.sockets.length).toBe(2);
 
-    edge.proxy.closeRun(entry.sandbox.executionId);
+    await edge.remove(entry);
     const refused = await call({ port: edge.port, host: hostOf(port) });
     expect(refused.status).toBe(502);
     expect(server.sockets.length).toBe(2);
     expect(server.sockets[1]?.destroyed).toBe(false);
   });
 
-  it('is noticed through the catalog where nobody tells', async () => {
-    await using watching = await Edge.start({ runCheckMs: 20 });
-    await watching.catalog.put(entry);
-    const { port } = await watching.serve(ADDRESS, (_, response) => {
+  it('is noticed by what came in its place, or by its pause', async () => {
+    const { port } = await edge.serve(ADDRESS, (_, response) => {
       response.writeHead(200);
       response.write('begun');
     });
-    const socket = await open(watching.port);
-    socket.write(get(port));
-    await socket.until(/begun/);
-    const closed = new Promise((resolve) => socket.once('close', resolve));
-    await watching.catalog.remove(idOf(entry));
-    await closed;
+    for (const next of [{ executionId: 'the next run' }, { state: 'paused' as const }]) {
+      entry = sandboxRoute(ADDRESS);
+      await edge.routes.put(entry);
+      const socket = await open(edge.port);
+      socket.write(get(port));
+      await socket.until(/begun/);
+      const closed = new Promise((resolve) => socket.once('close', resolve));
+      await edge.routes.put({ ...entry, revision: 2, ...next });
+      await closed;
+    }
   });
 });
 
@@ -282,25 +282,25 @@ it('lets exchanges under way end before a run is saved, cuts those that take lon
   short.write(`GET /short HTTP/1.1\r\nHost: ${hostOf(port)}\r\n\r\n`);
   await short.until(/begun/);
   const cut = new Promise((resolve) => stays.once('close', resolve));
-  edge.proxy.drainRun(entry.sandbox.executionId, 1_000);
+  await edge.routes.put({ ...entry, state: 'pausing' });
   finish();
   await short.until(/ and ended/);
   await cut;
+  await edge.routes.put(entry);
   expect((await call({ port: edge.port, host: hostOf(port) })).status).toBe(200);
 });
 
 it('holds a request for a sandbox that is being snapshotted until it serves again', async () => {
   const { port } = await edge.serve(ADDRESS, (_, response) => response.end('served'));
-  const put = (state: orchestratorProto.SandboxState) =>
-    edge.catalog.put({ ...entry, sandbox: { ...entry.sandbox, state } });
-  await put(orchestratorProto.SandboxState.SNAPSHOTTING);
+  const put = (state: Route['state']) => edge.routes.put({ ...entry, state });
+  await put('snapshotting');
   let answered = false;
   const answer = call({ port: edge.port, host: hostOf(port) }).finally(() => {
     answered = true;
   });
   await new Promise((resolve) => setTimeout(resolve, 100));
   expect(answered).toBe(false);
-  await put(orchestratorProto.SandboxState.RUNNING);
+  await put('running');
   expect((await answer).status).toBe(200);
 });
 
@@ -314,7 +314,7 @@ it('ends a connection with more requests waiting than it may have', async () => 
 
 it('limits the connections of a run, where told to', async () => {
   await using limited = await Edge.start({ connectionLimit: 1 });
-  await limited.catalog.put(entry);
+  await limited.routes.put(entry);
   let asked = deferred<void>();
   let finish = () => {};
   const { port } = await limited.serve(ADDRESS, (_, response) => {
@@ -327,7 +327,7 @@ it('limits the connections of a run, where told to', async () => {
   const second = await call({ port: limited.port, host: hostOf(port) });
   expect(second.status).toBe(429);
   expect(JSON.parse(second.body.toString())).toMatchObject({
-    sandboxId: idOf(entry),
+    sandboxId: entry.sandboxId,
     connectionLimit: 1,
     code: 429,
   });

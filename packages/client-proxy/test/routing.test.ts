@@ -1,16 +1,16 @@
 import { newSandboxId, parseHostPattern } from '@islet/contracts';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { Edge, idOf, sandboxEntry } from './edge.ts';
+import { Edge, sandboxRoute } from './edge.ts';
 import { call, raw } from './http1.ts';
 
 let edge: Edge;
 let port: number;
-const entry = sandboxEntry('127.0.0.21');
-const id = idOf(entry);
+const entry = sandboxRoute('127.0.0.21');
+const id = entry.sandboxId;
 
 beforeAll(async () => {
   edge = await Edge.start();
-  await edge.catalog.put(entry);
+  await edge.routes.put(entry);
   const served = await edge.serve('127.0.0.21', (request, response) => {
     response.end(JSON.stringify({ url: request.url, method: request.method, headers: request.headers }));
   });
@@ -52,7 +52,7 @@ describe('the names that the edge answers to', () => {
   let named: Edge;
   beforeAll(async () => {
     named = await Edge.start({ hosts: [parseHostPattern('*.sandboxes.test'), parseHostPattern('islet')] });
-    await named.catalog.put(entry);
+    await named.routes.put(entry);
   });
   afterAll(() => named[Symbol.asyncDispose]());
   const status = async (host: string, headers = {}) =>

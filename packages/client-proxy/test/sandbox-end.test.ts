@@ -3,7 +3,7 @@ import { connect as connectHttp2, constants } from 'node:http2';
 import { type AddressInfo, connect, createServer, type Server, type Socket } from 'node:net';
 import { connect as connectTls } from 'node:tls';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest';
-import { Edge, idOf, sandboxEntry } from './edge.ts';
+import { Edge, sandboxRoute } from './edge.ts';
 
 const ADDRESS = '127.0.0.27';
 const CHUNKED = 'HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n';
@@ -11,13 +11,13 @@ const CHUNKED = 'HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n';
 const MUCH = 4 * 1024 * 1024;
 
 let edge: Edge;
-let entry = sandboxEntry(ADDRESS);
+let entry = sandboxRoute(ADDRESS);
 let sandbox: Server;
 /** The sandbox's side of each connection. */
 const inside: Socket[] = [];
 
 beforeAll(async () => {
-  edge = await Edge.start({ runCheckMs: 60_000 });
+  edge = await Edge.start();
   sandbox = createServer((socket) => {
     socket.on('error', () => socket.destroy());
     inside.push(socket);
@@ -29,20 +29,19 @@ afterAll(async () => {
   await new Promise((resolve) => sandbox.close(resolve));
 });
 beforeEach(async () => {
-  entry = sandboxEntry(ADDRESS);
-  await edge.catalog.put(entry);
+  entry = sandboxRoute(ADDRESS);
+  await edge.routes.put(entry);
 });
 afterEach(() => {
   for (const socket of inside.splice(0)) socket.destroy();
 });
 
-const host = () => `${(sandbox.address() as AddressInfo).port}-${idOf(entry)}.localhost`;
+const host = () => `${(sandbox.address() as AddressInfo).port}-${entry.sandboxId}.localhost`;
 const request = (fields = '', version = '1.1') => `GET / HTTP/${version}\r\nHost: ${host()}\r\n${fields}\r\n`;
 
 /** As a kill does: from now on the sandbox says nothing, not even that it is over. */
 async function endSandbox(): Promise<void> {
-  await edge.catalog.remove(idOf(entry));
-  edge.proxy.closeRun(entry.sandbox.executionId);
+  await edge.remove(entry);
 }
 
 /** All bytes that a client gets, and how its connection ends. */
@@ -176,7 +175,7 @@ it('lets what came be read before a sandbox is saved, which goes on sending', as
   await expect.poll(() => listener.received.toString()).toContain('first');
   const goesOn = setInterval(() => server.write('4\r\nmore\r\n'), 1);
   server.once('close', () => clearInterval(goesOn));
-  edge.proxy.drainRun(entry.sandbox.executionId, 0);
+  await edge.routes.put({ ...entry, state: 'pausing' });
   expect(await listener.ended).toBe('in order');
   await expect.poll(() => server.destroyed).toBe(true);
 });

@@ -1,5 +1,5 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { Edge, idOf, sandboxEntry } from './edge.ts';
+import { Edge, sandboxRoute } from './edge.ts';
 import { call, open, raw } from './http1.ts';
 
 const ADDRESS = '127.0.0.24';
@@ -8,11 +8,11 @@ let port: number;
 let host: string;
 /** What the sandbox saw, as method and path. */
 let seen: string[] = [];
-const entry = sandboxEntry(ADDRESS);
+const entry = sandboxRoute(ADDRESS);
 
 beforeAll(async () => {
   edge = await Edge.start();
-  await edge.catalog.put(entry);
+  await edge.routes.put(entry);
   const served = await edge.serve(ADDRESS, (request, response) => {
     const chunks: Buffer[] = [];
     request.on('data', (chunk) => chunks.push(chunk));
@@ -23,7 +23,7 @@ beforeAll(async () => {
     });
   });
   port = served.port;
-  host = `${port}-${idOf(entry)}.localhost`;
+  host = `${port}-${entry.sandboxId}.localhost`;
 });
 afterAll(() => edge[Symbol.asyncDispose]());
 
@@ -97,7 +97,9 @@ it('checks every request on a kept connection', async () => {
   const socket = await open(edge.port);
   socket.write(`GET /one HTTP/1.1\r\nHost: ${host}\r\n\r\n`);
   await socket.until(/<>/);
-  socket.write(`POST /init HTTP/1.1\r\nHost: 49983-${idOf(entry)}.localhost\r\nContent-Length: 0\r\n\r\n`);
+  socket.write(
+    `POST /init HTTP/1.1\r\nHost: 49983-${entry.sandboxId}.localhost\r\nContent-Length: 0\r\n\r\n`,
+  );
   await socket.until(/HTTP\/1\.1 404 [\s\S]*reserved/);
   socket.destroy();
 });

@@ -3,7 +3,7 @@ import { once } from 'node:events';
 import { type IncomingMessage, request } from 'node:http';
 import { setImmediate as turn } from 'node:timers/promises';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { Edge, idOf, sandboxEntry } from './edge.ts';
+import { Edge, sandboxRoute } from './edge.ts';
 import { call, open, raw } from './http1.ts';
 
 const ADDRESS = '127.0.0.22';
@@ -11,12 +11,12 @@ const MIB = 1024 * 1024;
 const SIZE = 100 * MIB;
 
 let edge: Edge;
-const entry = sandboxEntry(ADDRESS);
-const hostOf = (port: number) => `${port}-${idOf(entry)}.localhost`;
+const entry = sandboxRoute(ADDRESS);
+const hostOf = (port: number) => `${port}-${entry.sandboxId}.localhost`;
 
 beforeAll(async () => {
   edge = await Edge.start();
-  await edge.catalog.put(entry);
+  await edge.routes.put(entry);
 });
 afterAll(() => edge[Symbol.asyncDispose]());
 

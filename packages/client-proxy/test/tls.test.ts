@@ -6,7 +6,7 @@ import { connect as connectTcp } from 'node:net';
 import { connect as connectTls } from 'node:tls';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { type Certificate, issueCertificate } from '../src/index.ts';
-import { certificateFor, Edge, idOf, sandboxEntry } from './edge.ts';
+import { certificateFor, Edge, sandboxRoute } from './edge.ts';
 import { call, open } from './http1.ts';
 
 const ADDRESS = '127.0.0.26';
@@ -15,14 +15,14 @@ let authority: Certificate;
 let certificate: Certificate;
 let ca: string;
 let port: number;
-const entry = sandboxEntry(ADDRESS);
-const host = () => `${port}-${idOf(entry)}.sandboxes.test`;
+const entry = sandboxRoute(ADDRESS);
+const host = () => `${port}-${entry.sandboxId}.sandboxes.test`;
 
 beforeAll(async () => {
   ({ authority, certificate } = await certificateFor('sandboxes.test'));
   ca = authority.cert;
   edge = await Edge.start({ certificate });
-  await edge.catalog.put(entry);
+  await edge.routes.put(entry);
   const served = await edge.serve(ADDRESS, (incoming, response) => {
     if (incoming.url === '/cookies') {
       response.writeHead(200, [
@@ -69,7 +69,7 @@ describe('on one port', () => {
       host(),
       'sandboxes.test',
       'localhost',
-      `${port}-${idOf(entry)}.islet.localhost`,
+      `${port}-${entry.sandboxId}.islet.localhost`,
     ]) {
       const outgoing = request({
         host: '127.0.0.1',
@@ -153,7 +153,7 @@ describe('HTTP/2', () => {
   it('routes by headers', async () => {
     const headers = {
       ':authority': 'localhost',
-      'e2b-sandbox-id': idOf(entry),
+      'e2b-sandbox-id': entry.sandboxId,
       'e2b-sandbox-port': String(port),
     };
     expect((await ask({ ...headers, ':path': '/' })).response[':status']).toBe(200);
@@ -179,7 +179,7 @@ describe('HTTP/2', () => {
     const gone = await ask({ ':authority': '3000-inone.localhost', ':path': '/' });
     expect(gone.response[':status']).toBe(502);
     expect(JSON.parse(gone.body.toString()).sandboxId).toBe('inone');
-    const reserved = await ask({ ':authority': `49983-${idOf(entry)}.localhost`, ':path': '/%69nit' });
+    const reserved = await ask({ ':authority': `49983-${entry.sandboxId}.localhost`, ':path': '/%69nit' });
     expect(reserved.response[':status']).toBe(404);
     const head = await ask({ ':method': 'HEAD', ':authority': '3000-inone.localhost', ':path': '/' });
     expect([head.response[':status'], head.body.length]).toEqual([502, 0]);
@@ -206,7 +206,7 @@ describe('HTTP/2', () => {
 describe('a newer certificate', () => {
   it('is served from now on, and no connection that is open ends', async () => {
     await using renewing = await Edge.start({ certificate });
-    await renewing.catalog.put(entry);
+    await renewing.routes.put(entry);
     const to = { host: '127.0.0.1', port: renewing.port, servername: 'localhost', ca };
     const [kept, session] = [connectTls(to), connectHttp2(`https://127.0.0.1:${renewing.port}`, to)];
     await Promise.all([once(kept, 'secureConnect'), once(session, 'connect')]);

@@ -3,19 +3,19 @@ import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { WebSocket, WebSocketServer } from 'ws';
-import { Edge, idOf, sandboxEntry } from './edge.ts';
+import { Edge, sandboxRoute } from './edge.ts';
 import { open, raw } from './http1.ts';
 
 const ADDRESS = '127.0.0.25';
 let edge: Edge;
-const entry = sandboxEntry(ADDRESS);
-const hostOf = (port: number) => `${port}-${idOf(entry)}.localhost`;
+const entry = sandboxRoute(ADDRESS);
+const hostOf = (port: number) => `${port}-${entry.sandboxId}.localhost`;
 const connectTo = (port: number, protocols: string[] = []) =>
   new WebSocket(`ws://127.0.0.1:${edge.port}/chat?x=1`, protocols, { headers: { host: hostOf(port) } });
 
 beforeAll(async () => {
   edge = await Edge.start();
-  await edge.catalog.put(entry);
+  await edge.routes.put(entry);
 });
 afterAll(() => edge[Symbol.asyncDispose]());
 
@@ -66,7 +66,7 @@ describe('WebSocket', () => {
   });
 
   it('gets 502 where the sandbox or the port is not there', async () => {
-    for (const host of ['3000-ixxxxxxxxxxxxxxxxxxxx.localhost', `1-${idOf(entry)}.localhost`]) {
+    for (const host of ['3000-ixxxxxxxxxxxxxxxxxxxx.localhost', `1-${entry.sandboxId}.localhost`]) {
       const answer = await raw(
         edge.port,
         `GET / HTTP/1.1\r\nHost: ${host}\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n`,
@@ -77,16 +77,16 @@ describe('WebSocket', () => {
   });
 
   it('is cut when the run ends', async () => {
-    const run = sandboxEntry(ADDRESS);
-    await edge.catalog.put(run);
+    const run = sandboxRoute(ADDRESS);
+    await edge.routes.put(run);
     const { port } = await serveSockets(() => {});
     const socket = new WebSocket(`ws://127.0.0.1:${edge.port}`, {
-      headers: { host: `${port}-${idOf(run)}.localhost` },
+      headers: { host: `${port}-${run.sandboxId}.localhost` },
     });
     await once(socket, 'open');
     socket.on('error', () => {});
     const closed = new Promise<number>((resolve) => socket.once('close', resolve));
-    edge.proxy.closeRun(run.sandbox.executionId);
+    await edge.remove(run);
     expect(await closed).toBe(1006);
   });
 

@@ -1,6 +1,13 @@
 import { createHash } from 'node:crypto';
 import { expect, it } from 'vitest';
-import { envdAccessToken, secretsEqual, signFile, trafficAccessToken } from './tokens.ts';
+import {
+  envdAccessToken,
+  matchesDigest,
+  secretsEqual,
+  signFile,
+  tokenDigest,
+  trafficAccessToken,
+} from './tokens.ts';
 
 it('derives different, stable tokens for a sandbox', () => {
   expect(envdAccessToken('seed', 'iabc')).toMatch(/^[0-9a-f]{64}$/);
@@ -18,4 +25,12 @@ it('signs the fields that the protocol names, in its order', () => {
 it('compares secrets of any length', () => {
   expect(secretsEqual('a', 'a')).toBe(true);
   expect(secretsEqual('a', 'ab')).toBe(false);
+});
+
+it('recognizes a token by its digest, which does not hold it', () => {
+  const digest = tokenDigest('token');
+  expect(digest).not.toContain('token');
+  expect(matchesDigest('token', digest)).toBe(true);
+  expect(matchesDigest('tokens', digest)).toBe(false);
+  for (const bad of ['', 'x', digest.slice(1)]) expect(matchesDigest('token', bad)).toBe(false);
 });

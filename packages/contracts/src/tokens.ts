@@ -33,6 +33,21 @@ export function signFile(input: FileSignatureInput): string {
 
 /** Compares two secrets without telling by its duration where they differ. */
 export function secretsEqual(a: string, b: string): boolean {
-  const digest = (text: string) => createHash('sha256').update(text).digest();
-  return timingSafeEqual(digest(a), digest(b));
+  return timingSafeEqual(sha256(a), sha256(b));
+}
+
+/** Tells whether a token is the right one, and not what the right one is: tokens are too long to be guessed. */
+export function tokenDigest(token: string): string {
+  return sha256(token).toString('base64url');
+}
+
+/** @param digest as `tokenDigest` makes it */
+export function matchesDigest(token: string, digest: string): boolean {
+  const expected = Buffer.from(digest, 'base64url');
+  const given = sha256(token);
+  return expected.length === given.length && timingSafeEqual(expected, given);
+}
+
+function sha256(text: string): Buffer {
+  return createHash('sha256').update(text).digest();
 }

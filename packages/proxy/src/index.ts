@@ -25,7 +25,7 @@ export {
   TRAFFIC_TOKEN_HEADER,
 } from './routing/admission.ts';
 export { reservedPath } from './routing/control-plane.ts';
-export { type IngressPolicy, type SandboxRoute, servesTraffic, toSandboxRoute } from './routing/route.ts';
+export { endWithRuns } from './routing/run-ends.ts';
 export {
   parseTarget,
   SANDBOX_ID_HEADER,

@@ -5,7 +5,6 @@ import { access, assertStanding } from '../auth/guard.ts';
 import type { ApiApp, ApiContext } from '../context.ts';
 import { addApiKey, parseKeyId, presentCreatedKey, revokeKey } from '../keys/routes.ts';
 import { CreatedApiKeyShape, NamedRequest } from '../keys/shapes.ts';
-import { isLive } from '../sandboxes/present.ts';
 import { killSandbox } from '../sandboxes/routes.ts';
 import { ErrorShape, NoContent } from '../sandboxes/shapes.ts';
 
@@ -28,8 +27,7 @@ export function addAdminRoutes(app: ApiApp, context: ApiContext): void {
     },
     async (request) => {
       const team = await adminTeam(context, request.params.teamID);
-      const entries = await context.catalog.listTeam(team.id);
-      const sandboxes = entries.map(({ sandbox }) => sandbox).filter(isLive);
+      const sandboxes = context.sandboxes.ofTeam(team.id);
       const kills = await Promise.allSettled(
         sandboxes.map((sandbox) => killSandbox(context, sandbox, orchestratorProto.KillReason.ADMIN)),
       );

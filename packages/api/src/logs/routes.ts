@@ -34,12 +34,15 @@ function present(record: LogRecord): Static<typeof LogEntry> {
 }
 
 /** The records that match, with those that a running sandbox's node has not asked for yet. Where asking fails, what is known is given. */
-async function readLogs({ catalog, logger, logs, nodes }: ApiContext, query: LogQuery): Promise<LogRecord[]> {
+async function readLogs(
+  { sandboxes, logger, logs, nodes }: ApiContext,
+  query: LogQuery,
+): Promise<LogRecord[]> {
   if (!logs) return [];
   const { sandboxId, teamId } = query;
-  const sandbox = (await catalog.get(sandboxId))?.sandbox;
+  const sandbox = sandboxes.get(sandboxId);
   const runs = sandbox?.state === orchestratorProto.SandboxState.RUNNING;
-  if (runs && sandbox.config?.teamId === teamId) {
+  if (runs && sandbox.config.teamId === teamId) {
     await collect(nodes.find(sandbox.nodeId), sandboxId).catch((error: unknown) =>
       logger.debug({ err: error, sandboxId }, 'its newest logs are not to be had'),
     );

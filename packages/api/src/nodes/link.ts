@@ -1,5 +1,4 @@
 import type { Client } from '@connectrpc/connect';
-import type { CatalogEntry } from '@islet/catalog';
 import type { orchestratorProto, templateProto, volumesProto } from '@islet/contracts';
 
 export type NodeClient = Client<typeof orchestratorProto.Orchestrator>;
@@ -13,8 +12,8 @@ export interface NodeLink {
   sandboxes: NodeClient;
   templates: TemplateManagerClient;
   volumes: VolumesClient;
-  /** How the edge reaches the node's sandboxes. */
-  route: CatalogEntry['route'];
+  /** `host:port` of the node's proxy. Absent: the edge is on the node's machine, and reaches its sandboxes itself. */
+  proxyAddress?: string;
   /** How often the node is to say that it lives, ms: after three silences it counts as gone. Absent: as it likes. */
   heartbeatMs?: number;
 }

@@ -1,7 +1,9 @@
-import type { Catalog, Reservations, Sandbox } from '@islet/catalog';
+import { type Reservations, type Route, type Routes, routeOf } from '@islet/catalog';
 import { orchestratorProto } from '@islet/contracts';
 import type { Logger } from '@islet/telemetry';
 import type { Clock } from '../deps.ts';
+import type { KnownSandboxes } from '../sandboxes/known-sandboxes.ts';
+import { isLive, type LiveSandbox, type Sandbox } from '../sandboxes/live.ts';
 import type { NodeLink } from './link.ts';
 import type { Resources } from './placement.ts';
 import { Recent } from './recent.ts';
@@ -9,7 +11,9 @@ import { Recent } from './recent.ts';
 export interface NodeSandboxesOptions {
   nodeId: string;
   link: NodeLink;
-  catalog: Catalog;
+  /** Of all nodes. */
+  sandboxes: KnownSandboxes;
+  routes: Routes;
   reservations: Reservations;
   clock: Clock;
   logger: Logger;
@@ -18,6 +22,13 @@ export interface NodeSandboxesOptions {
 /** How long an ended sandbox is remembered, against answers and events that were on their way when it ended. */
 const REMEMBERED_MS = 5 * 60_000;
 const KILL_TIMEOUT_MS = 30_000;
+/**
+ * How long a route outlives its sandbox's end, ms, and how long one to a sandbox that has none lives without being renewed: what
+ * a node that is gone for good leaves behind goes with it.
+ */
+const ROUTE_LEASE_MS = 3_600_000;
+/** How often routes are to be renewed, ms. */
+export const ROUTE_RENEWAL_MS = ROUTE_LEASE_MS / 3;
 const NOTHING: Resources = { cpuCount: 0, memoryMb: 0 };
 
 interface Known extends Resources {
@@ -25,7 +36,7 @@ interface Known extends Resources {
 }
 
 /**
- * What is known to live on one node, by its reports, its events and its answers. The catalog and the teams' places follow
+ * What is known to live on one node, by its reports, its events and its answers. The routes and the teams' places follow
  * it; what other nodes told is theirs.
  */
 export class NodeSandboxes {
@@ -107,10 +118,20 @@ export class NodeSandboxes {
     return true;
   }
 
-  /** Takes out a sandbox that has ended. */
-  async ended(sandboxId: string): Promise<void> {
+  /** Takes out a sandbox that has ended. @param executionId its last run, if the node has said so */
+  async ended(sandboxId: string, executionId?: string): Promise<void> {
     this.#tombstones.add(sandboxId);
-    await this.#forget(sandboxId);
+    await this.#forget(sandboxId, executionId);
+  }
+
+  /** Renews the routes that would expire though their sandboxes have no end, or are still there behind it. */
+  async renew(): Promise<void> {
+    const { nodeId, clock, sandboxes, routes } = this.#options;
+    const soon = clock.now() + ROUTE_RENEWAL_MS;
+    for (const sandbox of sandboxes.onNode(nodeId)) {
+      const isStillSo = sandboxes.get(sandbox.config.sandboxId) === sandbox;
+      if (isStillSo && sandbox.endAtMs < soon) await routes.put(this.#routeTo(sandbox));
+    }
   }
 
   /** Forgets all: the node is no more. */
@@ -139,32 +160,45 @@ export class NodeSandboxes {
   }
 
   async #put(sandbox: Sandbox): Promise<void> {
-    const { nodeId, catalog, reservations, link } = this.#options;
-    const { config } = sandbox;
-    if (!config) return;
+    const { nodeId, sandboxes, reservations, routes } = this.#options;
+    if (!isLive(sandbox)) return;
     // It is where its report came from, whatever it says.
     sandbox.nodeId = nodeId;
-    if (!(await catalog.put({ sandbox, route: link.route }))) return;
+    if (!sandboxes.put(sandbox)) return;
     const isPaused = sandbox.state === orchestratorProto.SandboxState.PAUSED;
-    const { sandboxId, teamId } = config;
-    this.#count(sandboxId, teamId, isPaused ? NOTHING : config);
-    await reservations[isPaused ? 'release' : 'hold']({ teamId, sandboxId, nodeId });
+    const { sandboxId, teamId } = sandbox.config;
+    this.#count(sandboxId, teamId, isPaused ? NOTHING : sandbox.config);
+    await Promise.all([
+      routes.put(this.#routeTo(sandbox)),
+      reservations[isPaused ? 'release' : 'hold']({ teamId, sandboxId, nodeId }),
+    ]);
   }
 
-  async #forget(sandboxId: string): Promise<void> {
-    const { nodeId, catalog, reservations } = this.#options;
-    const known = this.#known.get(sandboxId);
-    if (known) {
-      this.#count(sandboxId, known.teamId, NOTHING);
+  #routeTo(sandbox: LiveSandbox): Route {
+    const { nodeId, link, clock } = this.#options;
+    return routeOf(sandbox, {
+      nodeId,
+      proxyAddress: link.proxyAddress,
+      expiresAtMs: Math.max(sandbox.endAtMs, clock.now()) + ROUTE_LEASE_MS,
+    });
+  }
+
+  async #forget(sandboxId: string, executionId?: string): Promise<void> {
+    const { nodeId, sandboxes, reservations, routes } = this.#options;
+    const counted = this.#known.get(sandboxId);
+    if (counted) {
+      this.#count(sandboxId, counted.teamId, NOTHING);
       this.#known.delete(sandboxId);
-      await reservations.release({ teamId: known.teamId, sandboxId, nodeId });
+      await reservations.release({ teamId: counted.teamId, sandboxId, nodeId });
     }
     this.#fresh.delete(sandboxId);
     this.#abandoned.delete(sandboxId);
+    const known = sandboxes.get(sandboxId);
     // It may live on elsewhere.
-    const entry = await catalog.get(sandboxId);
-    if (entry && entry.sandbox.nodeId !== nodeId) return;
-    await catalog.remove(sandboxId);
+    const isHere = known?.nodeId === nodeId;
+    if (isHere) sandboxes.remove(sandboxId);
+    const run = executionId ?? (isHere ? known.executionId : undefined);
+    if (run !== undefined) await routes.remove(sandboxId, run);
   }
 
   #count(sandboxId: string, teamId: string, { cpuCount, memoryMb }: Resources): void {

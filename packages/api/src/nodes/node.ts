@@ -3,7 +3,7 @@ import { nodeUnavailable, type orchestratorProto } from '@islet/contracts';
 import type { DiscoveredNode } from './discovery.ts';
 import type { NodeLink } from './link.ts';
 import { nodeError } from './node-call.ts';
-import { NodeSandboxes, type NodeSandboxesOptions } from './node-sandboxes.ts';
+import { NodeSandboxes, type NodeSandboxesOptions, ROUTE_RENEWAL_MS } from './node-sandboxes.ts';
 import { NodeWatch } from './node-watch.ts';
 import type { NodeIdentity, NodeStatus, PlacementNode, Resources } from './placement.ts';
 
@@ -35,6 +35,7 @@ export class Node implements PlacementNode, AsyncDisposable {
   readonly #options: NodeOptions;
   readonly #link: NodeLink;
   readonly #watch: NodeWatch;
+  readonly #renewal: NodeJS.Timeout;
   readonly #starting: Resources = { cpuCount: 0, memoryMb: 0 };
   readonly #background = new Set<Promise<void>>();
   #status: NodeStatus = 'connecting';
@@ -55,6 +56,7 @@ export class Node implements PlacementNode, AsyncDisposable {
     this.firstReport = new Promise((resolve) => {
       this.#reported = resolve;
     });
+    this.#renewal = setInterval(() => this.#renew(), ROUTE_RENEWAL_MS).unref();
     this.#watch = new NodeWatch({
       link,
       logger,
@@ -150,6 +152,7 @@ export class Node implements PlacementNode, AsyncDisposable {
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
+    clearInterval(this.#renewal);
     await this.#watch[Symbol.asyncDispose]();
     this.#presence.abort();
     await Promise.all([...this.#background, this.sandboxes.settled()]);
@@ -165,12 +168,16 @@ export class Node implements PlacementNode, AsyncDisposable {
         await this.sandboxes.changed(event.value);
         break;
       case 'ended':
-        if (event.value.sandbox?.config) await this.sandboxes.ended(event.value.sandbox.config.sandboxId);
+        await this.#ended(event.value.sandbox);
         break;
       default:
         // It lives, but did not say what it is when it was asked.
         if (!this.#facts) this.#learn();
     }
+  }
+
+  async #ended(sandbox: orchestratorProto.Sandbox | undefined): Promise<void> {
+    if (sandbox?.config) await this.sandboxes.ended(sandbox.config.sandboxId, sandbox.executionId);
   }
 
   #back(): void {
@@ -185,6 +192,19 @@ export class Node implements PlacementNode, AsyncDisposable {
     if (isGone) this.#presence.abort();
   }
 
+  /** Not for a node that does not say any more what lives there. */
+  #renew(): void {
+    if (this.#status !== 'ready') return;
+    const { logger } = this.#options;
+    this.#inBackground(
+      this.sandboxes
+        .renew()
+        .catch((error: unknown) =>
+          logger.warn({ err: error, nodeId: this.id }, 'routes were not renewed: they are at the next time'),
+        ),
+    );
+  }
+
   /** It may be another program than before, with other builds. */
   #learn(): void {
     const { logger, onReport } = this.#options;
@@ -196,12 +216,16 @@ export class Node implements PlacementNode, AsyncDisposable {
       const ids = builds.map(({ buildId }) => buildId);
       onReport(this, ids);
     };
-    const learning = ask()
-      .catch((error: unknown) =>
+    this.#inBackground(
+      ask().catch((error: unknown) =>
         logger.warn({ err: error, nodeId: this.id }, 'a node does not say what it is'),
-      )
-      .finally(() => this.#background.delete(learning));
-    this.#background.add(learning);
+      ),
+    );
+  }
+
+  #inBackground(work: Promise<void>): void {
+    const tracked = work.finally(() => this.#background.delete(tracked));
+    this.#background.add(tracked);
   }
 }
 

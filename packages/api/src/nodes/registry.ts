@@ -1,5 +1,5 @@
-import type { Sandbox } from '@islet/catalog';
 import { nodeUnavailable } from '@islet/contracts';
+import type { Sandbox } from '../sandboxes/live.ts';
 import { BuildsIndex } from './builds-index.ts';
 import type { DiscoveredNode, NodeDiscovery } from './discovery.ts';
 import { Node, type NodeOptions } from './node.ts';

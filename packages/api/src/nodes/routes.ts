@@ -4,7 +4,8 @@ import { type Static, Type } from 'typebox';
 import { access } from '../auth/guard.ts';
 import type { ApiApp, ApiContext } from '../context.ts';
 import { named } from '../http/caps.ts';
-import { isLive, type LiveSandbox, presentListed, publicState } from '../sandboxes/present.ts';
+import type { LiveSandbox } from '../sandboxes/live.ts';
+import { presentListed, publicState } from '../sandboxes/present.ts';
 import { ErrorShape, ListedSandbox } from '../sandboxes/shapes.ts';
 import type { Node, NodeFacts } from './node.ts';
 
@@ -76,18 +77,12 @@ export function addNodeRoutes(app: ApiApp, context: ApiContext): void {
     async (request) => {
       const node = context.nodes.find(request.params.nodeID);
       if (!node) throw new IsletError(404, 'Node not found');
-      const sandboxes = (await sandboxesOn(context, node)).filter(
-        (sandbox) => publicState(sandbox) !== undefined,
-      );
+      const sandboxes = context.sandboxes
+        .onNode(node.id)
+        .filter((sandbox) => publicState(sandbox) !== undefined);
       return { ...(await readNode(context, node)), sandboxes: sandboxes.map(presentListed) };
     },
   );
-}
-
-async function sandboxesOn({ catalog }: ApiContext, { id }: Node): Promise<LiveSandbox[]> {
-  const entries = await catalog.listAll();
-  const sandboxes = entries.map(({ sandbox }) => sandbox).filter(isLive);
-  return sandboxes.filter(({ nodeId }) => nodeId === id);
 }
 
 /** As it is now, or as it last was if it does not answer. */
@@ -95,7 +90,7 @@ async function readNode(context: ApiContext, node: Node): Promise<Static<typeof 
   const facts = await node
     .facts()
     .catch(() => node.lastFacts ?? create(orchestratorProto.GetNodeResponseSchema));
-  return presentNode(node, facts, await sandboxesOn(context, node));
+  return presentNode(node, facts, context.sandboxes.onNode(node.id));
 }
 
 function presentNode(

@@ -40,7 +40,7 @@ function toDiscovered({ id, labels = {}, token, proxyAddress, ...urls }: StaticN
       sandboxes: createClient(orchestratorProto.Orchestrator, orchestrator),
       volumes: createClient(volumesProto.Volumes, orchestrator),
       templates: createClient(templateProto.TemplateManager, to(urls.templateManagerUrl)),
-      route: { kind: 'node', proxyAddress },
+      proxyAddress,
       heartbeatMs: HEARTBEAT_MS,
     },
   };

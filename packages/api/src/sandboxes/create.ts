@@ -11,9 +11,9 @@ import type { Static } from 'typebox';
 import type { ApiContext } from '../context.ts';
 import type { ResolvedTemplate } from '../templates/resolver.ts';
 import { type ResolvedMount, resolveMounts } from '../volumes/mounts.ts';
+import type { LiveSandbox } from './live.ts';
 import { parseEgress, parseIngress } from './network-rules.ts';
 import { takePlace } from './places.ts';
-import type { LiveSandbox } from './present.ts';
 import type { NewSandbox } from './shapes.ts';
 import { startPlaced } from './start.ts';
 

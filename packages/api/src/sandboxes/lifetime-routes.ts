@@ -6,9 +6,9 @@ import type { ApiApp, ApiContext } from '../context.ts';
 import { NETWORK_BODY_BYTES } from '../http/caps.ts';
 import { NODE_CALL_TIMEOUT_MS } from '../nodes/node-call.ts';
 import { moveEnd } from './lifetime.ts';
+import type { LiveSandbox } from './live.ts';
 import { parseEgress } from './network-rules.ts';
 import { readOwnSandbox } from './own.ts';
-import type { LiveSandbox } from './present.ts';
 import { ErrorShape, NetworkUpdate, NoContent, SandboxParams, Seconds } from './shapes.ts';
 
 const { SandboxState } = orchestratorProto;

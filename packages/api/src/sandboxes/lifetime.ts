@@ -1,7 +1,7 @@
 import { IsletError, sandboxNotFound } from '@islet/contracts';
 import type { ApiContext } from '../context.ts';
 import { NODE_CALL_TIMEOUT_MS } from '../nodes/node-call.ts';
-import type { LiveSandbox } from './present.ts';
+import type { LiveSandbox } from './live.ts';
 
 /** Sets the end of a life to so many seconds from now, within the longest life that the sandbox was given. */
 export async function moveEnd(

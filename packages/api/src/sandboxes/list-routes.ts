@@ -1,4 +1,3 @@
-import { compareNewestFirst, positionOf } from '@islet/catalog';
 import { IsletError } from '@islet/contracts';
 import type { Team } from '@islet/db';
 import type { FastifyReply } from 'fastify';
@@ -9,8 +8,9 @@ import { HEAD_BYTES, named } from '../http/caps.ts';
 import { decodePageToken, type PageToken, pageQuery, type SortOrder, sendPage } from '../http/paging.ts';
 import { inTurns, sendRows } from '../http/rows.ts';
 import { parseTemplateReference } from '../templates/reference.ts';
+import { compareNewestFirst, type LiveSandbox, positionOf } from './live.ts';
 import { matchesMetadata, parseMetadataFilter } from './metadata-filter.ts';
-import { isLive, type LiveSandbox, presentListed, publicState, startedAtMs } from './present.ts';
+import { presentListed, publicState, startedAtMs } from './present.ts';
 import { ErrorShape, ListedSandbox } from './shapes.ts';
 
 const Metadata = Type.Optional(
@@ -44,9 +44,8 @@ export function addSandboxListRoutes(app: ApiApp, context: ApiContext): void {
     },
     async (request, reply) => {
       const matches = filterBy({ metadata: request.query.metadata, states: new Set(['running']) });
-      const entries = await context.catalog.listTeam(callingTeam(request).id);
-      return sendRows(reply, entries, ({ sandbox }) =>
-        isLive(sandbox) && matches(sandbox) ? presentListed(sandbox) : undefined,
+      return sendRows(reply, context.sandboxes.ofTeam(callingTeam(request).id), (sandbox) =>
+        matches(sandbox) ? presentListed(sandbox) : undefined,
       );
     },
   );
@@ -77,14 +76,14 @@ async function listPage(
     startedAfterMs: query.startedAfter === undefined ? undefined : Date.parse(query.startedAfter),
     templateId,
   });
-  const entries = await context.catalog.listTeam(team.id);
-  if (order === 'asc') entries.reverse();
+  const sandboxes = context.sandboxes.ofTeam(team.id);
+  if (order === 'asc') sandboxes.reverse();
   // One pass: a team may have thousands, of which a page shows a few.
   const rows: LiveSandbox[] = [];
   let running = 0;
-  for await (const some of inTurns(entries)) {
-    for (const { sandbox } of some) {
-      if (!isLive(sandbox) || !matches(sandbox)) continue;
+  for await (const some of inTurns(sandboxes)) {
+    for (const sandbox of some) {
+      if (!matches(sandbox)) continue;
       if (publicState(sandbox) === 'running') running++;
       if (rows.length <= limit && (!after || isBehind(sandbox, after, order))) rows.push(sandbox);
     }

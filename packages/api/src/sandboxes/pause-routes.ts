@@ -1,4 +1,3 @@
-import { isPaused } from '@islet/catalog';
 import { IsletError, orchestratorProto, sandboxBusy, sandboxNotFound } from '@islet/contracts';
 import type { Team } from '@islet/db';
 import type { FastifyReply } from 'fastify';
@@ -7,6 +6,7 @@ import { access, callingTeam } from '../auth/guard.ts';
 import type { ApiApp, ApiContext } from '../context.ts';
 import { assertTimeoutAllowed } from './create.ts';
 import { moveEnd } from './lifetime.ts';
+import { isPaused } from './live.ts';
 import { readOwnSandbox } from './own.ts';
 import { presentSandbox } from './present.ts';
 import { resumeSandbox, withSettledSandbox } from './resume.ts';

@@ -1,6 +1,7 @@
-import { type Catalog, isPaused } from '@islet/catalog';
 import { assertWithin, type orchestratorProto } from '@islet/contracts';
 import type { Team } from '@islet/db';
+import type { KnownSandboxes } from './known-sandboxes.ts';
+import { isPaused } from './live.ts';
 
 const MIB = 1024 * 1024;
 
@@ -18,12 +19,12 @@ interface Held {
  * its place from its start on: no end of a sandbox's time ever finds the quota used up, so that none is lost for it.
  */
 export class PausedQuota {
-  readonly #catalog: Catalog;
-  /** Places of sandboxes that are being started, which the catalog does not know yet. */
+  readonly #sandboxes: KnownSandboxes;
+  /** Places of sandboxes that are being started, which are not known yet. */
   readonly #starting = new Map<string, number>();
 
-  constructor(catalog: Catalog) {
-    this.#catalog = catalog;
+  constructor(sandboxes: KnownSandboxes) {
+    this.#sandboxes = sandboxes;
   }
 
   /**
@@ -32,7 +33,7 @@ export class PausedQuota {
    * @throws IsletError 403 where the team has no room for them
    */
   async promise(team: Team, count: number): Promise<Disposable> {
-    this.#assertRoom(await this.#held(team), team, count);
+    this.#assertRoom(this.#held(team), team, count);
     this.#add(team.id, count);
     return { [Symbol.dispose]: () => this.#add(team.id, -count) };
   }
@@ -44,14 +45,14 @@ export class PausedQuota {
   async assertMayPause(team: Team, config: orchestratorProto.SandboxConfig): Promise<void> {
     // It was promised.
     if (config.autoPause) return;
-    this.#assertRoom(await this.#held(team), team, 1);
+    this.#assertRoom(this.#held(team), team, 1);
   }
 
-  async #held({ id }: Team): Promise<Held> {
+  #held({ id }: Team): Held {
     const held: Held = { places: 0, megabytes: 0 };
-    for (const { sandbox } of await this.#catalog.listTeam(id)) {
+    for (const sandbox of this.#sandboxes.ofTeam(id)) {
       const paused = isPaused(sandbox);
-      if (paused || sandbox.config?.autoPause) held.places++;
+      if (paused || sandbox.config.autoPause) held.places++;
       if (paused) held.megabytes += sandbox.savedBytes / MIB;
     }
     return held;

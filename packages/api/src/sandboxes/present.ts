@@ -1,34 +1,15 @@
-import { type CatalogEntry, isPaused, type Sandbox } from '@islet/catalog';
 import { CLIENT_ID, orchestratorProto, sandboxNotFound } from '@islet/contracts';
 import type { Static } from 'typebox';
+import { isPaused, type LiveSandbox, type Sandbox } from './live.ts';
 import type { ListedSandbox, SandboxDetail, SandboxShape } from './shapes.ts';
 
 const { SandboxState } = orchestratorProto;
-
-/** A sandbox with the config that every stored one has. */
-export interface LiveSandbox extends Sandbox {
-  config: orchestratorProto.SandboxConfig;
-}
-
-export function isLive(sandbox: Sandbox): sandbox is LiveSandbox {
-  return sandbox.config !== undefined;
-}
 
 /** What clients call a state; undefined for one on its way out, which they are told is gone. */
 export function publicState(sandbox: Sandbox): 'running' | 'paused' | undefined {
   if (isPaused(sandbox)) return 'paused';
   const isRunning = sandbox.state === SandboxState.RUNNING || sandbox.state === SandboxState.SNAPSHOTTING;
   return isRunning ? 'running' : undefined;
-}
-
-/**
- * The sandbox of an entry where the team may see it.
- * @throws IsletError 404 where it is missing or another team's: the two must look alike.
- */
-export function ownSandbox(entry: CatalogEntry | undefined, teamId: string, sandboxId: string): LiveSandbox {
-  const sandbox = entry?.sandbox;
-  if (!sandbox || !isLive(sandbox) || sandbox.config.teamId !== teamId) throw sandboxNotFound(sandboxId);
-  return sandbox;
 }
 
 /** Times are ordered and shown at whole milliseconds. */

@@ -3,8 +3,8 @@ import { refusalToWake, type Wake, type WakeOutcome } from '@islet/catalog';
 import { IsletError, orchestratorProto, sandboxBusy } from '@islet/contracts';
 import { findTeam, type Team } from '@islet/db';
 import type { ApiContext } from '../context.ts';
+import type { LiveSandbox } from './live.ts';
 import { takePlace } from './places.ts';
-import type { LiveSandbox } from './present.ts';
 
 const { SandboxState } = orchestratorProto;
 
@@ -54,11 +54,10 @@ export async function resumeSandbox(
 export function createWake(context: ApiContext): Wake {
   const underWay = new Map<string, Promise<WakeOutcome>>();
   return async (sandboxId, credentials) => {
-    const entry = await context.catalog.get(sandboxId);
-    const sandbox = entry?.sandbox as LiveSandbox | undefined;
-    if (!entry || !sandbox) return { kind: 'not-found' };
-    if (sandbox.state === SandboxState.RUNNING) return { kind: 'resumed', entry };
-    const refusal = refusalToWake(sandbox, credentials);
+    const [route, sandbox] = [await context.routes.get(sandboxId), context.sandboxes.get(sandboxId)];
+    if (!route || !sandbox) return { kind: 'not-found' };
+    if (route.state === 'running') return { kind: 'resumed', route };
+    const refusal = refusalToWake(route, credentials);
     if (refusal) return refusal;
     const running = underWay.get(sandboxId);
     if (running) return running;
@@ -81,11 +80,9 @@ async function wakeUp(context: ApiContext, sandbox: LiveSandbox): Promise<WakeOu
     // It was resumed by somebody else meanwhile.
     if (error.status !== 409) throw error;
   }
-  const entry = await context.catalog.get(sandboxId);
-  if (!entry) return { kind: 'not-found' };
-  return entry.sandbox.state === SandboxState.RUNNING
-    ? { kind: 'resumed', entry }
-    : { kind: 'transitioning' };
+  const route = await context.routes.get(sandboxId);
+  if (!route) return { kind: 'not-found' };
+  return route.state === 'running' ? { kind: 'resumed', route } : { kind: 'transitioning' };
 }
 
 /** How often a call is tried again that met a sandbox between two states. */

@@ -4,8 +4,9 @@ import type { ApiApp, ApiContext } from '../context.ts';
 import { CREATE_BODY_BYTES } from '../http/caps.ts';
 import { NODE_CALL_TIMEOUT_MS } from '../nodes/node-call.ts';
 import { createSandbox } from './create.ts';
+import type { LiveSandbox } from './live.ts';
 import { readOwnSandbox } from './own.ts';
-import { type LiveSandbox, presentDetail, presentSandbox, publicState } from './present.ts';
+import { presentDetail, presentSandbox, publicState } from './present.ts';
 import {
   ErrorShape,
   NewSandbox,

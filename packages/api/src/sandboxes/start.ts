@@ -3,7 +3,7 @@ import type { ApiContext } from '../context.ts';
 import type { Node } from '../nodes/node.ts';
 import { isDeadline, isNodesOwn, nodeError, wasNeverSent } from '../nodes/node-call.ts';
 import type { Placement } from '../nodes/placement.ts';
-import { isLive, type LiveSandbox } from './present.ts';
+import { isLive, type LiveSandbox } from './live.ts';
 
 /** Longest wait for nodes to start a sandbox, ms, all that are tried together; within the 70 s that a request may take. */
 const CREATE_TIMEOUT_MS = 60_000;

@@ -9,8 +9,8 @@ import {
 import type { Team } from '@islet/db';
 import type { ApiContext } from '../context.ts';
 import { assertTimeoutAllowed } from '../sandboxes/create.ts';
+import type { LiveSandbox } from '../sandboxes/live.ts';
 import { takePlace } from '../sandboxes/places.ts';
-import type { LiveSandbox } from '../sandboxes/present.ts';
 import { assertRunning } from './snapshot.ts';
 
 type SandboxConfig = orchestratorProto.SandboxConfig;

@@ -1,4 +1,3 @@
-import { isPaused } from '@islet/catalog';
 import {
   assertWithin,
   IsletError,
@@ -21,7 +20,7 @@ import {
 } from '@islet/db';
 import type { ApiContext } from '../context.ts';
 import { NODE_CALL_TIMEOUT_MS } from '../nodes/node-call.ts';
-import type { LiveSandbox } from '../sandboxes/present.ts';
+import { isPaused, type LiveSandbox } from '../sandboxes/live.ts';
 import { assertOwnNamespace } from '../templates/read-routes.ts';
 import { parseTemplateReference } from '../templates/reference.ts';
 

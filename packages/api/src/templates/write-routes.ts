@@ -1,4 +1,3 @@
-import { isPaused } from '@islet/catalog';
 import { IsletError } from '@islet/contracts';
 import {
   claimGlobalAlias,
@@ -12,6 +11,7 @@ import { Type } from 'typebox';
 import { access, actingTeam } from '../auth/guard.ts';
 import type { ApiApp, ApiContext } from '../context.ts';
 import { NODE_CALL_TIMEOUT_MS } from '../nodes/node-call.ts';
+import { isPaused } from '../sandboxes/live.ts';
 import { ErrorShape, NoContent } from '../sandboxes/shapes.ts';
 import { publicNames } from './present.ts';
 import { ownTemplate } from './read-routes.ts';
@@ -70,7 +70,7 @@ export function addTemplateWriteRoutes(app: ApiApp, context: ApiContext): void {
     },
     async (request, reply) => {
       const template = await own(request);
-      await assertUnused(context, template.id);
+      assertUnused(context, template.id);
       const deleted = await deleteTemplate(db, template.id);
       templates.clear();
       await freeSnapshots(context, deleted);
@@ -114,13 +114,12 @@ async function claimOwnAliases(context: ApiContext, templateId: string): Promise
 }
 
 /** @throws IsletError 400 where sandboxes of the template exist, whichever team's */
-async function assertUnused(context: ApiContext, templateId: string): Promise<void> {
-  for (const { sandbox } of await context.catalog.listAll()) {
-    if (sandbox.config?.templateId !== templateId) continue;
-    const state = isPaused(sandbox) ? 'paused' : 'running';
-    throw new IsletError(
-      400,
-      `cannot delete template '${templateId}' because there are ${state} sandboxes using it`,
-    );
-  }
+function assertUnused(context: ApiContext, templateId: string): void {
+  const sandbox = context.sandboxes.anyOf(templateId);
+  if (!sandbox) return;
+  const state = isPaused(sandbox) ? 'paused' : 'running';
+  throw new IsletError(
+    400,
+    `cannot delete template '${templateId}' because there are ${state} sandboxes using it`,
+  );
 }

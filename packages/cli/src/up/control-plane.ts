@@ -1,7 +1,14 @@
 import { hostname } from 'node:os';
-import { type ApiDeps, createApi, type LogsSource, localNode, type MetricsSource } from '@islet/api';
+import {
+  type Api,
+  type ApiDeps,
+  createApi,
+  type LogsSource,
+  localNode,
+  type MetricsSource,
+} from '@islet/api';
 import type { ArtifactStore } from '@islet/artifacts';
-import { createMemoryCatalog, createMemoryReservations, type Wake } from '@islet/catalog';
+import { createMemoryReservations, createMemoryRoutes } from '@islet/catalog';
 import { type Certificate, LOCAL_DOMAIN } from '@islet/client-proxy';
 import type { Database } from '@islet/db';
 import type { Logger } from '@islet/telemetry';
@@ -12,7 +19,6 @@ import type { Instance } from '../host/instance.ts';
 import type { Secrets } from '../host/secrets.ts';
 import { shareApi } from './api-connections.ts';
 import type { UpConfig } from './config.ts';
-import { followRuns } from './follow-runs.ts';
 import { urlHost } from './listen.ts';
 import type { Node } from './node.ts';
 import type { ProxyThread } from './proxies/proxy-thread.ts';
@@ -54,15 +60,15 @@ export async function startControlPlane(options: ControlPlaneOptions): Promise<C
   const { config, instance, db, node, proxies, certificate, secrets, version, logger } = options;
   const undo = new Undo();
   try {
-    const catalog = createMemoryCatalog();
-    undo.add('the catalog', () => catalog.close());
+    const routes = createMemoryRoutes(Date.now);
     const web = webAccessOf(config, hostname());
-    let wake: Wake | undefined;
+    // The edge opens before the API, whose answers name its port.
+    let opened: Api | undefined;
     const clientProxy = await proxies.openEdge({
       address: { host: config.host, port: config.proxyPort },
-      catalog,
-      // The edge opens before the API, whose answers name its port.
-      wake: async (sandboxId, credentials) => (await wake?.(sandboxId, credentials)) ?? { kind: 'not-found' },
+      routes,
+      wake: async (...asked) => (await opened?.wake(...asked)) ?? { kind: 'not-found' },
+      findSigner: async (file) => opened?.findSigner(file),
       hosts: web.hosts,
       certificate,
     });
@@ -71,13 +77,12 @@ export async function startControlPlane(options: ControlPlaneOptions): Promise<C
 
     const api = await createApi({
       db,
-      catalog,
+      routes,
       reservations: createMemoryReservations(() => performance.now()),
       discovery: localNode(options.nodeId, {
         sandboxes: node.client,
         templates: node.templates,
         volumes: node.volumes,
-        route: { kind: 'direct' },
       }),
       artifacts: options.artifacts,
       uploads: options.uploads,
@@ -92,10 +97,8 @@ export async function startControlPlane(options: ControlPlaneOptions): Promise<C
       logger: logger.child({ component: 'api' }),
     });
     shareApi(api.app.server);
-    wake = api.wake;
+    opened = api;
     undo.add('the API', () => api.app.close());
-    const runs = followRuns(node.client, logger, proxies);
-    undo.add('the watch of ending runs', () => runs[Symbol.asyncDispose]());
 
     const address = new URL(await api.app.listen({ host: config.host, port: config.apiPort }));
     const apiPort = Number(address.port);

@@ -2,7 +2,7 @@ import { readFile } from 'node:fs/promises';
 import { availableParallelism } from 'node:os';
 import { createClient, createRouterTransport } from '@connectrpc/connect';
 import type { ArtifactStore } from '@islet/artifacts';
-import type { Followable } from '@islet/catalog';
+import { routeOf, type WatchableRoutes } from '@islet/catalog';
 import {
   isLoopbackHost,
   orchestratorProto,
@@ -141,7 +141,7 @@ export async function startNode(options: NodeOptions): Promise<Node> {
 
     const sandboxProxy = await proxies.openNodeProxy({
       address: { host: LOCAL_HOST, port: config.sandboxProxyPort },
-      catalog: catalogOf(orchestrator),
+      routes: routesOf(orchestrator),
       onUse: (executionId, inUse) => orchestrator.use(executionId, inUse),
     });
     undo.add('the sandbox proxy', () => proxies.close('node'));
@@ -212,13 +212,17 @@ export async function startNode(options: NodeOptions): Promise<Node> {
   }
 }
 
-/** What the node's proxy routes by: the node's sandboxes, as they are at their addresses. */
-function catalogOf(orchestrator: Orchestrator): Followable {
+/** To the node's sandboxes at their addresses, for as long as the node says that they are there. */
+function routesOf(orchestrator: Orchestrator): WatchableRoutes {
+  const place = { nodeId: '', proxyAddress: undefined, expiresAtMs: Number.POSITIVE_INFINITY };
   return {
-    follow: (listener) =>
+    watch: async (listener) =>
       orchestrator.follow(({ kind, sandbox }) => {
-        if (kind === 'changed') listener({ kind: 'put', entry: { sandbox, route: { kind: 'direct' } } });
-        else listener({ kind: 'remove', sandboxId: sandbox.config?.sandboxId ?? '' });
+        const route = routeOf(sandbox, place);
+        const { sandboxId, executionId } = route;
+        listener.changed(
+          kind === 'changed' ? { kind: 'put', route } : { kind: 'remove', sandboxId, executionId },
+        );
       }),
   };
 }

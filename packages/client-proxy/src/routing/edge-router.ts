@@ -1,6 +1,5 @@
-import { setTimeout as sleep } from 'node:timers/promises';
-import type { CatalogEntry, CatalogReader, Wake } from '@islet/catalog';
-import { answersTo, type HostPattern, IsletError, orchestratorProto, parseAuthority } from '@islet/contracts';
+import { type FindSigner, type Route, type RouteView, servesTraffic, type Wake } from '@islet/catalog';
+import { answersTo, type HostPattern, IsletError, parseAuthority } from '@islet/contracts';
 import {
   type AdmissionSettings,
   admit,
@@ -13,34 +12,27 @@ import {
   SANDBOX_PORT_HEADER,
   sandboxGone,
   sandboxRefused,
-  servesTraffic,
   type Target,
   TRAFFIC_TOKEN_HEADER,
-  toSandboxRoute,
 } from '@islet/proxy';
 import { HeldRequests } from './held-requests.ts';
 import { SignedFileRouter } from './signed-files.ts';
 
 export interface EdgeRouterOptions {
-  catalog: CatalogReader;
+  routes: RouteView;
   admission: AdmissionSettings;
   wake: Wake | undefined;
+  findSigner: FindSigner | undefined;
   /** Names that the edge answers to; undefined: every one. */
   hosts: readonly HostPattern[] | undefined;
 }
 
-const { SandboxState } = orchestratorProto;
-
-function isReachable(entry: CatalogEntry | undefined): entry is CatalogEntry {
-  return entry !== undefined && servesTraffic(entry.sandbox);
+function isReachable(route: Route | undefined): route is Route {
+  return route !== undefined && servesTraffic(route);
 }
 
-/**
- * How long requests are held while a sandbox is being snapshotted, and how often is looked whether it serves again,
- * ms.
- */
+/** How long requests are held while a sandbox is being snapshotted, ms. */
 const HOLD_MS = 30_000;
-const HOLD_INTERVAL_MS = 5;
 
 /** `host:port`, also `[v6]:port`. */
 function parseAddress(address: string): { host: string; port: number } {
@@ -77,7 +69,7 @@ export class EdgeRouter {
 
   constructor(options: EdgeRouterOptions) {
     this.#options = options;
-    this.#signedFiles = new SignedFileRouter(options.catalog);
+    this.#signedFiles = new SignedFileRouter(options.routes, options.findSigner ?? (async () => undefined));
   }
 
   /** @throws IsletError for the client where the request goes nowhere. */
@@ -91,32 +83,31 @@ export class EdgeRouter {
     });
     if (!target) return this.#resolveUnnamed(request);
     refuseReserved(target, request, admission.envdPort);
-    return this.#destination(await this.#entry(target, request), target, request, []);
+    return this.#destination(await this.#route(target, request), target, request, []);
   }
 
   /** Whether a run still is its sandbox's current one. */
-  async isRunning(run: RunId): Promise<boolean> {
-    const entry = await this.#options.catalog.get(run.sandboxId);
-    return isReachable(entry) && entry.sandbox.executionId === run.executionId;
+  isRunning(run: RunId): boolean {
+    const route = this.#options.routes.find(run.sandboxId);
+    return isReachable(route) && route.executionId === run.executionId;
   }
 
   async #resolveUnnamed(request: ProxyRequest): Promise<Destination> {
     if (!this.#signedFiles.claims(request.method, request.target)) throw new IsletError(400, 'Invalid host');
-    const { sandbox } = await this.#signedFiles.find(request.method, request.target);
-    const sandboxId = sandbox.config?.sandboxId ?? '';
-    const entry = await this.#settled(sandboxId);
-    if (!isReachable(entry)) throw sandboxGone(sandboxId);
+    const { sandboxId } = await this.#signedFiles.find(request.method, request.target);
+    const route = await this.#settled(sandboxId);
+    if (!isReachable(route)) throw sandboxGone(sandboxId);
     const target = { sandboxId, port: this.#options.admission.envdPort };
     // The node cannot find it out again: it is told.
     const routing = [SANDBOX_ID_HEADER, sandboxId, SANDBOX_PORT_HEADER, String(target.port)];
-    return this.#destination(entry, target, request, routing);
+    return this.#destination(route, target, request, routing);
   }
 
-  async #entry(target: Target, request: ProxyRequest): Promise<CatalogEntry> {
+  async #route(target: Target, request: ProxyRequest): Promise<Route> {
     const { wake } = this.#options;
     const { sandboxId, port } = target;
-    const entry = await this.#settled(sandboxId);
-    if (isReachable(entry)) return entry;
+    const route = await this.#settled(sandboxId);
+    if (isReachable(route)) return route;
     if (!wake) throw sandboxGone(sandboxId);
     const credentials = {
       port,
@@ -126,7 +117,7 @@ export class EdgeRouter {
     const outcome = await this.#held.during(sandboxId, () => wake(sandboxId, credentials));
     switch (outcome.kind) {
       case 'resumed':
-        return outcome.entry;
+        return outcome.route;
       case 'not-found':
         throw sandboxGone(sandboxId);
       case 'refused':
@@ -143,37 +134,38 @@ export class EdgeRouter {
   }
 
   /** Holds a request while its sandbox is stopped for a snapshot: it goes on from the same instant within moments. */
-  async #settled(sandboxId: string): Promise<CatalogEntry | undefined> {
-    const entry = await this.#options.catalog.get(sandboxId);
-    if (entry?.sandbox.state !== SandboxState.SNAPSHOTTING) return entry;
+  async #settled(sandboxId: string): Promise<Route | undefined> {
+    const route = this.#options.routes.find(sandboxId);
+    if (route?.state !== 'snapshotting') return route;
     return this.#held.together(sandboxId, () => this.#settle(sandboxId));
   }
 
-  async #settle(sandboxId: string): Promise<CatalogEntry | undefined> {
-    const deadline = performance.now() + HOLD_MS;
-    for (;;) {
-      const entry = await this.#options.catalog.get(sandboxId);
-      if (entry?.sandbox.state !== SandboxState.SNAPSHOTTING) return entry;
-      if (performance.now() > deadline) throw transitioning(sandboxId);
-      await sleep(HOLD_INTERVAL_MS);
+  async #settle(sandboxId: string): Promise<Route | undefined> {
+    const deadline = new AbortController();
+    const timer = setTimeout(() => deadline.abort(transitioning(sandboxId)), HOLD_MS);
+    try {
+      const isSettled = (route: Route | undefined) => route?.state !== 'snapshotting';
+      return await this.#options.routes.until(sandboxId, isSettled, deadline.signal);
+    } finally {
+      clearTimeout(timer);
     }
   }
 
   #destination(
-    entry: CatalogEntry,
+    route: Route,
     target: Target,
     request: ProxyRequest,
     nodeFields: readonly string[],
   ): Destination {
     const { admission } = this.#options;
-    const { sandbox, route } = entry;
-    if (route.kind === 'direct') return admit(toSandboxRoute(sandbox), target, request, admission);
+    const { executionId, teamId: tenant, proxyAddress } = route;
+    if (proxyAddress === undefined) return admit(route, target, request, admission);
     return {
       upstream: {
         sandboxId: target.sandboxId,
-        executionId: sandbox.executionId,
-        tenant: sandbox.config?.teamId ?? '',
-        ...parseAddress(route.proxyAddress),
+        executionId,
+        tenant,
+        ...parseAddress(proxyAddress),
       },
       sandboxPort: target.port,
       hop: 'node',

@@ -1,18 +1,15 @@
-import { create } from '@bufbuild/protobuf';
-import { type CatalogEntry, createMemoryCatalog, type WakeOutcome } from '@islet/catalog';
-import { orchestratorProto } from '@islet/contracts';
+import { type Route, RouteTable, type WakeOutcome } from '@islet/catalog';
 import { beforeEach, expect, it } from 'vitest';
+import { sandboxRoute } from '../../test/edge.ts';
 import { gateWakes } from './wake-gate.ts';
 
-const { SandboxState } = orchestratorProto;
+const route = (state: Route['state'], trafficAccessToken?: string) =>
+  sandboxRoute('10.0.0.1', {
+    ...{ sandboxId: 'ia', state, wakes: true },
+    ...(trafficAccessToken === undefined ? {} : { trafficAccessToken }),
+  });
 
-function entry(state: orchestratorProto.SandboxState, trafficAccessToken?: string): CatalogEntry {
-  const config = { sandboxId: 'ia', autoResume: true, ...(trafficAccessToken ? { trafficAccessToken } : {}) };
-  return {
-    sandbox: create(orchestratorProto.SandboxSchema, { config, state }),
-    route: { kind: 'direct' },
-  };
-}
+const put = (put: Route) => routes.changed({ kind: 'put', route: put });
 
 const withToken = (trafficAccessToken?: string) => ({
   port: 80,
@@ -20,26 +17,26 @@ const withToken = (trafficAccessToken?: string) => ({
   trafficAccessToken,
 });
 
-let catalog: ReturnType<typeof createMemoryCatalog>;
+let routes: RouteTable;
 let asked: number;
 let outcome: WakeOutcome;
 let gate: ReturnType<typeof gateWakes>;
 beforeEach(() => {
-  catalog = createMemoryCatalog();
+  routes = new RouteTable(Date.now);
   asked = 0;
-  outcome = { kind: 'resumed', entry: entry(SandboxState.RUNNING) };
+  outcome = { kind: 'resumed', route: route('running') };
   const wake = async () => {
     asked++;
     return outcome;
   };
-  gate = gateWakes({ catalog, wake });
+  gate = gateWakes({ routes, wake });
 });
 
 it('asks nobody about a sandbox that is unknown, runs, or wants other credentials', async () => {
   expect(await gate('ia', withToken())).toEqual({ kind: 'not-found' });
-  await catalog.put(entry(SandboxState.RUNNING));
+  put(route('running'));
   expect(await gate('ia', withToken())).toMatchObject({ kind: 'resumed' });
-  await catalog.put(entry(SandboxState.PAUSED, 'right'));
+  put(route('paused', 'right'));
   expect(await gate('ia', withToken())).toEqual({ kind: 'refused' });
   expect(await gate('ia', withToken('wrong'))).toEqual({ kind: 'refused' });
   expect(asked).toBe(0);
@@ -48,14 +45,14 @@ it('asks nobody about a sandbox that is unknown, runs, or wants other credential
 });
 
 it('asks once for all that wait', async () => {
-  await catalog.put(entry(SandboxState.PAUSED));
+  put(route('paused'));
   const answers = await Promise.all(Array.from({ length: 50 }, () => gate('ia', withToken())));
   expect(answers).toEqual(Array(50).fill(outcome));
   expect(asked).toBe(1);
 });
 
 it('has whoever asks after a refusal wait, and asks anew for them', async () => {
-  await catalog.put(entry(SandboxState.PAUSED));
+  put(route('paused'));
   outcome = { kind: 'limit-reached', message: 'too many' };
   const began = performance.now();
   expect(await gate('ia', withToken())).toBe(outcome);
@@ -65,6 +62,6 @@ it('has whoever asks after a refusal wait, and asks anew for them', async () => 
   expect(asked).toBe(2);
   // Timers are up to a millisecond early.
   expect(performance.now() - began).toBeGreaterThan(245);
-  outcome = { kind: 'resumed', entry: entry(SandboxState.RUNNING) };
+  outcome = { kind: 'resumed', route: route('running') };
   expect(await gate('ia', withToken())).toBe(outcome);
 });

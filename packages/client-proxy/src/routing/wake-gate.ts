@@ -1,10 +1,9 @@
 import { setTimeout as sleep } from 'node:timers/promises';
-import { type CatalogReader, refusalToWake, type Wake, type WakeOutcome } from '@islet/catalog';
-import { servesTraffic } from '@islet/proxy';
+import { type RouteView, refusalToWake, servesTraffic, type Wake, type WakeOutcome } from '@islet/catalog';
 
 export interface WakeGateOptions {
   /** Must know every sandbox that `wake` knows. */
-  catalog: CatalogReader;
+  routes: Pick<RouteView, 'find'>;
   wake: Wake;
 }
 
@@ -15,7 +14,7 @@ const PAUSE_MS = 250;
  * Spares the control plane what the edge can say itself: asks it only for a sandbox that may be woken with these
  * credentials, once however many requests wait, and after a refusal not at once again.
  */
-export function gateWakes({ catalog, wake }: WakeGateOptions): Wake {
+export function gateWakes({ routes, wake }: WakeGateOptions): Wake {
   const underWay = new Map<string, Promise<WakeOutcome>>();
   const pausing = new Map<string, Promise<void>>();
   const ask = async (...[sandboxId, credentials]: Parameters<Wake>): Promise<WakeOutcome> => {
@@ -28,10 +27,10 @@ export function gateWakes({ catalog, wake }: WakeGateOptions): Wake {
     return outcome;
   };
   return async (sandboxId, credentials) => {
-    const entry = await catalog.get(sandboxId);
-    if (!entry) return { kind: 'not-found' };
-    if (servesTraffic(entry.sandbox)) return { kind: 'resumed', entry };
-    const refusal = refusalToWake(entry.sandbox, credentials);
+    const route = routes.find(sandboxId);
+    if (!route) return { kind: 'not-found' };
+    if (servesTraffic(route)) return { kind: 'resumed', route };
+    const refusal = refusalToWake(route, credentials);
     if (refusal) return refusal;
     const running = underWay.get(sandboxId);
     if (running) return running;

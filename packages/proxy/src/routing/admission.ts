@@ -1,9 +1,9 @@
-import { PORTS, secretsEqual } from '@islet/contracts';
+import type { Route } from '@islet/catalog';
+import { matchesDigest, PORTS } from '@islet/contracts';
 import { reservedEndpoint, trafficTokenInvalid, trafficTokenMissing } from '../errors/proxy-error.ts';
 import type { Destination } from '../forwarding/destination.ts';
 import type { ProxyRequest } from '../forwarding/proxy-request.ts';
 import { reservedPath } from './control-plane.ts';
-import type { SandboxRoute } from './route.ts';
 import type { Target } from './target.ts';
 
 export const TRAFFIC_TOKEN_HEADER = 'e2b-traffic-access-token';
@@ -34,12 +34,12 @@ export function refuseReserved(target: Target, request: ProxyRequest, envdPort: 
   if (path !== undefined) throw reservedEndpoint(path);
 }
 
-function checkTrafficToken(route: SandboxRoute, request: ProxyRequest): void {
-  const { publicTraffic, trafficAccessToken } = route.ingress;
+function checkTrafficToken(route: Route, request: ProxyRequest): void {
+  const { publicTraffic, trafficTokenDigest } = route.ingress;
   if (publicTraffic) return;
   const given = request.header(TRAFFIC_TOKEN_HEADER);
   if (given === undefined || given === '') throw trafficTokenMissing(route.sandboxId);
-  if (trafficAccessToken === undefined || !secretsEqual(given, trafficAccessToken)) {
+  if (trafficTokenDigest === undefined || !matchesDigest(given, trafficTokenDigest)) {
     throw trafficTokenInvalid(route.sandboxId);
   }
 }
@@ -49,7 +49,7 @@ function checkTrafficToken(route: SandboxRoute, request: ProxyRequest): void {
  * @throws ProxyError 403 where it lacks the sandbox's traffic token.
  */
 export function admit(
-  route: SandboxRoute,
+  route: Route,
   target: Target,
   request: ProxyRequest,
   settings: AdmissionSettings,
@@ -61,7 +61,7 @@ export function admit(
     upstream: {
       sandboxId: route.sandboxId,
       executionId: route.executionId,
-      tenant: route.tenant,
+      tenant: route.teamId,
       host: route.address,
       port: target.port,
     },

@@ -1,12 +1,13 @@
 import type { Server } from 'node:http';
 import type { Socket } from 'node:net';
+import { type RouteView, servesTraffic } from '@islet/catalog';
 import { IsletError } from '@islet/contracts';
 import type { Logger } from '@islet/telemetry';
 import { sandboxGone } from '../errors/proxy-error.ts';
 import { Turns } from '../fairness/turns.ts';
 import type { ProxyRequest } from '../forwarding/proxy-request.ts';
 import { type AdmissionSettings, admit, DEFAULT_ADMISSION, refuseReserved } from '../routing/admission.ts';
-import type { SandboxRoute } from '../routing/route.ts';
+import { endWithRuns } from '../routing/run-ends.ts';
 import { parseTarget, SANDBOX_ID_HEADER, SANDBOX_PORT_HEADER, type Target } from '../routing/target.ts';
 import { UpstreamPool } from '../upstream/pool.ts';
 import { Front } from './front.ts';
@@ -14,8 +15,8 @@ import { createHttp1Server, HEAD_TIMEOUT_MS } from './http-server.ts';
 import type { RunUses } from './run-uses.ts';
 
 export interface SandboxProxyOptions {
-  /** The route to a sandbox that runs on this node, or undefined where none of that id does. */
-  lookup: (sandboxId: string) => SandboxRoute | undefined;
+  /** To the sandboxes of this node. */
+  routes: RouteView;
   logger: Logger;
   admission?: AdmissionSettings;
   /** See `FrontOptions`. */
@@ -28,13 +29,6 @@ export interface SandboxProxyOptions {
 export interface SandboxProxy {
   /** Not listening yet. */
   readonly server: Server;
-  /**
-   * A run is over for good (the sandbox was killed or paused): ends its connections behind what the sandbox had sent, and makes
-   * no new ones.
-   */
-  closeRun(executionId: string): void;
-  /** Cuts a run's connections; exchanges under way have up to `graceMs` to end. It may go on. */
-  drainRun(executionId: string, graceMs: number): void;
   /** Stops listening and ends every connection. */
   close(): Promise<void>;
 }
@@ -44,8 +38,9 @@ const KEEPALIVE_MS = 620_000;
 const MAX_CONNECTIONS = 16_384;
 
 export function createSandboxProxy(options: SandboxProxyOptions): SandboxProxy {
-  const { lookup, logger, admission = DEFAULT_ADMISSION, turns = new Turns() } = options;
+  const { routes, logger, admission = DEFAULT_ADMISSION, turns = new Turns() } = options;
   const pool = createUpstreamPool(admission.envdPort);
+  const stopEnding = endWithRuns(routes, pool);
   const front = new Front({
     pool,
     turns,
@@ -54,11 +49,14 @@ export function createSandboxProxy(options: SandboxProxyOptions): SandboxProxy {
     resolve: (request) => {
       const target = targetOf(request);
       refuseReserved(target, request, admission.envdPort);
-      const route = lookup(target.sandboxId);
-      if (!route) throw sandboxGone(target.sandboxId);
+      const route = routes.find(target.sandboxId);
+      if (!route || !servesTraffic(route)) throw sandboxGone(target.sandboxId);
       return admit(route, target, request, admission);
     },
-    isRunning: (upstream) => lookup(upstream.sandboxId)?.executionId === upstream.executionId,
+    isRunning: ({ sandboxId, executionId }) => {
+      const route = routes.find(sandboxId);
+      return route !== undefined && servesTraffic(route) && route.executionId === executionId;
+    },
   });
   const server = createHttp1Server({
     keepAliveMs: KEEPALIVE_MS,
@@ -71,10 +69,9 @@ export function createSandboxProxy(options: SandboxProxyOptions): SandboxProxy {
   server.on('connection', (socket: Socket) => front.pace(socket, stranger));
   return {
     server,
-    closeRun: (executionId) => pool.closeRun(executionId),
-    drainRun: (executionId, graceMs) => pool.drainRun(executionId, graceMs),
     close: () =>
       new Promise((resolve) => {
+        stopEnding();
         server.close(() => resolve());
         pool.close();
         server.closeAllConnections();

@@ -186,12 +186,6 @@ export class UpstreamPool {
     this.#sweeper = setInterval(() => this.#sweep(), SWEEP_MS).unref();
   }
 
-  /** Runs that have connections now. */
-  get runs(): RunId[] {
-    const used = [...this.#runs.values()].filter((run) => !run.unused);
-    return used.map(({ sandboxId, executionId }) => ({ sandboxId, executionId }));
-  }
-
   /** An unused connection, where there is one. */
   take(upstream: Upstream): UpstreamConnection | undefined {
     return this.#runs.get(upstream.executionId)?.take(upstream.port);
@@ -225,14 +219,9 @@ export class UpstreamPool {
     return () => run.others.delete(closable);
   }
 
-  /** Resets a run's connections; new ones may be made. For a run that may go on, as after a pause that failed. */
-  resetRun(executionId: string): void {
-    this.#forget(executionId)?.close(new RunClosedError(executionId));
-  }
-
   /**
-   * As `resetRun`, but exchanges under way have up to `graceMs` to end: a short request that came just before the run
-   * is saved gets its answer.
+   * Resets a run's connections; new ones may be made. Exchanges under way have up to `graceMs` to end: a short request that
+   * came just before the run is saved gets its answer.
    */
   drainRun(executionId: string, graceMs: number): void {
     const run = this.#runs.get(executionId);
@@ -259,7 +248,7 @@ export class UpstreamPool {
   /** Ends every connection. */
   close(): void {
     clearInterval(this.#sweeper);
-    for (const executionId of [...this.#runs.keys()]) this.resetRun(executionId);
+    for (const id of [...this.#runs.keys()]) this.#forget(id)?.close(new RunClosedError(id));
     for (const [run, timer] of this.#draining) this.#endDrain(run, timer);
   }
 

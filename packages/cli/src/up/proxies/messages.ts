@@ -1,5 +1,5 @@
 import type { MessagePort } from 'node:worker_threads';
-import type { WakeCredentials, WakeOutcome } from '@islet/catalog';
+import type { SignedFile, WakeCredentials, WakeOutcome } from '@islet/catalog';
 import type { Certificate } from '@islet/client-proxy';
 import { type HostPattern, IsletError } from '@islet/contracts';
 import type { LoggerOptions } from '@islet/telemetry';
@@ -23,26 +23,37 @@ export interface EdgeSettings {
 }
 
 /**
- * Each proxy routes by a replica of its own: the edge knows what the control plane does, the node's proxy what the
+ * Each proxy has a table of routes of its own: the edge knows what the control plane does, the node's proxy what the
  * node does.
  */
 export type ProxyName = 'edge' | 'node';
 
 /** What the thread is asked; it answers those with an id. */
 export type ThreadRequest =
-  | { kind: 'open-edge'; id: number; address: Address; catalog: MessagePort; settings: EdgeSettings }
-  | { kind: 'open-node'; id: number; address: Address; catalog: MessagePort }
+  | { kind: 'open-edge'; id: number; address: Address; routes: MessagePort; settings: EdgeSettings }
+  | { kind: 'open-node'; id: number; address: Address; routes: MessagePort }
   | { kind: 'close'; id: number; proxy: ProxyName }
-  /** See `ClientProxy`. */
-  | { kind: 'close-run'; executionId: string }
-  | { kind: 'drain-run'; executionId: string; graceMs: number }
   /** What the edge serves from now on. */
   | { kind: 'certificate'; certificate: Certificate }
   /** Asks whether the thread still takes messages; it answers with the same. */
   | { kind: 'pulse' }
-  /** Answers a `wake`. */
-  | { kind: 'woken'; id: number; outcome: WakeOutcome }
-  | { kind: 'not-woken'; id: number; failure: Failure };
+  /** Answers a question of the thread. */
+  | { kind: 'answer'; id: number; answer: unknown }
+  | { kind: 'no-answer'; id: number; failure: Failure };
+
+/** What the edge asks whoever knows it, with the answer to each. */
+export interface EdgeQuestions {
+  /** Traffic has come for a paused sandbox. */
+  wake: { ask: { sandboxId: string; credentials: WakeCredentials }; answer: WakeOutcome };
+  /** A signed file URL has come that names no sandbox. */
+  'find-signer': { ask: { file: SignedFile }; answer: string | undefined };
+}
+
+type Asked<Name extends keyof EdgeQuestions> = Name extends unknown
+  ? { kind: Name; id: number } & EdgeQuestions[Name]['ask']
+  : never;
+
+export type EdgeQuestion = Asked<keyof EdgeQuestions>;
 
 /** What the thread says. */
 export type ThreadMessage =
@@ -52,8 +63,7 @@ export type ThreadMessage =
   | { kind: 'pulse' }
   /** Traffic begins to use a run, or has not for a while. */
   | { kind: 'use'; executionId: string; inUse: boolean }
-  /** Traffic has come for a paused sandbox. */
-  | { kind: 'wake'; id: number; sandboxId: string; credentials: WakeCredentials };
+  | EdgeQuestion;
 
 /** An error between the threads: classes and causes do not get across. */
 export interface Failure {

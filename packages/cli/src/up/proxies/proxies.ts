@@ -1,10 +1,11 @@
-import { type CatalogReplica, openReplica, type Wake, type WakeOutcome } from '@islet/catalog';
+import { type FedRoutes, type FindSigner, openFedRoutes, type Wake } from '@islet/catalog';
 import { type Certificate, type ClientProxy, createClientProxy, gateWakes } from '@islet/client-proxy';
 import { PORTS } from '@islet/contracts';
-import { createSandboxProxy, RunUses, servesTraffic, Turns, toSandboxRoute } from '@islet/proxy';
+import { createSandboxProxy, RunUses, Turns } from '@islet/proxy';
 import type { Logger } from '@islet/telemetry';
 import { listen } from '../listen.ts';
 import {
+  type EdgeQuestions,
   fromFailure,
   type ProxyName,
   type ThreadMessage,
@@ -20,16 +21,15 @@ export interface ProxiesOptions {
 /** A proxy that is open, and the part of it that those of both kinds have. */
 interface Opened {
   port: number;
-  replica: CatalogReplica;
-  closeRun(executionId: string): void;
-  drainRun(executionId: string, graceMs: number): void;
+  routes: FedRoutes;
   close(): Promise<void>;
 }
 
 type Request<Kind extends ThreadRequest['kind']> = Extract<ThreadRequest, { kind: Kind }>;
 
+/** Waits for the answer to a question. */
 interface Waiting {
-  resolve: (outcome: WakeOutcome) => void;
+  resolve: (answer: unknown) => void;
   reject: (error: Error) => void;
 }
 
@@ -44,8 +44,8 @@ export class Proxies {
   /** The newest that was sent, which may be while the edge opens. */
   #certificate: Certificate | undefined;
   readonly #uses: RunUses;
-  readonly #waking = new Map<number, Waiting>();
-  #nextWake = 0;
+  readonly #waiting = new Map<number, Waiting>();
+  #nextQuestion = 0;
 
   constructor(options: ProxiesOptions) {
     this.#options = options;
@@ -63,12 +63,6 @@ export class Proxies {
       case 'close':
         this.#answer(request.id, this.#close(request.proxy));
         break;
-      case 'close-run':
-        for (const proxy of this.#opened.values()) proxy.closeRun(request.executionId);
-        break;
-      case 'drain-run':
-        for (const proxy of this.#opened.values()) proxy.drainRun(request.executionId, request.graceMs);
-        break;
       case 'certificate':
         this.#certificate = request.certificate;
         this.#edge?.useCertificate(request.certificate);
@@ -76,11 +70,11 @@ export class Proxies {
       case 'pulse':
         this.#options.say({ kind: 'pulse' });
         break;
-      case 'woken':
-        this.#woken(request.id)?.resolve(request.outcome);
+      case 'answer':
+        this.#asked(request.id)?.resolve(request.answer);
         break;
-      case 'not-woken':
-        this.#woken(request.id)?.reject(fromFailure(request.failure));
+      case 'no-answer':
+        this.#asked(request.id)?.reject(fromFailure(request.failure));
         break;
     }
   }
@@ -99,11 +93,12 @@ export class Proxies {
     return opened.port;
   }
 
-  async #openEdge({ address, catalog, settings }: Request<'open-edge'>): Promise<Opened> {
-    const replica = openReplica(catalog);
+  async #openEdge({ address, routes: port, settings }: Request<'open-edge'>): Promise<Opened> {
+    const routes = openFedRoutes(port, Date.now);
     const edge = createClientProxy({
-      catalog: replica,
-      wake: gateWakes({ catalog: replica, wake: this.#wake }),
+      routes,
+      wake: gateWakes({ routes, wake: this.#wake }),
+      findSigner: this.#findSigner,
       envdPort: PORTS.envd,
       turns: this.#turns,
       uses: this.#uses,
@@ -114,24 +109,22 @@ export class Proxies {
     await edge.listen(address);
     if (this.#certificate) edge.useCertificate(this.#certificate);
     this.#edge = edge;
-    const { closeRun, drainRun, close } = edge;
-    return { port: edge.address().port, replica, closeRun, drainRun, close: () => close() };
+    return { port: edge.address().port, routes, close: () => edge.close() };
   }
 
-  async #openNode({ address, catalog }: Request<'open-node'>): Promise<Opened> {
-    const replica = openReplica(catalog);
+  async #openNode({ address, routes: port }: Request<'open-node'>): Promise<Opened> {
+    const routes = openFedRoutes(port, Date.now);
     const proxy = createSandboxProxy({
+      routes,
       turns: this.#turns,
       uses: this.#uses,
-      lookup: (sandboxId) => {
-        const sandbox = replica.find(sandboxId)?.sandbox;
-        return sandbox && servesTraffic(sandbox) ? toSandboxRoute(sandbox) : undefined;
-      },
       logger: this.#options.logger.child({ component: 'sandbox-proxy' }),
     });
-    const port = await listen(proxy.server, address.host, address.port);
-    const { closeRun, drainRun, close } = proxy;
-    return { port, replica, closeRun, drainRun, close };
+    return {
+      port: await listen(proxy.server, address.host, address.port),
+      routes,
+      close: () => proxy.close(),
+    };
   }
 
   async #close(name: ProxyName): Promise<undefined> {
@@ -139,19 +132,27 @@ export class Proxies {
     this.#opened.delete(name);
     if (name === 'edge') this.#edge = undefined;
     await opened?.close();
-    opened?.replica.close();
+    opened?.routes[Symbol.dispose]();
   }
 
-  readonly #wake: Wake = (sandboxId, credentials) =>
-    new Promise((resolve, reject) => {
-      const id = this.#nextWake++;
-      this.#waking.set(id, { resolve, reject });
-      this.#options.say({ kind: 'wake', id, sandboxId, credentials });
-    });
+  readonly #wake: Wake = (sandboxId, credentials) => this.#ask('wake', { sandboxId, credentials });
 
-  #woken(id: number): Waiting | undefined {
-    const waiting = this.#waking.get(id);
-    this.#waking.delete(id);
+  readonly #findSigner: FindSigner = (file) => this.#ask('find-signer', { file });
+
+  #ask<Name extends keyof EdgeQuestions>(
+    kind: Name,
+    ask: EdgeQuestions[Name]['ask'],
+  ): Promise<EdgeQuestions[Name]['answer']> {
+    return new Promise((resolve, reject) => {
+      const id = this.#nextQuestion++;
+      this.#waiting.set(id, { resolve: resolve as Waiting['resolve'], reject });
+      this.#options.say({ kind, id, ...ask } as ThreadMessage);
+    });
+  }
+
+  #asked(id: number): Waiting | undefined {
+    const waiting = this.#waiting.get(id);
+    this.#waiting.delete(id);
     return waiting;
   }
 }

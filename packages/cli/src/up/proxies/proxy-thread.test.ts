@@ -8,15 +8,13 @@ import { join } from 'node:path';
 import { connect } from 'node:tls';
 import { pathToFileURL } from 'node:url';
 import { BroadcastChannel } from 'node:worker_threads';
-import { create } from '@bufbuild/protobuf';
-import { type CatalogEntry, createMemoryCatalog, type Wake } from '@islet/catalog';
+import { createMemoryRoutes, type FindSigner, type Route, type Wake } from '@islet/catalog';
 import { type Certificate, issueCertificate, makeAuthority } from '@islet/client-proxy';
-import { newSandboxId, orchestratorProto } from '@islet/contracts';
+import { IsletError, newSandboxId } from '@islet/contracts';
 import { createLogger } from '@islet/telemetry';
 import { afterAll, afterEach, beforeAll, beforeEach, expect, it } from 'vitest';
 import { ProxyThread } from './proxy-thread.ts';
 
-const { SandboxState } = orchestratorProto;
 const LOOPBACK = { host: '127.0.0.1', port: 0 };
 const SANDBOX_ADDRESS = '127.0.0.41';
 
@@ -80,16 +78,26 @@ beforeEach(() => {
 });
 afterEach(() => thread[Symbol.asyncDispose]());
 
-function entry(state = SandboxState.RUNNING, autoResume = false): CatalogEntry & { id: string } {
-  const id = newSandboxId();
-  const sandbox = create(orchestratorProto.SandboxSchema, {
-    config: { sandboxId: id, teamId: 't', autoResume, ingress: { allowPublicTraffic: true } },
-    executionId: `run-of-${id}`,
-    address: state === SandboxState.PAUSED ? '' : SANDBOX_ADDRESS,
-    state,
-  });
-  return { id, sandbox, route: { kind: 'direct' } };
+function route(over: Partial<Route> = {}): Route {
+  const sandboxId = newSandboxId();
+  return {
+    sandboxId,
+    executionId: `run-of-${sandboxId}`,
+    revision: 1,
+    state: 'running',
+    teamId: 't',
+    nodeId: 'n',
+    address: SANDBOX_ADDRESS,
+    proxyAddress: undefined,
+    ingress: { publicTraffic: true, trafficTokenDigest: undefined, maskRequestHost: undefined },
+    envdTokenDigest: undefined,
+    wakes: false,
+    expiresAtMs: Date.now() + 3_600_000,
+    ...over,
+  };
 }
+
+const pausedRoute = () => route({ state: 'paused', address: '', wakes: true });
 
 interface Answer {
   status: number;
@@ -111,61 +119,68 @@ function ask(proxyPort: number, sandboxId: string, sandboxPort = port, path = '/
 }
 
 const noWake: Wake = async () => ({ kind: 'not-found' });
+const noSigner: FindSigner = async () => undefined;
+const memoryRoutes = () => createMemoryRoutes(Date.now);
+type MemoryRoutes = ReturnType<typeof memoryRoutes>;
 
-function openEdge(catalog = createMemoryCatalog(), wake = noWake, certificate?: Certificate) {
-  return thread.openEdge({
-    address: LOOPBACK,
-    catalog,
-    wake,
-    hosts: [],
-    certificate,
-  });
+const remove = (routes: MemoryRoutes, { sandboxId, executionId }: Route) =>
+  routes.remove(sandboxId, executionId);
+
+interface EdgeInit {
+  wake?: Wake;
+  findSigner?: FindSigner;
+  certificate?: Certificate;
+}
+
+function openEdge(routes = memoryRoutes(), init: EdgeInit = {}) {
+  const { wake = noWake, findSigner = noSigner, certificate } = init;
+  return thread.openEdge({ address: LOOPBACK, routes, wake, findSigner, hosts: [], certificate });
 }
 
 it('routes to a sandbox from the moment that it is put, and no more from that of its removal', async () => {
-  const catalog = createMemoryCatalog();
-  const edge = await openEdge(catalog);
+  const routes = memoryRoutes();
+  const edge = await openEdge(routes);
   for (let i = 0; i < 100; i++) {
-    const made = entry();
-    void catalog.put(made);
-    expect(await ask(edge, made.id)).toEqual({ status: 200, body: 'from inside' });
-    void catalog.remove(made.id);
-    expect((await ask(edge, made.id)).status).toBe(502);
+    const made = route();
+    void routes.put(made);
+    expect(await ask(edge, made.sandboxId)).toEqual({ status: 200, body: 'from inside' });
+    void remove(routes, made);
+    expect((await ask(edge, made.sandboxId)).status).toBe(502);
   }
 });
 
-it('has each proxy route by its own catalog', async () => {
-  const [known, ofNode] = [createMemoryCatalog(), createMemoryCatalog()];
+it('has each proxy follow its own routes', async () => {
+  const [known, ofNode] = [memoryRoutes(), memoryRoutes()];
   const edge = await openEdge(known);
-  const node = await thread.openNodeProxy({ address: LOOPBACK, catalog: ofNode, onUse });
-  const made = entry();
+  const node = await thread.openNodeProxy({ address: LOOPBACK, routes: ofNode, onUse });
+  const made = route();
   void known.put(made);
-  expect((await ask(edge, made.id)).status).toBe(200);
-  expect((await ask(node, made.id)).status).toBe(502);
+  expect((await ask(edge, made.sandboxId)).status).toBe(200);
+  expect((await ask(node, made.sandboxId)).status).toBe(502);
   void ofNode.put(made);
-  expect((await ask(node, made.id)).status).toBe(200);
+  expect((await ask(node, made.sandboxId)).status).toBe(200);
   await thread.close('edge');
-  await expect(ask(edge, made.id)).rejects.toThrow('ECONNREFUSED');
-  expect((await ask(node, made.id)).status).toBe(200);
+  await expect(ask(edge, made.sandboxId)).rejects.toThrow('ECONNREFUSED');
+  expect((await ask(node, made.sandboxId)).status).toBe(200);
 });
 
 it('tells when traffic uses a run, through either proxy, and when none does: also if the thread ends', async () => {
-  const catalog = createMemoryCatalog();
-  const made = entry();
-  await catalog.put(made);
-  const { executionId } = made.sandbox;
+  const routes = memoryRoutes();
+  const made = route();
+  await routes.put(made);
+  const { executionId } = made;
   const told: [string, boolean][] = [];
   const tell = (run: string, inUse: boolean) => void told.push([run, inUse]);
-  const node = await thread.openNodeProxy({ address: LOOPBACK, catalog, onUse: tell });
-  const edge = await openEdge(catalog);
+  const node = await thread.openNodeProxy({ address: LOOPBACK, routes, onUse: tell });
+  const edge = await openEdge(routes);
   for (const proxy of [node, edge]) {
     told.length = 0;
-    for (let request = 0; request < 3; request++) await ask(proxy, made.id);
+    for (let request = 0; request < 3; request++) await ask(proxy, made.sandboxId);
     const used = [executionId, true];
     await expect.poll(() => told, { timeout: 10_000 }).toEqual([used, [executionId, false]]);
   }
   told.length = 0;
-  const held = ask(edge, made.id, port, '/never').catch(() => undefined);
+  const held = ask(edge, made.sandboxId, port, '/never').catch(() => undefined);
   await expect.poll(() => told).toEqual([[executionId, true]]);
   channel.postMessage('exit');
   await expect.poll(() => told.at(-1)).toEqual([executionId, false]);
@@ -175,51 +190,87 @@ it('tells when traffic uses a run, through either proxy, and when none does: als
 it('sends nothing for a paused sandbox, which has no address, to a port of the host', async () => {
   const onHost = createServer((_, response) => response.end('from the host')).listen(0, '127.0.0.1');
   await once(onHost, 'listening');
-  const catalog = createMemoryCatalog();
-  const node = await thread.openNodeProxy({ address: LOOPBACK, catalog, onUse });
-  const paused = entry(SandboxState.PAUSED);
-  void catalog.put(paused);
-  const answer = await ask(node, paused.id, (onHost.address() as AddressInfo).port);
+  const routes = memoryRoutes();
+  const node = await thread.openNodeProxy({ address: LOOPBACK, routes, onUse });
+  const paused = pausedRoute();
+  void routes.put(paused);
+  const answer = await ask(node, paused.sandboxId, (onHost.address() as AddressInfo).port);
   onHost.close();
   expect(answer.status).toBe(502);
   expect(answer.body).not.toContain('from the host');
 });
 
 it('wakes a sandbox once for all that wait for it', async () => {
-  const catalog = createMemoryCatalog();
+  const routes = memoryRoutes();
   const asked: string[] = [];
-  const edge = await openEdge(catalog, async (sandboxId) => {
+  const wake: Wake = async (sandboxId) => {
     asked.push(sandboxId);
-    const { sandbox } = paused;
-    const awake = { ...sandbox, state: SandboxState.RUNNING, address: SANDBOX_ADDRESS };
-    const resumed: CatalogEntry = { sandbox: awake, route: { kind: 'direct' } };
-    await catalog.put(resumed);
-    return { kind: 'resumed', entry: resumed };
-  });
-  const paused = entry(SandboxState.PAUSED, true);
-  await catalog.put(paused);
-  const answers = await Promise.all(Array.from({ length: 20 }, () => ask(edge, paused.id)));
+    const resumed: Route = { ...paused, state: 'running', address: SANDBOX_ADDRESS };
+    await routes.put(resumed);
+    return { kind: 'resumed', route: resumed };
+  };
+  const edge = await openEdge(routes, { wake });
+  const paused = pausedRoute();
+  await routes.put(paused);
+  const answers = await Promise.all(Array.from({ length: 20 }, () => ask(edge, paused.sandboxId)));
   expect(answers.map(({ status }) => status)).toEqual(Array(20).fill(200));
-  expect(asked).toEqual([paused.id]);
+  expect(asked).toEqual([paused.sandboxId]);
 });
 
 it('tells why a sandbox could not be woken only where the control plane says so', async () => {
-  const catalog = createMemoryCatalog();
-  const edge = await openEdge(catalog, async () => {
+  const routes = memoryRoutes();
+  const wake: Wake = async () => {
     throw new Error('password of the database');
-  });
-  const paused = entry(SandboxState.PAUSED, true);
-  await catalog.put(paused);
-  const answer = await ask(edge, paused.id);
+  };
+  const edge = await openEdge(routes, { wake });
+  const paused = pausedRoute();
+  await routes.put(paused);
+  const answer = await ask(edge, paused.sandboxId);
   expect(answer.status).toBe(500);
   expect(answer.body).not.toContain('password');
   expect(log.join()).toContain('password of the database');
 });
 
+it('asks who signed the URL of a file that names no sandbox, and says why that cannot be told', async () => {
+  const routes = memoryRoutes();
+  const made = route();
+  await routes.put(made);
+  let refusal: IsletError | undefined = new IsletError(429, 'too many');
+  const edge = await openEdge(routes, {
+    findSigner: async ({ path }) => {
+      if (refusal) throw refusal;
+      return path === '/mine' ? made.sandboxId : undefined;
+    },
+  });
+  const get = async (path: string) => {
+    const answer = await fetch(`http://127.0.0.1:${edge}/files?path=${path}&signature=v1_x`);
+    return [answer.status, await answer.text()];
+  };
+  expect(await get('/mine')).toEqual([429, 'too many']);
+  refusal = undefined;
+  expect(await get('/other')).toEqual([401, 'invalid signature']);
+  // There is no envd: but it is what the request was sent to.
+  expect((await get('/mine'))[1]).toContain('port is not open');
+});
+
+it('ends the connections of a run with it, through either proxy', async () => {
+  const routes = memoryRoutes();
+  const node = await thread.openNodeProxy({ address: LOOPBACK, routes, onUse });
+  for (const proxy of [await openEdge(routes), node]) {
+    const made = route();
+    await routes.put(made);
+    const asked = once(sandbox, 'request');
+    const held = ask(proxy, made.sandboxId, port, '/never');
+    await asked;
+    await remove(routes, made);
+    expect((await held).status).toBe(502);
+  }
+});
+
 it('refuses to open where the port is taken, and closes nothing else', async () => {
   const edge = await openEdge();
-  const catalog = createMemoryCatalog();
-  const taken = thread.openNodeProxy({ address: { ...LOOPBACK, port: edge }, catalog, onUse });
+  const routes = memoryRoutes();
+  const taken = thread.openNodeProxy({ address: { ...LOOPBACK, port: edge }, routes, onUse });
   await expect(taken).rejects.toThrow('EADDRINUSE');
   expect((await ask(edge, newSandboxId())).status).toBe(502);
 });
@@ -229,7 +280,7 @@ it('serves the newest certificate, also on the thread that follows', async () =>
   const authority = await makeAuthority('localhost', 'tests', now);
   const issue = () => issueCertificate(authority, 'localhost', now);
   const [first, second] = [await issue(), await issue()];
-  const edge = await openEdge(createMemoryCatalog(), noWake, first);
+  const edge = await openEdge(memoryRoutes(), { certificate: first });
   const served = async () => {
     const socket = connect({ ...LOOPBACK, port: edge, servername: 'localhost', ca: authority.cert });
     try {
@@ -253,22 +304,22 @@ it('serves the newest certificate, also on the thread that follows', async () =>
 it.each(['exit', 'fill', 'spin'])(
   'serves on the same ports, knowing what has changed, after "%s"',
   async (order) => {
-    const [catalog, ofNode] = [createMemoryCatalog(), createMemoryCatalog()];
-    const edge = await openEdge(catalog);
-    const node = await thread.openNodeProxy({ address: LOOPBACK, catalog: ofNode, onUse });
-    const [before, ended, later] = [entry(), entry(), entry()];
-    for (const made of [before, ended]) await catalog.put(made);
+    const [routes, ofNode] = [memoryRoutes(), memoryRoutes()];
+    const edge = await openEdge(routes);
+    const node = await thread.openNodeProxy({ address: LOOPBACK, routes: ofNode, onUse });
+    const [before, ended, later] = [route(), route(), route()];
+    for (const made of [before, ended]) await routes.put(made);
     await ofNode.put(before);
-    expect((await ask(edge, ended.id)).status).toBe(200);
+    expect((await ask(edge, ended.sandboxId)).status).toBe(200);
     channel.postMessage(order);
     await expect.poll(() => thread.restarts).toBe(1);
-    await catalog.remove(ended.id);
-    await catalog.put(later);
+    await remove(routes, ended);
+    await routes.put(later);
     const status = async (at: number, id: string) => (await ask(at, id).catch(() => undefined))?.status;
-    await expect.poll(() => status(edge, later.id)).toBe(200);
-    await expect.poll(() => status(node, before.id)).toBe(200);
-    expect(await status(edge, before.id)).toBe(200);
-    expect(await status(edge, ended.id)).toBe(502);
+    await expect.poll(() => status(edge, later.sandboxId)).toBe(200);
+    await expect.poll(() => status(node, before.sandboxId)).toBe(200);
+    expect(await status(edge, before.sandboxId)).toBe(200);
+    expect(await status(edge, ended.sandboxId)).toBe(502);
     expect(log.join()).toContain('"restarts":1');
     if (order === 'spin') expect(log.join()).toContain('hangs');
     if (order === 'fill') expect(log.join()).toContain('ERR_WORKER_OUT_OF_MEMORY');

@@ -1,11 +1,13 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { MessageChannel, type MessagePort, Worker } from 'node:worker_threads';
-import { entryForRouting, type Followable, feedReplica, type Wake } from '@islet/catalog';
+import { type FindSigner, feedRoutes, type Wake, type WatchableRoutes } from '@islet/catalog';
 import type { Certificate } from '@islet/client-proxy';
 import { IsletError } from '@islet/contracts';
 import type { Logger } from '@islet/telemetry';
 import {
   type Address,
+  type EdgeQuestion,
+  type EdgeQuestions,
   type EdgeSettings,
   fromFailure,
   type ProxyName,
@@ -27,17 +29,18 @@ export interface ProxyThreadOptions extends ThreadSettings {
 
 export interface NodeProxyOptions {
   address: Address;
-  /** The node's own sandboxes. */
-  catalog: Followable;
+  /** To the node's own sandboxes. */
+  routes: WatchableRoutes;
   /** Told where traffic of either proxy begins to use a run, and where none has for a while. */
   onUse: (executionId: string, inUse: boolean) => void;
 }
 
 export interface EdgeOptions extends EdgeSettings {
   address: Address;
-  catalog: Followable;
+  routes: WatchableRoutes;
   /** Wakes paused sandboxes for their traffic. */
   wake: Wake;
+  findSigner: FindSigner;
 }
 
 /** A connection takes some 20 kB of it, and both proxies together take no more than 32,768. */
@@ -63,8 +66,9 @@ const CLOSE_MS = 5_000;
 interface Plan {
   question: { kind: 'open-edge'; settings: EdgeSettings } | { kind: 'open-node' };
   address: Address;
-  catalog: Followable;
-  wake: Wake | undefined;
+  routes: WatchableRoutes;
+  /** The edge's. */
+  answers?: Pick<EdgeOptions, 'wake' | 'findSigner'>;
   onUse?: NodeProxyOptions['onUse'];
 }
 
@@ -78,13 +82,13 @@ interface Asked {
 
 /**
  * The edge and the node's proxy, on a thread of their own: whatever their traffic costs, this one answers its
- * clients. What they route by is copied to the thread as it changes. A thread that ends is followed by another, which
+ * clients. The routes are told to the thread as they change. A thread that ends is followed by another, which
  * listens on the same ports; one that hangs is ended.
  */
 export class ProxyThread implements AsyncDisposable {
   readonly #options: ProxyThreadOptions;
   readonly #plans = new Map<ProxyName, Plan>();
-  readonly #feeds = new Map<ProxyName, () => void>();
+  readonly #feeds = new Map<ProxyName, Disposable>();
   readonly #asked = new Map<number, Asked>();
   /** Execution ids that traffic uses now. */
   readonly #used = new Set<string>();
@@ -105,19 +109,16 @@ export class ProxyThread implements AsyncDisposable {
   }
 
   /** Opens the edge; gives its port. @throws Error where it cannot listen, or has no certificate. */
-  openEdge({ address, catalog, wake, ...settings }: EdgeOptions): Promise<number> {
+  openEdge({ address, routes, wake, findSigner, ...settings }: EdgeOptions): Promise<number> {
     return this.#open('edge', {
       question: { kind: 'open-edge', settings },
-      ...{ address, catalog, wake },
+      ...{ address, routes, answers: { wake, findSigner } },
     });
   }
 
   /** Opens the node's proxy; gives its port. @throws Error where it cannot listen. */
-  openNodeProxy({ address, catalog, onUse }: NodeProxyOptions): Promise<number> {
-    return this.#open('node', {
-      question: { kind: 'open-node' },
-      ...{ address, catalog, onUse, wake: undefined },
-    });
+  openNodeProxy({ address, routes, onUse }: NodeProxyOptions): Promise<number> {
+    return this.#open('node', { question: { kind: 'open-node' }, ...{ address, routes, onUse } });
   }
 
   /** Stops listening, and ends the proxy's connections. */
@@ -127,16 +128,6 @@ export class ProxyThread implements AsyncDisposable {
     const closed = this.#ask({ kind: 'close', proxy }, []).catch(() => undefined);
     await Promise.race([closed, sleep(CLOSE_MS, undefined, { ref: false })]);
     this.#stopFeeding(proxy);
-  }
-
-  /** See `ClientProxy`. */
-  closeRun(executionId: string): void {
-    this.#tell({ kind: 'close-run', executionId });
-  }
-
-  /** See `ClientProxy`. */
-  drainRun(executionId: string, graceMs: number): void {
-    this.#tell({ kind: 'drain-run', executionId, graceMs });
   }
 
   /** Has the edge serve another certificate from now on, also on the threads that follow. */
@@ -157,10 +148,13 @@ export class ProxyThread implements AsyncDisposable {
 
   async #open(proxy: ProxyName, plan: Plan): Promise<number> {
     const { port1, port2 } = new MessageChannel();
-    this.#feeds.set(proxy, feedReplica(plan.catalog, port1));
+    const feed = feedRoutes(plan.routes, port1, (error) =>
+      this.#options.logger.warn({ err: error, proxy }, 'lost the routes, following them again'),
+    );
+    this.#feeds.set(proxy, feed);
     try {
       const { question, address } = plan;
-      const port = await this.#ask({ ...question, address, catalog: port2 }, [port2]);
+      const port = await this.#ask({ ...question, address, routes: port2 }, [port2]);
       if (port === undefined) throw new TypeError('the proxy was opened and names no port');
       this.#plans.set(proxy, { ...plan, address: { ...address, port } });
       return port;
@@ -171,7 +165,7 @@ export class ProxyThread implements AsyncDisposable {
   }
 
   #stopFeeding(proxy: ProxyName): void {
-    this.#feeds.get(proxy)?.();
+    this.#feeds.get(proxy)?.[Symbol.dispose]();
     this.#feeds.delete(proxy);
   }
 
@@ -228,8 +222,8 @@ export class ProxyThread implements AsyncDisposable {
       this.#use(message.executionId, message.inUse);
       return;
     }
-    if (message.kind === 'wake') {
-      this.#wake(message, worker);
+    if (message.kind === 'wake' || message.kind === 'find-signer') {
+      this.#answer(message, worker);
       return;
     }
     const asked = this.#asked.get(message.id);
@@ -244,25 +238,25 @@ export class ProxyThread implements AsyncDisposable {
     this.#plans.get('node')?.onUse?.(executionId, inUse);
   }
 
-  #wake({ id, sandboxId, credentials }: Extract<ThreadMessage, { kind: 'wake' }>, worker: Worker): void {
-    const wake = this.#plans.get('edge')?.wake;
+  #answer(question: EdgeQuestion, worker: Worker): void {
+    const { id, kind } = question;
     // A worker that has ended takes no answer, and nobody waits for it.
-    const answer = (request: ThreadRequest) => worker.postMessage(request);
-    const waking: ReturnType<Wake> = wake
-      ? wake(sandboxId, credentials)
-      : Promise.resolve({ kind: 'not-found' });
-    waking.then(
-      (outcome) => {
-        const known =
-          outcome.kind === 'resumed' ? { ...outcome, entry: entryForRouting(outcome.entry) } : outcome;
-        answer({ kind: 'woken', id, outcome: known });
-      },
+    const say = (request: ThreadRequest) => worker.postMessage(request);
+    this.#find(question).then(
+      (answer) => say({ kind: 'answer', id, answer }),
       (error: unknown) => {
         if (!(error instanceof IsletError))
-          this.#options.logger.error({ err: error, sandboxId }, 'a sandbox was not woken for its traffic');
-        answer({ kind: 'not-woken', id, failure: toFailure(error) });
+          this.#options.logger.error({ err: error, kind }, 'a question of the edge was not answered');
+        say({ kind: 'no-answer', id, failure: toFailure(error) });
       },
     );
+  }
+
+  async #find(question: EdgeQuestion): Promise<EdgeQuestions[EdgeQuestion['kind']]['answer']> {
+    const answers = this.#plans.get('edge')?.answers;
+    if (question.kind === 'find-signer') return answers?.findSigner(question.file);
+    if (!answers) return { kind: 'not-found' };
+    return answers.wake(question.sandboxId, question.credentials);
   }
 
   async #onExit(): Promise<void> {

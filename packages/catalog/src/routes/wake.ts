@@ -1,7 +1,5 @@
-import { orchestratorProto, PORTS, secretsEqual } from '@islet/contracts';
-import type { CatalogEntry, Sandbox } from './catalog.ts';
-
-const { SandboxState } = orchestratorProto;
+import { matchesDigest, PORTS } from '@islet/contracts';
+import type { Route } from './route.ts';
 
 /** What a request brings along that may entitle it to wake a paused sandbox. */
 export interface WakeCredentials {
@@ -13,7 +11,7 @@ export interface WakeCredentials {
 
 /** How an attempt to wake a sandbox ended. */
 export type WakeOutcome =
-  | { kind: 'resumed'; entry: CatalogEntry }
+  | { kind: 'resumed'; route: Route }
   /** There is no such paused sandbox, or it does not resume by itself. */
   | { kind: 'not-found' }
   /** The credentials do not suffice; the sandbox stays paused. */
@@ -26,21 +24,13 @@ export type WakeOutcome =
 /** Wakes a sandbox that traffic arrives for. Concurrent requests for one sandbox share one resume. */
 export type Wake = (sandboxId: string, credentials: WakeCredentials) => Promise<WakeOutcome>;
 
-/**
- * True for a sandbox that a resume can start: paused, or about to be. Clients are not told of the difference: whatever they ask
- * for, one that is being saved is answered as a paused one.
- */
-export function isPaused(sandbox: Sandbox): boolean {
-  return sandbox.state === SandboxState.PAUSED || sandbox.state === SandboxState.PAUSING;
-}
-
-/** Why traffic does not wake this sandbox; undefined where it may. */
-export function refusalToWake(sandbox: Sandbox, credentials: WakeCredentials): WakeOutcome | undefined {
-  const { config } = sandbox;
-  if (!config?.autoResume || !isPaused(sandbox) || sandbox.filesOnly) return { kind: 'not-found' };
+/** Why traffic does not wake this sandbox; undefined if it may. */
+export function refusalToWake(route: Route, credentials: WakeCredentials): WakeOutcome | undefined {
+  const sleeps = route.state === 'paused' || route.state === 'pausing';
+  if (!route.wakes || !sleeps) return { kind: 'not-found' };
   const isEnvd = credentials.port === PORTS.envd;
-  const needed = isEnvd ? config.envdAccessToken : config.trafficAccessToken;
+  const needed = isEnvd ? route.envdTokenDigest : route.ingress.trafficTokenDigest;
   if (needed === undefined) return undefined;
   const given = isEnvd ? credentials.envdAccessToken : credentials.trafficAccessToken;
-  return given !== undefined && secretsEqual(given, needed) ? undefined : { kind: 'refused' };
+  return given !== undefined && matchesDigest(given, needed) ? undefined : { kind: 'refused' };
 }

@@ -1,0 +1,40 @@
+import { orchestratorProto } from '@islet/contracts';
+
+const { SandboxState } = orchestratorProto;
+
+export type Sandbox = orchestratorProto.Sandbox;
+
+/** A sandbox with the config that every stored one has. */
+export interface LiveSandbox extends Sandbox {
+  config: orchestratorProto.SandboxConfig;
+}
+
+export function isLive(sandbox: Sandbox): sandbox is LiveSandbox {
+  return sandbox.config !== undefined;
+}
+
+/**
+ * True for a sandbox that a resume can start: paused, or about to be. Clients are not told of the difference: whatever they ask
+ * for, one that is being saved is answered as a paused one.
+ */
+export function isPaused(sandbox: Sandbox): boolean {
+  return sandbox.state === SandboxState.PAUSED || sandbox.state === SandboxState.PAUSING;
+}
+
+/** Where a sandbox stands in a team's list. */
+export interface Position {
+  /** Start of its life in whole Unix milliseconds, the precision that clients see. */
+  startedAtMs: number;
+  sandboxId: string;
+}
+
+export function positionOf(sandbox: LiveSandbox): Position {
+  return { startedAtMs: Math.trunc(sandbox.startedAtMs), sandboxId: sandbox.config.sandboxId };
+}
+
+/** Latest start first, and by id if two started in one millisecond. */
+export function compareNewestFirst(a: Position, b: Position): number {
+  if (a.startedAtMs !== b.startedAtMs) return b.startedAtMs - a.startedAtMs;
+  if (a.sandboxId === b.sandboxId) return 0;
+  return a.sandboxId < b.sandboxId ? -1 : 1;
+}

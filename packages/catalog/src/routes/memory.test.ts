@@ -1,0 +1,4 @@
+import { createMemoryRoutes } from './memory.ts';
+import { routesContract } from './routes.contract.ts';
+
+routesContract('memory', async () => createMemoryRoutes(Date.now));

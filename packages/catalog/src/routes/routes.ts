@@ -1,0 +1,36 @@
+import type { Route } from './route.ts';
+
+/** One change of what the routes hold. */
+export type RouteChange =
+  | { kind: 'put'; route: Route }
+  | { kind: 'remove'; sandboxId: string; executionId: string };
+
+/** Hears of changes. What it throws is nobody's to catch. */
+export interface RouteListener {
+  /** In the order of the changes. */
+  changed(change: RouteChange): void;
+  /** The watch has broken off, and nothing more is told: what happens from now on is not known until another one. */
+  lost(error: unknown): void;
+}
+
+export interface WatchableRoutes {
+  /**
+   * Tells the listener of all that is there at its start, one `put` each, and then of each change. Resolves when the first is
+   * told. An expiry is no change: each route says when it ends.
+   * @returns how to end it; the listener hears nothing more then
+   */
+  watch(listener: RouteListener): Promise<() => void>;
+}
+
+/**
+ * Where sandboxes are, for proxies. Nodes tell control planes, which write here; any number of them, and of proxies, share
+ * one. It is no truth of its own: what is lost is written again by the next report. Every adapter passes `routesContract`.
+ */
+export interface Routes extends WatchableRoutes {
+  /** Undefined also if it has expired. */
+  get(sandboxId: string): Promise<Route | undefined>;
+  /** Writes what is known of a sandbox now. False if a later revision is there: that one stays. One step. */
+  put(route: Route): Promise<boolean>;
+  /** Removes what this run of the sandbox wrote. False if another one did, or nothing is there. One step. */
+  remove(sandboxId: string, executionId: string): Promise<boolean>;
+}
