@@ -120,6 +120,7 @@ export async function startDaemon(options: DaemonOptions): Promise<Daemon> {
     machine: options.ownsMachine ? machine : undefined,
     mounts,
     servedVolumes: mounts && new ServedVolumes(VOLUMES_DIRECTORY, mounts),
+    isAlone: () => options.ownsMachine && !reaper.hasChildren,
     endAllProcesses: options.ownsMachine
       ? async () => {
           watchers.close();

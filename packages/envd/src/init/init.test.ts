@@ -46,7 +46,7 @@ it('a bundle gets one block of certificates, replaced the next time', () => {
 });
 
 describe('the machine', () => {
-  const open = () => {
+  const open = (programs = { run: true }) => {
     const told: number[] = [];
     const standstills: Standstill[] = [];
     const names: string[] = [];
@@ -56,6 +56,7 @@ describe('the machine', () => {
     let kernelReseeds = 0;
     let reboots = 0;
     const files = new Map<string, string>();
+    const settings = createSettings();
     const identity: IdentityFiles = {
       read: (path) => files.get(path) ?? '',
       write: (path, contents) => void files.set(path, contents),
@@ -63,7 +64,7 @@ describe('the machine', () => {
       replace: (path, contents) => void files.set(path, contents),
     };
     const initializer = new Initializer({
-      settings: createSettings(),
+      settings,
       files: identity,
       logger: { log() {} },
       clock: { keep: (ms) => void told.push(ms) },
@@ -76,6 +77,7 @@ describe('the machine', () => {
       servedVolumes: {
         mount: (volumes) => void mounts.push(...volumes.flatMap(({ target }) => (target ? [target] : []))),
       },
+      isAlone: () => !programs.run,
       endAllProcesses: async () => void reboots++,
       random: { randomBytes: (length) => Buffer.alloc(length, ++draws), reseedOpenssl: () => ++reseeds > 0 },
       onApplied() {},
@@ -86,6 +88,7 @@ describe('the machine', () => {
       names,
       mounts,
       files,
+      settings,
       reseeds: () => reseeds,
       kernelReseeds: () => kernelReseeds,
       reboots: () => reboots,
@@ -149,6 +152,42 @@ describe('the machine', () => {
     await machine.apply({ sandboxId: 'id', hostname: 'd' });
     for (const [index, value] of drawn().entries()) expect(value).not.toBe(other[index]);
     expect(machine.kernelReseeds()).toBe(4);
+  });
+
+  it('is told behind the answer where envd is its only program', async () => {
+    const machine = open({ run: false });
+    const finish = await machine.apply({
+      ...{ sandboxId: 'ia', hostname: 'a', accessToken: 'secret', timestamp: '2026-01-01T00:00:00Z' },
+    });
+    expect([machine.files.size, machine.names, machine.kernelReseeds()]).toEqual([0, [], 0]);
+    // The answer tells the machine's own.
+    expect(machine.told).toHaveLength(1);
+    finish();
+    expect(machine.files.get('/run/e2b/.E2B_SANDBOX_ID')).toBe('ia');
+    expect([machine.names, machine.kernelReseeds(), machine.settings.accessToken]).toEqual([
+      ['a'],
+      1,
+      'secret',
+    ]);
+  });
+
+  it('has its volumes before the answer, which says what fails of them', async () => {
+    const machine = open({ run: false });
+    await machine.apply({ sandboxId: 'ia', volumes: [{ id: 'v1', path: '/mnt/a' }] });
+    expect(machine.mounts).toHaveLength(2);
+  });
+
+  it('is closed to others though it cannot be told who it is', async () => {
+    const machine = open({ run: false });
+    machine.files.set = () => {
+      throw new Error('ENOSPC: no space left on device');
+    };
+    const finish = await machine.apply({ sandboxId: 'ia', accessToken: 'secret' });
+    finish();
+    expect(machine.settings.accessToken).toBe('secret');
+    await expect(machine.apply({ sandboxId: 'ib', accessToken: 'other' })).rejects.toMatchObject({
+      status: 401,
+    });
   });
 
   it('has a boot id in the form of the kernel’s', () => {

@@ -31,6 +31,8 @@ export interface InitializerDeps {
   mounts: Pick<Mounts, 'bind'> | undefined;
   /** Mounts what the machine is served over the network. */
   servedVolumes: Pick<ServedVolumes, 'mount'> | undefined;
+  /** True while envd is the machine's only program. */
+  isAlone: () => boolean;
   /** Ends every other process. Absent where envd is not the init process. */
   endAllProcesses: (() => Promise<void>) | undefined;
   random: Pick<Machine, 'randomBytes' | 'reseedOpenssl'>;
@@ -58,16 +60,28 @@ export class Initializer {
   }
 
   /**
-   * Applies a request. One that is not newer than the last is only authenticated.
+   * Applies a request. One that is not newer than the last is only authenticated. What it gives back is left to do, and is to
+   * be done in the turn of the event loop in which the request is answered, behind the answer.
    * @throws IsletError 401, 400; 503 where a reboot is asked for and processes stay.
    */
-  async apply(request: InitRequest, headerToken: string | undefined): Promise<void> {
-    if (!this.#admits(request, headerToken)) return;
+  async apply(request: InitRequest, headerToken: string | undefined): Promise<() => void> {
+    if (!this.#admits(request, headerToken)) return nothing;
     if (request.reboot) {
       await this.#reboot();
-      if (!this.#admits(request, headerToken)) return;
+      if (!this.#admits(request, headerToken)) return nothing;
     }
-    this.#applyAtOnce(request);
+    // The answer tells the time that the machine has.
+    if (request.stoodStill) this.#deps.timers.stoodStill(request.stoodStill);
+    if (request.timestampNs !== undefined) this.#deps.clock.keep(Number(request.timestampNs) / 1e6);
+    // Who wants to know who the machine is asks envd then, which hears it after this turn. The host goes on meanwhile.
+    if (this.#deps.isAlone() && request.volumes.length === 0) return () => this.#applyAnyway(request);
+    try {
+      this.#tellMachine(request);
+    } catch (error) {
+      throw new IsletError(400, `cannot apply: ${(error as Error).message}`, { cause: error });
+    }
+    this.#takeOver(request);
+    return nothing;
   }
 
   /** The directories below which the files of volumes are; none where there are no volumes. */
@@ -82,23 +96,31 @@ export class Initializer {
     return this.#isNewer(request.timestampNs);
   }
 
-  /** In one turn of the event loop, so that two requests never mix. */
-  #applyAtOnce(request: InitRequest): void {
-    const { settings } = this.#deps;
-    if (request.stoodStill) this.#deps.timers.stoodStill(request.stoodStill);
-    if (request.timestampNs !== undefined) this.#deps.clock.keep(Number(request.timestampNs) / 1e6);
-    const newSandbox = request.sandboxId !== undefined && request.sandboxId !== this.#sandboxId;
-    const sameStart = request.startId !== undefined && request.startId === this.#startId;
+  /** Whatever the machine could not be told, envd itself knows whose it is. */
+  #applyAnyway(request: InitRequest): void {
     try {
-      if (!sameStart) this.#beginGeneration();
-      // What a machine was given ahead of demand stays with the sandbox that takes it.
-      if (newSandbox && !sameStart) this.#becomeAnother();
-      if ((newSandbox && !sameStart) || request.reboot) this.#bootAnew();
-      this.#writeIdentity(request);
-      this.#mountVolumes(request.volumes);
+      this.#tellMachine(request);
     } catch (error) {
-      throw new IsletError(400, `cannot apply: ${(error as Error).message}`, { cause: error });
+      this.#deps.logger.log('error', 'the machine does not know all of who it is', { error });
     }
+    this.#takeOver(request);
+  }
+
+  /** With `#takeOver` in one turn of the event loop, so that two requests never mix. */
+  #tellMachine(request: InitRequest): void {
+    const newSandbox = this.#isNew(request);
+    const sameStart = request.startId !== undefined && request.startId === this.#startId;
+    if (!sameStart) this.#beginGeneration();
+    // What a machine was given ahead of demand stays with the sandbox that takes it.
+    if (newSandbox && !sameStart) this.#becomeAnother();
+    if ((newSandbox && !sameStart) || request.reboot) this.#bootAnew();
+    this.#writeIdentity(request);
+    this.#mountVolumes(request.volumes);
+  }
+
+  #takeOver(request: InitRequest): void {
+    const { settings } = this.#deps;
+    const newSandbox = this.#isNew(request);
     if (request.sandboxId !== undefined) this.#sandboxId = request.sandboxId;
     this.#startId = request.startId;
     if (request.timestampNs !== undefined) this.#lastTimestampNs = request.timestampNs;
@@ -107,6 +129,10 @@ export class Initializer {
     if (request.defaultWorkdir !== undefined) settings.defaultWorkdir = request.defaultWorkdir;
     settings.accessToken = request.accessToken;
     this.#deps.onApplied({ newSandbox });
+  }
+
+  #isNew({ sandboxId }: InitRequest): boolean {
+    return sandboxId !== undefined && sandboxId !== this.#sandboxId;
   }
 
   #authenticate(request: InitRequest, headerToken: string | undefined): void {
@@ -207,3 +233,5 @@ export class Initializer {
     this.#eventsAddress = eventsAddress;
   }
 }
+
+function nothing(): void {}

@@ -16,7 +16,7 @@ export function initRoute(initializer: Initializer): Route {
     async handle(request, response) {
       const body = parseInitRequest(await readJsonBody(request, MAX_BODY_BYTES));
       const token = request.headers[TOKEN_HEADER];
-      await initializer.apply(body, typeof token === 'string' ? token : undefined);
+      const finish = await initializer.apply(body, typeof token === 'string' ? token : undefined);
       const headers = {
         'X-Envd-Version': ENVD_VERSION,
         'Cache-Control': 'no-store',
@@ -24,6 +24,7 @@ export function initRoute(initializer: Initializer): Route {
         [CLOCK_HEADER]: String(Date.now()),
       };
       response.writeHead(204, headers).end();
+      finish();
     },
   };
 }

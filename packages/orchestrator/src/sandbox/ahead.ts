@@ -124,7 +124,11 @@ export class Ahead {
       const envd = { address: run.address, deadlineMs: PRIME_DEADLINE_MS, connection };
       // Programs that run in a sandbox's snapshot would see their identity change twice.
       if (manifest.parentBuildId !== undefined) await this.#wake(envd, stored);
-      else await initEnvd(envd, rehearsal(run.machine.id, new Date(now())));
+      else {
+        await initEnvd(envd, rehearsal(run.machine.id, new Date(now())));
+        // It answers before it has done all that it was told: it should not have to do so when it is taken.
+        await waitForEnvd(envd);
+      }
       return { ...run, connection, readyAt: now() };
     } catch (error) {
       connection.end();
