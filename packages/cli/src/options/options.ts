@@ -169,7 +169,7 @@ export const OPTIONS = {
     flag: 'isolation',
     env: 'ISLET_ISOLATION',
     hint: 'how',
-    description: 'gvisor, microvm (virtual machines) or auto: microvm where KVM runs one, else gvisor',
+    description: 'gvisor, microvm (virtual machines) or auto: microvm if KVM runs one, else gvisor',
     fallback: 'auto',
     parse: parseIsolation,
   },
