@@ -1,4 +1,4 @@
-import { mkdtemp, readdir, rm } from 'node:fs/promises';
+import { mkdtemp, readdir, readFile, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { machineOf } from '../e2e/setup/machine.ts';
@@ -39,10 +39,14 @@ export class Session implements AsyncDisposable {
   async #openBare(): Promise<BareRuntime> {
     const { access } = this.islet;
     const templates = join(access.dataDir, 'templates');
-    const [build] = (await readdir(templates)).filter((name) => !name.startsWith('.'));
+    const [build] = (await readdir(templates)).filter((name) => name.endsWith('.json'));
     if (build === undefined) throw new Error(`${templates} holds no template`);
+    const { snapshot } = JSON.parse(await readFile(join(templates, build), 'utf8')) as { snapshot: string };
     const { id } = await createSandbox(access);
-    const recipe = await readRecipe(await machineOf(access.dataDir, id), join(templates, build, 'snapshot'));
+    const recipe = await readRecipe(
+      await machineOf(access.dataDir, id),
+      join(access.dataDir, 'states', snapshot),
+    );
     await killSandbox(access, id);
     return new BareRuntime(recipe, this.#workDir, this.#prefix, this.#networks);
   }

@@ -46,18 +46,21 @@ export async function findStrays(print: Footprint, belongings: Belongings): Prom
   const folders = await readdir(join(dataDir, 'sandboxes'));
   const machines = new Set(await readdir(join(dataDir, 'machines')));
   const runs = new Map<string, Run>();
+  const states = await statesOfBuilds(dataDir);
   for (const id of folders) {
     const state = listed.get(id);
     if (state === undefined) strays.push(`the folder of ${id}, which is not listed`);
     else {
-      const allowed = state === 'paused' ? ['snapshot', 'state.json'] : ['state.json'];
       const files = await readdir(join(dataDir, 'sandboxes', id));
-      for (const file of files)
-        if (!allowed.includes(file)) strays.push(`${file} of ${id}, which is ${state}`);
+      for (const file of files) if (file !== 'state.json') strays.push(`${file} of ${id}, which is ${state}`);
       const text = await readFile(join(dataDir, 'sandboxes', id, 'state.json'), 'utf8');
-      const { run } = JSON.parse(text) as { run: Run | null };
+      const { run, saved } = JSON.parse(text) as { run: Run | null; saved?: string };
       if (run) runs.set(run.machine.id, run);
+      if (saved !== undefined) states.add(saved);
     }
+  }
+  for (const state of await readdir(join(dataDir, 'states'))) {
+    if (!states.has(state)) strays.push(`saved state ${state}, which nothing refers to`);
   }
   for (const id of listed.keys()) if (!folders.includes(id)) strays.push(`${id} is listed and has no folder`);
   const ready = [...machines].filter((id) => !runs.has(id));
@@ -79,4 +82,11 @@ export async function findStrays(print: Footprint, belongings: Belongings): Prom
   const bound = print.firewall.filter((line) => line.startsWith('{"concat":["')).length;
   if (bound !== slots) strays.push(`${bound} addresses are bound for ${slots} namespaces`);
   return strays;
+}
+
+async function statesOfBuilds(dataDir: string): Promise<Set<string>> {
+  const templates = join(dataDir, 'templates');
+  const files = (await readdir(templates)).filter((name) => name.endsWith('.json'));
+  const texts = await Promise.all(files.map((name) => readFile(join(templates, name), 'utf8')));
+  return new Set(texts.map((text) => (JSON.parse(text) as { snapshot: string }).snapshot));
 }

@@ -1,10 +1,12 @@
+import { createHash } from 'node:crypto';
 import { cp, readdir, readFile, rename, rm, truncate, writeFile } from 'node:fs/promises';
-import { join } from 'node:path';
+import { basename, join } from 'node:path';
 import { Sandbox, Template, waitForPort } from 'e2b';
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
 import { runIslet } from '../setup/command.ts';
 import { newDataDir, type RunningInstance, removeDataDir, startInstance } from '../setup/instance.ts';
 import { VIRTUAL_MACHINES } from '../setup/isolation.ts';
+import { buildDir, savedDir } from '../setup/saved.ts';
 import { until } from '../setup/until.ts';
 
 /** Files that every saved state of a sandbox has, and one that every template's has. */
@@ -66,7 +68,7 @@ describe('a paused sandbox whose saved state is damaged', () => {
       const sandbox = await create();
       await sandbox.files.write('/home/user/note.txt', 'kept');
       await sandbox.pause();
-      const file = join(dataDir, 'sandboxes', sandbox.sandboxId, 'snapshot', MEMORY);
+      const file = join(await savedDir(dataDir, sandbox.sandboxId), MEMORY);
       const whole = await readFile(file);
       await harm(file);
       await expect(connect(sandbox)).rejects.toThrow(why);
@@ -81,7 +83,8 @@ describe('a paused sandbox whose saved state is damaged', () => {
   it('can be killed', async () => {
     const sandbox = await create();
     await sandbox.pause();
-    await damage(join(dataDir, 'sandboxes', sandbox.sandboxId, 'snapshot', KERNEL));
+    const saved = await savedDir(dataDir, sandbox.sandboxId);
+    await damage(join(saved, KERNEL));
     await expect(connect(sandbox)).rejects.toThrow(new RegExp(`the content of ${KERNEL}`));
     expect(await sandbox.kill()).toBe(true);
     await until(
@@ -89,6 +92,12 @@ describe('a paused sandbox whose saved state is damaged', () => {
       10_000,
       () => readdir(join(dataDir, 'sandboxes')),
       (ids) => !ids.includes(sandbox.sandboxId),
+    );
+    await until(
+      'its saved state is gone',
+      10_000,
+      () => readdir(join(dataDir, 'states')),
+      (digests) => !digests.includes(basename(saved)),
     );
   });
 });
@@ -101,14 +110,15 @@ describe('a sandbox whose pause the host did not outlive', () => {
     // As a host leaves it that loses its power: a pause under way, and nothing known of its machine.
     for (const { sandboxId } of [cut, whole]) {
       const dir = join(dataDir, 'sandboxes', sandboxId);
-      await rename(join(dir, 'snapshot'), join(dir, 'snapshot.new'));
+      await rename(await savedDir(dataDir, sandboxId), join(dir, 'saving'));
       const record = JSON.parse(await readFile(join(dir, 'state.json'), 'utf8'));
       const machine = { id: 'mgone', dir: join(dataDir, 'machines', 'mgone'), companions: [] };
       record.run = { machine: { ...machine, main: { pid: 2 ** 22, startTicks: 1 } }, slotIndex: 0 };
       record.sandbox.state = 'SANDBOX_STATE_PAUSING';
+      record.saved = undefined;
       await writeFile(join(dir, 'state.json'), JSON.stringify(record));
     }
-    await rm(join(dataDir, 'sandboxes', cut.sandboxId, 'snapshot.new', 'manifest.json'));
+    await rm(join(dataDir, 'sandboxes', cut.sandboxId, 'saving', 'manifest.json'));
     instance = await start();
     await expect(connect(cut)).rejects.toThrow(/not found/);
     expect(instance.log()).toMatch(/a sandbox was lost: it ended before it was paused/);
@@ -129,7 +139,7 @@ const islet = async (...args: string[]): Promise<Snapshot[]> => {
   expect({ code, stderr }).toEqual({ code: 0, stderr: '' });
   return JSON.parse(stdout) as Snapshot[];
 };
-const fileOf = (buildId: string, name: string) => join(dataDir, 'templates', buildId, 'snapshot', name);
+const fileOf = async (buildId: string, name: string) => join(await buildDir(dataDir, buildId), name);
 
 describe('a snapshot', () => {
   it('that is damaged starts nothing, and says why', async () => {
@@ -139,7 +149,7 @@ describe('a snapshot', () => {
     const [newest] = await islet('list');
     expect(newest).toMatchObject({ templateId: snapshotId.split(':')[0], inUse: true });
     expect(newest?.parentBuildId).not.toBeNull();
-    await truncate(fileOf(newest?.buildId ?? '', MEMORY), 10);
+    await truncate(await fileOf(newest?.buildId ?? '', MEMORY), 10);
     await expect(create(snapshotId)).rejects.toThrow(
       new RegExp(`cannot be restored: it is damaged: ${MEMORY} has 10 bytes`),
     );
@@ -147,22 +157,27 @@ describe('a snapshot', () => {
     await Sandbox.deleteSnapshot(snapshotId, { ...instance.access });
   });
 
-  it('whose template was deleted while the node was away is collected, and no other', async () => {
+  it('whose template was deleted while the node was away, and moved, is collected, and no other', async () => {
     const { snapshotId } = await (await create()).createSnapshot();
     const before = await islet('list');
     const [kept] = before;
     expect(await islet('gc')).toEqual([]);
     const unknown = crypto.randomUUID();
-    const from = join(dataDir, 'templates', kept?.buildId ?? '');
-    const to = join(dataDir, 'templates', unknown);
     // As a deletion leaves it that could not reach the node: on disk, and known to nobody.
+    const paused = await create();
+    await paused.pause();
     await instance.stop('SIGTERM');
-    await copySnapshot(from, to, unknown);
+    await copySnapshot(kept?.buildId ?? '', unknown);
+    // Nothing that is saved says where it lies.
+    const moved = `${dataDir}-moved`;
+    await rename(dataDir, moved);
+    dataDir = moved;
     instance = await start();
+    expect((await (await connect(paused)).commands.run('echo here')).stdout).toBe('here\n');
     expect((await islet('list')).map(({ buildId }) => buildId)).toContain(unknown);
     expect(await islet('gc', '--dry-run')).toMatchObject([{ buildId: unknown, inUse: false }]);
     expect(await islet('gc')).toMatchObject([{ buildId: unknown }]);
-    expect(await readdir(join(dataDir, 'templates'))).not.toContain(unknown);
+    expect(await readdir(join(dataDir, 'templates'))).not.toContain(`${unknown}.json`);
     expect(await islet('list')).toEqual(before);
     expect((await create(snapshotId)).sandboxId).toBeTruthy();
   });
@@ -171,7 +186,7 @@ describe('a snapshot', () => {
 describe('a template whose snapshot cannot be restored', () => {
   it('is booted instead', async () => {
     const base = (await islet('list')).find(({ parentBuildId }) => parentBuildId === null);
-    const file = fileOf(base?.buildId ?? '', TEMPLATE);
+    const file = await fileOf(base?.buildId ?? '', TEMPLATE);
     const whole = await readFile(file);
     await damage(file);
     const sandbox = await create();
@@ -187,7 +202,7 @@ describe('a template whose snapshot cannot be restored', () => {
     const server = 'python3 -m http.server 8000';
     const template = Template().fromTemplate('base').setStartCmd(server, waitForPort(8000));
     const { buildId } = await Template.build(template, 'with-server', { ...instance.access });
-    await damage(fileOf(buildId, TEMPLATE));
+    await damage(await fileOf(buildId, TEMPLATE));
     const sandbox = await create('with-server');
     const page = () => fetch(`http://${sandbox.getHost(8000)}/`).then(({ status }) => status);
     await until('the server serves', 20_000, page, (status) => status === 200);
@@ -195,8 +210,16 @@ describe('a template whose snapshot cannot be restored', () => {
   });
 });
 
-async function copySnapshot(from: string, to: string, buildId: string): Promise<void> {
+/** Gives a copy of a build's saved state to another build. */
+async function copySnapshot(ofBuildId: string, buildId: string): Promise<void> {
+  const from = await buildDir(dataDir, ofBuildId);
+  const manifest = JSON.parse(await readFile(join(from, 'manifest.json'), 'utf8')) as object;
+  const text = JSON.stringify({ ...manifest, subject: { kind: 'build', buildId } });
+  const snapshot = createHash('sha256').update(text).digest('hex');
+  const to = join(dataDir, 'states', snapshot);
   await cp(from, to, { recursive: true });
-  const manifest = JSON.parse(await readFile(join(to, 'manifest.json'), 'utf8')) as object;
-  await writeFile(join(to, 'manifest.json'), JSON.stringify({ ...manifest, buildId, templateId: 'gone' }));
+  await writeFile(join(to, 'manifest.json'), text);
+  const fileOfBuild = (id: string) => join(dataDir, 'templates', `${id}.json`);
+  const build = JSON.parse(await readFile(fileOfBuild(ofBuildId), 'utf8')) as object;
+  await writeFile(fileOfBuild(buildId), JSON.stringify({ ...build, buildId, templateId: 'gone', snapshot }));
 }

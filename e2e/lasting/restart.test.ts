@@ -66,7 +66,7 @@ describe('paused sandboxes', () => {
 
 /** Waits until the runtime writes a sandbox's memory. */
 async function untilSaving(dataDir: string, sandboxId: string): Promise<void> {
-  const dir = join(dataDir, 'sandboxes', sandboxId, 'snapshot.new');
+  const dir = join(dataDir, 'sandboxes', sandboxId, 'saving');
   const names = () => readdir(dir).catch(() => []);
   await until('its memory is being written', 10_000, names, (found) => found.length > 0);
 }

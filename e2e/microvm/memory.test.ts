@@ -3,6 +3,7 @@ import { join } from 'node:path';
 import { Sandbox } from 'e2b';
 import { afterEach, expect, inject, it } from 'vitest';
 import { machineOf } from '../setup/machine.ts';
+import { savedDir } from '../setup/saved.ts';
 import { qemuOf } from './qemu.ts';
 
 const { apiUrl, sandboxUrl, apiKey, dataDir } = inject('islet');
@@ -65,7 +66,7 @@ const ask = async (sandbox: Sandbox, path: string) => {
 /** Pauses a sandbox. Returns the sizes of the layers of its memory, bytes, the newest first. */
 const paused = async (sandbox: Sandbox) => {
   await sandbox.pause({ ...connection });
-  const shared = join(dataDir, 'sandboxes', sandbox.sandboxId, 'snapshot', 'shared');
+  const shared = join(await savedDir(dataDir, sandbox.sandboxId), 'shared');
   const numbers = (await readdir(shared)).flatMap((name) => /^memory-(\d+)$/.exec(name)?.[1] ?? []);
   const newestFirst = numbers.map(Number).sort((one, other) => other - one);
   return Promise.all(newestFirst.map(async (number) => (await stat(join(shared, `memory-${number}`))).size));

@@ -20,4 +20,4 @@ export {
   signalGroup,
   waitForExit,
 } from './process.ts';
-export { type Processor, readProcessor } from './processor.ts';
+export { type Processor, type ProcessorFeatures, readProcessor, readProcessorFeatures } from './processor.ts';

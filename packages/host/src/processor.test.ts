@@ -1,5 +1,5 @@
 import { expect, it } from 'vitest';
-import { parseProcessor } from './processor.ts';
+import { parseProcessor, parseProcessorFeatures } from './processor.ts';
 
 it('is read from the first of the processors', () => {
   const table = [
@@ -22,4 +22,17 @@ it('is read from the table of an Arm machine', () => {
     modelName: '',
     architecture: 'arm64',
   });
+});
+
+it("has the instructions that programs find, in order, and nothing that is the kernel's own", () => {
+  const flags = 'fpu vme sse4_2 avx2 avx512_bf16 sha_ni aes constant_tsc nopl ibrs md_clear lm sse2 avx2';
+  expect(parseProcessorFeatures(`processor\t: 0\nflags\t\t: ${flags}\n\nprocessor\t: 1\n`, 'x64')).toEqual({
+    architecture: 'amd64',
+    features: ['aes', 'avx2', 'avx512_bf16', 'sha_ni', 'sse2', 'sse4_2'],
+  });
+  expect(parseProcessorFeatures('processor\t: 0\nFeatures\t: fp asimd crc32\n', 'arm64')).toEqual({
+    architecture: 'arm64',
+    features: ['asimd', 'crc32', 'fp'],
+  });
+  expect(parseProcessorFeatures('', 'x64')).toEqual({ architecture: 'amd64', features: [] });
 });

@@ -4,6 +4,7 @@ export {
   startOrchestrator,
   type TemplateRuntime,
 } from './orchestrator.ts';
+export type { RootFileSystem } from './roots/root-file-systems.ts';
 export type { CommandEnd, SandboxCommand } from './sandbox/command.ts';
 export type { SandboxEvent } from './sandbox/events.ts';
 export { type BuildSandboxRequest, type CommandRunner, OutOfMemoryError } from './templates/build-sandbox.ts';

@@ -5,13 +5,15 @@ import { join } from 'node:path';
 import type { ServiceImpl } from '@connectrpc/connect';
 import type { orchestratorProto, SandboxLog, SandboxSample, volumesProto } from '@islet/contracts';
 import type { DriverKind } from '@islet/driver';
-import { openHostExec, readProcessor } from '@islet/host';
+import { openHostExec, readProcessor, readProcessorFeatures } from '@islet/host';
 import { claimSubnet, GUEST, NetworkPool, VOLUMES_PORT } from '@islet/network';
 import { VolumeServerThread } from '@islet/nfs';
+import { DirectorySnapshots } from '@islet/snapshots';
 import type { Logger } from '@islet/telemetry';
 import { chooseDriver, openDrivers } from './drivers.ts';
 import { guestDir, installGuest, removeUnusedGuests } from './guest/guest.ts';
 import { STATIC_TOOLS } from './guest/guest-files.ts';
+import { type RootFileSystem, RootFileSystems } from './roots/root-file-systems.ts';
 import { orchestratorService } from './rpc/service.ts';
 import { adoptSandboxes, heldSlots } from './sandbox/adoption.ts';
 import type { SandboxEvent } from './sandbox/events.ts';
@@ -24,6 +26,8 @@ import { Undo } from './sandbox/undo.ts';
 import { type BuildSandboxRequest, type CommandRunner, withBuildSandbox } from './templates/build-sandbox.ts';
 import { type SealRequest, type SealResult, sealTemplate } from './templates/seal.ts';
 import { TemplateStore } from './templates/store.ts';
+import { removeUnreferenced } from './templates/unreferenced.ts';
+import { upgradeFromVersion2 } from './upgrade/version-2.ts';
 import { volumesService } from './volumes/service.ts';
 import { Volumes } from './volumes/volumes.ts';
 import { warmCounts } from './warm/policy.ts';
@@ -69,7 +73,7 @@ export interface TemplateRuntime {
   /** Boots a root file system and takes the snapshot its sandboxes start from. */
   seal(request: SealRequest, signal?: AbortSignal): Promise<SealResult>;
   /** The root file system of a build that can start here. @throws IsletError 404, 503. */
-  rootfsOf(buildId: string): string;
+  rootfsOf(buildId: string): RootFileSystem;
   /**
    * Boots a sandbox on layers, for `use` to run commands in, and ends it; what was written is in the upper layer then.
    * @throws whatever `use` throws; nothing of the sandbox is left.
@@ -116,7 +120,12 @@ export async function startOrchestrator(options: OrchestratorOptions): Promise<O
     await writeFile('/proc/sys/net/ipv4/ip_forward', '1');
     const claim = await claimSubnet(instance, SUBNET_CLAIMS, exec);
     undo.add(() => claim.release());
+    const snapshots = await DirectorySnapshots.open(join(dataDir, 'states'));
+    const roots = await RootFileSystems.open(join(dataDir, 'roots'));
+    const processor = await readProcessorFeatures();
+    const templatesDir = join(dataDir, 'templates');
     const records = new RecordStore(join(dataDir, 'sandboxes'));
+    await upgradeFromVersion2({ templatesDir, sandboxesDir: records.root, snapshots, roots, logger });
     const found = await records.readAll();
     const chosen = await chooseDriver(options.drivers, options.isolation, { exec, logger });
     const network = await NetworkPool.open(
@@ -161,6 +170,8 @@ export async function startOrchestrator(options: OrchestratorOptions): Promise<O
       buildDriver: drivers.builds,
       network,
       records,
+      snapshots,
+      processor,
       machinesDir,
       now: Date.now,
       logger,
@@ -177,15 +188,22 @@ export async function startOrchestrator(options: OrchestratorOptions): Promise<O
       guestsDir,
       exec,
     );
-    const templates = await TemplateStore.open(join(dataDir, 'templates'), {
-      runtime: { name: driver.name, digest: driver.runtimeDigest },
-      guestDigest: guest.digest,
+    const templates = await TemplateStore.open({
+      dir: templatesDir,
+      snapshots,
+      host: {
+        runtime: { name: driver.name, digest: driver.runtimeDigest },
+        processor,
+        guestDigest: guest.digest,
+      },
+      now: Date.now,
     });
+    await removeUnreferenced(snapshots, templates.list(), adopted);
     await removeUnusedGuests(
       guestsDir,
       new Set([
-        ...templates.guestDigests(),
-        ...adopted.map((record) => record.base.guestDigest),
+        ...templates.list().map(({ needs }) => needs.guest),
+        ...adopted.map(({ base }) => base.guest),
         guest.digest,
       ]),
     );
@@ -196,10 +214,13 @@ export async function startOrchestrator(options: OrchestratorOptions): Promise<O
         network,
         volumes,
         templates,
+        snapshots,
+        processor,
         guestDigest: guest.digest,
         dns: options.dns,
         records,
         guestDirOf: (digest) => guestDir(guestsDir, digest),
+        rootfsDirOf: (digest) => roots.dirOf(digest),
         machinesDir,
         newMachineId: () => `m${randomBytes(8).toString('hex')}`,
         ...warmCounts(options.warmMemoryMb),
@@ -235,6 +256,9 @@ export async function startOrchestrator(options: OrchestratorOptions): Promise<O
       network,
       volumes,
       store: templates,
+      snapshots,
+      roots,
+      processor,
       guest,
       workDir: machinesDir,
       dns: options.dns,
@@ -261,13 +285,19 @@ export async function startOrchestrator(options: OrchestratorOptions): Promise<O
       templates: {
         has: (buildId) => templates.isCurrent(buildId),
         seal: (request, signal) => sealTemplate(sealContext, request, signal),
-        rootfsOf: (buildId) => templates.get(buildId).manifest.rootfsDir,
+        rootfsOf: (buildId) => {
+          const { rootfs: digest } = templates.get(buildId).needs;
+          return { digest, dir: roots.dirOf(digest) };
+        },
         withBuildSandbox: (request, use, signal) =>
           withBuildSandbox({ ...sealContext, driver: drivers.builds }, request, use, signal),
         keepWarm: (buildId) => sandboxes.keepWarm(buildId),
         remove: (buildId) => sandboxes.dropBuild(buildId),
         rootfsDirs: () =>
-          new Set([...templates.rootfsDirs(), ...sandboxes.bases().map(({ rootfsDir }) => rootfsDir)]),
+          roots.dirs([
+            ...templates.list().map(({ needs }) => needs.rootfs),
+            ...sandboxes.bases().map(({ rootfs }) => rootfs),
+          ]),
       },
       follow(listener) {
         for (const sandbox of sandboxes.list()) listener({ kind: 'changed', sandbox });

@@ -21,8 +21,8 @@ export interface GuestFile {
   path: string;
   source: string;
   mode: number;
-  /** Changes when the content does. */
-  version: string;
+  /** SHA-256 of the content, in hex. */
+  sum: string;
 }
 
 /** Shells and tools for images that have none, as Debian's packages bash-static and busybox-static have them. */
@@ -42,19 +42,19 @@ export async function listGuestFiles(sources: GuestSources, exec: Exec): Promise
   const node = await realpath(sources.node);
   const shipped = await listShipped(sources.shippedDir);
   const natives = shipped.filter(({ path }) => path.endsWith('.node')).map(({ source }) => source);
-  const files = [await programOfMachine('node', node), ...shipped];
+  const programs = new Map([['node', node]]);
   const libraries = new Map<string, string>();
   for (const binary of [node, ...natives]) {
     for (const [name, path] of await sharedLibraries(binary, exec)) libraries.set(name, path);
   }
-  for (const [name, path] of libraries) files.push(await programOfMachine(`lib/${name}`, path));
+  for (const [name, path] of libraries) programs.set(`lib/${name}`, path);
   for (const [name, path] of Object.entries(sources.staticTools)) {
-    if (await isStatic(path, exec)) files.push(await programOfMachine(`bin/${name}`, await realpath(path)));
+    if (await isStatic(path, exec)) programs.set(`bin/${name}`, await realpath(path));
   }
+  const files = [...shipped, ...(await ofMachine(programs, exec))];
   return files.sort((a, b) => (a.path < b.path ? -1 : 1));
 }
 
-/** By content: packages give all files one time, whatever is in them. */
 async function listShipped(dir: string): Promise<GuestFile[]> {
   const entries = await readdir(dir, { recursive: true, withFileTypes: true });
   const files = entries.filter((entry) => entry.isFile()).map((entry) => join(entry.parentPath, entry.name));
@@ -63,17 +63,22 @@ async function listShipped(dir: string): Promise<GuestFile[]> {
       path: relative(dir, source),
       source,
       mode: (await stat(source)).mode & 0o100 ? PROGRAM : DATA,
-      version: createHash('sha256')
+      sum: createHash('sha256')
         .update(await readFile(source))
         .digest('hex'),
     })),
   );
 }
 
-/** By size and time: reading 100 MB of node at each start would cost more than it tells. */
-async function programOfMachine(path: string, source: string): Promise<GuestFile> {
-  const { size, mtimeMs } = await stat(source);
-  return { path, source, mode: PROGRAM, version: `${size} ${Math.floor(mtimeMs)}` };
+/** Programs of this machine by the paths that they get. Another process sums them: node alone has 100 MB. */
+async function ofMachine(programs: ReadonlyMap<string, string>, exec: Exec): Promise<GuestFile[]> {
+  const sources = [...programs.values()];
+  const lines = (await exec('sha256sum', ['--zero', '--', ...sources])).split('\0');
+  return [...programs].map(([path, source], index) => {
+    const sum = /^[0-9a-f]{64}/.exec(lines[index] ?? '')?.[0];
+    if (sum === undefined) throw new Error(`sha256sum does not say what ${source} is`);
+    return { path, source, mode: PROGRAM, sum };
+  });
 }
 
 /** Name → path of what a binary loads, its dynamic linker included. */

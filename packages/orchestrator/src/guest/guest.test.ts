@@ -1,5 +1,17 @@
 import { execFileSync } from 'node:child_process';
-import { chmod, copyFile, mkdir, mkdtemp, readdir, rm, stat, utimes, writeFile } from 'node:fs/promises';
+import {
+  appendFile,
+  chmod,
+  copyFile,
+  mkdir,
+  mkdtemp,
+  readdir,
+  rename,
+  rm,
+  stat,
+  utimes,
+  writeFile,
+} from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { openHostExec } from '@islet/host';
@@ -71,14 +83,24 @@ describe('the guest files', () => {
     expect(await install()).toEqual(first);
   });
 
+  it('are the same guest on every machine that has the same programs, wherever and since when they are there', async () => {
+    const node = join(root, 'node');
+    await copyFile(process.execPath, node);
+    await chmod(node, 0o755);
+    const first = await install({ node });
+    const [other, later] = [join(root, 'other'), new Date(Date.now() + 60_000)];
+    await rename(node, other);
+    await utimes(other, later, later);
+    expect(await install({ node: other })).toEqual(first);
+  });
+
   it('are another guest when another node runs Islet, and the old one stays as it was', async () => {
     const node = join(root, 'node');
     await copyFile(process.execPath, node);
     await chmod(node, 0o755);
     const first = await install({ node });
     const before = await stat(join(first.dir, 'node'));
-    const later = new Date(Date.now() + 60_000);
-    await utimes(node, later, later);
+    await appendFile(node, 'x');
     const second = await install({ node });
     expect(second.digest).not.toBe(first.digest);
     const after = await stat(join(first.dir, 'node'));

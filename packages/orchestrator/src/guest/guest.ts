@@ -54,7 +54,7 @@ async function makeFolder(root: string, path: string): Promise<void> {
 
 function digestOf(files: readonly GuestFile[]): string {
   const hash = createHash('sha256');
-  for (const { path, mode, version } of files) hash.update(`${path}\0${mode}\0${version}\0`);
+  for (const { path, mode, sum } of files) hash.update(`${path}\0${mode}\0${sum}\0`);
   return hash.digest('hex').slice(0, 32);
 }
 

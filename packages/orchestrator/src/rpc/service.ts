@@ -4,7 +4,8 @@ import { orchestratorProto, toConnectError } from '@islet/contracts';
 import { diskOf, type Processor } from '@islet/host';
 import type { Journals } from '../sandbox/journals.ts';
 import type { ForkOutcome, Sandboxes } from '../sandbox/sandboxes.ts';
-import type { StoredTemplate, TemplateStore } from '../templates/store.ts';
+import type { TemplateBuild } from '../templates/build.ts';
+import type { TemplateStore } from '../templates/store.ts';
 
 /** How long a watcher hears nothing, ms: at most, and at least however short it asks for. */
 const HEARTBEAT_MS = { longest: 20_000, shortest: 1_000 };
@@ -54,8 +55,8 @@ export function orchestratorService({ sandboxes, templates, journals, facts, dat
       })),
     snapshotSandbox: ({ sandboxId, templateId, buildId }) =>
       answer(async () => {
-        const { sandbox, stored, stoppedMs } = await sandboxes.snapshot(sandboxId, { templateId, buildId });
-        return { sandbox, build: await present(stored, templates), stoppedMs };
+        const { sandbox, build, stoppedMs } = await sandboxes.snapshot(sandboxId, { templateId, buildId });
+        return { sandbox, build: await present(build, templates), stoppedMs };
       }),
     forkSandbox: ({ sandboxId, configs, timeoutMs }) =>
       answer(async () => {
@@ -63,7 +64,7 @@ export function orchestratorService({ sandboxes, templates, journals, facts, dat
         return { outcomes: outcomes.map(presentOutcome) };
       }),
     listBuilds: async () => ({
-      builds: await Promise.all(templates.list().map((stored) => present(stored, templates))),
+      builds: await Promise.all(templates.list().map((build) => present(build, templates))),
     }),
     deleteBuild: ({ buildId }) =>
       answer(async () => {
@@ -97,13 +98,13 @@ export function orchestratorService({ sandboxes, templates, journals, facts, dat
   };
 }
 
-async function present(stored: StoredTemplate, templates: TemplateStore) {
-  const { buildId, templateId, parentBuildId, createdAt } = stored.manifest;
+async function present(build: TemplateBuild, templates: TemplateStore) {
+  const { buildId, templateId, parentBuildId, createdAt } = build;
   return create(orchestratorProto.BuildSchema, {
     buildId,
     templateId,
     ...(parentBuildId !== undefined && { parentBuildId }),
-    snapshotBytes: await templates.bytesOf(stored),
+    snapshotBytes: await templates.bytesOf(build),
     createdAtMs: Date.parse(createdAt),
   });
 }

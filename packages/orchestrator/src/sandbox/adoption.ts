@@ -4,11 +4,11 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { orchestratorProto } from '@islet/contracts';
 import type { Machine, SandboxDriver } from '@islet/driver';
 import type { EgressRules } from '@islet/network';
+import { type ProcessorNeeds, readSealed, type SnapshotStore, type StoredSnapshot } from '@islet/snapshots';
 import type { Logger } from '@islet/telemetry';
-import { readManifest } from '../snapshots/manifest.ts';
 import type { SandboxNetwork } from './ports.ts';
 import type { RecordStore, SandboxRecord } from './record.ts';
-import { sealSaved } from './save.ts';
+import { factsOf } from './saves.ts';
 
 const { SandboxState } = orchestratorProto;
 
@@ -28,6 +28,9 @@ export interface AdoptionContext {
   buildDriver: SandboxDriver;
   network: Pick<SandboxNetwork, 'slot' | 'discard'>;
   records: RecordStore;
+  snapshots: SnapshotStore;
+  /** Of this machine. */
+  processor: ProcessorNeeds;
   /** One folder a machine. */
   machinesDir: string;
   /** Unix ms. */
@@ -107,27 +110,21 @@ async function takePause(
   record: SandboxRecord,
   machine: Machine,
   machines: ReadonlySet<string>,
-  { driver, records, now, logger }: AdoptionContext,
+  context: AdoptionContext,
 ): Promise<SandboxRecord | undefined> {
+  const { records, now, logger } = context;
   const { sandbox } = record;
   if (sandbox.state !== SandboxState.PAUSING) return undefined;
-  const { sandboxId = '', buildId = '' } = sandbox.config ?? {};
-  const runtime = { name: driver.name, digest: driver.runtimeDigest };
-  const origin = { ...record.base, runtime, parentBuildId: buildId };
-  const seal = async (dir: string) => {
-    if (await readManifest(dir)) return true;
-    if (!machines.has(machine.id)) return false;
-    await driver.finishCheckpoint?.(dir);
-    await sealSaved(dir, origin);
-    return true;
-  };
-  if (!(await records.takeUnfinishedSnapshot(sandboxId, seal))) {
+  const { sandboxId = '' } = sandbox.config ?? {};
+  const saved = await findSaved(record, machines.has(machine.id), context);
+  if (!saved) {
     logger.error({ sandboxId }, 'a sandbox was lost: it ended before it was paused');
     return undefined;
   }
   const paused = {
     ...record,
     run: undefined,
+    saved: saved.digest,
     sandbox: {
       ...sandbox,
       revision: sandbox.revision + 1,
@@ -140,11 +137,33 @@ async function takePause(
   return paused;
 }
 
+/** The state that a pause saved which no one saw the end of; undefined where it is not whole, and nobody knows how much is missing. */
+async function findSaved(
+  record: SandboxRecord,
+  isMachineKnown: boolean,
+  context: AdoptionContext,
+): Promise<StoredSnapshot | undefined> {
+  const { driver, records, snapshots } = context;
+  const { config, executionId } = record.sandbox;
+  const sandboxId = config?.sandboxId ?? '';
+  const dir = records.savingDir(sandboxId);
+  if (!(await records.isSaving(sandboxId))) {
+    const isOfRun = ({ manifest: { subject } }: StoredSnapshot) =>
+      subject.kind === 'sandbox' && subject.sandboxId === sandboxId && subject.executionId === executionId;
+    return (await snapshots.list()).find(isOfRun);
+  }
+  if (!(await readSealed(dir))) {
+    if (!isMachineKnown) return undefined;
+    await driver.finishCheckpoint?.(dir);
+  }
+  return snapshots.put(dir, factsOf(record, context), { sync: false });
+}
+
 /** A sandbox that is being written ends by itself: nothing may take it for a running one until then. */
 async function waitForSave({ sandbox, run }: SandboxRecord, context: AdoptionContext): Promise<void> {
   const { driver, records } = context;
   const id = sandbox.config?.sandboxId ?? '';
-  if (!run || sandbox.state !== SandboxState.PAUSING || !(await records.hasUnfinishedSnapshot(id))) return;
+  if (!run || sandbox.state !== SandboxState.PAUSING || !(await records.isSaving(id))) return;
   // Where it does not, its saving has not begun in earnest.
   const deadline = performance.now() + SAVE_DEADLINE_MS;
   while (driver.isAlive(run.machine) && performance.now() < deadline) await sleep(LOOK_MS);

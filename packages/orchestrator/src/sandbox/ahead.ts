@@ -1,6 +1,7 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Logger } from '@islet/telemetry';
-import type { StoredTemplate, TemplateStore } from '../templates/store.ts';
+import type { TemplateBuild } from '../templates/build.ts';
+import type { TemplateStore } from '../templates/store.ts';
 import { WarmPool } from '../warm/pool.ts';
 import { type EnvdRequest, initEnvd, tellStandstill, waitForEnvd } from './envd-client.ts';
 import { EnvdConnection } from './envd-connection.ts';
@@ -102,29 +103,34 @@ export class Ahead {
   }
 
   /** Waits for a machine with programs in it, whose deadlines are not over because it was saved. */
-  async #wake(envd: EnvdRequest, { manifest, snapshotDir }: StoredTemplate): Promise<void> {
-    const { driver, now } = this.#options;
+  async #wake(
+    envd: EnvdRequest,
+    { envdAccessToken }: TemplateBuild,
+    stoppedAt: number | undefined,
+  ): Promise<void> {
     await waitForEnvd(envd);
-    const from = await driver.stoppedAt?.(snapshotDir);
-    if (from === undefined) return;
-    await tellStandstill(envd, manifest.envdAccessToken, { from, to: Math.max(from, now()) });
+    if (stoppedAt === undefined) return;
+    const to = Math.max(stoppedAt, this.#options.now());
+    await tellStandstill(envd, envdAccessToken, { from: stoppedAt, to });
   }
 
   async #startMachine(buildId: string): Promise<WarmRun> {
-    const { templates, now } = this.#options;
-    const stored = templates.get(buildId);
-    const { manifest, snapshotDir } = stored;
-    const obstacle = await templates.obstacle(stored);
-    if (obstacle !== undefined) throw new Error(`build '${buildId}' cannot be restored: ${obstacle}`);
-    const source = { base: baseOf(manifest), snapshotDir, ...sizeOf(manifest), volumeIds: [] };
+    const { driver, templates, now } = this.#options;
+    const build = templates.get(buildId);
+    const opened = await templates.open(build);
+    if ('obstacle' in opened) throw new Error(`build '${buildId}' cannot be restored: ${opened.obstacle}`);
+    await using snapshot = opened.snapshot;
+    const snapshotDir = snapshot.dir;
+    const source = { base: baseOf(build.needs), snapshotDir, ...sizeOf(build), volumeIds: [] };
     const run = await startMachine(this.#options, source, undefined);
     const connection = new EnvdConnection(run.address);
     try {
       await sleep(SETTLE_MS);
       const envd = { address: run.address, deadlineMs: PRIME_DEADLINE_MS, connection };
       // Programs that run in a sandbox's snapshot would see their identity change twice.
-      if (manifest.parentBuildId !== undefined) await this.#wake(envd, stored);
-      else {
+      if (build.parentBuildId !== undefined) {
+        await this.#wake(envd, build, await driver.stoppedAt?.(snapshotDir));
+      } else {
         await initEnvd(envd, rehearsal(run.machine.id, new Date(now())));
         // It answers before it has done all that it was told: it should not have to do so when it is taken.
         await waitForEnvd(envd);
@@ -138,12 +144,12 @@ export class Ahead {
   }
 }
 
-function kindOfBuild({ manifest }: StoredTemplate): string {
-  return kindOf({ base: baseOf(manifest), ...sizeOf(manifest) });
+function kindOfBuild(build: TemplateBuild): string {
+  return kindOf({ base: baseOf(build.needs), ...sizeOf(build) });
 }
 
 /** As a pool's kind: equal shapes are equal texts. */
-function kindOf({ base: { rootfsDir, guestDigest }, cpuCount, memoryMb, diskSizeMb }: Shape): string {
-  const shape: Shape = { base: { rootfsDir, guestDigest }, cpuCount, memoryMb, diskSizeMb };
+function kindOf({ base, cpuCount, memoryMb, diskSizeMb }: Shape): string {
+  const shape: Shape = { base: baseOf(base), cpuCount, memoryMb, diskSizeMb };
   return JSON.stringify(shape);
 }

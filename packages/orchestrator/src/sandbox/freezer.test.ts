@@ -16,7 +16,7 @@ function node(freezeAfterMs: number | undefined, metadata: Record<string, string
   const config = create(SandboxConfigSchema, { sandboxId: 'one', metadata });
   const machine: Machine = { id: 'm', dir: '/', main: { pid: 0, startTicks: 0 }, companions: [] };
   const entry: Entry = {
-    ...{ config, base: { rootfsDir: '/', guestDigest: '' }, run: { machine, slotIndex: 0 } },
+    ...{ config, base: { rootfs: '', guest: '' }, saved: undefined, run: { machine, slotIndex: 0 } },
     sandbox: create(SandboxSchema, { config, executionId: 'run', state: SandboxState.RUNNING }),
   };
   const state = { still: true, frozen: false, wanted: true, entries: [entry], stoodStillMs: 0 };

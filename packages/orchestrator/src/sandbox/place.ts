@@ -15,8 +15,8 @@ export interface Shape {
 }
 
 /** What the sandboxes of a build start over. */
-export function baseOf({ rootfsDir, guestDigest }: SandboxBase): SandboxBase {
-  return { rootfsDir, guestDigest };
+export function baseOf({ rootfs, guest }: SandboxBase): SandboxBase {
+  return { rootfs, guest };
 }
 
 export function sizeOf({ cpuCount, memoryMb, diskSizeMb }: Omit<Shape, 'base'>): Omit<Shape, 'base'> {
@@ -54,7 +54,7 @@ export async function preparePlace(
 
 /** Makes the network slot, the folder, and the directory that volumes come into. */
 export async function makePlace(
-  { driver, network, volumes, newMachineId, machinesDir, guestDirOf }: StartContext,
+  { driver, network, volumes, newMachineId, machinesDir, guestDirOf, rootfsDirOf }: StartContext,
   { base, cpuCount, memoryMb, diskSizeMb }: Shape,
 ): Promise<Place> {
   const undo = new Undo();
@@ -71,8 +71,8 @@ export async function makePlace(
     const spec = {
       id,
       dir,
-      rootfsDir: base.rootfsDir,
-      guestDir: guestDirOf(base.guestDigest),
+      rootfsDir: rootfsDirOf(base.rootfs),
+      guestDir: guestDirOf(base.guest),
       volumesDir: volumes.machineDir(id),
       netns: slot.netns,
       cpuCount,

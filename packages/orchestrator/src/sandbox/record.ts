@@ -3,12 +3,18 @@ import { join } from 'node:path';
 import { fromJson, type JsonValue, toJson } from '@bufbuild/protobuf';
 import { orchestratorProto } from '@islet/contracts';
 import type { Machine } from '@islet/driver';
+import { type Static, Type } from 'typebox';
+import { Value } from 'typebox/value';
+
+const SandboxBase = Type.Object({
+  /** Digest of its root file system. */
+  rootfs: Type.String(),
+  /** Digest of its node and envd files. */
+  guest: Type.String(),
+});
 
 /** What a sandbox's memory maps; it starts again only on the same. */
-export interface SandboxBase {
-  rootfsDir: string;
-  guestDigest: string;
-}
+export type SandboxBase = Static<typeof SandboxBase>;
 
 /** What the node knows of a sandbox and needs to take it over after its own end. */
 export interface SandboxRecord {
@@ -16,6 +22,8 @@ export interface SandboxRecord {
   base: SandboxBase;
   /** What runs of it; undefined for a paused one. */
   run: SandboxRun | undefined;
+  /** Of a paused one: the digest of its saved state. */
+  saved: string | undefined;
 }
 
 /** A sandbox's machine and the network slot that belongs to it. */
@@ -24,15 +32,28 @@ export interface SandboxRun {
   slotIndex: number;
 }
 
-interface StoredRecord {
-  version: 2;
-  sandbox: JsonValue;
-  base: SandboxBase;
-  run: SandboxRun | null;
-}
+const ProcessRef = Type.Object({ pid: Type.Number(), startTicks: Type.Number() });
+const StoredRecord = Type.Object({
+  version: Type.Literal(3),
+  sandbox: Type.Unknown(),
+  base: SandboxBase,
+  run: Type.Union([
+    Type.Null(),
+    Type.Object({
+      machine: Type.Object({
+        ...{ id: Type.String(), dir: Type.String() },
+        ...{ main: ProcessRef, companions: Type.Array(ProcessRef) },
+      }),
+      slotIndex: Type.Number(),
+    }),
+  ]),
+  saved: Type.Optional(Type.String()),
+});
+type StoredRecord = Static<typeof StoredRecord>;
 
-const STATE_FILE = 'state.json';
-const SNAPSHOT = 'snapshot';
+export const STATE_FILE = 'state.json';
+/** What a pause under way writes. */
+const SAVING = 'saving';
 
 /**
  * The node's records on disk, one folder a sandbox. A record is replaced by a rename, so a killed process leaves the
@@ -54,9 +75,9 @@ export class RecordStore {
     await mkdir(this.dir(sandboxId), { recursive: true, mode: 0o700 });
   }
 
-  /** Where a paused sandbox's memory and files are. */
-  snapshotDir(sandboxId: string): string {
-    return join(this.dir(sandboxId), SNAPSHOT);
+  /** Where a sandbox is saved that is being paused, until its state is whole: the next process finds it by the sandbox. */
+  savingDir(sandboxId: string): string {
+    return join(this.dir(sandboxId), SAVING);
   }
 
   /**
@@ -66,10 +87,11 @@ export class RecordStore {
   async write(record: SandboxRecord, { durable }: { durable: boolean }): Promise<void> {
     const id = record.sandbox.config?.sandboxId ?? '';
     const stored: StoredRecord = {
-      version: 2,
+      version: 3,
       sandbox: toJson(orchestratorProto.SandboxSchema, record.sandbox),
       base: record.base,
       run: record.run ?? null,
+      ...(record.saved !== undefined && { saved: record.saved }),
     };
     const file = join(this.dir(id), STATE_FILE);
     const temporary = `${file}.new`;
@@ -89,29 +111,16 @@ export class RecordStore {
   }
 
   /** Removes what a killed process left half made or half removed in a sandbox's folder. */
-  async tidy({ sandbox, run }: SandboxRecord): Promise<void> {
+  async tidy({ sandbox }: SandboxRecord): Promise<void> {
     const dir = this.dir(sandbox.config?.sandboxId ?? '');
-    const kept = run ? [STATE_FILE] : [STATE_FILE, SNAPSHOT];
     for (const name of await readdir(dir)) {
-      if (!kept.includes(name)) await rm(join(dir, name), { recursive: true, force: true });
+      if (name !== STATE_FILE) await rm(join(dir, name), { recursive: true, force: true });
     }
   }
 
   /** Whether the saving of a sandbox has begun to write. */
-  async hasUnfinishedSnapshot(sandboxId: string): Promise<boolean> {
-    return (await readdir(`${this.snapshotDir(sandboxId)}.new`).catch(() => [])).length > 0;
-  }
-
-  /** Puts a snapshot whose end nobody saw in its place, after `seal` made it whole. False where there is none, or `seal` says that it cannot be. */
-  async takeUnfinishedSnapshot(sandboxId: string, seal: (dir: string) => Promise<boolean>): Promise<boolean> {
-    const dir = this.snapshotDir(sandboxId);
-    const names = await readdir(`${dir}.new`).catch(() => undefined);
-    if (names === undefined) return (await readdir(dir).catch(() => [])).length > 0;
-    if (names.length === 0) return false;
-    if (!(await seal(`${dir}.new`))) return false;
-    await rm(dir, { recursive: true, force: true });
-    await rename(`${dir}.new`, dir);
-    return true;
+  async isSaving(sandboxId: string): Promise<boolean> {
+    return (await readdir(this.savingDir(sandboxId)).catch(() => [])).length > 0;
   }
 
   /** Every folder's id with its record, undefined where it holds none that can be read. */
@@ -123,12 +132,13 @@ export class RecordStore {
 
   async #read(id: string): Promise<SandboxRecord | undefined> {
     try {
-      const stored = JSON.parse(await readFile(join(this.dir(id), STATE_FILE), 'utf8')) as StoredRecord;
-      if (stored.version !== 2) return undefined;
+      const stored = JSON.parse(await readFile(join(this.dir(id), STATE_FILE), 'utf8')) as unknown;
+      if (!Value.Check(StoredRecord, stored)) return undefined;
       return {
-        sandbox: fromJson(orchestratorProto.SandboxSchema, stored.sandbox),
+        sandbox: fromJson(orchestratorProto.SandboxSchema, stored.sandbox as JsonValue),
         base: stored.base,
         run: stored.run ?? undefined,
+        saved: stored.saved,
       };
     } catch {
       return undefined; // half made: its owner frees it

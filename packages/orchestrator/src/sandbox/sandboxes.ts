@@ -1,8 +1,7 @@
-import { rename, rm } from 'node:fs/promises';
+import { rm } from 'node:fs/promises';
 import { create } from '@bufbuild/protobuf';
 import { IsletError, orchestratorProto, placementFailed, sandboxNotFound } from '@islet/contracts';
-import { bytesIn } from '@islet/host';
-import type { StoredTemplate } from '../templates/store.ts';
+import type { TemplateBuild } from '../templates/build.ts';
 import type { SandboxEvents } from './events.ts';
 import { Freezer } from './freezer.ts';
 import { KeyedQueue } from './keyed-queue.ts';
@@ -52,7 +51,7 @@ export interface ResumeRequest {
 /** A sandbox's snapshot: a build from which others start. */
 export interface TakenSnapshot {
   sandbox: Sandbox;
-  stored: StoredTemplate;
+  build: TemplateBuild;
   /** How long the sandbox was stopped, ms. */
   stoppedMs: number;
 }
@@ -148,11 +147,10 @@ export class Sandboxes {
 
   /** What builds' snapshots and paused sandboxes hold on disk, bytes. */
   snapshotBytes(): Promise<number> {
-    const { records, templates } = this.#options;
-    const paused = this.#table.all().filter(({ run }) => !run);
-    return bytesIn([
-      ...paused.map(({ config }) => records.snapshotDir(config.sandboxId)),
-      ...templates.list().map(({ snapshotDir }) => snapshotDir),
+    const { snapshots, templates } = this.#options;
+    return snapshots.bytes([
+      ...this.#table.all().flatMap(({ saved }) => saved ?? []),
+      ...templates.list().map(({ snapshot }) => snapshot),
     ]);
   }
 
@@ -195,13 +193,11 @@ export class Sandboxes {
     configs: readonly SandboxConfig[],
     timeoutMs: number,
   ): Promise<ForkOutcome[]> {
-    const { templates } = this.#options;
-    const stage = await templates.stage();
+    const stage = await this.#options.snapshots.stage();
     try {
-      const snapshotDir = templates.stagedSnapshot(stage);
       const source = await this.#withRunning(sandboxId, async (entry) => {
-        await this.#saves.live(entry, snapshotDir);
-        return { base: entry.base, snapshotDir, accessToken: entry.config.envdAccessToken };
+        await this.#saves.live(entry, stage);
+        return { base: entry.base, snapshotDir: stage, accessToken: entry.config.envdAccessToken };
       });
       return await Promise.all(
         configs.map(async (config) => {
@@ -222,7 +218,7 @@ export class Sandboxes {
    * @throws IsletError 404; 400 where it mounts volumes; 409 where it is paused; 503 where it cannot be saved now.
    */
   async snapshot(sandboxId: string, ids: { templateId: string; buildId: string }): Promise<TakenSnapshot> {
-    const stage = await this.#options.templates.stage();
+    const stage = await this.#options.snapshots.stage();
     try {
       return await this.#withRunning(sandboxId, async (entry) => {
         const taken = await this.#saves.keep(entry, ids, stage);
@@ -307,34 +303,20 @@ export class Sandboxes {
       const entry = this.#table.get(sandboxId);
       if (!entry) throw sandboxNotFound(sandboxId);
       if (entry.run) throw new IsletError(409, `Sandbox ${sandboxId} is already running`);
-      const { config, base, sandbox } = entry;
-      const { records } = this.#options;
+      const { config, base, sandbox, saved } = entry;
       const reboot = sandbox.filesOnly || request.filesOnly;
-      const snapshotDir = records.snapshotDir(sandboxId);
       const run = await this.#start(sandboxId, () =>
         this.#untilKilled(sandboxId, (killed) =>
-          this.#starter.startSaved(config, base, snapshotDir, reboot, killed),
+          this.#starter.startSaved(config, base, saved, reboot, killed),
         ),
       );
       config.autoPause = request.autoPause ?? config.autoPause;
       sandbox.filesOnly = false;
       await this.#table.becomeRunning(entry, run, request.timeoutMs);
-      await this.#setAside(sandboxId, snapshotDir, sandbox.executionId);
+      // Nobody waits for it: the next pause saves under another name.
+      if (saved !== undefined) this.#table.behind(sandboxId, this.#options.snapshots.delete(saved));
       return view(entry);
     });
-  }
-
-  /** Puts a saved state that was started from out of the way of the next pause; removing much takes its time. */
-  async #setAside(sandboxId: string, snapshotDir: string, executionId: string): Promise<void> {
-    const used = `${snapshotDir}.${executionId}`;
-    try {
-      await rename(snapshotDir, used);
-    } catch (error) {
-      // The sandbox runs all the same, and its next pause removes what is there.
-      this.#options.logger.error({ err: error, sandboxId }, 'a used saved state could not be set aside');
-      return;
-    }
-    this.#table.behind(sandboxId, rm(used, { recursive: true, force: true }));
   }
 
   /**
@@ -422,7 +404,7 @@ export class Sandboxes {
       try {
         const { base, ...run } = await this.#start(id, start);
         const sandbox = create(SandboxSchema, { config, nodeId: this.#options.nodeId });
-        const entry = this.#table.add({ sandbox, base, run: undefined });
+        const entry = this.#table.add({ sandbox, base, run: undefined, saved: undefined });
         await this.#table.becomeRunning(entry, run, timeoutMs);
         this.#createSuccesses++;
         return view(entry);

@@ -1,13 +1,7 @@
-import { mkdir, rename, rm, statfs } from 'node:fs/promises';
+import { mkdir, rm, statfs } from 'node:fs/promises';
 import { IsletError } from '@islet/contracts';
-import { type SandboxDriver, sumFiles } from '@islet/driver';
+import type { SandboxDriver } from '@islet/driver';
 import { waitForQuiet, waitForRequests } from '@islet/network';
-import {
-  readManifest,
-  removeUnfinishedManifest,
-  type SnapshotOrigin,
-  writeManifest,
-} from '../snapshots/manifest.ts';
 import { readRemovedFiles } from './envd-client.ts';
 import type { SandboxRun } from './record.ts';
 
@@ -62,31 +56,24 @@ export async function assertNoneRemoved({ address }: Saving, accessToken: string
 }
 
 /**
- * Writes a sandbox's memory and files, with their manifest, into a new folder `snapshotDir`; the machine is gone when this returns.
+ * Writes a sandbox's memory and files into a new folder; the machine is gone then, and `keep` makes a saved state of the folder.
  * @throws IsletError 503 where it could not begin: the sandbox still runs as before. Any other error: ask the driver
  * whether it is alive.
  */
-export async function saveAndEnd(saving: Saving, snapshotDir: string, origin: SnapshotOrigin): Promise<void> {
+export async function saveAndEnd<T>(saving: Saving, dir: string, keep: () => Promise<T>): Promise<T> {
   const { driver, run } = saving;
-  const temporary = unfinished(snapshotDir);
   if (driver.keepsConnections) await waitForRequests(saving.address, COURTESY_MS);
   else await untilQuiet(saving);
   try {
-    await mkdir(temporary, { mode: 0o700 });
-    await driver.checkpoint(run.machine, temporary);
+    await mkdir(dir, { mode: 0o700 });
+    await driver.checkpoint(run.machine, dir);
     await driver.kill(run.machine);
-    await sealSaved(temporary, origin);
-    await rename(temporary, snapshotDir);
+    return await keep();
   } catch (error) {
     // It takes as much room as the sandbox's memory, which goes on.
-    if (driver.isAlive(run.machine)) await rm(temporary, { recursive: true, force: true });
+    if (driver.isAlive(run.machine)) await rm(dir, { recursive: true, force: true });
     throw error;
   }
-}
-
-/** Where a saved state is until it is whole. */
-export function unfinished(snapshotDir: string): string {
-  return `${snapshotDir}.new`;
 }
 
 /**
@@ -98,14 +85,6 @@ export async function saveLive(saving: Saving, snapshotDir: string): Promise<num
   const begin = performance.now();
   await saving.driver.snapshot(saving.run.machine, snapshotDir);
   return performance.now() - begin;
-}
-
-/** Sums what was saved, and puts the manifest beside it; where one is there already, it is left as it is. */
-export async function sealSaved(dir: string, origin: SnapshotOrigin): Promise<void> {
-  if (await readManifest(dir)) return;
-  await removeUnfinishedManifest(dir);
-  const files = await sumFiles(dir, { sync: false });
-  await writeManifest(dir, { ...origin, version: 2, createdAt: new Date().toISOString(), files });
 }
 
 async function untilQuiet({ address }: Saving): Promise<void> {

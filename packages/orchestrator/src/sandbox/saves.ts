@@ -1,15 +1,14 @@
 import { rm } from 'node:fs/promises';
 import { IsletError, orchestratorProto } from '@islet/contracts';
-import type { SandboxDriver } from '@islet/driver';
-import { bytesIn } from '@islet/host';
+import type { ProcessorNeeds, SnapshotFacts, SnapshotNeeds, SnapshotStore } from '@islet/snapshots';
 import type { Logger } from '@islet/telemetry';
-import type { SnapshotOrigin } from '../snapshots/manifest.ts';
-import type { StoredTemplate, TemplateStore } from '../templates/store.ts';
+import type { TemplateBuild } from '../templates/build.ts';
+import type { TemplateStore } from '../templates/store.ts';
 import { type Standstill, tellStandstill } from './envd-client.ts';
-import type { RecordStore } from './record.ts';
-import { assertNoneRemoved, assertSavable, type Saving, saveAndEnd, saveLive, unfinished } from './save.ts';
+import type { RecordStore, SandboxBase, SandboxRecord } from './record.ts';
+import { assertNoneRemoved, assertSavable, type Saving, saveAndEnd, saveLive } from './save.ts';
 import { freeMachine, type StartContext } from './start.ts';
-import type { Entry, RunningEntry, SandboxTable } from './table.ts';
+import type { RunningEntry, SandboxTable } from './table.ts';
 
 const { KillReason, SandboxState } = orchestratorProto;
 
@@ -18,6 +17,9 @@ const TELL_DEADLINE_MS = 5_000;
 
 export interface SavesOptions extends StartContext {
   templates: TemplateStore;
+  snapshots: SnapshotStore;
+  /** Of this machine. */
+  processor: ProcessorNeeds;
   records: RecordStore;
   logger: Logger;
 }
@@ -34,18 +36,17 @@ export class Saves {
 
   /** Saves a sandbox and frees the rest of it. */
   async pause(entry: RunningEntry, filesOnly: boolean): Promise<void> {
-    const { driver, records, now } = this.#options;
+    const { records, snapshots, now } = this.#options;
     const { config, run, sandbox } = entry;
-    const snapshotDir = records.snapshotDir(config.sandboxId);
-    // Of an earlier pause, if it is still there: a snapshot beside a sandbox that is being paused is always of this pause.
-    for (const earlier of [snapshotDir, unfinished(snapshotDir)])
-      await rm(earlier, { recursive: true, force: true });
-    await this.#whileSaving(entry, SandboxState.PAUSING, (saving) =>
-      saveAndEnd(saving, snapshotDir, originOf(entry, driver)),
+    const dir = records.savingDir(config.sandboxId);
+    // Of an earlier pause, if it is still there: what is being saved beside a sandbox is always of this pause.
+    await rm(dir, { recursive: true, force: true });
+    const { digest } = await this.#whileSaving(entry, SandboxState.PAUSING, (saving) =>
+      saveAndEnd(saving, dir, () => snapshots.put(dir, factsOf(entry, this.#options), { sync: false })),
     );
     this.#table.ends.clear(config.sandboxId);
-    Object.assign(entry, { run: undefined });
-    const savedBytes = await bytesIn([snapshotDir]);
+    Object.assign(entry, { run: undefined, saved: digest });
+    const savedBytes = await snapshots.bytes([digest]);
     Object.assign(sandbox, {
       state: SandboxState.PAUSED,
       endAtMs: now(),
@@ -62,8 +63,8 @@ export class Saves {
     entry: RunningEntry,
     ids: { templateId: string; buildId: string },
     stage: string,
-  ): Promise<{ stored: StoredTemplate; stoppedMs: number }> {
-    const { driver, templates } = this.#options;
+  ): Promise<{ build: TemplateBuild; stoppedMs: number }> {
+    const { templates } = this.#options;
     const { config } = entry;
     if (config.volumeMounts.length > 0) {
       // What it has open of them would have to be there in every sandbox that starts from the snapshot.
@@ -72,10 +73,11 @@ export class Saves {
         `Sandbox "${config.sandboxId}" mounts volumes, so it cannot become a snapshot`,
       );
     }
-    const stoppedMs = await this.live(entry, templates.stagedSnapshot(stage));
-    const stored = await templates.commit(stage, {
+    const stoppedMs = await this.live(entry, stage);
+    const build = await templates.put(stage, {
       ...ids,
-      ...originOf(entry, driver),
+      needs: needsOf(entry.base, this.#options),
+      parentBuildId: config.buildId,
       cpuCount: config.cpuCount,
       memoryMb: config.memoryMb,
       diskSizeMb: config.diskSizeMb,
@@ -84,7 +86,7 @@ export class Saves {
       envdVersion: config.envdVersion,
       ...(config.envdAccessToken !== undefined && { envdAccessToken: config.envdAccessToken }),
     });
-    return { stored, stoppedMs };
+    return { build, stoppedMs };
   }
 
   /** Saves a sandbox into an empty folder; it goes on. Returns how long it was stopped, ms. */
@@ -151,8 +153,24 @@ export class Saves {
   }
 }
 
-/** What a sandbox's saved state will need to start again. */
-function originOf({ base, config }: Entry, driver: SandboxDriver): SnapshotOrigin {
-  const runtime = { name: driver.name, digest: driver.runtimeDigest };
-  return { ...base, runtime, parentBuildId: config.buildId };
+/** What makes and starts saved states on this node. */
+export type SavedWith = Pick<SavesOptions, 'driver' | 'processor'>;
+
+/** What a paused sandbox's saved state says of itself. */
+export function factsOf(
+  { base, sandbox }: Pick<SandboxRecord, 'base' | 'sandbox'>,
+  { now, ...context }: SavedWith & Pick<SavesOptions, 'now'>,
+): SnapshotFacts {
+  const { sandboxId = '', buildId = '' } = sandbox.config ?? {};
+  return {
+    subject: { kind: 'sandbox', sandboxId, executionId: sandbox.executionId },
+    createdAt: new Date(now()).toISOString(),
+    needs: needsOf(base, context),
+    parentBuildId: buildId,
+  };
+}
+
+/** What a state that is saved now needs to start again. */
+export function needsOf({ guest, rootfs }: SandboxBase, { driver, processor }: SavedWith): SnapshotNeeds {
+  return { runtime: { name: driver.name, digest: driver.runtimeDigest }, guest, rootfs, processor };
 }

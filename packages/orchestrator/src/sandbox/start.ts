@@ -15,6 +15,8 @@ export interface StartContext {
   network: SandboxNetwork;
   volumes: SandboxVolumes;
   guestDirOf: (digest: string) => string;
+  /** @throws IsletError 503 where it is not on this machine. */
+  rootfsDirOf: (digest: string) => string;
   /** One folder a machine: what the driver writes for it. */
   machinesDir: string;
   newMachineId: () => string;

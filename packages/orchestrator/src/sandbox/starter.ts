@@ -1,7 +1,12 @@
 import { IsletError, type orchestratorProto, placementFailed } from '@islet/contracts';
-import { assertIntact, DamagedSnapshotError } from '@islet/driver';
-import { incompatibility, readManifest } from '../snapshots/manifest.ts';
-import type { TemplateManifest } from '../templates/manifest.ts';
+import { DamagedSnapshotError } from '@islet/driver';
+import {
+  incompatibility,
+  type OpenSnapshot,
+  type ProcessorNeeds,
+  type SnapshotStore,
+} from '@islet/snapshots';
+import type { TemplateBuild } from '../templates/build.ts';
 import { Ahead, type AheadOptions, type WarmRun } from './ahead.ts';
 import { startInSandbox } from './command.ts';
 import { EnvdSilentError } from './envd-client.ts';
@@ -24,6 +29,9 @@ type SandboxConfig = orchestratorProto.SandboxConfig;
 export interface StarterOptions extends AheadOptions {
   /** Of the node's own guest files, for sandboxes that boot. */
   guestDigest: string;
+  snapshots: SnapshotStore;
+  /** Of this machine. */
+  processor: ProcessorNeeds;
   /** Resolvers of sandboxes that boot, IPv4. */
   dns: readonly string[];
   /** Starts at once; more would only make each of them slower. */
@@ -66,29 +74,30 @@ export class Starter {
    * @throws IsletError 404 unknown build; 503 where it is a sandbox's snapshot that cannot be restored here.
    */
   async startNew(config: SandboxConfig, signal: AbortSignal | undefined): Promise<BasedRun> {
-    const stored = this.#options.templates.get(config.buildId);
-    const { manifest, snapshotDir } = stored;
-    const { envdAccessToken: accessToken } = manifest;
+    const build = this.#options.templates.get(config.buildId);
+    const { envdAccessToken: accessToken } = build;
     const ready = await this.#ahead.takeMachine(config.buildId);
     if (ready && (await this.#adopt(ready, config, accessToken, signal))) {
       const { connection, ...run } = ready;
       connection.end();
-      return { ...run, base: baseOf(manifest) };
+      return { ...run, base: baseOf(build.needs) };
     }
-    const obstacle = await this.#options.templates.obstacle(stored);
-    if (obstacle === undefined) {
-      const source = { base: baseOf(manifest), snapshotDir, accessToken };
-      return this.startFrom(config, source, signal).catch((error: unknown) => {
+    const opened = await this.#options.templates.open(build);
+    if ('snapshot' in opened) {
+      await using snapshot = opened.snapshot;
+      const source = { base: baseOf(build.needs), snapshotDir: snapshot.dir, accessToken };
+      return await this.startFrom(config, source, signal).catch((error: unknown) => {
         if (!(error instanceof DamagedSnapshotError)) throw error;
         throw notRestorable(config, `it is damaged: ${error.message}`);
       });
     }
-    if (manifest.parentBuildId !== undefined) throw notRestorable(config, obstacle);
+    const { obstacle } = opened;
+    if (build.parentBuildId !== undefined) throw notRestorable(config, obstacle);
     this.#options.logger.warn(
       { buildId: config.buildId, obstacle },
       'a template is booted, since its snapshot cannot be restored: build it again',
     );
-    return this.#boot(config, manifest, signal);
+    return this.#boot(config, build, signal);
   }
 
   /** A machine with a new sandbox's identity that goes on where another one was saved. */
@@ -107,23 +116,24 @@ export class Starter {
 
   /**
    * A machine that goes on where a paused sandbox was saved; `reboot`: with its files alone.
-   * @throws IsletError 500 where the saved state is damaged, 503 where it needs another runtime.
+   * @param saved the digest of its state
+   * @throws IsletError 500 where the saved state is damaged or not there, 503 where it needs another runtime.
    */
   async startSaved(
     config: SandboxConfig,
     base: SandboxBase,
-    snapshotDir: string,
+    saved: string | undefined,
     reboot: boolean,
     signal: AbortSignal,
   ): Promise<StartedRun> {
-    await this.#assertSaved(config.sandboxId, snapshotDir);
+    await using snapshot = await this.#openSaved(config.sandboxId, saved);
     const init = () => ({
       ...resumeInit(config, this.#options.volumes, new Date(this.#options.now())),
       ...(reboot && { reboot }),
     });
-    const source = { base, snapshotDir, ...needsOf(config) };
+    const source = { base, snapshotDir: snapshot.dir, ...needsOf(config) };
     const identity = { init, currentToken: config.envdAccessToken };
-    return this.#gate
+    return await this.#gate
       .run((leave) => this.#restore(source, config.egress, { signal, identity, onSilence: leave }))
       .catch((error) => {
         if (error instanceof DamagedSnapshotError) throw damaged(config.sandboxId, error);
@@ -185,10 +195,10 @@ export class Starter {
   /** A machine that boots a template's root file system, with the node's own envd, and starts what the template starts. */
   async #boot(
     config: SandboxConfig,
-    { rootfsDir, diskUsedMb, startCommand }: TemplateManifest,
+    { needs, diskUsedMb, startCommand }: TemplateBuild,
     signal: AbortSignal | undefined,
   ): Promise<BasedRun> {
-    const base = { rootfsDir, guestDigest: this.#options.guestDigest };
+    const base = { rootfs: needs.rootfs, guest: this.#options.guestDigest };
     const { dns, driver, now, volumes } = this.#options;
     const nobody = () => ({ dns, timestamp: new Date(now()).toISOString() });
     const run = await this.#gate.run((leave) =>
@@ -207,17 +217,17 @@ export class Starter {
     return { ...run, base };
   }
 
-  async #assertSaved(sandboxId: string, snapshotDir: string): Promise<void> {
-    const { driver } = this.#options;
-    const manifest = await readManifest(snapshotDir);
-    if (!manifest) throw notResumable(500, sandboxId, 'has no manifest that can be read');
-    const reason = incompatibility(manifest, { name: driver.name, digest: driver.runtimeDigest });
-    if (reason) throw notResumable(503, sandboxId, `does not start here: ${reason}`);
-    try {
-      await assertIntact(snapshotDir, manifest.files);
-    } catch (error) {
+  async #openSaved(sandboxId: string, saved: string | undefined): Promise<OpenSnapshot> {
+    const { driver, processor, snapshots } = this.#options;
+    const snapshot = await snapshots.open(saved ?? '').catch((error: unknown) => {
       throw error instanceof DamagedSnapshotError ? damaged(sandboxId, error) : error;
-    }
+    });
+    if (!snapshot) throw notResumable(500, sandboxId, 'is not on this node');
+    const runtime = { name: driver.name, digest: driver.runtimeDigest };
+    const reason = incompatibility(snapshot.manifest.needs, { runtime, processor });
+    if (reason === undefined) return snapshot;
+    await snapshot[Symbol.asyncDispose]();
+    throw notResumable(503, sandboxId, `does not start here: ${reason}`);
   }
 
   async #orFree(run: StartedRun, step: () => Promise<void>): Promise<void> {

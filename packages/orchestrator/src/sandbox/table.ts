@@ -2,6 +2,7 @@ import { randomUUID } from 'node:crypto';
 import { rm } from 'node:fs/promises';
 import { clone } from '@bufbuild/protobuf';
 import { orchestratorProto, sandboxNotFound } from '@islet/contracts';
+import type { SnapshotStore } from '@islet/snapshots';
 import type { Logger } from '@islet/telemetry';
 import { EndTimers } from './end-timers.ts';
 import { SandboxEvents } from './events.ts';
@@ -24,6 +25,7 @@ export interface RunningEntry extends Entry {
 
 export interface TableOptions extends StartContext {
   records: RecordStore;
+  snapshots: SnapshotStore;
   /** The sandbox's time may have come. */
   onTime: (sandboxId: string) => void;
   logger: Logger;
@@ -107,6 +109,7 @@ export class SandboxTable {
     const { config, sandbox } = entry;
     const startedAtMs = this.#options.now();
     const before = clone(SandboxSchema, sandbox);
+    const { saved } = entry;
     Object.assign(sandbox, {
       state: SandboxState.RUNNING,
       startedAtMs,
@@ -115,13 +118,13 @@ export class SandboxTable {
       address: run.address,
     });
     const { machine, slotIndex } = run;
-    entry.run = { machine, slotIndex };
+    Object.assign(entry, { run: { machine, slotIndex }, saved: undefined });
     try {
       await this.#options.records.make(config.sandboxId);
       await this.save(entry);
     } catch (error) {
       Object.assign(sandbox, before);
-      entry.run = undefined;
+      Object.assign(entry, { run: undefined, saved });
       await freeMachine(this.#options, run);
       throw error;
     }
@@ -130,8 +133,8 @@ export class SandboxTable {
 
   /** Ends a sandbox; what it held is freed behind that. Where it cannot be ended it is what it was before, and it is tried again. */
   async end(entry: Entry, reason: orchestratorProto.KillReason): Promise<void> {
-    const { driver, now, records } = this.#options;
-    const { run, sandbox } = entry;
+    const { driver, now, records, snapshots } = this.#options;
+    const { run, sandbox, saved } = entry;
     const id = entry.config.sandboxId;
     const { state } = sandbox;
     this.ends.clear(id);
@@ -150,6 +153,7 @@ export class SandboxTable {
     this.events.emit({ kind: 'ended', sandbox: view(entry), reason });
     const removeFolder = () => rm(records.dir(id), { recursive: true, force: true });
     this.behind(id, run ? freeMachine(this.#options, run).finally(removeFolder) : removeFolder());
+    if (saved !== undefined) this.behind(id, snapshots.delete(saved));
   }
 
   /** Lets work on a sandbox's remains go on by itself; what fails of it is logged. */

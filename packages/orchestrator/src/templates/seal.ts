@@ -4,20 +4,23 @@ import { join } from 'node:path';
 import { ENVD_VERSION } from '@islet/contracts';
 import { GUEST_MOUNT } from '@islet/driver';
 import { waitForQuiet } from '@islet/network';
+import type { ProcessorNeeds, SnapshotStore } from '@islet/snapshots';
+import type { RootFileSystem, RootFileSystems } from '../roots/root-file-systems.ts';
 import { runInSandbox } from '../sandbox/command.ts';
 import { type EnvdRequest, initEnvd } from '../sandbox/envd-client.ts';
 import type { SandboxNetwork, SandboxVolumes } from '../sandbox/ports.ts';
+import { needsOf } from '../sandbox/saves.ts';
 import { rehearsal } from '../sandbox/start.ts';
 import { Undo } from '../sandbox/undo.ts';
 import { waitForBoot } from './boot-answer.ts';
+import type { StartCommand } from './build.ts';
 import { type BuildSandboxContext, type CommandRunner, commandRunner } from './build-sandbox.ts';
-import type { StartCommand } from './manifest.ts';
 import type { TemplateStore } from './store.ts';
 
 export interface SealRequest {
   templateId: string;
   buildId: string;
-  rootfsDir: string;
+  rootfs: RootFileSystem;
   /** What its files take, bytes. */
   rootfsBytes: number;
   cpuCount: number;
@@ -40,6 +43,10 @@ export interface SealContext extends BuildSandboxContext {
   network: BuildSandboxContext['network'] & SandboxNetwork;
   volumes: SandboxVolumes;
   store: TemplateStore;
+  snapshots: SnapshotStore;
+  roots: RootFileSystems;
+  /** Of this machine. */
+  processor: ProcessorNeeds;
 }
 
 /** A machine that is busy with others takes seconds to answer a FIN. */
@@ -59,9 +66,12 @@ export async function sealTemplate(
   request: SealRequest,
   signal?: AbortSignal,
 ): Promise<SealResult> {
-  const { driver, network, store, volumes } = context;
+  const { driver, network, roots, snapshots, store, volumes } = context;
+  const { rootfs } = request;
+  using _held = roots.hold(rootfs.digest);
   const undo = new Undo();
   try {
+    const rootfsDir = await roots.add(rootfs);
     const id = `seal-${request.buildId.slice(0, 8)}-${randomBytes(3).toString('hex')}`;
     const dir = join(context.workDir, id);
     await mkdir(dir, { recursive: true, mode: 0o700 });
@@ -78,6 +88,7 @@ export async function sealTemplate(
       ...request,
       id,
       dir,
+      rootfsDir,
       guestDir: context.guest.dir,
       volumesDir: volumes.machineDir(id),
       netns: slot.netns,
@@ -98,15 +109,14 @@ export async function sealTemplate(
     const running = { id, memoryMb, address: slot.sandboxAddress };
     await request.prepare?.(await commandRunner(context, running), signal);
 
-    const stage = await store.stage();
+    const stage = await snapshots.stage();
     undo.add(() => rm(stage, { recursive: true, force: true }));
     await waitForQuiet(slot.sandboxAddress, QUIET_DEADLINE_MS);
-    await driver.checkpoint(machine, store.stagedSnapshot(stage), signal);
+    await driver.checkpoint(machine, stage, signal);
     await driver.kill(machine);
-    await store.commit(stage, {
+    await store.put(stage, {
       templateId: request.templateId,
       buildId: request.buildId,
-      rootfsDir: request.rootfsDir,
       cpuCount: request.cpuCount,
       memoryMb: request.memoryMb,
       diskSizeMb,
@@ -115,8 +125,7 @@ export async function sealTemplate(
       defaultWorkdir: request.defaultWorkdir,
       envdVersion: ENVD_VERSION,
       ...(request.startCommand && { startCommand: request.startCommand }),
-      runtime: { name: driver.name, digest: driver.runtimeDigest },
-      guestDigest: context.guest.digest,
+      needs: needsOf({ rootfs: rootfs.digest, guest: context.guest.digest }, context),
     });
     return { diskSizeMb };
   } finally {

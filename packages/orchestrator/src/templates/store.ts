@@ -1,162 +1,150 @@
-import { mkdir, readdir, rename, rm, stat } from 'node:fs/promises';
+import { mkdir, readdir, readFile, rename, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { IsletError } from '@islet/contracts';
-import { assertIntact, DamagedSnapshotError, type FileSums, sumFiles } from '@islet/driver';
-import { bytesIn } from '@islet/host';
-import { incompatibility, type Runtime, readManifest, writeManifest } from '../snapshots/manifest.ts';
-import type { TemplateManifest } from './manifest.ts';
+import { DamagedSnapshotError } from '@islet/driver';
+import {
+  incompatibility,
+  type OpenSnapshot,
+  type SnapshotFacts,
+  type SnapshotHost,
+  type SnapshotStore,
+} from '@islet/snapshots';
+import { parseBuild, type TemplateBuild } from './build.ts';
 
-const SNAPSHOT = 'snapshot';
-
-/** A build that sandboxes can start from. */
-export interface StoredTemplate {
-  manifest: TemplateManifest;
-  snapshotDir: string;
-}
+const SUFFIX = '.json';
 
 /** What this node starts builds with. */
-export interface StoreHost {
-  runtime: Runtime;
+export interface StoreHost extends SnapshotHost {
   guestDigest: string;
 }
 
-/** The node's snapshots, of template builds and of sandboxes: one folder a build, complete or not there at all. */
-export class TemplateStore {
-  readonly #root: string;
-  readonly #host: StoreHost;
-  readonly #known = new Map<string, StoredTemplate>();
-  /** State of the files (size, time, inode) that were found to be as written, by build. */
-  readonly #intact = new Map<string, string>();
-  #staged = 0;
+export interface TemplateStoreOptions {
+  /** One file a build. */
+  dir: string;
+  snapshots: SnapshotStore;
+  host: StoreHost;
+  /** Unix ms. */
+  now: () => number;
+}
 
-  private constructor(root: string, host: StoreHost) {
-    this.#root = root;
-    this.#host = host;
+/** A build that is new to the node. */
+export type NewBuild = Omit<TemplateBuild, 'version' | 'createdAt' | 'snapshot'>;
+
+/** A build's saved state, or why nothing can be started from it. */
+export type OpenedBuild = { snapshot: OpenSnapshot } | { obstacle: string };
+
+/** The node's builds, of templates and of sandboxes' snapshots: what is known of each, with the name of its saved state. */
+export class TemplateStore {
+  readonly #options: TemplateStoreOptions;
+  readonly #known = new Map<string, TemplateBuild>();
+  /** Saved states that were not there when the store was opened. */
+  readonly #missing = new Set<string>();
+
+  private constructor(options: TemplateStoreOptions) {
+    this.#options = options;
   }
 
-  static async open(root: string, host: StoreHost): Promise<TemplateStore> {
-    const store = new TemplateStore(root, host);
-    await mkdir(root, { recursive: true, mode: 0o700 });
-    for (const name of await readdir(root)) {
-      if (name.startsWith('.')) await rm(join(root, name), { recursive: true, force: true });
-      else await store.#load(name);
+  static async open(options: TemplateStoreOptions): Promise<TemplateStore> {
+    const { dir, snapshots } = options;
+    const store = new TemplateStore(options);
+    await mkdir(dir, { recursive: true, mode: 0o700 });
+    for (const name of await readdir(dir)) {
+      if (name.startsWith('.')) await rm(join(dir, name), { force: true });
+      if (!name.endsWith(SUFFIX) || name.startsWith('.')) continue;
+      const build = parseBuild(await readFile(join(dir, name), 'utf8'));
+      if (build?.buildId !== name.slice(0, -SUFFIX.length)) continue;
+      store.#known.set(build.buildId, build);
+      if (!(await snapshots.has(build.snapshot))) store.#missing.add(build.snapshot);
     }
     return store;
   }
 
-  /** The build to start from. @throws IsletError 404 where the node has no such build. */
-  get(buildId: string): StoredTemplate {
-    const template = this.#known.get(buildId);
-    if (!template) throw new IsletError(404, `build '${buildId}' is not on this node`);
-    return template;
+  /** The build to start from. @throws IsletError 404 if the node has no such build. */
+  get(buildId: string): TemplateBuild {
+    const build = this.#known.get(buildId);
+    if (!build) throw new IsletError(404, `build '${buildId}' is not on this node`);
+    return build;
   }
 
-  list(): StoredTemplate[] {
+  list(): TemplateBuild[] {
     return [...this.#known.values()];
   }
 
   /** True where the build can start here and its envd is the current one. */
   isCurrent(buildId: string): boolean {
-    const manifest = this.#known.get(buildId)?.manifest;
+    const build = this.#known.get(buildId);
+    const { host } = this.#options;
     return (
-      manifest !== undefined &&
-      incompatibility(manifest, this.#host.runtime) === undefined &&
-      manifest.guestDigest === this.#host.guestDigest
+      build !== undefined &&
+      !this.#missing.has(build.snapshot) &&
+      incompatibility(build.needs, host) === undefined &&
+      build.needs.guest === host.guestDigest
     );
   }
 
-  /**
-   * Why a build's snapshot cannot be restored here, or undefined where it can. Its files are read and compared with their
-   * sums only where they changed since that was last done: what is left of it on the way of a create is a look at their state.
-   */
-  async obstacle({ manifest, snapshotDir }: StoredTemplate): Promise<string | undefined> {
-    const reason = incompatibility(manifest, this.#host.runtime);
-    if (reason) return reason;
-    const state = await fileState(snapshotDir, manifest.files);
-    if (state === this.#intact.get(manifest.buildId)) return undefined;
+  /** Opens a build's saved state to start from, if it can be started here. */
+  async open({ snapshot: digest, needs }: TemplateBuild): Promise<OpenedBuild> {
+    const { host, snapshots } = this.#options;
+    const reason = incompatibility(needs, host);
+    if (reason) return { obstacle: reason };
     try {
-      await assertIntact(snapshotDir, manifest.files);
+      const snapshot = await snapshots.open(digest);
+      return snapshot ? { snapshot } : { obstacle: 'its saved state is not on this node' };
     } catch (error) {
-      if (error instanceof DamagedSnapshotError) return `it is damaged: ${error.message}`;
+      if (error instanceof DamagedSnapshotError) return { obstacle: `it is damaged: ${error.message}` };
       throw error;
     }
-    this.#intact.set(manifest.buildId, state);
-    return undefined;
   }
 
-  /** Bytes on disk of a build's snapshot, but for what it shares with the one that it goes back to. */
-  bytesOf({ manifest: { parentBuildId = '' }, snapshotDir }: StoredTemplate): Promise<number> {
+  /** Bytes on disk of a build's saved state, but for what it shares with the one that it goes back to. */
+  bytesOf({ snapshot, parentBuildId = '' }: TemplateBuild): Promise<number> {
     const parent = this.#known.get(parentBuildId);
-    return bytesIn([snapshotDir], parent ? [parent.snapshotDir] : []);
+    return this.#options.snapshots.bytes([snapshot], parent ? [parent.snapshot] : []);
   }
 
-  /** Guest digests that some snapshot maps. */
-  guestDigests(): Set<string> {
-    return new Set(this.list().map(({ manifest }) => manifest.guestDigest));
-  }
-
-  /** Root file systems that some snapshot goes back to: none of them may be removed. */
-  rootfsDirs(): Set<string> {
-    return new Set(this.list().map(({ manifest }) => manifest.rootfsDir));
-  }
-
-  /** An empty folder for a snapshot that is being made; not listed until `commit`. */
-  async stage(): Promise<string> {
-    const dir = join(this.#root, `.${process.pid}-${this.#staged++}`);
-    await rm(dir, { recursive: true, force: true });
-    await mkdir(join(dir, SNAPSHOT), { recursive: true, mode: 0o700 });
-    return dir;
-  }
-
-  stagedSnapshot(stageDir: string): string {
-    return join(stageDir, SNAPSHOT);
-  }
-
-  /** Puts a staged snapshot in the place of its build's earlier one, all of it synced to disk before. */
-  async commit(
-    stageDir: string,
-    manifest: Omit<TemplateManifest, 'files' | 'version' | 'createdAt'>,
-  ): Promise<StoredTemplate> {
-    const files = await sumFiles(join(stageDir, SNAPSHOT), { sync: true });
-    const complete: TemplateManifest = {
-      ...manifest,
-      version: 2,
-      createdAt: new Date().toISOString(),
-      files,
+  /** Takes in what a driver saved in a folder, in the place of the build's earlier state; all of it is on disk then. */
+  async put(stage: string, build: NewBuild): Promise<TemplateBuild> {
+    const { now, snapshots } = this.#options;
+    const { buildId, needs, parentBuildId } = build;
+    const createdAt = new Date(now()).toISOString();
+    const facts: SnapshotFacts = {
+      ...{ subject: { kind: 'build', buildId }, createdAt, needs },
+      ...(parentBuildId !== undefined && { parentBuildId }),
     };
-    await writeManifest(stageDir, complete);
-    const { buildId } = manifest;
-    const dir = join(this.#root, buildId);
-    await rm(dir, { recursive: true, force: true });
-    await rename(stageDir, dir);
-    const snapshotDir = join(dir, SNAPSHOT);
-    const template = { manifest: complete, snapshotDir };
-    this.#intact.set(buildId, await fileState(snapshotDir, files));
-    this.#known.set(buildId, template);
-    return template;
+    const { digest } = await snapshots.put(stage, facts, { sync: true });
+    const complete: TemplateBuild = { version: 3, ...build, createdAt, snapshot: digest };
+    try {
+      await this.write(complete);
+    } catch (error) {
+      await snapshots.delete(digest);
+      throw error;
+    }
+    const earlier = this.#known.get(buildId);
+    this.#known.set(buildId, complete);
+    // What is left of the earlier one keeps nobody from using the new one, and the next process removes it.
+    if (earlier && earlier.snapshot !== digest)
+      await snapshots.delete(earlier.snapshot).catch(() => undefined);
+    return complete;
   }
 
-  /** Forgets a build and frees its snapshot. Sandboxes that run need it no more. False where there is none. */
+  /** Forgets a build and frees its saved state. Sandboxes that run need it no more. False if there is none. */
   async remove(buildId: string): Promise<boolean> {
-    this.#intact.delete(buildId);
-    if (!this.#known.delete(buildId)) return false;
-    const doomed = join(this.#root, `.removed-${buildId}`);
-    await rename(join(this.#root, buildId), doomed);
-    await rm(doomed, { recursive: true, force: true });
+    const build = this.#known.get(buildId);
+    if (!build) return false;
+    await rm(this.#file(buildId), { force: true });
+    this.#known.delete(buildId);
+    await this.#options.snapshots.delete(build.snapshot);
     return true;
   }
 
-  async #load(buildId: string): Promise<void> {
-    const dir = join(this.#root, buildId);
-    const manifest = await readManifest<TemplateManifest>(dir);
-    if (manifest) this.#known.set(buildId, { manifest, snapshotDir: join(dir, SNAPSHOT) });
+  /** Writes down what is known of a build; an earlier file is replaced at once. */
+  async write(build: TemplateBuild): Promise<void> {
+    const unfinished = join(this.#options.dir, `.${build.buildId}.new`);
+    await writeFile(unfinished, JSON.stringify(build, null, 2), { flush: true, mode: 0o600 });
+    await rename(unfinished, this.#file(build.buildId));
   }
-}
 
-async function fileState(dir: string, files: FileSums): Promise<string> {
-  const states = Object.keys(files).map(async (name) => {
-    const info = await stat(join(dir, name)).catch(() => undefined);
-    return info ? `${name} ${info.size} ${info.mtimeMs} ${info.ctimeMs} ${info.ino}` : `${name} missing`;
-  });
-  return (await Promise.all(states)).join('\n');
+  #file(buildId: string): string {
+    return join(this.#options.dir, `${buildId}${SUFFIX}`);
+  }
 }

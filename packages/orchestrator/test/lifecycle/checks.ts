@@ -1,7 +1,7 @@
 import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { orchestratorProto } from '@islet/contracts';
-import type { SnapshotManifest } from '../../src/snapshots/manifest.ts';
+import type { SnapshotManifest } from '@islet/snapshots';
 import type { Contents } from './guest.ts';
 import type { SimulatedHost } from './host.ts';
 import { idOf, type SimulatedNode } from './node.ts';
@@ -26,6 +26,7 @@ export interface Looked {
 interface StoredRecord {
   sandbox: { state: string; revision?: number };
   run: { machine: { id: string }; slotIndex: number } | null;
+  saved?: string;
 }
 
 /** What could not be done, and the next node puts right, each with what comes before it. */
@@ -81,27 +82,51 @@ function diskProblems(
   lasting: Lasting,
 ): string[] {
   const root = join(dataDir, 'sandboxes');
+  const states = statesIn(join(dataDir, 'states'));
+  const builds = node.templates.list();
+  const referenced = builds.map(({ snapshot }) => snapshot);
   const problems: string[] = [];
   for (const [id, wanted] of expected) {
     const dir = join(root, id);
     const record = JSON.parse(readFileSync(join(dir, 'state.json'), 'utf8')) as StoredRecord;
-    if (wanted.state === 'paused') problems.push(...savedProblems(join(dir, 'snapshot'), id, wanted));
+    // One that could not be written down is found by its sandbox.
+    const saved = record.saved ?? states.find((state) => state.id === id)?.digest;
+    if (wanted.state === 'paused') {
+      problems.push(...savedProblems(join(dataDir, 'states', saved ?? 'none'), id, wanted));
+    }
     if (lasting !== 'nothing') continue;
-    const kept = wanted.state === 'paused' ? ['snapshot', 'state.json'] : ['state.json'];
+    problems.push(
+      ...difference(`${id} has a saved state`, record.saved !== undefined, wanted.state === 'paused'),
+    );
+    if (record.saved !== undefined) referenced.push(record.saved);
     const stored = record.sandbox.state.replace('SANDBOX_STATE_', '').toLowerCase();
     problems.push(...difference(`state of ${id} on disk`, stored, wanted.state));
-    problems.push(...difference(`folder of ${id}`, readdirSync(dir).sort(), kept));
+    problems.push(...difference(`folder of ${id}`, readdirSync(dir), ['state.json']));
     const runs = record.run !== null && host.machines.get(record.run.machine.id)?.isAlive === true;
     problems.push(...difference(`${id} has a machine on disk`, runs, wanted.state === 'running'));
   }
   if (lasting === 'a folder') return problems;
-  const builds = node.templates.list().map(({ manifest }) => manifest.buildId);
+  const files = builds.map(({ buildId }) => `${buildId}.json`);
   problems.push(...difference('records', readdirSync(root).sort(), [...expected.keys()].sort()));
-  problems.push(...difference('builds', readdirSync(join(dataDir, 'templates')).sort(), builds.sort()));
+  problems.push(...difference('builds', readdirSync(join(dataDir, 'templates')).sort(), files.sort()));
+  if (lasting === 'nothing') {
+    const there = states.map(({ digest }) => digest);
+    problems.push(...difference('saved states', there.sort(), referenced.sort()));
+  }
   if (lasting === 'a machine') return problems;
   const folders = readdirSync(join(dataDir, 'machines')).filter((id) => !host.machines.has(id));
   if (folders.length > spare) problems.push(`folders of machines that are gone: ${folders.join(', ')}`);
   return problems;
+}
+
+/** What is in the store, with the sandbox that each was saved of. */
+function statesIn(dir: string): { digest: string; id: string | undefined }[] {
+  return readdirSync(dir).map((digest) => {
+    const file = join(dir, digest, 'manifest.json');
+    if (!existsSync(file)) return { digest, id: undefined };
+    const { subject } = JSON.parse(readFileSync(file, 'utf8')) as SnapshotManifest;
+    return { digest, id: subject.kind === 'sandbox' ? subject.sandboxId : undefined };
+  });
 }
 
 function savedProblems(dir: string, id: string, { file, memory }: Expected): string[] {

@@ -70,7 +70,7 @@ it('keeps nothing of a pause that failed, which a later one could be taken for',
   await world.settle(modelled('s', 'running'));
 });
 
-it('answers a resume whose used saved state cannot be set aside: the sandbox runs', async () => {
+it('answers a resume whose used saved state cannot be deleted: the sandbox runs', async () => {
   const { world, disturb } = await openWorld();
   await using _ = world;
   await create(world);
@@ -80,6 +80,8 @@ it('answers a resume whose used saved state cannot be set aside: the sandbox run
   expect(await world.node.ask((sandboxes) => sandboxes.resume('s', RESUME))).toBeDefined();
   await world.settle(modelled('s', 'running'), { lasting: () => 'a record' });
   expect(await world.node.ask((sandboxes) => sandboxes.pause('s', false))).toBeDefined();
+  await world.settle(modelled('s', 'paused'), { lasting: () => 'a record' });
+  await world.restart(); // which removes what nothing refers to
   await world.settle(modelled('s', 'paused'));
 });
 

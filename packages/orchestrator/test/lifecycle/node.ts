@@ -1,18 +1,24 @@
 import { join } from 'node:path';
 import type { orchestratorProto } from '@islet/contracts';
 import type { SandboxDriver } from '@islet/driver';
+import { DirectorySnapshots } from '@islet/snapshots';
 import type { Logger } from '@islet/telemetry';
+import { RootFileSystems } from '../../src/roots/root-file-systems.ts';
 import { adoptSandboxes, heldSlots } from '../../src/sandbox/adoption.ts';
 import { Journals } from '../../src/sandbox/journals.ts';
 import type { SandboxNetwork, SandboxVolumes } from '../../src/sandbox/ports.ts';
 import { RecordStore } from '../../src/sandbox/record.ts';
 import { Sandboxes } from '../../src/sandbox/sandboxes.ts';
+import { needsOf } from '../../src/sandbox/saves.ts';
 import { TemplateStore } from '../../src/templates/store.ts';
+import { removeUnreferenced } from '../../src/templates/unreferenced.ts';
+import { upgradeFromVersion2 } from '../../src/upgrade/version-2.ts';
 import { type DriverKind, simulatedDriver } from './driver.ts';
 import type { SimulatedHost } from './host.ts';
 import { type FaultPlan, NodeProcess } from './process.ts';
 
 export const GUEST_DIGEST = 'simulated';
+export const PROCESSOR = { architecture: 'simulated', features: [] };
 export const BUILD = { templateId: 'base', buildId: 'base-1' };
 
 export interface NodeOptions {
@@ -31,6 +37,7 @@ export class SimulatedNode {
   readonly driver: SandboxDriver;
   readonly sandboxes: Sandboxes;
   readonly templates: TemplateStore;
+  readonly snapshots: DirectorySnapshots;
   /** What its watchers were told of: what is there now, by id. */
   readonly told: Map<string, orchestratorProto.Sandbox>;
   readonly #host: SimulatedHost;
@@ -41,14 +48,16 @@ export class SimulatedNode {
     driver: SandboxDriver;
     sandboxes: Sandboxes;
     templates: TemplateStore;
+    snapshots: DirectorySnapshots;
     host: SimulatedHost;
     lives: AbortController;
   }) {
-    const { process, driver, sandboxes, templates, host, lives } = parts;
+    const { process, driver, sandboxes, templates, snapshots, host, lives } = parts;
     this.process = process;
     this.driver = driver;
     this.sandboxes = sandboxes;
     this.templates = templates;
+    this.snapshots = snapshots;
     this.#host = host;
     this.#lives = lives;
     this.told = new Map(sandboxes.list().map((sandbox) => [idOf(sandbox), sandbox]));
@@ -73,7 +82,11 @@ export class SimulatedNode {
       { dataDir, kind, warmAtMost, placesAtMost, logger }: NodeOptions,
       process: NodeProcess,
     ): Promise<SimulatedNode> {
+      const snapshots = await DirectorySnapshots.open(join(dataDir, 'states'));
+      const roots = await RootFileSystems.open(join(dataDir, 'roots'));
+      const templatesDir = join(dataDir, 'templates');
       const records = new RecordStore(join(dataDir, 'sandboxes'));
+      await upgradeFromVersion2({ templatesDir, sandboxesDir: records.root, snapshots, roots, logger });
       const machinesDir = join(dataDir, 'machines');
       const found = await records.readAll();
       const network = simulatedNetwork(host, process, new Set(heldSlots(found).map(({ index }) => index)));
@@ -82,21 +95,25 @@ export class SimulatedNode {
       const now = Date.now;
       const adopted = await adoptSandboxes(found, {
         ...{ driver, buildDriver: driver, network, records, machinesDir, now, logger },
+        ...{ snapshots, processor: PROCESSOR },
       });
       const machineIds = new Set(adopted.map(({ run }) => run?.machine.id));
       for (const id of [...host.mounts.keys()].filter((id) => !machineIds.has(id))) host.unmount(id);
       host.held.clear();
       const runtime = { name: driver.name, digest: driver.runtimeDigest };
-      const templates = await TemplateStore.open(join(dataDir, 'templates'), {
-        runtime,
-        guestDigest: GUEST_DIGEST,
+      const templates = await TemplateStore.open({
+        ...{ dir: templatesDir, snapshots, now },
+        host: { runtime, processor: PROCESSOR, guestDigest: GUEST_DIGEST },
       });
+      await removeUnreferenced(snapshots, templates.list(), adopted);
       const sandboxes = new Sandboxes(
         {
-          ...{ driver, network, volumes, templates, records, machinesDir, now, logger },
+          ...{ driver, network, volumes, templates, snapshots, records, machinesDir, now, logger },
+          processor: PROCESSOR,
           guestDigest: GUEST_DIGEST,
           dns: [],
           guestDirOf: (digest) => `/guest/${digest}`,
+          rootfsDirOf: (digest) => `/rootfs/${digest}`,
           newMachineId: () => host.newMachineId(),
           warmAtMost,
           placesAtMost,
@@ -109,7 +126,7 @@ export class SimulatedNode {
       const lives = new AbortController();
       const journals = new Journals({ recordLog: () => undefined, now, logger });
       void journals.follow(sandboxes.list(), sandboxes.events.subscribe(lives.signal));
-      return new SimulatedNode({ process, driver, sandboxes, templates, host, lives });
+      return new SimulatedNode({ process, driver, sandboxes, templates, snapshots, host, lives });
     }
   }
 
@@ -136,14 +153,13 @@ export class SimulatedNode {
   /** Makes the build that sandboxes start from. */
   async seal({ templateId, buildId }: typeof BUILD): Promise<void> {
     const { driver, templates } = this;
-    const stage = await templates.stage();
-    const snapshotDir = templates.stagedSnapshot(stage);
-    await this.#host.saveBlank(snapshotDir);
-    await templates.commit(stage, {
-      ...{ templateId, buildId, rootfsDir: '/rootfs', guestDigest: GUEST_DIGEST },
+    const stage = await this.snapshots.stage();
+    await this.#host.saveBlank(stage);
+    await templates.put(stage, {
+      ...{ templateId, buildId },
+      needs: needsOf({ rootfs: 'simulated', guest: GUEST_DIGEST }, { driver, processor: PROCESSOR }),
       ...{ cpuCount: 1, memoryMb: 128, diskSizeMb: 512, diskUsedMb: 1 },
       ...{ defaultUser: 'user', defaultWorkdir: '', envdVersion: '0.0.0' },
-      runtime: { name: driver.name, digest: driver.runtimeDigest },
     });
   }
 

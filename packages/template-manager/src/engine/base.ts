@@ -1,7 +1,7 @@
 import { mkdir, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { IsletError } from '@islet/contracts';
-import type { TemplateRuntime } from '@islet/orchestrator';
+import type { RootFileSystem, TemplateRuntime } from '@islet/orchestrator';
 import { BuildError } from '../builds/build-error.ts';
 import type { BuildOutcome, BuildSpec, ImageSource } from '../builds/build-spec.ts';
 import type { Debian } from '../debian/debian.ts';
@@ -84,11 +84,11 @@ async function onImage(
   const { teamId, force, diskLimitMb = Number.POSITIVE_INFINITY } = spec;
   const onProgress = (message: string) => report('info', 'base', `[base] ${message}`);
   const pulling = sources.images.pull({ image, teamId, force, diskLimitMb, onProgress }, signal);
-  const { rootfsDir, digest, bytes, cached, env } = await pulling.catch((error) => {
+  const { rootfsDir, digest, contentDigest, bytes, cached, env } = await pulling.catch((error) => {
     if (!(error instanceof ImageError)) throw error;
     throw new BuildError('base', error.message, { cause: error });
   });
-  const below = { dirs: [rootfsDir], id: cacheKey('image', digest), bytes };
+  const below = { dirs: [rootfsDir], id: cacheKey('image', digest), digest: contentDigest, bytes };
   return provisioned(sources, maker, { name: image.reference, below, cached, env }, scene);
 }
 
@@ -99,8 +99,12 @@ async function onDebian(
   wish: DebianWish,
   scene: BaseScene,
 ): Promise<Base> {
-  const { id, rootfsDir, bytes, cached } = await sources.debian.make(wish, scene.report, scene.signal);
-  const below = { dirs: [rootfsDir], id, bytes };
+  const { id, rootfsDir, digest, bytes, cached } = await sources.debian.make(
+    wish,
+    scene.report,
+    scene.signal,
+  );
+  const below = { dirs: [rootfsDir], id, digest, bytes };
   return provisioned(sources, maker, { name: `islet/debian:${wish.suite}`, below, cached, env: {} }, scene);
 }
 
@@ -155,9 +159,9 @@ async function provisioned(
 }
 
 function onBuild(sources: BaseSources, buildId: string, outcome: BuildOutcome | undefined): Base {
-  const rootfsDir = findRootfs(sources, buildId);
+  const { dir, digest } = findRootfs(sources, buildId);
   return {
-    stack: { dirs: [rootfsDir], id: cacheKey('base', rootfsDir), bytes: 0 },
+    stack: { dirs: [dir], id: cacheKey('base', digest), digest, bytes: 0 },
     context: {
       env: outcome?.env ?? {},
       user: outcome?.defaultUser,
@@ -168,7 +172,7 @@ function onBuild(sources: BaseSources, buildId: string, outcome: BuildOutcome | 
   };
 }
 
-function findRootfs(sources: BaseSources, buildId: string): string {
+function findRootfs(sources: BaseSources, buildId: string): RootFileSystem {
   try {
     return sources.runtime.rootfsOf(buildId);
   } catch (error) {

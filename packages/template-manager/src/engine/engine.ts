@@ -91,7 +91,7 @@ export async function runBuild(
     {
       templateId: spec.templateId,
       buildId: spec.buildId,
-      rootfsDir,
+      rootfs: { digest: stack.digest, dir: rootfsDir },
       rootfsBytes,
       cpuCount: spec.cpuCount,
       memoryMb: spec.memoryMb,
@@ -142,6 +142,7 @@ async function makeRootfs(
     {
       key,
       description: { ...deps.rootfsNote, stack: stack.id },
+      digest: stack.digest,
       onWait: () => {},
       make: (dir, signal) => mergeLayers(stack.dirs, dir, signal, begin),
     },

@@ -15,6 +15,8 @@ export interface LayerStack {
   dirs: readonly string[];
   /** Names the content of all of them. */
   id: string;
+  /** Of the content of all of them: SHA-256 in hex, the same wherever layers of the same content lie in the same order. */
+  digest: string;
   /** What they take on the disk; a ready build that they stand on is not counted. */
   bytes: number;
 }
@@ -173,6 +175,7 @@ export class LayerMaker {
         key: cacheKey('merged', stack.id),
         description: { merged: stack.id },
         onWait: () => {},
+        digest: stack.digest,
         make: (dir, signal) => mergeLayers(stack.dirs, dir, signal),
       },
       signal,
@@ -198,5 +201,6 @@ async function isFull(runner: CommandRunner): Promise<boolean> {
 async function onTop(stack: LayerStack, layer: Layer): Promise<LayerStack> {
   const empty = (await readdir(layer.rootfsDir)).length === 0;
   const dirs = empty ? stack.dirs : [...stack.dirs, layer.rootfsDir];
-  return { dirs, id: layer.id, bytes: stack.bytes + layer.bytes };
+  const digest = empty ? stack.digest : cacheKey('stack', stack.digest, layer.digest);
+  return { dirs, id: layer.id, digest, bytes: stack.bytes + layer.bytes };
 }

@@ -22,6 +22,8 @@ import { unpackImage } from './umoci.ts';
 export interface PulledImage {
   /** Names its content. */
   digest: string;
+  /** Of its files, as they were unpacked. */
+  contentDigest: string;
   rootfsDir: string;
   /** What its files take on the disk. */
   bytes: number;
@@ -93,9 +95,9 @@ export class Images {
     const known = request.force ? undefined : await readNote(note);
     const found = known && (await this.#unpacked(known.digest));
     if (known && found) {
-      const { rootfsDir, bytes } = found;
+      const { rootfsDir, bytes, digest: contentDigest } = found;
       if (bytes > request.diskLimitMb * MIB) throw tooLarge(reference.written, request.diskLimitMb);
-      return { ...known, rootfsDir, bytes, cached: true };
+      return { ...known, contentDigest, rootfsDir, bytes, cached: true };
     }
 
     await using gate = await this.#gate(reference);
@@ -150,7 +152,7 @@ export class Images {
     await this.#blobs.lend(teamId, summary.layers, layout);
     const digest = await fetchImage(registry, summary, signal);
     onProgress(`Unpacking ${written}`);
-    const { rootfsDir, bytes } = await this.#options.layers.ensure(
+    const unpacked = await this.#options.layers.ensure(
       {
         key: layerKey(digest),
         description: { image: written, digest },
@@ -164,9 +166,10 @@ export class Images {
       },
       signal,
     );
+    const { rootfsDir, bytes, digest: contentDigest } = unpacked;
     // Another team, which may use more, had it unpacked.
     if (bytes > roomBytes) throw error();
-    return { digest, env: variablesOf(summary), rootfsDir, bytes, cached: false };
+    return { digest, contentDigest, env: variablesOf(summary), rootfsDir, bytes, cached: false };
   }
 
   /** The image's files where they are unpacked already. */

@@ -10,9 +10,11 @@ const signal = new AbortController().signal;
 describe('the layer store', () => {
   let cacheDir: string;
   let synced: string[];
+  let summed: string[];
   beforeEach(async () => {
     cacheDir = await mkdtemp(join(tmpdir(), 'islet-layers-'));
     synced = [];
+    summed = [];
   });
   afterEach(() => rm(cacheDir, { recursive: true, force: true }));
 
@@ -22,6 +24,10 @@ describe('the layer store', () => {
         synced.push(path);
       },
       diskUsage: async () => 4096,
+      contentDigest: async (path) => {
+        summed.push(path);
+        return 'd'.repeat(64);
+      },
     });
   const request = (make: (dir: string) => Promise<void>) => ({
     key: 'k1',
@@ -82,6 +88,22 @@ describe('the layer store', () => {
     const second = await open().ensure(request(make), signal);
     expect(second).toMatchObject({ id: 'k1.2', cached: false });
     expect(await open().find('k1')).toMatchObject({ id: 'k1.2', cached: true });
+  });
+
+  it('knows its content, of a layer of an earlier version from when it is asked for first', async () => {
+    const make = (dir: string) => writeFile(join(dir, 'file'), 'x');
+    const made = await open().ensure(request(make), signal);
+    expect(made.digest).toBe('d'.repeat(64));
+    expect(await open().find('k1')).toMatchObject({ digest: made.digest, bytes: 4096 });
+    expect(summed).toHaveLength(1);
+    await writeFile(join(made.rootfsDir, '..', 'layer.json'), '{"recipe":"base"}');
+    for (const store of [open(), open()]) {
+      expect(await store.find('k1')).toMatchObject({ id: 'k1', digest: made.digest, bytes: 4096 });
+    }
+    expect(summed.slice(1)).toEqual([made.rootfsDir]);
+    const known = { ...request(make), key: 'k2', digest: 'e'.repeat(64) };
+    expect((await open().ensure(known, signal)).digest).toBe('e'.repeat(64));
+    expect(summed).toHaveLength(2);
   });
 
   it('leaves nothing of a build that failed, and builds again', async () => {

@@ -24,6 +24,8 @@ export interface LayerRequest {
   onWait: () => void;
   /** Make it again even if it is there, except where it was made for this very build (which then goes on after a crash). */
   freshFor?: string | undefined;
+  /** Of its content, where that is known already. */
+  digest?: string;
 }
 
 export interface Layer {
@@ -34,6 +36,8 @@ export interface Layer {
   cached: boolean;
   /** What it takes on the disk. */
   bytes: number;
+  /** Of its content: SHA-256 in hex. */
+  digest: string;
 }
 
 export interface LayerStore {
@@ -56,25 +60,34 @@ export const LAYER_NOTE = 'layer.json';
 export function createLayerStore(
   layersDir: string,
   lock: LockFile,
-  { syncFs, diskUsage }: LayerDisk,
+  { syncFs, diskUsage, contentDigest }: LayerDisk,
 ): LayerStore {
   const rootfsOf = (id: string) => join(layersDir, id, 'rootfs');
   const find = async ({
     key,
     freshFor,
-  }: Pick<LayerRequest, 'key' | 'freshFor'>): Promise<Layer | undefined> => {
+    digest: known,
+  }: Pick<LayerRequest, 'key' | 'freshFor' | 'digest'>): Promise<Layer | undefined> => {
     const newest = await newestWhole(layersDir, key);
     if (!newest) return undefined;
-    const {
-      id,
-      note: { madeFor, bytes },
-    } = newest;
-    if (freshFor !== undefined && madeFor !== freshFor) return undefined;
+    const { id, note } = newest;
+    if (freshFor !== undefined && note.madeFor !== freshFor) return undefined;
+    const rootfsDir = rootfsOf(id);
+    const { bytes, digest } = note;
+    if (bytes === undefined || digest === undefined) {
+      // Layers of earlier versions do not say it of themselves.
+      const whole = {
+        ...note,
+        madeFor: note.madeFor,
+        bytes: bytes ?? (await diskUsage(rootfsDir)),
+        digest: digest ?? known ?? (await contentDigest(rootfsDir)),
+      };
+      await writeNote(join(layersDir, id), whole);
+      return { id, rootfsDir, cached: true, bytes: whole.bytes, digest: whole.digest };
+    }
     const now = new Date();
     await utimes(join(layersDir, id, LAYER_NOTE), now, now);
-    const rootfsDir = rootfsOf(id);
-    // Layers of earlier versions do not say how large they are.
-    return { id, rootfsDir, cached: true, bytes: bytes ?? (await diskUsage(rootfsDir)) };
+    return { id, rootfsDir, cached: true, bytes, digest };
   };
 
   return {
@@ -103,13 +116,13 @@ export function createLayerStore(
           if (name !== 'rootfs') await rm(join(making, name), { recursive: true, force: true });
         }
         const bytes = await diskUsage(rootfs);
-        const description: LayerNote = { ...request.description, madeFor: request.freshFor, bytes };
-        await writeFile(join(making, LAYER_NOTE), `${JSON.stringify(description, undefined, 2)}\n`);
+        const digest = request.digest ?? (await contentDigest(rootfs));
+        await writeNote(making, { ...request.description, madeFor: request.freshFor, bytes, digest });
         await syncFs(making);
         const newest = (await generations(layersDir, key)).at(-1);
         const id = newest === undefined ? key : `${key}.${generationOf(newest) + 1}`;
         await rename(making, join(layersDir, id));
-        return { id, rootfsDir: rootfsOf(id), cached: false, bytes };
+        return { id, rootfsDir: rootfsOf(id), cached: false, bytes, digest };
       } catch (error) {
         await removeTree(making);
         throw error;
@@ -124,6 +137,8 @@ export interface LayerDisk {
   syncFs(path: string): Promise<void>;
   /** Bytes that a tree takes. */
   diskUsage(path: string): Promise<number>;
+  /** SHA-256, in hex, of a tree: names, content, kinds, modes, owners, times and extended attributes of all that is in it. */
+  contentDigest(path: string): Promise<string>;
 }
 
 /** What is written beside a layer. */
@@ -132,11 +147,14 @@ export interface LayerNote {
   /** The build for which it was made again. */
   madeFor: string | undefined;
   bytes: number;
+  /** Absent in layers of earlier versions that were not asked for since. */
+  digest?: string;
 }
 
 const NOTE = Type.Object({
   madeFor: Type.Optional(Type.String()),
   bytes: Type.Optional(Type.Number({ minimum: 0 })),
+  digest: Type.Optional(Type.String({ pattern: '^[0-9a-f]{64}$' })),
 });
 
 /** Ids of the layers with this key, the newest last. */
@@ -163,6 +181,13 @@ async function newestWhole(
     if (note) return { id, note };
   }
   return undefined;
+}
+
+/** An earlier note is replaced at once. */
+async function writeNote(dir: string, note: LayerNote): Promise<void> {
+  const unfinished = join(dir, `${LAYER_NOTE}.${crypto.randomUUID()}`);
+  await writeFile(unfinished, `${JSON.stringify(note, undefined, 2)}\n`);
+  await rename(unfinished, join(dir, LAYER_NOTE));
 }
 
 /** The note in a layer's folder; undefined if there is none that can be read. */
