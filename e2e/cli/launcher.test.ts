@@ -26,9 +26,21 @@ describe('./islet', () => {
   it.each([[[]], [['--help']], [['-h']]])('shows its commands: %j', async (args) => {
     const { code, stdout, stderr } = await runIslet(args);
     expect({ code, stderr }).toEqual({ code: 0, stderr: '' });
-    for (const command of ['up', 'doctor', 'keys', 'teams', 'db']) {
+    for (const command of ['up', 'api', 'edge', 'node', 'doctor', 'keys', 'teams', 'db']) {
       expect(stdout).toMatch(new RegExp(`^ +${command} {2,}\\S`, 'm'));
     }
+  });
+
+  it.each([
+    ['api', '--nodes'],
+    ['edge', '--control-plane'],
+    ['node', '--isolation'],
+  ])('shows what the role %s takes, and nothing of the others', async (role, own) => {
+    const { code, stdout } = await runIslet([role, '--help']);
+    expect(code).toBe(0);
+    const flags = ['--nodes', '--control-plane', '--isolation'].filter((flag) => stdout.includes(`${flag}=`));
+    expect(flags).toEqual([own]);
+    expect(stdout).toContain('--token-file=');
   });
 
   it('tells its version', async () => {
@@ -55,7 +67,7 @@ describe('./islet', () => {
   });
 
   it.each([
-    [['frobnicate'], /there is no command "frobnicate"; there are: up, doctor/],
+    [['frobnicate'], /there is no command "frobnicate"; there are: up, api, edge, node, doctor/],
     [['keys', 'frobnicate'], /there is no command "keys frobnicate"; there are: create, list, revoke/],
     [['keys', 'list', '--jsno'], /there is no option --jsno; did you mean --json\?/],
     [['keys', 'revoke'], /key/i],

@@ -4,6 +4,7 @@ export {
   type Clock,
   systemClock,
 } from './deps.ts';
+export { type EdgeServiceOptions, edgeService } from './edges/service.ts';
 export type { WebAccess } from './http/cors.ts';
 export { type JournalOptions, openJournaledLogs } from './logs/journal.ts';
 export { createMemoryLogs, type MemoryLogs, type MemoryLogsOptions } from './logs/memory.ts';

@@ -9,3 +9,4 @@ export type { RouteChange, RouteListener, Routes, WatchableRoutes } from './rout
 export type { FindSigner, SignedFile } from './routes/signer.ts';
 export { type RouteSink, RouteTable, type RouteTransition, type RouteView } from './routes/table.ts';
 export { refusalToWake, type Wake, type WakeCredentials, type WakeOutcome } from './routes/wake.ts';
+export { routeFromWire, routeToWire } from './routes/wire.ts';

@@ -26,20 +26,7 @@ export async function runIslet(rawArgs: string[]): Promise<void> {
       version: io.version,
       description: 'A self-hosted sandbox cloud for AI agents that speaks the E2B protocol',
     },
-    // Loaded when they are asked for: all services together take half a second to load, and most commands need few of them.
-    subCommands: {
-      up: async () => (await import('./commands/up.ts')).upCommand(io),
-      doctor: async () => (await import('./commands/doctor.ts')).doctorCommand(io),
-      keys: async () => (await import('./commands/keys.ts')).keysCommand(io),
-      service: async () => (await import('./commands/service.ts')).serviceCommand(io),
-      snapshots: async () => (await import('./commands/snapshots.ts')).snapshotsCommand(io),
-      teams: async () => (await import('./commands/teams.ts')).teamsCommand(io),
-      tokens: async () => (await import('./commands/tokens.ts')).tokensCommand(io),
-      template: async () => (await import('./commands/template.ts')).templateCommand(io),
-      templates: async () => (await import('./commands/templates.ts')).templatesCommand(io),
-      trust: async () => (await import('./commands/trust.ts')).trustCommand(io),
-      db: async () => (await import('./commands/db.ts')).dbCommand(io),
-    },
+    subCommands: commandsOf(io),
   });
   try {
     const path = await commandPath(main, rawArgs);
@@ -59,6 +46,26 @@ export async function runIslet(rawArgs: string[]): Promise<void> {
     process.stderr.write(`islet: ${lines.join('\n')}\n`);
     io.setExitCode(1);
   }
+}
+
+/** By name. Loaded when they are asked for: all services together take half a second to load, and most commands need few of them. */
+export function commandsOf(io: CommandIo): Record<string, () => Promise<AnyCommand>> {
+  return {
+    up: async () => (await import('./commands/up.ts')).upCommand(io),
+    api: async () => (await import('./commands/api.ts')).apiCommand(io),
+    edge: async () => (await import('./commands/edge.ts')).edgeCommand(io),
+    node: async () => (await import('./commands/node.ts')).nodeCommand(io),
+    doctor: async () => (await import('./commands/doctor.ts')).doctorCommand(io),
+    keys: async () => (await import('./commands/keys.ts')).keysCommand(io),
+    service: async () => (await import('./commands/service.ts')).serviceCommand(io),
+    snapshots: async () => (await import('./commands/snapshots.ts')).snapshotsCommand(io),
+    teams: async () => (await import('./commands/teams.ts')).teamsCommand(io),
+    tokens: async () => (await import('./commands/tokens.ts')).tokensCommand(io),
+    template: async () => (await import('./commands/template.ts')).templateCommand(io),
+    templates: async () => (await import('./commands/templates.ts')).templatesCommand(io),
+    trust: async () => (await import('./commands/trust.ts')).trustCommand(io),
+    db: async () => (await import('./commands/db.ts')).dbCommand(io),
+  };
 }
 
 /** citty colours its help also where it goes to a file. */

@@ -6,6 +6,7 @@ import {
   copyFile,
   mkdir,
   mkdtemp,
+  readFile,
   rm,
   symlink,
   utimes,
@@ -15,6 +16,7 @@ import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { commandsOf } from '../src/index.ts';
 
 const launcher = join(dirname(fileURLToPath(import.meta.url)), '../../../islet');
 
@@ -318,4 +320,13 @@ describe('the launcher', () => {
       expect(stderr).toMatch(/not in this system's package archive[\s\S]*storage\.googleapis\.com\/gvisor/);
     });
   });
+});
+
+it('knows by name only commands that there are', async () => {
+  const text = await readFile(launcher, 'utf8');
+  const [, cases = ''] = /case \$help\$command in([\s\S]*?)\n {2}\*\)/.exec(text) ?? [];
+  const named = [...cases.matchAll(/\bno([a-z-]+)(?= \||\))/g)].map(([, name]) => name ?? '');
+  expect(named).toContain('up');
+  // The launcher's own.
+  expect(named.filter((name) => name !== 'setup' && !(name in commandsOf({} as never)))).toEqual([]);
 });

@@ -14,6 +14,7 @@ import {
 import type { Logger } from '@islet/telemetry';
 import { type ConnectionLimits, DEFAULT_CONNECTIONS } from './limits/client-connections.ts';
 import { EdgeRouter } from './routing/edge-router.ts';
+import type { LookUp } from './routing/look-ups.ts';
 import { EdgeListener } from './server/edge-listener.ts';
 import type { Certificate } from './tls/certificate.ts';
 
@@ -30,6 +31,8 @@ export interface ClientProxyOptions {
   wake?: Wake;
   /** Without it a signed file URL has to name its sandbox. */
   findSigner?: FindSigner;
+  /** For routes that are written in another process, whose news may come later than a request. */
+  lookUp?: LookUp | undefined;
   /** Requests and tunnels to one sandbox at once, if it is to be less than `DEFAULT_PLACES` of the proxy allows. */
   connectionLimit?: number;
   /** Client connections at once; `DEFAULT_CONNECTIONS` if absent. */
@@ -58,10 +61,10 @@ export interface ClientProxy {
 const KEEPALIVE_MS = 610_000;
 
 export function createClientProxy(options: ClientProxyOptions): ClientProxy {
-  const { routes, envdPort, logger, connectionLimit, wake, findSigner, hosts } = options;
+  const { routes, envdPort, logger, connectionLimit, wake, findSigner, lookUp, hosts } = options;
   const pool = createUpstreamPool(envdPort);
   const admission = { envdPort, connectionLimit };
-  const router = new EdgeRouter({ routes, admission, wake, findSigner, hosts });
+  const router = new EdgeRouter({ routes, admission, wake, findSigner, lookUp, hosts });
   const turns = options.turns ?? new Turns();
   const front = new Front({
     pool,

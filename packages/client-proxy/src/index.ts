@@ -1,5 +1,6 @@
 export { type ClientProxy, type ClientProxyOptions, createClientProxy } from './client-proxy.ts';
 export { ClientConnections, type ConnectionLimits } from './limits/client-connections.ts';
+export type { LookUp } from './routing/look-ups.ts';
 export { gateWakes, type WakeGateOptions } from './routing/wake-gate.ts';
 export { createHealthServer, HEALTH_PORT, type HealthServer } from './server/health-server.ts';
 export type { Certificate } from './tls/certificate.ts';

@@ -1,6 +1,7 @@
 import { createServer, type RequestListener, type Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { createMemoryRoutes, followRoutes, type IngressPolicy, type Route, RouteTable } from '@islet/catalog';
+import { testRoute } from '@islet/catalog/contract';
 import { newSandboxId, tokenDigest } from '@islet/contracts';
 import { createLogger } from '@islet/telemetry';
 import {
@@ -21,15 +22,8 @@ interface SandboxInit extends Partial<Omit<Route, 'ingress'>> {
 /** To a running sandbox whose "IP" is an address of the loopback network. */
 export function sandboxRoute(address: string, init: SandboxInit = {}): Route {
   const { envdAccessToken, trafficAccessToken, ingress, ...over } = init;
-  return {
-    sandboxId: newSandboxId(),
-    executionId: `run-${newSandboxId()}`,
-    revision: 1,
-    state: 'running',
-    teamId: 't',
-    nodeId: 'n',
-    address,
-    proxyAddress: undefined,
+  return testRoute(over.sandboxId ?? newSandboxId(), {
+    ...{ executionId: `run-${newSandboxId()}`, address },
     ingress: {
       publicTraffic: true,
       trafficTokenDigest: trafficAccessToken === undefined ? undefined : tokenDigest(trafficAccessToken),
@@ -37,10 +31,8 @@ export function sandboxRoute(address: string, init: SandboxInit = {}): Route {
       ...ingress,
     },
     envdTokenDigest: envdAccessToken === undefined ? undefined : tokenDigest(envdAccessToken),
-    wakes: false,
-    expiresAtMs: Date.now() + 3_600_000,
     ...over,
-  };
+  });
 }
 
 /** A certificate for the edge of a domain, and the authority that signed it. */

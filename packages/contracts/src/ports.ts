@@ -5,6 +5,8 @@ export const PORTS = {
   sandboxProxy: 5007,
   orchestrator: 5008,
   templateManager: 5009,
+  /** What edges in other processes ask the control plane at. */
+  edgeLink: 5010,
   /** Inside each sandbox. */
   envd: 49983,
 } as const;

@@ -24,7 +24,7 @@ import {
   type Team,
   type WellKnown,
 } from '@islet/db';
-import type { NodeClient } from '../up/node.ts';
+import type { NodeClient } from '../roles/node.ts';
 import { limitOverrides, limitsView, type TeamLimitsChange, type TeamLimitsView } from './team-limits.ts';
 
 /** A key as an operator sees it. */

@@ -75,6 +75,43 @@ export const OPTIONS = {
     PORTS.templateManager,
     'the template manager (local)',
   ),
+  edgeLinkPort: port(
+    'edge-link-port',
+    'ISLET_EDGE_LINK_PORT',
+    PORTS.edgeLink,
+    'what edges ask the API at (local)',
+  ),
+  controlPlane: {
+    flag: 'control-plane',
+    env: 'ISLET_CONTROL_PLANE',
+    hint: 'url',
+    description: 'Where the API answers edges: its --edge-link-port',
+    fallback: `http://127.0.0.1:${PORTS.edgeLink}`,
+    parse: parseHttpUrl,
+  },
+  nodes: {
+    flag: 'nodes',
+    env: 'ISLET_NODES',
+    hint: 'file',
+    description: 'The nodes: a JSON list of their ids and addresses',
+    parse: parseFile,
+  },
+  tokenFile: {
+    flag: 'token-file',
+    env: 'ISLET_TOKEN_FILE',
+    hint: 'file',
+    description:
+      'What API, edge and nodes know each other by; the variable ISLET_TOKEN may hold it instead (default <data dir>/secrets/node-token)',
+    parse: parseFile,
+  },
+  artifactsDir: {
+    flag: 'artifacts-dir',
+    env: 'ISLET_ARTIFACTS_DIR',
+    hint: 'dir',
+    description:
+      'Where uploads for COPY steps are kept, which API and nodes share (default <data dir>/artifacts)',
+    parse: parseDirectory,
+  },
   domain: {
     flag: 'domain',
     env: 'ISLET_DOMAIN',

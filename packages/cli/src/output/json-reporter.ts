@@ -15,6 +15,7 @@ export function createJsonReporter(write: (text: string) => void, clock: () => n
       };
     },
     ready: (info) => emit('ready', info),
+    serving: (info) => emit('ready', info),
     note: (message) => emit('note', { message }),
     error: (error) => emit('error', explainError(error)),
     stopping: (reason) => emit('stopping', { reason }),

@@ -30,10 +30,22 @@ export interface ReadyInfo {
   startedInMs: number;
 }
 
+/** A role that serves as a process of its own. */
+export interface ServingInfo {
+  role: 'api' | 'edge' | 'node';
+  /** Where clients reach it. */
+  urls: Record<string, string>;
+  ports: Record<string, number>;
+  dataDir: string;
+  pid: number;
+  startedInMs: number;
+}
+
 /** Where a command tells what it does: people at a terminal, a log, or a program. */
 export interface Reporter {
   step(id: string, title: string): Step;
   ready(info: ReadyInfo): void;
+  serving(info: ServingInfo): void;
   /** Something the user should know that stops nothing. */
   note(message: string): void;
   error(error: unknown): void;

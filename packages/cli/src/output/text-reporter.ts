@@ -64,13 +64,17 @@ export function createTextReporter(
   return {
     step: (_id, title) => (target.isTTY ? terminalStep(title) : logStep(title)),
     ready: (info) => line(summary(info, (text) => paint('bold', text), secrets)),
+    serving({ role, urls, ports, startedInMs }) {
+      const at = Object.values(urls).join(', ') || `ports ${Object.values(ports).join(', ')}`;
+      line(`The ${role} serves at ${at}${took(startedInMs)}`);
+    },
     note: (message) => line(`  ${paint('yellow', '!')} ${message}`),
     error(error) {
       const { message, causes } = explainError(error);
       line(`${paint('red', 'error:')} ${message}`);
       for (const cause of causes) line(`  because: ${cause}`);
     },
-    stopping: (reason) => line(`${reason}: stopping the sandboxes (once more to force it)`),
+    stopping: (reason) => line(`${reason}: stopping (once more to force it)`),
     stopped: () => line('stopped'),
   };
 }

@@ -1,4 +1,11 @@
-import { type Database, DEFAULT_TAG, findTaggedBuild, LOCAL_DEV, registerTemplateBuild } from '@islet/db';
+import {
+  type Database,
+  DEFAULT_TAG,
+  type FinishedBuild,
+  findTaggedBuild,
+  LOCAL_DEV,
+  registerTemplateBuild,
+} from '@islet/db';
 import type { TemplateRuntime } from '@islet/orchestrator';
 import type { Logger } from '@islet/telemetry';
 import type { Report, ShippedTemplates } from '@islet/template-manager';
@@ -7,12 +14,18 @@ import type { Reporter } from '../output/reporter.ts';
 /** Fixed, so that instances that share a cache share the root file system too. */
 export const BASE_TEMPLATE_ID = 'islet0base0template0';
 
-export interface BaseTemplateDeps {
-  db: Database;
+/** A build of the template `base`, as the database knows it. */
+export type BaseBuild = Omit<FinishedBuild, 'teamId' | 'alias' | 'namespace' | 'public'>;
+
+export interface BuildBaseDeps {
   shipped: ShippedTemplates;
   runtime: TemplateRuntime;
   reporter: Reporter;
   logger: Logger;
+}
+
+export interface BaseTemplateDeps extends BuildBaseDeps {
+  db: Database;
 }
 
 /** A step's command may have hundreds. */
@@ -21,14 +34,16 @@ const SHOWN_CHARACTERS = 100;
 /** Of the whole; the rest are the steps and the snapshot. */
 const PACKAGES_SHARE = 0.85;
 
-/** Sees to it that the template `base` exists and starts here: builds what is missing, and nothing else. Gives its build's id. */
-export async function ensureBaseTemplate(deps: BaseTemplateDeps, signal: AbortSignal): Promise<string> {
-  const { db, shipped, runtime, reporter, logger } = deps;
+/** The build of `base` that this machine wants, whether it is there or not. */
+export async function wantedBase(shipped: ShippedTemplates): Promise<string> {
+  return (await shipped.spec('base', BASE_TEMPLATE_ID)).buildId;
+}
+
+/** Builds what of the template `base` is missing here. */
+export async function buildBase(deps: BuildBaseDeps, signal: AbortSignal): Promise<BaseBuild> {
+  const { shipped, reporter, logger } = deps;
   const spec = await shipped.spec('base', BASE_TEMPLATE_ID);
   const { templateId, buildId, cpuCount, memoryMb, freeDiskMb } = spec;
-  const stored = await findTaggedBuild(db, templateId, DEFAULT_TAG);
-  if (stored?.id === buildId && runtime.has(buildId)) return buildId;
-
   const step = reporter.step('base-template', 'Base template');
   const report: Report = (level, phase, message, share) => {
     if (level === 'debug' && share === undefined) logger.debug({ phase }, message);
@@ -44,14 +59,32 @@ export async function ensureBaseTemplate(deps: BaseTemplateDeps, signal: AbortSi
     report,
     signal,
   );
-  await registerTemplateBuild(db, {
+  step.done(`Base template is built (${(diskSizeMb / 1024).toFixed(1)} GiB disk)`);
+  return {
     ...{ templateId, buildId, cpuCount, memoryMb, freeDiskMb },
     ...{ diskSizeMb, envdVersion, defaultUser, defaultWorkdir },
+  };
+}
+
+/** Makes a build the one that the template `base` stands for. */
+export async function registerBase(db: Database, base: BaseBuild): Promise<void> {
+  const stored = await findTaggedBuild(db, base.templateId, DEFAULT_TAG);
+  if (stored?.id === base.buildId) return;
+  await registerTemplateBuild(db, {
+    ...base,
     teamId: LOCAL_DEV.teamId,
     alias: 'base',
     namespace: null,
     public: true,
   });
-  step.done(`Base template is built (${(diskSizeMb / 1024).toFixed(1)} GiB disk)`);
+}
+
+/** Sees to it that the template `base` exists and starts here: builds what is missing, and nothing else. Gives its build's id. */
+export async function ensureBaseTemplate(deps: BaseTemplateDeps, signal: AbortSignal): Promise<string> {
+  const { db, shipped, runtime } = deps;
+  const buildId = await wantedBase(shipped);
+  const stored = await findTaggedBuild(db, BASE_TEMPLATE_ID, DEFAULT_TAG);
+  if (stored?.id === buildId && runtime.has(buildId)) return buildId;
+  await registerBase(db, await buildBase(deps, signal));
   return buildId;
 }

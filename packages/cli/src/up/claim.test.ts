@@ -3,7 +3,7 @@ import { type AddressInfo, createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
-import { claimHost, StartRefused } from './claim.ts';
+import { claimHost, portWishes, StartRefused } from './claim.ts';
 import { readUpConfig } from './config.ts';
 import { Undo } from './undo.ts';
 
@@ -27,13 +27,14 @@ describe.runIf(process.getuid?.() === 0)('a start', () => {
       },
       env: {},
     });
+  const claim = (apiPort = 0) => claimHost(config().dataDir, portWishes(config(apiPort)));
 
   it('is refused where a port is taken, before it makes anything', async () => {
     const server = createServer();
     await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
     try {
       const { port } = server.address() as AddressInfo;
-      await expect(claimHost(config(port))).rejects.toThrow(new RegExp(`${port} for the API: in use by pid`));
+      await expect(claim(port)).rejects.toThrow(new RegExp(`${port} for the API: in use by pid`));
       await expect(access(join(dir, 'data'))).rejects.toThrow(/ENOENT/);
     } finally {
       await new Promise((resolve) => server.close(resolve));
@@ -43,19 +44,19 @@ describe.runIf(process.getuid?.() === 0)('a start', () => {
   it('is refused where the data directory is held, naming the holder, also where its ports are taken', async () => {
     const server = createServer();
     await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
-    const claim = await claimHost(config());
+    const held = await claim();
     try {
       const { port } = server.address() as AddressInfo;
-      for (const second of [config(), config(port)]) {
-        const refused = claimHost(second);
+      for (const ports of [0, port]) {
+        const refused = claim(ports);
         await expect(refused).rejects.toThrow(StartRefused);
         await expect(refused).rejects.toThrow(`already runs (pid ${process.pid})`);
       }
     } finally {
-      await claim[Symbol.asyncDispose]();
+      await held[Symbol.asyncDispose]();
       await new Promise((resolve) => server.close(resolve));
     }
-    await (await claimHost(config()))[Symbol.asyncDispose]();
+    await (await claim())[Symbol.asyncDispose]();
   });
 });
 

@@ -13,29 +13,27 @@ export class StartRefused extends Error {
 /** Only this machine may reach what has no authentication of its own. */
 export const LOCAL_HOST = '127.0.0.1';
 
-export function portWishes(config: UpConfig): PortWish[] {
-  const { host } = config;
+type Ports = Pick<UpConfig, 'host' | 'apiPort' | 'proxyPort'> &
+  Pick<UpConfig, 'sandboxProxyPort' | 'orchestratorPort' | 'templateManagerPort'>;
+
+export function portWishes(config: Ports): PortWish[] {
+  return [...apiPorts(config), ...edgePorts(config), ...nodePorts(config)];
+}
+
+export function apiPorts({ host, apiPort }: Pick<Ports, 'host' | 'apiPort'>): PortWish[] {
+  return [{ flag: 'api-port', purpose: 'the API', host, port: apiPort }];
+}
+
+export function edgePorts({ host, proxyPort }: Pick<Ports, 'host' | 'proxyPort'>): PortWish[] {
+  return [{ flag: 'proxy-port', purpose: 'the client proxy', host, port: proxyPort }];
+}
+
+export function nodePorts(config: Omit<Ports, 'host' | 'apiPort' | 'proxyPort'>): PortWish[] {
+  const local = (flag: string, purpose: string, port: number) => ({ flag, purpose, host: LOCAL_HOST, port });
   return [
-    { flag: 'api-port', purpose: 'the API', host, port: config.apiPort },
-    { flag: 'proxy-port', purpose: 'the client proxy', host, port: config.proxyPort },
-    {
-      flag: 'sandbox-proxy-port',
-      purpose: 'the sandbox proxy',
-      host: LOCAL_HOST,
-      port: config.sandboxProxyPort,
-    },
-    {
-      flag: 'orchestrator-port',
-      purpose: 'the orchestrator',
-      host: LOCAL_HOST,
-      port: config.orchestratorPort,
-    },
-    {
-      flag: 'template-manager-port',
-      purpose: 'the template manager',
-      host: LOCAL_HOST,
-      port: config.templateManagerPort,
-    },
+    local('sandbox-proxy-port', 'the sandbox proxy', config.sandboxProxyPort),
+    local('orchestrator-port', 'the orchestrator', config.orchestratorPort),
+    local('template-manager-port', 'the template manager', config.templateManagerPort),
   ];
 }
 
@@ -47,19 +45,19 @@ export interface Claim extends AsyncDisposable {
  * Checks the ports, then claims the data directory. Nothing else was touched when it refuses.
  * @throws StartRefused naming every port that is taken, or the process that holds the data directory.
  */
-export async function claimHost(config: UpConfig): Promise<Claim> {
+export async function claimHost(dataDir: string, ports: readonly PortWish[]): Promise<Claim> {
   if (process.getuid?.() !== 0) {
     throw new StartRefused(
       'sandboxes need root (namespaces, networks, cgroups): start it with ./islet up, or sudo',
     );
   }
-  const problems = await findPortProblems(portWishes(config));
+  const problems = await findPortProblems(ports);
   if (problems.length > 0) {
     // The usual reason is that this very Islet runs already: then one sentence says more than five ports.
-    if (await exists(config.dataDir)) await (await claimDataDir(config.dataDir))[Symbol.asyncDispose]();
+    if (await exists(dataDir)) await (await claimDataDir(dataDir))[Symbol.asyncDispose]();
     throw new StartRefused(problems.map(describePortProblem).join('\n'));
   }
-  return claimDataDir(config.dataDir);
+  return claimDataDir(dataDir);
 }
 
 async function claimDataDir(dataDir: string): Promise<Claim> {

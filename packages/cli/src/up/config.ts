@@ -46,20 +46,36 @@ export function domainOf({ domain }: Pick<UpConfig, 'domain'>): string {
   return domain?.replace(/:\d+$/, '') ?? LOCAL_DOMAIN;
 }
 
-/** Those of commands that call an API. */
-const CLIENT_OPTIONS: readonly OptionName[] = ['apiUrl', 'apiKey'];
+/** Those of commands that call an API, and those of roles that run as processes of their own. */
+const OTHERS_OPTIONS: readonly OptionName[] = [
+  ...(['apiUrl', 'apiKey'] as const),
+  ...(['edgeLinkPort', 'controlPlane', 'nodes', 'tokenFile', 'artifactsDir'] as const),
+];
 
 export const UP_OPTIONS = (Object.keys(OPTIONS) as OptionName[]).filter(
-  (name) => !CLIENT_OPTIONS.includes(name),
+  (name) => !OTHERS_OPTIONS.includes(name),
 );
 
 /** @throws OptionError naming the option that is wrong. */
 export function readUpConfig(sources: OptionSources): UpConfig {
-  const certFile = readOption(OPTIONS.tlsCert, sources);
-  const keyFile = readOption(OPTIONS.tlsKey, sources);
-  if ((certFile === undefined) !== (keyFile === undefined)) {
-    throw new OptionError('--tls-cert and --tls-key belong together: give both or neither');
-  }
+  return {
+    ...readProcessSettings(sources),
+    ...readApiSettings(sources),
+    ...readEdgeSettings(sources),
+    ...readNodeSettings(sources),
+  };
+}
+
+/** Of every process. */
+export function readProcessSettings(sources: OptionSources) {
+  return {
+    dataDir: requireOption(OPTIONS.dataDir, sources),
+    logLevel: requireOption(OPTIONS.logLevel, sources),
+  };
+}
+
+/** Of the API. @throws OptionError naming the option that is wrong. */
+export function readApiSettings(sources: OptionSources) {
   const host = requireOption(OPTIONS.host, sources);
   const localDevKey = readOption(OPTIONS.localDevKey, sources);
   if (localDevKey && !isLoopbackHost(host)) {
@@ -68,32 +84,51 @@ export function readUpConfig(sources: OptionSources): UpConfig {
     );
   }
   return {
-    dataDir: requireOption(OPTIONS.dataDir, sources),
-    cacheDir: requireOption(OPTIONS.cacheDir, sources),
     host,
     apiPort: requireOption(OPTIONS.apiPort, sources),
     proxyPort: requireOption(OPTIONS.proxyPort, sources),
-    sandboxProxyPort: requireOption(OPTIONS.sandboxProxyPort, sources),
-    orchestratorPort: requireOption(OPTIONS.orchestratorPort, sources),
-    templateManagerPort: requireOption(OPTIONS.templateManagerPort, sources),
     domain: readOption(OPTIONS.domain, sources),
     allowHost: requireOption(OPTIONS.allowHost, sources),
     allowOrigin: requireOption(OPTIONS.allowOrigin, sources),
     localDevKey,
     secureByDefault: requireOption(OPTIONS.secureByDefault, sources),
+    databaseUrl: readOption(OPTIONS.databaseUrl, sources),
+    volumeSizeMb: requireOption(OPTIONS.volumeSize, sources),
+  };
+}
+
+/** Of the edge. @throws OptionError naming the option that is wrong. */
+export function readEdgeSettings(sources: OptionSources) {
+  const certFile = readOption(OPTIONS.tlsCert, sources);
+  const keyFile = readOption(OPTIONS.tlsKey, sources);
+  if ((certFile === undefined) !== (keyFile === undefined)) {
+    throw new OptionError('--tls-cert and --tls-key belong together: give both or neither');
+  }
+  return {
+    host: requireOption(OPTIONS.host, sources),
+    proxyPort: requireOption(OPTIONS.proxyPort, sources),
+    domain: readOption(OPTIONS.domain, sources),
+    allowHost: requireOption(OPTIONS.allowHost, sources),
+    tls: certFile && keyFile ? { certFile, keyFile } : undefined,
+  };
+}
+
+/** Of the node. @throws OptionError naming the option that is wrong. */
+export function readNodeSettings(sources: OptionSources) {
+  return {
+    cacheDir: requireOption(OPTIONS.cacheDir, sources),
+    sandboxProxyPort: requireOption(OPTIONS.sandboxProxyPort, sources),
+    orchestratorPort: requireOption(OPTIONS.orchestratorPort, sources),
+    templateManagerPort: requireOption(OPTIONS.templateManagerPort, sources),
     dns: readOption(OPTIONS.dns, sources),
     debianMirror: readOption(OPTIONS.debianMirror, sources),
     registryAllow: requireOption(OPTIONS.registryAllow, sources),
-    databaseUrl: readOption(OPTIONS.databaseUrl, sources),
-    tls: certFile && keyFile ? { certFile, keyFile } : undefined,
     isolation: requireOption(OPTIONS.isolation, sources),
     kernel: readOption(OPTIONS.kernel, sources),
     firecracker: readFirecracker(sources),
     machineMemoryMb: readOption(OPTIONS.machineMemory, sources),
     warmMemoryMb: requireOption(OPTIONS.warmMemory, sources),
     freezeAfterMs: requireOption(OPTIONS.freezeAfter, sources) * 1000 || undefined,
-    volumeSizeMb: requireOption(OPTIONS.volumeSize, sources),
-    logLevel: requireOption(OPTIONS.logLevel, sources),
   };
 }
 

@@ -16,6 +16,7 @@ import {
   TRAFFIC_TOKEN_HEADER,
 } from '@islet/proxy';
 import { HeldRequests } from './held-requests.ts';
+import { boundLookUps, type LookUp } from './look-ups.ts';
 import { SignedFileRouter } from './signed-files.ts';
 
 export interface EdgeRouterOptions {
@@ -23,6 +24,8 @@ export interface EdgeRouterOptions {
   admission: AdmissionSettings;
   wake: Wake | undefined;
   findSigner: FindSigner | undefined;
+  /** Asked if the routes do not tell of a sandbox. */
+  lookUp: LookUp | undefined;
   /** Names that the edge answers to; undefined: every one. */
   hosts: readonly HostPattern[] | undefined;
 }
@@ -66,9 +69,11 @@ export class EdgeRouter {
   readonly #options: EdgeRouterOptions;
   readonly #signedFiles: SignedFileRouter;
   readonly #held = new HeldRequests();
+  readonly #lookUp: LookUp | undefined;
 
   constructor(options: EdgeRouterOptions) {
     this.#options = options;
+    this.#lookUp = options.lookUp && boundLookUps(options.routes, options.lookUp);
     this.#signedFiles = new SignedFileRouter(options.routes, options.findSigner ?? (async () => undefined));
   }
 
@@ -135,7 +140,7 @@ export class EdgeRouter {
 
   /** Holds a request while its sandbox is stopped for a snapshot: it goes on from the same instant within moments. */
   async #settled(sandboxId: string): Promise<Route | undefined> {
-    const route = this.#options.routes.find(sandboxId);
+    const route = this.#options.routes.find(sandboxId) ?? (await this.#lookUp?.(sandboxId));
     if (route?.state !== 'snapshotting') return route;
     return this.#held.together(sandboxId, () => this.#settle(sandboxId));
   }

@@ -1,5 +1,5 @@
 import type { MessagePort } from 'node:worker_threads';
-import type { SignedFile, WakeCredentials, WakeOutcome } from '@islet/catalog';
+import type { Route, SignedFile, WakeCredentials, WakeOutcome } from '@islet/catalog';
 import type { Certificate } from '@islet/client-proxy';
 import { type HostPattern, IsletError } from '@islet/contracts';
 import type { LoggerOptions } from '@islet/telemetry';
@@ -20,6 +20,8 @@ export interface EdgeSettings {
   hosts: readonly HostPattern[];
   /** What TLS begins with; undefined: it is not answered. */
   certificate: Certificate | undefined;
+  /** Whether there is somebody to ask for a sandbox that the routes do not tell of. */
+  looksUp: boolean;
 }
 
 /**
@@ -47,6 +49,8 @@ export interface EdgeQuestions {
   wake: { ask: { sandboxId: string; credentials: WakeCredentials }; answer: WakeOutcome };
   /** A signed file URL has come that names no sandbox. */
   'find-signer': { ask: { file: SignedFile }; answer: string | undefined };
+  /** A request has come for a sandbox that the routes do not tell of. */
+  'look-up': { ask: { sandboxId: string }; answer: Route | undefined };
 }
 
 type Asked<Name extends keyof EdgeQuestions> = Name extends unknown

@@ -1,5 +1,11 @@
 import { type FedRoutes, type FindSigner, openFedRoutes, type Wake } from '@islet/catalog';
-import { type Certificate, type ClientProxy, createClientProxy, gateWakes } from '@islet/client-proxy';
+import {
+  type Certificate,
+  type ClientProxy,
+  createClientProxy,
+  gateWakes,
+  type LookUp,
+} from '@islet/client-proxy';
 import { PORTS } from '@islet/contracts';
 import { createSandboxProxy, RunUses, Turns } from '@islet/proxy';
 import type { Logger } from '@islet/telemetry';
@@ -99,6 +105,7 @@ export class Proxies {
       routes,
       wake: gateWakes({ routes, wake: this.#wake }),
       findSigner: this.#findSigner,
+      lookUp: settings.looksUp ? this.#lookUp : undefined,
       envdPort: PORTS.envd,
       turns: this.#turns,
       uses: this.#uses,
@@ -138,6 +145,8 @@ export class Proxies {
   readonly #wake: Wake = (sandboxId, credentials) => this.#ask('wake', { sandboxId, credentials });
 
   readonly #findSigner: FindSigner = (file) => this.#ask('find-signer', { file });
+
+  readonly #lookUp: LookUp = (sandboxId) => this.#ask('look-up', { sandboxId });
 
   #ask<Name extends keyof EdgeQuestions>(
     kind: Name,

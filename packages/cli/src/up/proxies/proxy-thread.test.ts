@@ -9,6 +9,7 @@ import { connect } from 'node:tls';
 import { pathToFileURL } from 'node:url';
 import { BroadcastChannel } from 'node:worker_threads';
 import { createMemoryRoutes, type FindSigner, type Route, type Wake } from '@islet/catalog';
+import { testRoute } from '@islet/catalog/contract';
 import { type Certificate, issueCertificate, makeAuthority } from '@islet/client-proxy';
 import { IsletError, newSandboxId } from '@islet/contracts';
 import { createLogger } from '@islet/telemetry';
@@ -78,24 +79,7 @@ beforeEach(() => {
 });
 afterEach(() => thread[Symbol.asyncDispose]());
 
-function route(over: Partial<Route> = {}): Route {
-  const sandboxId = newSandboxId();
-  return {
-    sandboxId,
-    executionId: `run-of-${sandboxId}`,
-    revision: 1,
-    state: 'running',
-    teamId: 't',
-    nodeId: 'n',
-    address: SANDBOX_ADDRESS,
-    proxyAddress: undefined,
-    ingress: { publicTraffic: true, trafficTokenDigest: undefined, maskRequestHost: undefined },
-    envdTokenDigest: undefined,
-    wakes: false,
-    expiresAtMs: Date.now() + 3_600_000,
-    ...over,
-  };
-}
+const route = (over: Partial<Route> = {}) => testRoute(newSandboxId(), { address: SANDBOX_ADDRESS, ...over });
 
 const pausedRoute = () => route({ state: 'paused', address: '', wakes: true });
 

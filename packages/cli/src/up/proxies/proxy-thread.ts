@@ -1,7 +1,7 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { MessageChannel, type MessagePort, Worker } from 'node:worker_threads';
 import { type FindSigner, feedRoutes, type Wake, type WatchableRoutes } from '@islet/catalog';
-import type { Certificate } from '@islet/client-proxy';
+import type { Certificate, LookUp } from '@islet/client-proxy';
 import { IsletError } from '@islet/contracts';
 import type { Logger } from '@islet/telemetry';
 import {
@@ -35,12 +35,14 @@ export interface NodeProxyOptions {
   onUse: (executionId: string, inUse: boolean) => void;
 }
 
-export interface EdgeOptions extends EdgeSettings {
+export interface EdgeOptions extends Omit<EdgeSettings, 'looksUp'> {
   address: Address;
   routes: WatchableRoutes;
   /** Wakes paused sandboxes for their traffic. */
   wake: Wake;
   findSigner: FindSigner;
+  /** Of routes that are written in another process. */
+  lookUp?: LookUp;
 }
 
 /** A connection takes some 20 kB of it, and both proxies together take no more than 32,768. */
@@ -68,7 +70,7 @@ interface Plan {
   address: Address;
   routes: WatchableRoutes;
   /** The edge's. */
-  answers?: Pick<EdgeOptions, 'wake' | 'findSigner'>;
+  answers?: Pick<EdgeOptions, 'wake' | 'findSigner' | 'lookUp'>;
   onUse?: NodeProxyOptions['onUse'];
 }
 
@@ -109,10 +111,11 @@ export class ProxyThread implements AsyncDisposable {
   }
 
   /** Opens the edge; gives its port. @throws Error where it cannot listen, or has no certificate. */
-  openEdge({ address, routes, wake, findSigner, ...settings }: EdgeOptions): Promise<number> {
+  openEdge({ address, routes, hosts, certificate, ...answers }: EdgeOptions): Promise<number> {
+    const settings = { hosts, certificate, looksUp: answers.lookUp !== undefined };
     return this.#open('edge', {
       question: { kind: 'open-edge', settings },
-      ...{ address, routes, answers: { wake, findSigner } },
+      ...{ address, routes, answers },
     });
   }
 
@@ -222,7 +225,7 @@ export class ProxyThread implements AsyncDisposable {
       this.#use(message.executionId, message.inUse);
       return;
     }
-    if (message.kind === 'wake' || message.kind === 'find-signer') {
+    if (message.kind === 'wake' || message.kind === 'find-signer' || message.kind === 'look-up') {
       this.#answer(message, worker);
       return;
     }
@@ -255,6 +258,7 @@ export class ProxyThread implements AsyncDisposable {
   async #find(question: EdgeQuestion): Promise<EdgeQuestions[EdgeQuestion['kind']]['answer']> {
     const answers = this.#plans.get('edge')?.answers;
     if (question.kind === 'find-signer') return answers?.findSigner(question.file);
+    if (question.kind === 'look-up') return answers?.lookUp?.(question.sandboxId);
     if (!answers) return { kind: 'not-found' };
     return answers.wake(question.sandboxId, question.credentials);
   }

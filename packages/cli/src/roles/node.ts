@@ -1,17 +1,15 @@
 import { readFile } from 'node:fs/promises';
 import { availableParallelism } from 'node:os';
-import { createClient, createRouterTransport } from '@connectrpc/connect';
+import { type ConnectRouter, createClient, createRouterTransport } from '@connectrpc/connect';
 import type { ArtifactStore } from '@islet/artifacts';
 import { routeOf, type WatchableRoutes } from '@islet/catalog';
 import {
-  isLoopbackHost,
   orchestratorProto,
   type SandboxLog,
   type SandboxSample,
   templateProto,
   volumesProto,
 } from '@islet/contracts';
-import { type Database, LOCAL_TEAM_LIMITS, migrate, openDatabase, seed, type WellKnown } from '@islet/db';
 import { waitForFileLock } from '@islet/host';
 import { type Orchestrator, startOrchestrator } from '@islet/orchestrator';
 import type { Logger } from '@islet/telemetry';
@@ -23,57 +21,18 @@ import {
   openClientBuilds,
   type ShippedTemplates,
 } from '@islet/template-manager';
-import { databaseDir } from '../control/open.ts';
 import type { Instance } from '../host/instance.ts';
-import { makeLocalCredentials } from '../host/local-credentials.ts';
 import { sandboxResolvers } from '../host/resolvers.ts';
 import type { Layout } from '../layout.ts';
-import { BASE_TEMPLATE_ID } from './base-template.ts';
-import { LOCAL_HOST } from './claim.ts';
-import type { UpConfig } from './config.ts';
-import { settleWellKnown } from './credentials.ts';
-import { driverKinds } from './drivers.ts';
-import { closeServer, listen } from './listen.ts';
-import { createNodeServer } from './node-server.ts';
-import type { ProxyThread } from './proxies/proxy-thread.ts';
-import { registryProxy } from './registry-proxy.ts';
-import { Undo } from './undo.ts';
-
-/** A database that a start can work with. */
-export interface PreparedDatabase {
-  db: Database;
-  /** The local-dev team was made now. */
-  isNew: boolean;
-  /** Credentials that everybody knows and that are good here. */
-  wellKnown: WellKnown;
-}
-
-/**
- * The database, with the schema, the local-dev team and no other well-known credentials than were asked for.
- * @throws StartRefused if others than this machine could use those.
- */
-export async function openPreparedDatabase(
-  config: UpConfig,
-  instance: Instance,
-  layout: Layout,
-): Promise<PreparedDatabase> {
-  const db = await openDatabase({
-    url: config.databaseUrl,
-    dataDir: databaseDir(instance),
-    migrationsDir: layout.migrationsDir,
-  });
-  try {
-    await migrate(db);
-    const { isNew } = await seed(db, {
-      limits: LOCAL_TEAM_LIMITS,
-      credentials: () => makeLocalCredentials(instance.dataDir),
-    });
-    return { db, isNew, wellKnown: await settleWellKnown(db, config, isNew) };
-  } catch (error) {
-    await db.close();
-    throw error;
-  }
-}
+import { BASE_TEMPLATE_ID } from '../up/base-template.ts';
+import { LOCAL_HOST } from '../up/claim.ts';
+import type { readNodeSettings } from '../up/config.ts';
+import { driverKinds } from '../up/drivers.ts';
+import { closeServer, listen } from '../up/listen.ts';
+import { createNodeServer } from '../up/node-server.ts';
+import type { ProxyThread } from '../up/proxies/proxy-thread.ts';
+import { registryProxy } from '../up/registry-proxy.ts';
+import { Undo } from '../up/undo.ts';
 
 export type NodeClient = ReturnType<typeof createClient<typeof orchestratorProto.Orchestrator>>;
 
@@ -101,6 +60,8 @@ export interface Node extends AsyncDisposable {
   ports: { sandboxProxy: number; orchestrator: number; templateManager: number };
 }
 
+export type NodeSettings = ReturnType<typeof readNodeSettings>;
+
 export interface NodeOptions {
   /** What callers of the node's ports have to know. */
   token: string;
@@ -110,7 +71,11 @@ export interface NodeOptions {
   proxies: ProxyThread;
   recordSample: (sample: SandboxSample) => void;
   recordLog: (log: SandboxLog) => void;
-  config: UpConfig;
+  config: NodeSettings;
+  /** Whether images for builds may come from this machine and its private networks. */
+  pullsFromOwnNetworks: boolean;
+  /** Serves more to the node's callers. */
+  addServices?: (router: ConnectRouter) => void;
   instance: Instance;
   layout: Layout;
   version: string;
@@ -165,7 +130,7 @@ export async function startNode(options: NodeOptions): Promise<Node> {
       registries: {
         policy: createRegistryPolicy({
           allow: config.registryAllow,
-          ownNetworks: isLoopbackHost(config.host),
+          ownNetworks: options.pullsFromOwnNetworks,
         }),
         proxyFor: registryProxy(process.env),
       },
@@ -179,6 +144,7 @@ export async function startNode(options: NodeOptions): Promise<Node> {
     const orchestratorServer = createNodeServer(options.token, (router) => {
       router.service(orchestratorProto.Orchestrator, orchestrator.service);
       router.service(volumesProto.Volumes, orchestrator.volumes);
+      options.addServices?.(router);
     });
     const templateServer = createNodeServer(options.token, (router) =>
       router.service(templateProto.TemplateManager, templateService),

@@ -1,0 +1,109 @@
+import { readFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { Sandbox } from 'e2b';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { newDataDir, removeDataDir } from '../setup/instance.ts';
+import { until } from '../setup/until.ts';
+import { type Role, Roles } from './roles.ts';
+
+const PORT = 8000;
+const LIFE_MS = 600_000;
+
+describe('API, edge and node in processes of their own', () => {
+  let dir: string;
+  let roles: Roles;
+  let connection: { apiUrl: string; sandboxUrl: string; apiKey: string };
+  beforeAll(async () => {
+    dir = await newDataDir();
+    roles = await Roles.start(dir);
+    const { apiUrl, sandboxUrl } = roles;
+    const apiKey = (await readFile(join(dir, 'api/secrets/api-key'), 'utf8')).trim();
+    connection = { apiUrl, sandboxUrl, apiKey };
+    // The API begins to serve before the node has built its template.
+    await (await until('a sandbox is created', 60_000, create, () => true)).kill();
+  });
+  afterAll(async () => {
+    await roles?.[Symbol.asyncDispose]();
+    await removeDataDir(dir);
+  });
+
+  const create = () => Sandbox.create('base', { ...connection, timeoutMs: LIFE_MS });
+
+  async function serve(sandbox: Sandbox): Promise<void> {
+    await sandbox.files.write('/home/user/index.html', 'from inside');
+    await sandbox.commands.run(`python3 -m http.server ${PORT}`, { background: true, timeoutMs: 0 });
+  }
+
+  async function page({ sandboxId }: Sandbox): Promise<string> {
+    const headers = { 'E2b-Sandbox-Id': sandboxId, 'E2b-Sandbox-Port': String(PORT) };
+    const answer = await fetch(roles.sandboxUrl, { headers, signal: AbortSignal.timeout(10_000) });
+    return `${answer.status} ${(await answer.text()).trim()}`;
+  }
+
+  it('serve the core of the SDK', async () => {
+    const sandbox = await create();
+    expect((await sandbox.commands.run('echo hello')).stdout).toBe('hello\n');
+    await serve(sandbox);
+    await expect.poll(() => page(sandbox)).toBe('200 from inside');
+    expect(await sandbox.pause()).toBe(true);
+    expect((await fetchStatus(sandbox)).status).toBe(502);
+    const resumed = await Sandbox.connect(sandbox.sandboxId, connection);
+    expect(await resumed.files.read('/home/user/index.html')).toBe('from inside');
+    await expect.poll(() => page(resumed)).toBe('200 from inside');
+    expect(await resumed.kill()).toBe(true);
+    expect((await fetchStatus(resumed)).status).toBe(502);
+  });
+
+  it('find a sandbox at the edge as soon as its create is answered', async () => {
+    for (let round = 0; round < 2; round++) {
+      const sandbox = await create();
+      expect((await sandbox.commands.run('echo there')).stdout).toBe('there\n');
+      await sandbox.kill();
+    }
+  });
+
+  it.each(['edge', 'api', 'node'] satisfies Role[])(
+    'go on under load after the %s was killed',
+    async (role) => {
+      const sandbox = await create();
+      await serve(sandbox);
+      const counting = 'i=0; while :; do i=$((i+1)); echo $i > count; sleep 0.05; done';
+      const { pid } = await sandbox.commands.run(counting, { background: true, timeoutMs: 0 });
+      await expect.poll(() => page(sandbox)).toBe('200 from inside');
+      const count = async () => Number(await sandbox.files.read('/home/user/count'));
+
+      let isOver = false;
+      const load = Array.from({ length: 2 }, async () => {
+        while (!isOver) await page(sandbox).catch(() => undefined);
+      });
+      await roles.end(role, 'SIGKILL');
+      await roles.run(role);
+      await expect.poll(() => page(sandbox).catch(String)).toBe('200 from inside');
+      isOver = true;
+      await Promise.all(load);
+
+      // The same processes: they went on all the while.
+      const listed = await sandbox.commands.list();
+      expect(listed.map((process) => process.pid)).toContain(pid);
+      const seen = await count();
+      await expect.poll(count).toBeGreaterThan(seen);
+      // The links come back by themselves.
+      const connect = () => Sandbox.connect(sandbox.sandboxId, connection);
+      await expect.poll(async () => (await connect().catch(() => undefined))?.sandboxId).toBeDefined();
+      const again = await connect();
+      expect((await again.commands.run('echo still')).stdout).toBe('still\n');
+      await expect
+        .poll(async () => {
+          const made = await create().catch(() => undefined);
+          return made && (await made.commands.run('echo new')).stdout;
+        })
+        .toBe('new\n');
+      expect(await again.kill()).toBe(true);
+    },
+  );
+
+  async function fetchStatus({ sandboxId }: Sandbox): Promise<{ status: number }> {
+    const headers = { 'E2b-Sandbox-Id': sandboxId, 'E2b-Sandbox-Port': String(PORT) };
+    return fetch(roles.sandboxUrl, { headers });
+  }
+});

@@ -1,0 +1,86 @@
+import { type Api, type ApiDeps, createApi } from '@islet/api';
+import type { Logger } from '@islet/telemetry';
+import { administrationOf } from '../control/administration.ts';
+import { controlSocket } from '../control/open.ts';
+import { serveControl } from '../control/socket.ts';
+import type { Instance } from '../host/instance.ts';
+import type { Secrets } from '../host/secrets.ts';
+import { shareApi } from '../up/api-connections.ts';
+import type { UpConfig } from '../up/config.ts';
+import { urlHost } from '../up/listen.ts';
+import { Undo } from '../up/undo.ts';
+import type { UnexpectedErrors } from '../up/unexpected.ts';
+import type { NodeClient } from './node.ts';
+
+/** What the API takes as it is. */
+type Given =
+  | 'db'
+  | 'routes'
+  | 'reservations'
+  | 'discovery'
+  | 'artifacts'
+  | 'uploads'
+  | 'metrics'
+  | 'logs'
+  | 'web';
+
+export interface ApiRoleOptions extends Pick<ApiDeps, Given> {
+  config: Pick<UpConfig, 'host' | 'apiPort' | 'secureByDefault' | 'volumeSizeMb'>;
+  instance: Instance;
+  secrets: Pick<Secrets, 'tokenSeed' | 'adminToken'>;
+  /** The name that sandboxes are reached under. */
+  domain: string;
+  /** Where the edge is, for people. */
+  sandboxUrl: string;
+  /** Whose snapshots the operator lists and collects. */
+  snapshotsOf: NodeClient;
+  unexpected: UnexpectedErrors;
+  version: string;
+  logger: Logger;
+}
+
+/** The control plane, open to clients, and to the operator's commands. */
+export interface ApiRole extends AsyncDisposable {
+  url: string;
+  port: number;
+  wake: Api['wake'];
+  findSigner: Api['findSigner'];
+}
+
+/** The API of an installation. It serves when it knows what lives on its nodes, or they are silent for some seconds. */
+export async function openApi(options: ApiRoleOptions): Promise<ApiRole> {
+  const { config, instance, secrets, domain, sandboxUrl, snapshotsOf, unexpected, version, ...given } =
+    options;
+  const undo = new Undo();
+  try {
+    const api = await createApi({
+      ...given,
+      ...secrets,
+      domain,
+      secureByDefault: config.secureByDefault,
+      volumeSizeMb: config.volumeSizeMb > 0 ? config.volumeSizeMb : undefined,
+      logger: given.logger.child({ component: 'api' }),
+    });
+    shareApi(api.app.server);
+    undo.add('the API', () => api.app.close());
+    const address = new URL(await api.app.listen({ host: config.host, port: config.apiPort }));
+    const port = Number(address.port);
+    const apiUrl = `http://${urlHost(config.host)}:${port}`;
+    const control = await serveControl({
+      path: controlSocket(instance),
+      administration: administrationOf(given.db, { node: snapshotsOf, forget: api.forget }),
+      status: () => ({
+        ...{ pid: process.pid, version, apiUrl, sandboxUrl },
+        unexpectedErrors: unexpected.count,
+      }),
+    });
+    undo.add('the control socket', () => control[Symbol.asyncDispose]());
+    return {
+      ...{ url: apiUrl, port, wake: api.wake, findSigner: api.findSigner },
+      [Symbol.asyncDispose]: () => undo[Symbol.asyncDispose](),
+    };
+  } catch (error) {
+    await undo[Symbol.asyncDispose]();
+    throw error;
+  }
+}

@@ -1,0 +1,79 @@
+import { OPTIONS, type OptionName } from '../options/options.ts';
+import { OptionError, type OptionSources, readOption, requireOption } from '../options/spec.ts';
+import { readApiSettings, readEdgeSettings, readNodeSettings, readProcessSettings } from '../up/config.ts';
+
+const PROCESS_OPTIONS = ['dataDir', 'tokenFile', 'logLevel'] as const satisfies readonly OptionName[];
+
+export const API_OPTIONS: readonly OptionName[] = [
+  ...PROCESS_OPTIONS,
+  ...([
+    'host',
+    'apiPort',
+    'proxyPort',
+    'edgeLinkPort',
+    'nodes',
+    'domain',
+    'allowHost',
+    'allowOrigin',
+  ] as const),
+  ...(['localDevKey', 'secureByDefault', 'databaseUrl', 'volumeSize', 'artifactsDir'] as const),
+];
+
+export const EDGE_OPTIONS: readonly OptionName[] = [
+  ...PROCESS_OPTIONS,
+  ...(['host', 'proxyPort', 'controlPlane', 'domain', 'allowHost', 'tlsCert', 'tlsKey'] as const),
+];
+
+export const NODE_OPTIONS: readonly OptionName[] = [
+  ...PROCESS_OPTIONS,
+  ...(['cacheDir', 'sandboxProxyPort', 'orchestratorPort', 'templateManagerPort', 'artifactsDir'] as const),
+  ...(['dns', 'debianMirror', 'registryAllow', 'isolation', 'kernel', 'firecracker', 'jailer'] as const),
+  ...(['machineMemory', 'warmMemory', 'freezeAfter'] as const),
+];
+
+/** What the roles are told of each other. */
+function readRoleSettings(sources: OptionSources) {
+  return {
+    ...readProcessSettings(sources),
+    /** What they know each other by; undefined: the secret of the data directory. */
+    token: { text: sources.env.ISLET_TOKEN, file: readOption(OPTIONS.tokenFile, sources) },
+  };
+}
+
+/** @throws OptionError naming the option that is wrong. */
+export function readApiConfig(sources: OptionSources) {
+  const settings = readApiSettings(sources);
+  if (settings.domain === undefined && settings.proxyPort === 0) {
+    throw new OptionError("--proxy-port must be the edge's: the API's answers name it (or give a --domain)");
+  }
+  return {
+    ...readRoleSettings(sources),
+    ...settings,
+    edgeLinkPort: requireOption(OPTIONS.edgeLinkPort, sources),
+    nodesFile: requireOption(OPTIONS.nodes, sources),
+    artifactsDir: readOption(OPTIONS.artifactsDir, sources),
+  };
+}
+
+/** @throws OptionError naming the option that is wrong. */
+export function readEdgeConfig(sources: OptionSources) {
+  return {
+    ...readRoleSettings(sources),
+    ...readEdgeSettings(sources),
+    controlPlane: requireOption(OPTIONS.controlPlane, sources),
+  };
+}
+
+/** @throws OptionError naming the option that is wrong. */
+export function readNodeConfig(sources: OptionSources) {
+  return {
+    ...readRoleSettings(sources),
+    ...readNodeSettings(sources),
+    artifactsDir: readOption(OPTIONS.artifactsDir, sources),
+  };
+}
+
+export type ApiConfig = ReturnType<typeof readApiConfig>;
+export type EdgeConfig = ReturnType<typeof readEdgeConfig>;
+export type NodeConfig = ReturnType<typeof readNodeConfig>;
+export type RoleToken = NodeConfig['token'];

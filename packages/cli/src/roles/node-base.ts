@@ -1,0 +1,62 @@
+import { readFile, rename, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { Code, ConnectError, type ServiceImpl } from '@connectrpc/connect';
+import type { nodeProto } from '@islet/contracts';
+import { Type } from 'typebox';
+import { Value } from 'typebox/value';
+import { type BaseBuild, type BuildBaseDeps, buildBase, wantedBase } from '../up/base-template.ts';
+
+const Count = Type.Integer({ minimum: 0, maximum: 2 ** 32 - 1 });
+const Text = Type.String({ maxLength: 4096 });
+
+/** What the node wrote down of its build. */
+const Note = Type.Object({
+  ...{ templateId: Text, buildId: Text, envdVersion: Text, defaultUser: Text, defaultWorkdir: Text },
+  ...{ cpuCount: Count, memoryMb: Count, freeDiskMb: Count, diskSizeMb: Count },
+});
+
+/** The template `base` of a node that has no database: kept beside its data, and told to whoever has one. */
+export class NodeBase {
+  readonly #path: string;
+  #built: BaseBuild | undefined;
+
+  constructor(dataDir: string) {
+    this.#path = join(dataDir, 'base-template.json');
+  }
+
+  get service(): ServiceImpl<typeof nodeProto.ShippedTemplates> {
+    return {
+      getBase: () => {
+        if (this.#built) return this.#built;
+        throw new ConnectError('the template base is being built', Code.Unavailable);
+      },
+    };
+  }
+
+  /** Builds what of it is missing. */
+  async ensure(deps: BuildBaseDeps, signal: AbortSignal): Promise<BaseBuild> {
+    const wanted = await wantedBase(deps.shipped);
+    const known = await this.#read();
+    const isThere = known?.buildId === wanted && deps.runtime.has(wanted);
+    const built = isThere ? known : await buildBase(deps, signal);
+    if (!isThere) await this.#write(built);
+    this.#built = built;
+    return built;
+  }
+
+  /** Undefined also if it cannot be read: what it says is found out again then. */
+  async #read(): Promise<BaseBuild | undefined> {
+    try {
+      const note: unknown = JSON.parse(await readFile(this.#path, 'utf8'));
+      return Value.Check(Note, note) ? note : undefined;
+    } catch {
+      return undefined;
+    }
+  }
+
+  async #write(built: BaseBuild): Promise<void> {
+    const draft = `${this.#path}.${process.pid}`;
+    await writeFile(draft, `${JSON.stringify(built)}\n`, { mode: 0o600, flush: true });
+    await rename(draft, this.#path);
+  }
+}

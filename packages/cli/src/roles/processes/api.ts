@@ -1,0 +1,85 @@
+import { hostname } from 'node:os';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { createClient } from '@connectrpc/connect';
+import { edgeService, staticNodes } from '@islet/api';
+import { createMemoryReservations, createMemoryRoutes } from '@islet/catalog';
+import { edgeProto, orchestratorProto } from '@islet/contracts';
+import { credentialFile } from '../../host/local-credentials.ts';
+import { apiPorts, LOCAL_HOST } from '../../up/claim.ts';
+import { tellWellKnown } from '../../up/credentials.ts';
+import { closeServer, listen, urlHost } from '../../up/listen.ts';
+import { createNodeServer } from '../../up/node-server.ts';
+import { webAccessOf } from '../../up/web-access.ts';
+import { openApi } from '../api.ts';
+import { registerBaseOfNodes } from '../bases.ts';
+import type { ApiConfig } from '../config.ts';
+import { openPreparedDatabase } from '../database.ts';
+import { sandboxDomain } from '../edge.ts';
+import { readNodesFile } from '../nodes-file.ts';
+import { openStores } from '../stores.ts';
+import { readRoleToken } from '../token.ts';
+import { artifactsDir, openUploads } from '../uploads.ts';
+import { openProcess, type ProcessOptions, serveUntil } from './process.ts';
+import { transportTo } from './transport.ts';
+
+/** How long the start waits for a node to tell of its template `base`, ms: one that builds it takes minutes. */
+const BASE_MS = 5_000;
+
+/** `islet api`: the control plane, for edges and nodes in other processes. */
+export function runApi(options: ProcessOptions<ApiConfig>): Promise<void> {
+  const { config, layout, version, reporter, signal, clock } = options;
+  return serveUntil(options, async (undo) => {
+    const startedAt = clock();
+    const link = {
+      flag: 'edge-link-port',
+      purpose: 'the edges',
+      host: LOCAL_HOST,
+      port: config.edgeLinkPort,
+    };
+    const { instance, secrets, logger, unexpected } = await openProcess(
+      config,
+      [...apiPorts(config), link],
+      undo,
+    );
+    const token = await readRoleToken(config.token, secrets.nodeToken);
+    const nodes = await readNodesFile(config.nodesFile, token);
+    const { db, isNew, wellKnown } = await openPreparedDatabase(config, instance, layout);
+    undo.add('the database', () => db.close());
+    signal.throwIfAborted();
+    const bases = registerBaseOfNodes(nodes, db, logger);
+    undo.add('the registration of the base template', () => bases[Symbol.asyncDispose]());
+    await Promise.race([bases.done, sleep(BASE_MS, undefined, { ref: false })]);
+
+    const routes = createMemoryRoutes(Date.now);
+    const sandboxUrl = `http://${urlHost(config.host)}:${config.proxyPort}`;
+    const [first] = nodes;
+    const api = await openApi({
+      ...{ config, instance, db, routes, secrets, unexpected, version, logger, sandboxUrl },
+      ...openUploads(artifactsDir(instance, config.artifactsDir), secrets, layout),
+      ...(await openStores(instance, logger, undo)),
+      reservations: createMemoryReservations(() => performance.now()),
+      discovery: staticNodes(nodes),
+      web: webAccessOf(config, hostname()),
+      domain: sandboxDomain(config, config.proxyPort),
+      snapshotsOf: createClient(
+        orchestratorProto.Orchestrator,
+        transportTo(first?.orchestratorUrl ?? '', token),
+      ),
+    });
+    undo.add('the API', () => api[Symbol.asyncDispose]());
+    const { wake, findSigner } = api;
+    const edges = createNodeServer(token, (router) =>
+      router.service(edgeProto.ControlPlane, edgeService({ routes, wake, findSigner, logger })),
+    );
+    undo.add('the link of the edges', () => closeServer(edges));
+    const edgeLink = await listen(edges, LOCAL_HOST, config.edgeLinkPort);
+    const warning = tellWellKnown(wellKnown);
+    if (warning !== undefined) reporter.note(warning);
+    if (isNew) reporter.note(`The first API key is in ${credentialFile(instance.dataDir, 'apiKey')}`);
+    reporter.serving({
+      ...{ role: 'api', dataDir: instance.dataDir, pid: process.pid },
+      ...{ urls: { api: api.url }, ports: { api: api.port, edgeLink } },
+      startedInMs: Math.round(clock() - startedAt),
+    });
+  });
+}

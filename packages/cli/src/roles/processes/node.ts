@@ -1,0 +1,51 @@
+import { randomBytes } from 'node:crypto';
+import { join } from 'node:path';
+import { createDirectoryArtifacts, UploadSignatures } from '@islet/artifacts';
+import { nodeProto } from '@islet/contracts';
+import { nodePorts } from '../../up/claim.ts';
+import { ProxyThread } from '../../up/proxies/proxy-thread.ts';
+import type { NodeConfig } from '../config.ts';
+import { startNode } from '../node.ts';
+import { NodeBase } from '../node-base.ts';
+import { readRoleToken } from '../token.ts';
+import { openProcess, type ProcessOptions, serveUntil } from './process.ts';
+
+/** `islet node`: runs sandboxes and builds templates for an API in another process. */
+export function runNode(options: ProcessOptions<NodeConfig>): Promise<void> {
+  const { config, layout, version, reporter, signal, clock } = options;
+  return serveUntil(options, async (undo) => {
+    const startedAt = clock();
+    const { instance, secrets, logger } = await openProcess(config, nodePorts(config), undo);
+    const token = await readRoleToken(config.token, secrets.nodeToken);
+    const proxies = new ProxyThread({ program: layout.proxies, logLevel: config.logLevel, logger });
+    undo.add('the thread of the proxies', () => proxies[Symbol.asyncDispose]());
+    const base = new NodeBase(instance.dataDir);
+    const node = await startNode({
+      ...{ config, instance, layout, version, logger, proxies, token },
+      // It signs no addresses of uploads: those are the API's.
+      artifacts: createDirectoryArtifacts({
+        directory: config.artifactsDir ?? join(instance.dataDir, 'artifacts'),
+        signatures: new UploadSignatures(randomBytes(32).toString('hex')),
+      }),
+      pullsFromOwnNetworks: false,
+      // Nobody reads them in this process.
+      recordSample: () => undefined,
+      recordLog: () => undefined,
+      addServices: (router) => router.service(nodeProto.ShippedTemplates, base.service),
+    });
+    undo.add('the node', () => node[Symbol.asyncDispose]());
+    const { shipped, orchestrator, builds, ports } = node;
+    if (orchestrator.slowness !== undefined) reporter.note(orchestrator.slowness);
+    const { buildId } = await base.ensure(
+      { shipped, runtime: orchestrator.templates, reporter, logger },
+      signal,
+    );
+    orchestrator.templates.keepWarm(buildId);
+    await builds.resume();
+    reporter.serving({
+      ...{ role: 'node', dataDir: instance.dataDir, pid: process.pid },
+      ...{ urls: {}, ports },
+      startedInMs: Math.round(clock() - startedAt),
+    });
+  });
+}
