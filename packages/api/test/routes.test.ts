@@ -78,16 +78,20 @@ it('outlive the end that their sandbox has, and are renewed if it has none', asy
     const found = await Promise.all(['runs', 'sleeps', 'ended'].map((id) => routes.get(id)));
     return found.flatMap((route) => (route ? [route.sandboxId] : []));
   };
-  const day = 86_400_000;
-  await tell('runs', SandboxState.RUNNING, now + day);
+  const week = 7 * 86_400_000;
+  await tell('runs', SandboxState.RUNNING, now + week);
   await tell('sleeps', SandboxState.PAUSED, now);
   await tell('ended', SandboxState.PAUSED, now);
   await sandboxes.ended('ended');
-  for (const until = now + day; now < until; now += ROUTE_RENEWAL_MS) {
+  for (const until = now + week; now < until; now += ROUTE_RENEWAL_MS / 4) {
     await sandboxes.renew();
     expect(await there()).toEqual(['runs', 'sleeps']);
   }
+  // The machine has slept: with the next look they are there again.
+  now += week / 2;
+  await sandboxes.renew();
+  expect(await there()).toEqual(['runs', 'sleeps']);
   // Nobody renews them any more: the node is gone, or the control plane.
-  now += day;
+  now += week;
   expect(await there()).toEqual([]);
 });

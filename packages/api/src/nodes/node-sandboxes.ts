@@ -26,8 +26,8 @@ const KILL_TIMEOUT_MS = 30_000;
  * How long a route outlives its sandbox's end, ms, and how long one to a sandbox that has none lives without being renewed: what
  * a node that is gone for good leaves behind goes with it.
  */
-const ROUTE_LEASE_MS = 3_600_000;
-/** How often routes are to be renewed, ms. */
+const ROUTE_LEASE_MS = 86_400_000;
+/** How often routes are renewed, ms. */
 export const ROUTE_RENEWAL_MS = ROUTE_LEASE_MS / 3;
 const NOTHING: Resources = { cpuCount: 0, memoryMb: 0 };
 
@@ -52,9 +52,12 @@ export class NodeSandboxes {
   readonly #background = new Set<Promise<void>>();
   /** Of the places, when the report was asked for. */
   #mark = 0;
+  /** Unix milliseconds. */
+  #renewedAt: number;
 
   constructor(options: NodeSandboxesOptions) {
     this.#options = options;
+    this.#renewedAt = options.clock.now();
     this.#tombstones = new Recent(options.clock, REMEMBERED_MS);
     this.#abandoned = new Recent(options.clock, REMEMBERED_MS);
   }
@@ -124,10 +127,16 @@ export class NodeSandboxes {
     await this.#forget(sandboxId, executionId);
   }
 
-  /** Renews the routes that would expire though their sandboxes have no end, or are still there behind it. */
+  /**
+   * Renews, if it is time to, the routes that would expire though their sandboxes have no end, or are still there behind it.
+   * To be called every minute or so: while the machine sleeps, routes grow old and no timer goes on.
+   */
   async renew(): Promise<void> {
     const { nodeId, clock, sandboxes, routes } = this.#options;
-    const soon = clock.now() + ROUTE_RENEWAL_MS;
+    const now = clock.now();
+    if (now - this.#renewedAt < ROUTE_RENEWAL_MS) return;
+    this.#renewedAt = now;
+    const soon = now + ROUTE_RENEWAL_MS;
     for (const sandbox of sandboxes.onNode(nodeId)) {
       const isStillSo = sandboxes.get(sandbox.config.sandboxId) === sandbox;
       if (isStillSo && sandbox.endAtMs < soon) await routes.put(this.#routeTo(sandbox));

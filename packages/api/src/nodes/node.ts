@@ -3,7 +3,7 @@ import { nodeUnavailable, type orchestratorProto } from '@islet/contracts';
 import type { DiscoveredNode } from './discovery.ts';
 import type { NodeLink } from './link.ts';
 import { nodeError } from './node-call.ts';
-import { NodeSandboxes, type NodeSandboxesOptions, ROUTE_RENEWAL_MS } from './node-sandboxes.ts';
+import { NodeSandboxes, type NodeSandboxesOptions } from './node-sandboxes.ts';
 import { NodeWatch } from './node-watch.ts';
 import type { NodeIdentity, NodeStatus, PlacementNode, Resources } from './placement.ts';
 
@@ -25,6 +25,8 @@ export interface NodeOptions extends Omit<NodeSandboxesOptions, 'nodeId' | 'link
 
 /** Of questions about the node itself. */
 const FACTS_TIMEOUT_MS = 5_000;
+/** How often it is looked whether routes are to be renewed, ms. */
+const RENEWAL_CHECK_MS = 60_000;
 const MIB = 1024 * 1024;
 
 /** One node: its link, what is known of it, and what lives there. */
@@ -56,7 +58,7 @@ export class Node implements PlacementNode, AsyncDisposable {
     this.firstReport = new Promise((resolve) => {
       this.#reported = resolve;
     });
-    this.#renewal = setInterval(() => this.#renew(), ROUTE_RENEWAL_MS).unref();
+    this.#renewal = setInterval(() => this.#renew(), RENEWAL_CHECK_MS).unref();
     this.#watch = new NodeWatch({
       link,
       logger,
