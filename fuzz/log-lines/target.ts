@@ -1,4 +1,4 @@
-import { parseLine } from '../../packages/api/src/logs/memory.ts';
+import { parseLine } from '../../packages/sinks/src/logs/memory.ts';
 import type { FuzzTarget } from '../target.ts';
 
 export const target: FuzzTarget = {

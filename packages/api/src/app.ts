@@ -9,6 +9,7 @@ import { Authenticator } from './auth/authenticator.ts';
 import { access, requireDeclaredAccess, useAuthentication } from './auth/guard.ts';
 import type { ApiApp, ApiContext } from './context.ts';
 import { type ApiDeps, systemClock } from './deps.ts';
+import { addEventRoutes } from './events/routes.ts';
 import { useBodyTimeout } from './http/body-timeout.ts';
 import { useBoundedRequests } from './http/bounded.ts';
 import { BODY_BYTES, HEAD_BYTES, PARAM_LENGTH } from './http/caps.ts';
@@ -111,6 +112,7 @@ export async function createApi(deps: ApiDeps): Promise<Api> {
     addSnapshotRoutes,
     addMetricsRoutes,
     addLogRoutes,
+    addEventRoutes,
     addTemplateReadRoutes,
     addTemplateWriteRoutes,
     addTagRoutes,

@@ -1,10 +1,10 @@
 import type { ArchiveInspector, ArtifactStore, UploadSignatures } from '@islet/artifacts';
 import type { Reservations, Routes } from '@islet/catalog';
 import type { Database } from '@islet/db';
+import type { EventSource, LogSource, SampleSource } from '@islet/sinks';
 import type { Logger } from '@islet/telemetry';
 import type { WebAccess } from './http/cors.ts';
-import type { LogsSource } from './logs/source.ts';
-import type { MetricsSource } from './metrics/source.ts';
+import type { Collector } from './nodes/collector.ts';
 import type { NodeDiscovery } from './nodes/discovery.ts';
 import type { KnownSandboxes } from './sandboxes/known-sandboxes.ts';
 
@@ -51,10 +51,14 @@ export interface ApiDeps {
   clock?: Clock;
   /** Value of X-Admin-Token; without it no admin call is accepted. */
   adminToken?: string | undefined;
-  /** Where samples come from; without it every sandbox has none. */
-  metrics?: MetricsSource | undefined;
-  /** Where sandbox logs come from; without it every sandbox has none. */
-  logs?: LogsSource | undefined;
+  /** What sandboxes used; without it every sandbox has no samples. */
+  samples?: SampleSource | undefined;
+  /** What was said of sandboxes; without it every sandbox has no logs. */
+  logs?: LogSource | undefined;
+  /** What happened to sandboxes; without it nothing did. */
+  events?: EventSource | undefined;
+  /** Brings there what nodes note. Absent: they do so themselves. */
+  collector?: Pick<Collector, 'caughtUp'> | undefined;
   /** Most that a new volume may hold, MiB; absent: the installation has no volumes. */
   volumeSizeMb?: number | undefined;
 }

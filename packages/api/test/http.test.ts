@@ -2,12 +2,12 @@ import { once } from 'node:events';
 import { connect } from 'node:net';
 import { text } from 'node:stream/consumers';
 import { LOCAL_DEV } from '@islet/db';
+import { createMemorySamples, type LogQuery, type LogRecord } from '@islet/sinks';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { createMemoryMetrics, type LogQuery, type LogRecord } from '../src/index.ts';
 import { type Harness, startHarness } from './harness.ts';
 
 let api: Harness;
-const metrics = createMemoryMetrics({ samplesPerSandbox: 3, sandboxes: 2 });
+const samples = createMemorySamples({ samplesPerSandbox: 3, sandboxes: 2 });
 const queries: LogQuery[] = [];
 const record: LogRecord = {
   timeMs: 1_700_000_000_000,
@@ -19,7 +19,7 @@ const record: LogRecord = {
 
 beforeAll(async () => {
   api = await startHarness({
-    metrics,
+    samples,
     logs: {
       async query(query) {
         queries.push(query);
@@ -169,8 +169,8 @@ describe('metrics', () => {
   });
 
   it('are read by range and by sandbox, within the team and the memory they have', async () => {
-    for (let i = 1; i <= 4; i++) metrics.record(sample('ia', i * 5000));
-    metrics.record(sample('ib', 5000));
+    for (let i = 1; i <= 4; i++) await samples.write([sample('ia', i * 5000)]);
+    await samples.write([sample('ib', 5000)]);
     const range = (query: string, key?: string) =>
       api.call('GET', `/sandboxes/ia/metrics${query}`, key === undefined ? {} : { key });
     const { body } = await range('');
@@ -190,7 +190,7 @@ describe('metrics', () => {
       status: 400,
       body: { message: 'Too many sandboxes requested, maximum is 100' },
     });
-    metrics.record(sample('ic', 5000));
+    await samples.write([sample('ic', 5000)]);
     expect((await range('')).body).toEqual([]);
   });
 });

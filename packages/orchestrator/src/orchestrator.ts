@@ -3,11 +3,12 @@ import { writeFile } from 'node:fs/promises';
 import { availableParallelism, hostname, totalmem } from 'node:os';
 import { join } from 'node:path';
 import type { ServiceImpl } from '@connectrpc/connect';
-import type { orchestratorProto, SandboxLog, SandboxSample, volumesProto } from '@islet/contracts';
+import type { orchestratorProto, volumesProto } from '@islet/contracts';
 import type { DriverKind } from '@islet/driver';
 import { openHostExec, readProcessor, readProcessorFeatures } from '@islet/host';
 import { claimSubnet, GUEST, NetworkPool, VOLUMES_PORT } from '@islet/network';
 import { VolumeServerThread } from '@islet/nfs';
+import type { Sinks } from '@islet/sinks';
 import { DirectorySnapshots } from '@islet/snapshots';
 import type { Logger } from '@islet/telemetry';
 import { chooseDriver, openDrivers } from './drivers.ts';
@@ -18,7 +19,7 @@ import { orchestratorService } from './rpc/service.ts';
 import { adoptSandboxes, heldSlots } from './sandbox/adoption.ts';
 import type { SandboxEvent } from './sandbox/events.ts';
 import { Journals } from './sandbox/journals.ts';
-import { logLives } from './sandbox/life-log.ts';
+import { LifeNotes } from './sandbox/life-notes.ts';
 import { RecordStore } from './sandbox/record.ts';
 import { askEnvd, startSampler } from './sandbox/sampler.ts';
 import { Sandboxes } from './sandbox/sandboxes.ts';
@@ -59,10 +60,8 @@ export interface OrchestratorOptions {
   warmMemoryMb: number;
   /** After which sandboxes that nobody uses are frozen, ms; undefined: none are, but those that say so themselves. */
   freezeAfterMs: number | undefined;
-  /** Takes the samples of what sandboxes use. */
-  recordSample: (sample: SandboxSample) => void;
-  /** Takes what the owners of sandboxes may read about them. */
-  recordLog: (log: SandboxLog) => void;
+  /** Take what is noted of sandboxes for their owners. */
+  sinks: Sinks;
   logger: Logger;
 }
 
@@ -207,7 +206,7 @@ export async function startOrchestrator(options: OrchestratorOptions): Promise<O
         guest.digest,
       ]),
     );
-    const journals = new Journals({ recordLog: options.recordLog, now: Date.now, logger });
+    const journals = new Journals({ logs: options.sinks.logs, now: Date.now, logger });
     const sandboxes = new Sandboxes(
       {
         driver,
@@ -237,20 +236,22 @@ export async function startOrchestrator(options: OrchestratorOptions): Promise<O
     const sampler = startSampler({
       sandboxes: () => sandboxes.list(),
       rests: ({ executionId }) => sandboxes.rests(executionId),
-      record: options.recordSample,
+      samples: options.sinks.samples,
       ask: askEnvd(driver.ownClock ? Date.now : undefined),
       now: Date.now,
       logger,
     });
     undo.add(() => sampler.close());
-    const lives = new AbortController();
-    undo.add(() => lives.abort());
-    const watch = (name: string, watching: Promise<void>) => {
-      watching.catch((error: unknown) => logger.error({ err: error }, `${name} are not followed any more`));
-    };
-    const events = () => sandboxes.events.subscribe(lives.signal);
-    watch('lives of sandboxes', logLives(sandboxes.list(), events(), options.recordLog, Date.now));
-    watch('journals of sandboxes', journals.follow(sandboxes.list(), events()));
+    const { logs, events } = options.sinks;
+    const lives = new LifeNotes(sandboxes.list(), { logs, events, now: Date.now });
+    sandboxes.events.listen((event) => lives.hear(event));
+    const following = new AbortController();
+    undo.add(() => following.abort());
+    journals
+      .follow(sandboxes.list(), sandboxes.events.subscribe(following.signal))
+      .catch((error: unknown) =>
+        logger.error({ err: error }, 'journals of sandboxes are not followed any more'),
+      );
     const sealContext = {
       driver,
       network,
@@ -270,6 +271,7 @@ export async function startOrchestrator(options: OrchestratorOptions): Promise<O
         sandboxes,
         templates,
         journals,
+        lives,
         facts: {
           nodeId: hostname(),
           version: options.version,

@@ -58,8 +58,7 @@ export async function openSite({ cacheDir }: SiteOptions = {}): Promise<Site> {
     drivers: [gvisorKind({ checkpointReader: join(dist, 'islet/checkpoint-reader.mjs') })],
     warmMemoryMb: 0,
     freezeAfterMs: undefined,
-    recordSample: () => {},
-    recordLog: () => {},
+    sinks: { samples: { record() {} }, logs: { record() {} }, events: { record() {} } },
     logger,
   });
   const building = {

@@ -1,10 +1,9 @@
-import { orchestratorProto, parseSandboxId } from '@islet/contracts';
+import { Deadline, orchestratorProto, parseSandboxId } from '@islet/contracts';
+import type { LogQuery, LogRecord } from '@islet/sinks';
 import { type Static, Type } from 'typebox';
 import { access, callingTeam } from '../auth/guard.ts';
 import type { ApiApp, ApiContext } from '../context.ts';
-import type { Node } from '../nodes/node.ts';
 import { ErrorShape, SandboxParams } from '../sandboxes/shapes.ts';
-import type { LogQuery, LogRecord } from './source.ts';
 
 const Level = Type.Union([
   Type.Literal('debug'),
@@ -33,27 +32,30 @@ function present(record: LogRecord): Static<typeof LogEntry> {
   return { timestamp: isoTime(record), level: record.level, message: record.message, fields: record.fields };
 }
 
-/** The records that match, with those that a running sandbox's node has not asked for yet. Where asking fails, what is known is given. */
-async function readLogs(
-  { sandboxes, logger, logs, nodes }: ApiContext,
-  query: LogQuery,
-): Promise<LogRecord[]> {
+/** The records that match, with the newest of a running sandbox. If those cannot be had, what is known is given. */
+async function readLogs(context: ApiContext, query: LogQuery): Promise<LogRecord[]> {
+  const { sandboxes, logger, logs } = context;
   if (!logs) return [];
   const { sandboxId, teamId } = query;
   const sandbox = sandboxes.get(sandboxId);
   const runs = sandbox?.state === orchestratorProto.SandboxState.RUNNING;
   if (runs && sandbox.config.teamId === teamId) {
-    await collect(nodes.find(sandbox.nodeId), sandboxId).catch((error: unknown) =>
+    await collect(context, sandbox.nodeId, sandboxId).catch((error: unknown) =>
       logger.debug({ err: error, sandboxId }, 'its newest logs are not to be had'),
     );
   }
   return logs.query(query);
 }
 
-async function collect(node: Node | undefined, sandboxId: string): Promise<void> {
-  await node?.call(COLLECT_TIMEOUT_MS, ({ sandboxes }, options) =>
-    sandboxes.collectSandboxLogs({ sandboxId }, options),
-  );
+/** Waits until what a running sandbox has said by now can be read. */
+async function collect({ nodes, collector }: ApiContext, nodeId: string, sandboxId: string): Promise<void> {
+  using deadline = new Deadline(COLLECT_TIMEOUT_MS);
+  await nodes
+    .find(nodeId)
+    ?.call(COLLECT_TIMEOUT_MS, ({ sandboxes }, options) =>
+      sandboxes.collectSandboxLogs({ sandboxId }, options),
+    );
+  await collector?.caughtUp(nodeId, deadline.signal);
 }
 
 /** What a sandbox's daemon wrote. */

@@ -38,7 +38,7 @@ function present(sample: SandboxSample): Static<typeof SandboxMetric> {
 }
 
 /** What sandboxes used, now and before. */
-export function addMetricsRoutes(app: ApiApp, { metrics }: ApiContext): void {
+export function addMetricsRoutes(app: ApiApp, { samples }: ApiContext): void {
   app.get(
     '/sandboxes/:sandboxID/metrics',
     {
@@ -59,7 +59,7 @@ export function addMetricsRoutes(app: ApiApp, { metrics }: ApiContext): void {
         startMs: start === undefined ? undefined : start * 1000,
         endMs: end === undefined ? undefined : end * 1000,
       };
-      return ((await metrics?.range(callingTeam(request).id, id, range)) ?? []).map(present);
+      return ((await samples?.range(callingTeam(request).id, id, range)) ?? []).map(present);
     },
   );
 
@@ -83,8 +83,8 @@ export function addMetricsRoutes(app: ApiApp, { metrics }: ApiContext): void {
         throw new IsletError(400, `Too many sandboxes requested, maximum is ${MAX_SANDBOXES}`);
       }
       const known = ids.map((id) => id.split('-')[0] ?? '').filter(isSandboxId);
-      const samples = (await metrics?.latest(callingTeam(request).id, known)) ?? [];
-      return { sandboxes: Object.fromEntries(samples.map((sample) => [sample.sandboxId, present(sample)])) };
+      const latest = (await samples?.latest(callingTeam(request).id, known)) ?? [];
+      return { sandboxes: Object.fromEntries(latest.map((sample) => [sample.sandboxId, present(sample)])) };
     },
   );
 }

@@ -1,6 +1,6 @@
 import { createClient, type Interceptor } from '@connectrpc/connect';
 import { createConnectTransport } from '@connectrpc/connect-node';
-import { orchestratorProto, templateProto, volumesProto } from '@islet/contracts';
+import { orchestratorProto, outboxProto, templateProto, volumesProto } from '@islet/contracts';
 import { type DiscoveredNode, fixedNodes, type NodeDiscovery } from './discovery.ts';
 
 /** A node at addresses that an operator wrote down. */
@@ -39,6 +39,7 @@ function toDiscovered({ id, labels = {}, token, proxyAddress, ...urls }: StaticN
     link: {
       sandboxes: createClient(orchestratorProto.Orchestrator, orchestrator),
       volumes: createClient(volumesProto.Volumes, orchestrator),
+      outbox: createClient(outboxProto.Outbox, orchestrator),
       templates: createClient(templateProto.TemplateManager, to(urls.templateManagerUrl)),
       proxyAddress,
       heartbeatMs: HEARTBEAT_MS,

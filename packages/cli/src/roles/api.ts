@@ -1,4 +1,4 @@
-import { type Api, type ApiDeps, createApi } from '@islet/api';
+import { type Api, type ApiDeps, type Collector, createApi } from '@islet/api';
 import type { Logger } from '@islet/telemetry';
 import { administrationOf } from '../control/administration.ts';
 import { controlSocket } from '../control/open.ts';
@@ -20,12 +20,15 @@ type Given =
   | 'discovery'
   | 'artifacts'
   | 'uploads'
-  | 'metrics'
+  | 'samples'
   | 'logs'
+  | 'events'
   | 'web';
 
 export interface ApiRoleOptions extends Pick<ApiDeps, Given> {
   config: Pick<UpConfig, 'host' | 'apiPort' | 'secureByDefault' | 'volumeSizeMb'>;
+  /** Brings to the API what its nodes note. */
+  collector: Collector;
   instance: Instance;
   secrets: Pick<Secrets, 'tokenSeed' | 'adminToken'>;
   /** The name that sandboxes are reached under. */
@@ -53,6 +56,7 @@ export async function openApi(options: ApiRoleOptions): Promise<ApiRole> {
     options;
   const undo = new Undo();
   try {
+    given.collector.follow(given.discovery);
     const api = await createApi({
       ...given,
       ...secrets,

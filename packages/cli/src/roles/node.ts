@@ -3,15 +3,10 @@ import { availableParallelism } from 'node:os';
 import { type ConnectRouter, createClient, createRouterTransport } from '@connectrpc/connect';
 import type { ArtifactStore } from '@islet/artifacts';
 import { routeOf, type WatchableRoutes } from '@islet/catalog';
-import {
-  orchestratorProto,
-  type SandboxLog,
-  type SandboxSample,
-  templateProto,
-  volumesProto,
-} from '@islet/contracts';
+import { orchestratorProto, outboxProto, templateProto, volumesProto } from '@islet/contracts';
 import { waitForFileLock } from '@islet/host';
 import { type Orchestrator, startOrchestrator } from '@islet/orchestrator';
+import { Outbox, type OutboxClient, outboxService } from '@islet/sinks';
 import type { Logger } from '@islet/telemetry';
 import {
   type Builds,
@@ -46,6 +41,9 @@ export type VolumesClient = ReturnType<typeof createClient<typeof volumesProto.V
 /** A dozen images with what is built on them; a template that is ready needs no layer any more. */
 const LAYER_CACHE_BYTES = 20 * 1024 ** 3;
 
+/** Some 10 MB at the most, such as an hour of the samples of a hundred sandboxes. */
+const OUTBOX = { characters: 8_000_000, lingerMs: 100 };
+
 /** What runs sandboxes and builds templates on this machine. */
 export interface Node extends AsyncDisposable {
   orchestrator: Orchestrator;
@@ -55,6 +53,8 @@ export interface Node extends AsyncDisposable {
   client: NodeClient;
   /** Calls the node's volumes, likewise. */
   volumes: VolumesClient;
+  /** Reads what the node has noted of its sandboxes, likewise. */
+  outbox: OutboxClient;
   /** Calls the template manager, likewise. */
   templates: TemplateClient;
   ports: { sandboxProxy: number; orchestrator: number; templateManager: number };
@@ -69,8 +69,6 @@ export interface NodeOptions {
   artifacts: ArtifactStore;
   /** Where the node's own proxy is opened. */
   proxies: ProxyThread;
-  recordSample: (sample: SandboxSample) => void;
-  recordLog: (log: SandboxLog) => void;
   config: NodeSettings;
   /** Whether images for builds may come from this machine and its private networks. */
   pullsFromOwnNetworks: boolean;
@@ -86,6 +84,8 @@ export async function startNode(options: NodeOptions): Promise<Node> {
   const { config, instance, layout, proxies, version, logger } = options;
   const undo = new Undo();
   try {
+    const outbox = new Outbox({ ...OUTBOX, logger: logger.child({ component: 'outbox' }) });
+    undo.add('the outbox', () => outbox.close());
     const orchestrator = await startOrchestrator({
       dataDir: instance.dataDir,
       runtimeDir: instance.runtimeDir,
@@ -93,9 +93,8 @@ export async function startNode(options: NodeOptions): Promise<Node> {
       guestDir: layout.guestDir,
       volumeServer: layout.volumeServer,
       drivers: driverKinds(layout, config),
-      recordSample: options.recordSample,
+      sinks: outbox,
       isolation: config.isolation,
-      recordLog: options.recordLog,
       warmMemoryMb: config.warmMemoryMb,
       freezeAfterMs: config.freezeAfterMs,
       dns: config.dns ?? (await resolversOfHost()),
@@ -141,9 +140,13 @@ export async function startNode(options: NodeOptions): Promise<Node> {
     });
     undo.add('the builds', () => builds.close());
     const templateService = createTemplateManagerService(builds);
-    const orchestratorServer = createNodeServer(options.token, (router) => {
+    const addServices = (router: ConnectRouter) => {
       router.service(orchestratorProto.Orchestrator, orchestrator.service);
       router.service(volumesProto.Volumes, orchestrator.volumes);
+      router.service(outboxProto.Outbox, outboxService(outbox));
+    };
+    const orchestratorServer = createNodeServer(options.token, (router) => {
+      addServices(router);
       options.addServices?.(router);
     });
     const templateServer = createNodeServer(options.token, (router) =>
@@ -158,8 +161,7 @@ export async function startNode(options: NodeOptions): Promise<Node> {
     };
 
     const transport = createRouterTransport((router) => {
-      router.service(orchestratorProto.Orchestrator, orchestrator.service);
-      router.service(volumesProto.Volumes, orchestrator.volumes);
+      addServices(router);
       router.service(templateProto.TemplateManager, templateService);
     });
     return {
@@ -168,6 +170,7 @@ export async function startNode(options: NodeOptions): Promise<Node> {
       builds,
       client: createClient(orchestratorProto.Orchestrator, transport),
       volumes: createClient(volumesProto.Volumes, transport),
+      outbox: createClient(outboxProto.Outbox, transport),
       templates: createClient(templateProto.TemplateManager, transport),
       ports,
       [Symbol.asyncDispose]: () => undo[Symbol.asyncDispose](),

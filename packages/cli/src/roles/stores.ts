@@ -1,11 +1,15 @@
 import { join } from 'node:path';
-import { createMemoryLogs, createMemoryMetrics, openJournaledLogs } from '@islet/api';
+import { Collector } from '@islet/api';
+import { createMemoryEvents, createMemoryLogs, createMemorySamples, openJournaledLogs } from '@islet/sinks';
 import type { Logger } from '@islet/telemetry';
 import type { Instance } from '../host/instance.ts';
 import type { Undo } from '../up/undo.ts';
 
 /** An hour of samples for each of the newest sandboxes, some 50 MB at the most. */
-const METRICS_KEPT = { samplesPerSandbox: 720, sandboxes: 500 };
+const SAMPLES_KEPT = { samplesPerSandbox: 720, sandboxes: 500 };
+
+/** Some 20 MB at the most if sandboxes have little metadata. */
+const EVENTS_KEPT = { eventsPerSandbox: 1_000, events: 20_000 };
 
 /** Some 100 MB at the most. */
 const LOGS_KEPT = {
@@ -17,9 +21,8 @@ const LOGS_KEPT = {
 /** It is read at each start, in a fraction of a second. */
 const LOG_FILE_BYTES = 16_000_000;
 
-/** Where the API keeps what is told of sandboxes. */
+/** Where the API keeps what nodes note of sandboxes, and what brings it there. */
 export async function openStores({ dataDir }: Instance, logger: Logger, undo: Undo) {
-  const metrics = createMemoryMetrics(METRICS_KEPT);
   const logs = await openJournaledLogs({
     dir: join(dataDir, 'logs'),
     memory: createMemoryLogs(LOGS_KEPT),
@@ -27,5 +30,10 @@ export async function openStores({ dataDir }: Instance, logger: Logger, undo: Un
     logger,
   });
   undo.add('the sandbox logs', () => logs.close());
-  return { metrics, logs };
+  const samples = createMemorySamples(SAMPLES_KEPT);
+  const events = createMemoryEvents(EVENTS_KEPT);
+  const collector = new Collector({ stores: { samples, logs, events }, logger });
+  // Behind a node of this process, which notes how its sandboxes end.
+  undo.add('the collector', () => collector[Symbol.asyncDispose]());
+  return { samples, logs, events, collector };
 }

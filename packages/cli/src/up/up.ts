@@ -36,7 +36,7 @@ async function start(options: ProcessOptions<UpConfig>, undo: Undo): Promise<Rea
   const startedAt = clock();
   const { instance, secrets, logger, unexpected } = await openProcess(config, portWishes(config), undo);
   signal.throwIfAborted();
-  const { metrics, logs } = await openStores(instance, logger, undo);
+  const stores = await openStores(instance, logger, undo);
   const uploads = openUploads(artifactsDir(instance, undefined), secrets, layout);
   const proxies = new ProxyThread({ program: layout.proxies, logLevel: config.logLevel, logger });
   undo.add('the thread of the proxies', () => proxies[Symbol.asyncDispose]());
@@ -55,8 +55,6 @@ async function start(options: ProcessOptions<UpConfig>, undo: Undo): Promise<Rea
       artifacts: uploads.artifacts,
       pullsFromOwnNetworks: isLoopbackHost(config.host),
       token: secrets.nodeToken,
-      recordSample: metrics.record,
-      recordLog: logs.record,
     }),
   ]);
   if (database.status === 'fulfilled') undo.add('the database', () => database.value.db.close());
@@ -64,7 +62,7 @@ async function start(options: ProcessOptions<UpConfig>, undo: Undo): Promise<Rea
   if (database.status === 'rejected') throw database.reason;
   if (node.status === 'rejected') throw node.reason;
   starting.done('Database and node are up');
-  const { shipped, orchestrator, builds, client, templates, volumes } = node.value;
+  const { shipped, orchestrator, builds, client, templates, volumes, outbox } = node.value;
   if (orchestrator.slowness !== undefined) reporter.note(orchestrator.slowness);
   await tellOtherFirewalls(reporter);
   signal.throwIfAborted();
@@ -90,10 +88,11 @@ async function start(options: ProcessOptions<UpConfig>, undo: Undo): Promise<Rea
   const domain = sandboxDomain(config, edge.port);
   const nodeId = await loadNodeId(instance.dataDir);
   const api = await openApi({
-    ...{ config, instance, db, routes, secrets, metrics, logs, unexpected, version, logger, domain },
+    ...{ config, instance, db, routes, secrets, unexpected, version, logger, domain },
+    ...stores,
     ...uploads,
     reservations: createMemoryReservations(() => performance.now()),
-    discovery: localNode(nodeId, { sandboxes: client, templates, volumes }),
+    discovery: localNode(nodeId, { sandboxes: client, templates, volumes, outbox }),
     web: webAccessOf(config, hostname()),
     sandboxUrl: edge.url,
     snapshotsOf: client,

@@ -3,6 +3,7 @@ import type { ServiceImpl } from '@connectrpc/connect';
 import { orchestratorProto, toConnectError } from '@islet/contracts';
 import { diskOf, type Processor } from '@islet/host';
 import type { Journals } from '../sandbox/journals.ts';
+import type { LifeNotes } from '../sandbox/life-notes.ts';
 import type { ForkOutcome, Sandboxes } from '../sandbox/sandboxes.ts';
 import type { TemplateBuild } from '../templates/build.ts';
 import type { TemplateStore } from '../templates/store.ts';
@@ -27,13 +28,15 @@ export interface NodeParts {
   sandboxes: Sandboxes;
   templates: TemplateStore;
   journals: Journals;
+  lives: LifeNotes;
   facts: NodeFacts;
   /** Where the node keeps what lasts. */
   dataDir: string;
 }
 
 /** The node's Connect service over its sandboxes. */
-export function orchestratorService({ sandboxes, templates, journals, facts, dataDir }: NodeParts): Service {
+export function orchestratorService(parts: NodeParts): Service {
+  const { sandboxes, templates, journals, lives, facts, dataDir } = parts;
   return {
     createSandbox: ({ config, timeoutMs }, context) =>
       answer(async () => {
@@ -56,6 +59,7 @@ export function orchestratorService({ sandboxes, templates, journals, facts, dat
     snapshotSandbox: ({ sandboxId, templateId, buildId }) =>
       answer(async () => {
         const { sandbox, build, stoppedMs } = await sandboxes.snapshot(sandboxId, { templateId, buildId });
+        lives.checkpointed(sandbox);
         return { sandbox, build: await present(build, templates), stoppedMs };
       }),
     forkSandbox: ({ sandboxId, configs, timeoutMs }) =>

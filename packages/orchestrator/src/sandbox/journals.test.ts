@@ -27,7 +27,7 @@ beforeEach(async () => {
   }).listen(PORTS.envd, address);
   await once(server, 'listening');
   const logger = createLogger({ service: 'test', level: 'silent' });
-  journals = new Journals({ recordLog: (log) => logs.push(log), now: () => 1_000, logger });
+  journals = new Journals({ logs: { record: (log) => logs.push(log) }, now: () => 1_000, logger });
   following = journals.follow([], events.subscribe(new AbortController().signal));
 });
 afterEach(async () => {

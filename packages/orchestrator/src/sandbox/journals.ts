@@ -1,5 +1,6 @@
 import { setTimeout as sleep, setImmediate as turn } from 'node:timers/promises';
-import { orchestratorProto, type SandboxLog } from '@islet/contracts';
+import { orchestratorProto } from '@islet/contracts';
+import type { LogSink } from '@islet/sinks';
 import type { Logger } from '@islet/telemetry';
 import { Budget } from './budget.ts';
 import { EnvdAnswerError, type JournalLine } from './envd-answers.ts';
@@ -25,8 +26,7 @@ const OPEN_AFTER_MS = 20;
 const CATCH_UP_MS = 1_000;
 
 export interface JournalsOptions {
-  /** @param log may be known: after a restart all that sandboxes keep is read again. */
-  recordLog: (log: SandboxLog) => void;
+  logs: LogSink;
   /** Unix ms. */
   now: () => number;
   logger: Logger;
@@ -192,15 +192,15 @@ class JournalStream {
 
   /** Whose record it is and who says it is for the host to say; nothing in it is from the future. */
   #take({ seq, record }: JournalLine): void {
-    const { config, cursor, recordLog, now } = this.#options;
+    const { config, cursor, logs, now } = this.#options;
     const { sandboxId, teamId } = config;
     const timeMs = Math.min(record.timeMs, now());
     const lost = seq - (cursor.get() ?? seq);
     cursor.set(seq + 1);
     if (lost > 0) {
       const message = `${lost} records were lost: they came faster than they are kept`;
-      recordLog({ sandboxId, teamId, timeMs, level: 'warn', logger: 'envd', message, fields: {} });
+      logs.record({ sandboxId, teamId, timeMs, level: 'warn', logger: 'envd', message, fields: {} });
     }
-    recordLog({ ...record, sandboxId, teamId, timeMs });
+    logs.record({ ...record, sandboxId, teamId, timeMs });
   }
 }

@@ -24,8 +24,8 @@ const sandboxes = (teamId: string, count: number) =>
 function sampler(running: orchestratorProto.Sandbox[], ask: Ask, now = Date.now, rests = () => false) {
   const samples: SandboxSample[] = [];
   const logger = createLogger({ service: 'test', level: 'silent' });
-  const record = (each: SandboxSample) => samples.push(each);
-  const options = { sandboxes: () => running, ask, rests, record, now, logger };
+  const sink = { record: (each: SandboxSample) => samples.push(each) };
+  const options = { sandboxes: () => running, ask, rests, samples: sink, now, logger };
   return { samples, sampler: new Sampler(options, new AbortController().signal) };
 }
 

@@ -1,4 +1,5 @@
-import { orchestratorProto, type SandboxSample } from '@islet/contracts';
+import { orchestratorProto } from '@islet/contracts';
+import type { SampleSink } from '@islet/sinks';
 import type { Logger } from '@islet/telemetry';
 import type { EnvdMetrics } from './envd-answers.ts';
 import { readMetrics } from './envd-client.ts';
@@ -27,9 +28,9 @@ export type Ask = (sandbox: orchestratorProto.Sandbox, signal: AbortSignal) => P
 export interface SamplerOptions {
   sandboxes: () => readonly orchestratorProto.Sandbox[];
   ask: Ask;
-  /** True where nothing in a sandbox changes but the time: it is not asked again, which would have its programs run. */
+  /** True if nothing in a sandbox changes but the time: it is not asked again, which would have its programs run. */
   rests: (sandbox: orchestratorProto.Sandbox) => boolean;
-  record: (sample: SandboxSample) => void;
+  samples: SampleSink;
   /** Unix ms. */
   now: () => number;
   logger: Logger;
@@ -118,13 +119,13 @@ export class Sampler {
 
   async #ask(sandbox: Sandbox, history: History): Promise<void> {
     if (!sandbox.config) return;
-    const { ask, record, rests, now, logger } = this.#options;
+    const { ask, samples, rests, now, logger } = this.#options;
     const { sandboxId, teamId, cpuCount } = sandbox.config;
     history.askedAtMs = now();
     try {
       const { last } = history;
       const metrics = last && rests(sandbox) ? { ...last, cpuUsedPct: 0 } : await ask(sandbox, this.#signal);
-      record({ sandboxId, teamId, timeMs: now(), cpuCount, ...metrics });
+      samples.record({ sandboxId, teamId, timeMs: now(), cpuCount, ...metrics });
       history.last = metrics;
       history.failures = history.roundsOut = 0;
     } catch (error) {

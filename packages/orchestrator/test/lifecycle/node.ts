@@ -124,7 +124,7 @@ export class SimulatedNode {
         adopted,
       );
       const lives = new AbortController();
-      const journals = new Journals({ recordLog: () => undefined, now, logger });
+      const journals = new Journals({ logs: { record: () => undefined }, now, logger });
       void journals.follow(sandboxes.list(), sandboxes.events.subscribe(lives.signal));
       return new SimulatedNode({ process, driver, sandboxes, templates, snapshots, host, lives });
     }

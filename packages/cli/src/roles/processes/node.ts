@@ -29,8 +29,6 @@ export function runNode(options: ProcessOptions<NodeConfig>): Promise<void> {
       }),
       pullsFromOwnNetworks: false,
       // Nobody reads them in this process.
-      recordSample: () => undefined,
-      recordLog: () => undefined,
       addServices: (router) => router.service(nodeProto.ShippedTemplates, base.service),
     });
     undo.add('the node', () => node[Symbol.asyncDispose]());

@@ -1,13 +1,9 @@
 import type { SandboxSample } from '@islet/contracts';
-import { TeamShares } from '../teams/shares.ts';
-import type { MetricsSource } from './source.ts';
+import { insertByTime } from '../ordered.ts';
+import { TeamShares } from '../team-shares.ts';
+import type { SampleStore } from './samples.ts';
 
-export interface MemoryMetrics extends MetricsSource {
-  /** Adds a sample, which must be newer than the sandbox's others, and forgets those that are too old. */
-  record(sample: SandboxSample): void;
-}
-
-export interface MemoryMetricsOptions {
+export interface MemorySamplesOptions {
   /** Samples kept a sandbox; the oldest go first. */
   samplesPerSandbox: number;
   /** Sandboxes kept; the team with most of them gives away the one that was sampled longest ago. */
@@ -15,16 +11,20 @@ export interface MemoryMetricsOptions {
 }
 
 /** The newest samples of the newest sandboxes, ended ones too, in memory. */
-export function createMemoryMetrics(options: MemoryMetricsOptions): MemoryMetrics {
+export function createMemorySamples(options: MemorySamplesOptions): SampleStore {
   const series = new TeamShares<SandboxSample[]>(options.sandboxes);
 
+  function add(sample: SandboxSample): void {
+    const { teamId, sandboxId } = sample;
+    const samples = series.use(teamId, sandboxId, () => []);
+    if (!insertByTime(samples, sample, () => true)) return;
+    if (samples.length > options.samplesPerSandbox) samples.shift();
+    else if (samples.length === 1) series.grow(teamId, sandboxId, 1);
+  }
+
   return {
-    record(sample) {
-      const { teamId, sandboxId } = sample;
-      const samples = series.use(teamId, sandboxId, () => []);
-      samples.push(sample);
-      if (samples.length > options.samplesPerSandbox) samples.shift();
-      if (samples.length === 1) series.grow(teamId, sandboxId, 1);
+    async write(samples) {
+      for (const sample of samples) add(sample);
     },
     async range(teamId, sandboxId, { startMs, endMs }) {
       return (series.get(teamId, sandboxId) ?? []).filter(

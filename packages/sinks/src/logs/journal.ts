@@ -3,13 +3,11 @@ import { createReadStream, createWriteStream, openSync, type WriteStream } from 
 import { mkdir, rename, rm, stat, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
-import type { SandboxLog } from '@islet/contracts';
 import type { Logger } from '@islet/telemetry';
+import type { LogStore } from './logs.ts';
 import { type MemoryLogs, parseLine } from './memory.ts';
-import type { LogsSource } from './source.ts';
 
-export interface JournaledLogs extends LogsSource {
-  record(log: SandboxLog): void;
+export interface JournaledLogs extends LogStore {
   /** Writes what is left. */
   close(): Promise<void>;
 }
@@ -31,9 +29,9 @@ export async function openJournaledLogs(options: JournalOptions): Promise<Journa
   await replay(path, memory);
   const file = new JournalFile(path, options, await sizeOf(path));
   return {
-    record(log) {
-      const record = memory.record(log);
-      if (record) file.append(record.line);
+    async write(logs) {
+      file.append(logs.flatMap((log) => memory.add(log)?.line ?? []));
+      await file.settled();
     },
     query: (query) => memory.query(query),
     close: () => file.close(),
@@ -59,22 +57,33 @@ class JournalFile {
     if (bytes > 0) this.#file?.write('\n');
   }
 
-  append(line: string): void {
+  append(lines: readonly string[]): void {
     if (this.#waiting) {
-      this.#waiting.push(line);
+      this.#waiting.push(...lines);
       return;
     }
-    if (!this.#file) return;
-    this.#bytes += Buffer.byteLength(line) + 1;
-    this.#file.write(`${line}\n`);
+    if (!this.#file || lines.length === 0) return;
+    const text = lines.map((line) => `${line}\n`).join('');
+    this.#bytes += Buffer.byteLength(text);
+    this.#file.write(text);
     if (this.#bytes > this.#options.bytesPerFile) {
       this.#waiting = [];
       this.#renewal = this.#renew();
     }
   }
 
-  async close(): Promise<void> {
+  /** Waits until the disk keeps up: what waits for it takes memory. */
+  async settled(): Promise<void> {
     // What waited for one may have been enough for the next.
+    while (this.#renewal) await this.#renewal;
+    const file = this.#file;
+    if (!file?.writableNeedDrain) return;
+    await new Promise<void>((resolve) => {
+      for (const event of ['drain', 'close']) file.once(event, resolve);
+    });
+  }
+
+  async close(): Promise<void> {
     while (this.#renewal) await this.#renewal;
     if (!this.#file) return;
     this.#file.end();
@@ -99,7 +108,7 @@ class JournalFile {
     const waiting = this.#waiting ?? [];
     this.#waiting = undefined;
     this.#renewal = undefined;
-    for (const line of waiting) this.append(line);
+    this.append(waiting);
   }
 
   #open(): WriteStream | undefined {
@@ -124,7 +133,7 @@ async function replay(path: string, memory: MemoryLogs): Promise<void> {
   if ((await sizeOf(path)) === 0) return;
   for await (const line of createInterface({ input: createReadStream(path) })) {
     const log = parseLine(line);
-    if (log) memory.record(log);
+    if (log) memory.add(log);
   }
 }
 

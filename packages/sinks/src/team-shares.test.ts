@@ -1,5 +1,5 @@
 import { expect, it } from 'vitest';
-import { TeamShares } from './shares.ts';
+import { TeamShares } from './team-shares.ts';
 
 it('takes what is too much from the team that has most, from its sandbox used longest ago', () => {
   const shares = new TeamShares<string>(10);

@@ -34,13 +34,13 @@ const read = async (logs: JournaledLogs) => {
 
 it('has after a restart what it had before, and takes nothing twice', async () => {
   const first = await open();
-  for (const timeMs of [1, 2]) first.record(log(timeMs));
+  for (const timeMs of [1, 2]) await first.write([log(timeMs)]);
   await first.close();
   await appendFile(join(dir, 'sandboxes.ndjson'), '{"cut');
   const second = await open();
   expect(await read(second)).toEqual(['1', '2']);
   // The node reads the sandboxes' own journals again from their beginning.
-  for (const each of [log(1), log(2), log(2, 'other'), log(3)]) second.record(each);
+  await second.write([log(1), log(2), log(2, 'other'), log(3)]);
   expect(await read(second)).toEqual(['1', '2', 'other', '3']);
   await second.close();
   const third = await open();
@@ -51,7 +51,7 @@ it('has after a restart what it had before, and takes nothing twice', async () =
 it('keeps its file within its size, the newest records in it', async () => {
   const logs = await open(2_000);
   for (let timeMs = 0; timeMs < 100; timeMs++) {
-    logs.record(log(timeMs));
+    await logs.write([log(timeMs)]);
     // The file is begun anew beside the records that come.
     if (timeMs % 10 === 0) await new Promise((resolve) => setTimeout(resolve, 5));
   }
@@ -68,9 +68,9 @@ it('keeps its file within its size, the newest records in it', async () => {
 
 it('has after a restart what a quiet team said before another one flooded', async () => {
   const logs = await open(20_000);
-  for (const timeMs of [1, 2, 3]) logs.record(log(timeMs));
+  for (const timeMs of [1, 2, 3]) await logs.write([log(timeMs)]);
   for (let timeMs = 0; timeMs < 2_000; timeMs++) {
-    logs.record({ ...log(timeMs), teamId: 't2', sandboxId: 'ib' });
+    await logs.write([{ ...log(timeMs), teamId: 't2', sandboxId: 'ib' }]);
     if (timeMs % 100 === 0) await new Promise((resolve) => setImmediate(resolve));
   }
   await logs.close();

@@ -1,13 +1,11 @@
 import { LOG_LEVELS, type SandboxLog } from '@islet/contracts';
-import { TeamShares } from '../teams/shares.ts';
-import type { LogQuery, LogRecord, LogsSource } from './source.ts';
+import { insertByTime } from '../ordered.ts';
+import { TeamShares } from '../team-shares.ts';
+import type { LogQuery, LogRecord, LogStore } from './logs.ts';
 
-export interface MemoryLogs extends LogsSource {
-  /**
-   * Adds a record. Records of one sandbox come about in the order of their time. Gives what is kept of it, undefined where the very same
-   * is there already.
-   */
-  record(log: SandboxLog): LogRecord | undefined;
+export interface MemoryLogs extends LogStore {
+  /** Adds a record. Gives what is kept of it, undefined if the very same is there already. */
+  add(log: SandboxLog): LogRecord | undefined;
   /** The newest records of each team, of all teams alike, within so many characters together. */
   newest(characters: number): LogRecord[];
 }
@@ -26,19 +24,24 @@ export function createMemoryLogs(options: MemoryLogsOptions): MemoryLogs {
   const { recordsPerSandbox, charactersPerSandbox, totalCharacters } = options;
   const sandboxes = new TeamShares<{ records: LogRecord[]; characters: number }>(totalCharacters);
 
+  function add(log: SandboxLog): LogRecord | undefined {
+    const { sandboxId, teamId } = log;
+    const kept = sandboxes.use(teamId, sandboxId, () => ({ records: [], characters: 0 }));
+    const record = toRecord(log);
+    if (!insertByTime(kept.records, record, ({ line }) => line === record.line)) return undefined;
+    const before = kept.characters;
+    kept.characters += record.line.length;
+    while (kept.records.length > recordsPerSandbox || kept.characters > charactersPerSandbox) {
+      kept.characters -= kept.records.shift()?.line.length ?? 0;
+    }
+    sandboxes.grow(teamId, sandboxId, kept.characters - before);
+    return record;
+  }
+
   return {
-    record(log) {
-      const { sandboxId, teamId } = log;
-      const kept = sandboxes.use(teamId, sandboxId, () => ({ records: [], characters: 0 }));
-      const record = toRecord(log);
-      if (!insert(kept.records, record)) return undefined;
-      const before = kept.characters;
-      kept.characters += record.line.length;
-      while (kept.records.length > recordsPerSandbox || kept.characters > charactersPerSandbox) {
-        kept.characters -= kept.records.shift()?.line.length ?? 0;
-      }
-      sandboxes.grow(teamId, sandboxId, kept.characters - before);
-      return record;
+    add,
+    async write(logs) {
+      for (const log of logs) add(log);
     },
     newest(characters) {
       const teams = [...sandboxes.byTeam()];
@@ -55,17 +58,6 @@ export function createMemoryLogs(options: MemoryLogsOptions): MemoryLogs {
       return select(sandboxes.get(query.teamId, query.sandboxId)?.records ?? [], query);
     },
   };
-}
-
-/** After a restart of the node all that sandboxes keep of themselves comes again. */
-function insert(records: LogRecord[], record: LogRecord): boolean {
-  let at = records.length;
-  while (at > 0 && (records[at - 1]?.timeMs ?? 0) > record.timeMs) at--;
-  for (let same = at - 1; records[same]?.timeMs === record.timeMs; same--) {
-    if (records[same]?.line === record.line) return false;
-  }
-  records.splice(at, 0, record);
-  return true;
 }
 
 function toRecord({ sandboxId, teamId, timeMs, level, logger, message, fields }: SandboxLog): LogRecord {

@@ -10,8 +10,8 @@ interface Kept<T> {
 }
 
 /**
- * What is kept of each sandbox, together within one size. Where it is too much, the team that has most gives away its sandbox that
- * was used longest ago: no team loses anything to another one that has more.
+ * What is kept of each sandbox, together within one size. If it is too much, the team that has most gives away its sandbox
+ * that was used longest ago: no team loses anything to another one that has more.
  */
 export class TeamShares<T> {
   readonly #most: number;
@@ -26,6 +26,12 @@ export class TeamShares<T> {
   /** A sandbox's value, if its team is this one. */
   get(teamId: string, sandboxId: string): T | undefined {
     return this.#teams.get(teamId)?.sandboxes.get(sandboxId)?.value;
+  }
+
+  /** The values of a team, those used last first. */
+  ofTeam(teamId: string): T[] {
+    const { sandboxes } = this.#teams.get(teamId) ?? {};
+    return [...(sandboxes?.values() ?? [])].map(({ value }) => value).reverse();
   }
 
   /** A sandbox's value, made if there is none. It counts as used now. */
@@ -50,9 +56,7 @@ export class TeamShares<T> {
 
   /** The values of each team, those used last first. */
   *byTeam(): Generator<T[]> {
-    for (const { sandboxes } of this.#teams.values()) {
-      yield [...sandboxes.values()].map(({ value }) => value).reverse();
-    }
+    for (const teamId of this.#teams.keys()) yield this.ofTeam(teamId);
   }
 
   #giveAway(): void {

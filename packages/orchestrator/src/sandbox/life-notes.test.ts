@@ -1,0 +1,150 @@
+import { create, type MessageInitShape } from '@bufbuild/protobuf';
+import { isUuid, orchestratorProto, type SandboxLifeEvent, type SandboxLog } from '@islet/contracts';
+import { expect, it } from 'vitest';
+import { orderedIds } from './event-ids.ts';
+import type { SandboxEvent } from './events.ts';
+import { LifeNotes } from './life-notes.ts';
+
+const { KillReason, SandboxState } = orchestratorProto;
+
+interface Over {
+  executionId?: string;
+  startedAtMs?: number;
+  endAtMs?: number;
+  config?: MessageInitShape<typeof orchestratorProto.SandboxConfigSchema>;
+}
+
+const sandbox = (state: orchestratorProto.SandboxState, over: Over = {}) =>
+  create(orchestratorProto.SandboxSchema, {
+    config: {
+      ...{ sandboxId: 'ia', teamId: 't1', templateId: 'base', buildId: 'b1', cpuCount: 2, memoryMb: 512 },
+      metadata: { owner: 'me' },
+      egress: { allowOut: [], denyOut: [] },
+    },
+    ...{ state, executionId: 'e1', startedAtMs: 1_000, endAtMs: 9_000, ...over },
+  });
+
+const changed = (state: orchestratorProto.SandboxState, over?: Over): SandboxEvent => ({
+  kind: 'changed',
+  sandbox: sandbox(state, over),
+});
+const ended = (reason: orchestratorProto.KillReason, over?: Over): SandboxEvent => ({
+  kind: 'ended',
+  sandbox: sandbox(SandboxState.KILLING, over),
+  reason,
+});
+
+/** What is noted of what happened, at 7,000. */
+function noted(happened: SandboxEvent[], known: orchestratorProto.Sandbox[] = []) {
+  const logs: SandboxLog[] = [];
+  const events: SandboxLifeEvent[] = [];
+  const notes = new LifeNotes(known, {
+    logs: { record: (log) => logs.push(log) },
+    events: { record: (event) => events.push(event) },
+    now: () => 7_000,
+  });
+  for (const event of happened) notes.hear(event);
+  for (const note of [...logs, ...events])
+    expect(note).toMatchObject({ sandboxId: 'ia', teamId: 't1', timeMs: 7_000 });
+  return {
+    notes,
+    events,
+    types: () => events.map(({ type }) => type),
+    lines: logs.map(({ level, message, fields }) => `${level} ${message} ${fields.kill_reason ?? ''}`.trim()),
+  };
+}
+
+const LIFE = [
+  changed(SandboxState.RUNNING),
+  changed(SandboxState.PAUSING),
+  changed(SandboxState.PAUSED, { endAtMs: 4_000 }),
+  changed(SandboxState.RUNNING, { executionId: 'e2', startedAtMs: 6_000 }),
+  ended(KillReason.TIMEOUT, { executionId: 'e2', startedAtMs: 6_000 }),
+];
+
+it('notes each state once, of each run, and the end', () => {
+  const { lines, events } = noted(LIFE);
+  expect(lines).toEqual([
+    'info sandbox runs',
+    'info sandbox is paused',
+    'info sandbox runs',
+    'info sandbox ended timeout',
+  ]);
+  const run = { templateId: 'base', buildId: 'b1', metadata: { owner: 'me' } };
+  const size = { cpuCount: 2, memoryMb: 512 };
+  expect(events).toMatchObject([
+    { ...run, type: 'created', executionId: 'e1' },
+    {
+      ...run,
+      type: 'paused',
+      executionId: 'e1',
+      execution: { ...size, startedAtMs: 1_000, lengthMs: 3_000 },
+    },
+    { ...run, type: 'resumed', executionId: 'e2' },
+    {
+      ...{ ...run, type: 'killed', executionId: 'e2', killReason: 'timeout' },
+      execution: { ...size, startedAtMs: 6_000, lengthMs: 1_000 },
+    },
+  ]);
+  expect(events.map(({ execution }) => execution !== undefined)).toEqual([false, true, false, true]);
+  const ids = events.map(({ id }) => id);
+  expect(ids.every(isUuid)).toBe(true);
+  expect(ids.toSorted()).toEqual(ids);
+});
+
+it('notes what was changed of a running sandbox, and nothing that goes on as it was', () => {
+  const egress = { allowOut: ['a.example'], denyOut: ['0.0.0.0/0'] };
+  const rules = { config: { sandboxId: 'ia', teamId: 't1', egress }, endAtMs: 10_000 };
+  const { lines, events } = noted([
+    changed(SandboxState.RUNNING),
+    changed(SandboxState.RUNNING),
+    changed(SandboxState.SNAPSHOTTING),
+    changed(SandboxState.RUNNING),
+    changed(SandboxState.RUNNING, { endAtMs: 10_000 }),
+    changed(SandboxState.RUNNING, rules),
+    changed(SandboxState.KILLING, rules),
+    changed(SandboxState.RUNNING, rules),
+  ]);
+  expect(lines).toEqual(['info sandbox runs']);
+  expect(events.map(({ type, endAtMs, egress }) => ({ type, endAtMs, egress }))).toEqual([
+    { type: 'created' },
+    { type: 'updated', endAtMs: 10_000 },
+    { type: 'updated', egress },
+  ]);
+});
+
+it('counts an end of its own as an error, for which the protocol has no name', () => {
+  const { lines, events } = noted([ended(KillReason.EXITED)]);
+  expect(lines).toEqual(['error sandbox ended exited']);
+  expect(events).toMatchObject([{ type: 'killed', killReason: 'unknown' }]);
+});
+
+it('counts the time of a paused sandbox only until its pause', () => {
+  const { events } = noted([ended(KillReason.REQUEST, { endAtMs: 3_000 })], [sandbox(SandboxState.PAUSED)]);
+  expect(events).toMatchObject([{ killReason: 'request', execution: { lengthMs: 2_000 } }]);
+});
+
+it('notes nothing of what went on before', () => {
+  const { lines, events } = noted([changed(SandboxState.RUNNING)], [sandbox(SandboxState.RUNNING)]);
+  expect([lines, events]).toEqual([[], []]);
+  const resumed = noted(
+    [changed(SandboxState.RUNNING, { executionId: 'e2' })],
+    [sandbox(SandboxState.PAUSED)],
+  );
+  expect(resumed.types()).toEqual(['resumed']);
+});
+
+it('notes a snapshot when it is told of one', () => {
+  const { notes, types } = noted([changed(SandboxState.RUNNING)]);
+  notes.checkpointed(sandbox(SandboxState.RUNNING));
+  expect(types()).toEqual(['created', 'checkpointed']);
+});
+
+it('makes ids in order, whatever the clock does', () => {
+  const times = [5, 5, 3, 3, 5, 6, 1_700_000_000_000.5];
+  const newId = orderedIds(() => times.shift() ?? 0);
+  const ids = Array.from({ length: 7 }, newId);
+  expect(ids.toSorted()).toEqual(ids);
+  expect(new Set(ids.map((id) => id.slice(0, 18))).size).toBe(7);
+  expect(ids.at(-1)).toMatch(/^018bcfe5-6800-7000-[89ab][0-9a-f]{3}-[0-9a-f]{12}$/);
+});

@@ -1,0 +1,146 @@
+import {
+  orchestratorProto,
+  type SandboxEventType,
+  type SandboxLifeEvent,
+  type SandboxLog,
+} from '@islet/contracts';
+import type { EventSink, LogSink } from '@islet/sinks';
+import { orderedIds } from './event-ids.ts';
+import type { SandboxEvent } from './events.ts';
+
+const { KillReason, SandboxState } = orchestratorProto;
+type Sandbox = orchestratorProto.Sandbox;
+type SandboxConfig = orchestratorProto.SandboxConfig;
+
+/** The reasons that the protocol knows; of every other one it says `unknown`. */
+const KILL_REASONS: Partial<Record<orchestratorProto.KillReason, string>> = {
+  [KillReason.REQUEST]: 'request',
+  [KillReason.TIMEOUT]: 'timeout',
+  [KillReason.ADMIN]: 'admin',
+  [KillReason.ORPHANED]: 'orphaned',
+};
+
+export interface LifeNotesOptions {
+  logs: LogSink;
+  events: EventSink;
+  /** Unix ms. */
+  now: () => number;
+}
+
+/** A sandbox as it was last seen running or paused. */
+interface Seen {
+  isPaused: boolean;
+  executionId: string;
+  endAtMs: number;
+  egress: string;
+}
+
+/** What an event says beside what and whose it is. */
+type Details = Pick<SandboxLifeEvent, 'execution' | 'killReason' | 'endAtMs' | 'egress'>;
+
+/** Notes for the owners of sandboxes what happens to these: as logs that they read, and as events of the protocol. */
+export class LifeNotes {
+  readonly #options: LifeNotesOptions;
+  readonly #newId: () => string;
+  readonly #seen: Map<string, Seen>;
+
+  /** @param known sandboxes that lived before the first event: nothing is noted of what they are already */
+  constructor(known: readonly Sandbox[], options: LifeNotesOptions) {
+    this.#options = options;
+    this.#newId = orderedIds(options.now);
+    this.#seen = new Map(known.map((sandbox) => [sandbox.config?.sandboxId ?? '', seenOf(sandbox)]));
+  }
+
+  /** Takes what happened to a sandbox, each sandbox's in its order. */
+  hear(event: SandboxEvent): void {
+    const { sandbox } = event;
+    const { config, state } = sandbox;
+    if (!config) return;
+    if (event.kind === 'ended') this.#ended(sandbox, config, event.reason);
+    else if (state === SandboxState.RUNNING) this.#runs(sandbox, config);
+    else if (state === SandboxState.PAUSED) this.#paused(sandbox, config);
+  }
+
+  /** A running sandbox was saved as a build and goes on. */
+  checkpointed(sandbox: Sandbox): void {
+    if (sandbox.config) this.#event('checkpointed', sandbox, sandbox.config);
+  }
+
+  #runs(sandbox: Sandbox, config: SandboxConfig): void {
+    const before = this.#seen.get(config.sandboxId);
+    const seen = seenOf(sandbox);
+    this.#seen.set(config.sandboxId, seen);
+    if (before?.executionId !== seen.executionId) {
+      this.#log(config, 'info', 'sandbox runs', { template_id: config.templateId });
+      this.#event(before ? 'resumed' : 'created', sandbox, config);
+      return;
+    }
+    const { allowOut = [], denyOut = [] } = config.egress ?? {};
+    const changed = {
+      ...(before.endAtMs !== seen.endAtMs && { endAtMs: seen.endAtMs }),
+      ...(before.egress !== seen.egress && { egress: { allowOut: [...allowOut], denyOut: [...denyOut] } }),
+    };
+    if (Object.keys(changed).length > 0) this.#event('updated', sandbox, config, changed);
+  }
+
+  #paused(sandbox: Sandbox, config: SandboxConfig): void {
+    const before = this.#seen.get(config.sandboxId);
+    this.#seen.set(config.sandboxId, seenOf(sandbox));
+    if (before?.isPaused) return;
+    this.#log(config, 'info', 'sandbox is paused', { template_id: config.templateId });
+    this.#event('paused', sandbox, config, { execution: executionOf(sandbox, config, sandbox.endAtMs) });
+  }
+
+  #ended(sandbox: Sandbox, config: SandboxConfig, reason: orchestratorProto.KillReason): void {
+    const wasPaused = this.#seen.get(config.sandboxId)?.isPaused;
+    this.#seen.delete(config.sandboxId);
+    const level = reason === KillReason.EXITED ? 'error' : 'info';
+    this.#log(config, level, 'sandbox ended', { kill_reason: KillReason[reason].toLowerCase() });
+    const until = wasPaused ? sandbox.endAtMs : this.#options.now();
+    this.#event('killed', sandbox, config, {
+      killReason: KILL_REASONS[reason] ?? 'unknown',
+      execution: executionOf(sandbox, config, until),
+    });
+  }
+
+  #log(
+    { sandboxId, teamId }: SandboxConfig,
+    level: SandboxLog['level'],
+    message: string,
+    fields: Record<string, string>,
+  ): void {
+    const { logs, now } = this.#options;
+    logs.record({ sandboxId, teamId, timeMs: now(), level, logger: 'orchestrator', message, fields });
+  }
+
+  #event(
+    type: SandboxEventType,
+    { executionId }: Sandbox,
+    config: SandboxConfig,
+    details: Details = {},
+  ): void {
+    const { events, now } = this.#options;
+    const { sandboxId, teamId, templateId, buildId, metadata } = config;
+    events.record({
+      ...{ id: this.#newId(), type, timeMs: now(), sandboxId, teamId, executionId, templateId, buildId },
+      metadata: { ...metadata },
+      ...details,
+    });
+  }
+}
+
+function seenOf({ config, state, executionId, endAtMs }: Sandbox): Seen {
+  const { allowInternetAccess, allowOut, denyOut } = config?.egress ?? {};
+  return {
+    ...{ isPaused: state === SandboxState.PAUSED, executionId, endAtMs },
+    egress: JSON.stringify([allowInternetAccess, allowOut ?? [], denyOut ?? []]),
+  };
+}
+
+function executionOf(
+  { startedAtMs }: Sandbox,
+  { cpuCount, memoryMb }: SandboxConfig,
+  untilMs: number,
+): SandboxLifeEvent['execution'] {
+  return { startedAtMs, lengthMs: Math.max(untilMs - startedAtMs, 0), cpuCount, memoryMb };
+}

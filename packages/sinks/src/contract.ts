@@ -1,0 +1,4 @@
+export { eventsContract } from './events/events.contract.ts';
+export { logsContract } from './logs/logs.contract.ts';
+export { samplesContract } from './samples/samples.contract.ts';
+export type { OpenSink, SinkBounds, SinkSubject } from './sink.contract.ts';

@@ -1,0 +1,11 @@
+export type { EventQuery, EventSink, EventSource, EventStore } from './events/events.ts';
+export { createMemoryEvents, type MemoryEventsOptions } from './events/memory.ts';
+export { type JournalOptions, openJournaledLogs } from './logs/journal.ts';
+export type { LogQuery, LogRecord, LogSink, LogSource, LogStore } from './logs/logs.ts';
+export { createMemoryLogs, type MemoryLogsOptions } from './logs/memory.ts';
+export { type Batch, Outbox, type OutboxOptions, type Position } from './outbox/outbox.ts';
+export { type OutboxClient, OutboxReader, type OutboxReaderOptions } from './outbox/reader.ts';
+export { outboxService } from './outbox/service.ts';
+export { createMemorySamples, type MemorySamplesOptions } from './samples/memory.ts';
+export type { SampleRange, SampleSink, SampleSource, SampleStore } from './samples/samples.ts';
+export { type Note, type Sinks, type Stores, store } from './sinks.ts';
