@@ -5,7 +5,10 @@ import type { Instance } from '../host/instance.ts';
 import type { Secrets } from '../host/secrets.ts';
 import type { Layout } from '../layout.ts';
 
-/** Uploads looked at at once: with less urgency than anything that answers, so that one core is left at least on most machines. */
+/**
+ * Uploads looked at at once: with less urgency than anything that answers, so that one core is left at least on most
+ * machines.
+ */
 const INSPECTIONS = { atOnce: 2, limitMs: 300_000 };
 
 export type Uploads = Required<Pick<ApiDeps, 'artifacts' | 'uploads'>>;
