@@ -48,7 +48,10 @@ export async function runIslet(rawArgs: string[]): Promise<void> {
   }
 }
 
-/** By name. Loaded when they are asked for: all services together take half a second to load, and most commands need few of them. */
+/**
+ * By name. Loaded when they are asked for: all services together take half a second to load, and most commands need few of
+ * them.
+ */
 export function commandsOf(io: CommandIo): Record<string, () => Promise<AnyCommand>> {
   return {
     up: async () => (await import('./commands/up.ts')).upCommand(io),

@@ -19,7 +19,7 @@ const OPERATIONS = new Map<edgeProto.FileOperation, FileOperation>([
   [edgeProto.FileOperation.WRITE, 'write'],
 ]);
 
-/** What edges in other processes ask this control plane. Whoever calls it may wake sandboxes: it is for callers with a token. */
+/** What edges in other processes ask this control plane. Callers may wake sandboxes: it is for those with a token. */
 export function edgeService(options: EdgeServiceOptions): ServiceImpl<typeof edgeProto.ControlPlane> {
   const { routes, wake, findSigner, logger } = options;
   const answer = async <T>(work: () => Promise<T>): Promise<T> => {

@@ -5,7 +5,7 @@ import { edgeProto } from '@islet/contracts';
 
 type Message = edgeProto.WatchRoutesResponse;
 
-/** Messages that an edge may lag behind before its watch is cut off: it begins anew. */
+/** Changes that an edge may lag behind before its watch is cut off: it begins anew. */
 const QUEUE_LIMIT = 100_000;
 
 /** How long an edge hears nothing, ms: at most, and at least however short it asks for. */
@@ -44,10 +44,11 @@ export async function* watchStream(
   const heart = setInterval(() => queue.push(HEARTBEAT), everyMs);
   const abort = () => queue.end();
   signal.addEventListener('abort', abort, { once: true });
+  if (signal.aborted) abort();
   const watching = routes
     .watch({ changed: (change) => queue.push(toMessage(change)), lost: (error) => queue.fail(error) })
     .then((end) => {
-      queue.push(COMPLETE);
+      queue.complete();
       return end;
     });
   watching.catch((error: unknown) => queue.fail(error));
@@ -65,9 +66,17 @@ class MessageQueue implements AsyncIterable<Message> {
   #messages: Message[] = [];
   #wake: () => void = () => undefined;
   #end: { error?: ConnectError } | undefined;
+  /** What is there at the start may be any number. */
+  #most = Number.POSITIVE_INFINITY;
+
+  /** All that was there at the start is said. */
+  complete(): void {
+    this.push(COMPLETE);
+    this.#most = this.#messages.length + QUEUE_LIMIT;
+  }
 
   push(said: Message): void {
-    if (this.#messages.length >= QUEUE_LIMIT) {
+    if (this.#messages.length >= this.#most) {
       this.fail(new ConnectError('the watch of the routes lags too far behind', Code.ResourceExhausted));
     }
     if (this.#end) return;

@@ -33,7 +33,9 @@ export function routeToWire(route: Route): edgeProto.Route {
   });
 }
 
-/** The reverse of `routeToWire`. Nobody is sent to a sandbox whose state is not known here, nor let in without ingress rules. */
+/**
+ * The reverse of `routeToWire`. Nobody is sent to a sandbox whose state is not known here, nor let in without ingress rules.
+ */
 export function routeFromWire(wire: edgeProto.Route): Route {
   const { sandboxId, executionId, revision, teamId, nodeId, address, wakes, expiresAtMs, ingress } = wire;
   return {
