@@ -285,7 +285,7 @@ export async function startOrchestrator(options: OrchestratorOptions): Promise<O
       }),
       volumes: volumesService(volumes, sandboxes),
       templates: {
-        has: (buildId) => templates.isCurrent(buildId),
+        has: (buildId) => templates.isCurrent(buildId) && roots.has(templates.get(buildId).needs.rootfs),
         seal: (request, signal) => sealTemplate(sealContext, request, signal),
         rootfsOf: (buildId) => {
           const { rootfs: digest } = templates.get(buildId).needs;

@@ -1,3 +1,4 @@
+import { randomUUID } from 'node:crypto';
 import { mkdir, open, readdir, rename, rm, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { assertIntact, DamagedSnapshotError, type FileSums } from '@islet/driver';
@@ -31,7 +32,6 @@ export class DirectorySnapshots implements SnapshotStore {
   readonly #held = new Map<string, Held>();
   /** Deleted, and still open. */
   readonly #doomed = new Map<string, Held>();
-  #staged = 0;
 
   private constructor(root: string) {
     this.#root = root;
@@ -49,8 +49,7 @@ export class DirectorySnapshots implements SnapshotStore {
   }
 
   async stage(): Promise<string> {
-    const dir = join(this.#root, `.stage-${process.pid}-${this.#staged++}`);
-    await rm(dir, { recursive: true, force: true });
+    const dir = join(this.#root, `.stage-${randomUUID()}`);
     await mkdir(dir, { mode: 0o700 });
     return dir;
   }
@@ -63,6 +62,7 @@ export class DirectorySnapshots implements SnapshotStore {
     } else if (doomed) {
       // All of it is there but its manifest, and its readers need it where it is.
       await rename(join(dir, MANIFEST), join(this.#dir(digest), MANIFEST));
+      await syncDirectory(this.#dir(digest));
       this.#doomed.delete(digest);
       this.#held.set(digest, doomed);
       await rm(dir, { recursive: true, force: true });
@@ -71,20 +71,7 @@ export class DirectorySnapshots implements SnapshotStore {
       const intact = isNew ? await lookOf(dir, manifest.files) : undefined;
       await this.#takeIn(dir, { digest, manifest, intact, readers: 0 });
     }
-    await syncDirectory(this.#root);
     return { digest, manifest };
-  }
-
-  async #takeIn(dir: string, held: Held): Promise<void> {
-    try {
-      await rename(dir, this.#dir(held.digest));
-    } catch (error) {
-      // The same was put at the same time.
-      if (!['ENOTEMPTY', 'EEXIST'].includes((error as NodeJS.ErrnoException).code ?? '')) throw error;
-      await rm(dir, { recursive: true, force: true });
-      return;
-    }
-    this.#held.set(held.digest, held);
   }
 
   async open(digest: string): Promise<OpenSnapshot | undefined> {
@@ -148,6 +135,25 @@ export class DirectorySnapshots implements SnapshotStore {
     this.#held.set(digest, { digest, manifest, intact: undefined, readers: 0 });
   }
 
+  async #takeIn(dir: string, held: Held): Promise<void> {
+    const target = this.#dir(held.digest);
+    try {
+      await rename(dir, target);
+    } catch (error) {
+      // The same was put at the same time.
+      if (!['ENOTEMPTY', 'EEXIST'].includes((error as NodeJS.ErrnoException).code ?? '')) throw error;
+      await rm(dir, { recursive: true, force: true });
+      return;
+    }
+    try {
+      await syncDirectory(this.#root);
+    } catch (error) {
+      await rename(target, dir);
+      throw error;
+    }
+    this.#held.set(held.digest, held);
+  }
+
   /** Reads what was neither written nor read since it was last changed: what is left of it on the way of a start is a look. */
   async #assertIntact(held: Held, files: FileSums): Promise<void> {
     const dir = this.#dir(held.digest);
@@ -166,7 +172,7 @@ export class DirectorySnapshots implements SnapshotStore {
   }
 
   async #remove(digest: string): Promise<void> {
-    const doomed = join(this.#root, `.removed-${process.pid}-${this.#staged++}`);
+    const doomed = join(this.#root, `.removed-${randomUUID()}`);
     await rename(this.#dir(digest), doomed);
     await rm(doomed, { recursive: true, force: true });
   }

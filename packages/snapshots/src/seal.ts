@@ -1,4 +1,4 @@
-import { readFile, rename, rm, writeFile } from 'node:fs/promises';
+import { readFile, rename, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { type FileSums, sumFiles } from '@islet/driver';
 import { parseManifest, type SnapshotFacts, type SnapshotManifest, snapshotDigest } from './manifest.ts';
@@ -25,9 +25,9 @@ export async function sealSnapshot(
 ): Promise<SealedSnapshot> {
   const sealed = await readSealed(dir);
   if (sealed) return { ...sealed, isNew: false };
-  // Of a process that was killed, or of an earlier version.
-  for (const name of [UNFINISHED, MANIFEST]) await rm(join(dir, name), { force: true });
-  return { ...(await writeManifest(dir, facts, await sumFiles(dir, { sync }))), isNew: true };
+  // What a process that was killed, or an earlier version, left of a manifest is replaced by this one.
+  const { [UNFINISHED]: _unfinished, [MANIFEST]: _earlier, ...files } = await sumFiles(dir, { sync });
+  return { ...(await writeManifest(dir, facts, files)), isNew: true };
 }
 
 /** Seals a folder whose files were summed before, and are not read for it. */

@@ -125,6 +125,14 @@ export function snapshotStoreContract(name: string, open: () => Promise<OpenedSn
       expect(manifest.subject).toEqual(of.subject);
     });
 
+    it('takes no part of a manifest that was cut off for a file of the state', async () => {
+      const unfinished = '{"version": 3, "files"';
+      const dir = await made({ ...FILES, 'manifest.json.new': unfinished, 'manifest.json': unfinished });
+      const { digest, manifest } = await store.put(dir, facts(), { sync: false });
+      expect(Object.keys(manifest.files).sort()).toEqual(Object.keys(FILES).sort());
+      expect(await read(digest, await opened.reopen())).toEqual(FILES);
+    });
+
     it('holds all of a state or nothing, wherever its put is cut off', async () => {
       const kept = await put();
       let ended = false;

@@ -22,6 +22,7 @@ it('finds what was added in the next process, also where all of the data was mov
   const roots = await open();
   expect(await roots.add({ digest: 'd1', dir })).toBe(dir);
   expect(roots.dirOf('d1')).toBe(dir);
+  expect([roots.has('d1'), roots.has('d2')]).toEqual([true, false]);
   expect(await readlink(join(base, 'roots', 'd1'))).toBe('../rootfs/one');
   await roots.add({ digest: 'd2', dir: tmpdir() });
   const moved = `${base}-moved`;

@@ -83,6 +83,10 @@ export class RootFileSystems {
     );
   }
 
+  has(digest: string): boolean {
+    return this.#known.has(digest);
+  }
+
   /** Undefined if nothing of it is known. */
   digestOf(dir: string): string | undefined {
     return [...this.#known].find(([, each]) => each === dir)?.[0];

@@ -89,7 +89,7 @@ it('answers a fork whose stage cannot be removed', async () => {
   const { world, disturb } = await openWorld();
   await using _ = world;
   await create(world);
-  disturb('files.rm', 'failsBefore', 1); // after that of an earlier stage of the name
+  disturb('files.rm', 'failsBefore');
   const forked = await world.node.ask((sandboxes) => sandboxes.fork('s', [configOf('child')], HOUR_MS));
   expect(forked?.answer).toMatchObject([{ sandbox: { config: { sandboxId: 'child' } } }]);
 });
