@@ -23,6 +23,7 @@ import { useSchemaValidation } from './http/validation.ts';
 import { addKeyRoutes } from './keys/routes.ts';
 import { addLogRoutes } from './logs/routes.ts';
 import { addMetricsRoutes } from './metrics/routes.ts';
+import { PausedRows } from './nodes/paused-rows.ts';
 import { NodeRegistry } from './nodes/registry.ts';
 import { addNodeRoutes } from './nodes/routes.ts';
 import { KnownSandboxes } from './sandboxes/known-sandboxes.ts';
@@ -142,6 +143,7 @@ export async function createApi(deps: ApiDeps): Promise<Api> {
   app.addHook('onClose', async () => {
     context.usage.close();
     await Promise.all([context.nodes.stop(), context.builds.close(), sweep.close()]);
+    await context.rows.settled();
     await Promise.all([context.authenticator.close(), context.templates.close(), context.spawns.flush()]);
   });
   return {
@@ -156,8 +158,9 @@ function buildContext(deps: ApiDeps): ApiContext {
   const { db, routes, reservations, discovery, logger, adminToken, clock = systemClock } = deps;
   const sandboxes = deps.sandboxes ?? new KnownSandboxes();
   const templates = new TemplateResolver({ db, clock, logger });
+  const rows = new PausedRows(db, logger);
   const nodes = new NodeRegistry({
-    ...{ discovery, sandboxes, routes, reservations, clock, logger },
+    ...{ discovery, sandboxes, routes, reservations, rows, clock, logger },
     random: Math.random,
   });
   return {
@@ -172,6 +175,7 @@ function buildContext(deps: ApiDeps): ApiContext {
     spawns: new SpawnCounter(db, logger),
     usage: new TeamUsage({ reservations, now: () => clock.now(), logger }),
     nodes,
+    rows,
   };
 }
 

@@ -8,6 +8,7 @@ import type {
 } from 'fastify';
 import type { Authenticator } from './auth/authenticator.ts';
 import type { ApiDeps, Clock } from './deps.ts';
+import type { PausedRows } from './nodes/paused-rows.ts';
 import type { NodeRegistry } from './nodes/registry.ts';
 import type { KnownSandboxes } from './sandboxes/known-sandboxes.ts';
 import type { PausedQuota } from './sandboxes/paused-quota.ts';
@@ -37,5 +38,6 @@ export interface ApiContext extends Omit<ApiDeps, 'clock' | 'sandboxes'> {
   usage: TeamUsage;
   paused: PausedQuota;
   nodes: NodeRegistry;
+  rows: PausedRows;
   volumeTokens: VolumeTokens;
 }

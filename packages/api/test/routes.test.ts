@@ -4,6 +4,7 @@ import { orchestratorProto } from '@islet/contracts';
 import { createLogger } from '@islet/telemetry';
 import { afterAll, beforeAll, expect, it } from 'vitest';
 import { NodeSandboxes, ROUTE_RENEWAL_MS } from '../src/nodes/node-sandboxes.ts';
+import { PausedRows } from '../src/nodes/paused-rows.ts';
 import { KnownSandboxes } from '../src/sandboxes/known-sandboxes.ts';
 import { type Harness, startHarness } from './harness.ts';
 import { simulatedLink } from './simulated-link.ts';
@@ -64,6 +65,7 @@ it('outlive the end that their sandbox has, and are renewed if it has none', asy
     sandboxes: new KnownSandboxes(),
     routes,
     reservations: createMemoryReservations(() => now),
+    rows: new PausedRows(api.db, createLogger({ service: 'test', level: 'silent' })),
     clock: { now: () => now, monotonic: () => now },
     logger: createLogger({ service: 'test', level: 'silent' }),
   });

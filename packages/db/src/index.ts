@@ -35,6 +35,13 @@ export {
 export { LOCAL_DEV } from './local-dev.ts';
 export { type MigrationStatus, migrate, migrationStatus } from './migrations/migrate.ts';
 export {
+  findPaused,
+  forgetPaused,
+  type PausedSandbox,
+  reconcilePaused,
+  recordPaused,
+} from './paused/paused.ts';
+export {
   countAccessTokens,
   countApiKeys,
   countTemplates,

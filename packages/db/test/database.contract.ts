@@ -20,6 +20,7 @@ import {
 } from '../src/index.ts';
 import { buildsContract } from './builds.contract.ts';
 import { keysContract } from './keys.contract.ts';
+import { pausedContract } from './paused.contract.ts';
 import { snapshotsContract } from './snapshots.contract.ts';
 import { teamsContract } from './teams.contract.ts';
 import { templatesContract } from './templates.contract.ts';
@@ -93,6 +94,7 @@ export function databaseContract(name: string, open: () => Promise<Database>): v
     templatesContract(database);
     buildsContract(database);
     volumesContract(database);
+    pausedContract(database);
     snapshotsContract(database);
   });
 }

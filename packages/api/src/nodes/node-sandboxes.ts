@@ -5,6 +5,7 @@ import type { Clock } from '../deps.ts';
 import type { KnownSandboxes } from '../sandboxes/known-sandboxes.ts';
 import { isLive, type LiveSandbox, type Sandbox } from '../sandboxes/live.ts';
 import type { NodeLink } from './link.ts';
+import type { PausedRows } from './paused-rows.ts';
 import type { Resources } from './placement.ts';
 import { Recent } from './recent.ts';
 
@@ -15,6 +16,7 @@ export interface NodeSandboxesOptions {
   sandboxes: KnownSandboxes;
   routes: Routes;
   reservations: Reservations;
+  rows: Pick<PausedRows, 'paused' | 'gone' | 'reported'>;
   clock: Clock;
   logger: Logger;
 }
@@ -88,7 +90,7 @@ export class NodeSandboxes {
     for (const sandbox of sandboxes) {
       if (sandbox.config) reported.add(sandbox.config.sandboxId);
       else isWhole = false;
-      await this.changed(sandbox);
+      await this.#take(sandbox, { isReport: true });
     }
     if (!isWhole) {
       this.#options.logger.error(
@@ -100,16 +102,14 @@ export class NodeSandboxes {
       if (!reported.has(id) && !this.#fresh.has(id)) await this.#forget(id);
     }
     // Of sandboxes that this control plane never knew, too.
-    const { nodeId, reservations } = this.#options;
+    const { nodeId, reservations, rows, sandboxes: all } = this.#options;
+    rows.reported(nodeId, all.onNode(nodeId).filter(isPaused));
     await reservations.reconcile(nodeId, new Set([...reported, ...this.#fresh]), this.#mark);
   }
 
   /** Takes in what an event says. */
   async changed(sandbox: Sandbox): Promise<void> {
-    const id = sandbox.config?.sandboxId;
-    if (id === undefined || this.#tombstones.has(id)) return;
-    if (this.#abandoned.has(id)) return this.#killOrphan(id);
-    await this.#put(sandbox);
+    await this.#take(sandbox, { isReport: false });
   }
 
   /** Takes in what the answer to a call says. False: the sandbox has ended since. */
@@ -117,13 +117,16 @@ export class NodeSandboxes {
     const id = sandbox.config?.sandboxId;
     if (id === undefined || this.#tombstones.has(id)) return false;
     this.#fresh.add(id);
-    await this.#put(sandbox);
+    await this.#put(sandbox, { isReport: false });
     return true;
   }
 
   /** Takes out a sandbox that has ended. @param executionId its last run, if the node has said so */
   async ended(sandboxId: string, executionId?: string): Promise<void> {
     this.#tombstones.add(sandboxId);
+    const { nodeId, rows, sandboxes } = this.#options;
+    const known = sandboxes.get(sandboxId);
+    if (known?.nodeId === nodeId && isPaused(known)) rows.gone(known);
     await this.#forget(sandboxId, executionId);
   }
 
@@ -168,18 +171,35 @@ export class NodeSandboxes {
     this.#background.add(kill);
   }
 
-  async #put(sandbox: Sandbox): Promise<void> {
+  async #take(sandbox: Sandbox, { isReport }: { isReport: boolean }): Promise<void> {
+    const id = sandbox.config?.sandboxId;
+    if (id === undefined || this.#tombstones.has(id)) return;
+    if (this.#abandoned.has(id)) return this.#killOrphan(id);
+    await this.#put(sandbox, { isReport });
+  }
+
+  /** Where it is paused, if that has changed. */
+  #writeDown(sandbox: LiveSandbox, before: LiveSandbox | undefined): void {
+    const { nodeId, rows } = this.#options;
+    const wasPaused = before?.nodeId === nodeId && isPaused(before);
+    if (isPaused(sandbox) && !wasPaused) rows.paused(sandbox);
+    else if (wasPaused && !isPaused(sandbox)) rows.gone(before);
+  }
+
+  /** @param isReport all of the node's rows are made right at its end */
+  async #put(sandbox: Sandbox, { isReport }: { isReport: boolean }): Promise<void> {
     const { nodeId, sandboxes, reservations, routes } = this.#options;
     if (!isLive(sandbox)) return;
     // It is where its report came from, whatever it says.
     sandbox.nodeId = nodeId;
+    const before = sandboxes.get(sandbox.config.sandboxId);
     if (!sandboxes.put(sandbox)) return;
-    const isPaused = sandbox.state === orchestratorProto.SandboxState.PAUSED;
+    if (!isReport) this.#writeDown(sandbox, before);
     const { sandboxId, teamId } = sandbox.config;
-    this.#count(sandboxId, teamId, isPaused ? NOTHING : sandbox.config);
+    this.#count(sandboxId, teamId, isPaused(sandbox) ? NOTHING : sandbox.config);
     await Promise.all([
       routes.put(this.#routeTo(sandbox)),
-      reservations[isPaused ? 'release' : 'hold']({ teamId, sandboxId, nodeId }),
+      reservations[isPaused(sandbox) ? 'release' : 'hold']({ teamId, sandboxId, nodeId }),
     ]);
   }
 
@@ -216,4 +236,9 @@ export class NodeSandboxes {
     this.#taken.cpuCount += cpuCount - before.cpuCount;
     this.#taken.memoryMb += memoryMb - before.memoryMb;
   }
+}
+
+/** Saved, and nothing of it runs. */
+function isPaused({ state }: Sandbox): boolean {
+  return state === orchestratorProto.SandboxState.PAUSED;
 }

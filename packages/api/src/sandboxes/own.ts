@@ -1,19 +1,22 @@
-import { parseSandboxId, sandboxNotFound } from '@islet/contracts';
-import type { Team } from '@islet/db';
+import { nodeUnavailable, parseSandboxId, sandboxNotFound } from '@islet/contracts';
+import { findPaused, type Team } from '@islet/db';
 import type { ApiContext } from '../context.ts';
 import type { LiveSandbox } from './live.ts';
 
 /**
  * The team's sandbox that an id in a path names.
- * @throws IsletError 400 no id, 404 missing or another team's: the two must look alike
+ * @throws IsletError 400 no id, 404 missing or another team's: the two must look alike; 503 if it is paused on a node that has not
+ * told what it has
  */
 export async function readOwnSandbox(
-  { sandboxes }: ApiContext,
+  { db, nodes, sandboxes }: ApiContext,
   team: Team,
   text: string,
 ): Promise<LiveSandbox> {
   const id = parseSandboxId(text);
   const sandbox = sandboxes.get(id);
-  if (sandbox?.config.teamId !== team.id) throw sandboxNotFound(id);
-  return sandbox;
+  if (sandbox?.config.teamId === team.id) return sandbox;
+  const paused = sandbox ? undefined : await findPaused(db, team.id, id);
+  if (paused && nodes.find(paused.nodeId)?.status !== 'ready') throw nodeUnavailable();
+  throw sandboxNotFound(id);
 }

@@ -1,5 +1,6 @@
 export * from './keys.ts';
 export * from './limits.ts';
+export * from './paused.ts';
 export * from './teams.ts';
 export * from './templates.ts';
 export * from './tiers.ts';

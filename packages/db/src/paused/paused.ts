@@ -1,0 +1,78 @@
+import { and, eq, inArray, sql } from 'drizzle-orm';
+import type { Database, Queries } from '../connection/database.ts';
+import { pausedSandboxes } from '../schema/index.ts';
+
+/** Where a paused sandbox is. */
+export interface PausedSandbox {
+  sandboxId: string;
+  teamId: string;
+  /** The node that has its saved state. */
+  nodeId: string;
+  pausedAt: Date;
+}
+
+/** Of one statement; a row has four parameters, and a statement at most 65,535. */
+const ROWS_AT_ONCE = 1_000;
+
+/** Writes down where sandboxes are paused; what was known of them before counts no more. */
+export async function recordPaused(db: Queries, paused: readonly PausedSandbox[]): Promise<void> {
+  for (let from = 0; from < paused.length; from += ROWS_AT_ONCE) {
+    await db.orm
+      .insert(pausedSandboxes)
+      .values(paused.slice(from, from + ROWS_AT_ONCE))
+      .onConflictDoUpdate({
+        target: pausedSandboxes.sandboxId,
+        set: { nodeId: sql`excluded.node_id`, pausedAt: sql`excluded.paused_at` },
+      });
+  }
+}
+
+/** A node has these sandboxes as paused no more. What another node has since is left as it is. */
+export async function forgetPaused(
+  db: Queries,
+  nodeId: string,
+  sandboxIds: readonly string[],
+): Promise<void> {
+  for (let from = 0; from < sandboxIds.length; from += ROWS_AT_ONCE) {
+    const ids = sandboxIds.slice(from, from + ROWS_AT_ONCE);
+    await db.orm
+      .delete(pausedSandboxes)
+      .where(and(eq(pausedSandboxes.nodeId, nodeId), inArray(pausedSandboxes.sandboxId, ids)));
+  }
+}
+
+/** Makes the rows of a node those that it reports. */
+export async function reconcilePaused(
+  db: Database,
+  nodeId: string,
+  paused: readonly PausedSandbox[],
+): Promise<void> {
+  const rows = await db.orm
+    .select({ sandboxId: pausedSandboxes.sandboxId })
+    .from(pausedSandboxes)
+    .where(eq(pausedSandboxes.nodeId, nodeId));
+  const reported = new Set(paused.map(({ sandboxId }) => sandboxId));
+  const known = new Set(rows.map(({ sandboxId }) => sandboxId));
+  await forgetPaused(
+    db,
+    nodeId,
+    [...known].filter((id) => !reported.has(id)),
+  );
+  await recordPaused(
+    db,
+    paused.filter(({ sandboxId }) => !known.has(sandboxId)),
+  );
+}
+
+/** Undefined if the team has no such sandbox that is paused. */
+export async function findPaused(
+  db: Database,
+  teamId: string,
+  sandboxId: string,
+): Promise<PausedSandbox | undefined> {
+  const [row] = await db.orm
+    .select()
+    .from(pausedSandboxes)
+    .where(and(eq(pausedSandboxes.sandboxId, sandboxId), eq(pausedSandboxes.teamId, teamId)));
+  return row;
+}
