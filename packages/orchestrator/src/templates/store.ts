@@ -114,7 +114,7 @@ export class TemplateStore {
     const { digest } = await snapshots.put(stage, facts, { sync: true });
     const complete: TemplateBuild = { version: 3, ...build, createdAt, snapshot: digest };
     try {
-      await this.write(complete);
+      await this.#write(complete);
     } catch (error) {
       await snapshots.delete(digest);
       throw error;
@@ -137,11 +137,16 @@ export class TemplateStore {
     return true;
   }
 
-  /** Writes down what is known of a build; an earlier file is replaced at once. */
-  async write(build: TemplateBuild): Promise<void> {
+  /** An earlier file is replaced at once. */
+  async #write(build: TemplateBuild): Promise<void> {
     const unfinished = join(this.#options.dir, `.${build.buildId}.new`);
-    await writeFile(unfinished, JSON.stringify(build, null, 2), { flush: true, mode: 0o600 });
-    await rename(unfinished, this.#file(build.buildId));
+    try {
+      await writeFile(unfinished, JSON.stringify(build, null, 2), { flush: true, mode: 0o600 });
+      await rename(unfinished, this.#file(build.buildId));
+    } catch (error) {
+      await rm(unfinished, { force: true });
+      throw error;
+    }
   }
 
   #file(buildId: string): string {
