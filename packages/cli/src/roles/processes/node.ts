@@ -28,7 +28,6 @@ export function runNode(options: ProcessOptions<NodeConfig>): Promise<void> {
         signatures: new UploadSignatures(randomBytes(32).toString('hex')),
       }),
       pullsFromOwnNetworks: false,
-      // Nobody reads them in this process.
       addServices: (router) => router.service(nodeProto.ShippedTemplates, base.service),
     });
     undo.add('the node', () => node[Symbol.asyncDispose]());
