@@ -16,6 +16,8 @@ describe('API, edge and node in processes of their own', () => {
   let lasting: Sandbox;
   let counter: number;
   let connection: { apiUrl: string; sandboxUrl: string; apiKey: string };
+  /** A sandbox whose life is over. */
+  let ended = '';
   beforeAll(async () => {
     dir = await newDataDir();
     roles = await Roles.start(dir);
@@ -61,6 +63,19 @@ describe('API, edge and node in processes of their own', () => {
     expect((await fetchStatus(resumed)).status).toBe(502);
   });
 
+  it('read at the API what the node has noted of a sandbox, also when that is over', async () => {
+    const sandbox = await create();
+    ended = sandbox.sandboxId;
+    await sandbox.commands.run('exit 3').catch(() => undefined);
+    const read = <T>(path: string) => fetchJson<T>(`/${path.replace('{id}', ended)}`);
+    const { logs } = await read<{ logs: { fields: Record<string, string> }[] }>('v2/sandboxes/{id}/logs');
+    expect(logs.flatMap(({ fields }) => fields.exit_code ?? [])).toContain('3');
+    expect(new Set(logs.map(({ fields }) => fields.logger))).toEqual(new Set(['process', 'orchestrator']));
+    await expect.poll(() => read<unknown[]>('sandboxes/{id}/metrics')).not.toEqual([]);
+    await sandbox.kill();
+    await expect.poll(lifeOfEnded).toEqual(['killed', 'created']);
+  });
+
   describe.each(['edge', 'api', 'node'] satisfies Role[])('under load, when the %s is killed', (role) => {
     it('go on with what ran, and take up their links', async () => {
       let isOver = false;
@@ -85,8 +100,22 @@ describe('API, edge and node in processes of their own', () => {
       const made = await create();
       expect((await made.commands.run('echo new')).stdout).toBe('new\n');
       expect(await made.kill()).toBe(true);
+      // An API that has forgotten asks the node, which keeps what it noted.
+      await expect.poll(lifeOfEnded).toEqual(['killed', 'created']);
     });
   });
+
+  async function lifeOfEnded(): Promise<string[]> {
+    const events = await fetchJson<{ type: string }[]>(`/events/sandboxes/${ended}`);
+    return events.map(({ type }) => type.replace('sandbox.lifecycle.', ''));
+  }
+
+  async function fetchJson<T>(path: string): Promise<T> {
+    const headers = { 'X-API-Key': connection.apiKey };
+    const answer = await fetch(connection.apiUrl + path, { headers });
+    expect(answer.status).toBe(200);
+    return (await answer.json()) as T;
+  }
 
   async function fetchStatus({ sandboxId }: Sandbox): Promise<{ status: number }> {
     const headers = { 'E2b-Sandbox-Id': sandboxId, 'E2b-Sandbox-Port': String(PORT) };
