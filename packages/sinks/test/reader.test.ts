@@ -188,11 +188,13 @@ it('lets who asks for all have it at once, however long notes linger', async () 
   const outbox = newOutbox({ lingerMs: 3_600_000 });
   await serve(outbox);
   const stores = memoryStores();
+  outbox.logs.record(log('0'));
   const reader = follow(stores);
-  await caughtUp(reader);
+  // It has read what was there, and waits.
+  await expect.poll(() => said(stores.logs)).toEqual(['0']);
   for (const message of ['1', '2']) outbox.logs.record(log(message));
   await caughtUp(reader);
-  expect(await said(stores.logs)).toEqual(['1', '2']);
+  expect(await said(stores.logs)).toEqual(['0', '1', '2']);
 });
 
 it('hands over in batches, not note by note', async () => {
