@@ -29,8 +29,25 @@ it('becomes idle and then still where nothing happens', () => {
 it('is busy at the first look at which much happens', () => {
   const quiet = unwanted();
   looksUntil(quiet, 'still', 0);
+  expect(looksUntil(quiet, 'busy', 120)).toBe(1);
+  expect(() => looksUntil(quiet, 'idle', 120)).toThrow('never idle');
+});
+
+it('becomes still on a slow host, too, where its runtime alone takes as much as programs elsewhere', () => {
+  const quiet = unwanted();
+  const slow = [24, 46, 24, 42, 23, 76, 41, 43, 24, 51];
+  for (let look = 0; quiet.activity === 'busy' && look < 100; look++)
+    quiet.look(slow[look % slow.length] ?? 0);
+  expect(quiet.activity).toBe('idle');
+  expect(looksUntil(quiet, 'still', 1.5)).toBe(6);
+});
+
+it('is tried for idle once a minute while programs take little, and left at the next look', () => {
+  const quiet = unwanted();
+  looksUntil(quiet, 'idle', 60);
   expect(looksUntil(quiet, 'busy', 60)).toBe(1);
-  expect(() => looksUntil(quiet, 'idle', 60)).toThrow('never idle');
+  expect(looksUntil(quiet, 'idle', 60)).toBe(120);
+  expect(looksUntil(quiet, 'busy', 60)).toBe(1);
 });
 
 it('is late for few timers only: of programs that often wake, idle is all that they are', () => {

@@ -4,6 +4,12 @@ export type Activity = 'busy' | 'idle' | 'still';
 /** Processor time between two looks from which on a sandbox is busy, ms. On time but idle, and asked for a sample, it takes up to 25. */
 const BUSY_MS = 40;
 
+/**
+ * Processor time between two looks up to which it may be idle all the same, ms: what the runtime of one on time takes by itself
+ * depends on the host's processor. On a slow one it was seen to take up to 76.
+ */
+const MAYBE_IDLE_MS = 120;
+
 /** Looks in a row without that, after which it is idle. */
 const IDLE_LOOKS = 6;
 
@@ -13,12 +19,12 @@ const WINDOW = 6;
 /** Of them together, ms: the runtime takes 3 of a still one, a program that wakes ten times a second 15 more. */
 const STILL_MS = 12;
 
-/** Looks after which a sandbox in which programs were seen to run is taken for still once more. */
+/** Looks after which a sandbox in which programs were seen to run is taken for idle, or for still, once more. */
 const AGAIN_LOOKS = 120;
 
 /**
- * How quiet a sandbox is, by the processor time that it takes between looks half a second apart. Whether programs run in an idle one
- * shows only when its runtime is still: so that is tried, and taken back if they do.
+ * How quiet a sandbox is, by the processor time that it takes between looks half a second apart. Whether programs run in one that
+ * takes little shows only when its runtime takes less: so that is tried, and taken back if they do.
  */
 export class Quiet {
   activity: Activity = 'busy';
@@ -29,28 +35,42 @@ export class Quiet {
   most: Activity = 'busy';
   /** In a row, as it is now. */
   #looks = 0;
+  /** Of a busy one, in a row: so far that it is idle, and that it may be. */
+  #calm = 0;
+  #maybe = 0;
+  /** Of those that it may be, until that is tried. */
+  #patienceForIdle = IDLE_LOOKS;
   /** Until it may be still. */
-  #patience = IDLE_LOOKS;
+  #patienceForStill = IDLE_LOOKS;
   #window: number[] = [];
 
   /** @param usedMs since the last look */
   look(usedMs: number): Activity {
     this.#looks++;
-    if (usedMs >= BUSY_MS) {
-      this.#patience = IDLE_LOOKS;
+    if (this.activity === 'busy') this.#lookAtBusy(usedMs);
+    else if (usedMs >= BUSY_MS) {
+      if (this.activity === 'idle' && this.#looks <= IDLE_LOOKS) this.#patienceForIdle = AGAIN_LOOKS;
+      this.#patienceForStill = IDLE_LOOKS;
       this.#become('busy');
-    } else if (this.activity === 'busy') {
-      if (this.most !== 'busy' && this.#looks >= IDLE_LOOKS) this.#become('idle');
     } else if (this.activity === 'idle') {
-      if (this.most === 'still' && this.#looks >= this.#patience) this.#become('still');
+      if (this.most === 'still' && this.#looks >= this.#patienceForStill) this.#become('still');
     } else {
       this.#window = [...this.#window, usedMs].slice(-WINDOW);
       if (this.#window.reduce((sum, used) => sum + used, 0) > STILL_MS) {
-        this.#patience = AGAIN_LOOKS;
+        this.#patienceForStill = AGAIN_LOOKS;
         this.#become('idle');
       }
     }
     return this.activity;
+  }
+
+  #lookAtBusy(usedMs: number): void {
+    this.#calm = usedMs < BUSY_MS ? this.#calm + 1 : 0;
+    this.#maybe = usedMs < MAYBE_IDLE_MS ? this.#maybe + 1 : 0;
+    if (usedMs >= BUSY_MS) this.#patienceForStill = IDLE_LOOKS;
+    if (this.#maybe === 0) this.#patienceForIdle = IDLE_LOOKS;
+    if (this.most === 'busy') return;
+    if (this.#calm >= IDLE_LOOKS || this.#maybe >= this.#patienceForIdle) this.#become('idle');
   }
 
   /** Somebody waits for something of it. */
@@ -61,6 +81,8 @@ export class Quiet {
   #become(activity: Activity): void {
     this.activity = activity;
     this.#looks = 0;
+    this.#calm = 0;
+    this.#maybe = 0;
     this.#window = [];
   }
 }
