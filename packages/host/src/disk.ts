@@ -1,4 +1,4 @@
-import { readdir, readFile, realpath, stat, statfs } from 'node:fs/promises';
+import { open, readdir, readFile, realpath, stat, statfs } from 'node:fs/promises';
 import { join } from 'node:path';
 
 /** A mounted file system, as `df` shows it. */
@@ -22,6 +22,12 @@ export async function diskOf(dir: string): Promise<Disk> {
     usedBytes: (space.blocks - space.bfree) * space.bsize,
     totalBytes: space.blocks * space.bsize,
   };
+}
+
+/** Returns when the names in a folder are on the disk: what was made or renamed in it outlives a loss of power. */
+export async function syncDirectory(dir: string): Promise<void> {
+  await using handle = await open(dir, 'r');
+  await handle.sync();
 }
 
 /** The last of the mounts whose mount point is nearest above a path, in the text of /proc/self/mountinfo (proc(5)). */

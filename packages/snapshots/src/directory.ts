@@ -1,8 +1,8 @@
 import { randomUUID } from 'node:crypto';
-import { mkdir, open, readdir, rename, rm, stat } from 'node:fs/promises';
+import { mkdir, readdir, rename, rm, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { assertIntact, DamagedSnapshotError, type FileSums } from '@islet/driver';
-import { bytesIn } from '@islet/host';
+import { bytesIn, syncDirectory } from '@islet/host';
 import {
   isSnapshotDigest,
   parseManifest,
@@ -189,13 +189,4 @@ async function lookOf(dir: string, files: FileSums): Promise<string> {
     return info ? `${name} ${info.size} ${info.mtimeMs} ${info.ctimeMs} ${info.ino}` : `${name} missing`;
   });
   return (await Promise.all(looks)).join('\n');
-}
-
-async function syncDirectory(dir: string): Promise<void> {
-  const handle = await open(dir, 'r');
-  try {
-    await handle.sync();
-  } finally {
-    await handle.close();
-  }
 }

@@ -1,8 +1,9 @@
-import { mkdir, open, readdir, readFile, rename, rm, writeFile } from 'node:fs/promises';
+import { mkdir, readdir, readFile, rename, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { fromJson, type JsonValue, toJson } from '@bufbuild/protobuf';
 import { orchestratorProto } from '@islet/contracts';
 import type { Machine } from '@islet/driver';
+import { syncDirectory } from '@islet/host';
 import { type Static, Type } from 'typebox';
 import { Value } from 'typebox/value';
 
@@ -143,14 +144,5 @@ export class RecordStore {
     } catch {
       return undefined; // half made: its owner frees it
     }
-  }
-}
-
-async function syncDirectory(dir: string): Promise<void> {
-  const handle = await open(dir, 'r');
-  try {
-    await handle.sync();
-  } finally {
-    await handle.close();
   }
 }
