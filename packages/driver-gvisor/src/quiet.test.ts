@@ -26,9 +26,15 @@ it('becomes idle and then still where nothing happens', () => {
   expect(() => looksUntil(quiet, 'idle', 0)).toThrow('never idle');
 });
 
+/** Looks at a still one, until what it was asked for before is past. */
+function settle(quiet: Quiet): void {
+  for (let looks = 0; looks < 3; looks++) quiet.look(OWN_MS.still);
+}
+
 it('is busy at the first look at which much happens', () => {
   const quiet = unwanted();
   looksUntil(quiet, 'still', 0);
+  settle(quiet);
   expect(looksUntil(quiet, 'busy', 120)).toBe(1);
   expect(() => looksUntil(quiet, 'idle', 120)).toThrow('never idle');
 });
@@ -42,20 +48,38 @@ it('becomes still on a slow host, too, where its runtime alone takes as much as 
   expect(looksUntil(quiet, 'still', 1.5)).toBe(6);
 });
 
-it('is tried for idle once a minute while programs take little, and left at the next look', () => {
+it('is tried for idle once a minute while programs take little, and left two seconds later', () => {
   const quiet = unwanted();
   looksUntil(quiet, 'idle', 60);
-  expect(looksUntil(quiet, 'busy', 60)).toBe(1);
-  expect(looksUntil(quiet, 'idle', 60)).toBe(120);
-  expect(looksUntil(quiet, 'busy', 60)).toBe(1);
+  expect(looksUntil(quiet, 'busy', 60)).toBe(4);
+  expect(looksUntil(quiet, 'idle', 60)).toBeGreaterThanOrEqual(120);
+  expect(looksUntil(quiet, 'busy', 60)).toBe(4);
+});
+
+it('does not go by what it is asked for every five seconds, which takes two looks of a slow host', () => {
+  const quiet = unwanted();
+  // Seen in an idle sandbox.
+  const idle = [62, 103, 70, 28, 17, 22, 23, 14, 18, 16, 88, 41, 43, 18, 20, 28, 17, 13, 18, 20];
+  for (let look = 0; quiet.activity !== 'still' && look < 100; look++) quiet.look(idle[look % idle.length] ?? 0);
+  expect(quiet.activity).toBe('still');
+  for (const usedMs of [76, 41, 4.7, 3.7, 5.5, 4.7, 5, 4.5, 5.1]) expect(quiet.look(usedMs)).toBe('still');
+});
+
+it('is idle with a program that often wakes on a slow host, too', () => {
+  const quiet = unwanted();
+  const slow: Record<Activity, number> = { busy: 20, idle: 12, still: 4.5 };
+  for (let look = 0; quiet.activity !== 'still' && look < 100; look++) quiet.look(slow[quiet.activity] + 10);
+  expect(quiet.activity).toBe('still');
+  for (let look = 0; quiet.activity === 'still' && look < 9; look++) quiet.look(slow.still + 10);
+  expect(quiet.activity).toBe('idle');
 });
 
 it('is late for few timers only: of programs that often wake, idle is all that they are', () => {
   const quiet = unwanted();
   looksUntil(quiet, 'still', 2.5);
-  expect(looksUntil(quiet, 'idle', 2.5)).toBeLessThanOrEqual(6);
+  expect(looksUntil(quiet, 'idle', 2.5)).toBeLessThanOrEqual(8);
   expect(looksUntil(quiet, 'still', 2.5)).toBe(120);
-  expect(looksUntil(quiet, 'idle', 2.5)).toBeLessThanOrEqual(6);
+  expect(looksUntil(quiet, 'idle', 2.5)).toBeLessThanOrEqual(8);
 });
 
 it('stays still beside a sample every five seconds', () => {

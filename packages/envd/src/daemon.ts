@@ -172,6 +172,10 @@ export async function startDaemon(options: DaemonOptions): Promise<Daemon> {
     },
   });
 
+  // Whoever starts a program or types to one may have it listen.
+  server.on('request', ({ url = '' }) => {
+    if (url.startsWith(`/${processProto.Process.typeName}/`)) forwarder.wake();
+  });
   const onChildSignal = () => reaper.reap();
   process.on('SIGCHLD', onChildSignal);
   reaper.onChildren(() => forwarder.wake());

@@ -1,8 +1,14 @@
 import { type Forward, openForward } from './forward.ts';
 import { type Listener, portsToForward } from './listeners.ts';
 
-/** How often listening sockets are looked for. */
-const SCAN_INTERVAL_MS = 1000;
+/** How often listening sockets are looked for while something happens, ms. */
+const SCAN_INTERVAL_MS = 1_000;
+
+/** Scans that find nothing new until it is taken that nothing happens. */
+const EAGER_SCANS = 30;
+
+/** How often they are looked for then: a scan is all that a sandbox does whose programs only wait. */
+const CALM_INTERVAL_MS = 5_000;
 
 export interface ForwarderDeps {
   listeners: () => Listener[];
@@ -20,21 +26,23 @@ export class PortForwarder {
   readonly #deps: ForwarderDeps;
   readonly #forwards = new Map<number, Forward>();
   #timer: NodeJS.Timeout | undefined;
+  /** In a row, that found nothing new. */
+  #vainScans = 0;
   #closed = false;
 
   constructor(deps: ForwarderDeps) {
     this.#deps = deps;
   }
 
-  /** Starts looking, until there is no process left. Does nothing while it is looking already. */
+  /** Something happens: it looks eagerly for a while, and then seldom, until there is no process left. */
   wake(): void {
-    if (this.#timer || this.#closed) return;
-    this.#timer = setTimeout(() => {
+    const wasCalm = this.#vainScans >= EAGER_SCANS;
+    this.#vainScans = 0;
+    if (wasCalm) {
+      clearTimeout(this.#timer);
       this.#timer = undefined;
-      this.scan();
-      if (this.#deps.hasProcesses()) this.wake();
-    }, SCAN_INTERVAL_MS);
-    this.#timer.unref();
+    }
+    this.#plan();
   }
 
   /** Looks now and opens and closes what has changed. */
@@ -54,6 +62,18 @@ export class PortForwarder {
     this.#forwards.clear();
   }
 
+  #plan(): void {
+    if (this.#timer || this.#closed) return;
+    const pauseMs = this.#vainScans >= EAGER_SCANS ? CALM_INTERVAL_MS : SCAN_INTERVAL_MS;
+    this.#timer = setTimeout(() => {
+      this.#timer = undefined;
+      this.#vainScans++;
+      this.scan();
+      if (this.#deps.hasProcesses()) this.#plan();
+    }, pauseMs);
+    this.#timer.unref();
+  }
+
   #wanted(): Map<number, string> {
     if (!this.#deps.hasProcesses()) return new Map();
     const ports = portsToForward(this.#deps.listeners(), new Set(this.#forwards.keys()));
@@ -66,6 +86,7 @@ export class PortForwarder {
       if (forward.address === address && wanted.get(port) === forward.target) continue;
       forward.close();
       this.#forwards.delete(port);
+      this.#vainScans = 0;
     }
     if (address === undefined) return;
     for (const [port, target] of wanted) {
@@ -76,6 +97,7 @@ export class PortForwarder {
         if (this.#forwards.get(port) === forward) this.#forwards.delete(port);
       });
       this.#forwards.set(port, forward);
+      this.#vainScans = 0;
     }
   }
 }

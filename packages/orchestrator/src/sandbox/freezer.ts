@@ -10,6 +10,9 @@ const LOOK_MS = 500;
 /** For so long after a call or traffic somebody may still wait for what it began, ms. */
 const WANTED_MS = 3_000;
 
+/** For so long the driver looks at a still sandbox until it can be believed, ms. */
+const MIN_QUIET_MS = 2_000;
+
 /** Says for one sandbox after how many seconds without use it is frozen; 0: never. Anything but a number is passed over. */
 export const FREEZE_AFTER_KEY = 'islet.freeze-after';
 
@@ -136,7 +139,8 @@ export class Freezer {
   }
 
   #isOver({ freezeAfterMs, quietSinceMs }: Run): boolean {
-    return freezeAfterMs !== undefined && this.#options.now() - quietSinceMs >= freezeAfterMs;
+    if (freezeAfterMs === undefined) return false;
+    return this.#options.now() - quietSinceMs >= Math.max(freezeAfterMs, MIN_QUIET_MS);
   }
 
   /** In its turn: whatever came before may have used it, or ended it. */
