@@ -1,5 +1,11 @@
 import { createClient, createRouterTransport } from '@connectrpc/connect';
-import { outboxProto, type SandboxLifeEvent, type SandboxLog, type SandboxSample } from '@islet/contracts';
+import {
+  orchestratorProto,
+  outboxProto,
+  type SandboxLifeEvent,
+  type SandboxLog,
+  type SandboxSample,
+} from '@islet/contracts';
 import { LOCAL_DEV } from '@islet/db';
 import {
   createMemoryEvents,
@@ -67,6 +73,20 @@ it('reads what a running sandbox has said by now, from whichever node it runs on
     expect(read.logs.map(({ message }: { message: string }) => message)).toEqual([`said ${count}`]);
   }
   expect(nodes.map(({ node }) => node.sandboxes.size)).toEqual([2, 2]);
+});
+
+it('reads what a sandbox had said by its end, and that it ended', async () => {
+  const { body } = await api.call('POST', '/sandboxes', { body: { templateID: 'base', timeout: 600 } });
+  const sandboxId = body.sandboxID as string;
+  const home = nodes.find(({ node }) => node.sandboxes.has(sandboxId));
+  home?.outbox.logs.record(log(sandboxId, 'last words'));
+  home?.outbox.events.record(event({ sandboxId, type: 'killed', killReason: 'timeout' }));
+  home?.node.end(sandboxId, orchestratorProto.KillReason.TIMEOUT);
+  await expect.poll(() => api.sandboxes.get(sandboxId)).toBeUndefined();
+  const { body: said } = await api.call('GET', `/v2/sandboxes/${sandboxId}/logs`);
+  expect(said.logs).toMatchObject([{ message: 'last words' }]);
+  home?.outbox.events.record(event({ sandboxId, id: id(1), type: 'killed', killReason: 'timeout' }));
+  expect((await api.call('GET', `/events/sandboxes/${sandboxId}`)).body).toHaveLength(2);
 });
 
 it('gives what is known of a sandbox whose node does not hand over more', async () => {

@@ -60,7 +60,8 @@ it('does not go by what it is asked for every five seconds, which takes two look
   const quiet = unwanted();
   // Seen in an idle sandbox.
   const idle = [62, 103, 70, 28, 17, 22, 23, 14, 18, 16, 88, 41, 43, 18, 20, 28, 17, 13, 18, 20];
-  for (let look = 0; quiet.activity !== 'still' && look < 100; look++) quiet.look(idle[look % idle.length] ?? 0);
+  for (let look = 0; quiet.activity !== 'still' && look < 100; look++)
+    quiet.look(idle[look % idle.length] ?? 0);
   expect(quiet.activity).toBe('still');
   for (const usedMs of [76, 41, 4.7, 3.7, 5.5, 4.7, 5, 4.5, 5.1]) expect(quiet.look(usedMs)).toBe('still');
 });

@@ -3,6 +3,7 @@ import { EVENT_TYPES, parseSandboxId, type SandboxLifeEvent } from '@islet/contr
 import { type Static, Type } from 'typebox';
 import { access, callingTeam } from '../auth/guard.ts';
 import type { ApiApp, ApiContext } from '../context.ts';
+import { catchUp } from '../sandboxes/past.ts';
 import { ErrorShape, SandboxParams } from '../sandboxes/shapes.ts';
 
 const Event = Type.Object({
@@ -41,11 +42,13 @@ const LABELS: Record<SandboxLifeEvent['type'], string> = {
 };
 
 /** What happened to sandboxes. */
-export function addEventRoutes(app: ApiApp, { events }: ApiContext): void {
+export function addEventRoutes(app: ApiApp, context: ApiContext): void {
+  const { events } = context;
   const read = async (teamId: string, query: Static<typeof querystring>, sandboxId?: string) => {
     const { offset, limit, orderAsc } = query;
     const asked = query.types === undefined ? undefined : [query.types].flat();
     const types = asked && EVENT_TYPES.filter((type) => asked.includes(PREFIX + type));
+    if (sandboxId !== undefined) await catchUp(context, teamId, sandboxId);
     const order = orderAsc ? 'ascending' : 'descending';
     return ((await events?.query({ teamId, sandboxId, types, offset, limit, order })) ?? []).map(present);
   };

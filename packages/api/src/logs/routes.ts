@@ -1,8 +1,9 @@
-import { Deadline, orchestratorProto, parseSandboxId } from '@islet/contracts';
+import { parseSandboxId } from '@islet/contracts';
 import type { LogQuery, LogRecord } from '@islet/sinks';
 import { type Static, Type } from 'typebox';
 import { access, callingTeam } from '../auth/guard.ts';
 import type { ApiApp, ApiContext } from '../context.ts';
+import { catchUp } from '../sandboxes/past.ts';
 import { ErrorShape, SandboxParams } from '../sandboxes/shapes.ts';
 
 const Level = Type.Union([
@@ -19,9 +20,6 @@ const LogEntry = Type.Object({
   fields: Type.Record(Type.String(), Type.String()),
 });
 
-/** Of the wait for a sandbox's newest records. */
-const COLLECT_TIMEOUT_MS = 3_000;
-
 const LogLine = Type.Object({ timestamp: Type.String({ format: 'date-time' }), line: Type.String() });
 
 const Milliseconds = Type.Integer({ minimum: 0, maximum: 8_640_000_000_000_000, format: 'int64' });
@@ -32,30 +30,12 @@ function present(record: LogRecord): Static<typeof LogEntry> {
   return { timestamp: isoTime(record), level: record.level, message: record.message, fields: record.fields };
 }
 
-/** The records that match, with the newest of a running sandbox. If those cannot be had, what is known is given. */
+/** The records that match, with the newest of a running sandbox. */
 async function readLogs(context: ApiContext, query: LogQuery): Promise<LogRecord[]> {
-  const { sandboxes, logger, logs } = context;
+  const { logs } = context;
   if (!logs) return [];
-  const { sandboxId, teamId } = query;
-  const sandbox = sandboxes.get(sandboxId);
-  const runs = sandbox?.state === orchestratorProto.SandboxState.RUNNING;
-  if (runs && sandbox.config.teamId === teamId) {
-    await collect(context, sandbox.nodeId, sandboxId).catch((error: unknown) =>
-      logger.debug({ err: error, sandboxId }, 'its newest logs are not to be had'),
-    );
-  }
+  await catchUp(context, query.teamId, query.sandboxId);
   return logs.query(query);
-}
-
-/** Waits until what a running sandbox has said by now can be read. */
-async function collect({ nodes, collector }: ApiContext, nodeId: string, sandboxId: string): Promise<void> {
-  using deadline = new Deadline(COLLECT_TIMEOUT_MS);
-  await nodes
-    .find(nodeId)
-    ?.call(COLLECT_TIMEOUT_MS, ({ sandboxes }, options) =>
-      sandboxes.collectSandboxLogs({ sandboxId }, options),
-    );
-  await collector?.caughtUp(nodeId, deadline.signal);
 }
 
 /** What a sandbox's daemon wrote. */

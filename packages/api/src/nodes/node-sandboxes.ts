@@ -69,6 +69,11 @@ export class NodeSandboxes {
     return this.#taken;
   }
 
+  /** Ended here in the last minutes. */
+  hasLatelyEnded(sandboxId: string): boolean {
+    return this.#tombstones.has(sandboxId);
+  }
+
   /** Waits for what is under way behind the calls. */
   async settled(): Promise<void> {
     await Promise.all(this.#background);

@@ -85,6 +85,11 @@ export class NodeRegistry {
     return this.#byId.get(nodeId);
   }
 
+  /** The node on which a sandbox ended not long ago. */
+  lastHomeOf(sandboxId: string): Node | undefined {
+    return this.#all.find(({ sandboxes }) => sandboxes.hasLatelyEnded(sandboxId));
+  }
+
   /** Where to start something. */
   place({ from, pinned, cpuCount, memoryMb }: StartAsk): Placement<Node> {
     const holders = from ? this.holdersOf(from.buildId, from.madeOn) : [];

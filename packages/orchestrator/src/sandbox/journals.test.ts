@@ -1,5 +1,6 @@
 import { once } from 'node:events';
 import { createServer, type Server, type ServerResponse } from 'node:http';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { create } from '@bufbuild/protobuf';
 import { orchestratorProto, PORTS, type SandboxLog } from '@islet/contracts';
 import { createLogger } from '@islet/telemetry';
@@ -72,6 +73,21 @@ it('leaves a sandbox that is being saved, and goes on where it was', async () =>
   tell(SandboxState.RUNNING, 'two');
   await streamsOpen(2);
   expect(streams.map(({ start }) => start)).toEqual(['0', '1']);
+});
+
+it('hears a sandbox out that is being killed, until it has ended', async () => {
+  tell(SandboxState.RUNNING);
+  await streamsOpen(1);
+  const closed = once(streams[0]?.response as ServerResponse, 'close');
+  tell(SandboxState.KILLING);
+  await sleep(50);
+  streams[0]?.response.write(record(0));
+  await expect.poll(messages).toEqual(['0']);
+  events.emit({
+    ...{ kind: 'ended', sandbox: sandbox(SandboxState.KILLING) },
+    reason: orchestratorProto.KillReason.REQUEST,
+  });
+  await closed;
 });
 
 it('says how many were lost, in a voice that is not the node’s', async () => {

@@ -72,6 +72,8 @@ export class Journals {
   #see(sandbox: orchestratorProto.Sandbox): void {
     const { config, state, executionId } = sandbox;
     if (!config) return;
+    // Until it has ended, its last records come.
+    if (state === SandboxState.KILLING) return;
     const { sandboxId } = config;
     const stream = this.#streams.get(sandboxId);
     const runs = state === SandboxState.RUNNING;
