@@ -5,7 +5,7 @@ import {
   parseMetrics,
   parseRefusal,
   parseRemovedFiles,
-} from '../../packages/orchestrator/src/sandbox/envd-answers.ts';
+} from '../../packages/orchestrator/src/envd/answers.ts';
 import type { FuzzTarget } from '../target.ts';
 
 export const target: FuzzTarget = {

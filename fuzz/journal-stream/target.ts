@@ -1,5 +1,5 @@
-import { EnvdAnswerError } from '../../packages/orchestrator/src/sandbox/envd-answers.ts';
-import { JournalLines } from '../../packages/orchestrator/src/sandbox/journal-lines.ts';
+import { EnvdAnswerError } from '../../packages/orchestrator/src/envd/answers.ts';
+import { JournalLines } from '../../packages/orchestrator/src/past/journal-lines.ts';
 import { assertSplitInvariant, type Outcome } from '../outcomes.ts';
 import type { FuzzTarget } from '../target.ts';
 

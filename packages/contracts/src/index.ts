@@ -16,4 +16,5 @@ export * from './metrics.ts';
 export * from './ports.ts';
 export * from './rpc-errors.ts';
 export * from './tokens.ts';
+export * from './undo.ts';
 export * from './web-names.ts';

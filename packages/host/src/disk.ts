@@ -1,4 +1,4 @@
-import { open, readdir, readFile, realpath, stat, statfs } from 'node:fs/promises';
+import { access, open, readdir, readFile, realpath, stat, statfs } from 'node:fs/promises';
 import { join } from 'node:path';
 
 /** A mounted file system, as `df` shows it. */
@@ -22,6 +22,14 @@ export async function diskOf(dir: string): Promise<Disk> {
     usedBytes: (space.blocks - space.bfree) * space.bsize,
     totalBytes: space.blocks * space.bsize,
   };
+}
+
+/** True if there is something at a path that can be looked at. */
+export function exists(path: string): Promise<boolean> {
+  return access(path).then(
+    () => true,
+    () => false,
+  );
 }
 
 /** Returns when the names in a folder are on the disk: what was made or renamed in it outlives a loss of power. */

@@ -1,3 +1,4 @@
+export type { CommandEnd, SandboxCommand } from './envd/command.ts';
 export {
   type Orchestrator,
   type OrchestratorOptions,
@@ -5,7 +6,6 @@ export {
   type TemplateRuntime,
 } from './orchestrator.ts';
 export type { RootFileSystem } from './roots/root-file-systems.ts';
-export type { CommandEnd, SandboxCommand } from './sandbox/command.ts';
 export type { SandboxEvent } from './sandbox/events.ts';
 export { type BuildSandboxRequest, type CommandRunner, OutOfMemoryError } from './templates/build-sandbox.ts';
 export type { SealRequest, SealResult } from './templates/seal.ts';

@@ -3,7 +3,7 @@ import { writeFile } from 'node:fs/promises';
 import { availableParallelism, hostname, totalmem } from 'node:os';
 import { join } from 'node:path';
 import type { ServiceImpl } from '@connectrpc/connect';
-import type { orchestratorProto, volumesProto } from '@islet/contracts';
+import { type orchestratorProto, Undo, type volumesProto } from '@islet/contracts';
 import type { DriverKind } from '@islet/driver';
 import { openHostExec, readProcessor, readProcessorFeatures } from '@islet/host';
 import { claimSubnet, GUEST, NetworkPool, VOLUMES_PORT } from '@islet/network';
@@ -14,16 +14,15 @@ import type { Logger } from '@islet/telemetry';
 import { chooseDriver, openDrivers } from './drivers.ts';
 import { guestDir, installGuest, removeUnusedGuests } from './guest/guest.ts';
 import { STATIC_TOOLS } from './guest/guest-files.ts';
+import { Journals } from './past/journals.ts';
+import { LifeNotes } from './past/life-notes.ts';
+import { askEnvd, startSampler } from './past/sampler.ts';
 import { type RootFileSystem, RootFileSystems } from './roots/root-file-systems.ts';
 import { orchestratorService } from './rpc/service.ts';
 import { adoptSandboxes, heldSlots } from './sandbox/adoption.ts';
 import type { SandboxEvent } from './sandbox/events.ts';
-import { Journals } from './sandbox/journals.ts';
-import { LifeNotes } from './sandbox/life-notes.ts';
 import { RecordStore } from './sandbox/record.ts';
-import { askEnvd, startSampler } from './sandbox/sampler.ts';
 import { Sandboxes } from './sandbox/sandboxes.ts';
-import { Undo } from './sandbox/undo.ts';
 import { type BuildSandboxRequest, type CommandRunner, withBuildSandbox } from './templates/build-sandbox.ts';
 import { type SealRequest, type SealResult, sealTemplate } from './templates/seal.ts';
 import { TemplateStore } from './templates/store.ts';
@@ -114,11 +113,11 @@ export async function startOrchestrator(options: OrchestratorOptions): Promise<O
   const undo = new Undo();
   try {
     const host = openHostExec();
-    undo.add(() => host.close());
+    undo.add('the runner of commands', () => host.close());
     const { exec } = host;
     await writeFile('/proc/sys/net/ipv4/ip_forward', '1');
     const claim = await claimSubnet(instance, SUBNET_CLAIMS, exec);
-    undo.add(() => claim.release());
+    undo.add('the claim of the addresses', () => claim.release());
     const snapshots = await DirectorySnapshots.open(join(dataDir, 'states'));
     const roots = await RootFileSystems.open(join(dataDir, 'roots'));
     const processor = await readProcessorFeatures();
@@ -139,7 +138,7 @@ export async function startOrchestrator(options: OrchestratorOptions): Promise<O
       },
       heldSlots(found),
     );
-    undo.add(() => network.close());
+    undo.add('the network', () => network.close());
     // Before the driver, too: its mount namespace must take part in what is mounted for machines later.
     const server =
       chosen.kind.volumes === 'served'
@@ -150,7 +149,7 @@ export async function startOrchestrator(options: OrchestratorOptions): Promise<O
             logger,
           })
         : undefined;
-    undo.add(() => server?.close());
+    undo.add('the server of volumes', () => server?.close());
     const volumes = await Volumes.open({
       server,
       imagesDir: join(dataDir, 'volumes'),
@@ -158,10 +157,10 @@ export async function startOrchestrator(options: OrchestratorOptions): Promise<O
       exec,
       logger,
     });
-    undo.add(() => volumes.close());
+    undo.add('the volumes', () => volumes.close());
     const site = { instance, runtimeDir, dataDir, exec, logger };
     const drivers = await openDrivers(options.drivers, chosen, site);
-    undo.add(() => drivers.close());
+    undo.add('the drivers', () => drivers.close());
     const driver = drivers.sandboxes;
     const machinesDir = join(dataDir, 'machines');
     const adopted = await adoptSandboxes(found, {
@@ -232,7 +231,7 @@ export async function startOrchestrator(options: OrchestratorOptions): Promise<O
       },
       adopted,
     );
-    undo.add(() => sandboxes.close());
+    undo.add('the sandboxes', () => sandboxes.close());
     const sampler = startSampler({
       sandboxes: () => sandboxes.list(),
       rests: ({ executionId }) => sandboxes.rests(executionId),
@@ -241,12 +240,12 @@ export async function startOrchestrator(options: OrchestratorOptions): Promise<O
       now: Date.now,
       logger,
     });
-    undo.add(() => sampler.close());
+    undo.add('the sampler', () => sampler.close());
     const { logs, events } = options.sinks;
     const lives = new LifeNotes(sandboxes.list(), { logs, events, now: Date.now });
     sandboxes.events.listen((event) => lives.hear(event));
     const following = new AbortController();
-    undo.add(() => following.abort());
+    undo.add('the followers of sandboxes', () => following.abort());
     journals
       .follow(sandboxes.list(), sandboxes.events.subscribe(following.signal))
       .catch((error: unknown) =>
@@ -261,7 +260,7 @@ export async function startOrchestrator(options: OrchestratorOptions): Promise<O
       roots,
       processor,
       guest,
-      workDir: machinesDir,
+      machinesDir,
       dns: options.dns,
       exec,
       logger,

@@ -1,4 +1,5 @@
 import { type Api, type ApiDeps, type Collector, createApi } from '@islet/api';
+import { Undo } from '@islet/contracts';
 import type { Logger } from '@islet/telemetry';
 import { administrationOf } from '../control/administration.ts';
 import { controlSocket } from '../control/open.ts';
@@ -8,7 +9,6 @@ import type { Secrets } from '../host/secrets.ts';
 import { shareApi } from '../up/api-connections.ts';
 import type { UpConfig } from '../up/config.ts';
 import { urlHost } from '../up/listen.ts';
-import { Undo } from '../up/undo.ts';
 import type { UnexpectedErrors } from '../up/unexpected.ts';
 import type { NodeClient } from './node.ts';
 

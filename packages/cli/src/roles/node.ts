@@ -3,7 +3,7 @@ import { availableParallelism } from 'node:os';
 import { type ConnectRouter, createClient, createRouterTransport } from '@connectrpc/connect';
 import type { ArtifactStore } from '@islet/artifacts';
 import { routeOf, type WatchableRoutes } from '@islet/catalog';
-import { orchestratorProto, outboxProto, templateProto, volumesProto } from '@islet/contracts';
+import { orchestratorProto, outboxProto, templateProto, Undo, volumesProto } from '@islet/contracts';
 import { waitForFileLock } from '@islet/host';
 import { type Orchestrator, startOrchestrator } from '@islet/orchestrator';
 import { Outbox, type OutboxClient, outboxService } from '@islet/sinks';
@@ -27,7 +27,6 @@ import { closeServer, listen } from '../up/listen.ts';
 import { createNodeServer } from '../up/node-server.ts';
 import type { ProxyThread } from '../up/proxies/proxy-thread.ts';
 import { registryProxy } from '../up/registry-proxy.ts';
-import { Undo } from '../up/undo.ts';
 
 export type NodeClient = ReturnType<typeof createClient<typeof orchestratorProto.Orchestrator>>;
 

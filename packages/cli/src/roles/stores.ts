@@ -1,9 +1,9 @@
 import { join } from 'node:path';
 import { Collector } from '@islet/api';
+import type { Undo } from '@islet/contracts';
 import { createMemoryEvents, createMemoryLogs, createMemorySamples, openJournaledLogs } from '@islet/sinks';
 import type { Logger } from '@islet/telemetry';
 import type { Instance } from '../host/instance.ts';
-import type { Undo } from '../up/undo.ts';
 
 /** An hour of samples for each of the newest sandboxes, some 50 MB at the most. */
 const SAMPLES_KEPT = { samplesPerSandbox: 720, sandboxes: 500 };

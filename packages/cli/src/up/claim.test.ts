@@ -5,7 +5,6 @@ import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { claimHost, portWishes, StartRefused } from './claim.ts';
 import { readUpConfig } from './config.ts';
-import { Undo } from './undo.ts';
 
 /** Claiming asks for root first, as a start needs it. */
 describe.runIf(process.getuid?.() === 0)('a start', () => {
@@ -57,22 +56,5 @@ describe.runIf(process.getuid?.() === 0)('a start', () => {
       await new Promise((resolve) => server.close(resolve));
     }
     await (await claim())[Symbol.asyncDispose]();
-  });
-});
-
-describe('what was made step by step', () => {
-  it('is taken down in reverse, all of it, also where a part fails, which is then told', async () => {
-    const order: string[] = [];
-    const undo = new Undo();
-    undo.add('the database', () => order.push('database'));
-    undo.add('the node', () => {
-      order.push('node');
-      throw new Error('busy');
-    });
-    undo.add('the API', () => order.push('api'));
-    await expect(undo[Symbol.asyncDispose]()).rejects.toThrow('stopping the node failed');
-    expect(order).toEqual(['api', 'node', 'database']);
-    await undo[Symbol.asyncDispose]();
-    expect(order).toHaveLength(3);
   });
 });

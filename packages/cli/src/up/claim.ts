@@ -1,5 +1,4 @@
-import { access } from 'node:fs/promises';
-import { LockHeldError } from '@islet/host';
+import { exists, LockHeldError } from '@islet/host';
 import { type Instance, openInstance } from '../host/instance.ts';
 import { lockInstance } from '../host/instance-lock.ts';
 import { describePortProblem, findPortProblems, type PortWish } from '../host/ports.ts';
@@ -72,11 +71,4 @@ async function claimDataDir(dataDir: string): Promise<Claim> {
       `an Islet with data directory ${instance.dataDir} already runs (${holder}). Stop it, or start a second one with another --data-dir and other ports`,
     );
   }
-}
-
-function exists(path: string): Promise<boolean> {
-  return access(path).then(
-    () => true,
-    () => false,
-  );
 }

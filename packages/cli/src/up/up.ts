@@ -2,7 +2,7 @@ import { hostname } from 'node:os';
 import { type Api, localNode } from '@islet/api';
 import { createMemoryReservations, createMemoryRoutes } from '@islet/catalog';
 import type { Certificate } from '@islet/client-proxy';
-import { isLoopbackHost } from '@islet/contracts';
+import { isLoopbackHost, type Undo } from '@islet/contracts';
 import { evaluateOtherFirewalls, probeOtherFirewalls } from '../doctor/checks/other-firewalls.ts';
 import { runHost } from '../doctor/run.ts';
 import { loadNodeId } from '../host/node-id.ts';
@@ -20,7 +20,6 @@ import { portWishes } from './claim.ts';
 import type { UpConfig } from './config.ts';
 import { clientCredentials, tellWellKnown } from './credentials.ts';
 import { ProxyThread } from './proxies/proxy-thread.ts';
-import type { Undo } from './undo.ts';
 import { webAccessOf } from './web-access.ts';
 
 /**

@@ -1,7 +1,7 @@
 import { createHash } from 'node:crypto';
-import { chmod, copyFile, mkdir, readdir, rename, rm, stat, utimes } from 'node:fs/promises';
+import { chmod, copyFile, mkdir, readdir, rename, rm, utimes } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
-import type { Exec } from '@islet/host';
+import { type Exec, exists } from '@islet/host';
 import { GUEST_FOLDERS, type GuestFile, type GuestSources, listGuestFiles } from './guest-files.ts';
 
 /** The files seen at /opt/islet in sandboxes: node, its libraries, envd. */
@@ -67,11 +67,4 @@ export async function removeUnusedGuests(guestsDir: string, used: ReadonlySet<st
   const names = await readdir(guestsDir);
   const unused = names.filter((name) => !used.has(name));
   await Promise.all(unused.map((name) => rm(join(guestsDir, name), { recursive: true, force: true })));
-}
-
-async function exists(path: string): Promise<boolean> {
-  return stat(path).then(
-    () => true,
-    () => false,
-  );
 }

@@ -6,9 +6,9 @@ import type { Machine, SandboxDriver } from '@islet/driver';
 import type { EgressRules } from '@islet/network';
 import { type ProcessorNeeds, readSealed, type SnapshotStore, type StoredSnapshot } from '@islet/snapshots';
 import type { Logger } from '@islet/telemetry';
-import type { SandboxNetwork } from './ports.ts';
+import type { SandboxNetwork } from '../machine/ports.ts';
 import type { RecordStore, SandboxRecord } from './record.ts';
-import { factsOf } from './saves.ts';
+import { factsOf } from './snapshotter.ts';
 
 const { SandboxState } = orchestratorProto;
 

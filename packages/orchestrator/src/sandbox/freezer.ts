@@ -1,7 +1,7 @@
 import { orchestratorProto } from '@islet/contracts';
 import type { Machine, SandboxDriver } from '@islet/driver';
 import type { Logger } from '@islet/telemetry';
-import type { Standstill } from './envd-client.ts';
+import type { Standstill } from '../envd/client.ts';
 import type { Entry } from './table.ts';
 
 /** How often the node looks for sandboxes that nobody uses, ms. */

@@ -1,7 +1,6 @@
 import { expect, it } from 'vitest';
 import { Gate } from './gate.ts';
 import { KeyedQueue } from './keyed-queue.ts';
-import { Undo } from './undo.ts';
 
 const tick = () => new Promise((resolve) => setImmediate(resolve));
 
@@ -53,27 +52,4 @@ it('lets no more tasks through a gate than it is wide, first come first served',
     'fulfilled',
     'fulfilled',
   ]);
-});
-
-it('undoes in reverse and tries every step', async () => {
-  const log: string[] = [];
-  const undo = new Undo();
-  undo.add(() => void log.push('first'));
-  undo.add(() => {
-    throw new Error('second fails');
-  });
-  undo.add(async () => void log.push('third'));
-  await expect(undo.run()).rejects.toThrow('not everything could be undone: second fails');
-  expect(log).toEqual(['third', 'first']);
-});
-
-it('says what went wrong first, whatever fails after it', async () => {
-  const undo = new Undo();
-  const error = new Error('no start');
-  expect(await undo.after(error)).toBe(error);
-  undo.add(() => Promise.reject(new Error('stuck')));
-  expect(await undo.after(error)).toMatchObject({
-    message: 'no start (then not everything could be undone: stuck)',
-    cause: error,
-  });
 });

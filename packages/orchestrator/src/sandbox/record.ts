@@ -2,42 +2,26 @@ import { mkdir, readdir, readFile, rename, rm, writeFile } from 'node:fs/promise
 import { join } from 'node:path';
 import { fromJson, type JsonValue, toJson } from '@bufbuild/protobuf';
 import { orchestratorProto } from '@islet/contracts';
-import type { Machine } from '@islet/driver';
 import { syncDirectory } from '@islet/host';
 import { type Static, Type } from 'typebox';
 import { Value } from 'typebox/value';
-
-const SandboxBase = Type.Object({
-  /** Digest of its root file system. */
-  rootfs: Type.String(),
-  /** Digest of its node and envd files. */
-  guest: Type.String(),
-});
-
-/** What a sandbox's memory maps; it starts again only on the same. */
-export type SandboxBase = Static<typeof SandboxBase>;
+import { MachineBase, type MachineRun } from '../machine/run.ts';
 
 /** What the node knows of a sandbox and needs to take it over after its own end. */
 export interface SandboxRecord {
   sandbox: orchestratorProto.Sandbox;
-  base: SandboxBase;
+  base: MachineBase;
   /** What runs of it; undefined for a paused one. */
-  run: SandboxRun | undefined;
+  run: MachineRun | undefined;
   /** Of a paused one: the digest of its saved state. */
   saved: string | undefined;
-}
-
-/** A sandbox's machine and the network slot that belongs to it. */
-export interface SandboxRun {
-  machine: Machine;
-  slotIndex: number;
 }
 
 const ProcessRef = Type.Object({ pid: Type.Number(), startTicks: Type.Number() });
 const StoredRecord = Type.Object({
   version: Type.Literal(3),
   sandbox: Type.Unknown(),
-  base: SandboxBase,
+  base: MachineBase,
   run: Type.Union([
     Type.Null(),
     Type.Object({

@@ -1,18 +1,18 @@
 import { rm } from 'node:fs/promises';
 import { create } from '@bufbuild/protobuf';
-import { IsletError, orchestratorProto, placementFailed, sandboxNotFound } from '@islet/contracts';
+import { IsletError, orchestratorProto, placementFailed, sandboxNotFound, Undo } from '@islet/contracts';
+import type { MachineBase } from '../machine/run.ts';
+import { UnsavableError } from '../machine/save.ts';
+import type { StartedRun } from '../machine/start.ts';
 import type { TemplateBuild } from '../templates/build.ts';
 import type { SandboxEvents } from './events.ts';
 import { Freezer } from './freezer.ts';
 import { KeyedQueue } from './keyed-queue.ts';
 import { watchLiveness } from './liveness.ts';
-import type { RecordStore, SandboxBase, SandboxRecord } from './record.ts';
-import { UnsavableError } from './save.ts';
-import { Saves } from './saves.ts';
-import type { StartedRun } from './start.ts';
-import { Starter, type StarterOptions } from './starter.ts';
+import { Provisioner, type ProvisionerOptions } from './provisioner.ts';
+import type { RecordStore, SandboxRecord } from './record.ts';
+import { Snapshotter } from './snapshotter.ts';
 import { type RunningEntry, SandboxTable, view } from './table.ts';
-import { Undo } from './undo.ts';
 
 const { KillReason, SandboxSchema, SandboxState } = orchestratorProto;
 type Sandbox = orchestratorProto.Sandbox;
@@ -27,7 +27,7 @@ const UNSAVABLE_MS = 300_000;
 /** What is being started for longer than this waits for its own sandbox and not for the host, ms. */
 const START_BUSY_MS = 2_000;
 
-export interface SandboxesOptions extends Omit<StarterOptions, 'isBusy' | 'onLoss'> {
+export interface SandboxesOptions extends Omit<ProvisionerOptions, 'isBusy' | 'onLoss'> {
   nodeId: string;
   records: RecordStore;
   /** After which sandboxes that nobody uses are frozen, ms; undefined: none are, but those that say so themselves. */
@@ -64,14 +64,14 @@ export class Sandboxes {
   readonly events: SandboxEvents;
   readonly #options: SandboxesOptions;
   readonly #table: SandboxTable;
-  readonly #saves: Saves;
+  readonly #snapshotter: Snapshotter;
   /** Since when, Unix ms. */
   readonly #starting = new Map<string, number>();
   readonly #pausing = new Map<string, Promise<Sandbox>>();
   readonly #resuming = new Map<string, AbortController>();
   readonly #queue = new KeyedQueue();
   readonly #liveness: { close(): Promise<void> };
-  readonly #starter: Starter;
+  readonly #provisioner: Provisioner;
   readonly #freezer: Freezer;
   #createSuccesses = 0;
   #createFails = 0;
@@ -81,9 +81,9 @@ export class Sandboxes {
     this.#options = options;
     this.#table = new SandboxTable({ ...options, onTime: (sandboxId) => this.#expire(sandboxId) });
     this.events = this.#table.events;
-    this.#saves = new Saves(options, this.#table);
+    this.#snapshotter = new Snapshotter(options, this.#table);
     for (const record of adopted) this.#table.add(record);
-    this.#starter = new Starter({
+    this.#provisioner = new Provisioner({
       ...options,
       isBusy: () => [...this.#starting.values()].some((at) => options.now() - at < START_BUSY_MS),
       onLoss: (sandboxId, work) => this.#table.behind(sandboxId, work),
@@ -95,7 +95,7 @@ export class Sandboxes {
       stoodStill: ({ sandboxId, machine }, standstill) => {
         const entry = this.#table.get(sandboxId);
         if (entry?.run?.machine !== machine) return;
-        this.#saves.stoodStill({ ...entry, run: entry.run }, standstill);
+        this.#snapshotter.stoodStill({ ...entry, run: entry.run }, standstill);
       },
     });
     this.#liveness = watchLiveness({
@@ -131,18 +131,18 @@ export class Sandboxes {
 
   /** Keeps sandboxes of a build ready from now on. */
   keepWarm(buildId: string): void {
-    this.#starter.keepWarm(buildId);
+    this.#provisioner.keepWarm(buildId);
   }
 
   /** What the sandboxes, running and paused, start over. */
-  bases(): SandboxBase[] {
+  bases(): MachineBase[] {
     return this.#table.all().map(({ base }) => base);
   }
 
   /** Frees a build's snapshot and its sandboxes kept ready; unknown ones are no error. */
   async dropBuild(buildId: string): Promise<void> {
     await this.#options.templates.remove(buildId);
-    this.#starter.dropWarm(buildId);
+    this.#provisioner.dropWarm(buildId);
   }
 
   /** What builds' snapshots and paused sandboxes hold on disk, bytes. */
@@ -181,7 +181,7 @@ export class Sandboxes {
    * @throws IsletError 404 unknown build, 409 id in use, 503 no room or the node stops, 500 the start failed.
    */
   create(config: SandboxConfig, timeoutMs: number, signal?: AbortSignal): Promise<Sandbox> {
-    return this.#createBy(config, timeoutMs, () => this.#starter.startNew(config, signal));
+    return this.#createBy(config, timeoutMs, () => this.#provisioner.startNew(config, signal));
   }
 
   /**
@@ -196,12 +196,12 @@ export class Sandboxes {
     const stage = await this.#options.snapshots.stage();
     try {
       const source = await this.#withRunning(sandboxId, async (entry) => {
-        await this.#saves.live(entry, stage);
+        await this.#snapshotter.live(entry, stage);
         return { base: entry.base, snapshotDir: stage, accessToken: entry.config.envdAccessToken };
       });
       return await Promise.all(
         configs.map(async (config) => {
-          const start = () => this.#starter.startFrom(config, source);
+          const start = () => this.#provisioner.startFrom(config, source);
           return this.#createBy(config, timeoutMs, start).then(
             (sandbox) => ({ sandbox }),
             (error: unknown) => ({ error: asIsletError(error) }),
@@ -221,7 +221,7 @@ export class Sandboxes {
     const stage = await this.#options.snapshots.stage();
     try {
       return await this.#withRunning(sandboxId, async (entry) => {
-        const taken = await this.#saves.keep(entry, ids, stage);
+        const taken = await this.#snapshotter.keep(entry, ids, stage);
         return { sandbox: view(entry), ...taken };
       });
     } finally {
@@ -259,10 +259,13 @@ export class Sandboxes {
       const before = entry.config.egress;
       const undo = new Undo();
       try {
-        undo.add(() => network.setEgress(slot, before ?? { allowOut: [], denyOut: [] }));
+        undo.add('the network rules', () => network.setEgress(slot, before ?? { allowOut: [], denyOut: [] }));
         await network.setEgress(slot, egress);
         entry.config.egress = egress;
-        undo.add(() => void Object.assign(entry.config, { egress: before }));
+        undo.add(
+          'the rules that are written down',
+          () => void Object.assign(entry.config, { egress: before }),
+        );
         await this.#table.save(entry);
       } catch (error) {
         throw await undo.after(error);
@@ -272,7 +275,7 @@ export class Sandboxes {
   }
 
   /**
-   * Saves a sandbox and frees the rest of it. Calls made while it is being paused share the outcome.
+   * Snapshotter a sandbox and frees the rest of it. Calls made while it is being paused share the outcome.
    * @throws IsletError 404; 409 where it is paused already; 503 where it cannot be saved now and still runs.
    */
   pause(sandboxId: string, filesOnly: boolean): Promise<Sandbox> {
@@ -285,7 +288,7 @@ export class Sandboxes {
         }
         const entry = this.#table.running(sandboxId);
         await this.#freezer.wake(entry);
-        await this.#saves.pause(entry, filesOnly);
+        await this.#snapshotter.pause(entry, filesOnly);
         return view(entry);
       })
       .finally(() => this.#pausing.delete(sandboxId));
@@ -307,7 +310,7 @@ export class Sandboxes {
       const reboot = sandbox.filesOnly || request.filesOnly;
       const run = await this.#start(sandboxId, () =>
         this.#untilKilled(sandboxId, (killed) =>
-          this.#starter.startSaved(config, base, saved, reboot, killed),
+          this.#provisioner.startSaved(config, base, saved, reboot, killed),
         ),
       );
       config.autoPause = request.autoPause ?? config.autoPause;
@@ -337,7 +340,7 @@ export class Sandboxes {
     this.#closing = true;
     this.#freezer.close();
     await this.#liveness.close();
-    const [ahead] = await Promise.allSettled([this.#starter.close()]);
+    const [ahead] = await Promise.allSettled([this.#provisioner.close()]);
     const ids = new Set([
       ...this.#table.all().map(({ config }) => config.sandboxId),
       ...this.#starting.keys(),
@@ -396,7 +399,7 @@ export class Sandboxes {
   #createBy(
     config: SandboxConfig,
     timeoutMs: number,
-    start: () => Promise<StartedRun & { base: SandboxBase }>,
+    start: () => Promise<StartedRun & { base: MachineBase }>,
   ): Promise<Sandbox> {
     const id = config.sandboxId;
     return this.#queue.run(id, async () => {
@@ -426,7 +429,7 @@ export class Sandboxes {
         if (endAtMs > this.#options.now()) return this.#table.ends.set(sandboxId, endAtMs);
         if (!entry.config.autoPause) return this.#table.end(entry, KillReason.TIMEOUT);
         await this.#freezer.wake(entry);
-        await this.#saves
+        await this.#snapshotter
           .pause(this.#table.running(sandboxId), !entry.config.autoPauseMemory)
           .catch(async (error) => {
             const late = this.#options.now() - endAtMs;

@@ -4,10 +4,11 @@ import { clone } from '@bufbuild/protobuf';
 import { orchestratorProto, sandboxNotFound } from '@islet/contracts';
 import type { SnapshotStore } from '@islet/snapshots';
 import type { Logger } from '@islet/telemetry';
+import type { MachineRun } from '../machine/run.ts';
+import { freeMachine, type StartContext, type StartedRun } from '../machine/start.ts';
 import { EndTimers } from './end-timers.ts';
 import { SandboxEvents } from './events.ts';
-import type { RecordStore, SandboxRecord, SandboxRun } from './record.ts';
-import { freeMachine, type StartContext, type StartedRun } from './start.ts';
+import type { RecordStore, SandboxRecord } from './record.ts';
 
 const { SandboxSchema, SandboxState } = orchestratorProto;
 type Sandbox = orchestratorProto.Sandbox;
@@ -20,7 +21,7 @@ export interface Entry extends SandboxRecord {
 }
 
 export interface RunningEntry extends Entry {
-  run: SandboxRun;
+  run: MachineRun;
 }
 
 export interface TableOptions extends StartContext {

@@ -1,14 +1,11 @@
 import { randomBytes } from 'node:crypto';
-import { mkdir, rm } from 'node:fs/promises';
-import { join } from 'node:path';
 import { guestNodeCommand, linkerName, type SandboxDriver, type WritableRoot } from '@islet/driver';
 import type { Slot } from '@islet/network';
 import type { Logger } from '@islet/telemetry';
+import { type CommandEnd, runInSandbox, type SandboxCommand } from '../envd/command.ts';
 import type { Guest } from '../guest/guest.ts';
-import { type CommandEnd, runInSandbox, type SandboxCommand } from '../sandbox/command.ts';
-import { initEnvd } from '../sandbox/envd-client.ts';
-import { Undo } from '../sandbox/undo.ts';
-import { waitForBoot } from './boot-answer.ts';
+import { bootForBuild } from '../machine/boot.ts';
+import { makePlace, type PlaceContext } from '../machine/place.ts';
 
 /** What builds need of the node's network. */
 export interface BuildNetwork {
@@ -18,12 +15,11 @@ export interface BuildNetwork {
   discard(slot: Slot): void;
 }
 
-export interface BuildSandboxContext {
+export interface BuildSandboxContext extends PlaceContext {
   driver: SandboxDriver;
   network: BuildNetwork;
   guest: Guest;
-  /** Where machines keep what is theirs. */
-  workDir: string;
+  /** Resolvers, IPv4. */
   dns: readonly string[];
   logger: Logger;
 }
@@ -57,37 +53,23 @@ export async function withBuildSandbox<T>(
   use: (runner: CommandRunner) => Promise<T>,
   signal?: AbortSignal,
 ): Promise<T> {
-  const { driver, network } = context;
-  const undo = new Undo();
+  const { driver, network, guest, dns } = context;
+  const { root, cpuCount, memoryMb } = request;
+  const id = `build-${randomBytes(8).toString('hex')}`;
+  const place = await makePlace(context, {
+    ...{ id, rootfsDir: root.upperDir, guestDir: guest.dir, cpuCount, memoryMb, diskSizeMb: undefined },
+    takeSlot: () => network.takeInterface(),
+  });
   try {
-    const id = `build-${randomBytes(8).toString('hex')}`;
-    const dir = join(context.workDir, id);
-    await mkdir(dir, { recursive: true, mode: 0o700 });
-    undo.add(() => rm(dir, { recursive: true, force: true }));
-    const slot = await network.takeInterface();
-    undo.add(() => network.discard(slot));
-    undo.add(() => driver.release(id));
-    const { root, cpuCount, memoryMb } = request;
-    const machine = await driver.boot(
-      {
-        ...{ id, dir, rootfsDir: root.upperDir, guestDir: context.guest.dir, netns: slot.netns },
-        ...{ cpuCount, memoryMb, diskSizeMb: undefined, writableRoot: root },
-      },
-      signal,
-    );
-    const envd = { address: slot.sandboxAddress, deadlineMs: driver.pace.bootMs, signal };
-    await waitForBoot(driver, machine, envd);
-    await initEnvd(envd, {
-      defaultUser: 'root',
-      defaultWorkdir: '',
-      dns: context.dns,
-      timestamp: new Date().toISOString(),
-    });
-    const result = await use(await commandRunner(context, { id, memoryMb, address: slot.sandboxAddress }));
+    const user = { defaultUser: 'root', defaultWorkdir: '' };
+    const boot = { ...user, dns, signal, writableRoot: root };
+    const { machine, envd } = await bootForBuild(driver, place, boot);
+    const result = await use(await commandRunner(context, { id, memoryMb, address: envd.address }));
     await driver.kill(machine);
     return result;
   } finally {
-    await undo.run().catch((error) => context.logger.error({ err: error }, 'a build left something behind'));
+    const left = (error: unknown) => context.logger.error({ err: error }, 'a build left something behind');
+    await place.undo.run().catch(left);
   }
 }
 

@@ -1,7 +1,7 @@
 import type { SnapshotNeeds } from '@islet/snapshots';
 import { Type } from 'typebox';
 import { Value } from 'typebox/value';
-import type { SandboxCommand } from '../sandbox/command.ts';
+import type { SandboxCommand } from '../envd/command.ts';
 
 /** A program that a template's sandboxes come with. */
 export type StartCommand = Omit<SandboxCommand, 'onOutput'>;

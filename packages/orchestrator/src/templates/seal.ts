@@ -1,18 +1,17 @@
 import { randomBytes } from 'node:crypto';
-import { mkdir, rm } from 'node:fs/promises';
-import { join } from 'node:path';
-import { ENVD_VERSION } from '@islet/contracts';
+import { rm } from 'node:fs/promises';
+import { ENVD_VERSION, Undo } from '@islet/contracts';
 import { GUEST_MOUNT } from '@islet/driver';
 import { waitForQuiet } from '@islet/network';
 import type { ProcessorNeeds, SnapshotStore } from '@islet/snapshots';
+import { type EnvdRequest, initEnvd } from '../envd/client.ts';
+import { runInSandbox } from '../envd/command.ts';
+import { bootForBuild } from '../machine/boot.ts';
+import { rehearsal } from '../machine/identity.ts';
+import { needsOf } from '../machine/needs.ts';
+import { makePlace } from '../machine/place.ts';
+import type { SandboxNetwork, SandboxVolumes } from '../machine/ports.ts';
 import type { RootFileSystem, RootFileSystems } from '../roots/root-file-systems.ts';
-import { runInSandbox } from '../sandbox/command.ts';
-import { type EnvdRequest, initEnvd } from '../sandbox/envd-client.ts';
-import type { SandboxNetwork, SandboxVolumes } from '../sandbox/ports.ts';
-import { needsOf } from '../sandbox/saves.ts';
-import { rehearsal } from '../sandbox/start.ts';
-import { Undo } from '../sandbox/undo.ts';
-import { waitForBoot } from './boot-answer.ts';
 import type { StartCommand } from './build.ts';
 import { type BuildSandboxContext, type CommandRunner, commandRunner } from './build-sandbox.ts';
 import type { TemplateStore } from './store.ts';
@@ -67,62 +66,38 @@ export async function sealTemplate(
   signal?: AbortSignal,
 ): Promise<SealResult> {
   const { driver, network, roots, snapshots, store, volumes } = context;
-  const { rootfs } = request;
+  const { rootfs, defaultUser, defaultWorkdir, cpuCount, memoryMb } = request;
   using _held = roots.hold(rootfs.digest);
   const undo = new Undo();
   try {
-    const rootfsDir = await roots.add(rootfs);
     const id = `seal-${request.buildId.slice(0, 8)}-${randomBytes(3).toString('hex')}`;
-    const dir = join(context.workDir, id);
-    await mkdir(dir, { recursive: true, mode: 0o700 });
-    undo.add(() => rm(dir, { recursive: true, force: true }));
-    const slot = await network.take();
-    undo.add(() => network.discard(slot));
-    // Empty, but part of the machine: sandboxes restore with the same mounts only.
-    undo.add(() => volumes.detach(id));
-    await volumes.prepare(id);
-    undo.add(() => driver.release(id));
     const diskUsedMb = Math.ceil(request.rootfsBytes / 1024 ** 2);
     const diskSizeMb = diskUsedMb + request.freeDiskMb;
-    const spec = {
-      ...request,
-      id,
-      dir,
-      rootfsDir,
-      guestDir: context.guest.dir,
-      volumesDir: volumes.machineDir(id),
-      netns: slot.netns,
-      diskSizeMb,
-      diskUsedMb,
-    };
-    const machine = await driver.boot(spec, signal);
-    const envd = { address: slot.sandboxAddress, deadlineMs: driver.pace.bootMs, signal };
-    await waitForBoot(driver, machine, envd);
-    await initEnvd(envd, {
-      defaultUser: request.defaultUser,
-      defaultWorkdir: request.defaultWorkdir,
-      dns: context.dns,
-      timestamp: new Date().toISOString(),
+    const place = await makePlace(context, {
+      ...{ id, rootfsDir: await roots.add(rootfs), guestDir: context.guest.dir },
+      ...{ cpuCount, memoryMb, diskSizeMb },
+      takeSlot: () => network.take(),
+      // Empty, but part of the machine: sandboxes restore with the same mounts only.
+      volumes,
     });
-    await warmUp(envd, id, request.defaultUser);
-    const { memoryMb } = request;
-    const running = { id, memoryMb, address: slot.sandboxAddress };
+    undo.add('its place', () => place.undo.run());
+    const { dns } = context;
+    const boot = { diskUsedMb, defaultUser, defaultWorkdir, dns, signal };
+    const { machine, envd } = await bootForBuild(driver, place, boot);
+    await warmUp(envd, id, defaultUser);
+    const running = { id, memoryMb, address: envd.address };
     await request.prepare?.(await commandRunner(context, running), signal);
 
     const stage = await snapshots.stage();
-    undo.add(() => rm(stage, { recursive: true, force: true }));
-    await waitForQuiet(slot.sandboxAddress, QUIET_DEADLINE_MS);
+    undo.add('what was saved', () => rm(stage, { recursive: true, force: true }));
+    await waitForQuiet(envd.address, QUIET_DEADLINE_MS);
     await driver.checkpoint(machine, stage, signal);
     await driver.kill(machine);
     await store.put(stage, {
       templateId: request.templateId,
       buildId: request.buildId,
-      cpuCount: request.cpuCount,
-      memoryMb: request.memoryMb,
-      diskSizeMb,
-      diskUsedMb,
-      defaultUser: request.defaultUser,
-      defaultWorkdir: request.defaultWorkdir,
+      ...{ cpuCount, memoryMb, diskSizeMb, diskUsedMb },
+      ...{ defaultUser, defaultWorkdir },
       envdVersion: ENVD_VERSION,
       ...(request.startCommand && { startCommand: request.startCommand }),
       needs: needsOf({ rootfs: rootfs.digest, guest: context.guest.digest }, context),

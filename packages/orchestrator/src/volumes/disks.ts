@@ -1,19 +1,8 @@
-import {
-  access,
-  chmod,
-  chown,
-  mkdir,
-  readdir,
-  rename,
-  rm,
-  rmdir,
-  truncate,
-  writeFile,
-} from 'node:fs/promises';
+import { chmod, chown, mkdir, readdir, rename, rm, rmdir, truncate, writeFile } from 'node:fs/promises';
 import { basename, join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { IsletError, isUuid } from '@islet/contracts';
-import { type Exec, readMounts } from '@islet/host';
+import { type Exec, exists, readMounts } from '@islet/host';
 import type { Logger } from '@islet/telemetry';
 import { KeyedQueue } from '../sandbox/keyed-queue.ts';
 
@@ -191,11 +180,4 @@ export class VolumeDisks {
   #dir(volumeId: string): string {
     return join(this.#options.mountsDir, volumeId);
   }
-}
-
-function exists(path: string): Promise<boolean> {
-  return access(path).then(
-    () => true,
-    () => false,
-  );
 }

@@ -3,7 +3,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { MachineSpec, SandboxDriver } from '@islet/driver';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
-import { waitForEnvd } from '../../src/sandbox/envd-client.ts';
+import { waitForEnvd } from '../../src/envd/client.ts';
 import { DRIVER_KINDS, simulatedDriver } from './driver.ts';
 import { SimulatedHost } from './host.ts';
 import { NodeProcess } from './process.ts';

@@ -1,4 +1,5 @@
 import { rm } from 'node:fs/promises';
+import { Undo } from '@islet/contracts';
 import { createLogger, type Logger } from '@islet/telemetry';
 import type { Instance } from '../../host/instance.ts';
 import type { PortWish } from '../../host/ports.ts';
@@ -8,7 +9,6 @@ import type { Layout } from '../../layout.ts';
 import type { Reporter } from '../../output/reporter.ts';
 import { claimHost } from '../../up/claim.ts';
 import type { UpConfig } from '../../up/config.ts';
-import { Undo } from '../../up/undo.ts';
 import { outliveUnexpectedErrors, type UnexpectedErrors } from '../../up/unexpected.ts';
 
 /** What a process that serves is started with. */

@@ -2,8 +2,8 @@ import { mkdir, rm, statfs } from 'node:fs/promises';
 import { IsletError } from '@islet/contracts';
 import type { SandboxDriver } from '@islet/driver';
 import { waitForQuiet, waitForRequests } from '@islet/network';
-import { readRemovedFiles } from './envd-client.ts';
-import type { SandboxRun } from './record.ts';
+import { readRemovedFiles } from '../envd/client.ts';
+import type { MachineRun } from './run.ts';
 
 /** How long connections from outside may take to close once the proxies were told, ms. */
 const QUIET_DEADLINE_MS = 10_000;
@@ -28,7 +28,7 @@ export class UnsavableError extends IsletError {
 /** A sandbox that is to be saved, and what that takes. */
 export interface Saving {
   driver: SandboxDriver;
-  run: SandboxRun;
+  run: MachineRun;
   address: string;
 }
 

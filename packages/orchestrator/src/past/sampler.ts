@@ -1,8 +1,8 @@
 import { orchestratorProto } from '@islet/contracts';
 import type { SampleSink } from '@islet/sinks';
 import type { Logger } from '@islet/telemetry';
-import type { EnvdMetrics } from './envd-answers.ts';
-import { readMetrics } from './envd-client.ts';
+import type { EnvdMetrics } from '../envd/answers.ts';
+import { readMetrics } from '../envd/client.ts';
 
 /** How often each sandbox is asked, ms; clients expect samples this far apart. */
 const INTERVAL_MS = 5_000;

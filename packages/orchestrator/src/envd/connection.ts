@@ -2,7 +2,7 @@ import { Agent, type AgentOptions, type IncomingMessage, request } from 'node:ht
 import type { Socket } from 'node:net';
 import type { Duplex } from 'node:stream';
 import { PORTS } from '@islet/contracts';
-import { EnvdAnswerError } from './envd-answers.ts';
+import { EnvdAnswerError } from './answers.ts';
 
 /** One try must not wait for a SYN to be sent again (1 s) after it was lost on a sandbox that was not up yet. */
 const CONNECT_TIMEOUT_MS = 100;

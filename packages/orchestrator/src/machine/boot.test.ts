@@ -2,8 +2,8 @@ import { createServer, type Server } from 'node:http';
 import { PORTS } from '@islet/contracts';
 import type { Machine } from '@islet/driver';
 import { afterEach, describe, expect, it } from 'vitest';
-import { EnvdSilentError } from '../sandbox/envd-client.ts';
-import { waitForBoot } from './boot-answer.ts';
+import { EnvdSilentError } from '../envd/client.ts';
+import { waitForBoot } from './boot.ts';
 
 /** An address of the loopback network that no other test uses. */
 const ADDRESS = '127.45.7.1';

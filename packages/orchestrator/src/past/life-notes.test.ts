@@ -1,8 +1,8 @@
 import { create, type MessageInitShape } from '@bufbuild/protobuf';
 import { isUuid, orchestratorProto, type SandboxLifeEvent, type SandboxLog } from '@islet/contracts';
 import { expect, it } from 'vitest';
+import type { SandboxEvent } from '../sandbox/events.ts';
 import { orderedIds } from './event-ids.ts';
-import type { SandboxEvent } from './events.ts';
 import { LifeNotes } from './life-notes.ts';
 
 const { KillReason, SandboxState } = orchestratorProto;

@@ -1,21 +1,17 @@
 import { setTimeout as sleep } from 'node:timers/promises';
+import type { Machine } from '@islet/driver';
 import type { Logger } from '@islet/telemetry';
+import { type EnvdRequest, initEnvd, tellStandstill, waitForEnvd } from '../envd/client.ts';
+import { EnvdConnection } from '../envd/connection.ts';
+import { rehearsal } from '../machine/identity.ts';
+import type { Place } from '../machine/place.ts';
+import { baseOf, type Shape, sizeOf } from '../machine/shape.ts';
+import { freeMachine, placeFor, type StartContext, type StartedRun, startMachine } from '../machine/start.ts';
 import type { TemplateBuild } from '../templates/build.ts';
 import type { TemplateStore } from '../templates/store.ts';
-import { WarmPool } from '../warm/pool.ts';
-import { type EnvdRequest, initEnvd, tellStandstill, waitForEnvd } from './envd-client.ts';
-import { EnvdConnection } from './envd-connection.ts';
-import {
-  baseOf,
-  type PreparedPlace,
-  type PreparingDriver,
-  preparePlace,
-  type Shape,
-  sizeOf,
-} from './place.ts';
-import { freeMachine, rehearsal, type StartContext, type StartedRun, startMachine } from './start.ts';
+import { WarmPool } from './pool.ts';
 
-export interface AheadOptions extends StartContext {
+export interface ReadyMachinesOptions extends StartContext {
   templates: TemplateStore;
   /** Machines kept ready for creates to come. */
   warmAtMost: number;
@@ -33,19 +29,24 @@ export interface WarmRun extends StartedRun {
   readyAt: number;
 }
 
+/** A place where the driver has done its part ahead of the start. */
+interface PreparedPlace extends Place {
+  machine: Machine;
+}
+
 /** A sandbox answers slowly at first: measured 14 to 104 ms right after a restore, 3 to 8 ms when it was asked again a while later. */
 const SETTLE_MS = 300;
 const PRIME_DEADLINE_MS = 5_000;
 
 /** What is got ready ahead of demand: machines of builds, and behind them places for whatever else starts. */
-export class Ahead {
-  readonly #options: AheadOptions;
+export class ReadyMachines {
+  readonly #options: ReadyMachinesOptions;
   /** By build. */
   readonly #machines: WarmPool<WarmRun>;
   /** By shape. */
   readonly #places: WarmPool<PreparedPlace>;
 
-  constructor(options: AheadOptions) {
+  constructor(options: ReadyMachinesOptions) {
     const { driver, now, logger, isBusy } = options;
     this.#options = options;
     this.#machines = new WarmPool({
@@ -59,7 +60,7 @@ export class Ahead {
     });
     this.#places = new WarmPool({
       driver,
-      start: (shape) => preparePlace({ ...options, driver: driver as PreparingDriver }, JSON.parse(shape)),
+      start: (shape) => this.#preparePlace(JSON.parse(shape) as Shape),
       discard: ({ undo }) => undo.run(),
       most: driver.prepare ? options.placesAtMost : 0,
       isBusy: () => isBusy() || this.#machines.isFilling,
@@ -100,6 +101,18 @@ export class Ahead {
   /** Ends all that is ready. */
   async close(): Promise<void> {
     await Promise.all([this.#machines.close(), this.#places.close()]);
+  }
+
+  /** Only of a driver that can do so: else none are kept. */
+  async #preparePlace(shape: Shape): Promise<PreparedPlace> {
+    const place = await placeFor(this.#options, shape);
+    try {
+      const machine = await this.#options.driver.prepare?.(place.spec);
+      if (!machine) throw new TypeError('the driver prepares no machines');
+      return { ...place, machine };
+    } catch (error) {
+      throw await place.undo.after(error);
+    }
   }
 
   /** Waits for a machine with programs in it, whose deadlines are not over because it was saved. */

@@ -7,7 +7,7 @@ import {
   parseMetrics,
   parseRefusal,
   parseRemovedFiles,
-} from './envd-answers.ts';
+} from './answers.ts';
 
 const METRICS = {
   cpu_used_pct: 1.5,

@@ -2,11 +2,11 @@ import { setTimeout as sleep, setImmediate as turn } from 'node:timers/promises'
 import { orchestratorProto } from '@islet/contracts';
 import type { LogSink } from '@islet/sinks';
 import type { Logger } from '@islet/telemetry';
-import { Budget } from './budget.ts';
-import { EnvdAnswerError, type JournalLine } from './envd-answers.ts';
-import { tokenHeader } from './envd-client.ts';
-import { EnvdConnection } from './envd-connection.ts';
-import type { SandboxEvent } from './events.ts';
+import { EnvdAnswerError, type JournalLine } from '../envd/answers.ts';
+import { Budget } from '../envd/budget.ts';
+import { tokenHeader } from '../envd/client.ts';
+import { EnvdConnection } from '../envd/connection.ts';
+import type { SandboxEvent } from '../sandbox/events.ts';
 import { JournalLines } from './journal-lines.ts';
 
 const { SandboxState } = orchestratorProto;

@@ -4,9 +4,9 @@ import { createServer, type Socket } from 'node:net';
 import { PORTS } from '@islet/contracts';
 import { countConnections } from '@islet/network';
 import { describe, expect, it } from 'vitest';
-import { EnvdAnswerError } from './envd-answers.ts';
-import { EnvdSilentError, initEnvd, readMetrics, readRemovedFiles, waitForEnvd } from './envd-client.ts';
-import { EnvdConnection } from './envd-connection.ts';
+import { EnvdAnswerError } from './answers.ts';
+import { EnvdSilentError, initEnvd, readMetrics, readRemovedFiles, waitForEnvd } from './client.ts';
+import { EnvdConnection } from './connection.ts';
 
 /** Serves on envd's port what `answer` does with each connection's request. */
 async function serve(address: string, answer: (socket: Socket) => void): Promise<AsyncDisposable> {

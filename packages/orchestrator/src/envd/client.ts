@@ -9,8 +9,8 @@ import {
   parseRefusal,
   parseRemovedFiles,
   type RemovedFile,
-} from './envd-answers.ts';
-import { ALLOWED_BYTES, EnvdConnection, type Question } from './envd-connection.ts';
+} from './answers.ts';
+import { ALLOWED_BYTES, EnvdConnection, type Question } from './connection.ts';
 
 /** What envd is told at every start; see spec of POST /init. */
 export interface EnvdInit {

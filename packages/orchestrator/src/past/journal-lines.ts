@@ -1,4 +1,4 @@
-import { EnvdAnswerError, type JournalLine, parseJournalLine } from './envd-answers.ts';
+import { EnvdAnswerError, type JournalLine, parseJournalLine } from '../envd/answers.ts';
 
 /** Characters; the longest record of an honest envd has some 16,000, all of them escaped. */
 const MAX_LINE = 32 * 1024;

@@ -5,8 +5,8 @@ import {
   type SandboxLog,
 } from '@islet/contracts';
 import type { EventSink, LogSink } from '@islet/sinks';
+import type { SandboxEvent } from '../sandbox/events.ts';
 import { orderedIds } from './event-ids.ts';
-import type { SandboxEvent } from './events.ts';
 
 const { KillReason, SandboxState } = orchestratorProto;
 type Sandbox = orchestratorProto.Sandbox;

@@ -5,7 +5,7 @@ import { create } from '@bufbuild/protobuf';
 import { orchestratorProto, PORTS, type SandboxLog } from '@islet/contracts';
 import { createLogger } from '@islet/telemetry';
 import { afterEach, beforeEach, expect, it } from 'vitest';
-import { SandboxEvents } from './events.ts';
+import { SandboxEvents } from '../sandbox/events.ts';
 import { Journals } from './journals.ts';
 
 const { SandboxSchema, SandboxState } = orchestratorProto;

@@ -1,13 +1,14 @@
 import { rm } from 'node:fs/promises';
 import { IsletError, orchestratorProto } from '@islet/contracts';
-import type { ProcessorNeeds, SnapshotFacts, SnapshotNeeds, SnapshotStore } from '@islet/snapshots';
+import type { ProcessorNeeds, SnapshotFacts, SnapshotStore } from '@islet/snapshots';
 import type { Logger } from '@islet/telemetry';
+import { type Standstill, tellStandstill } from '../envd/client.ts';
+import { needsOf, type SavedWith } from '../machine/needs.ts';
+import { assertNoneRemoved, assertSavable, type Saving, saveAndEnd, saveLive } from '../machine/save.ts';
+import { freeMachine, type StartContext } from '../machine/start.ts';
 import type { TemplateBuild } from '../templates/build.ts';
 import type { TemplateStore } from '../templates/store.ts';
-import { type Standstill, tellStandstill } from './envd-client.ts';
-import type { RecordStore, SandboxBase, SandboxRecord } from './record.ts';
-import { assertNoneRemoved, assertSavable, type Saving, saveAndEnd, saveLive } from './save.ts';
-import { freeMachine, type StartContext } from './start.ts';
+import type { RecordStore, SandboxRecord } from './record.ts';
 import type { RunningEntry, SandboxTable } from './table.ts';
 
 const { KillReason, SandboxState } = orchestratorProto;
@@ -15,7 +16,7 @@ const { KillReason, SandboxState } = orchestratorProto;
 /** For a sandbox to hear that it stood still, ms: its daemon waits about so long with what is late. */
 const TELL_DEADLINE_MS = 5_000;
 
-export interface SavesOptions extends StartContext {
+export interface SnapshotterOptions extends StartContext {
   templates: TemplateStore;
   snapshots: SnapshotStore;
   /** Of this machine. */
@@ -25,16 +26,16 @@ export interface SavesOptions extends StartContext {
 }
 
 /** The ways in which a running sandbox is saved: to be resumed, to be started from, to be forked. */
-export class Saves {
-  readonly #options: SavesOptions;
+export class Snapshotter {
+  readonly #options: SnapshotterOptions;
   readonly #table: SandboxTable;
 
-  constructor(options: SavesOptions, table: SandboxTable) {
+  constructor(options: SnapshotterOptions, table: SandboxTable) {
     this.#options = options;
     this.#table = table;
   }
 
-  /** Saves a sandbox and frees the rest of it. */
+  /** Snapshotter a sandbox and frees the rest of it. */
   async pause(entry: RunningEntry, filesOnly: boolean): Promise<void> {
     const { records, snapshots, now } = this.#options;
     const { config, run, sandbox } = entry;
@@ -89,7 +90,7 @@ export class Saves {
     return { build, stoppedMs };
   }
 
-  /** Saves a sandbox into an empty folder; it goes on. Returns how long it was stopped, ms. */
+  /** Snapshotter a sandbox into an empty folder; it goes on. Returns how long it was stopped, ms. */
   async live(entry: RunningEntry, snapshotDir: string): Promise<number> {
     const save = (saving: Saving) => saveLive(saving, snapshotDir);
     // Nobody has to know: its connections stay, and it is back before a request would have been held.
@@ -116,7 +117,7 @@ export class Saves {
     });
   }
 
-  /** Saves a sandbox in a state that says so. Where that fails it runs as before, or has ended. */
+  /** Snapshotter a sandbox in a state that says so. Where that fails it runs as before, or has ended. */
   async #whileSaving<T>(
     entry: RunningEntry,
     state: orchestratorProto.SandboxState,
@@ -153,13 +154,10 @@ export class Saves {
   }
 }
 
-/** What makes and starts saved states on this node. */
-export type SavedWith = Pick<SavesOptions, 'driver' | 'processor'>;
-
 /** What a paused sandbox's saved state says of itself. */
 export function factsOf(
   { base, sandbox }: Pick<SandboxRecord, 'base' | 'sandbox'>,
-  { now, ...context }: SavedWith & Pick<SavesOptions, 'now'>,
+  { now, ...context }: SavedWith & Pick<SnapshotterOptions, 'now'>,
 ): SnapshotFacts {
   const { sandboxId = '', buildId = '' } = sandbox.config ?? {};
   return {
@@ -168,9 +166,4 @@ export function factsOf(
     needs: needsOf(base, context),
     parentBuildId: buildId,
   };
-}
-
-/** What a state that is saved now needs to start again. */
-export function needsOf({ guest, rootfs }: SandboxBase, { driver, processor }: SavedWith): SnapshotNeeds {
-  return { runtime: { name: driver.name, digest: driver.runtimeDigest }, guest, rootfs, processor };
 }

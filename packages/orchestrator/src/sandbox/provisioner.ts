@@ -6,27 +6,25 @@ import {
   type ProcessorNeeds,
   type SnapshotStore,
 } from '@islet/snapshots';
-import type { TemplateBuild } from '../templates/build.ts';
-import { Ahead, type AheadOptions, type WarmRun } from './ahead.ts';
-import { startInSandbox } from './command.ts';
-import { EnvdSilentError } from './envd-client.ts';
-import { Gate } from './gate.ts';
-import { baseOf, sizeOf } from './place.ts';
-import type { SandboxBase } from './record.ts';
+import { EnvdSilentError } from '../envd/client.ts';
+import { startInSandbox } from '../envd/command.ts';
+import { firstInit, identify, resumeInit } from '../machine/identity.ts';
+import type { MachineBase } from '../machine/run.ts';
+import { baseOf, sizeOf } from '../machine/shape.ts';
 import {
-  firstInit,
   freeMachine,
-  identify,
-  resumeInit,
   type StartedRun,
   type StartOptions,
   type StartSource,
   startMachine,
-} from './start.ts';
+} from '../machine/start.ts';
+import type { TemplateBuild } from '../templates/build.ts';
+import { ReadyMachines, type ReadyMachinesOptions, type WarmRun } from '../warm/ready.ts';
+import { Gate } from './gate.ts';
 
 type SandboxConfig = orchestratorProto.SandboxConfig;
 
-export interface StarterOptions extends AheadOptions {
+export interface ProvisionerOptions extends ReadyMachinesOptions {
   /** Of the node's own guest files, for sandboxes that boot. */
   guestDigest: string;
   snapshots: SnapshotStore;
@@ -42,31 +40,31 @@ export interface StarterOptions extends AheadOptions {
 
 /** A sandbox's saved state, and what its envd asks for until it is told otherwise. */
 export interface SavedSource {
-  base: SandboxBase;
+  base: MachineBase;
   snapshotDir: string;
   accessToken: string | undefined;
 }
 
 /** A started machine and what its memory maps. */
 export interface BasedRun extends StartedRun {
-  base: SandboxBase;
+  base: MachineBase;
 }
 
 /** Gets sandboxes their machines: new ones from what is kept ready or from their build's snapshot, paused ones from their own. */
-export class Starter {
-  readonly #options: StarterOptions;
+export class Provisioner {
+  readonly #options: ProvisionerOptions;
   readonly #gate: Gate;
-  readonly #ahead: Ahead;
+  readonly #ready: ReadyMachines;
 
-  constructor(options: StarterOptions) {
+  constructor(options: ProvisionerOptions) {
     this.#options = options;
     this.#gate = new Gate(options.startsAtOnce);
-    this.#ahead = new Ahead(options);
+    this.#ready = new ReadyMachines(options);
   }
 
   /** Keeps machines of a build ready from now on. */
   keepWarm(buildId: string): void {
-    this.#ahead.keep(buildId);
+    this.#ready.keep(buildId);
   }
 
   /**
@@ -76,7 +74,7 @@ export class Starter {
   async startNew(config: SandboxConfig, signal: AbortSignal | undefined): Promise<BasedRun> {
     const build = this.#options.templates.get(config.buildId);
     const { envdAccessToken: accessToken } = build;
-    const ready = await this.#ahead.takeMachine(config.buildId);
+    const ready = await this.#ready.takeMachine(config.buildId);
     if (ready && (await this.#adopt(ready, config, accessToken, signal))) {
       const { connection, ...run } = ready;
       connection.end();
@@ -121,7 +119,7 @@ export class Starter {
    */
   async startSaved(
     config: SandboxConfig,
-    base: SandboxBase,
+    base: MachineBase,
     saved: string | undefined,
     reboot: boolean,
     signal: AbortSignal,
@@ -145,12 +143,12 @@ export class Starter {
 
   /** Ends the machines of a build that were kept ready, and keeps none any more. */
   dropWarm(buildId: string): void {
-    this.#ahead.drop(buildId);
+    this.#ready.drop(buildId);
   }
 
   /** Ends all that was kept ready. */
   close(): Promise<void> {
-    return this.#ahead.close();
+    return this.#ready.close();
   }
 
   /** Starts from a saved state, in a place that was prepared where there is one. */
@@ -159,7 +157,7 @@ export class Starter {
     egress: SandboxConfig['egress'],
     options: Omit<StartOptions, 'place'>,
   ): Promise<StartedRun> {
-    const place = await this.#ahead.takePlace(source);
+    const place = await this.#ready.takePlace(source);
     return startMachine(this.#options, source, egress, { ...options, place });
   }
 
@@ -185,7 +183,7 @@ export class Starter {
       await identify(driver, run, init, { currentToken, signal, connection });
       return true;
     } catch (error) {
-      onLoss(sandboxId, this.#ahead.free(run));
+      onLoss(sandboxId, this.#ready.free(run));
       if (error instanceof IsletError) throw error; // another machine would refuse it too
       logger.warn({ err: error, sandboxId }, 'a sandbox kept ready did not answer');
       return false;
