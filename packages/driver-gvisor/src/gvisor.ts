@@ -1,36 +1,21 @@
-import { createHash } from 'node:crypto';
-import { createReadStream } from 'node:fs';
-import { access, chmod, mkdir, readdir, rm, stat, writeFile } from 'node:fs/promises';
-import { availableParallelism } from 'node:os';
-import { basename, delimiter, join } from 'node:path';
-import { pipeline } from 'node:stream/promises';
-import {
-  type DriverSite,
-  linkerName,
-  type Machine,
-  type MachineSpec,
-  type SandboxDriver,
-  type WritableRoot,
-} from '@islet/driver';
+import { stat } from 'node:fs/promises';
+import { join } from 'node:path';
+import type { DriverSite, Machine, MachineSpec, SandboxDriver } from '@islet/driver';
 import {
   Cgroups,
-  CommandError,
-  findProcesses,
-  groupsOf,
   isAlive,
   killAndWait,
   type ProcessRef,
-  refProcess,
   setTimerSlack,
   signalGroup,
   waitForExit,
 } from '@islet/host';
+import { writeBootBundle, writeBundle } from './bundle.ts';
 import { CHECKPOINT_FILE } from './dead-polls.ts';
-import { type MountNamespace, needsHiddenProcSys, openMountNamespace } from './mount-namespace.ts';
-import { DISK_FOLDER, MOUNT_POINTS, ociSpec, SPEC_SHAPE } from './oci-spec.ts';
-import { inOverlay } from './overlay.ts';
-import { type GvisorRelease, parseRelease, untestedTrouble } from './release.ts';
-import { lastLogged, readState } from './runsc-files.ts';
+import { Freezer } from './freezer.ts';
+import { SPEC_SHAPE } from './oci-spec.ts';
+import { untestedTrouble } from './release.ts';
+import { Runsc, type RunscCommand } from './runsc.ts';
 import { StateFileError } from './state-file.ts';
 import { SentryTimers, SLACK_NS } from './timers.ts';
 
@@ -40,13 +25,6 @@ import { SentryTimers, SLACK_NS } from './timers.ts';
  */
 const RUNTIME_OVERHEAD_BYTES = 128 * 1024 * 1024;
 
-/**
- * A sandbox's threads run for so long before others have their turn, ns: the sandbox that wakes to answer goes before
- * one that computes all the time, and the threads of Islet that answer go before both.
- */
-const SLICE_NS = 400_000;
-
-const RUNSC_TIMEOUT_MS = 60_000;
 const CHECKPOINT_TIMEOUT_MS = 60_000;
 
 export interface GvisorOptions extends Omit<DriverSite, 'dataDir'> {
@@ -54,56 +32,14 @@ export interface GvisorOptions extends Omit<DriverSite, 'dataDir'> {
   checkpoints: { disarm(snapshotDir: string): Promise<unknown>; close(): Promise<void> };
 }
 
-/** Opens the gVisor driver. @throws Error where runsc is missing. */
+/** Opens the gVisor driver. @throws Error if runsc is missing. */
 export async function openGvisor(options: GvisorOptions): Promise<SandboxDriver> {
-  const binary = await findRunsc();
-  const release = parseRelease(await options.exec(binary, ['--version']));
-  const trouble = untestedTrouble(release);
-  if (trouble) options.logger.warn(`${trouble.cause}; ${trouble.fix}`);
-  const stateDir = join(options.runtimeDir, 'runsc');
-  await mkdir(stateDir, { recursive: true, mode: 0o700 });
-  await endCommandsOfOthers(stateDir);
-  const hidden = await needsHiddenProcSys(options.exec);
-  const namespace = hidden ? await openMountNamespace(options.runtimeDir, options.exec) : undefined;
-  return new Gvisor(options, { file: binary, digest: await fileDigest(binary), release }, namespace);
-}
-
-/**
- * Waits for the commands that a killed process left under way: a sandbox that one of them starts or saves is seen by nobody
- * who looks before it is done.
- */
-async function endCommandsOfOthers(stateDir: string): Promise<void> {
-  const commands = findProcesses(
-    ([file = '', ...args]) =>
-      ['runsc', 'nsenter'].includes(basename(file)) && args.includes(`--root=${stateDir}`),
-  );
-  await Promise.all(commands.map((ref) => waitForExit(ref, RUNSC_TIMEOUT_MS).catch(() => killAndWait(ref))));
-}
-
-/** The runsc that a start would use. @throws Error naming the mending command where there is none. */
-export async function findRunsc(path = process.env.PATH ?? ''): Promise<string> {
-  for (const dir of path.split(delimiter)) {
-    const file = join(dir, 'runsc');
-    const found = await access(file).then(
-      () => true,
-      () => false,
-    );
-    if (found) return file;
-  }
-  throw new Error('runsc (gVisor) is not in PATH: on Debian run `apt-get install runsc`');
-}
-
-async function fileDigest(file: string): Promise<string> {
-  const hash = createHash('sha256');
-  await pipeline(createReadStream(file), hash);
-  return hash.digest('hex');
-}
-
-/** The program that runs sandboxes. */
-interface Runsc {
-  file: string;
-  digest: string;
-  release: GvisorRelease;
+  const { exec, logger, runtimeDir } = options;
+  const cgroups = new Cgroups();
+  const runsc = await Runsc.open({ runtimeDir, exec, hasCgroups: cgroups.version !== 'none' });
+  const trouble = untestedTrouble(runsc.release);
+  if (trouble) logger.warn(`${trouble.cause}; ${trouble.fix}`);
+  return new Gvisor(options, runsc, cgroups);
 }
 
 class Gvisor implements SandboxDriver {
@@ -114,56 +50,47 @@ class Gvisor implements SandboxDriver {
   readonly pace = { bootMs: 60_000, restoreMs: 15_000 };
   readonly runtimeDigest: string;
   readonly #options: GvisorOptions;
-  readonly #runscBuild: Runsc;
-  readonly #namespace: MountNamespace | undefined;
-  readonly #stateDir: string;
-  readonly #cgroups = new Cgroups();
+  readonly #runsc: Runsc;
+  readonly #cgroups: Cgroups;
   /** Containers that were created and hold nothing yet. */
   readonly #prepared = new Set<string>();
-  /** The process groups of machines that this process froze. */
-  readonly #frozen = new Map<string, readonly number[]>();
+  readonly #freezer = new Freezer();
   readonly #timers = new SentryTimers();
 
-  constructor(options: GvisorOptions, runsc: Runsc, namespace: MountNamespace | undefined) {
+  constructor(options: GvisorOptions, runsc: Runsc, cgroups: Cgroups) {
     this.#options = options;
-    this.#runscBuild = runsc;
+    this.#runsc = runsc;
+    this.#cgroups = cgroups;
     // A snapshot restores only with the mounts it was taken with: those are part of what it needs.
     this.runtimeDigest = `${runsc.digest}-${SPEC_SHAPE}`;
-    this.#namespace = namespace;
-    this.#stateDir = join(options.runtimeDir, 'runsc');
   }
 
   async boot(spec: MachineSpec, signal?: AbortSignal): Promise<Machine> {
-    const mountPoint = join(spec.dir, 'root');
-    if (spec.writableRoot) await Promise.all([mountPoint, join(spec.dir, 'disk')].map((dir) => mkdir(dir)));
-    // An image that is mounted read-only must have them: the runtime cannot make them in it.
-    else for (const { path, mode } of MOUNT_POINTS) await makeMissing(join(spec.rootfsDir, path), mode);
-    const bundle = await this.#writeBundle(spec.writableRoot ? { ...spec, rootfsDir: mountPoint } : spec);
-    return this.#launch(spec, ['run', '-detach', '-bundle', bundle, spec.id], signal);
+    const bundle = await writeBootBundle(spec, this.#cgroupPath(spec.id));
+    const args = ['run', '-detach', '-bundle', bundle, spec.id];
+    const { dir, writableRoot } = spec;
+    return this.#launch(spec, { dir, args, signal, writableRoot });
   }
 
   async prepare(spec: MachineSpec, signal?: AbortSignal): Promise<Machine> {
-    const bundle = await this.#writeBundle(spec);
-    const machine = await this.#launch(spec, ['create', '-bundle', bundle, spec.id], signal);
+    const bundle = await writeBundle(spec, this.#cgroupPath(spec.id));
+    const args = ['create', '-bundle', bundle, spec.id];
+    const machine = await this.#launch(spec, { dir: spec.dir, args, signal });
     this.#prepared.add(spec.id);
     return machine;
   }
 
   async restore(spec: MachineSpec, snapshotDir: string, signal?: AbortSignal): Promise<Machine> {
-    const bundle = this.#prepared.delete(spec.id) ? spec.dir : await this.#writeBundle(spec);
-    return this.#launch(
-      spec,
-      ['restore', '-detach', '-image-path', snapshotDir, '-bundle', bundle, spec.id],
-      signal,
-    );
+    const { dir, id } = spec;
+    const bundle = this.#prepared.delete(id) ? dir : await writeBundle(spec, this.#cgroupPath(id));
+    const args = ['restore', '-detach', '-image-path', snapshotDir, '-bundle', bundle, id];
+    return this.#launch(spec, { dir, args, signal });
   }
 
   async checkpoint(machine: Machine, snapshotDir: string, signal?: AbortSignal): Promise<void> {
-    await this.#runsc(
-      machine.dir,
-      ['checkpoint', '-compression=none', '-image-path', snapshotDir, machine.id],
-      signal,
-    );
+    const { dir, id } = machine;
+    const args = ['checkpoint', '-compression=none', '-image-path', snapshotDir, id];
+    await this.#runsc.run({ dir, args, signal });
     // The command returns while the sandbox still writes its last pages; it exits when they are all in the file.
     await waitForExit(machine.main, CHECKPOINT_TIMEOUT_MS);
     await this.finishCheckpoint(snapshotDir);
@@ -171,7 +98,7 @@ class Gvisor implements SandboxDriver {
 
   /** Another release of gVisor may write its checkpoints otherwise, or be without this fault: they are used as they are. */
   async finishCheckpoint(snapshotDir: string): Promise<void> {
-    if (!this.#runscBuild.release.isTested) return;
+    if (!this.#runsc.release.isTested) return;
     try {
       await this.#options.checkpoints.disarm(snapshotDir);
     } catch (error) {
@@ -182,33 +109,21 @@ class Gvisor implements SandboxDriver {
 
   async snapshot(machine: Machine, snapshotDir: string, signal?: AbortSignal): Promise<void> {
     // Measured: unlike a checkpoint that ends the sandbox, the command returns when all pages are in the file.
-    await this.#runsc(
-      machine.dir,
-      ['checkpoint', '-leave-running', '-compression=none', '-image-path', snapshotDir, machine.id],
-      signal,
-    );
+    const { dir, id } = machine;
+    const args = ['checkpoint', '-leave-running', '-compression=none', '-image-path', snapshotDir, id];
+    await this.#runsc.run({ dir, args, signal });
     await this.finishCheckpoint(snapshotDir);
   }
 
-  /**
-   * Stops the sentry, the file server, and the processes in which the sandbox's programs run, which are children of the
-   * sentry. Its timers are set to be on time meanwhile: whoever lets it go on wants something of it.
-   */
-  async freeze({ id, main, companions }: Machine): Promise<void> {
-    this.#timers.remove(id);
-    signalGroup(main.pid, 'SIGSTOP'); // before its children are looked for: from here on there come no more
-    const groups = [main, ...companions].flatMap(groupsOf);
-    for (const group of groups) signalGroup(group, 'SIGSTOP');
-    this.#frozen.set(id, groups);
-    setTimerSlack(main, SLACK_NS.busy);
+  /** The timers are set to be on time meanwhile: whoever lets the sandbox go on wants something of it. */
+  async freeze(machine: Machine): Promise<void> {
+    this.#timers.remove(machine.id);
+    this.#freezer.freeze(machine);
+    setTimerSlack(machine.main, SLACK_NS.busy);
   }
 
-  async thaw({ id, main, companions }: Machine): Promise<void> {
-    const groups = this.#frozen.get(id) ?? [main, ...companions].flatMap(groupsOf);
-    this.#frozen.delete(id);
-    if (!isAlive(main)) return;
-    for (const group of groups.toReversed()) signalGroup(group, 'SIGCONT');
-    this.#watch(id, main);
+  async thaw(machine: Machine): Promise<void> {
+    if (this.#freezer.thaw(machine)) this.#watch(machine.id, machine.main);
   }
 
   /** The runtime makes the file when it begins to stop the sandbox; disarming changes it in place. */
@@ -236,7 +151,7 @@ class Gvisor implements SandboxDriver {
   }
 
   async wake({ dir, id }: Machine): Promise<void> {
-    await this.#runsc(dir, ['kill', id, 'CONT'], undefined);
+    await this.#runsc.run({ dir, args: ['kill', id, 'CONT'] });
   }
 
   async kill(machine: Machine): Promise<void> {
@@ -245,13 +160,12 @@ class Gvisor implements SandboxDriver {
 
   async release(id: string): Promise<void> {
     this.#prepared.delete(id);
-    this.#frozen.delete(id);
+    this.#freezer.forget(id);
     this.#timers.remove(id);
-    await end(await this.#processes(id));
+    await end(await this.#runsc.processes(id));
     // A created one that stood still has a helper that would have ended with it.
     await this.#cgroups.kill(this.#cgroupPath(id));
-    const files = (await readdir(this.#stateDir)).filter((name) => belongsTo(name, id));
-    await Promise.all(files.map((name) => rm(join(this.#stateDir, name), { recursive: true, force: true })));
+    await this.#runsc.forget(id);
     await this.#cgroups.remove(this.#cgroupPath(id));
   }
 
@@ -263,100 +177,35 @@ class Gvisor implements SandboxDriver {
     return this.#cgroups.memoryUsed(this.#cgroupPath(id));
   }
 
-  async list(): Promise<string[]> {
-    const ids = (await readdir(this.#stateDir)).map(
-      (name) => /^(.+)_sandbox:\1\.(?:state|lock)$/.exec(name)?.[1],
-    );
-    return [...new Set(ids.filter((id) => id !== undefined))];
+  list(): Promise<string[]> {
+    return this.#runsc.list();
   }
 
   async close(): Promise<void> {
     this.#timers.close();
     await this.#options.checkpoints.close();
-    await this.#namespace?.close();
     await this.#cgroups.remove(this.#instanceCgroup());
-    await rm(this.#stateDir, { recursive: true, force: true });
+    await this.#runsc.close();
   }
 
-  async #launch(spec: MachineSpec, args: string[], signal: AbortSignal | undefined): Promise<Machine> {
+  async #launch(spec: MachineSpec, command: RunscCommand): Promise<Machine> {
+    const { id, dir, memoryMb } = spec;
     try {
-      await this.#runsc(spec.dir, args, signal, spec.writableRoot);
-      const [main, ...companions] = await this.#processes(spec.id);
-      if (!main) throw new Error(`sandbox ${spec.id} ended while it started`);
-      await this.#cgroups.setMemoryLimit(
-        this.#cgroupPath(spec.id),
-        spec.memoryMb * 1024 * 1024 + RUNTIME_OVERHEAD_BYTES,
-      );
-      this.#watch(spec.id, main);
-      return { id: spec.id, dir: spec.dir, main, companions };
+      await this.#runsc.run(command);
+      const [main, ...companions] = await this.#runsc.processes(id);
+      if (!main) throw new Error(`sandbox ${id} ended while it started`);
+      const limitBytes = memoryMb * 1024 * 1024 + RUNTIME_OVERHEAD_BYTES;
+      await this.#cgroups.setMemoryLimit(this.#cgroupPath(id), limitBytes);
+      this.#watch(id, main);
+      return { id, dir, main, companions };
     } catch (error) {
-      await this.release(spec.id);
+      await this.release(id);
       throw error;
     }
   }
 
   #watch(id: string, ref: ProcessRef): void {
     this.#timers.add(id, { ref, usedMs: this.#cgroups.cpuMeter(this.#cgroupPath(id)) });
-  }
-
-  async #writeBundle(spec: MachineSpec): Promise<string> {
-    await mkdir(join(spec.dir, DISK_FOLDER), { recursive: true });
-    const config = ociSpec(spec, {
-      cgroupsPath: `/${this.#cgroupPath(spec.id)}`,
-      ldName: await linkerName(spec.guestDir),
-      hostCpus: availableParallelism(),
-    });
-    await writeFile(join(spec.dir, 'config.json'), JSON.stringify(config));
-    return spec.dir;
-  }
-
-  async #runsc(
-    dir: string,
-    args: string[],
-    signal: AbortSignal | undefined,
-    writableRoot?: WritableRoot,
-  ): Promise<void> {
-    const flags = [
-      `--root=${this.#stateDir}`,
-      '--platform=systrap',
-      '--network=sandbox',
-      '--net-raw',
-      // The image is read-only and what is written goes to the sandbox's disk, see `ociSpec`.
-      '--overlay2=none',
-      // Without it a checkpoint is refused for every connection in TIME-WAIT, which a server has for a minute.
-      '--net-disconnect-ok',
-      '--cpu-num-from-quota',
-      ...(this.#cgroups.version === 'none' ? ['--ignore-cgroups'] : []),
-    ];
-    const log = join(dir, 'runsc.log');
-    const runsc = [this.#runscBuild.file, `--log=${log}`, '--log-format=json', ...flags, ...args];
-    const command = writableRoot
-      ? inOverlay(writableRoot, { root: join(dir, 'root'), disk: join(dir, 'disk') }, runsc)
-      : runsc;
-    const [file, ...rest] = this.#namespace
-      ? ['nsenter', `--mount=${this.#namespace.file}`, ...command]
-      : command;
-    try {
-      await this.#options.exec(file as string, rest, {
-        timeoutMs: RUNSC_TIMEOUT_MS,
-        output: 'discard',
-        sliceNs: SLICE_NS,
-        ...(signal ? { signal } : {}),
-      });
-    } catch (error) {
-      if (!(error instanceof CommandError)) throw error;
-      const reason = (await lastLogged(log)) ?? error.message;
-      throw new Error(`runsc ${args[0]} failed: ${reason}`, { cause: error });
-    } finally {
-      await rm(log, { force: true });
-    }
-  }
-
-  /** The sandbox's processes, the sentry first. Empty where runsc keeps no state of it. */
-  async #processes(id: string): Promise<ProcessRef[]> {
-    const file = join(this.#stateDir, `${id}_sandbox:${id}.state`);
-    const ids = (await readState(file, this.#runscBuild.release)) ?? [];
-    return ids.flatMap((pid) => refProcess(pid) ?? []);
   }
 
   #instanceCgroup(): string {
@@ -372,14 +221,4 @@ class Gvisor implements SandboxDriver {
 async function end(leaders: readonly ProcessRef[]): Promise<void> {
   for (const ref of leaders) if (isAlive(ref)) signalGroup(ref.pid, 'SIGKILL');
   await Promise.all(leaders.map((ref) => killAndWait(ref)));
-}
-
-/** runsc names its files `<id>_sandbox:<id>.*` and `runsc-<id>.sock`. */
-function belongsTo(fileName: string, id: string): boolean {
-  return fileName.startsWith(`${id}_sandbox:`) || fileName === `runsc-${id}.sock`;
-}
-
-async function makeMissing(dir: string, mode: number): Promise<void> {
-  const made = await mkdir(dir, { recursive: true });
-  if (made !== undefined) await chmod(dir, mode); // mkdir's own mode is cut by the umask
 }
