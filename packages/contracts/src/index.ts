@@ -15,6 +15,7 @@ export * from './logs.ts';
 export * from './metrics.ts';
 export * from './ports.ts';
 export * from './rpc-errors.ts';
+export * from './sandbox.ts';
 export * from './tokens.ts';
 export * from './undo.ts';
 export * from './web-names.ts';

@@ -1,14 +1,13 @@
 import { once } from 'node:events';
 import { createServer, type Server, type ServerResponse } from 'node:http';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { create } from '@bufbuild/protobuf';
-import { orchestratorProto, PORTS, type SandboxLog } from '@islet/contracts';
+import { newSandbox, orchestratorProto, PORTS, type SandboxLog } from '@islet/contracts';
 import { createLogger } from '@islet/telemetry';
 import { afterEach, beforeEach, expect, it } from 'vitest';
 import { SandboxEvents } from '../sandbox/events.ts';
 import { Journals } from './journals.ts';
 
-const { SandboxSchema, SandboxState } = orchestratorProto;
+const { SandboxState } = orchestratorProto;
 const address = '127.45.0.40';
 
 /** A sandbox's daemon: each answer to GET /journal, with where it was asked to start. */
@@ -40,7 +39,7 @@ afterEach(async () => {
 });
 
 const sandbox = (state: orchestratorProto.SandboxState, executionId = 'one') =>
-  create(SandboxSchema, { config: { sandboxId: 'ia', teamId: 't1' }, executionId, state, address });
+  newSandbox({ config: { sandboxId: 'ia', teamId: 't1' }, executionId, state, address });
 const tell = (state: orchestratorProto.SandboxState, executionId?: string) =>
   events.emit({ kind: 'changed', sandbox: sandbox(state, executionId) });
 const record = (seq: number, over: object = {}) =>

@@ -1,5 +1,5 @@
 import { setTimeout as sleep, setImmediate as turn } from 'node:timers/promises';
-import { orchestratorProto } from '@islet/contracts';
+import { orchestratorProto, type Sandbox } from '@islet/contracts';
 import type { LogSink } from '@islet/sinks';
 import type { Logger } from '@islet/telemetry';
 import { EnvdAnswerError, type JournalLine } from '../envd/answers.ts';
@@ -51,10 +51,7 @@ export class Journals {
    * open connection keeps it from that.
    * @param known sandboxes that lived before the events began
    */
-  async follow(
-    known: readonly orchestratorProto.Sandbox[],
-    events: AsyncIterable<SandboxEvent>,
-  ): Promise<void> {
+  async follow(known: readonly Sandbox[], events: AsyncIterable<SandboxEvent>): Promise<void> {
     for (const sandbox of known) this.#see(sandbox);
     for await (const event of events) {
       if (event.kind === 'changed') this.#see(event.sandbox);
@@ -69,9 +66,8 @@ export class Journals {
     await this.#streams.get(sandboxId)?.caughtUp();
   }
 
-  #see(sandbox: orchestratorProto.Sandbox): void {
+  #see(sandbox: Sandbox): void {
     const { config, state, executionId } = sandbox;
-    if (!config) return;
     // Until it has ended, its last records come.
     if (state === SandboxState.KILLING) return;
     const { sandboxId } = config;
@@ -86,11 +82,11 @@ export class Journals {
       get: () => this.#cursors.get(sandboxId),
       set: (next: number) => this.#cursors.set(sandboxId, next),
     };
-    this.#streams.set(sandboxId, new JournalStream({ ...this.#options, sandbox, config, cursor }));
+    this.#streams.set(sandboxId, new JournalStream({ ...this.#options, sandbox, cursor }));
   }
 
-  #forget({ config }: orchestratorProto.Sandbox): void {
-    const sandboxId = config?.sandboxId ?? '';
+  #forget({ config }: Sandbox): void {
+    const { sandboxId } = config;
     const stream = this.#streams.get(sandboxId);
     this.#streams.delete(sandboxId);
     setImmediate(() => {
@@ -101,8 +97,7 @@ export class Journals {
 }
 
 interface StreamOptions extends JournalsOptions {
-  sandbox: orchestratorProto.Sandbox;
-  config: orchestratorProto.SandboxConfig;
+  sandbox: Sandbox;
   /** Undefined: nobody knows what was read before. */
   cursor: { get(): number | undefined; set(next: number): void };
 }
@@ -136,7 +131,8 @@ class JournalStream {
   }
 
   async #keepReading(): Promise<void> {
-    const { logger, config } = this.#options;
+    const { logger, sandbox } = this.#options;
+    const { sandboxId } = sandbox.config;
     let againMs = AGAIN_MS.least;
     const pause = (ms: number) =>
       sleep(ms, undefined, { signal: this.#stop.signal, ref: false }).catch(() => undefined);
@@ -145,7 +141,7 @@ class JournalStream {
       const before = this.#options.cursor.get();
       await this.#read().catch((error: unknown) => {
         if (this.#stop.signal.aborted) return;
-        logger.debug({ err: error, sandboxId: config.sandboxId }, 'a sandbox’s journal cannot be read');
+        logger.debug({ err: error, sandboxId }, 'a sandbox’s journal cannot be read');
       });
       this.#setCaughtUp();
       againMs = this.#options.cursor.get() === before ? Math.min(againMs * 2, AGAIN_MS.most) : AGAIN_MS.least;
@@ -155,7 +151,7 @@ class JournalStream {
 
   /** Reads until the stream ends, or the run does. @throws EnvdAnswerError where it is no journal. */
   async #read(): Promise<void> {
-    const { sandbox, config, cursor } = this.#options;
+    const { sandbox, cursor } = this.#options;
     const connection = new EnvdConnection(sandbox.address);
     const end = () => connection.end();
     this.#stop.signal.addEventListener('abort', end, { once: true });
@@ -163,7 +159,7 @@ class JournalStream {
       const answer = await connection.request({
         method: 'GET',
         path: `/journal?start=${cursor.get() ?? 0}`,
-        headers: tokenHeader(config.envdAccessToken),
+        headers: tokenHeader(sandbox.config.envdAccessToken),
         signal: this.#stop.signal,
       });
       if (answer.statusCode !== 200) {
@@ -194,8 +190,8 @@ class JournalStream {
 
   /** Whose record it is and who says it is for the host to say; nothing in it is from the future. */
   #take({ seq, record }: JournalLine): void {
-    const { config, cursor, logs, now } = this.#options;
-    const { sandboxId, teamId } = config;
+    const { sandbox, cursor, logs, now } = this.#options;
+    const { sandboxId, teamId } = sandbox.config;
     const timeMs = Math.min(record.timeMs, now());
     const lost = seq - (cursor.get() ?? seq);
     cursor.set(seq + 1);

@@ -1,5 +1,12 @@
-import { create, type MessageInitShape } from '@bufbuild/protobuf';
-import { isUuid, orchestratorProto, type SandboxLifeEvent, type SandboxLog } from '@islet/contracts';
+import type { MessageInitShape } from '@bufbuild/protobuf';
+import {
+  isUuid,
+  newSandbox,
+  orchestratorProto,
+  type Sandbox,
+  type SandboxLifeEvent,
+  type SandboxLog,
+} from '@islet/contracts';
 import { expect, it } from 'vitest';
 import type { SandboxEvent } from '../sandbox/events.ts';
 import { orderedIds } from './event-ids.ts';
@@ -15,7 +22,7 @@ interface Over {
 }
 
 const sandbox = (state: orchestratorProto.SandboxState, over: Over = {}) =>
-  create(orchestratorProto.SandboxSchema, {
+  newSandbox({
     config: {
       ...{ sandboxId: 'ia', teamId: 't1', templateId: 'base', buildId: 'b1', cpuCount: 2, memoryMb: 512 },
       metadata: { owner: 'me' },
@@ -35,7 +42,7 @@ const ended = (reason: orchestratorProto.KillReason, over?: Over): SandboxEvent 
 });
 
 /** What is noted of what happened, at 7,000. */
-function noted(happened: SandboxEvent[], known: orchestratorProto.Sandbox[] = []) {
+function noted(happened: SandboxEvent[], known: Sandbox[] = []) {
   const logs: SandboxLog[] = [];
   const events: SandboxLifeEvent[] = [];
   const notes = new LifeNotes(known, {

@@ -1,5 +1,6 @@
 import {
   orchestratorProto,
+  type Sandbox,
   type SandboxEventType,
   type SandboxLifeEvent,
   type SandboxLog,
@@ -9,7 +10,6 @@ import type { SandboxEvent } from '../sandbox/events.ts';
 import { orderedIds } from './event-ids.ts';
 
 const { KillReason, SandboxState } = orchestratorProto;
-type Sandbox = orchestratorProto.Sandbox;
 type SandboxConfig = orchestratorProto.SandboxConfig;
 
 /** The reasons that the protocol knows; of every other one it says `unknown`. */
@@ -48,31 +48,30 @@ export class LifeNotes {
   constructor(known: readonly Sandbox[], options: LifeNotesOptions) {
     this.#options = options;
     this.#newId = orderedIds(options.now);
-    this.#seen = new Map(known.map((sandbox) => [sandbox.config?.sandboxId ?? '', seenOf(sandbox)]));
+    this.#seen = new Map(known.map((sandbox) => [sandbox.config.sandboxId, seenOf(sandbox)]));
   }
 
   /** Takes what happened to a sandbox, each sandbox's in its order. */
   hear(event: SandboxEvent): void {
     const { sandbox } = event;
-    const { config, state } = sandbox;
-    if (!config) return;
-    if (event.kind === 'ended') this.#ended(sandbox, config, event.reason);
-    else if (state === SandboxState.RUNNING) this.#runs(sandbox, config);
-    else if (state === SandboxState.PAUSED) this.#paused(sandbox, config);
+    if (event.kind === 'ended') this.#ended(sandbox, event.reason);
+    else if (sandbox.state === SandboxState.RUNNING) this.#runs(sandbox);
+    else if (sandbox.state === SandboxState.PAUSED) this.#paused(sandbox);
   }
 
   /** A running sandbox was saved as a build and goes on. */
   checkpointed(sandbox: Sandbox): void {
-    if (sandbox.config) this.#event('checkpointed', sandbox, sandbox.config);
+    this.#event('checkpointed', sandbox);
   }
 
-  #runs(sandbox: Sandbox, config: SandboxConfig): void {
+  #runs(sandbox: Sandbox): void {
+    const { config } = sandbox;
     const before = this.#seen.get(config.sandboxId);
     const seen = seenOf(sandbox);
     this.#seen.set(config.sandboxId, seen);
     if (before?.executionId !== seen.executionId) {
       this.#log(config, 'info', 'sandbox runs', { template_id: config.templateId });
-      this.#event(before ? 'resumed' : 'created', sandbox, config);
+      this.#event(before ? 'resumed' : 'created', sandbox);
       return;
     }
     const { allowOut = [], denyOut = [] } = config.egress ?? {};
@@ -80,26 +79,28 @@ export class LifeNotes {
       ...(before.endAtMs !== seen.endAtMs && { endAtMs: seen.endAtMs }),
       ...(before.egress !== seen.egress && { egress: { allowOut: [...allowOut], denyOut: [...denyOut] } }),
     };
-    if (Object.keys(changed).length > 0) this.#event('updated', sandbox, config, changed);
+    if (Object.keys(changed).length > 0) this.#event('updated', sandbox, changed);
   }
 
-  #paused(sandbox: Sandbox, config: SandboxConfig): void {
+  #paused(sandbox: Sandbox): void {
+    const { config } = sandbox;
     const before = this.#seen.get(config.sandboxId);
     this.#seen.set(config.sandboxId, seenOf(sandbox));
     if (before?.isPaused) return;
     this.#log(config, 'info', 'sandbox is paused', { template_id: config.templateId });
-    this.#event('paused', sandbox, config, { execution: executionOf(sandbox, config, sandbox.endAtMs) });
+    this.#event('paused', sandbox, { execution: executionOf(sandbox, sandbox.endAtMs) });
   }
 
-  #ended(sandbox: Sandbox, config: SandboxConfig, reason: orchestratorProto.KillReason): void {
+  #ended(sandbox: Sandbox, reason: orchestratorProto.KillReason): void {
+    const { config } = sandbox;
     const wasPaused = this.#seen.get(config.sandboxId)?.isPaused;
     this.#seen.delete(config.sandboxId);
     const level = reason === KillReason.EXITED ? 'error' : 'info';
     this.#log(config, level, 'sandbox ended', { kill_reason: KillReason[reason].toLowerCase() });
     const until = wasPaused ? sandbox.endAtMs : this.#options.now();
-    this.#event('killed', sandbox, config, {
+    this.#event('killed', sandbox, {
       killReason: KILL_REASONS[reason] ?? 'unknown',
-      execution: executionOf(sandbox, config, until),
+      execution: executionOf(sandbox, until),
     });
   }
 
@@ -113,12 +114,7 @@ export class LifeNotes {
     logs.record({ sandboxId, teamId, timeMs: now(), level, logger: 'orchestrator', message, fields });
   }
 
-  #event(
-    type: SandboxEventType,
-    { executionId }: Sandbox,
-    config: SandboxConfig,
-    details: Details = {},
-  ): void {
+  #event(type: SandboxEventType, { config, executionId }: Sandbox, details: Details = {}): void {
     const { events, now } = this.#options;
     const { sandboxId, teamId, templateId, buildId, metadata } = config;
     events.record({
@@ -130,17 +126,14 @@ export class LifeNotes {
 }
 
 function seenOf({ config, state, executionId, endAtMs }: Sandbox): Seen {
-  const { allowInternetAccess, allowOut, denyOut } = config?.egress ?? {};
+  const { allowInternetAccess, allowOut, denyOut } = config.egress ?? {};
   return {
     ...{ isPaused: state === SandboxState.PAUSED, executionId, endAtMs },
     egress: JSON.stringify([allowInternetAccess, allowOut ?? [], denyOut ?? []]),
   };
 }
 
-function executionOf(
-  { startedAtMs }: Sandbox,
-  { cpuCount, memoryMb }: SandboxConfig,
-  untilMs: number,
-): SandboxLifeEvent['execution'] {
+function executionOf({ config, startedAtMs }: Sandbox, untilMs: number): SandboxLifeEvent['execution'] {
+  const { cpuCount, memoryMb } = config;
   return { startedAtMs, lengthMs: Math.max(untilMs - startedAtMs, 0), cpuCount, memoryMb };
 }

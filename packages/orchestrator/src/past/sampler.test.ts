@@ -1,18 +1,17 @@
 import { once } from 'node:events';
 import { createServer } from 'node:http';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { create } from '@bufbuild/protobuf';
-import { orchestratorProto, PORTS, type SandboxSample } from '@islet/contracts';
+import { newSandbox, orchestratorProto, PORTS, type Sandbox, type SandboxSample } from '@islet/contracts';
 import { createLogger } from '@islet/telemetry';
 import { expect, it } from 'vitest';
 import { type Ask, askEnvd, Sampler } from './sampler.ts';
 
-const { SandboxSchema, SandboxState } = orchestratorProto;
+const { SandboxState } = orchestratorProto;
 const METRICS = { cpu_used_pct: 1, mem_total: 2, mem_used: 1, mem_cache: 1, disk_used: 1, disk_total: 1 };
 const SAMPLE = { cpuUsedPct: 1, memTotal: 2, memUsed: 1, memCache: 1, diskUsed: 1, diskTotal: 1 };
 
 const sandbox = (name: string, teamId: string, address = '') =>
-  create(SandboxSchema, {
+  newSandbox({
     ...{ config: { sandboxId: name, teamId, cpuCount: 2 }, executionId: name },
     ...{ state: SandboxState.RUNNING, address },
   });
@@ -21,7 +20,7 @@ const sandbox = (name: string, teamId: string, address = '') =>
 const sandboxes = (teamId: string, count: number) =>
   Array.from({ length: count }, (_, i) => sandbox(`${teamId}-${i}`, teamId));
 
-function sampler(running: orchestratorProto.Sandbox[], ask: Ask, now = Date.now, rests = () => false) {
+function sampler(running: Sandbox[], ask: Ask, now = Date.now, rests = () => false) {
   const samples: SandboxSample[] = [];
   const logger = createLogger({ service: 'test', level: 'silent' });
   const sink = { record: (each: SandboxSample) => samples.push(each) };
@@ -75,8 +74,8 @@ it('asks other teams while all sandboxes of one hang, and those less and less of
   const { samples, sampler: rounds } = sampler(
     [...sandboxes('hanging', 9), ...sandboxes('quiet', 5)],
     async ({ config }) => {
-      asked.push(config?.sandboxId ?? '');
-      if (config?.teamId === 'quiet') return SAMPLE;
+      asked.push(config.sandboxId);
+      if (config.teamId === 'quiet') return SAMPLE;
       await sleep(20);
       throw new Error('no answer in its time');
     },
@@ -96,7 +95,7 @@ it('comes to those first whom it did not come to', async () => {
   const asked = new Set<string>();
   let nowMs = 1_000;
   const hang: Ask = async ({ config }) => {
-    asked.add(config?.sandboxId ?? '');
+    asked.add(config.sandboxId);
     await sleep(5);
     nowMs += 1_000;
     throw new Error('no answer in its time');

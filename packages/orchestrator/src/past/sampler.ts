@@ -1,4 +1,4 @@
-import { orchestratorProto } from '@islet/contracts';
+import { orchestratorProto, type Sandbox } from '@islet/contracts';
 import type { SampleSink } from '@islet/sinks';
 import type { Logger } from '@islet/telemetry';
 import type { EnvdMetrics } from '../envd/answers.ts';
@@ -23,13 +23,13 @@ const ANSWER_DEADLINE_MS = 1_000;
 const MOST_ROUNDS_OUT = 12;
 
 /** Asks a sandbox how it does. Rejects if it gives no valid answer in its time. */
-export type Ask = (sandbox: orchestratorProto.Sandbox, signal: AbortSignal) => Promise<EnvdMetrics>;
+export type Ask = (sandbox: Sandbox, signal: AbortSignal) => Promise<EnvdMetrics>;
 
 export interface SamplerOptions {
-  sandboxes: () => readonly orchestratorProto.Sandbox[];
+  sandboxes: () => readonly Sandbox[];
   ask: Ask;
   /** True if nothing in a sandbox changes but the time: it is not asked again, which would have its programs run. */
-  rests: (sandbox: orchestratorProto.Sandbox) => boolean;
+  rests: (sandbox: Sandbox) => boolean;
   samples: SampleSink;
   /** Unix ms. */
   now: () => number;
@@ -39,7 +39,7 @@ export interface SamplerOptions {
 /** @param now Unix ms. Absent: the sandboxes have no clock of their own, and are not told the time; see `SandboxDriver`. */
 export function askEnvd(now?: () => number): Ask {
   return ({ address, config }, signal) =>
-    readMetrics({ address, deadlineMs: ANSWER_DEADLINE_MS, signal }, config?.envdAccessToken, now?.());
+    readMetrics({ address, deadlineMs: ANSWER_DEADLINE_MS, signal }, config.envdAccessToken, now?.());
 }
 
 /** Starts taking samples of every running sandbox, until it is closed. */
@@ -105,10 +105,10 @@ export class Sampler {
     const asking = new Map<string, number>();
     const worker = async () => {
       while (!this.#signal.aborted && now() < endMs) {
-        const at = waiting.findIndex(({ config }) => (asking.get(teamOf(config)) ?? 0) < ASKED_OF_TEAM);
+        const at = waiting.findIndex(({ config }) => (asking.get(config.teamId) ?? 0) < ASKED_OF_TEAM);
         const [sandbox] = at < 0 ? [] : waiting.splice(at, 1);
         if (!sandbox) return;
-        const team = teamOf(sandbox.config);
+        const { teamId: team } = sandbox.config;
         asking.set(team, (asking.get(team) ?? 0) + 1);
         await this.#ask(sandbox, history(sandbox));
         asking.set(team, (asking.get(team) ?? 0) - 1);
@@ -118,7 +118,6 @@ export class Sampler {
   }
 
   async #ask(sandbox: Sandbox, history: History): Promise<void> {
-    if (!sandbox.config) return;
     const { ask, samples, rests, now, logger } = this.#options;
     const { sandboxId, teamId, cpuCount } = sandbox.config;
     history.askedAtMs = now();
@@ -136,8 +135,4 @@ export class Sampler {
   }
 }
 
-type Sandbox = orchestratorProto.Sandbox;
-
 const newHistory = (): History => ({ askedAtMs: 0, failures: 0, roundsOut: 0 });
-
-const teamOf = (config: orchestratorProto.SandboxConfig | undefined): string => config?.teamId ?? '';

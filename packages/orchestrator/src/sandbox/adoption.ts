@@ -41,7 +41,7 @@ export interface AdoptionContext {
 /** The network slots that the sandboxes of an earlier process hold, whether or not these still run. */
 export function heldSlots(found: FoundRecords): { index: number; egress: EgressRules }[] {
   return readable(found).flatMap(({ run, sandbox }) =>
-    run ? [{ index: run.slotIndex, egress: sandbox.config?.egress ?? { allowOut: [], denyOut: [] } }] : [],
+    run ? [{ index: run.slotIndex, egress: sandbox.config.egress ?? { allowOut: [], denyOut: [] } }] : [],
   );
 }
 
@@ -81,7 +81,7 @@ async function adopt(found: readonly SandboxRecord[], context: AdoptionContext):
     } else if (driver.isAlive(run.machine)) {
       // One that ends just now, or does not answer, must not keep the others from being served: it can be killed.
       const lost = (error: unknown) =>
-        logger.error({ err: error, sandboxId: sandbox.config?.sandboxId }, 'a sandbox was not taken over');
+        logger.error({ err: error, sandboxId: sandbox.config.sandboxId }, 'a sandbox was not taken over');
       takenOver.push(driver.adopt(run.machine).catch(lost));
       adopted.push(await asRunning(record, records));
     } else {
@@ -115,7 +115,7 @@ async function takePause(
   const { records, now, logger } = context;
   const { sandbox } = record;
   if (sandbox.state !== SandboxState.PAUSING) return undefined;
-  const { sandboxId = '' } = sandbox.config ?? {};
+  const { sandboxId } = sandbox.config;
   const saved = await findSaved(record, machines.has(machine.id), context);
   if (!saved) {
     logger.error({ sandboxId }, 'a sandbox was lost: it ended before it was paused');
@@ -145,7 +145,7 @@ async function findSaved(
 ): Promise<StoredSnapshot | undefined> {
   const { driver, records, snapshots } = context;
   const { config, executionId } = record.sandbox;
-  const sandboxId = config?.sandboxId ?? '';
+  const { sandboxId } = config;
   const dir = records.savingDir(sandboxId);
   if (!(await records.isSaving(sandboxId))) {
     const isOfRun = ({ manifest: { subject } }: StoredSnapshot) =>
@@ -162,7 +162,7 @@ async function findSaved(
 /** A sandbox that is being written ends by itself: nothing may take it for a running one until then. */
 async function waitForSave({ sandbox, run }: SandboxRecord, context: AdoptionContext): Promise<void> {
   const { driver, records } = context;
-  const id = sandbox.config?.sandboxId ?? '';
+  const id = sandbox.config.sandboxId;
   if (!run || sandbox.state !== SandboxState.PAUSING || !(await records.isSaving(id))) return;
   // Where it does not, its saving has not begun in earnest.
   const deadline = performance.now() + SAVE_DEADLINE_MS;
@@ -176,7 +176,7 @@ async function freeLeftovers(
   { driver, buildDriver, records, machinesDir }: AdoptionContext,
 ): Promise<void> {
   await mkdir(machinesDir, { recursive: true, mode: 0o700 });
-  const sandboxIds = new Set(adopted.map((record) => record.sandbox.config?.sandboxId));
+  const sandboxIds = new Set(adopted.map((record) => record.sandbox.config.sandboxId));
   for (const id of found.keys()) {
     if (!sandboxIds.has(id)) await rm(records.dir(id), { recursive: true, force: true });
   }

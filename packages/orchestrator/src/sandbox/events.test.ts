@@ -1,11 +1,10 @@
-import { create } from '@bufbuild/protobuf';
-import { orchestratorProto } from '@islet/contracts';
+import { newSandbox } from '@islet/contracts';
 import { expect, it } from 'vitest';
 import { SandboxEvents } from './events.ts';
 
 const changed = (sandboxId: string) => ({
   kind: 'changed' as const,
-  sandbox: create(orchestratorProto.SandboxSchema, { config: { sandboxId } }),
+  sandbox: newSandbox({ config: { sandboxId } }),
 });
 
 it('gives each subscriber what happened since its call, in order, and ends with close', async () => {

@@ -1,8 +1,8 @@
-import type { orchestratorProto } from '@islet/contracts';
+import type { orchestratorProto, Sandbox } from '@islet/contracts';
 
 export type SandboxEvent =
-  | { kind: 'changed'; sandbox: orchestratorProto.Sandbox }
-  | { kind: 'ended'; sandbox: orchestratorProto.Sandbox; reason: orchestratorProto.KillReason };
+  | { kind: 'changed'; sandbox: Sandbox }
+  | { kind: 'ended'; sandbox: Sandbox; reason: orchestratorProto.KillReason };
 
 /** Events a subscriber may lag behind before it is cut off (and has to start over from a snapshot). */
 const QUEUE_LIMIT = 10_000;

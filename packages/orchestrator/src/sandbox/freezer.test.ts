@@ -1,12 +1,12 @@
 import { create } from '@bufbuild/protobuf';
-import { orchestratorProto } from '@islet/contracts';
+import { newSandbox, orchestratorProto } from '@islet/contracts';
 import type { Machine } from '@islet/driver';
 import { createLogger } from '@islet/telemetry';
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 import { FREEZE_AFTER_KEY, Freezer, parseFreezeAfter } from './freezer.ts';
 import type { Entry } from './table.ts';
 
-const { SandboxConfigSchema, SandboxSchema, SandboxState } = orchestratorProto;
+const { SandboxConfigSchema, SandboxState } = orchestratorProto;
 
 beforeEach(() => void vi.useFakeTimers());
 afterEach(() => void vi.useRealTimers());
@@ -16,8 +16,8 @@ function node(freezeAfterMs: number | undefined, metadata: Record<string, string
   const config = create(SandboxConfigSchema, { sandboxId: 'one', metadata });
   const machine: Machine = { id: 'm', dir: '/', main: { pid: 0, startTicks: 0 }, companions: [] };
   const entry: Entry = {
-    ...{ config, base: { rootfs: '', guest: '' }, saved: undefined, run: { machine, slotIndex: 0 } },
-    sandbox: create(SandboxSchema, { config, executionId: 'run', state: SandboxState.RUNNING }),
+    ...{ base: { rootfs: '', guest: '' }, saved: undefined, run: { machine, slotIndex: 0 } },
+    sandbox: newSandbox({ config, executionId: 'run', state: SandboxState.RUNNING }),
   };
   const state = { still: true, frozen: false, wanted: true, entries: [entry], stoodStillMs: 0 };
   const freezer = new Freezer({

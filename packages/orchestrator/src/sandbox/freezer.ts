@@ -116,16 +116,16 @@ export class Freezer {
     for (const executionId of this.#runs.keys()) if (!seen.has(executionId)) this.#runs.delete(executionId);
   }
 
-  #know({ config, run, sandbox }: Entry): Run | undefined {
+  #know({ run, sandbox }: Entry): Run | undefined {
     if (!run || sandbox.state !== orchestratorProto.SandboxState.RUNNING) return undefined;
     const known = this.#runs.get(sandbox.executionId);
     if (known) return known;
     const { freezeAfterMs, now } = this.#options;
     const made: Run = {
-      sandboxId: config.sandboxId,
+      sandboxId: sandbox.config.sandboxId,
       machine: run.machine,
       ...{ lastUseMs: now(), quietSinceMs: now() },
-      freezeAfterMs: parseFreezeAfter(config.metadata[FREEZE_AFTER_KEY], freezeAfterMs),
+      freezeAfterMs: parseFreezeAfter(sandbox.config.metadata[FREEZE_AFTER_KEY], freezeAfterMs),
       frozenSinceMs: undefined,
     };
     this.#runs.set(sandbox.executionId, made);

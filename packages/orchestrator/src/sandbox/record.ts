@@ -1,7 +1,7 @@
 import { mkdir, readdir, readFile, rename, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { fromJson, type JsonValue, toJson } from '@bufbuild/protobuf';
-import { orchestratorProto } from '@islet/contracts';
+import { orchestratorProto, parseSandbox, type Sandbox } from '@islet/contracts';
 import { syncDirectory } from '@islet/host';
 import { type Static, Type } from 'typebox';
 import { Value } from 'typebox/value';
@@ -9,7 +9,7 @@ import { MachineBase, type MachineRun } from '../machine/run.ts';
 
 /** What the node knows of a sandbox and needs to take it over after its own end. */
 export interface SandboxRecord {
-  sandbox: orchestratorProto.Sandbox;
+  sandbox: Sandbox;
   base: MachineBase;
   /** What runs of it; undefined for a paused one. */
   run: MachineRun | undefined;
@@ -70,7 +70,7 @@ export class RecordStore {
    * need not wait for the disk.
    */
   async write(record: SandboxRecord, { durable }: { durable: boolean }): Promise<void> {
-    const id = record.sandbox.config?.sandboxId ?? '';
+    const id = record.sandbox.config.sandboxId;
     const stored: StoredRecord = {
       version: 3,
       sandbox: toJson(orchestratorProto.SandboxSchema, record.sandbox),
@@ -97,7 +97,7 @@ export class RecordStore {
 
   /** Removes what a killed process left half made or half removed in a sandbox's folder. */
   async tidy({ sandbox }: SandboxRecord): Promise<void> {
-    const dir = this.dir(sandbox.config?.sandboxId ?? '');
+    const dir = this.dir(sandbox.config.sandboxId);
     for (const name of await readdir(dir)) {
       if (name !== STATE_FILE) await rm(join(dir, name), { recursive: true, force: true });
     }
@@ -119,12 +119,8 @@ export class RecordStore {
     try {
       const stored = JSON.parse(await readFile(join(this.dir(id), STATE_FILE), 'utf8')) as unknown;
       if (!Value.Check(StoredRecord, stored)) return undefined;
-      return {
-        sandbox: fromJson(orchestratorProto.SandboxSchema, stored.sandbox as JsonValue),
-        base: stored.base,
-        run: stored.run ?? undefined,
-        saved: stored.saved,
-      };
+      const sandbox = parseSandbox(fromJson(orchestratorProto.SandboxSchema, stored.sandbox as JsonValue));
+      return sandbox && { sandbox, base: stored.base, run: stored.run ?? undefined, saved: stored.saved };
     } catch {
       return undefined; // half made: its owner frees it
     }

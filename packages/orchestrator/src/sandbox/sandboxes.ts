@@ -1,31 +1,22 @@
 import { rm } from 'node:fs/promises';
-import { create } from '@bufbuild/protobuf';
-import { IsletError, orchestratorProto, placementFailed, sandboxNotFound, Undo } from '@islet/contracts';
+import { IsletError, newSandbox, orchestratorProto, type Sandbox, sandboxNotFound } from '@islet/contracts';
 import type { MachineBase } from '../machine/run.ts';
-import { UnsavableError } from '../machine/save.ts';
 import type { StartedRun } from '../machine/start.ts';
 import type { TemplateBuild } from '../templates/build.ts';
+import { changeEgress, changeEnd } from './changes.ts';
 import type { SandboxEvents } from './events.ts';
+import { expire } from './expiry.ts';
 import { Freezer } from './freezer.ts';
 import { KeyedQueue } from './keyed-queue.ts';
 import { watchLiveness } from './liveness.ts';
 import { Provisioner, type ProvisionerOptions } from './provisioner.ts';
 import type { RecordStore, SandboxRecord } from './record.ts';
 import { Snapshotter } from './snapshotter.ts';
+import { Starts } from './starts.ts';
 import { type RunningEntry, SandboxTable, view } from './table.ts';
 
-const { KillReason, SandboxSchema, SandboxState } = orchestratorProto;
-type Sandbox = orchestratorProto.Sandbox;
+const { KillReason, SandboxState } = orchestratorProto;
 type SandboxConfig = orchestratorProto.SandboxConfig;
-
-/** How long after a pause at its time failed it is tried again, ms. */
-const PAUSE_AGAIN_MS = 10_000;
-
-/** How long after its time a sandbox is ended that does not let itself be paused, ms: it would outlive its time for ever. */
-const UNSAVABLE_MS = 300_000;
-
-/** What is being started for longer than this waits for its own sandbox and not for the host, ms. */
-const START_BUSY_MS = 2_000;
 
 export interface SandboxesOptions extends Omit<ProvisionerOptions, 'isBusy' | 'onLoss'> {
   nodeId: string;
@@ -65,27 +56,25 @@ export class Sandboxes {
   readonly #options: SandboxesOptions;
   readonly #table: SandboxTable;
   readonly #snapshotter: Snapshotter;
-  /** Since when, Unix ms. */
-  readonly #starting = new Map<string, number>();
+  readonly #starts: Starts;
   readonly #pausing = new Map<string, Promise<Sandbox>>();
-  readonly #resuming = new Map<string, AbortController>();
   readonly #queue = new KeyedQueue();
   readonly #liveness: { close(): Promise<void> };
   readonly #provisioner: Provisioner;
   readonly #freezer: Freezer;
   #createSuccesses = 0;
   #createFails = 0;
-  #closing = false;
 
   constructor(options: SandboxesOptions, adopted: readonly SandboxRecord[]) {
     this.#options = options;
+    this.#starts = new Starts(options);
     this.#table = new SandboxTable({ ...options, onTime: (sandboxId) => this.#expire(sandboxId) });
     this.events = this.#table.events;
     this.#snapshotter = new Snapshotter(options, this.#table);
     for (const record of adopted) this.#table.add(record);
     this.#provisioner = new Provisioner({
       ...options,
-      isBusy: () => [...this.#starting.values()].some((at) => options.now() - at < START_BUSY_MS),
+      isBusy: () => this.#starts.isBusy,
       onLoss: (sandboxId, work) => this.#table.behind(sandboxId, work),
     });
     this.#freezer = new Freezer({
@@ -104,7 +93,9 @@ export class Sandboxes {
       running: () =>
         this.#table
           .all()
-          .flatMap(({ config, run }) => (run ? { sandboxId: config.sandboxId, machine: run.machine } : [])),
+          .flatMap(({ run, sandbox: { config } }) =>
+            run ? { sandboxId: config.sandboxId, machine: run.machine } : [],
+          ),
       onDead: (sandboxId, machine, reason) =>
         this.#queue.run(sandboxId, async () => {
           const entry = this.#table.get(sandboxId);
@@ -163,14 +154,14 @@ export class Sandboxes {
   mountedBy(volumeId: string): string | undefined {
     const mounts = this.#table
       .all()
-      .find(({ config }) => config.volumeMounts.some((mount) => mount.volumeId === volumeId));
-    return mounts?.config.sandboxId;
+      .find(({ sandbox: { config } }) => config.volumeMounts.some((mount) => mount.volumeId === volumeId));
+    return mounts?.sandbox.config.sandboxId;
   }
 
   counts(): SandboxCounts {
     return {
       running: this.#table.all().filter((entry) => entry.run).length,
-      starting: this.#starting.size,
+      starting: this.#starts.sandboxIds.length,
       createSuccesses: this.#createSuccesses,
       createFails: this.#createFails,
     };
@@ -197,7 +188,7 @@ export class Sandboxes {
     try {
       const source = await this.#withRunning(sandboxId, async (entry) => {
         await this.#snapshotter.live(entry, stage);
-        return { base: entry.base, snapshotDir: stage, accessToken: entry.config.envdAccessToken };
+        return { base: entry.base, snapshotDir: stage, accessToken: entry.sandbox.config.envdAccessToken };
       });
       return await Promise.all(
         configs.map(async (config) => {
@@ -235,18 +226,7 @@ export class Sandboxes {
    */
   setEnd(sandboxId: string, endAtMs: number, onlyExtend: boolean): Promise<Sandbox> {
     return this.#withRunning(sandboxId, async (entry) => {
-      const { sandbox } = entry;
-      const latest = sandbox.startedAtMs + entry.config.maxLengthMs;
-      if (latest <= this.#options.now()) throw new IsletError(400, 'Max instance length exceeded');
-      const end = Math.min(endAtMs, latest);
-      if (onlyExtend && end <= sandbox.endAtMs) return view(entry);
-      const before = sandbox.endAtMs;
-      sandbox.endAtMs = end;
-      await this.#table.save(entry).catch((error: unknown) => {
-        sandbox.endAtMs = before;
-        throw error;
-      });
-      this.#table.ends.set(sandboxId, end);
+      await changeEnd(this.#table, entry, { endAtMs, onlyExtend, nowMs: this.#options.now() });
       return view(entry);
     });
   }
@@ -254,28 +234,13 @@ export class Sandboxes {
   /** Replaces the egress rules, for new connections at once. @throws IsletError 404 where it is unknown or paused. */
   setEgress(sandboxId: string, egress: orchestratorProto.Egress): Promise<Sandbox> {
     return this.#withRunning(sandboxId, async (entry) => {
-      const { network } = this.#options;
-      const slot = network.slot(entry.run.slotIndex);
-      const before = entry.config.egress;
-      const undo = new Undo();
-      try {
-        undo.add('the network rules', () => network.setEgress(slot, before ?? { allowOut: [], denyOut: [] }));
-        await network.setEgress(slot, egress);
-        entry.config.egress = egress;
-        undo.add(
-          'the rules that are written down',
-          () => void Object.assign(entry.config, { egress: before }),
-        );
-        await this.#table.save(entry);
-      } catch (error) {
-        throw await undo.after(error);
-      }
+      await changeEgress(this.#table, entry, { network: this.#options.network, egress });
       return view(entry);
     });
   }
 
   /**
-   * Snapshotter a sandbox and frees the rest of it. Calls made while it is being paused share the outcome.
+   * Saves a sandbox and frees the rest of it. Calls made while it is being paused share the outcome.
    * @throws IsletError 404; 409 where it is paused already; 503 where it cannot be saved now and still runs.
    */
   pause(sandboxId: string, filesOnly: boolean): Promise<Sandbox> {
@@ -306,12 +271,11 @@ export class Sandboxes {
       const entry = this.#table.get(sandboxId);
       if (!entry) throw sandboxNotFound(sandboxId);
       if (entry.run) throw new IsletError(409, `Sandbox ${sandboxId} is already running`);
-      const { config, base, sandbox, saved } = entry;
+      const { base, sandbox, saved } = entry;
+      const { config } = sandbox;
       const reboot = sandbox.filesOnly || request.filesOnly;
-      const run = await this.#start(sandboxId, () =>
-        this.#untilKilled(sandboxId, (killed) =>
-          this.#provisioner.startSaved(config, base, saved, reboot, killed),
-        ),
+      const run = await this.#starts.resume(sandboxId, (givenUp) =>
+        this.#provisioner.startSaved(config, base, saved, reboot, givenUp),
       );
       config.autoPause = request.autoPause ?? config.autoPause;
       sandbox.filesOnly = false;
@@ -327,7 +291,7 @@ export class Sandboxes {
    * its machine may take long to answer. @throws IsletError 404.
    */
   kill(sandboxId: string, reason: orchestratorProto.KillReason): Promise<void> {
-    this.#resuming.get(sandboxId)?.abort();
+    this.#starts.giveUpResume(sandboxId);
     return this.#queue.run(sandboxId, async () => {
       const entry = this.#table.get(sandboxId);
       if (!entry) throw sandboxNotFound(sandboxId);
@@ -337,13 +301,13 @@ export class Sandboxes {
 
   /** Ends what runs and frees all it held; paused sandboxes stay on disk. */
   async close(): Promise<void> {
-    this.#closing = true;
+    this.#starts.close();
     this.#freezer.close();
     await this.#liveness.close();
-    const [ahead] = await Promise.allSettled([this.#provisioner.close()]);
+    const [ready] = await Promise.allSettled([this.#provisioner.close()]);
     const ids = new Set([
-      ...this.#table.all().map(({ config }) => config.sandboxId),
-      ...this.#starting.keys(),
+      ...this.#table.all().map(({ sandbox }) => sandbox.config.sandboxId),
+      ...this.#starts.sandboxIds,
     ]);
     await Promise.all(
       [...ids].map((id) =>
@@ -355,20 +319,7 @@ export class Sandboxes {
     );
     await this.#table.close();
     // What was kept ready and could not be freed keeps nothing else from its end.
-    if (ahead.status === 'rejected') throw ahead.reason;
-  }
-
-  /** A start that a kill ends. @throws IsletError 404 if one did. */
-  async #untilKilled<T>(sandboxId: string, start: (killed: AbortSignal) => Promise<T>): Promise<T> {
-    const kill = new AbortController();
-    this.#resuming.set(sandboxId, kill);
-    try {
-      return await start(kill.signal);
-    } catch (error) {
-      throw kill.signal.aborted ? sandboxNotFound(sandboxId) : error;
-    } finally {
-      this.#resuming.delete(sandboxId);
-    }
+    if (ready.status === 'rejected') throw ready.reason;
   }
 
   /** Runs a task with a running sandbox in its turn, which goes on first if it stood still. */
@@ -380,22 +331,6 @@ export class Sandboxes {
     });
   }
 
-  /** Whatever the driver throws reaches clients as a failed placement. */
-  async #start<T>(sandboxId: string, start: () => Promise<T>): Promise<T> {
-    if (this.#closing) throw placementFailed(503, 'the node is stopping', 'sandbox_capacity_unavailable');
-    this.#starting.set(sandboxId, this.#options.now());
-    try {
-      return await start();
-    } catch (error) {
-      if (error instanceof IsletError) throw error;
-      this.#options.logger.error({ err: error, sandboxId }, 'a sandbox could not be started');
-      const cause = error instanceof Error ? error.message : String(error);
-      throw placementFailed(500, cause, 'sandbox_create_failed', error);
-    } finally {
-      this.#starting.delete(sandboxId);
-    }
-  }
-
   #createBy(
     config: SandboxConfig,
     timeoutMs: number,
@@ -405,8 +340,8 @@ export class Sandboxes {
     return this.#queue.run(id, async () => {
       if (this.#table.get(id)) throw new IsletError(409, `Sandbox "${id}" already exists`);
       try {
-        const { base, ...run } = await this.#start(id, start);
-        const sandbox = create(SandboxSchema, { config, nodeId: this.#options.nodeId });
+        const { base, ...run } = await this.#starts.new(id, start);
+        const sandbox = newSandbox({ config, nodeId: this.#options.nodeId });
         const entry = this.#table.add({ sandbox, base, run: undefined, saved: undefined });
         await this.#table.becomeRunning(entry, run, timeoutMs);
         this.#createSuccesses++;
@@ -420,28 +355,13 @@ export class Sandboxes {
   }
 
   #expire(sandboxId: string): void {
+    const pause = async (entry: RunningEntry) => {
+      await this.#freezer.wake(entry);
+      await this.#snapshotter.pause(entry, !entry.sandbox.config.autoPauseMemory);
+    };
     this.#queue
-      .run(sandboxId, async () => {
-        const entry = this.#table.get(sandboxId);
-        if (!entry?.run) return;
-        const { endAtMs } = entry.sandbox;
-        // A later end may have been set while this waited for its turn, or the timer was cut short.
-        if (endAtMs > this.#options.now()) return this.#table.ends.set(sandboxId, endAtMs);
-        if (!entry.config.autoPause) return this.#table.end(entry, KillReason.TIMEOUT);
-        await this.#freezer.wake(entry);
-        await this.#snapshotter
-          .pause(this.#table.running(sandboxId), !entry.config.autoPauseMemory)
-          .catch(async (error) => {
-            const late = this.#options.now() - endAtMs;
-            if (error instanceof UnsavableError && late > UNSAVABLE_MS) {
-              await this.#table.end(entry, KillReason.TIMEOUT);
-            } else if (this.#table.get(sandboxId)) {
-              this.#table.ends.set(sandboxId, this.#options.now() + PAUSE_AGAIN_MS);
-            }
-            throw error;
-          });
-      })
-      .catch((error) => {
+      .run(sandboxId, () => expire(sandboxId, { table: this.#table, pause, now: this.#options.now }))
+      .catch((error: unknown) => {
         this.#options.logger.error({ err: error, sandboxId }, 'a sandbox could not be ended at its time');
       });
   }

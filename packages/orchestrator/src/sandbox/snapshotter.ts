@@ -35,10 +35,11 @@ export class Snapshotter {
     this.#table = table;
   }
 
-  /** Snapshotter a sandbox and frees the rest of it. */
+  /** Saves a sandbox and frees the rest of it. */
   async pause(entry: RunningEntry, filesOnly: boolean): Promise<void> {
     const { records, snapshots, now } = this.#options;
-    const { config, run, sandbox } = entry;
+    const { run, sandbox } = entry;
+    const { config } = sandbox;
     const dir = records.savingDir(config.sandboxId);
     // Of an earlier pause, if it is still there: what is being saved beside a sandbox is always of this pause.
     await rm(dir, { recursive: true, force: true });
@@ -66,7 +67,7 @@ export class Snapshotter {
     stage: string,
   ): Promise<{ build: TemplateBuild; stoppedMs: number }> {
     const { templates } = this.#options;
-    const { config } = entry;
+    const { config } = entry.sandbox;
     if (config.volumeMounts.length > 0) {
       // What it has open of them would have to be there in every sandbox that starts from the snapshot.
       throw new IsletError(
@@ -90,7 +91,7 @@ export class Snapshotter {
     return { build, stoppedMs };
   }
 
-  /** Snapshotter a sandbox into an empty folder; it goes on. Returns how long it was stopped, ms. */
+  /** Saves a sandbox into an empty folder; it goes on. Returns how long it was stopped, ms. */
   async live(entry: RunningEntry, snapshotDir: string): Promise<number> {
     const save = (saving: Saving) => saveLive(saving, snapshotDir);
     // Nobody has to know: its connections stay, and it is back before a request would have been held.
@@ -105,26 +106,28 @@ export class Snapshotter {
 
   /** Tells a sandbox, without waiting for it, that it stood still and goes on. */
   stoodStill(entry: RunningEntry, standstill: Standstill): void {
-    this.#table.behind(entry.config.sandboxId, this.#tellStandstill(entry, standstill));
+    this.#table.behind(entry.sandbox.config.sandboxId, this.#tellStandstill(entry, standstill));
   }
 
-  async #tellStandstill({ config, sandbox }: RunningEntry, standstill: Standstill): Promise<void> {
+  async #tellStandstill({ sandbox }: RunningEntry, standstill: Standstill): Promise<void> {
     if (!this.#options.driver.stoppedAt) return;
-    const request = { address: sandbox.address, deadlineMs: TELL_DEADLINE_MS };
+    const { address, config } = sandbox;
+    const request = { address, deadlineMs: TELL_DEADLINE_MS };
     await tellStandstill(request, config.envdAccessToken, standstill).catch((error: unknown) => {
       const { logger } = this.#options;
       logger.debug({ err: error, sandboxId: config.sandboxId }, 'a sandbox was not told that it stood still');
     });
   }
 
-  /** Snapshotter a sandbox in a state that says so. Where that fails it runs as before, or has ended. */
+  /** Saves a sandbox in a state that says so. If that fails it runs as before, or has ended. */
   async #whileSaving<T>(
     entry: RunningEntry,
     state: orchestratorProto.SandboxState,
     save: (saving: Saving) => Promise<T>,
   ): Promise<T> {
     const { driver, records, volumes, logger } = this.#options;
-    const { config, run, sandbox } = entry;
+    const { run, sandbox } = entry;
+    const { config } = sandbox;
     const saving = { driver, run, address: sandbox.address };
     await assertSavable(saving, records.root);
     if (driver.reopensFiles && config.volumeMounts.length > 0) {
@@ -159,7 +162,7 @@ export function factsOf(
   { base, sandbox }: Pick<SandboxRecord, 'base' | 'sandbox'>,
   { now, ...context }: SavedWith & Pick<SnapshotterOptions, 'now'>,
 ): SnapshotFacts {
-  const { sandboxId = '', buildId = '' } = sandbox.config ?? {};
+  const { sandboxId, buildId } = sandbox.config;
   return {
     subject: { kind: 'sandbox', sandboxId, executionId: sandbox.executionId },
     createdAt: new Date(now()).toISOString(),

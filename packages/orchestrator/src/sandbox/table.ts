@@ -1,7 +1,7 @@
 import { randomUUID } from 'node:crypto';
 import { rm } from 'node:fs/promises';
 import { clone } from '@bufbuild/protobuf';
-import { orchestratorProto, sandboxNotFound } from '@islet/contracts';
+import { orchestratorProto, type Sandbox, sandboxNotFound } from '@islet/contracts';
 import type { SnapshotStore } from '@islet/snapshots';
 import type { Logger } from '@islet/telemetry';
 import type { MachineRun } from '../machine/run.ts';
@@ -11,14 +11,12 @@ import { SandboxEvents } from './events.ts';
 import type { RecordStore, SandboxRecord } from './record.ts';
 
 const { SandboxSchema, SandboxState } = orchestratorProto;
-type Sandbox = orchestratorProto.Sandbox;
 
 /** How long after a sandbox could not be ended at its time it is tried again, ms. */
 const END_AGAIN_MS = 10_000;
 
-export interface Entry extends SandboxRecord {
-  config: orchestratorProto.SandboxConfig;
-}
+/** What is known of a sandbox. */
+export type Entry = SandboxRecord;
 
 export interface RunningEntry extends Entry {
   run: MachineRun;
@@ -65,11 +63,10 @@ export class SandboxTable {
 
   /** Enters a sandbox as it is on disk, or before it is. */
   add(record: SandboxRecord): Entry {
-    const { config } = record.sandbox;
-    if (!config) throw new TypeError('a sandbox needs its config');
-    const entry: Entry = { ...record, config };
+    const entry: Entry = { ...record };
+    const { config, endAtMs } = entry.sandbox;
     this.#entries.set(config.sandboxId, entry);
-    if (entry.run) this.ends.set(config.sandboxId, entry.sandbox.endAtMs);
+    if (entry.run) this.ends.set(config.sandboxId, endAtMs);
     return entry;
   }
 
@@ -96,7 +93,7 @@ export class SandboxTable {
     try {
       await this.save(entry);
     } catch (error) {
-      const { sandboxId } = entry.config;
+      const { sandboxId } = entry.sandbox.config;
       this.#options.logger.error(
         { err: error, sandboxId },
         'a change of a sandbox could not be written down',
@@ -107,7 +104,8 @@ export class SandboxTable {
 
   /** Hands a started machine to a sandbox. Where that cannot be written down, the machine is freed and nothing has changed. */
   async becomeRunning(entry: Entry, run: StartedRun, timeoutMs: number): Promise<void> {
-    const { config, sandbox } = entry;
+    const { sandbox } = entry;
+    const { config } = sandbox;
     const startedAtMs = this.#options.now();
     const before = clone(SandboxSchema, sandbox);
     const { saved } = entry;
@@ -136,7 +134,7 @@ export class SandboxTable {
   async end(entry: Entry, reason: orchestratorProto.KillReason): Promise<void> {
     const { driver, now, records, snapshots } = this.#options;
     const { run, sandbox, saved } = entry;
-    const id = entry.config.sandboxId;
+    const id = entry.sandbox.config.sandboxId;
     const { state } = sandbox;
     this.ends.clear(id);
     sandbox.state = SandboxState.KILLING;
@@ -181,5 +179,5 @@ export class SandboxTable {
 
 /** A sandbox as it is at this moment: whoever gets it may look at it later, when the entry has moved on. */
 export function view(entry: Entry): Sandbox {
-  return clone(SandboxSchema, entry.sandbox);
+  return clone(SandboxSchema, entry.sandbox) as Sandbox; // a copy has all that the original has
 }

@@ -1,6 +1,6 @@
 import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { orchestratorProto } from '@islet/contracts';
+import { orchestratorProto, type Sandbox } from '@islet/contracts';
 import type { SnapshotManifest } from '@islet/snapshots';
 import type { Contents } from './guest.ts';
 import type { SimulatedHost } from './host.ts';
@@ -141,11 +141,11 @@ function savedProblems(dir: string, id: string, { file, memory }: Expected): str
 }
 
 /** What a machine holds, and has, that is a sandbox. */
-function contentsOf({ config }: orchestratorProto.Sandbox, { file, memory }: Expected) {
+function contentsOf({ config }: Sandbox, { file, memory }: Expected) {
   return {
-    egress: config?.egress?.denyOut,
-    mounts: config?.volumeMounts.map(({ volumeId }) => volumeId),
-    ...{ file, memory, sandboxId: config?.sandboxId, accessToken: config?.envdAccessToken },
+    egress: config.egress?.denyOut,
+    mounts: config.volumeMounts.map(({ volumeId }) => volumeId),
+    ...{ file, memory, sandboxId: config.sandboxId, accessToken: config.envdAccessToken },
   };
 }
 
@@ -181,11 +181,11 @@ function countProblems({ node }: Looked, expected: ReadonlyMap<string, Expected>
   ];
 }
 
-function summary(sandbox: orchestratorProto.Sandbox): string {
+function summary(sandbox: Sandbox): string {
   return `${idOf(sandbox)} ${SandboxState[sandbox.state]} ${sandbox.revision} ${sandbox.executionId}`;
 }
 
-function stateOf({ state }: orchestratorProto.Sandbox): string {
+function stateOf({ state }: Sandbox): string {
   return (SandboxState[state] ?? '').toLowerCase();
 }
 

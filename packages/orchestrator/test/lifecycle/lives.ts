@@ -245,9 +245,9 @@ export class Lives implements AsyncDisposable {
   /** A client writes to every sandbox that runs. */
   #write(): void {
     for (const sandbox of this.#world.node.sandboxes.list()) {
-      const model = this.#models.get(sandbox.config?.sandboxId ?? '');
+      const model = this.#models.get(sandbox.config.sandboxId);
       const contents = this.#world.host.contentsAt(sandbox.address);
-      if (!model?.states.has('running') || contents?.sandboxId !== sandbox.config?.sandboxId) continue;
+      if (!model?.states.has('running') || contents?.sandboxId !== sandbox.config.sandboxId) continue;
       const text = `${contents?.sandboxId} ${this.#random.below(1e9)}`;
       for (const each of [model, contents]) Object.assign(each as object, { file: text, memory: text });
     }

@@ -1,4 +1,4 @@
-import { orchestratorProto } from '@islet/contracts';
+import { orchestratorProto, type Sandbox } from '@islet/contracts';
 import type { Expected } from './checks.ts';
 import { idOf } from './node.ts';
 
@@ -20,7 +20,7 @@ export type Outcome = { kind: 'ok' } | { kind: 'failed'; status: number; error: 
 
 /** What the sandboxes are, or those that are in a state that they cannot be in. */
 export function observe(
-  listed: readonly orchestratorProto.Sandbox[],
+  listed: readonly Sandbox[],
   models: ReadonlyMap<string, Modelled>,
 ): Map<string, Expected> | string[] {
   const found = new Map(listed.map((sandbox) => [idOf(sandbox), stateOf(sandbox)]));
@@ -45,6 +45,6 @@ export function decide(models: Map<string, Modelled>, found: ReadonlyMap<string,
   }
 }
 
-function stateOf({ state }: orchestratorProto.Sandbox): string {
+function stateOf({ state }: Sandbox): string {
   return (SandboxState[state] ?? '').toLowerCase();
 }

@@ -1,5 +1,5 @@
 import { join } from 'node:path';
-import type { orchestratorProto } from '@islet/contracts';
+import type { Sandbox } from '@islet/contracts';
 import type { SandboxDriver } from '@islet/driver';
 import { DirectorySnapshots } from '@islet/snapshots';
 import type { Logger } from '@islet/telemetry';
@@ -39,7 +39,7 @@ export class SimulatedNode {
   readonly templates: TemplateStore;
   readonly snapshots: DirectorySnapshots;
   /** What its watchers were told of: what is there now, by id. */
-  readonly told: Map<string, orchestratorProto.Sandbox>;
+  readonly told: Map<string, Sandbox>;
   readonly #host: SimulatedHost;
   readonly #lives: AbortController;
 
@@ -163,7 +163,7 @@ export class SimulatedNode {
     });
   }
 
-  #hear(kind: 'changed' | 'ended', sandbox: orchestratorProto.Sandbox): void {
+  #hear(kind: 'changed' | 'ended', sandbox: Sandbox): void {
     if (!this.process.isAlive) return;
     const id = idOf(sandbox);
     const before = this.told.get(id);
@@ -175,8 +175,8 @@ export class SimulatedNode {
   }
 }
 
-export function idOf({ config }: orchestratorProto.Sandbox): string {
-  return config?.sandboxId ?? '';
+export function idOf({ config }: Sandbox): string {
+  return config.sandboxId;
 }
 
 /** Gives up all slots that no sandbox of an earlier process holds, as a network pool does when it is opened. */

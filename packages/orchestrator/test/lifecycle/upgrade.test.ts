@@ -77,7 +77,7 @@ describe('what an earlier version saved', () => {
     expect(
       world.node.sandboxes
         .list()
-        .map(({ config }) => config?.sandboxId)
+        .map(({ config }) => config.sandboxId)
         .sort(),
     ).toEqual(['paused', 'runs']);
     expect(world.node.templates.isCurrent(BUILD.buildId)).toBe(true);
