@@ -3,6 +3,7 @@ import { join } from 'node:path';
 import type { ArtifactStore } from '@islet/artifacts';
 import type { TemplateRuntime } from '@islet/orchestrator';
 import type { Logger } from '@islet/telemetry';
+import { BuildFiles } from './builds/build-files.ts';
 import { Builds } from './builds/builds.ts';
 import { pruneLayerCache } from './cache.ts';
 import { Debian } from './debian/debian.ts';
@@ -62,6 +63,7 @@ export async function openClientBuilds(options: ClientBuildsOptions): Promise<Bu
   await rm(gatesDir, { recursive: true, force: true });
   await mkdir(gatesDir, { recursive: true, mode: 0o700 });
   const cells = await openCells(options.instance);
+  const buildFiles = await BuildFiles.open(join(dataDir, 'builds'));
   const arch = process.arch;
   const engine = {
     ...{ runtime, layers, rootfs, inUse, files, baseBuildId },
@@ -72,7 +74,7 @@ export async function openClientBuilds(options: ClientBuildsOptions): Promise<Bu
       pace: PACE,
     }),
     debian: new Debian({ layers, mirror: options.debianMirror, arch, logger, choosesPackages: false }),
-    outcomeOf: (buildId: string) => builds.outcome(buildId),
+    outcomeOf: (buildId: string) => buildFiles.outcome(buildId),
     provisionFiles: () => readProvisionFiles(options.templatesDir),
   };
   /** Frees root file systems that nothing goes back to any more. */
@@ -84,8 +86,8 @@ export async function openClientBuilds(options: ClientBuildsOptions): Promise<Bu
     await pruneLayers({ layersDir: rootfsDir, lock, maxBytes: -1, usedSinceMs: Infinity, keeps, signal });
   };
   await sweep();
-  const builds = await Builds.open({
-    dir: join(dataDir, 'builds'),
+  return new Builds({
+    files: buildFiles,
     atOnce,
     limitMs: BUILD_LIMIT_MS,
     run: (spec, report, signal) => runBuild(engine, spec, report, signal),
@@ -98,7 +100,6 @@ export async function openClientBuilds(options: ClientBuildsOptions): Promise<Bu
     logger,
     now,
   });
-  return builds;
 }
 
 /** Slower than any line that one would pull an image over. */

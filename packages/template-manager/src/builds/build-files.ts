@@ -1,8 +1,9 @@
 import { mkdir, open, readdir, readFile, rename, rm } from 'node:fs/promises';
 import { join } from 'node:path';
-import type { BuildSpec, BuildState } from './build-spec.ts';
+import type { BuildOutcome, BuildSpec, BuildState } from './build-spec.ts';
 
-type EndedState = Exclude<BuildState, { kind: 'building' }>;
+/** How a build ended. */
+export type EndedState = Exclude<BuildState, { kind: 'building' }>;
 
 /**
  * Builds on disk, a folder each: `request.json` as long as the build is to be made, `state.json` when it has ended, and its
@@ -41,6 +42,12 @@ export class BuildFiles {
   /** How a build ended. */
   state(buildId: string): Promise<EndedState | undefined> {
     return this.#read<EndedState>(buildId, 'state.json');
+  }
+
+  /** What a ready build came to. */
+  async outcome(buildId: string): Promise<BuildOutcome | undefined> {
+    const state = await this.state(buildId);
+    return state?.kind === 'ready' ? state.outcome : undefined;
   }
 
   async writeRequest(spec: BuildSpec): Promise<void> {

@@ -3,6 +3,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { createLogger } from '@islet/telemetry';
 import { afterEach, beforeEach, expect, it } from 'vitest';
+import { BuildFiles } from './build-files.ts';
 import type { BuildOutcome, BuildSpec, BuildState } from './build-spec.ts';
 import { Builds, type BuildsOptions } from './builds.ts';
 
@@ -32,8 +33,8 @@ const OUTCOME: BuildOutcome = {
 
 async function open(options: Pick<BuildsOptions, 'run'> & Partial<BuildsOptions>) {
   const forgotten: string[] = [];
-  const builds = await Builds.open({
-    dir,
+  const builds = new Builds({
+    files: await BuildFiles.open(dir),
     atOnce: 1,
     limitMs: 60_000,
     forget: async (buildId) => void forgotten.push(buildId),

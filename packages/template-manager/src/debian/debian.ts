@@ -6,7 +6,8 @@ import { BuildError } from '../builds/build-error.ts';
 import { cacheKey } from '../engine/cache-key.ts';
 import type { Report } from '../engine/reporter.ts';
 import { BuildCommandError, runBuildCommand } from '../host/run.ts';
-import type { Layer, LayerStore } from '../layers/layer-store.ts';
+import type { Layer } from '../layers/layer.ts';
+import type { LayerStore } from '../layers/layer-store.ts';
 import { chooseMirror } from './mirror.ts';
 import { keptAptOptions, planDebian } from './plan.ts';
 import { createProgressParser } from './progress.ts';
@@ -48,21 +49,24 @@ export class Debian {
         'only templates that ship with Islet name packages behind islet/debian: install them in a step (aptInstall)',
       );
     }
-    return layers.ensure(
+    await using layer = await layers.open(
       {
         key: cacheKey('debian', DEBIAN_REVISION, arch, suite, ...packages),
         description: { debian: suite, packages: packages.join(' ') },
         onWait: () =>
           report('info', 'base', '[base] waiting for another Islet on this machine that makes the same'),
-        make: (target, signal) =>
-          this.#install({ suite, packages }, target, report, signal).catch((error: unknown) => {
-            if (!(error instanceof BuildCommandError)) throw error;
-            logger.error({ err: error }, 'a Debian root file system could not be made');
-            throw new BuildError('base', "Debian's packages cannot be installed", { cause: error });
-          }),
       },
       signal,
     );
+    if (layer.found) return layer.found;
+    try {
+      await this.#install({ suite, packages }, layer.dir, report, signal);
+    } catch (error) {
+      if (!(error instanceof BuildCommandError)) throw error;
+      logger.error({ err: error }, 'a Debian root file system could not be made');
+      throw new BuildError('base', "Debian's packages cannot be installed", { cause: error });
+    }
+    return await layer.keep();
   }
 
   async #install(wish: DebianWish, target: string, report: Report, signal: AbortSignal): Promise<void> {

@@ -1,5 +1,4 @@
-import { mkdir, writeFile } from 'node:fs/promises';
-import { join } from 'node:path';
+import { Readable } from 'node:stream';
 import { IsletError } from '@islet/contracts';
 import type { RootFileSystem, TemplateRuntime } from '@islet/orchestrator';
 import { BuildError } from '../builds/build-error.ts';
@@ -11,8 +10,9 @@ import type { Images } from '../images/images.ts';
 import type { ProvisionFiles } from '../inside/task.ts';
 import type { BuildContext } from '../steps/context.ts';
 import { cacheKey, shortKey } from './cache-key.ts';
-import { runInside, WORKPLACE } from './inside.ts';
-import type { LayerMaker, LayerStack } from './layer-stack.ts';
+import { insidePath } from './inside.ts';
+import type { LayerMaker } from './layer-maker.ts';
+import type { LayerStack } from './layer-stack.ts';
 import type { Report } from './reporter.ts';
 
 /** What a template is built on. */
@@ -74,6 +74,9 @@ export async function findBase(
 /** Raise it when provisioning changes what comes out of an unchanged image. */
 export const PROVISION_REVISION = 2;
 
+/** What the texts that provisioning needs are called in its workspace. */
+const TEXTS = 'provision.json';
+
 async function onImage(
   sources: BaseSources,
   maker: LayerMaker,
@@ -125,33 +128,31 @@ async function provisioned(
 ): Promise<Base> {
   const { cpuCount, memoryMb, force, buildId } = spec;
   const onProgress = (message: string) => report('info', 'base', `[base] ${message}`);
-  const files = await sources.provisionFiles();
-  const made = await maker.put(
+  const files = JSON.stringify(await sources.provisionFiles());
+  await using layer = await maker.open(
     below,
     {
       phase: 'base',
-      parts: ['provision', PROVISION_REVISION, JSON.stringify(files)],
+      parts: ['provision', PROVISION_REVISION, files],
       description: { image: name },
       freshFor: force ? buildId : undefined,
       onWait: () => onProgress('waiting for another build that makes the same layer'),
-      onMake: () => onProgress('Provisioning'),
       size: { cpuCount, memoryMb },
-      prepare: async (dir) => {
-        await mkdir(join(dir, WORKPLACE), { mode: 0o700 });
-        await writeFile(join(dir, WORKPLACE, 'provision.json'), JSON.stringify(files));
-      },
-      act: async (runner, signal) => {
-        const texts = `/${WORKPLACE}/provision.json`;
-        await runInside(runner, { kind: 'provision', files: texts }, 'base', signal);
-        await runInside(runner, { kind: 'configure', user: 'user' }, 'base', signal);
-      },
     },
     signal,
   );
-  const known = cached && made.cached ? 'CACHED ' : '';
-  report('info', 'base', `${known}[base] FROM ${name} [${shortKey(made.stack.id)}]`);
+  const { workspace } = layer;
+  if (workspace) {
+    onProgress('Provisioning');
+    await workspace.put(TEXTS, Readable.from([files]));
+    const provision = { kind: 'provision', files: insidePath(TEXTS) } as const;
+    await workspace.run([provision, { kind: 'configure', user: 'user' }], signal);
+  }
+  const stack = await layer.keep();
+  const known = cached && !workspace ? 'CACHED ' : '';
+  report('info', 'base', `${known}[base] FROM ${name} [${shortKey(stack.id)}]`);
   return {
-    stack: made.stack,
+    stack,
     context: { env, user: undefined, workdir: undefined },
     startCommand: undefined,
     readyCommand: undefined,

@@ -3,9 +3,11 @@ import { lstat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { kindOf, walk } from '../inside/tree.ts';
 import { isWhiteout } from '../layers/overlay-marks.ts';
-import { runInside } from './inside.ts';
-import type { LayerMaker, LayerStack, SandboxSize } from './layer-stack.ts';
+import type { Draft } from './draft.ts';
+import type { LayerMaker } from './layer-maker.ts';
+import type { LayerStack } from './layer-stack.ts';
 import { accountOf, placeIn } from './stack-view.ts';
+import type { SandboxSize } from './workspace.ts';
 
 /** Counts up if what is done becomes something else: templates that are built then get it. */
 const REVISION = 2;
@@ -22,6 +24,8 @@ const MOST_LOOKED_AT = 20_000;
 
 export interface Configuring {
   maker: LayerMaker;
+  /** Begun beside the first sandbox; undefined if the build makes none. */
+  draft: Draft | undefined;
   /** What the template is built on, to which this was done before. */
   base: LayerStack;
   size: SandboxSize;
@@ -29,24 +33,27 @@ export interface Configuring {
 
 /** What every template gets last: its default user, and folders that everybody may install into. */
 export async function configured(
-  { maker, base, size }: Configuring,
+  { maker, draft, base, size }: Configuring,
   stack: LayerStack,
   signal: AbortSignal,
 ): Promise<LayerStack> {
-  const made = await maker.put(
+  await using layer = await maker.open(
     stack,
     {
       parts: ['configure', REVISION],
       phase: 'finalize',
       description: { step: 'configure' },
       onWait: () => {},
-      isNeeded: async () => !(await isStillConfigured(base.dirs, stack.dirs)),
       size,
-      act: (runner, signal) => runInside(runner, { kind: 'configure', user: USER }, 'finalize', signal),
     },
     signal,
   );
-  return made.stack;
+  const { workspace } = layer;
+  if (workspace && !(await isStillConfigured(base.dirs, stack.dirs))) {
+    draft?.begin();
+    await workspace.run([{ kind: 'configure', user: USER }], signal);
+  }
+  return await layer.keep();
 }
 
 /**

@@ -7,25 +7,23 @@ import type { BuildOutcome, BuildSpec } from '../builds/build-spec.ts';
 import { machineDisk } from '../layers/disk.ts';
 import type { InUse } from '../layers/in-use.ts';
 import type { LayerStore } from '../layers/layer-store.ts';
-import { linkTree, mergeLayers } from '../layers/merge.ts';
+import type { BuildContext } from '../steps/context.ts';
 import { parseSteps } from '../steps/step.ts';
-import { type BaseSources, findBase } from './base.ts';
-import { cacheKey, shortKey } from './cache-key.ts';
+import { type Base, type BaseSources, findBase } from './base.ts';
+import { shortKey } from './cache-key.ts';
 import { configured } from './configure.ts';
 import { Draft } from './draft.ts';
-import { LayerMaker, type LayerStack } from './layer-stack.ts';
+import { LayerMaker } from './layer-maker.ts';
+import type { LayerStack } from './layer-stack.ts';
 import type { Report } from './reporter.ts';
+import { ensureRootfs, plannedRootfs, type RootfsDeps } from './rootfs.ts';
 import { shellCommand, startUp } from './start-up.ts';
 import { carryOutStep, type Progress } from './step.ts';
 
-export interface EngineDeps extends BaseSources {
+export interface EngineDeps extends BaseSources, RootfsDeps {
   runtime: Pick<TemplateRuntime, 'rootfsOf' | 'rootfsDirs' | 'withBuildSandbox' | 'seal'>;
   /** Layers, shared by all Islets of the machine. */
   layers: LayerStore;
-  /** Root file systems of ready builds. */
-  rootfs: LayerStore;
-  /** Written beside each of them. */
-  rootfsNote: Readonly<Record<string, string>>;
   /** Keeps root file systems from being freed under a build. */
   inUse: InUse;
   /** Where root file systems are begun while steps run, on the file system of `rootfs`; absent: they are not. */
@@ -35,8 +33,8 @@ export interface EngineDeps extends BaseSources {
 }
 
 /**
- * Builds a template: base, default user, the client's steps, the root file system, and the snapshot of its start.
- * @throws BuildError where the template is to blame, the signal's reason where it was aborted.
+ * Builds a template: its base, the client's steps, the default user, the root file system, and the snapshot of its start.
+ * @throws BuildError if the template is to blame, the signal's reason if it was aborted.
  */
 export async function runBuild(
   deps: EngineDeps,
@@ -45,44 +43,59 @@ export async function runBuild(
   signal: AbortSignal,
 ): Promise<BuildOutcome> {
   const steps = parseSteps(spec.steps);
-  const { diskLimitMb } = spec;
-  let draft: Draft | undefined;
-  const maker = new LayerMaker({
-    store: deps.layers,
-    runtime: deps.runtime,
-    diskUsage: machineDisk.diskUsage,
-    diskLimitMb,
-    onSandbox: () => draft?.begin(),
-  });
+  const { layers: store, runtime, files, inUse } = deps;
+  const { buildId, cpuCount, memoryMb, diskLimitMb } = spec;
+  const size = { cpuCount, memoryMb };
+  const { diskUsage } = machineDisk;
+  const maker = new LayerMaker({ store, runtime, diskUsage, diskLimitMb, report });
+
   const base = await findBase(deps, maker, { spec, report, signal });
   const [lowest = ''] = base.stack.dirs;
-  using _base = deps.inUse.hold(lowest);
-  if (deps.draftsDir !== undefined) {
-    draft = new Draft(join(deps.draftsDir, spec.buildId), lowest, deps.inUse);
-  }
-  await using _draft = draft;
-  let progress: Progress = {
-    stack: base.stack,
-    context: spec.legacyUser
-      ? { ...base.context, user: base.context.user ?? 'root' }
-      : { ...base.context, user: 'user' },
-    forced: spec.force,
-  };
+  using _base = inUse.hold(lowest);
+  await using draft =
+    deps.draftsDir === undefined ? undefined : new Draft(join(deps.draftsDir, buildId), lowest, inUse);
+
+  let progress = begun(base, spec);
   for (const [index, step] of steps.entries()) {
-    const place = { number: index + 1, count: steps.length };
-    progress = await carryOutStep({ maker, files: deps.files, spec, report, signal }, progress, step, place);
+    const scene = { maker, draft, files, spec, report, signal };
+    progress = await carryOutStep(scene, progress, step, { number: index + 1, count: steps.length });
   }
-  const size = { cpuCount: spec.cpuCount, memoryMb: spec.memoryMb };
+
   report('info', 'finalize', `[finalize] Finalizing template build [${shortKey(progress.stack.id)}]`);
-  const configuring = { maker, base: base.stack, size };
+  const configuring = { maker, draft, base: base.stack, size };
   const stack = steps.length === 0 ? base.stack : await configured(configuring, progress.stack, signal);
-  const { rootfsDir, key } = plannedRootfs(deps, stack);
-  using _sealed = deps.inUse.hold(rootfsDir);
-  const rootfsBytes =
-    key === undefined
-      ? await machineDisk.diskUsage(rootfsDir)
-      : await makeRootfs(deps, { key, stack, draft }, signal);
-  const { context } = progress;
+  const planned = plannedRootfs(deps, stack);
+  using _sealed = inUse.hold(planned.dir);
+  const rootfsBytes = await ensureRootfs(deps, { planned, stack, draft }, signal);
+  return await seal(
+    deps,
+    { spec, base, stack, context: progress.context, rootfsDir: planned.dir, rootfsBytes },
+    report,
+    signal,
+  );
+}
+
+function begun({ stack, context }: Base, { force, legacyUser }: BuildSpec): Progress {
+  const user = legacyUser ? (context.user ?? 'root') : 'user';
+  return { stack, context: { ...context, user }, forced: force };
+}
+
+interface SealScene {
+  spec: BuildSpec;
+  base: Base;
+  stack: LayerStack;
+  context: BuildContext;
+  rootfsDir: string;
+  rootfsBytes: number;
+}
+
+/** Has the root file system started once and its snapshot taken. */
+async function seal(
+  deps: EngineDeps,
+  { spec, base, stack, context, rootfsDir, rootfsBytes }: SealScene,
+  report: Report,
+  signal: AbortSignal,
+): Promise<BuildOutcome> {
   const inherits = spec.startCommand === undefined && spec.readyCommand === undefined;
   const { startCommand, readyCommand } = inherits ? base : spec;
   const defaultUser = spec.legacyUser ? 'user' : context.user;
@@ -116,39 +129,6 @@ export async function runBuild(
     startCommand,
     readyCommand,
   };
-}
-
-/** Where the one plain directory of all layers is or will be, shared by the builds that have the same; with the key to make it by. */
-function plannedRootfs(deps: EngineDeps, stack: LayerStack): { rootfsDir: string; key?: string } {
-  const [only, ...others] = stack.dirs;
-  // Nothing was added to the build that this one stands on.
-  if (only !== undefined && others.length === 0 && deps.runtime.rootfsDirs().has(only)) {
-    return { rootfsDir: only };
-  }
-  const key = cacheKey('rootfs', stack.id);
-  return { rootfsDir: deps.rootfs.pathOf(key), key };
-}
-
-/** @returns what it takes on the disk, bytes. */
-async function makeRootfs(
-  deps: EngineDeps,
-  { key, stack, draft }: { key: string; stack: LayerStack; draft: Draft | undefined },
-  signal: AbortSignal,
-): Promise<number> {
-  const begin = async (lowest: string, target: string) => {
-    if (!(await draft?.moveTo(target, lowest))) await linkTree(lowest, target, signal);
-  };
-  const { bytes } = await deps.rootfs.ensure(
-    {
-      key,
-      description: { ...deps.rootfsNote, stack: stack.id },
-      digest: stack.digest,
-      onWait: () => {},
-      make: (dir, signal) => mergeLayers(stack.dirs, dir, signal, begin),
-    },
-    signal,
-  );
-  return bytes;
 }
 
 /** The `/.e2b` file, by which programs in a sandbox learn what it was made from. */

@@ -6,7 +6,12 @@ import type { InsideTask } from '../inside/task.ts';
 const SCRIPT = 'build/inside.mjs';
 /** Where a layer that is being made has what the program needs; the program takes it away. */
 export const WORKPLACE = '.islet-build';
-/** What the program exits with where the template is to blame. */
+/** Where the sandbox has a file of that folder. */
+export function insidePath(name: string): string {
+  return `/${WORKPLACE}/${name}`;
+}
+
+/** What the program exits with if the template is to blame. */
 const TASK_ERROR = 1;
 const KEPT_BYTES = 8192;
 

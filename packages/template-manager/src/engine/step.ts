@@ -1,19 +1,21 @@
-import { createWriteStream } from 'node:fs';
-import { mkdir } from 'node:fs/promises';
-import { join, posix } from 'node:path';
-import { pipeline } from 'node:stream/promises';
+import { posix } from 'node:path';
+import type { Readable } from 'node:stream';
 import type { ArtifactStore } from '@islet/artifacts';
-import type { CommandRunner } from '@islet/orchestrator';
 import { BuildError } from '../builds/build-error.ts';
 import type { BuildSpec } from '../builds/build-spec.ts';
 import { type BuildContext, VariablesTooLongError, withVariables } from '../steps/context.ts';
 import type { Step, StepAction } from '../steps/step.ts';
 import { shortKey } from './cache-key.ts';
-import { runInside, WORKPLACE } from './inside.ts';
-import type { LayerMaker, LayerStack } from './layer-stack.ts';
+import type { Draft } from './draft.ts';
+import { insidePath } from './inside.ts';
+import type { LayerMaker } from './layer-maker.ts';
+import type { LayerStack } from './layer-stack.ts';
 import type { Report } from './reporter.ts';
-import { runShell } from './run-command.ts';
 import { accountOf, isFolder } from './stack-view.ts';
+import type { Job } from './workspace.ts';
+
+/** What a COPY step's archive is called in its workspace. */
+const ARCHIVE = 'archive';
 
 /** As far as a build has come. */
 export interface Progress {
@@ -25,6 +27,8 @@ export interface Progress {
 
 export interface StepScene {
   maker: LayerMaker;
+  /** Begun beside the first sandbox; undefined if the build makes none. */
+  draft: Draft | undefined;
   /** What COPY steps copy from. */
   files: Pick<ArtifactStore, 'open'>;
   spec: BuildSpec;
@@ -39,16 +43,15 @@ export async function carryOutStep(
   step: Step,
   { number, count }: { number: number; count: number },
 ): Promise<Progress> {
-  const { maker, spec, report, signal } = scene;
+  const { draft, files, maker, report, signal, spec } = scene;
+  const { action, title } = step;
   const phase = String(number);
   const prefix = `[builder ${number}/${count}]`;
   const forced = before.forced || step.force;
-  const { action, title } = step;
-  const { context } = before;
-  const parts = [spec.teamId, ...partsOf(action, context)];
-  const after = contextAfter(action, context, phase);
+  const parts = [spec.teamId, ...partsOf(action, before.context)];
+  const context = contextAfter(action, before.context, phase);
   const line = `${prefix} ${title} [${shortKey(maker.key(before.stack, parts))}]`;
-  const { stack, cached } = await maker.put(
+  await using layer = await maker.open(
     before.stack,
     {
       parts,
@@ -57,30 +60,57 @@ export async function carryOutStep(
       freshFor: forced ? spec.buildId : undefined,
       onWait: () => report('info', phase, `${prefix} waiting for another build that makes the same layer`),
       size: { cpuCount: spec.cpuCount, memoryMb: spec.memoryMb },
-      onMake: () => report('info', phase, line),
-      isNeeded: () => changesFiles(action, before),
-      prepare: (dir) => prepareStep(scene, action, phase, dir),
-      ...(action.kind === 'env'
-        ? {}
-        : { act: (runner, signal) => actStep(runner, { action, context, phase, prefix, report, signal }) }),
     },
     signal,
   );
-  if (cached) report('info', phase, `CACHED ${line}`);
-  return { stack, context: after, forced };
+  const { workspace } = layer;
+  if (!workspace) {
+    report('info', phase, `CACHED ${line}`);
+    return { stack: await layer.keep(), context, forced };
+  }
+  report('info', phase, line);
+  const job = await jobOf(action, before, prefix);
+  if (job) {
+    draft?.begin();
+    if (action.kind === 'copy') {
+      await workspace.put(ARCHIVE, await uploaded(files, spec, action.filesHash, phase));
+    }
+    await workspace.run([job], signal);
+  }
+  return { stack: await layer.keep(), context, forced };
 }
 
-/** False for what is there already, as most of what the SDK makes of a Dockerfile's USER and WORKDIR. */
-async function changesFiles(action: StepAction, { stack, context }: Progress): Promise<boolean> {
+/**
+ * What is done for a step in a sandbox; undefined if nothing is: as for ENV, and for what is there already, as most of what the SDK
+ * makes of a Dockerfile's USER and WORKDIR.
+ */
+async function jobOf(
+  action: StepAction,
+  { context, stack }: Progress,
+  prefix: string,
+): Promise<Job | undefined> {
+  const { user, workdir } = context;
   switch (action.kind) {
-    case 'user':
-      return action.admin || (await accountOf(stack.dirs, action.name)) === undefined;
-    case 'workdir': {
-      const known = await accountOf(stack.dirs, context.user);
-      return known === undefined || !(await isFolder(stack.dirs, absoluteWorkdir(action.path, context)));
+    case 'run': {
+      const own = { ...context, user: action.user ?? user };
+      return { kind: 'shell', command: action.command, prefix, context: own };
     }
-    default:
-      return true;
+    case 'copy': {
+      const { source, destination, owner, mode } = action;
+      return { kind: 'copy', archive: insidePath(ARCHIVE), source, destination, workdir, user, owner, mode };
+    }
+    case 'workdir': {
+      const path = absoluteWorkdir(action.path, context);
+      const isThere = (await accountOf(stack.dirs, user)) !== undefined && (await isFolder(stack.dirs, path));
+      return isThere ? undefined : { kind: 'workdir', path, user };
+    }
+    case 'user': {
+      const { name, admin } = action;
+      const isThere = !admin && (await accountOf(stack.dirs, name)) !== undefined;
+      return isThere ? undefined : { kind: 'user', name, admin };
+    }
+    case 'env':
+      return undefined;
   }
 }
 
@@ -132,52 +162,14 @@ function absoluteWorkdir(path: string, { workdir }: BuildContext): string {
   return posix.resolve(workdir ?? '/', path);
 }
 
-/** Puts the archive of a COPY step into the layer that is to be made; the step itself takes it away. */
-async function prepareStep(
-  { files, spec }: StepScene,
-  action: StepAction,
+/** The archive of a COPY step. @throws BuildError if no one uploaded it. */
+async function uploaded(
+  files: StepScene['files'],
+  { teamId }: BuildSpec,
+  hash: string,
   phase: string,
-  dir: string,
-): Promise<void> {
-  if (action.kind !== 'copy') return;
-  const content = await files.open({ teamId: spec.teamId, hash: action.filesHash });
-  if (!content) throw new BuildError(phase, `the files with hash ${action.filesHash} have not been uploaded`);
-  await mkdir(join(dir, WORKPLACE), { mode: 0o700 });
-  await pipeline(content, createWriteStream(join(dir, WORKPLACE, 'archive'), { mode: 0o600 }));
-}
-
-interface ActScene {
-  action: StepAction;
-  context: BuildContext;
-  phase: string;
-  prefix: string;
-  report: Report;
-  signal: AbortSignal;
-}
-
-async function actStep(
-  runner: CommandRunner,
-  { action, context, phase, prefix, report, signal }: ActScene,
-): Promise<void> {
-  const { user, workdir } = context;
-  switch (action.kind) {
-    case 'run': {
-      const own = { ...context, user: action.user ?? user };
-      return runShell(runner, { command: action.command, phase, prefix, context: own }, report, signal);
-    }
-    case 'copy': {
-      const { source, destination, owner, mode } = action;
-      const archive = `/${WORKPLACE}/archive`;
-      const task = { kind: 'copy', archive, source, destination, workdir, user, owner, mode } as const;
-      return runInside(runner, task, phase, signal);
-    }
-    case 'workdir': {
-      const path = absoluteWorkdir(action.path, context);
-      return runInside(runner, { kind: 'workdir', path, user }, phase, signal);
-    }
-    case 'user':
-      return runInside(runner, { kind: 'user', name: action.name, admin: action.admin }, phase, signal);
-    case 'env':
-      return;
-  }
+): Promise<Readable> {
+  const content = await files.open({ teamId, hash });
+  if (!content) throw new BuildError(phase, `the files with hash ${hash} have not been uploaded`);
+  return content;
 }

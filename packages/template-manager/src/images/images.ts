@@ -6,7 +6,8 @@ import { cacheKey } from '../engine/cache-key.ts';
 import type { Cells } from '../host/cells.ts';
 import { machineDisk } from '../layers/disk.ts';
 import { withinDiskLimit } from '../layers/disk-limit.ts';
-import type { Layer, LayerStore } from '../layers/layer-store.ts';
+import type { Layer } from '../layers/layer.ts';
+import type { LayerStore } from '../layers/layer-store.ts';
 import { BlobCache } from './blob-cache.ts';
 import { loginOf } from './credentials.ts';
 import { ImageError, notAllowed } from './image-error.ts';
@@ -152,21 +153,22 @@ export class Images {
     await this.#blobs.lend(teamId, summary.layers, layout);
     const digest = await fetchImage(registry, summary, signal);
     onProgress(`Unpacking ${written}`);
-    const unpacked = await this.#options.layers.ensure(
+    await using layer = await this.#options.layers.open(
       {
         key: layerKey(digest),
         description: { image: written, digest },
         onWait: () => onProgress('Waiting for another build that unpacks the same image'),
-        make: async (target, signal) => {
-          const unpacking = { image: written, pullDir: registry.dir, target, cells: registry.cells };
-          const limit = { dir: target, roomBytes, diskUsage: roomTaken, error };
-          await withinDiskLimit(limit, signal, (signal) => unpackImage(unpacking, signal));
-          await this.#blobs.keep(teamId, summary.layers, layout);
-        },
       },
       signal,
     );
-    const { rootfsDir, bytes, digest: contentDigest } = unpacked;
+    if (!layer.found) {
+      const target = layer.dir;
+      const unpacking = { image: written, pullDir: registry.dir, target, cells: registry.cells };
+      const limit = { dir: target, roomBytes, diskUsage: roomTaken, error };
+      await withinDiskLimit(limit, signal, (signal) => unpackImage(unpacking, signal));
+      await this.#blobs.keep(teamId, summary.layers, layout);
+    }
+    const { rootfsDir, bytes, digest: contentDigest } = layer.found ?? (await layer.keep());
     // Another team, which may use more, had it unpacked.
     if (bytes > roomBytes) throw error();
     return { digest, contentDigest, env: variablesOf(summary), rootfsDir, bytes, cached: false };

@@ -1,6 +1,6 @@
 import { execFile } from 'node:child_process';
 import { promisify } from 'node:util';
-import type { LayerDisk } from './layer-store.ts';
+import type { LayerDisk } from './layer.ts';
 
 const run = promisify(execFile);
 

@@ -3,7 +3,8 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { queueLock } from '../../test/queue-lock.ts';
-import { createLayerStore } from './layer-store.ts';
+import type { Layer, LayerRequest } from './layer.ts';
+import { createLayerStore, type LayerStore } from './layer-store.ts';
 
 const signal = new AbortController().signal;
 
@@ -29,12 +30,17 @@ describe('the layer store', () => {
         return 'd'.repeat(64);
       },
     });
-  const request = (make: (dir: string) => Promise<void>) => ({
-    key: 'k1',
-    description: { recipe: 'base' },
-    onWait: () => {},
-    make,
-  });
+  const REQUEST: LayerRequest = { key: 'k1', description: { recipe: 'base' }, onWait: () => {} };
+  const ensure = async (
+    store: LayerStore,
+    make: (dir: string) => Promise<void>,
+    request: Partial<LayerRequest> = {},
+  ): Promise<Layer> => {
+    await using layer = await store.open({ ...REQUEST, ...request }, signal);
+    if (layer.found) return layer.found;
+    await make(layer.dir);
+    return await layer.keep();
+  };
   const layersOf = async () =>
     (await readdir(join(cacheDir, 'layers'))).filter((name) => !name.endsWith('.lock'));
 
@@ -45,8 +51,8 @@ describe('the layer store', () => {
       made++;
       await writeFile(join(dir, 'file'), 'x');
     };
-    const first = await store.ensure(request(make), signal);
-    const second = await open().ensure(request(make), signal);
+    const first = await ensure(store, make);
+    const second = await ensure(open(), make);
     expect(first.cached).toBe(false);
     expect(second).toEqual({ ...first, id: 'k1', cached: true });
     expect(made).toBe(1);
@@ -59,17 +65,17 @@ describe('the layer store', () => {
     let made = 0;
     let waited = 0;
     const ask = () =>
-      open(lock).ensure(
+      ensure(
+        open(lock),
+        async (dir) => {
+          made++;
+          await writeFile(join(dir, 'file'), 'x');
+        },
         {
-          ...request(async (dir) => {
-            made++;
-            await writeFile(join(dir, 'file'), 'x');
-          }),
           onWait: () => {
             waited++;
           },
         },
-        signal,
       );
     const layers = await Promise.all([ask(), ask()]);
     expect(layers.map((layer) => layer.cached).sort()).toEqual([false, true]);
@@ -82,17 +88,17 @@ describe('the layer store', () => {
     ['is of another kind', '{"bytes":"many"}'],
   ])('makes a layer again whose note %s', async (_, note) => {
     const make = (dir: string) => writeFile(join(dir, 'file'), 'x');
-    const first = await open().ensure(request(make), signal);
+    const first = await ensure(open(), make);
     const file = join(first.rootfsDir, '..', 'layer.json');
     await (note === undefined ? rm(file) : writeFile(file, note));
-    const second = await open().ensure(request(make), signal);
+    const second = await ensure(open(), make);
     expect(second).toMatchObject({ id: 'k1.2', cached: false });
     expect(await open().find('k1')).toMatchObject({ id: 'k1.2', cached: true });
   });
 
   it('knows its content, of a layer of an earlier version from when it is asked for first', async () => {
     const make = (dir: string) => writeFile(join(dir, 'file'), 'x');
-    const made = await open().ensure(request(make), signal);
+    const made = await ensure(open(), make);
     expect(made.digest).toBe('d'.repeat(64));
     expect(await open().find('k1')).toMatchObject({ digest: made.digest, bytes: 4096 });
     expect(summed).toHaveLength(1);
@@ -101,42 +107,58 @@ describe('the layer store', () => {
       expect(await store.find('k1')).toMatchObject({ id: 'k1', digest: made.digest, bytes: 4096 });
     }
     expect(summed.slice(1)).toEqual([made.rootfsDir]);
-    const known = { ...request(make), key: 'k2', digest: 'e'.repeat(64) };
-    expect((await open().ensure(known, signal)).digest).toBe('e'.repeat(64));
+    const known = { key: 'k2', digest: 'e'.repeat(64) };
+    expect((await ensure(open(), make, known)).digest).toBe(known.digest);
     expect(summed).toHaveLength(2);
   });
 
   it('leaves nothing of a build that failed, and builds again', async () => {
     const store = open();
-    const fail = store.ensure(
-      request(async (dir) => {
-        await writeFile(join(dir, 'half'), 'x');
-        throw new Error('mirror is down');
-      }),
-      signal,
-    );
+    const fail = ensure(store, async (dir) => {
+      await writeFile(join(dir, 'half'), 'x');
+      throw new Error('mirror is down');
+    });
     await expect(fail).rejects.toThrow('mirror is down');
     expect(await layersOf()).toEqual([]);
-    expect(
-      (
-        await store.ensure(
-          request(async () => {}),
-          signal,
-        )
-      ).cached,
-    ).toBe(false);
+    expect((await ensure(store, async () => {})).cached).toBe(false);
+  });
+
+  it('is whole also if its maker does not wait until it is kept', async () => {
+    const store = open();
+    const begin = async () => {
+      await using layer = await store.open(REQUEST, signal);
+      if (layer.found) throw new Error('nobody made it');
+      return { kept: layer.keep() };
+    };
+    const { kept } = await begin();
+    expect((await kept).id).toBe('k1');
+    expect(await store.find('k1')).toMatchObject({ id: 'k1' });
+    expect(await layersOf()).toEqual(['k1']);
+  });
+
+  it('frees the lock of what cannot be made', async () => {
+    let held = 0;
+    const store = open(async () => {
+      held++;
+      await rm(join(cacheDir, 'layers'), { recursive: true });
+      await writeFile(join(cacheDir, 'layers'), 'a file in its place');
+      return {
+        [Symbol.asyncDispose]: async () => {
+          held--;
+        },
+      };
+    });
+    await expect(store.open(REQUEST, signal)).rejects.toThrow(/ENOTDIR/);
+    expect(held).toBe(0);
   });
 
   it('removes what a killed build of the same layer left, and no other', async () => {
     const store = open();
-    await store.ensure({ ...request(async () => {}), key: 'k0' }, signal);
+    await ensure(store, async () => {}, { key: 'k0' });
     const left = await mkdtemp(join(cacheDir, 'layers', '.making-k1-'));
     const others = await mkdtemp(join(cacheDir, 'layers', '.making-k2-'));
     await writeFile(join(left, 'half'), 'x');
-    await store.ensure(
-      request(async () => {}),
-      signal,
-    );
+    await ensure(store, async () => {});
     expect(await layersOf()).toEqual([others.split('/').at(-1), 'k0', 'k1'].sort());
   });
 });

@@ -6,17 +6,24 @@ import { isOpaque, isWhiteout } from './overlay-marks.ts';
 /**
  * Makes `target` (which exists and is empty) what overlayfs would show of the layers, the lowest first. Files are hard links, so
  * that a merged root file system costs next to no space; neither it nor the layers may be written afterwards.
- * @param begin puts the lowest layer there
  */
 export async function mergeLayers(
   layers: readonly string[],
   target: string,
   signal: AbortSignal,
-  begin: typeof linkTree = linkTree,
 ): Promise<void> {
   const [lowest, ...uppers] = layers;
   if (lowest === undefined) return;
-  await begin(lowest, target, signal);
+  await linkTree(lowest, target, signal);
+  await applyLayers(uppers, target, signal);
+}
+
+/** Makes `target`, which holds the lowest layer, what overlayfs would show with the others above it. */
+export async function applyLayers(
+  uppers: readonly string[],
+  target: string,
+  signal: AbortSignal,
+): Promise<void> {
   for (const upper of uppers) await applyDirectory(upper, target, signal);
 }
 

@@ -1,7 +1,8 @@
 import { renameSync } from 'node:fs';
 import { readdir, stat } from 'node:fs/promises';
 import { join } from 'node:path';
-import { LAYER_NOTE, type LayerNote, type LockFile, readNote } from './layer-store.ts';
+import { LAYER_NOTE, type LayerNote, readNote } from './layer-note.ts';
+import type { LockFile } from './layer-store.ts';
 import { removeTree } from './remove-tree.ts';
 
 export interface PruneOptions {
