@@ -35,7 +35,7 @@ export interface ArtifactStore {
     content: AsyncIterable<Uint8Array>,
     accept?: (file: string) => Promise<void>,
   ): Promise<void>;
-  /** The archive's bytes, or undefined where there is none. Replacing or deleting it meanwhile does not disturb the reader. */
+  /** The archive's bytes, or undefined if there is none. Replacing or deleting it meanwhile does not disturb the reader. */
   open(key: ArtifactKey): Promise<Readable | undefined>;
   /** Forgets an archive; one that is not there is no error. */
   delete(key: ArtifactKey): Promise<void>;

@@ -64,7 +64,7 @@ export function createDirectoryArtifacts({
   };
 }
 
-/** Marks a file as used now; false where there is none. */
+/** Marks a file as used now; false if there is none. */
 async function touch(path: string): Promise<boolean> {
   const now = new Date();
   return utimes(path, now, now).then(

@@ -76,7 +76,7 @@ export function buildsContract(database: () => Database): void {
       expect(await requestBuild(database(), wanted({ name: templateId }))).toEqual({ kind: 'deleted' });
     });
 
-    it('of one name belong to one template, also where they are asked for at once', async () => {
+    it('of one name belong to one template, also if they are asked for at once', async () => {
       const name = `race-${newTemplateId()}`;
       const all = await Promise.all(
         [1, 2, 3, 4].map(() => request({ name, newTemplateId: newTemplateId() })),
@@ -86,7 +86,7 @@ export function buildsContract(database: () => Database): void {
       expect(statuses.filter((build) => build?.status === 'waiting')).toHaveLength(1);
     });
 
-    it('keep within their team’s bound, where those that nobody started in an hour do not count', async () => {
+    it('keep within their team’s bound, if those that nobody started in an hour do not count', async () => {
       const team = await newTeam('bounded');
       const of = { teamId: team.id, teamSlug: team.slug, maxConcurrent: 2 };
       const first = await request(of);

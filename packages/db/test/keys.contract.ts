@@ -76,7 +76,7 @@ export function keysContract(database: () => Database): void {
       expect(await revokeApiKey(database(), 'e2b_')).toEqual({ outcome: 'not-found' });
     });
 
-    it('revokes nothing where the start of a key names several', async () => {
+    it('revokes nothing if the start of a key names several', async () => {
       const before = await listApiKeys(database());
       const [first] = await listApiKeys(database(), LOCAL_DEV.teamId);
       if (!first) throw new Error('no key');

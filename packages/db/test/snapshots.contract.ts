@@ -66,7 +66,7 @@ export function snapshotsContract(database: () => Database): void {
       expect(await list({ templateId, tag: 'v1' })).toHaveLength(1);
     });
 
-    it('leaves no template behind where it failed, unless there was one', async () => {
+    it('leaves no template behind if it failed, unless there was one', async () => {
       const name = named();
       const [failed, good, failedLater] = [fresh({ name }), fresh({ name }), fresh({ name })];
       await beginSnapshot(database(), failed);

@@ -34,7 +34,7 @@ export interface MachineShape extends MachineSize {
   layers: string[];
   /** What was saved of its memory above `memory`. */
   memoryLayers: MemoryLayer[];
-  /** True where the machine has all of its memory for itself, having booted. */
+  /** True if the machine has all of its memory for itself, having booted. */
   ownsMemory: boolean;
 }
 
@@ -114,7 +114,7 @@ export function hand(path: string, uid: number): Promise<void> {
 /**
  * Takes a file away from whom it was handed to. It has to be out of their reach already, so that it cannot become another one
  * meanwhile. Whoever runs a machine from it may read it.
- * @throws Error where it is not a regular file: a VMM that was taken over may have put a link to one of the host's there.
+ * @throws Error if it is not a regular file: a VMM that was taken over may have put a link to one of the host's there.
  */
 export async function freeze(path: string): Promise<void> {
   const file = await open(path, constants.O_RDONLY | constants.O_NOFOLLOW | constants.O_NONBLOCK);

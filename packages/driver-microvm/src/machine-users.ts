@@ -39,7 +39,7 @@ export class MachineUsers {
     return uid;
   }
 
-  /** @throws Error where it has none */
+  /** @throws Error if it has none */
   of(id: string): number {
     const uid = this.#users.get(id);
     if (uid === undefined) throw new Error(`machine ${id} has no user`);

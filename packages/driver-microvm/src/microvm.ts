@@ -238,7 +238,7 @@ class Microvm implements SandboxDriver {
     return { id, dir, main, companions: [] };
   }
 
-  /** Has the VMM save a machine. Where that fails, it goes on, also where the VMM has stopped it and was not heard of since. */
+  /** Has the VMM save a machine. If that fails, it goes on, also if the VMM has stopped it and was not heard of since. */
   async #save(machine: Machine, save: (running: RunningMachine) => Promise<void>): Promise<void> {
     await this.#control(machine, async (running) => {
       try {
@@ -250,7 +250,7 @@ class Microvm implements SandboxDriver {
     });
   }
 
-  /** Has the VMM do something with a machine. Where it fails, the error holds what the VMM said beside its answer. */
+  /** Has the VMM do something with a machine. If it fails, the error holds what the VMM said beside its answer. */
   async #control(machine: Machine, use: (running: RunningMachine) => Promise<void>): Promise<void> {
     try {
       await use({ ...this.#site(machine), main: machine.main });

@@ -75,15 +75,15 @@ export interface SandboxDriver {
   /** Names the runtime's build: a snapshot restores only under the runtime that wrote it. */
   readonly runtimeDigest: string;
   readonly pace: Pace;
-  /** True where a machine has a clock of its own, which goes on from when it was saved until envd is told the time. */
+  /** True if a machine has a clock of its own, which goes on from when it was saved until envd is told the time. */
   readonly ownClock: boolean;
   /**
-   * True where a machine's own kernel keeps its TCP connections while it is saved. Elsewhere all have to be closed before
+   * True if a machine's own kernel keeps its TCP connections while it is saved. Elsewhere all have to be closed before
    * `checkpoint` and `snapshot`.
    */
   readonly keepsConnections: boolean;
   /**
-   * True where a restored machine opens files of its volumes again by name: one that is gone keeps it from being saved, or from going
+   * True if a restored machine opens files of its volumes again by name: one that is gone keeps it from being saved, or from going
    * on.
    */
   readonly reopensFiles: boolean;
@@ -91,7 +91,7 @@ export interface SandboxDriver {
   boot(spec: MachineSpec, signal?: AbortSignal): Promise<Machine>;
   /**
    * Does the part of `restore` that is the same for every snapshot of such a machine; `restore` of the same spec goes on from
-   * there, `release` frees it. Absent where there is no such part.
+   * there, `release` frees it. Absent if there is no such part.
    */
   prepare?(spec: MachineSpec, signal?: AbortSignal): Promise<Machine>;
   /**
@@ -102,17 +102,17 @@ export interface SandboxDriver {
   /**
    * Writes memory and files into `snapshotDir` and ends the sandbox. Without `keepsConnections` nobody outside may have a
    * TCP connection to it, nor it to anybody: gVisor cuts it, and a program that had used it may spin after the restore. See
-   * `waitForQuiet`. Where it fails the sandbox goes on, or is lost: ask `isAlive`.
+   * `waitForQuiet`. If it fails the sandbox goes on, or is lost: ask `isAlive`.
    */
   checkpoint(machine: Machine, snapshotDir: string, signal?: AbortSignal): Promise<void>;
   /**
    * Does what `checkpoint` does behind the machine's end: for one whose caller was killed while the machine wrote. Safe to
-   * repeat. Absent where nothing is left to do then.
+   * repeat. Absent if nothing is left to do then.
    */
   finishCheckpoint?(snapshotDir: string): Promise<void>;
   /**
-   * When the machine of a snapshot was stopped, Unix ms; undefined where the file system does not tell. By the clock that programs
-   * in it see, time goes on until it is restored. Absent where that clock stands still.
+   * When the machine of a snapshot was stopped, Unix ms; undefined if the file system does not tell. By the clock that programs
+   * in it see, time goes on until it is restored. Absent if that clock stands still.
    */
   stoppedAt?(snapshotDir: string): Promise<number | undefined>;
   /**
@@ -121,7 +121,7 @@ export interface SandboxDriver {
    */
   snapshot(machine: Machine, snapshotDir: string, signal?: AbortSignal): Promise<void>;
   isAlive(machine: Machine): boolean;
-  /** Has an init process go on that was stopped from inside. Absent where the machine's kernel does not let anybody stop it. */
+  /** Has an init process go on that was stopped from inside. Absent if the machine's kernel does not let anybody stop it. */
   wake?(machine: Machine): Promise<void>;
   /**
    * Has a machine stand still until `thaw`: it runs no instruction, its timers wait, and what is sent to it meanwhile is there
@@ -131,13 +131,13 @@ export interface SandboxDriver {
   /** Has a machine go on that stands still; nothing to one that runs. */
   thaw(machine: Machine): Promise<void>;
   /**
-   * True where nothing runs in a machine but what its runtime does by itself; few and short runs of programs may pass
-   * unseen. Absent where the driver cannot tell.
+   * True if nothing runs in a machine but what its runtime does by itself; few and short runs of programs may pass
+   * unseen. Absent if the driver cannot tell.
    */
   isStill?(machine: Machine): boolean;
   /**
    * Somebody waits for something of a machine, or nobody does. Until this is called after its start, or after it went on, it
-   * is given all that it could need. Absent where that makes no difference.
+   * is given all that it could need. Absent if that makes no difference.
    */
   expect?(machine: Machine, wanted: boolean): void;
   /** Takes over a live machine of an earlier process; one that stands still, or was stopped to be saved, goes on. */
@@ -147,11 +147,11 @@ export interface SandboxDriver {
   /** Frees what the runtime keeps of a sandbox that no longer runs (or never did). Safe to repeat. */
   release(id: string): Promise<void>;
   /**
-   * True where the kernel's OOM killer struck in the sandbox's cgroup. It may take a process that leaves the rest of the
+   * True if the kernel's OOM killer struck in the sandbox's cgroup. It may take a process that leaves the rest of the
    * sandbox standing but stuck, so such a sandbox has to be ended. To be asked before `release`.
    */
   wasOutOfMemory(id: string): Promise<boolean>;
-  /** Memory that the sandbox and its runtime hold now, bytes; 0 where nobody counts. */
+  /** Memory that the sandbox and its runtime hold now, bytes; 0 if nobody counts. */
   memoryUsedBytes(id: string): Promise<number>;
   /** Ids the runtime knows of, alive or not: for finding what belongs to nobody. */
   list(): Promise<string[]>;

@@ -4,7 +4,7 @@ import { join } from 'node:path';
 /** Where the guest runtime (node, its libraries, envd) is seen in every sandbox. */
 export const GUEST_MOUNT = '/opt/islet';
 
-/** Name of the dynamic linker among the guest files' libraries. @throws Error where there is none. */
+/** Name of the dynamic linker among the guest files' libraries. @throws Error if there is none. */
 export async function linkerName(guestDir: string): Promise<string> {
   const name = (await readdir(join(guestDir, 'lib'))).find((file) => /^ld-.*\.so/.test(file));
   if (!name) throw new Error(`${guestDir}/lib holds no dynamic linker: build Islet again`);

@@ -34,13 +34,13 @@ export interface DriverKind {
   readonly attachment: 'interface' | 'tap';
   /** How its machines get at their volumes: they see `MachineSpec.volumesDir`, or are served them in their network slot. */
   readonly volumes: 'seen' | 'served';
-  /** True where its machines boot on a `WritableRoot`, as builds have them. */
+  /** True if its machines boot on a `WritableRoot`, as builds have them. */
   readonly writesLayers: boolean;
   /** For one that was asked for by name. @throws Error with what is missing on the host. */
   find(host: DriverHost): Promise<FoundDriver>;
   /**
-   * For one that nobody asked for: undefined where it is not set up, or would be slow.
-   * @throws Error where what its options name cannot be used.
+   * For one that nobody asked for: undefined if it is not set up, or would be slow.
+   * @throws Error if what its options name cannot be used.
    */
   findIfFit(host: DriverHost): Promise<FoundDriver | undefined>;
 }

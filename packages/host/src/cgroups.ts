@@ -77,19 +77,19 @@ export class Cgroups {
     return Number(field.exec(text)?.[1] ?? 0);
   }
 
-  /** How often the OOM killer struck in the cgroup; 0 where the cgroup is gone. */
+  /** How often the OOM killer struck in the cgroup; 0 if the cgroup is gone. */
   async oomKills(path: string): Promise<number> {
     const text = await this.#readMemory(path, { v1: 'memory.oom_control', v2: 'memory.events' });
     return Number(/^oom_kill (\d+)$/m.exec(text)?.[1] ?? 0);
   }
 
-  /** Bytes that the cgroup's processes hold; 0 where the cgroup is gone. */
+  /** Bytes that the cgroup's processes hold; 0 if the cgroup is gone. */
   async memoryUsed(path: string): Promise<number> {
     return Number(await this.#readMemory(path, { v1: 'memory.usage_in_bytes', v2: 'memory.current' }));
   }
 
   /**
-   * Gives what tells how long a cgroup's processes ran until now, ms, within its own turn; undefined where the cgroup is gone, or
+   * Gives what tells how long a cgroup's processes ran until now, ms, within its own turn; undefined if the cgroup is gone, or
    * nobody counts.
    */
   cpuMeter(path: string): () => number | undefined {
@@ -170,7 +170,7 @@ function isGone(error: unknown): boolean {
   return code === 'ENOENT' || code === 'ENODEV';
 }
 
-/** None where the cgroup is gone. */
+/** None if the cgroup is gone. */
 async function processesOf(dir: string): Promise<number[]> {
   try {
     const text = await readFile(join(dir, 'cgroup.procs'), 'utf8');

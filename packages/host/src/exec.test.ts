@@ -34,7 +34,7 @@ describe('host commands', () => {
     expect(await exec('cat', [], { input })).toBe(input);
   });
 
-  it('gives an empty stdin where there is no input', async () => {
+  it('gives an empty stdin if there is no input', async () => {
     expect(await exec('cat', [])).toBe('');
   });
 
@@ -47,7 +47,7 @@ describe('host commands', () => {
     expect(killed.message).toContain('SIGTERM');
   });
 
-  it('names a program that is not there, where it was looked for, and what helps', async () => {
+  it('names a program that is not there, if it was looked for, and what helps', async () => {
     const { message } = await failure(exec('no-such-program', []));
     expect(message).toContain(`the program "no-such-program" is not in ${process.env.PATH}`);
     expect(message).toContain('./islet doctor');
@@ -67,7 +67,7 @@ describe('host commands', () => {
 
   it('does not wait for a daemon that a command leaves behind', async () => {
     const pid = Number(await exec('sh', ['-c', 'sleep 60 & echo $!']));
-    // It throws where there is no such process.
+    // It throws if there is no such process.
     process.kill(pid);
   });
 

@@ -68,7 +68,7 @@ async function isSameFile(file: FileHandle, path: string): Promise<boolean> {
 
 export interface WaitForLock {
   signal: AbortSignal;
-  /** Called once where the lock is taken and the wait begins. */
+  /** Called once if the lock is taken and the wait begins. */
   onWait: () => void;
 }
 

@@ -109,7 +109,7 @@ const QUICK_LOOKS = 200;
  * Only its main thread is stopped, so the others must be known to be idle. x86-64. Needs root.
  * @param pid of no child of this process, whose stop Node would take for its end
  * @param callDeadlineMs a call that takes longer is none that ends: the process is killed, since nobody could give it its registers back
- * @throws SystemError where a call fails; Error where the process does not come to wait within some seconds, or was killed.
+ * @throws SystemError if a call fails; Error if the process does not come to wait within some seconds, or was killed.
  */
 export async function withForeignCalls<T>(
   pid: number,
@@ -167,7 +167,7 @@ function openTracer(pid: number, callDeadlineMs: number): Tracer {
   const request = (name: keyof typeof PTRACE, data: Uint8Array | null = null) => {
     if (ptrace(PTRACE[name], pid, 0, data) === -1) throw new SystemError(`ptrace ${name}`, koffi.errno());
   };
-  /** The signal that it was stopped with; undefined where it runs. */
+  /** The signal that it was stopped with; undefined if it runs. */
   const look = (): number | undefined => {
     const status: [number] = [0];
     const found = waitpid(pid, status, WAIT_ALL | NO_HANG);

@@ -46,7 +46,7 @@ it('puts more pieces into a process than one call takes, and reads them back', (
   expect(between).toEqual(Buffer.alloc(16));
 });
 
-it('says so where a piece is not there', () => {
+it('says so if a piece is not there', () => {
   const memory = openForeignMemory(pid);
   const beyond = [start, 4096].map((address) => ({ address, bytes: 8 }));
   expect(() => memory.read(beyond, Buffer.alloc(16))).toThrow(/came to 8 of 16 bytes/);

@@ -9,9 +9,9 @@ export interface Place {
 
 /** Copies between a buffer of this process and places in another's memory, which together are as large as the buffer. */
 export interface ForeignMemory {
-  /** @throws SystemError; Error where a place is not readable. */
+  /** @throws SystemError; Error if a place is not readable. */
   read(places: readonly Place[], into: Buffer): void;
-  /** @throws SystemError; Error where a place is not writable. */
+  /** @throws SystemError; Error if a place is not writable. */
   write(places: readonly Place[], from: Buffer): void;
 }
 

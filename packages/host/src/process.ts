@@ -33,13 +33,13 @@ function readStat(pid: number): ProcessStat | undefined {
   };
 }
 
-/** Names a live process, or undefined where none has this pid. */
+/** Names a live process, or undefined if none has this pid. */
 export function refProcess(pid: number): ProcessRef | undefined {
   const stat = readStat(pid);
   return stat && stat.state !== 'Z' ? { pid, startTicks: stat.startTicks } : undefined;
 }
 
-/** How long all threads of a process ran until now, in clock ticks (10 ms); undefined where it has ended. */
+/** How long all threads of a process ran until now, in clock ticks (10 ms); undefined if it has ended. */
 export function ranTicks(ref: ProcessRef): number | undefined {
   const stat = readStat(ref.pid);
   return stat?.startTicks === ref.startTicks ? stat.ranTicks : undefined;
@@ -57,7 +57,7 @@ export function setTimerSlack({ pid }: ProcessRef, slackNs: number): void {
 }
 
 /**
- * The process groups of a process that leads its own and of its children's. Empty where it has ended. Who stops the first of them keeps
+ * The process groups of a process that leads its own and of its children's. Empty if it has ended. Who stops the first of them keeps
  * it from making more.
  */
 export function groupsOf(leader: ProcessRef): number[] {
@@ -78,7 +78,7 @@ function childrenOf(pid: number, thread: string): number[] {
   }
 }
 
-/** Sends a signal to all of a process group; nothing where there is none. */
+/** Sends a signal to all of a process group; nothing if there is none. */
 export function signalGroup(group: number, signal: NodeJS.Signals): void {
   try {
     process.kill(-group, signal);
@@ -117,7 +117,7 @@ export function isAlive(ref: ProcessRef): boolean {
 
 /**
  * Sends SIGKILL and waits until the process is gone.
- * @throws Error where it still lives after `timeoutMs` (it hangs in the kernel).
+ * @throws Error if it still lives after `timeoutMs` (it hangs in the kernel).
  */
 export async function killAndWait(ref: ProcessRef, timeoutMs = 10_000): Promise<void> {
   const deadline = performance.now() + timeoutMs;
@@ -133,13 +133,13 @@ export async function killAndWait(ref: ProcessRef, timeoutMs = 10_000): Promise<
   }
 }
 
-/** The same for the process that has a pid now; nothing where none has. Throws as `killAndWait` does. */
+/** The same for the process that has a pid now; nothing if none has. Throws as `killAndWait` does. */
 export async function killByPid(pid: number): Promise<void> {
   const ref = refProcess(pid);
   if (ref) await killAndWait(ref);
 }
 
-/** Waits until the process has ended by itself. @throws Error where it still lives after `timeoutMs`. */
+/** Waits until the process has ended by itself. @throws Error if it still lives after `timeoutMs`. */
 export async function waitForExit(ref: ProcessRef, timeoutMs: number): Promise<void> {
   const deadline = performance.now() + timeoutMs;
   while (isAlive(ref)) {

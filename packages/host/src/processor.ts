@@ -16,7 +16,7 @@ export interface ProcessorFeatures {
   features: string[];
 }
 
-/** Node's names of architectures where those of container images differ. */
+/** Node's names of architectures if those of container images differ. */
 const ARCHITECTURES: Readonly<Record<string, string>> = { x64: 'amd64', ia32: '386' };
 
 export async function readProcessor(): Promise<Processor> {

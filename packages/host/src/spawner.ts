@@ -27,7 +27,7 @@ export interface StartedProgram {
 
 /** Starts host programs at a cost that does not depend on the size of this process. */
 export interface Spawner {
-  /** Looks `file` up in PATH. @throws SystemError where there is no such program or no room for another process. */
+  /** Looks `file` up in PATH. @throws SystemError if there is no such program or no room for another process. */
   start(program: ProgramStart): StartedProgram;
   /** A descriptor of an anonymous file in memory, closed in started programs unless it is given to them. */
   memoryFile(name: string): number;

@@ -54,13 +54,13 @@ describe('slotAt', () => {
 });
 
 describe('chooseBlock', () => {
-  it('gives an instance the same block each time, and the next where that is occupied', () => {
+  it('gives an instance the same block each time, and the next if that is occupied', () => {
     expect(chooseBlock('00000a', () => false).block).toBe(10);
     expect(chooseBlock('00000a', (subnet) => subnet.block === 10).block).toBe(11);
     expect(chooseBlock('0000ff', (subnet) => subnet.block === 255).block).toBe(0);
   });
 
-  it('says so where nothing is left', () => {
+  it('says so if nothing is left', () => {
     expect(() => chooseBlock('00000a', () => true)).toThrow('10.64.0.0/10');
   });
 });

@@ -85,7 +85,7 @@ function range(cidr: string): [number, number] {
 /**
  * The block for an instance: the first free one, counted from a place that its name gives, so that an instance
  * keeps its block as long as nobody else needs it.
- * @throws Error where the host's routes leave none.
+ * @throws Error if the host's routes leave none.
  */
 export function chooseBlock(instance: string, occupied: (subnet: Subnet) => boolean): Subnet {
   const start = Number.parseInt(instance, 16) % BLOCK_COUNT;

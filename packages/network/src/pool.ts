@@ -21,7 +21,7 @@ const BATCH = 8;
 export interface NetworkPoolOptions {
   instance: string;
   subnet: Subnet;
-  /** Resolvers that sandboxes may ask even where they lie in a private range. */
+  /** Resolvers that sandboxes may ask even if they lie in a private range. */
   resolvers: readonly string[];
   /** How sandboxes use a slot: its interface as it is, or a tap for a virtual machine, beside it in the namespace. */
   attachment: 'interface' | 'tap';
@@ -81,7 +81,7 @@ export class NetworkPool {
     return slotAt(this.#options.instance, this.#options.subnet, index);
   }
 
-  /** A fresh slot. Waits for one to be made where none is ready. @throws IsletError 503 where all are in use. */
+  /** A fresh slot. Waits for one to be made where none is ready. @throws IsletError 503 if all are in use. */
   async take(): Promise<Slot> {
     if (this.#closing) throw noSlot('the node is stopping');
     const ready = this.#ready.shift();

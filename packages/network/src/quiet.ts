@@ -38,7 +38,7 @@ export async function waitForRequests(address: string, atMostMs: number): Promis
 
 /**
  * Waits until the host has closed its connections with a sandbox: one that is half closed keeps the sandbox from being
- * saved. @throws Error where one is still open after `deadlineMs`.
+ * saved. @throws Error if one is still open after `deadlineMs`.
  */
 export async function waitForQuiet(address: string, deadlineMs: number): Promise<void> {
   const deadline = performance.now() + deadlineMs;

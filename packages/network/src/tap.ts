@@ -36,7 +36,7 @@ export function tapBatch(): string {
 
 /**
  * Rules of a slot's namespace. The guest sends in its own name only, and the slot's is what leaves. The namespace itself
- * answers nobody but its machine, which finds its volumes there; a new one forwards where the host does, which Islet needs
+ * answers nobody but its machine, which finds its volumes there; a new one forwards if the host does, which Islet needs
  * anyway. A restored guest goes on with the
  * connections of its snapshot, which nobody else knows: they are reset as soon as it uses one. The namespace remembers connections by itself,
  * in the host's memory and in the one table that the kernel has for all: no more of them than the host lets a sandbox have.

@@ -131,7 +131,7 @@ it('works on some calls at once, not on any number', async () => {
   expect(working.size).toBe(5);
 });
 
-it('ends where nobody can answer', async () => {
+it('ends if nobody can answer', async () => {
   const closed = once(client, 'close');
   say('nonsense');
   await closed;

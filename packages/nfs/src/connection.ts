@@ -19,7 +19,7 @@ export class Connection {
 
   /**
    * @param maxRecordBytes larger ones end the connection
-   * @param answer throws XdrError where there is no answer: that ends the connection, too
+   * @param answer throws XdrError if there is no answer: that ends the connection, too
    */
   constructor(socket: Socket, maxRecordBytes: number, answer: (record: Buffer) => Promise<Buffer>) {
     this.#socket = socket;

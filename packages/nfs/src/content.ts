@@ -43,7 +43,7 @@ const { O_NONBLOCK, O_RDONLY, O_WRONLY } = constants;
 
 /** `stable_how`: written files are the node's then, and outlive the machine and Islet. */
 const FILE_SYNC = 2;
-/** A client would write again what is not stable where this changes; all is. */
+/** A client would write again what is not stable if this changes; all is. */
 export const WRITE_VERIFIER = Buffer.alloc(8);
 
 /** No file of ext4 gets there, and no number of Node's is exact beyond. */

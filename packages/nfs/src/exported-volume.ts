@@ -41,7 +41,7 @@ export class ExportedVolume {
     return inode.handle.equals(this.root);
   }
 
-  /** Opens a file that a client names; `Inode.close` ends it. @throws NfsError EBADHANDLE; SystemError ESTALE where it is gone */
+  /** Opens a file that a client names; `Inode.close` ends it. @throws NfsError EBADHANDLE; SystemError ESTALE if it is gone */
   open(handle: Buffer): Inode {
     if (handle.length !== FILE_HANDLE_BYTES || !handle.subarray(0, ID_BYTES).equals(this.id))
       throw new NfsError('EBADHANDLE', 'it is of no volume of this machine');
@@ -59,7 +59,7 @@ export class ExportedVolume {
     }
   }
 
-  /** @throws NfsError ENOENT where it was removed meanwhile */
+  /** @throws NfsError ENOENT if it was removed meanwhile */
   #openFound(handle: Buffer): Inode {
     try {
       return this.open(handle);
@@ -126,7 +126,7 @@ export function checkedName(name: Buffer): Buffer {
   return name;
 }
 
-/** @throws RangeError where it is no UUID */
+/** @throws RangeError if it is no UUID */
 export function volumeIdBytes(volumeId: string): Buffer {
   const bytes = Buffer.from(volumeId.replaceAll('-', ''), 'hex');
   if (bytes.length !== ID_BYTES) throw new RangeError(`'${volumeId}' is no volume's id`);

@@ -76,7 +76,7 @@ export function permittedMode(mode: number, gid: number, caller: Credentials): n
   return mode & (mayLend ? PERMISSIONS : PERMISSIONS & ~SET_GROUP_ID);
 }
 
-/** @throws NfsError EPERM where the owner, or the group, may not be changed so */
+/** @throws NfsError EPERM if the owner, or the group, may not be changed so */
 export function assertMayGive(
   stats: BigIntStats,
   caller: Credentials,
@@ -85,7 +85,7 @@ export function assertMayGive(
   if (caller.uid === ROOT || (uid === undefined && gid === undefined)) return;
   const keepsOwner = uid === undefined || uid === Number(stats.uid);
   const keepsGroup = gid === undefined || gid === Number(stats.gid);
-  // Also where nothing changes: it takes set-user-ID bits away.
+  // Also if nothing changes: it takes set-user-ID bits away.
   if (isOwner(stats, caller) && keepsOwner && (keepsGroup || isMember(caller, gid))) return;
   throw new NfsError('EPERM', 'only root gives files away');
 }

@@ -8,7 +8,7 @@ const FIRST_CAPACITY = 4096;
 
 /**
  * Puts records together from a stream of fragments (RFC 5531, record marking). What is kept of an unfinished record are its bytes, in however many
- * fragments and pieces they come. @throws XdrError where one is too large
+ * fragments and pieces they come. @throws XdrError if one is too large
  */
 export async function* recordsOf(
   stream: AsyncIterable<Buffer>,

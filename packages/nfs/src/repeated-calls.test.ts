@@ -25,7 +25,7 @@ it('are carried out once, while the first is under way and when it is done', asy
   expect(done).toEqual(['mkdir', 'mkdir', 'rmdir']);
 });
 
-it('are forgotten where they failed, hold content, or are long past', async () => {
+it('are forgotten if they failed, hold content, or are long past', async () => {
   const calls = new RepeatedCalls();
   let count = 0;
   const ask = (xid: number, answer: () => Buffer = () => Buffer.from('x')) =>

@@ -8,7 +8,7 @@ export interface Credentials {
   groups: readonly number[];
 }
 
-/** Answers a call: reads its arguments and writes its results. @throws XdrError where the arguments are none */
+/** Answers a call: reads its arguments and writes its results. @throws XdrError if the arguments are none */
 export type Procedure = (args: XdrReader, caller: Credentials, results: XdrWriter) => Promise<void>;
 
 /** A program of remote procedures, by number. */
@@ -45,7 +45,7 @@ const NOBODY: Credentials = { uid: 65_534, gid: 65_534, groups: [] };
  * Answers one remote procedure call (RFC 5531).
  * @param programs by number
  * @param onFailure told of what a procedure threw that is no fault of the caller
- * @throws XdrError where it is no call at all: there is nobody to answer
+ * @throws XdrError if it is no call at all: there is nobody to answer
  */
 export async function answerCall(
   record: Buffer,
@@ -81,7 +81,7 @@ export async function answerCall(
   }
 }
 
-/** Undefined where they are of a kind that is not taken. */
+/** Undefined if they are of a kind that is not taken. */
 function readCredentials(call: XdrReader): Credentials | undefined {
   const { flavor, body } = readAuth(call);
   if (flavor === AUTH_NONE) return NOBODY;

@@ -41,10 +41,10 @@ export class NfsError extends Error {
   }
 }
 
-/** The status that tells a client of an error; undefined where it is none that its request may meet with. */
+/** The status that tells a client of an error; undefined if it is none that its request may meet with. */
 export function statusOf(error: unknown): number | undefined {
   const { code } = error as { code?: string };
-  // It is a link, where something is to be read or written.
+  // It is a link, if something is to be read or written.
   if (code === 'ELOOP') return STATUS.EINVAL;
   return code !== undefined && Object.hasOwn(STATUS, code) ? STATUS[code as NfsCode] : undefined;
 }

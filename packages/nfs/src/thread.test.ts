@@ -43,7 +43,7 @@ afterEach(async () => {
   await rm(dir, { recursive: true });
 });
 
-it('begins anew where it has ended, with what it served', async () => {
+it('begins anew if it has ended, with what it served', async () => {
   const machine = { id: 'm1', netns: 'n1' };
   const [one, two] = ['one', 'two'].map((volumeId) => ({ volumeId, dir: `/${volumeId}` }));
   if (!one || !two) throw new Error('unreachable');

@@ -37,7 +37,7 @@ interface Asked {
   reject: (error: unknown) => void;
 }
 
-/** How long it is waited for before another try where the thread has ended, ms. */
+/** How long it is waited for before another try if the thread has ended, ms. */
 const RESTART_MS = 1_000;
 
 /**

@@ -30,7 +30,7 @@ it('lets one that asks for much wait for itself, and nobody else for it', async 
   expect(begun.slice(3)).toEqual(['greedy 2']);
 });
 
-it('gives turns in a row where all of it is taken', async () => {
+it('gives turns in a row if all of it is taken', async () => {
   const { ask, begun, done, end } = newWork(new Turns<string>(2, 2));
   for (const name of ['a0', 'a1', 'a2', 'a3', 'b0', 'b1', 'c0']) ask(name[0] as string, name);
   for (const name of ['a0', 'a1', 'a2', 'b0', 'c0', 'a3', 'b1']) await end(name);

@@ -6,7 +6,7 @@ export class XdrError extends Error {
   }
 }
 
-/** Reads the external data representation (RFC 4506) of what somebody sent. Every method throws XdrError where it ends early. */
+/** Reads the external data representation (RFC 4506) of what somebody sent. Every method throws XdrError if it ends early. */
 export class XdrReader {
   readonly #bytes: Buffer;
   #position = 0;

@@ -66,7 +66,7 @@ export interface OrchestratorOptions {
 
 /** Templates as the node runs them. */
 export interface TemplateRuntime {
-  /** True where the build can start here and its envd is the current one. */
+  /** True if the build can start here and its envd is the current one. */
   has(buildId: string): boolean;
   /** Boots a root file system and takes the snapshot its sandboxes start from. */
   seal(request: SealRequest, signal?: AbortSignal): Promise<SealResult>;

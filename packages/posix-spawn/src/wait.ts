@@ -1,7 +1,7 @@
 import koffi from 'koffi';
 import { openProgram, SystemError } from './libc.ts';
 
-/** How a process ended: `signal` is 0 where it exited by itself, `exitCode` -1 where it did not. */
+/** How a process ended: `signal` is 0 if it exited by itself, `exitCode` -1 if it did not. */
 export interface WaitStatus {
   exitCode: number;
   signal: number;
@@ -15,7 +15,7 @@ export interface EndedChild extends WaitStatus {
 /** A child that ended; `none`: no such child has; `childless`: there is no such child. */
 export type Waited = EndedChild | 'none' | 'childless';
 
-/** Collects an ended child without waiting: the one with this pid, or any where it is -1. @throws SystemError */
+/** Collects an ended child without waiting: the one with this pid, or any if it is -1. @throws SystemError */
 export type Waitpid = (pid: number) => Waited;
 
 const WNOHANG = 1;

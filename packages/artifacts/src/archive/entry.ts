@@ -21,7 +21,7 @@ const NAMES: Readonly<Record<string, string>> = {
 
 /**
  * The bytes that follow an entry's header.
- * @throws ArchiveError where the entry would be put outside of its folder, or is neither file, folder nor link.
+ * @throws ArchiveError if the entry would be put outside of its folder, or is neither file, folder nor link.
  */
 export function checkEntry(entry: TarHeader): number {
   const { type, path, linkPath, sizeBytes } = entry;

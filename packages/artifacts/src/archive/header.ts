@@ -22,7 +22,7 @@ export function isZeroBlock(block: Buffer): boolean {
   return block.equals(ZEROS);
 }
 
-/** @throws ArchiveError where the block is no header, or gives a size that nothing can have. */
+/** @throws ArchiveError if the block is no header, or gives a size that nothing can have. */
 export function parseHeader(block: Buffer): TarHeader {
   if (checksumOf(block) !== numberAt(block, CHECKSUM.at, CHECKSUM.bytes)) {
     throw unreadable('a header has the wrong checksum');

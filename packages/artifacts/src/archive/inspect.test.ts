@@ -156,7 +156,7 @@ describe('an archive that is looked at', () => {
     }
   });
 
-  it('is refused where it unpacks to more than allowed, whatever it is that does', async () => {
+  it('is refused if it unpacks to more than allowed, whatever it is that does', async () => {
     const zeros = tar({ path: 'zeros', content: Buffer.alloc(5 * MIB) });
     await refused(zeros, 'unpacks to more than 1 MiB');
     await inspect(gzipSync(zeros), 6 * MIB);
@@ -170,7 +170,7 @@ describe('an archive that is looked at', () => {
     await expect(inspect(Buffer.concat(Array(2_000).fill(members)))).rejects.toThrow('more than 1 MiB');
   });
 
-  it('is refused where it is none, or not whole', async () => {
+  it('is refused if it is none, or not whole', async () => {
     await expect(inspect(Buffer.from('no archive at all'.repeat(100)))).rejects.toThrow('cannot be read');
     await expect(inspect(Buffer.alloc(0))).rejects.toThrow('cannot be read');
     for (let length = 0; length <= good.length - BLOCK - 1; length += 500) {

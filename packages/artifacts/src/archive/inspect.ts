@@ -12,7 +12,7 @@ const GZIP_LENGTH = { bytes: 4, modulo: 2 ** 32 };
 /**
  * Looks at every entry of a tar archive, plain or gzip, without unpacking it. It keeps its thread until it is done.
  * @param maxBytes longest archive, unpacked, with all headers and padding
- * @throws ArchiveError where it is no whole archive with nothing behind its end, an entry would be put outside of the folder that it
+ * @throws ArchiveError if it is no whole archive with nothing behind its end, an entry would be put outside of the folder that it
  *   is unpacked in, is neither file, folder nor link, or all together are larger than allowed
  */
 export function inspectArchive(file: string, maxBytes: number): void {

@@ -45,7 +45,7 @@ export class ArchiveInspector {
   }
 
   /**
-   * @throws ArchiveError where the archive is refused, or looking at it took too much time or memory; InspectorBusyError where too many
+   * @throws ArchiveError if the archive is refused, or looking at it took too much time or memory; InspectorBusyError where too many
    *   of the team's wait
    */
   async inspect(inspection: Inspection): Promise<void> {

@@ -14,7 +14,7 @@ const LONGEST_LENGTH = 20;
 
 /**
  * Reads the records of a pax header, each `<length> <key>=<value>\n`.
- * @throws ArchiveError where they are not whole, or describe a file with holes, which unpacks to something else.
+ * @throws ArchiveError if they are not whole, or describe a file with holes, which unpacks to something else.
  */
 export function parsePax(content: Buffer): EntryOverrides {
   const found: EntryOverrides = {};

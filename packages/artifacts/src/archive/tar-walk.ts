@@ -57,7 +57,7 @@ export class TarWalk {
     for (let at = 0; at < chunk.length; ) at += this.#take(chunk, at);
   }
 
-  /** @throws ArchiveError where the archive is not whole. */
+  /** @throws ArchiveError if the archive is not whole. */
   end(): void {
     if (this.#endBytes === undefined || this.#endBytes < BLOCK_BYTES) throw unreadable('it is not whole');
   }

@@ -43,7 +43,7 @@ export function createMemoryReservations(monotonic: () => number): Reservations 
   return {
     async take({ teamId, sandboxId }, limit) {
       if (teams.get(teamId)?.get(sandboxId)?.kind === 'node') return 'held';
-      // A look at all of a team's places only where it matters.
+      // A look at all of a team's places only if it matters.
       if ((teams.get(teamId)?.size ?? 0) >= limit) dropExpired(teamId);
       const places = teams.get(teamId);
       const kept = places?.get(sandboxId);

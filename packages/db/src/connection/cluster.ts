@@ -4,7 +4,7 @@ import { chmod, mkdir, rename, rm } from 'node:fs/promises';
 import { promisify } from 'node:util';
 
 /**
- * Lays out an empty cluster where a directory is not there yet, from an archive that the build made: initdb in WebAssembly takes
+ * Lays out an empty cluster if a directory is not there yet, from an archive that the build made: initdb in WebAssembly takes
  * seconds of a CPU, this a tenth of one. Without the archive, or where it cannot be unpacked, PGlite makes the cluster itself.
  */
 export async function layOutCluster(directory: string, archive: string): Promise<void> {

@@ -40,7 +40,7 @@ export interface DirectoryLock {
 /**
  * Claims a path for this process until release, so that two processes never write one PGlite directory (which would
  * destroy it). A lock left by a killed process is taken over.
- * @throws DatabaseError where a live process holds it.
+ * @throws DatabaseError if a live process holds it.
  */
 export async function lockDirectory(directory: string): Promise<DirectoryLock> {
   const path = `${directory}.lock`;

@@ -19,7 +19,7 @@ export interface OpenDatabaseOptions {
 
 /**
  * Opens the database without changing it: see migrate and seed.
- * @throws DatabaseError where it cannot be reached, or another process holds the directory.
+ * @throws DatabaseError if it cannot be reached, or another process holds the directory.
  */
 export function openDatabase(options: OpenDatabaseOptions): Promise<Database> {
   if (options.url) return openPostgres(options.url, options.migrationsDir);

@@ -19,7 +19,7 @@ function withoutPassword(url: string): string {
 
 /**
  * Connects to a PostgreSQL server (15 or later).
- * @throws DatabaseError where it cannot be reached.
+ * @throws DatabaseError if it cannot be reached.
  */
 export async function openPostgres(url: string, migrationsDir: string): Promise<Database> {
   const location = withoutPassword(url);

@@ -63,7 +63,7 @@ export async function listAccessTokens(db: Database): Promise<AccessToken[]> {
     .orderBy(desc(accessTokens.createdAt), desc(accessTokens.id));
 }
 
-/** Deletes one token of a user and returns its hash, for caches; undefined where the user has no such token. */
+/** Deletes one token of a user and returns its hash, for caches; undefined if the user has no such token. */
 export async function deleteAccessToken(
   db: Database,
   target: { id: string; userId: string },

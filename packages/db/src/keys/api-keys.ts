@@ -86,7 +86,7 @@ export async function renameApiKey(
 }
 
 /**
- * Deletes one key of a team and says what to forget; undefined where the team has no such key. With the well-known key goes
+ * Deletes one key of a team and says what to forget; undefined if the team has no such key. With the well-known key goes
  * the well-known access token: it could make new keys at once, and nobody would know.
  */
 export async function deleteApiKey(

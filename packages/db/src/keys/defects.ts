@@ -14,7 +14,7 @@ export interface KeyDefectRow {
   reason: string;
 }
 
-/** Every stored key that can never match, with the reason; empty where all is well. */
+/** Every stored key that can never match, with the reason; empty if all is well. */
 export async function listKeyDefects(db: Database): Promise<KeyDefectRow[]> {
   const apiKeys = await db.orm
     .select({

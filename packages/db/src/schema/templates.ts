@@ -57,12 +57,12 @@ export const envBuilds = pgTable(
     /** Known once the build is ready. */
     totalDiskSizeMb: integer('total_disk_size_mb'),
     envdVersion: text('envd_version'),
-    /** What envd runs commands as where the client names no user. */
+    /** Runs commands if the client names no other user. */
     defaultUser: text('default_user'),
     defaultWorkdir: text('default_workdir'),
     /** Of failed builds: what went wrong, for the one who wrote the template. */
     failureMessage: text('failure_message'),
-    /** The step to blame as text; null where there is none. */
+    /** The step to blame as text; null if there is none. */
     failureStep: text('failure_step'),
     /** Of a snapshot: the sandbox that it was taken of. */
     sandboxId: text('sandbox_id'),

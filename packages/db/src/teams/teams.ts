@@ -111,7 +111,7 @@ export interface TeamStanding {
   isBanned?: boolean;
 }
 
-/** Blocks or bans a team, or lifts it. Returns false where there is no such team. */
+/** Blocks or bans a team, or lifts it. Returns false if there is no such team. */
 export async function setTeamStanding(
   db: Database,
   teamId: string,

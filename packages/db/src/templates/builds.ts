@@ -6,7 +6,7 @@ import { type BuildRow, buildColumns } from './find.ts';
 export interface Failure {
   /** For the one who wrote the template. */
   message: string;
-  /** The step to blame; absent where there is none. */
+  /** The step to blame; absent if there is none. */
   step?: string | undefined;
 }
 
@@ -78,7 +78,7 @@ export async function listUnfinishedBuilds(db: Queries, teamId?: string): Promis
   return rows as UnfinishedBuild[];
 }
 
-/** Lets a waiting build begin. False where it does not wait: another call was faster, or it ended. */
+/** Lets a waiting build begin. False if it does not wait: another call was faster, or it ended. */
 export async function beginBuild(db: Database, buildId: string): Promise<boolean> {
   const rows = await db.orm
     .update(envBuilds)
@@ -102,7 +102,7 @@ export interface BuildOutcome {
   defaultWorkdir: string;
 }
 
-/** Makes a running build ready. False where it had ended already. */
+/** Makes a running build ready. False if it had ended already. */
 export async function finishBuild(db: Database, buildId: string, outcome: BuildOutcome): Promise<boolean> {
   const { diskSizeMb, ...fields } = outcome;
   const rows = await db.orm

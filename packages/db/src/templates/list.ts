@@ -14,7 +14,7 @@ export interface TemplateSummary {
   updatedAt: Date;
   createdBy: string | null;
   aliases: AliasRow[];
-  /** The newest ready build, else the newest of all; undefined where none was ever asked for. */
+  /** The newest ready build, else the newest of all; undefined if none was ever asked for. */
   build: BuildRow | undefined;
 }
 
@@ -90,7 +90,7 @@ export async function listTemplates(db: Database, teamId: string, page?: Page): 
   return complete(db, await (page ? query.limit(page.limit) : query));
 }
 
-/** One template as lists show it; undefined where it is unknown or deleted. */
+/** One template as lists show it; undefined if it is unknown or deleted. */
 export async function findTemplateSummary(
   db: Database,
   templateId: string,

@@ -19,7 +19,7 @@ export interface BuildRequest {
   tags: string[];
   /** The id of the template if it is a new one. */
   newTemplateId: string;
-  /** A user, where one is known. */
+  /** A user, if one is known. */
   createdBy?: string | undefined;
   cpuCount: number;
   memoryMb: number;
@@ -27,8 +27,8 @@ export interface BuildRequest {
   /** Builds that the team may have under way, this one included. */
   maxConcurrent: number;
   /**
-   * Called before anything is made: with how many templates the team has where this one is new, with how many tags
-   * the template would have where it is not. What it throws is thrown on, and nothing has changed.
+   * Called before anything is made: with how many templates the team has if this one is new, with how many tags
+   * the template would have if it is not. What it throws is thrown on, and nothing has changed.
    */
   assertRoom?: (room: { templates: number } | { tags: number }) => void;
 }
@@ -42,7 +42,7 @@ export type BuildRequestResult =
   | { kind: 'too-many' };
 
 /**
- * Makes a build that waits to be started, its template where that is new, and lets the tags name it once it is ready.
+ * Makes a build that waits to be started, its template if that is new, and lets the tags name it once it is ready.
  * Builds of the template that wait under one of these tags end: this one takes their place.
  */
 export async function requestBuild(db: Database, request: BuildRequest): Promise<BuildRequestResult> {
@@ -86,7 +86,7 @@ function takesPlaceOf(tags: string[], templateId: string | undefined, build: Unf
 const isForgotten = (build: UnfinishedBuild) =>
   build.status === 'waiting' && build.createdAt.getTime() < Date.now() - MAX_WAITING_MS;
 
-/** The template that a name means to its owner, undefined where it would be a new one. */
+/** The template that a name means to its owner, undefined if it would be a new one. */
 async function findTarget(
   db: Queries,
   { teamId, teamSlug, name }: BuildRequest,

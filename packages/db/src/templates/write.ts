@@ -27,7 +27,7 @@ export interface FinishedBuild {
 }
 
 /**
- * Stores the result of a finished build: makes the template where it is new, points its alias at it, and lets the tag
+ * Stores the result of a finished build: makes the template if it is new, points its alias at it, and lets the tag
  * name the build. Calling it again with the same build changes nothing but the build's own fields.
  */
 export async function registerTemplateBuild(db: Database, build: FinishedBuild): Promise<void> {

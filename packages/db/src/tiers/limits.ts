@@ -56,7 +56,7 @@ export const limitColumns = {
   maxApiKeys: teamLimits.maxApiKeys,
 };
 
-/** The limits in force for a team, or undefined where the team or its tier does not exist. */
+/** The limits in force for a team, or undefined if the team or its tier does not exist. */
 export async function findTeamLimits(db: Database, teamId: string): Promise<TeamLimits | undefined> {
   const [row] = await db.orm.select(limitColumns).from(teamLimits).where(eq(teamLimits.teamId, teamId));
   return row;
@@ -70,7 +70,7 @@ export async function setProjectLimits(db: Database, teamId: string, limits: Lim
     .onConflictDoUpdate({ target: projectLimits.teamId, set: { ...limits, updatedAt: sql`now()` } });
 }
 
-/** Changes the named limits of a tier. Returns false where there is no such tier. */
+/** Changes the named limits of a tier. Returns false if there is no such tier. */
 export async function setTierLimits(db: Database, tierId: string, limits: LimitOverrides): Promise<boolean> {
   if (Object.keys(limits).length === 0) {
     return (await db.orm.select({ id: tiers.id }).from(tiers).where(eq(tiers.id, tierId))).length > 0;

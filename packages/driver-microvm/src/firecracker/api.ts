@@ -65,7 +65,7 @@ const MAX_ANSWER_CHARACTERS = 64 * 1024;
 
 /**
  * The part of Firecracker's HTTP API that Islet uses (src/firecracker/swagger/firecracker.yaml of Firecracker). Every method throws
- * `FirecrackerError` with Firecracker's own words where it refuses.
+ * `FirecrackerError` with Firecracker's own words if it refuses.
  */
 export class FirecrackerApi {
   /** Holds the socket itself: its path may be too long for an address, and its folder belongs to the one who is confined. */
@@ -136,7 +136,7 @@ export class FirecrackerApi {
     return this.#call('PUT', '/snapshot/create', snapshot);
   }
 
-  /** Only of a Firecracker that has not been told anything yet. Where it fails, Firecracker ends. */
+  /** Only of a Firecracker that has not been told anything yet. If it fails, Firecracker ends. */
   loadSnapshot(snapshot: SnapshotLoad): Promise<void> {
     return this.#call('PUT', '/snapshot/load', snapshot);
   }

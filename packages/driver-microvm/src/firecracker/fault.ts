@@ -1,7 +1,7 @@
 /** Longest part of what Firecracker says of a fault that is shown, in characters. */
 const MAX_SHOWN = 1000;
 
-/** What an answer of Firecracker's API says of a fault, shortened; undefined where it says nothing that can be read. One that was taken over may say anything. */
+/** What an answer of Firecracker's API says of a fault, shortened; undefined if it says nothing that can be read. One that was taken over may say anything. */
 export function faultMessage(answer: string): string | undefined {
   let value: unknown;
   try {

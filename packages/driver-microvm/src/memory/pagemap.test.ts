@@ -17,7 +17,7 @@ it('tells pages that a process wrote from those of the file, and joins neighbour
   ]);
 });
 
-it('finds none where nothing was written', () => {
+it('finds none if nothing was written', () => {
   expect(ownPages(new Uint32Array(0), 0)).toEqual([]);
   expect(ownPages(Uint32Array.from([0, OF_FILE]), 0)).toEqual([]);
 });

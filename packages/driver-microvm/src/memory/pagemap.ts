@@ -24,13 +24,13 @@ export interface Region extends Run {
   start: number;
 }
 
-/** Where a process has a file's memory: in one piece, or with a gap where a machine's memory has one (below 4 GiB, for devices). */
+/** Where a process has a file's memory: in one piece, or with a gap if a machine's memory has one (below 4 GiB, for devices). */
 export interface Mapping {
   pid: number;
   regions: Region[];
 }
 
-/** Finds a whole file's mapping in a process. @throws Error where it has none. */
+/** Finds a whole file's mapping in a process. @throws Error if it has none. */
 export async function findMapping(pid: number, file: string): Promise<Mapping> {
   const [maps, { ino, size }] = await Promise.all([readFile(`/proc/${pid}/maps`, 'utf8'), stat(file)]);
   const regions = mappedRegions(maps, ino);
@@ -91,7 +91,7 @@ export async function findOwnPages({ pid, regions }: Mapping): Promise<Run[]> {
   return runs;
 }
 
-/** Reads until `buffer` is full. @throws Error where the file ends before. */
+/** Reads until `buffer` is full. @throws Error if the file ends before. */
 export function readFully(fd: number, buffer: Buffer, position: number): void {
   for (let done = 0; done < buffer.length; ) {
     const count = readSync(fd, buffer, done, buffer.length - done, position + done);

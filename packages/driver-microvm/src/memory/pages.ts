@@ -66,7 +66,7 @@ export async function copyPages(
   }
 }
 
-/** Splits runs where a slice or a region ends. @throws Error where a process does not have them all. */
+/** Splits runs where a slice or a region ends. @throws Error if a process does not have them all. */
 function* pieces<R extends Run>({ regions }: Mapping, runs: readonly R[]): Generator<Piece<R>> {
   for (const run of runs) {
     for (let done = 0; done < run.count; ) {

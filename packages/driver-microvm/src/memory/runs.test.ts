@@ -21,7 +21,7 @@ describe('a start', () => {
     expect(planStart([short, long])).toEqual({ mapped: [long], copied: [short] });
   });
 
-  it('maps a layer in one piece where a later one hides some of its pages', () => {
+  it('maps a layer in one piece if a later one hides some of its pages', () => {
     const hidden = [run(0, 20), run(20, 2, 2, 0), run(22, 5), run(27, 1, 2, 2), run(28, 40)];
     expect(planStart(hidden)).toEqual({ mapped: [run(0, 68)], copied: [hidden[1], hidden[3]] });
   });
@@ -54,7 +54,7 @@ describe('a save', () => {
     expect(plan).toEqual({ written: [{ page: 0, count: 100 }], kept: [] });
   });
 
-  it('gives up the layers that show least where there are too many', () => {
+  it('gives up the layers that show least if there are too many', () => {
     const layers = Array.from({ length: 12 }, (_, i) => layer(i + 1, 20 + i));
     const shown = layers.map(({ number, pages }) => run(number * 100, pages, number, 0));
     const { kept, written } = planSave(shown, [], layers);
@@ -94,7 +94,7 @@ const life = fc.record({
 it('brings every page back that was in use, over any number of saves and starts', () => {
   fc.assert(
     fc.property(fc.array(life, { minLength: 1, maxLength: 14 }), (lives) => {
-      /** What each page has to hold; undefined where it is free. */
+      /** What each page has to hold; undefined if it is free. */
       const wanted: (number | undefined)[] = Array(PAGES).fill(0);
       const files = new Map<number, number[]>();
       let layers: MemoryLayer[] = [];

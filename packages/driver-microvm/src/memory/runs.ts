@@ -31,7 +31,7 @@ export interface MemoryLayer {
  */
 const LONG_RUN = 16;
 
-/** A machine that goes on after it was saved maps what was saved where that are so many pages: less is not worth the calls. */
+/** A machine that goes on after it was saved maps what was saved if that are so many pages: less is not worth the calls. */
 const LEAST_REMAPPED = 1024;
 
 /** Of a memory in many pieces the longest are mapped: each takes time, and the kernel allows a process 65530. */
@@ -132,7 +132,7 @@ export interface SavePlan {
 
 /**
  * `shown`: what the machine maps of its layers. `own`: the pages that are its own beside that, which hide the others. A layer of
- * which most is hidden is given up, and so is the one that shows least where there are too many: what they show is written again.
+ * which most is hidden is given up, and so is the one that shows least if there are too many: what they show is written again.
  */
 export function planSave(
   shown: readonly SavedRun[],

@@ -50,7 +50,7 @@ export async function savedPages(snapshotDir: string, { memoryLayers }: MachineS
 
 /**
  * The layers of saved memory on this node. They carry sums as all that is saved, but to read a gigabyte before each start would cost
- * more than the start: a file is read only where this process has neither written nor read it, or where it changed.
+ * more than the start: a file is read only if this process has neither written nor read it, or where it changed.
  */
 export class MemoryLayers {
   readonly #known = new Map<string, string>();

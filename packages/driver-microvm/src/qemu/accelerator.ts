@@ -66,8 +66,8 @@ function bootGuest(
 }
 
 /**
- * kHz of the time stamp counter, from the kernel's log (measured at its start) or, where that has been overwritten, the
- * current clock of a CPU in /proc/cpuinfo. @throws Error where neither tells.
+ * kHz of the time stamp counter, from the kernel's log (measured at its start) or, if that has been overwritten, the
+ * current clock of a CPU in /proc/cpuinfo. @throws Error if neither tells.
  */
 export function readTscKhz(kernelLog: string, cpuinfo: string): number {
   const mhz =

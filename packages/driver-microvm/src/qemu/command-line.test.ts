@@ -53,13 +53,13 @@ it('has the devices of its snapshot whether it boots or not', () => {
   expect(devices({ ...restored, boot })).toEqual(devices(restored));
 });
 
-it('has Node.js make no code of its own for each function only where that has to be translated', () => {
+it('has Node.js make no code of its own for each function only if that has to be translated', () => {
   const boot = { kernel: '/k', initrd: '/i', diskUsedMb: 900, mostProcesses: 512 };
   expect(kernelArguments({ kind: 'tcg', tscKhz: 1 }, boot)).toContain('islet.node=--no-sparkplug');
   expect(kernelArguments({ kind: 'kvm' }, boot)).not.toContain('islet.node');
 });
 
-it('tells the kernel the rate of the counter only where it cannot ask KVM', () => {
+it('tells the kernel the rate of the counter only if it cannot ask KVM', () => {
   const boot = { kernel: '/k', initrd: '/i', diskUsedMb: 900, mostProcesses: 512 };
   expect(kernelArguments({ kind: 'tcg', tscKhz: 2_596_122 }, boot)).toContain('tsc_early_khz=2596122');
   expect(kernelArguments({ kind: 'kvm' }, boot)).not.toMatch(/tsc_early_khz|mitigations=off/);

@@ -69,7 +69,7 @@ export async function watchFullDisk(options: FullDiskOptions): Promise<void> {
 
 /**
  * Stops a machine to save it.
- * @throws Error where it stood still already: whoever watches it has it go on while it is saved, and may have done so between what is asked here.
+ * @throws Error if it stood still already: whoever watches it has it go on while it is saved, and may have done so between what is asked here.
  */
 export async function stop(qmp: Pick<Qmp, 'execute'>): Promise<void> {
   await qmp.execute('stop');

@@ -81,7 +81,7 @@ describe('a QEMU that starts from layers', () => {
     }
   };
 
-  it('is refused where one of them leads to a file of the host', async () => {
+  it('is refused if one of them leads to a file of the host', async () => {
     const shape = {
       ...{ cpuCount: 1, memoryMb: 64, diskBytes: 2 ** 20, memoryLayers: [], ownsMemory: false },
       layers: ['disk-0', 'disk-1', 'disk-2'],

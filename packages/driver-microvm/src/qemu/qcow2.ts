@@ -21,7 +21,7 @@ const L1_TABLE = 3;
  *
  * The file is given to the user `uid` by what is open of it, never by its name: in the folder of a machine that runs, whoever took its
  * VMM over may give that name to another file meanwhile, such as the template's.
- * @throws RangeError beyond 4 PiB, whose table would not fit into one cluster. Error where the file, or a link, is there.
+ * @throws RangeError beyond 4 PiB, whose table would not fit into one cluster. Error if the file, or a link, is there.
  */
 export async function writeEmptyQcow2(file: string, virtualBytes: number, uid: number): Promise<void> {
   const l1Entries = Math.ceil(virtualBytes / BYTES_PER_L1_ENTRY);

@@ -45,7 +45,7 @@ it('takes no message without end, in whatever pieces, at a cost that grows with 
   expect(() => said(messages, 'x')).toThrow('without end');
 });
 
-it('ends where more is said than QEMU has to say, and hears what is said slowly for ever', () => {
+it('ends if more is said than QEMU has to say, and hears what is said slowly for ever', () => {
   let now = 0;
   const event = `{"event": "STOP", "data": {"x": "${'x'.repeat(1_000)}"}}\n`;
   const flooding = new QmpMessages(() => now);

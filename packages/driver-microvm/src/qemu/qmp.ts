@@ -76,7 +76,7 @@ export class Qmp {
     }
   }
 
-  /** What QEMU answers, to be read by who asks (`qmp-answers.ts`). @throws QmpError with what QEMU said. Where it says nothing within `deadlineMs`, the session is over. */
+  /** What QEMU answers, to be read by who asks (`qmp-answers.ts`). @throws QmpError with what QEMU said. If it says nothing within `deadlineMs`, the session is over. */
   execute(
     command: string,
     args?: Record<string, unknown>,

@@ -95,7 +95,7 @@ const AFTER_START = 'The requested operation is not supported after starting the
 
 /** The state of one Firecracker, from its start on. */
 export class PublishedApi {
-  /** Firecracker ends where a snapshot could not be loaded, since it may be half loaded. */
+  /** Firecracker ends if a snapshot could not be loaded, since it may be half loaded. */
   ended = false;
   readonly #effects: Effects;
   readonly #version: string;

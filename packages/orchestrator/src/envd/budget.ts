@@ -32,7 +32,7 @@ export class Budget {
     return this.#left >= 0 ? 0 : Math.ceil((-this.#left / perSecond) * 1000);
   }
 
-  /** Takes an amount, and waits where that was too much. @throws whatever `signal` aborts with. */
+  /** Takes an amount, and waits if that was too much. @throws whatever `signal` aborts with. */
   async spend(amount: number, signal?: AbortSignal): Promise<void> {
     const waitMs = this.take(amount);
     if (waitMs > 0) await sleep(waitMs, undefined, { ...(signal && { signal }), ref: false });

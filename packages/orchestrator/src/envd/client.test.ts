@@ -25,7 +25,7 @@ async function serve(address: string, answer: (socket: Socket) => void): Promise
   };
 }
 
-it('leaves nothing of a connection on the host, even where the sandbox never closes its side', async () => {
+it('leaves nothing of a connection on the host, even if the sandbox never closes its side', async () => {
   const address = '127.45.0.11';
   await using _server = await serve(address, (socket) => socket.write('HTTP/1.1 204 No Content\r\n\r\n'));
   const open = async () => countConnections(await readFile('/proc/net/tcp', 'utf8'), address);

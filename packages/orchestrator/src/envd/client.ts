@@ -18,7 +18,7 @@ export interface EnvdInit {
   templateId?: string;
   hostname?: string;
   /**
-   * The machine's, of this start of it. Where it is the last request's, nothing was restored in between: what was drawn for the
+   * The machine's, of this start of it. If it is the last request's, nothing was restored in between: what was drawn for the
    * machine then is still its own alone.
    */
   startId?: string;
@@ -32,7 +32,7 @@ export interface EnvdInit {
   volumes?: readonly { id: string; path: string; target?: string | undefined }[];
   /** End every other process first, as a reboot does. */
   reboot?: boolean;
-  /** While it was saved, where its clock went on meanwhile: what its clients set a time for ends so much later. */
+  /** While it was saved, if its clock went on meanwhile: what its clients set a time for ends so much later. */
   stoodStill?: Standstill | undefined;
   timestamp: string;
 }
@@ -188,7 +188,7 @@ interface Answer {
   text: string;
 }
 
-/** One exchange, to the last byte of its answer. @throws EnvdAnswerError where that is longer than `limitBytes`. */
+/** One exchange, to the last byte of its answer. @throws EnvdAnswerError if that is longer than `limitBytes`. */
 async function exchange(
   connection: EnvdConnection,
   question: Question,

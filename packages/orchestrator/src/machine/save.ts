@@ -8,7 +8,7 @@ import type { MachineRun } from './run.ts';
 /** How long connections from outside may take to close once the proxies were told, ms. */
 const QUIET_DEADLINE_MS = 10_000;
 
-/** How long requests may take to end where nothing but courtesy waits for them, ms: the proxies cut them after 300. */
+/** How long requests may take to end if nothing but courtesy waits for them, ms: the proxies cut them after 300. */
 const COURTESY_MS = 400;
 
 /** envd looks at every open file of every process. */
@@ -34,7 +34,7 @@ export interface Saving {
 
 /**
  * Makes sure that a sandbox can be saved below `dir`.
- * @throws IsletError 503 where there is no room for it.
+ * @throws IsletError 503 if there is no room for it.
  */
 export async function assertSavable({ driver, run }: Saving, dir: string): Promise<void> {
   await assertRoom(dir, (await driver.memoryUsedBytes(run.machine.id)) + SNAPSHOT_SLACK_BYTES);
@@ -57,7 +57,7 @@ export async function assertNoneRemoved({ address }: Saving, accessToken: string
 
 /**
  * Writes a sandbox's memory and files into a new folder; the machine is gone then, and `keep` makes a saved state of the folder.
- * @throws IsletError 503 where it could not begin: the sandbox still runs as before. Any other error: ask the driver
+ * @throws IsletError 503 if it could not begin: the sandbox still runs as before. Any other error: ask the driver
  * whether it is alive.
  */
 export async function saveAndEnd<T>(saving: Saving, dir: string, keep: () => Promise<T>): Promise<T> {

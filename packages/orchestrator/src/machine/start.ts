@@ -15,7 +15,7 @@ export interface StartContext {
   network: SandboxNetwork;
   volumes: SandboxVolumes;
   guestDirOf: (digest: string) => string;
-  /** @throws IsletError 503 where it is not on this machine. */
+  /** @throws IsletError 503 if it is not on this machine. */
   rootfsDirOf: (digest: string) => string;
   /** One folder a machine: what the driver writes for it. */
   machinesDir: string;
@@ -105,7 +105,7 @@ interface Silence {
 }
 
 /**
- * Waits for an answer. Where it takes long, its sandbox may have stopped its own init process before it was saved: that is set
+ * Waits for an answer. If it takes long, its sandbox may have stopped its own init process before it was saved: that is set
  * going again, and nobody else waits for this machine any more.
  */
 async function whileSilent({ afterMs, onSilence, wake }: Silence, answer: Promise<void>): Promise<void> {

@@ -8,7 +8,7 @@ export class JournalLines {
   readonly #text = new TextDecoder();
   #rest = '';
 
-  /** The records that end in this piece, one by one. @throws EnvdAnswerError where it is no journal, when the records before were given. */
+  /** The records that end in this piece, one by one. @throws EnvdAnswerError if it is no journal, when the records before were given. */
   *take(chunk: Uint8Array): Generator<JournalLine> {
     const lines = (this.#rest + this.#text.decode(chunk, { stream: true })).split('\n');
     this.#rest = lines.pop() ?? '';

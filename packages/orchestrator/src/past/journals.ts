@@ -149,7 +149,7 @@ class JournalStream {
     }
   }
 
-  /** Reads until the stream ends, or the run does. @throws EnvdAnswerError where it is no journal. */
+  /** Reads until the stream ends, or the run does. @throws EnvdAnswerError if it is no journal. */
   async #read(): Promise<void> {
     const { sandbox, cursor } = this.#options;
     const connection = new EnvdConnection(sandbox.address);

@@ -17,7 +17,7 @@ const made = async (name: string, data = base) => {
 };
 const open = (data = base) => RootFileSystems.open(join(data, 'roots'));
 
-it('finds what was added in the next process, also where all of the data was moved', async () => {
+it('finds what was added in the next process, also if all of the data was moved', async () => {
   const dir = await made('one');
   const roots = await open();
   expect(await roots.add({ digest: 'd1', dir })).toBe(dir);

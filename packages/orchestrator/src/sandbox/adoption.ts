@@ -65,7 +65,7 @@ function readable(found: FoundRecords): SandboxRecord[] {
 
 /**
  * Those records whose sandbox still runs or is saved; the slots of the others are given up. A pause that the earlier
- * process did not see the end of counts as done where the sandbox has ended, and as never begun where it runs on. Where the host
+ * process did not see the end of counts as done if the sandbox has ended, and as never begun if it runs on. If the host
  * ended meanwhile, too, which takes along what drivers keep of machines, nobody knows how much of the pause came to the disk.
  */
 async function adopt(found: readonly SandboxRecord[], context: AdoptionContext): Promise<SandboxRecord[]> {
@@ -137,7 +137,7 @@ async function takePause(
   return paused;
 }
 
-/** The state that a pause saved which no one saw the end of; undefined where it is not whole, and nobody knows how much is missing. */
+/** The state that a pause saved which no one saw the end of; undefined if it is not whole, and nobody knows how much is missing. */
 async function findSaved(
   record: SandboxRecord,
   isMachineKnown: boolean,

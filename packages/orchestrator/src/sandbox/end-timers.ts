@@ -1,7 +1,7 @@
 /** setTimeout takes at most this many ms; later ends are looked at again when it has passed. */
 const LONGEST_TIMER_MS = 2 ** 31 - 1;
 
-/** Wakes whoever ends sandboxes when one's time may have come: at its end, or earlier where that is very far off. */
+/** Wakes whoever ends sandboxes when one's time may have come: at its end, or earlier if that is very far off. */
 export class EndTimers {
   readonly #now: () => number;
   readonly #onTime: (sandboxId: string) => void;

@@ -75,7 +75,7 @@ describe('a sandbox that nobody uses', () => {
     freezer.close();
   });
 
-  it('is not while its programs run, nor where its driver cannot tell', async () => {
+  it('is not while its programs run, nor if its driver cannot tell', async () => {
     const { state, freezer } = node(10_000);
     state.still = false;
     await pass(60_000);

@@ -84,7 +84,7 @@ export class Freezer {
     if (isFrozen(run)) await this.#thaw(run);
   }
 
-  /** True where nothing in a run changes but the time: it stands still, or no program in it runs. */
+  /** True if nothing in a run changes but the time: it stands still, or no program in it runs. */
   rests(executionId: string): boolean {
     const run = this.#runs.get(executionId);
     return run !== undefined && (isFrozen(run) || this.#options.driver.isStill?.(run.machine) === true);

@@ -19,7 +19,7 @@ export interface LivenessOptions {
   logger: Logger;
   running: () => readonly RunningSandbox[];
   /**
-   * The machine ended by itself, or is stuck without memory. False where it is the sandbox's no more, which was paused or killed
+   * The machine ended by itself, or is stuck without memory. False if it is the sandbox's no more, which was paused or killed
    * meanwhile.
    */
   onDead: (sandboxId: string, machine: Machine, reason: orchestratorProto.KillReason) => Promise<boolean>;
@@ -50,7 +50,7 @@ export function watchLiveness(options: LivenessOptions): { close(): Promise<void
   };
 }
 
-/** Why a sandbox is over; undefined where it is not. */
+/** Why a sandbox is over; undefined if it is not. */
 async function endOf(
   { driver, logger }: LivenessOptions,
   { sandboxId, machine }: RunningSandbox,

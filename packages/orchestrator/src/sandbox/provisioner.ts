@@ -69,7 +69,7 @@ export class Provisioner {
 
   /**
    * A machine with a new sandbox's identity and rules: one that was ready, or else one that is started now.
-   * @throws IsletError 404 unknown build; 503 where it is a sandbox's snapshot that cannot be restored here.
+   * @throws IsletError 404 unknown build; 503 if it is a sandbox's snapshot that cannot be restored here.
    */
   async startNew(config: SandboxConfig, signal: AbortSignal | undefined): Promise<BasedRun> {
     const build = this.#options.templates.get(config.buildId);
@@ -115,7 +115,7 @@ export class Provisioner {
   /**
    * A machine that goes on where a paused sandbox was saved; `reboot`: with its files alone.
    * @param saved the digest of its state
-   * @throws IsletError 500 where the saved state is damaged or not there, 503 where it needs another runtime.
+   * @throws IsletError 500 if the saved state is damaged or not there, 503 if it needs another runtime.
    */
   async startSaved(
     config: SandboxConfig,
@@ -151,7 +151,7 @@ export class Provisioner {
     return this.#ready.close();
   }
 
-  /** Starts from a saved state, in a place that was prepared where there is one. */
+  /** Starts from a saved state, in a place that was prepared if there is one. */
   async #restore(
     source: StartSource,
     egress: SandboxConfig['egress'],
@@ -161,7 +161,7 @@ export class Provisioner {
     return startMachine(this.#options, source, egress, { ...options, place });
   }
 
-  /** Gives a ready machine to a sandbox. False where it does not answer: it is being freed then. */
+  /** Gives a ready machine to a sandbox. False if it does not answer: it is being freed then. */
   async #adopt(
     run: WarmRun,
     config: SandboxConfig,

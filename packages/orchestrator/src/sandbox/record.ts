@@ -108,7 +108,7 @@ export class RecordStore {
     return (await readdir(this.savingDir(sandboxId)).catch(() => [])).length > 0;
   }
 
-  /** Every folder's id with its record, undefined where it holds none that can be read. */
+  /** Every folder's id with its record, undefined if it holds none that can be read. */
   async readAll(): Promise<Map<string, SandboxRecord | undefined>> {
     await mkdir(this.root, { recursive: true, mode: 0o700 });
     const ids = await readdir(this.root);

@@ -206,7 +206,7 @@ export class Sandboxes {
 
   /**
    * Keeps a running sandbox's memory and files as a build; it goes on from the same instant.
-   * @throws IsletError 404; 400 where it mounts volumes; 409 where it is paused; 503 where it cannot be saved now.
+   * @throws IsletError 404; 400 if it mounts volumes; 409 if it is paused; 503 if it cannot be saved now.
    */
   async snapshot(sandboxId: string, ids: { templateId: string; buildId: string }): Promise<TakenSnapshot> {
     const stage = await this.#options.snapshots.stage();
@@ -222,7 +222,7 @@ export class Sandboxes {
 
   /**
    * Moves the end of a running sandbox's life, never past its tier's longest life. An end that has passed ends it at once.
-   * @throws IsletError 404 where it is unknown or paused, 400 where its longest life is over already.
+   * @throws IsletError 404 if it is unknown or paused, 400 if its longest life is over already.
    */
   setEnd(sandboxId: string, endAtMs: number, onlyExtend: boolean): Promise<Sandbox> {
     return this.#withRunning(sandboxId, async (entry) => {
@@ -231,7 +231,7 @@ export class Sandboxes {
     });
   }
 
-  /** Replaces the egress rules, for new connections at once. @throws IsletError 404 where it is unknown or paused. */
+  /** Replaces the egress rules, for new connections at once. @throws IsletError 404 if it is unknown or paused. */
   setEgress(sandboxId: string, egress: orchestratorProto.Egress): Promise<Sandbox> {
     return this.#withRunning(sandboxId, async (entry) => {
       await changeEgress(this.#table, entry, { network: this.#options.network, egress });
@@ -241,7 +241,7 @@ export class Sandboxes {
 
   /**
    * Saves a sandbox and frees the rest of it. Calls made while it is being paused share the outcome.
-   * @throws IsletError 404; 409 where it is paused already; 503 where it cannot be saved now and still runs.
+   * @throws IsletError 404; 409 if it is paused already; 503 if it cannot be saved now and still runs.
    */
   pause(sandboxId: string, filesOnly: boolean): Promise<Sandbox> {
     const underWay = this.#pausing.get(sandboxId);
@@ -263,7 +263,7 @@ export class Sandboxes {
 
   /**
    * Starts a paused sandbox from where it was saved.
-   * @throws IsletError 404, also if it is killed meanwhile; 409 where it runs; 503 no room; 500 where its saved state
+   * @throws IsletError 404, also if it is killed meanwhile; 409 if it runs; 503 no room; 500 if its saved state
    * does not start: it stays paused.
    */
   resume(sandboxId: string, request: ResumeRequest): Promise<Sandbox> {

@@ -60,7 +60,7 @@ export class Snapshotter {
     this.#table.behind(config.sandboxId, freeMachine(this.#options, run));
   }
 
-  /** Keeps a sandbox's memory and files as a build; it goes on. @throws IsletError 400 where it mounts volumes. */
+  /** Keeps a sandbox's memory and files as a build; it goes on. @throws IsletError 400 if it mounts volumes. */
   async keep(
     entry: RunningEntry,
     ids: { templateId: string; buildId: string },

@@ -54,7 +54,7 @@ export class SandboxTable {
     return this.#entries.get(sandboxId);
   }
 
-  /** @throws IsletError 404 where it is unknown or paused. */
+  /** @throws IsletError 404 if it is unknown or paused. */
   running(sandboxId: string): RunningEntry {
     const entry = this.#entries.get(sandboxId);
     if (!entry?.run) throw sandboxNotFound(sandboxId);
@@ -102,7 +102,7 @@ export class SandboxTable {
     }
   }
 
-  /** Hands a started machine to a sandbox. Where that cannot be written down, the machine is freed and nothing has changed. */
+  /** Hands a started machine to a sandbox. If that cannot be written down, the machine is freed and nothing has changed. */
   async becomeRunning(entry: Entry, run: StartedRun, timeoutMs: number): Promise<void> {
     const { sandbox } = entry;
     const { config } = sandbox;
@@ -130,7 +130,7 @@ export class SandboxTable {
     this.ends.set(config.sandboxId, sandbox.endAtMs);
   }
 
-  /** Ends a sandbox; what it held is freed behind that. Where it cannot be ended it is what it was before, and it is tried again. */
+  /** Ends a sandbox; what it held is freed behind that. If it cannot be ended it is what it was before, and it is tried again. */
   async end(entry: Entry, reason: orchestratorProto.KillReason): Promise<void> {
     const { driver, now, records, snapshots } = this.#options;
     const { run, sandbox, saved } = entry;

@@ -32,7 +32,7 @@ export interface BuildSandboxRequest {
 
 /** Runs programs in a sandbox. */
 export interface CommandRunner {
-  /** @throws Error where it cannot be started, the sandbox ended under it, or `signal` aborted. */
+  /** @throws Error if it cannot be started, the sandbox ended under it, or `signal` aborted. */
   run(command: SandboxCommand, signal?: AbortSignal): Promise<CommandEnd>;
   /** Runs a Node script of the guest files as root, which needs nothing of the image. */
   runGuestScript(script: GuestScript, signal?: AbortSignal): Promise<CommandEnd>;
@@ -103,7 +103,7 @@ export async function commandRunner(
 const MEMORY_POLL_MS = 500;
 
 /**
- * Says so where a command fails for want of memory. What the kernel kills may leave the rest of the sandbox stuck, so the command's
+ * Says so if a command fails for want of memory. What the kernel kills may leave the rest of the sandbox stuck, so the command's
  * end is not waited for; its own words would be `killed`, or a lost connection.
  */
 async function orOutOfMemory(

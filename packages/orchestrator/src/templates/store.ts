@@ -70,7 +70,7 @@ export class TemplateStore {
     return [...this.#known.values()];
   }
 
-  /** True where the build can start here and its envd is the current one. */
+  /** True if the build can start here and its envd is the current one. */
   isCurrent(buildId: string): boolean {
     const build = this.#known.get(buildId);
     const { host } = this.#options;

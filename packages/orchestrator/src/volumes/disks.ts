@@ -92,7 +92,7 @@ export class VolumeDisks {
     });
   }
 
-  /** Removes a disk and all it holds, once its last users are gone. @throws IsletError 409 where they do not go */
+  /** Removes a disk and all it holds, once its last users are gone. @throws IsletError 409 if they do not go */
   async remove(volumeId: string): Promise<void> {
     if (!isUuid(volumeId)) throw new IsletError(400, 'Invalid volume ID');
     const deadline = performance.now() + LAST_USERS_MS;

@@ -13,7 +13,7 @@ export class VolumePath {
 
   /**
    * Reads a path as clients write it; one without a leading slash begins at the root, too.
-   * @throws IsletError 400 where it cannot be one inside a volume.
+   * @throws IsletError 400 if it cannot be one inside a volume.
    */
   static parse(text: string): VolumePath {
     if (text.includes('\0')) throw new IsletError(400, 'path must not contain a NUL character');

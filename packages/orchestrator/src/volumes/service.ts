@@ -10,7 +10,7 @@ import type { Volumes } from './volumes.ts';
 const { EntrySchema, EntryType, ReadFileResponseSchema } = volumesProto;
 
 export interface VolumeUse {
-  /** The sandbox, running or paused, that mounts a volume; undefined where none does. */
+  /** The sandbox, running or paused, that mounts a volume; undefined if none does. */
   mountedBy(volumeId: string): string | undefined;
 }
 

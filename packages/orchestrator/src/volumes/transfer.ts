@@ -36,7 +36,7 @@ export async function* readFile(tree: VolumeTree, path: VolumePath): AsyncGenera
 }
 
 /**
- * Writes a file from its beginning. Where that fails, one that was not there before is removed again; another one holds what
+ * Writes a file from its beginning. If that fails, one that was not there before is removed again; another one holds what
  * had arrived.
  * @throws IsletError; an error of `chunks` as it is
  */

@@ -24,7 +24,7 @@ export interface Entry {
 /** A file open for writing. Whoever opened it closes it. */
 export interface WrittenFile {
   descriptor: number;
-  /** False where it was there before. */
+  /** False if it was there before. */
   made: boolean;
 }
 
@@ -181,7 +181,7 @@ export class VolumeTree {
     }
   }
 
-  /** False where there is something of this name. */
+  /** False if there is something of this name. */
   async #makeOne(parent: number, name: string, attributes: Attributes): Promise<boolean> {
     try {
       await mkdir(at(parent, name));

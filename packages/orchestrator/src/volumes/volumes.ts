@@ -68,7 +68,7 @@ export class Volumes {
     return this.#disks.create(volumeId, sizeMb);
   }
 
-  /** Removes a volume and all it holds, once its last users are gone. @throws IsletError 409 where they do not go */
+  /** Removes a volume and all it holds, once its last users are gone. @throws IsletError 409 if they do not go */
   remove(volumeId: string): Promise<void> {
     return this.#disks.remove(volumeId);
   }
@@ -122,7 +122,7 @@ export class Volumes {
     await this.#serve(machine, volumeIds);
   }
 
-  /** What a machine has to mount to see a volume; undefined where the volume is in its directory. */
+  /** What a machine has to mount to see a volume; undefined if the volume is in its directory. */
   targetOf(volumeId: string): string | undefined {
     return this.#options.server?.targetOf(volumeId);
   }

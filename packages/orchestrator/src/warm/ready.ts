@@ -15,7 +15,7 @@ export interface ReadyMachinesOptions extends StartContext {
   templates: TemplateStore;
   /** Machines kept ready for creates to come. */
   warmAtMost: number;
-  /** Places prepared for starts that find no ready machine, where the driver can do so. */
+  /** Places prepared for starts that find no ready machine, if the driver can do so. */
   placesAtMost: number;
   /** True while clients wait for starts: these come first. */
   isBusy: () => boolean;
@@ -75,12 +75,12 @@ export class ReadyMachines {
     this.#places.keep(kindOfBuild(this.#options.templates.get(buildId)));
   }
 
-  /** A machine that is nobody yet; undefined where none is ready. */
+  /** A machine that is nobody yet; undefined if none is ready. */
   takeMachine(buildId: string): Promise<WarmRun | undefined> {
     return this.#machines.take(buildId);
   }
 
-  /** A place for a machine that is about to be restored; undefined where none is ready. */
+  /** A place for a machine that is about to be restored; undefined if none is ready. */
   takePlace(shape: Shape): Promise<PreparedPlace | undefined> {
     return this.#places.take(kindOf(shape));
   }

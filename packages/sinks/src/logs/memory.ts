@@ -74,7 +74,7 @@ function toRecord({ sandboxId, teamId, timeMs, level, logger, message, fields }:
   return { timeMs, level, message, fields: { ...fields, logger }, line };
 }
 
-/** The reverse of what makes a record's line; undefined where it is none. */
+/** The reverse of what makes a record's line; undefined if it is none. */
 export function parseLine(line: string): SandboxLog | undefined {
   try {
     const { timestamp, level, logger, message, sandboxID, teamID, ...fields } = JSON.parse(line);
