@@ -215,6 +215,7 @@ describe('create', () => {
       [placementFailed(503, 'no room', 'sandbox_capacity_unavailable'), 503, 'sandbox_capacity_unavailable'],
       [placementFailed(504, 'slow', 'sandbox_placement_timeout'), 504, 'sandbox_placement_timeout'],
       [new IsletError(503, 'full'), 503, 'sandbox_capacity_unavailable'],
+      [new IsletError(503, 'Failed to place sandbox by a word'), 503, 'sandbox_capacity_unavailable'],
       [new Error('secret inner detail'), 500, 'sandbox_create_failed'],
     ] as const) {
       api.node.failure = failure;

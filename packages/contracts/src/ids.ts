@@ -1,5 +1,5 @@
 import { randomInt } from 'node:crypto';
-import { invalidSandboxId } from './errors.ts';
+import { invalidSandboxId } from './errors/sandboxes.ts';
 
 /** Deprecated on the wire, yet a required field of every sandbox answer. */
 export const CLIENT_ID = '6532622b';

@@ -2,7 +2,7 @@ import { createHash } from 'node:crypto';
 import { mkdir, readdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { availableParallelism } from 'node:os';
 import { join } from 'node:path';
-import { placementFailed } from '@islet/contracts';
+import { machineMemoryInUse } from '@islet/contracts';
 import {
   CPU_PERIOD_US,
   cpuQuotaUs,
@@ -210,11 +210,7 @@ class Microvm implements SandboxDriver {
     const held = await this.#cgroups.anonymousMemory(this.#instanceCgroup());
     if (held + FIRST_NEED_BYTES <= memoryBytes) return;
     const mib = (bytes: number) => Math.ceil(bytes / 1024 / 1024);
-    throw placementFailed(
-      503,
-      `the node's virtual machines hold ${mib(held)} of the ${mib(memoryBytes)} MiB that they may hold (--machine-memory)`,
-      'sandbox_capacity_unavailable',
-    );
+    throw machineMemoryInUse(mib(held), mib(memoryBytes));
   }
 
   /** Starts the VMM in the machine's cgroup; it listens for control soon after. */

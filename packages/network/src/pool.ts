@@ -1,5 +1,5 @@
 import { readdir } from 'node:fs/promises';
-import { IsletError } from '@islet/contracts';
+import { networkNamespacesFailed, networkSlotsInUse, nodeStopping } from '@islet/contracts';
 import type { Exec } from '@islet/host';
 import type { Logger } from '@islet/telemetry';
 import { SLOT_COUNT, type Slot, type Subnet, slotAt } from './addresses.ts';
@@ -83,11 +83,11 @@ export class NetworkPool {
 
   /** A fresh slot. Waits for one to be made where none is ready. @throws IsletError 503 if all are in use. */
   async take(): Promise<Slot> {
-    if (this.#closing) throw noSlot('the node is stopping');
+    if (this.#closing) throw nodeStopping();
     const ready = this.#ready.shift();
     this.#startWork();
     if (ready) return ready;
-    if (this.#used.size >= SLOT_COUNT) throw noSlot(`all ${SLOT_COUNT} network slots of the node are in use`);
+    if (this.#used.size >= SLOT_COUNT) throw networkSlotsInUse(SLOT_COUNT);
     return new Promise((resolve, reject) => {
       this.#waiting.push({ resolve, reject });
       this.#startWork();
@@ -128,7 +128,7 @@ export class NetworkPool {
   async close(): Promise<void> {
     this.#closing = true;
     await this.#work;
-    for (const waiting of this.#waiting.splice(0)) waiting.reject(noSlot('the node is stopping'));
+    for (const waiting of this.#waiting.splice(0)) waiting.reject(nodeStopping());
     await this.#remove([...this.#used].map((index) => this.slot(index)));
     await this.#nft(`delete table inet ${tableName(this.#options.instance)}\n`);
   }
@@ -153,14 +153,7 @@ export class NetworkPool {
           await this.#make(missing);
         } catch (error) {
           this.#options.logger.error({ err: error }, 'network slots could not be made');
-          const failed = new IsletError(
-            503,
-            'Failed to place sandbox: the node cannot make network namespaces',
-            {
-              errorCode: 'sandbox_capacity_unavailable',
-              cause: error,
-            },
-          );
+          const failed = networkNamespacesFailed(error);
           for (const waiting of this.#waiting.splice(0)) waiting.reject(failed);
           return;
         }
@@ -239,10 +232,4 @@ export class NetworkPool {
 export interface AdoptedSlot {
   index: number;
   egress: EgressRules;
-}
-
-function noSlot(detail: string): IsletError {
-  return new IsletError(503, `Failed to place sandbox: ${detail}`, {
-    errorCode: 'sandbox_capacity_unavailable',
-  });
 }

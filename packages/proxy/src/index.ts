@@ -2,15 +2,16 @@ export { type AudienceHints, wantsPage } from './errors/audience.ts';
 export {
   ProxyError,
   type ProxyErrorDetail,
-  plainError,
   portClosed,
   reservedEndpoint,
   routingFailed,
   sandboxGone,
-  sandboxRefused,
+  sandboxTransitioning,
   tooManyConnections,
   trafficTokenInvalid,
   trafficTokenMissing,
+  wakeBeyondLimit,
+  wakeRefused,
 } from './errors/proxy-error.ts';
 export { type RenderedError, renderError } from './errors/render.ts';
 export { PacedInput } from './fairness/paced-input.ts';

@@ -1,6 +1,7 @@
 import { once } from 'node:events';
 import type { AddressInfo } from 'node:net';
 import { connect, createServer, type Server, type Socket } from 'node:net';
+import { invalidHost } from '@islet/contracts';
 import { createLogger } from '@islet/telemetry';
 import {
   createUpstreamPool,
@@ -8,7 +9,6 @@ import {
   type Destination,
   Front,
   type PlaceLimits,
-  plainError,
 } from '../src/index.ts';
 import { createHttp1Server } from '../src/server/http-server.ts';
 
@@ -95,7 +95,7 @@ export class TestFront {
 }
 
 function toLoopback(port: number): Destination {
-  if (!(port > 0)) throw plainError(400, 'Invalid host');
+  if (!(port > 0)) throw invalidHost();
   return {
     upstream: { sandboxId: 'ia', executionId: `run-${port}`, tenant: 't', host: '127.0.0.1', port },
     sandboxPort: port,

@@ -1,5 +1,5 @@
 import type { MessageInitShape } from '@bufbuild/protobuf';
-import { IsletError, templateProto, toConnectError } from '@islet/contracts';
+import { fieldTooLow, notAnId, sourceMissing, templateProto, toConnectError } from '@islet/contracts';
 import type { LogLevel } from './builds/build-log.ts';
 import type { BuildSpec, BuildState, ImageCredentials } from './builds/build-spec.ts';
 
@@ -9,13 +9,13 @@ const ID = /^[0-9a-zA-Z][0-9a-zA-Z_-]{0,63}$/;
 /** @throws ConnectError invalid_argument naming the field that is wrong. */
 export function toSpec(request: templateProto.StartBuildRequest): BuildSpec {
   for (const field of ['buildId', 'templateId', 'teamId'] as const) {
-    if (!ID.test(request[field])) throw invalid(`${field} '${request[field]}' is not an id`);
+    if (!ID.test(request[field])) throw toConnectError(notAnId(field, request[field]));
   }
   const { templateId, buildId, teamId, cpuCount, memoryMb, freeDiskMb, diskLimitMb, force, legacyUser } =
     request;
-  if (cpuCount < 1) throw invalid('cpuCount must be at least 1');
-  if (memoryMb < 128) throw invalid('memoryMb must be at least 128');
-  if (diskLimitMb < 1) throw invalid('diskLimitMb must be at least 1');
+  if (cpuCount < 1) throw toConnectError(fieldTooLow('cpuCount', 1));
+  if (memoryMb < 128) throw toConnectError(fieldTooLow('memoryMb', 128));
+  if (diskLimitMb < 1) throw toConnectError(fieldTooLow('diskLimitMb', 1));
   return {
     ...{ templateId, buildId, teamId, cpuCount, memoryMb, freeDiskMb, diskLimitMb, force, legacyUser },
     source: toSource(request.source),
@@ -28,14 +28,14 @@ export function toSpec(request: templateProto.StartBuildRequest): BuildSpec {
 function toSource(source: templateProto.StartBuildRequest['source']): BuildSpec['source'] {
   switch (source.case) {
     case 'parentBuildId':
-      if (!ID.test(source.value)) throw invalid(`parentBuildId '${source.value}' is not an id`);
+      if (!ID.test(source.value)) throw toConnectError(notAnId('parentBuildId', source.value));
       return { kind: 'build', buildId: source.value };
     case 'image': {
       const { reference, credentials } = source.value;
       return { kind: 'image', image: { reference, credentials: toCredentials(credentials) } };
     }
     default:
-      throw invalid('source is missing: an image or a parent build');
+      throw toConnectError(sourceMissing());
   }
 }
 
@@ -83,8 +83,4 @@ export function toLevel(level: LogLevel): templateProto.LogLevel {
 export function fromLevel(level: templateProto.LogLevel): LogLevel {
   const names: LogLevel[] = ['info', 'warn', 'error'];
   return names.find((name) => LEVELS[name] === level) ?? 'debug';
-}
-
-function invalid(message: string): Error {
-  return toConnectError(new IsletError(400, message));
 }

@@ -1,4 +1,4 @@
-import { IsletError, isUuid, orchestratorProto } from '@islet/contracts';
+import { invalidTeamId, isUuid, orchestratorProto, teamNotFound } from '@islet/contracts';
 import { findTeam, listUnfinishedBuilds, type Team } from '@islet/db';
 import { Type } from 'typebox';
 import { access, assertStanding } from '../auth/guard.ts';
@@ -109,8 +109,8 @@ export function addAdminRoutes(app: ApiApp, context: ApiContext): void {
 }
 
 async function adminTeam({ db }: ApiContext, teamId: string): Promise<Team> {
-  if (!isUuid(teamId)) throw new IsletError(400, `Invalid team ID '${teamId}'`);
+  if (!isUuid(teamId)) throw invalidTeamId(teamId);
   const team = await findTeam(db, teamId);
-  if (!team) throw new IsletError(404, 'Team not found');
+  if (!team) throw teamNotFound();
   return team;
 }

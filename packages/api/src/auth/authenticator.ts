@@ -1,4 +1,22 @@
-import { hashKey, IsletError, isUuid, KEY_PREFIX, keyDefect, secretsEqual } from '@islet/contracts';
+import {
+  authorizationMalformed,
+  authorizationMissing,
+  defaultTeamMissing,
+  hashKey,
+  IsletError,
+  invalidAdminToken,
+  invalidJwt,
+  isUuid,
+  KEY_PREFIX,
+  keyDefect,
+  malformedAccessToken,
+  malformedApiKey,
+  notTheUsersTeam,
+  secretsEqual,
+  teamNotFound,
+  unknownAccessToken,
+  unknownApiKey,
+} from '@islet/contracts';
 import {
   type Database,
   findAccessTokenOwners,
@@ -13,15 +31,6 @@ import type { Logger } from '@islet/telemetry';
 import type { FastifyRequest } from 'fastify';
 import type { Clock } from '../deps.ts';
 import { CredentialCache } from './credential-cache.ts';
-import {
-  badAccessToken,
-  badAdminToken,
-  badApiKey,
-  badJwt,
-  malformedHeader,
-  missingHeader,
-  notTheUsersTeam,
-} from './messages.ts';
 
 /** Who a request comes from. */
 export type Caller =
@@ -88,7 +97,7 @@ export class Authenticator {
         reason ??= error;
       }
     }
-    throw reason ?? missingHeader();
+    throw reason ?? authorizationMissing();
   }
 
   /** The team that a user acts for: the one named, else the default one. */
@@ -100,7 +109,7 @@ export class Authenticator {
       return named.team;
     }
     const [first] = memberships;
-    if (!first?.isDefault) throw new IsletError(500, 'Default team not found');
+    if (!first?.isDefault) throw defaultTeamMissing();
     return first.team;
   }
 
@@ -133,10 +142,10 @@ export class Authenticator {
   async #byApiKey(key: string | undefined): Promise<Caller | undefined> {
     if (key === undefined) return undefined;
     const defect = keyDefect('api', key);
-    if (defect === 'prefix') throw malformedHeader();
-    if (defect === 'format') throw badApiKey('Invalid API key format');
+    if (defect === 'prefix') throw authorizationMalformed();
+    if (defect === 'format') throw malformedApiKey();
     const hit = await this.apiKeys.get(hashKey('api', key));
-    if (!hit) throw badApiKey('Cannot get the team for the given API key');
+    if (!hit) throw unknownApiKey();
     if (hit.loaded) this.#touch(hit.value.keyId);
     return { kind: 'team', team: hit.value.team };
   }
@@ -154,9 +163,9 @@ export class Authenticator {
   async #byAccessToken(header: string | undefined): Promise<Caller | undefined> {
     const token = bearer(header);
     if (token === undefined || !token.startsWith(KEY_PREFIX.access)) return undefined;
-    if (keyDefect('access', token)) throw badAccessToken('Invalid access token format');
+    if (keyDefect('access', token)) throw malformedAccessToken();
     const hit = await this.accessTokens.get(hashKey('access', token));
-    if (!hit) throw badAccessToken('Cannot get the user for the given access token');
+    if (!hit) throw unknownAccessToken();
     return { kind: 'user', userId: hit.value };
   }
 
@@ -164,13 +173,13 @@ export class Authenticator {
   async #byJwt(header: string | undefined): Promise<Caller | undefined> {
     const token = bearer(header);
     if (token === undefined || token.startsWith(KEY_PREFIX.access)) return undefined;
-    throw badJwt();
+    throw invalidJwt();
   }
 
   async #byAdminToken(token: string | undefined): Promise<Caller | undefined> {
     if (token === undefined) return undefined;
     const { adminToken } = this.#options;
-    if (!adminToken || !secretsEqual(token, adminToken)) throw badAdminToken();
+    if (!adminToken || !secretsEqual(token, adminToken)) throw invalidAdminToken();
     return { kind: 'admin' };
   }
 
@@ -178,7 +187,7 @@ export class Authenticator {
     if (token === undefined || teamId === undefined) return undefined;
     await this.#byAdminToken(token);
     const team = isUuid(teamId) ? await findTeam(this.#options.db, teamId) : undefined;
-    if (!team) throw new IsletError(404, 'Team not found');
+    if (!team) throw teamNotFound();
     return { kind: 'team', team };
   }
 }
@@ -187,6 +196,6 @@ export class Authenticator {
 function bearer(header: string | undefined): string | undefined {
   if (header === undefined) return undefined;
   const match = /^Bearer +(\S+)$/i.exec(header);
-  if (!match?.[1]) throw malformedHeader();
+  if (!match?.[1]) throw authorizationMalformed();
   return match[1];
 }

@@ -1,4 +1,4 @@
-import { IsletError } from '@islet/contracts';
+import { databaseUnavailable } from '@islet/contracts';
 import type { Logger } from '@islet/telemetry';
 
 export interface CredentialCacheOptions<T> {
@@ -96,7 +96,7 @@ export class CredentialCache<T> {
     try {
       return await this.#options.load(hashes);
     } catch (cause) {
-      throw new IsletError(503, 'The database does not answer, try again', { cause });
+      throw databaseUnavailable(cause);
     }
   }
 

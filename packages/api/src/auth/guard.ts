@@ -1,4 +1,4 @@
-import { IsletError } from '@islet/contracts';
+import { otherTeamThanKey, teamBanned, teamBlocked } from '@islet/contracts';
 import type { Team } from '@islet/db';
 import type { FastifyInstance, FastifyRequest } from 'fastify';
 import type { Authenticator, Caller, Scheme } from './authenticator.ts';
@@ -41,12 +41,9 @@ export const access = {
 
 /** @throws IsletError 403 where the team is banned, or blocked and the route is none for blocked teams. */
 export function assertStanding(team: Team, routeAccess: RouteAccess): void {
-  if (team.isBanned) throw new IsletError(403, 'team is banned');
+  if (team.isBanned) throw teamBanned();
   if (team.isBlocked && !routeAccess.blockedMay) {
-    throw new IsletError(
-      403,
-      team.blockedReason ? `team is blocked: ${team.blockedReason}` : 'team is blocked',
-    );
+    throw teamBlocked(team.blockedReason);
   }
 }
 
@@ -109,7 +106,7 @@ export async function actingTeam(
   const { caller } = request;
   if (caller.kind === 'team') {
     if (teamId !== undefined && teamId.toLowerCase() !== caller.team.id) {
-      throw new IsletError(400, 'Team ID param mismatch with the API key');
+      throw otherTeamThanKey();
     }
     return caller.team;
   }

@@ -1,10 +1,14 @@
 import {
   answersTo,
+  foreignApiName,
+  foreignPage,
+  foreignSite,
   formatOrigin,
   type HostPattern,
-  IsletError,
+  hostHeaderWithoutHost,
   matchesOrigin,
   type OriginPattern,
+  pageWithoutAddress,
   parseAuthority,
   parseOrigin,
 } from '@islet/contracts';
@@ -94,35 +98,26 @@ function refuseForeignHost(request: FastifyRequest, allowed: readonly HostPatter
   // HTTP/1.0 may leave it out; browsers never do.
   if (host === undefined) return;
   const authority = parseAuthority(host);
-  if (!authority) throw new IsletError(400, 'the Host header names no host');
+  if (!authority) throw hostHeaderWithoutHost();
   if (answersTo(allowed, authority.host)) return;
-  throw new IsletError(
-    403,
-    `this API does not answer to the name ${authority.host}: if it is yours, start Islet with ` +
-      `--allow-host ${authority.host} (or ISLET_ALLOW_HOST)`,
-  );
+  throw foreignApiName(authority.host);
 }
 
 function refuseForeignPage(request: FastifyRequest, text: string, allowed: readonly OriginPattern[]): void {
   if (allowed.some(({ kind }) => kind === 'any')) return;
   const origin = parseOrigin(text);
   if (!origin) {
-    throw new IsletError(403, 'pages without an address of their own may not call this API');
+    throw pageWithoutAddress();
   }
   const isOwn =
     origin.scheme === 'http' && OWN_HOSTS.has(origin.host) && origin.port === request.socket.localPort;
   if (isOwn || allowed.some((pattern) => matchesOrigin(pattern, origin))) return;
-  const name = formatOrigin(origin);
-  throw new IsletError(
-    403,
-    `pages of ${name} may not call this API: if they are yours, start Islet with ` +
-      `--allow-origin ${name} (or ISLET_ALLOW_ORIGIN)`,
-  );
+  throw foreignPage(formatOrigin(origin));
 }
 
 /** Browsers may leave `Origin` out of a form that another site sends, but then they say that there is another site. */
 function refuseUnnamedSite({ method, headers }: FastifyRequest): void {
   const site = headers['sec-fetch-site'];
   if (site === undefined || site === 'same-origin' || site === 'none' || SAFE_METHODS.has(method)) return;
-  throw new IsletError(403, 'pages of other sites may not call this API: see --allow-origin');
+  throw foreignSite();
 }

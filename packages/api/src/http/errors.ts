@@ -1,30 +1,29 @@
-import { IsletError, toErrorBody } from '@islet/contracts';
+import {
+  bodyTooLarge,
+  IsletError,
+  internalError,
+  invalidRequest,
+  noSuchRoute,
+  toErrorBody,
+  unreadableRequest,
+} from '@islet/contracts';
 import type { Logger } from '@islet/telemetry';
 import type { FastifyError, FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
-import { BODY_BYTES, KIB } from './caps.ts';
+import { BODY_BYTES } from './caps.ts';
 import { drain } from './drain.ts';
-
-/** What a validator reports; `context` is the part of the request it looked at. */
-function validationMessage(error: FastifyError): string {
-  return `validation error: ${error.message}`;
-}
 
 /** Gives any failure the status and message that a client may see. @param bodyLimit of the route, in bytes */
 export function toIsletError(error: unknown, bodyLimit = BODY_BYTES): IsletError {
   if (error instanceof IsletError) return error;
   const { code, statusCode, validation, message } = error as Partial<FastifyError>;
-  if (validation) return new IsletError(400, validationMessage(error as FastifyError), { cause: error });
+  if (validation) return invalidRequest((error as FastifyError).message, error);
   if (code === 'FST_ERR_CTP_BODY_TOO_LARGE') {
-    return new IsletError(413, `request body is larger than ${bodyLimit / KIB} KiB`, {
-      cause: error,
-    });
+    return bodyTooLarge(bodyLimit, error);
   }
   if (statusCode !== undefined && statusCode >= 400 && statusCode < 500) {
-    return new IsletError(statusCode === 415 ? 400 : statusCode, `Error when parsing request: ${message}`, {
-      cause: error,
-    });
+    return unreadableRequest(message ?? '', error, statusCode === 415 ? 400 : statusCode);
   }
-  return new IsletError(500, 'Internal server error', { errorCode: 'internal_server_error', cause: error });
+  return internalError(error);
 }
 
 /** Renders every failure, known or not, in the one error shape. */
@@ -39,6 +38,6 @@ export function useErrorShape(app: FastifyInstance, logger: Logger): void {
   };
   app.setErrorHandler(render);
   app.setNotFoundHandler((request) => {
-    throw new IsletError(404, `no such route: ${request.method} ${request.url.split('?')[0]}`);
+    throw noSuchRoute(request.method, request.url.split('?')[0] ?? '');
   });
 }

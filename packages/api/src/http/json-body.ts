@@ -1,4 +1,4 @@
-import { IsletError } from '@islet/contracts';
+import { bodyNotDeclaredJson, jsonTooDeep, tooManyJsonValues, unreadableRequest } from '@islet/contracts';
 import type { FastifyInstance } from 'fastify';
 import { JSON_DEPTH, JSON_VALUES } from './caps.ts';
 import { measureJson } from './json-scan.ts';
@@ -17,10 +17,10 @@ const CURL_DEFAULT = 'application/x-www-form-urlencoded';
 function assertParsable(body: Buffer, mostValues: number): void {
   const { values, depth } = measureJson(body);
   if (values > mostValues) {
-    throw new IsletError(400, `the JSON body holds more than ${mostValues} values`);
+    throw tooManyJsonValues(mostValues);
   }
   if (depth > JSON_DEPTH) {
-    throw new IsletError(400, `the JSON body is nested deeper than ${JSON_DEPTH} levels`);
+    throw jsonTooDeep(JSON_DEPTH);
   }
 }
 
@@ -39,13 +39,13 @@ export function useJsonBodies(app: FastifyInstance): void {
       assertParsable(body, request.routeOptions.config.jsonValues ?? JSON_VALUES);
       return parse(request, body.toString(), (error, value) => {
         if (!error) return done(null, value);
-        done(new IsletError(400, `Error when parsing request: ${error.message}`, { cause: error }));
+        done(unreadableRequest(error.message, error));
       });
     },
   );
   app.addContentTypeParser('*', { parseAs: 'string' }, (_request, body, done) => {
     if (body === '') return done(null, undefined);
-    done(new IsletError(400, 'Error when parsing request: send the body as Content-Type: application/json'));
+    done(bodyNotDeclaredJson());
   });
   // So a body whose fields are all optional may be left out, and of one that may not the missing fields are named.
   app.addHook('preValidation', async (request) => {

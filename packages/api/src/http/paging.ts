@@ -1,4 +1,4 @@
-import { IsletError } from '@islet/contracts';
+import { invalidNextToken } from '@islet/contracts';
 import type { FastifyReply } from 'fastify';
 import { Type } from 'typebox';
 import { named, PAGE_BYTES } from './caps.ts';
@@ -34,7 +34,7 @@ export function decodePageToken(text: string, order: SortOrder): PageToken {
     !/^[a-z0-9-]+$/.test(id) ||
     bare(encodePageToken(token, order)) !== bare(text)
   ) {
-    throw new IsletError(400, 'Invalid next token');
+    throw invalidNextToken();
   }
   return token;
 }

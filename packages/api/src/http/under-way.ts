@@ -1,4 +1,4 @@
-import { IsletError } from '@islet/contracts';
+import { tooMuchUnderWay } from '@islet/contracts';
 import type { FastifyInstance, FastifyRequest } from 'fastify';
 import type { Caller } from '../auth/authenticator.ts';
 import { MIB } from './caps.ts';
@@ -35,7 +35,7 @@ export function useUnderWayLimit(app: FastifyInstance): void {
           : undefined;
     if (tooMany) {
       reply.header('Retry-After', '1');
-      throw new IsletError(429, `you have ${tooMany} under way: wait for some of them to end`);
+      throw tooMuchUnderWay(tooMany);
     }
     now.requests++;
     now.bytes += bytes;

@@ -1,4 +1,12 @@
-import { assertWithin, IsletError, isUuid } from '@islet/contracts';
+import {
+  accessTokenNotFound,
+  apiKeyNotFound,
+  assertWithin,
+  invalidAccessTokenId,
+  invalidApiKeyId,
+  isUuid,
+  tooManyAccessTokens,
+} from '@islet/contracts';
 import {
   type ApiKey,
   type CreatedAccessToken,
@@ -45,7 +53,7 @@ export function presentCreatedKey(key: CreatedApiKey): Static<typeof CreatedApiK
 
 /** @throws IsletError 400 where the text is no id, 404 is for ids of nothing */
 export function parseKeyId(text: string): string {
-  if (!isUuid(text)) throw new IsletError(400, `Invalid API key ID '${text}'`);
+  if (!isUuid(text)) throw invalidApiKeyId(text);
   return text.toLowerCase();
 }
 
@@ -85,7 +93,7 @@ export function addKeyRoutes(app: ApiApp, context: ApiContext): void {
     async (request, reply) => {
       const id = parseKeyId(request.params.apiKeyID);
       const team = await actingTeam(request, authenticator);
-      if (!(await renameApiKey(db, { id, teamId: team.id }, request.body.name))) throw keyNotFound();
+      if (!(await renameApiKey(db, { id, teamId: team.id }, request.body.name))) throw apiKeyNotFound();
       return reply.code(202).send();
     },
   );
@@ -127,9 +135,9 @@ export function addKeyRoutes(app: ApiApp, context: ApiContext): void {
     },
     async (request, reply) => {
       const id = request.params.accessTokenID;
-      if (!isUuid(id)) throw new IsletError(400, `Invalid access token ID '${id}'`);
+      if (!isUuid(id)) throw invalidAccessTokenId(id);
       const hash = await deleteAccessToken(db, { id, userId: callingUser(request) });
-      if (hash === undefined) throw new IsletError(404, 'Access token not found');
+      if (hash === undefined) throw accessTokenNotFound();
       authenticator.accessTokens.drop(hash);
       return reply.code(204).send();
     },
@@ -157,17 +165,11 @@ export function addApiKey(
 function addAccessToken(db: Database, userId: string, name: string): Promise<CreatedAccessToken> {
   return whileCountedOfUser(db, userId, async (tx) => {
     if ((await countAccessTokens(tx, userId)) >= MOST_ACCESS_TOKENS) {
-      throw new IsletError(
-        403,
-        `a user may have at most ${MOST_ACCESS_TOKENS} access tokens: delete some first (DELETE /access-tokens/{accessTokenID})`,
-        { errorCode: 'quota_exceeded' },
-      );
+      throw tooManyAccessTokens(MOST_ACCESS_TOKENS);
     }
     return createAccessToken(tx, { userId, name });
   });
 }
-
-const keyNotFound = () => new IsletError(404, 'API key not found');
 
 /**
  * Revokes a team's key: it is refused from the next request on.
@@ -178,6 +180,6 @@ export async function revokeKey(
   target: { id: string; teamId: string },
 ): Promise<void> {
   const revoked = await deleteApiKey(db, target);
-  if (!revoked) throw keyNotFound();
+  if (!revoked) throw apiKeyNotFound();
   authenticator.forget(revoked);
 }

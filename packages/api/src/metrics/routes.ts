@@ -1,5 +1,10 @@
-import type { SandboxSample } from '@islet/contracts';
-import { IsletError, isSandboxId, parseSandboxId } from '@islet/contracts';
+import {
+  invalidTimeRange,
+  isSandboxId,
+  parseSandboxId,
+  type SandboxSample,
+  tooManySandboxesAsked,
+} from '@islet/contracts';
 import { type Static, Type } from 'typebox';
 import { access, callingTeam } from '../auth/guard.ts';
 import type { ApiApp, ApiContext } from '../context.ts';
@@ -53,7 +58,7 @@ export function addMetricsRoutes(app: ApiApp, { samples }: ApiContext): void {
       const id = parseSandboxId(request.params.sandboxID);
       const { start, end } = request.query;
       if (start !== undefined && end !== undefined && start > end) {
-        throw new IsletError(400, 'Invalid time range for metrics');
+        throw invalidTimeRange();
       }
       const range = {
         startMs: start === undefined ? undefined : start * 1000,
@@ -80,7 +85,7 @@ export function addMetricsRoutes(app: ApiApp, { samples }: ApiContext): void {
     async (request) => {
       const ids = request.query.sandbox_ids.split(',').filter((id) => id !== '');
       if (ids.length > MAX_SANDBOXES) {
-        throw new IsletError(400, `Too many sandboxes requested, maximum is ${MAX_SANDBOXES}`);
+        throw tooManySandboxesAsked(MAX_SANDBOXES);
       }
       const known = ids.map((id) => id.split('-')[0] ?? '').filter(isSandboxId);
       const latest = (await samples?.latest(callingTeam(request).id, known)) ?? [];

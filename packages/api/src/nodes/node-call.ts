@@ -1,5 +1,5 @@
 import { Code, ConnectError } from '@connectrpc/connect';
-import { fromConnectError, IsletError, nodeUnavailable } from '@islet/contracts';
+import { fromConnectError, IsletError, internalError, nodeTimedOut, nodeUnavailable } from '@islet/contracts';
 
 /** Longest wait for a node's answer on anything but a create. */
 export const NODE_CALL_TIMEOUT_MS = 30_000;
@@ -9,9 +9,8 @@ export function nodeError(error: unknown): IsletError {
   const known = fromConnectError(error);
   if (known.status < 500 || isNodesOwn(error)) return known;
   if (known.status === 503) return nodeUnavailable(error);
-  if (known.status === 504)
-    return new IsletError(504, "The sandbox's node did not answer in time, try again", { cause: error });
-  return new IsletError(500, 'Internal server error', { errorCode: 'internal_server_error', cause: error });
+  if (known.status === 504) return nodeTimedOut(error);
+  return internalError(error);
 }
 
 /** True if the node itself chose status and message; false if the way to it failed or it crashed on the call. */

@@ -1,5 +1,5 @@
 import { create } from '@bufbuild/protobuf';
-import { IsletError, orchestratorProto } from '@islet/contracts';
+import { nodeNotFound, orchestratorProto } from '@islet/contracts';
 import { type Static, Type } from 'typebox';
 import { access } from '../auth/guard.ts';
 import type { ApiApp, ApiContext } from '../context.ts';
@@ -76,7 +76,7 @@ export function addNodeRoutes(app: ApiApp, context: ApiContext): void {
     },
     async (request) => {
       const node = context.nodes.find(request.params.nodeID);
-      if (!node) throw new IsletError(404, 'Node not found');
+      if (!node) throw nodeNotFound();
       const sandboxes = context.sandboxes
         .onNode(node.id)
         .filter((sandbox) => publicState(sandbox) !== undefined);

@@ -1,10 +1,20 @@
 import { create } from '@bufbuild/protobuf';
 import {
+  autoPauseMemoryAlone,
+  autoPauseMemoryWithAutoResume,
+  emptyIamAudience,
   envdAccessToken,
-  IsletError,
+  iamNotOffered,
   newSandboxId,
   orchestratorProto,
+  privateWithoutSecure,
+  templateCpuBeyondLimit,
+  templateMemoryBeyondLimit,
+  timeoutTooLong,
+  timeoutZero,
+  tooManyIamTokens,
   trafficAccessToken,
+  wrongIamTokenType,
 } from '@islet/contracts';
 import type { Team } from '@islet/db';
 import type { Static } from 'typebox';
@@ -28,55 +38,45 @@ const MIN_RESUME_MS = 300_000;
 export function assertTimeoutAllowed(timeoutSeconds: number, team: Team): void {
   const { maxLengthHours } = team.limits;
   if (timeoutSeconds * 1000 > maxLengthHours * HOUR_MS) {
-    throw new IsletError(400, `Timeout cannot be greater than ${maxLengthHours} hours`);
+    throw timeoutTooLong(maxLengthHours);
   }
 }
 
 /** Checks what needs no look at the template. */
 function checkRequest(request: CreateRequest, team: Team): void {
-  if (request.timeout === 0) throw new IsletError(400, 'Timeout must be greater than 0');
+  if (request.timeout === 0) throw timeoutZero();
   assertTimeoutAllowed(request.timeout, team);
   if (!request.autoPauseMemory && !request.autoPause) {
-    throw new IsletError(400, 'autoPauseMemory=false only applies when autoPause is true.');
+    throw autoPauseMemoryAlone();
   }
   if (!request.autoPauseMemory && request.autoResume?.enabled) {
-    throw new IsletError(400, 'autoPauseMemory=false cannot be combined with autoResume.');
+    throw autoPauseMemoryWithAutoResume();
   }
   if (request.network?.allowPublicTraffic === false && !request.secure) {
-    throw new IsletError(
-      400,
-      "You cannot create a sandbox without public access unless you enable secure envd access via 'secure' flag.",
-    );
+    throw privateWithoutSecure();
   }
   checkIam(request.iam?.tokens ?? {});
 }
 
 function checkIam(tokens: Record<string, { audience: string; tokenType: string }>): void {
   const entries = Object.entries(tokens);
-  if (entries.length > MAX_IAM_TOKENS) throw new IsletError(400, `iam: at most ${MAX_IAM_TOKENS} tokens`);
+  if (entries.length > MAX_IAM_TOKENS) throw tooManyIamTokens(MAX_IAM_TOKENS);
   for (const [name, { audience, tokenType }] of entries) {
-    if (tokenType !== 'JWT-SVID')
-      throw new IsletError(400, `iam: the token type of '${name}' must be JWT-SVID`);
-    if (audience === '') throw new IsletError(400, `iam: the audience of '${name}' must not be empty`);
+    if (tokenType !== 'JWT-SVID') throw wrongIamTokenType(name);
+    if (audience === '') throw emptyIamAudience(name);
   }
   if (entries.length > 0) {
-    throw new IsletError(400, 'Workload identity (iam) is not offered here: leave it out.');
+    throw iamNotOffered();
   }
 }
 
 /** A template built under other limits may need more than the team has now. */
 function checkSize({ build }: ResolvedTemplate, { limits }: Team): void {
   if (build.cpuCount > limits.maxVcpu) {
-    throw new IsletError(
-      400,
-      `CPU count can't be higher than ${limits.maxVcpu} (the template was built with ${build.cpuCount})`,
-    );
+    throw templateCpuBeyondLimit(limits.maxVcpu, build.cpuCount);
   }
   if (build.memoryMb > limits.maxRamMb) {
-    throw new IsletError(
-      400,
-      `Memory can't be higher than ${limits.maxRamMb} MiB (the template was built with ${build.memoryMb} MiB)`,
-    );
+    throw templateMemoryBeyondLimit(limits.maxRamMb, build.memoryMb);
   }
 }
 

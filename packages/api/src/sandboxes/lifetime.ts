@@ -1,4 +1,4 @@
-import { IsletError, sandboxNotFound } from '@islet/contracts';
+import { IsletError, lifeTooLong, sandboxNotFound } from '@islet/contracts';
 import type { ApiContext } from '../context.ts';
 import { NODE_CALL_TIMEOUT_MS } from '../nodes/node-call.ts';
 import type { LiveSandbox } from './live.ts';
@@ -13,7 +13,7 @@ export async function moveEnd(
   const { sandboxId, maxLengthMs } = sandbox.config;
   const now = context.clock.now();
   const latestMs = sandbox.startedAtMs + maxLengthMs;
-  if (latestMs <= now) throw new IsletError(400, 'Max instance length exceeded');
+  if (latestMs <= now) throw lifeTooLong();
   const endAtMs = Math.min(now + seconds * 1000, latestMs);
   try {
     const node = context.nodes.of(sandbox);

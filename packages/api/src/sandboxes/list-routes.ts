@@ -1,4 +1,4 @@
-import { IsletError } from '@islet/contracts';
+import { templateFilterWithTag } from '@islet/contracts';
 import type { Team } from '@islet/db';
 import type { FastifyReply } from 'fastify';
 import { type Static, Type } from 'typebox';
@@ -94,7 +94,7 @@ async function listPage(
 
 /** The id that a template filter means; null where it means nothing, so that nothing matches. */
 async function templateFilter(context: ApiContext, team: Team, text: string): Promise<string | null> {
-  if (text.includes(':')) throw new IsletError(400, `Invalid template: '${text}' must not name a tag`);
+  if (text.includes(':')) throw templateFilterWithTag(text);
   return (await context.templates.findId(team, parseTemplateReference(text))) ?? null;
 }
 

@@ -1,4 +1,4 @@
-import { IsletError } from '@islet/contracts';
+import { tooManyMetadataPairs, unreadableMetadata } from '@islet/contracts';
 
 /** Each is compared with each sandbox of the team. */
 const MOST_PAIRS = 32;
@@ -7,7 +7,7 @@ function unescapeQuery(text: string): string {
   try {
     return decodeURIComponent(text.replaceAll('+', ' '));
   } catch (cause) {
-    throw new IsletError(400, 'Error parsing metadata', { cause });
+    throw unreadableMetadata(cause);
   }
 }
 
@@ -19,13 +19,13 @@ export function parseMetadataFilter(parameter: string): [key: string, value: str
   if (parameter === '') return [];
   const pieces = unescapeQuery(parameter).split('&');
   if (pieces.length > MOST_PAIRS) {
-    throw new IsletError(400, `Error parsing metadata: at most ${MOST_PAIRS} pairs may be asked for`);
+    throw tooManyMetadataPairs(MOST_PAIRS);
   }
   return pieces.map((piece) => {
     const parts = piece.split('=');
     const [key, value] = parts;
     if (parts.length !== 2 || key === undefined || value === undefined) {
-      throw new IsletError(400, 'Error parsing metadata');
+      throw unreadableMetadata();
     }
     return [unescapeQuery(key), unescapeQuery(value)];
   });

@@ -1,6 +1,15 @@
 import { isIP } from 'node:net';
 import { create } from '@bufbuild/protobuf';
-import { IsletError, orchestratorProto } from '@islet/contracts';
+import {
+  allowedDomainsNotOffered,
+  allowedDomainsWithoutDeny,
+  egressProxyNotOffered,
+  invalidAllowedAddress,
+  invalidDeniedCidr,
+  invalidMaskRequestHost,
+  orchestratorProto,
+  transformRulesNotOffered,
+} from '@islet/contracts';
 import type { Static } from 'typebox';
 import type { NetworkConfig, NetworkUpdate } from './shapes.ts';
 
@@ -37,7 +46,7 @@ export function parseEgress(request: EgressRequest): orchestratorProto.Egress {
   for (const entry of denyOut) {
     const address = addressOf(entry);
     if (address === undefined || (isUnspecified(address) && entry !== ALL_TRAFFIC)) {
-      throw new IsletError(400, `invalid denied CIDR ${entry}`);
+      throw invalidDeniedCidr(entry);
     }
   }
   let domain: string | undefined;
@@ -45,26 +54,20 @@ export function parseEgress(request: EgressRequest): orchestratorProto.Egress {
     const address = addressOf(entry);
     if (address === undefined) domain ??= entry;
     else if (isUnspecified(address) && !entry.includes('/')) {
-      throw new IsletError(400, `invalid allowed address ${entry}`);
+      throw invalidAllowedAddress(entry);
     }
   }
   if (domain !== undefined && !denyOut.includes(ALL_TRAFFIC)) {
-    throw new IsletError(
-      400,
-      "When specifying allowed domains in allow out, you must include 'ALL_TRAFFIC' in deny out to block all other traffic.",
-    );
+    throw allowedDomainsWithoutDeny();
   }
   if (domain !== undefined) {
-    throw new IsletError(
-      400,
-      `Domains in allow out are not offered yet ('${domain}'): give IP addresses or CIDR blocks.`,
-    );
+    throw allowedDomainsNotOffered(domain);
   }
   if (rules && Object.keys(rules).length > 0) {
-    throw new IsletError(400, 'Network transform rules are not available for your team.');
+    throw transformRulesNotOffered();
   }
   if (egressProxy) {
-    throw new IsletError(403, 'Egress proxy (network.egressProxy) is not enabled for this team.');
+    throw egressProxyNotOffered();
   }
   return create(orchestratorProto.EgressSchema, {
     allowOut,
@@ -77,7 +80,7 @@ export function parseEgress(request: EgressRequest): orchestratorProto.Egress {
 export function parseIngress(network: Static<typeof NetworkConfig> | undefined): orchestratorProto.Ingress {
   const maskRequestHost = network?.maskRequestHost;
   if (maskRequestHost !== undefined && !/^[\x21-\x7e]{1,255}$/.test(maskRequestHost)) {
-    throw new IsletError(400, `invalid mask request host ${JSON.stringify(maskRequestHost)}`);
+    throw invalidMaskRequestHost(maskRequestHost);
   }
   return create(orchestratorProto.IngressSchema, {
     allowPublicTraffic: network?.allowPublicTraffic ?? true,

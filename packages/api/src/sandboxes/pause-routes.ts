@@ -1,4 +1,4 @@
-import { IsletError, orchestratorProto, sandboxBusy, sandboxNotFound } from '@islet/contracts';
+import { orchestratorProto, sandboxAlreadyRunning, sandboxBusy, sandboxNotFound } from '@islet/contracts';
 import type { Team } from '@islet/db';
 import type { FastifyReply } from 'fastify';
 import { Type } from 'typebox';
@@ -125,7 +125,7 @@ export function addPauseRoutes(app: ApiApp, context: ApiContext): void {
       const { sandboxId } = sandbox.config;
       if (sandbox.state === SandboxState.KILLING) throw sandboxNotFound(sandboxId);
       if (sandbox.state === SandboxState.SNAPSHOTTING) throw sandboxBusy(sandboxId, 'snapshotted');
-      if (!isPaused(sandbox)) throw new IsletError(409, `Sandbox ${sandboxId} is already running`);
+      if (!isPaused(sandbox)) throw sandboxAlreadyRunning(sandboxId);
       const options = { timeoutMs: timeout * 1000, autoPause, filesOnly: !memory };
       const resumed = await resumeSandbox(context, sandbox, team, options);
       return reply.code(201).send(presentSandbox(resumed, context.domain));

@@ -1,5 +1,5 @@
 import type { Reservations, TakeOutcome } from '@islet/catalog';
-import { IsletError } from '@islet/contracts';
+import { tooManySandboxes } from '@islet/contracts';
 import type { Team } from '@islet/db';
 
 /**
@@ -14,9 +14,5 @@ export async function takePlace(
   const limit = team.limits.concurrentInstances;
   const outcome = await reservations.take({ teamId: team.id, sandboxId }, limit);
   if (outcome !== 'full') return outcome;
-  throw new IsletError(
-    429,
-    `you have reached the maximum number of concurrent E2B sandboxes (${limit}). ` +
-      'Kill sandboxes that are not needed, or have the limit of your team raised.',
-  );
+  throw tooManySandboxes(limit);
 }

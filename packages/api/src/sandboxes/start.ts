@@ -1,4 +1,15 @@
-import { type ErrorCode, type IsletError, type orchestratorProto, placementFailed } from '@islet/contracts';
+import {
+  type ErrorCode,
+  endedBeforeAdmission,
+  type IsletError,
+  isPlacementFailure,
+  noCompatibleNode,
+  nodeFailedToStart,
+  noNodeAnswers,
+  type orchestratorProto,
+  placementFailed,
+  startTimedOut,
+} from '@islet/contracts';
 import type { ApiContext } from '../context.ts';
 import type { Node } from '../nodes/node.ts';
 import { isDeadline, isNodesOwn, nodeError, wasNeverSent } from '../nodes/node-call.ts';
@@ -20,7 +31,7 @@ export interface StartRequest {
 /**
  * Starts a sandbox on the best node. One that has no room for it, or that the call cannot reach, is followed by the next
  * best; every other failure is the sandbox's.
- * @throws IsletError with a message that begins with `Failed to place sandbox`, or what the node answered for the client
+ * @throws IsletError that `isPlacementFailure` knows, or what the node answered for the client
  */
 export async function startPlaced(context: ApiContext, request: StartRequest): Promise<LiveSandbox> {
   const { nodes, clock } = context;
@@ -45,7 +56,7 @@ export async function startPlaced(context: ApiContext, request: StartRequest): P
       if (!isRefusal(error)) break;
     }
   }
-  throw refusal === undefined ? noNode() : placementError(refusal);
+  throw refusal === undefined ? noNodeAnswers() : placementError(refusal);
 }
 
 async function startOn(
@@ -59,22 +70,16 @@ async function startOn(
   );
   if (!sandbox || !isLive(sandbox)) throw new Error('the node answered a create without its sandbox');
   if (await node.sandboxes.admit(sandbox)) return sandbox;
-  throw placementFailed(500, 'the sandbox ended while it started', 'sandbox_create_failed');
+  throw endedBeforeAdmission();
 }
 
 function candidatesOf(placement: Placement<Node>): Node[] {
   if (placement.kind === 'nodes') return placement.nodes;
   if (placement.reason === 'unavailable') {
-    throw noNode();
+    throw noNodeAnswers();
   }
-  throw placementFailed(
-    503,
-    'no node that answers can start it: its template was built for another runtime or processor',
-    'sandbox_no_compatible_node',
-  );
+  throw noCompatibleNode();
 }
-
-const noNode = () => placementFailed(503, 'no node answers', 'sandbox_capacity_unavailable');
 
 /** True if the sandbox cannot have been started, and another node may start it. */
 function isRefusal(error: unknown): boolean {
@@ -93,19 +98,16 @@ function isMissingBuild(error: unknown): boolean {
 /** A failed start in the forms that clients know. */
 function placementError(error: unknown): IsletError {
   const known = nodeError(error);
-  if (known.message.startsWith('Failed to place sandbox') || (known.status < 500 && known.status !== 404)) {
-    return known;
-  }
+  if (isPlacementFailure(known) || (known.status < 500 && known.status !== 404)) return known;
   if (known.status === 503) {
-    const detail = isNodesOwn(error) ? known.message : 'no node answers';
-    const errorCode = isNodesOwn(error) ? known.errorCode : undefined;
-    return placementFailed(503, detail, errorCode ?? 'sandbox_capacity_unavailable', error);
+    if (!isNodesOwn(error)) return noNodeAnswers(error);
+    return placementFailed(503, known.message, known.errorCode ?? 'sandbox_capacity_unavailable', error);
   }
   if (known.status === 504 || isDeadline(error)) {
-    return placementFailed(504, 'the node did not start it in time', 'sandbox_placement_timeout', error);
+    return startTimedOut(error);
   }
   if (isNodesOwn(error)) {
     return placementFailed(500, known.message, known.errorCode ?? 'sandbox_create_failed', error);
   }
-  return placementFailed(500, 'the node failed to start it', 'sandbox_create_failed', error);
+  return nodeFailedToStart(error);
 }

@@ -4,6 +4,10 @@ import {
   IsletError,
   newSandboxId,
   orchestratorProto,
+  receivedError,
+  sandboxEnded,
+  timeoutZero,
+  tooManyForks,
   trafficAccessToken,
 } from '@islet/contracts';
 import type { Team } from '@islet/db';
@@ -33,14 +37,11 @@ export async function forkSandbox(
   source: LiveSandbox,
   { count, timeout }: { count: number; timeout: number },
 ): Promise<ForkResult[]> {
-  if (timeout === 0) throw new IsletError(400, 'Timeout must be greater than 0');
+  if (timeout === 0) throw timeoutZero();
   assertTimeoutAllowed(timeout, team);
   const { concurrentInstances } = team.limits;
   if (count >= concurrentInstances) {
-    throw new IsletError(
-      400,
-      `count must be lower than the number of sandboxes that your team may run at once (${concurrentInstances})`,
-    );
+    throw tooManyForks(concurrentInstances);
   }
   assertRunning(source, 'forked');
   using _places = source.config.autoPause ? await context.paused.promise(team, count) : undefined;
@@ -52,7 +53,7 @@ export async function forkSandbox(
     const started = await start(context, source, configs, timeout * 1000);
     return admitted.map((each) => {
       if (each instanceof IsletError) return { error: each };
-      return started.get(each.sandboxId) ?? { error: lost() };
+      return started.get(each.sandboxId) ?? { error: sandboxEnded() };
     });
   } catch (error) {
     for (const config of configs) await context.reservations.giveBack(config);
@@ -108,11 +109,8 @@ async function start(
       continue;
     }
     await reservations.giveBack(config);
-    const error =
-      outcome?.case === 'error' ? new IsletError(outcome.value.status, outcome.value.message) : lost();
+    const error = outcome?.case === 'error' ? receivedError(outcome.value) : sandboxEnded();
     results.set(config.sandboxId, { error });
   }
   return results;
 }
-
-const lost = () => new IsletError(500, 'the sandbox ended while it started');

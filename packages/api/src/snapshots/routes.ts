@@ -1,4 +1,4 @@
-import { IsletError, toErrorBody } from '@islet/contracts';
+import { invalidNextToken, toErrorBody } from '@islet/contracts';
 import { listSnapshots, type SnapshotRow, type Team } from '@islet/db';
 import { Type } from 'typebox';
 import { access, callingTeam } from '../auth/guard.ts';
@@ -114,7 +114,7 @@ async function findNamed(context: ApiContext, team: Team, name: string) {
 function rowsAfter(nextToken: string | undefined) {
   if (!nextToken) return undefined;
   const { timeMs, id } = decodePageToken(nextToken, 'desc');
-  if (!/^\d{1,18}$/.test(id)) throw new IsletError(400, 'Invalid next token');
+  if (!/^\d{1,18}$/.test(id)) throw invalidNextToken();
   return { time: new Date(timeMs), id };
 }
 

@@ -1,10 +1,10 @@
 import {
   assertWithin,
-  IsletError,
   newTemplateId,
   orchestratorProto,
   sandboxBusy,
   sandboxNotFound,
+  sandboxPaused,
 } from '@islet/contracts';
 import {
   beginSnapshot,
@@ -41,7 +41,7 @@ export function assertRunning(sandbox: LiveSandbox, deed: string): void {
   if (sandbox.state === SandboxState.KILLING) throw sandboxNotFound(sandboxId);
   if (sandbox.state === SandboxState.SNAPSHOTTING) throw sandboxBusy(sandboxId, 'snapshotted');
   if (isPaused(sandbox)) {
-    throw new IsletError(409, `Sandbox '${sandboxId}' is paused and cannot be ${deed}; resume it first`);
+    throw sandboxPaused(sandboxId, deed);
   }
 }
 

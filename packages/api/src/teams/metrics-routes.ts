@@ -1,4 +1,4 @@
-import { IsletError } from '@islet/contracts';
+import { foreignTeamMetrics, invalidTimeRange } from '@islet/contracts';
 import type { FastifyRequest } from 'fastify';
 import { type Static, Type } from 'typebox';
 import { access, callingTeam } from '../auth/guard.ts';
@@ -33,12 +33,12 @@ export function addTeamMetricsRoutes(app: ApiApp, { usage, clock }: ApiContext):
   const read = (request: FastifyRequest<{ Params: Static<typeof params>; Querystring: Range }>) => {
     const team = callingTeam(request);
     if (request.params.teamID !== team.id) {
-      throw new IsletError(403, 'You do not have access to the metrics of this team');
+      throw foreignTeamMetrics();
     }
     const { start, end } = request.query;
     const endMs = end === undefined ? clock.now() : end * 1000;
     const startMs = start === undefined ? endMs - KEPT_MS : start * 1000;
-    if (startMs > endMs) throw new IsletError(400, 'Invalid time range for metrics');
+    if (startMs > endMs) throw invalidTimeRange();
     return usage.read(team.id, startMs, endMs);
   };
 

@@ -1,4 +1,12 @@
-import { IsletError, isUuid } from '@islet/contracts';
+import {
+  foreignAlias,
+  foreignNamespace,
+  foreignTemplate,
+  invalidNextToken,
+  isUuid,
+  templateIdNotFound,
+  templateNotFound,
+} from '@islet/contracts';
 import {
   findTemplate,
   findTemplateSummary,
@@ -33,7 +41,7 @@ function pageAfter(nextToken: string | undefined) {
 /** Where a row of builds continues: build ids are UUIDs, anything else would reach the database as a bad value. */
 function buildsAfter(nextToken: string | undefined) {
   const after = pageAfter(nextToken);
-  if (after && !isUuid(after.id)) throw new IsletError(400, 'Invalid next token');
+  if (after && !isUuid(after.id)) throw invalidNextToken();
   return after;
 }
 
@@ -87,7 +95,7 @@ export function addTemplateReadRoutes(app: ApiApp, context: ApiContext): void {
       const { templateID } = request.params;
       const { limit, nextToken } = request.query;
       const template = isPlainId(templateID) ? await findTemplateSummary(db, templateID) : undefined;
-      if (!template) throw new IsletError(404, `Template ${templateID} not found`);
+      if (!template) throw templateIdNotFound(templateID);
       if (template.teamId !== callingTeam(request).id) throw foreignTemplate();
       const rows = await listBuilds(db, template.id, { limit: limit + 1, after: buildsAfter(nextToken) });
       const builds = sendPage(reply, rows, { limit, order: 'desc', token: tokenOf, present: presentBuild });
@@ -109,9 +117,9 @@ export function addTemplateReadRoutes(app: ApiApp, context: ApiContext): void {
       const reference = parseTemplateReference(request.params.alias, 'Invalid alias');
       assertOwnNamespace(reference.namespace, team);
       const template = await findTemplate(db, reference, team.slug);
-      if (!template) throw new IsletError(404, `template '${request.params.alias}' not found`);
+      if (!template) throw templateNotFound(request.params.alias);
       if (template.teamId !== team.id) {
-        throw new IsletError(403, "You don't have access to this template alias");
+        throw foreignAlias();
       }
       return { templateID: template.id, public: template.public };
     },
@@ -122,12 +130,10 @@ function isPlainId(text: string): boolean {
   return /^[a-z0-9]{1,64}$/.test(text);
 }
 
-export const foreignTemplate = () => new IsletError(403, "You don't have access to this template");
-
 /** @throws IsletError 400 where a reference names another team's namespace */
 export function assertOwnNamespace(namespace: string | undefined, team: Team): void {
   if (namespace !== undefined && namespace !== team.slug) {
-    throw new IsletError(400, `namespace '${namespace}' must match your team '${team.slug}'`);
+    throw foreignNamespace(namespace, team.slug);
   }
 }
 
@@ -137,7 +143,7 @@ export function assertOwnNamespace(namespace: string | undefined, team: Team): v
  */
 export async function ownTemplate(context: ApiContext, team: Team, text: string): Promise<TemplateRow> {
   const template = await findTemplate(context.db, parseTemplateReference(text), team.slug);
-  if (!template) throw new IsletError(404, `template '${text}' not found`);
+  if (!template) throw templateNotFound(text);
   if (template.teamId !== team.id) throw foreignTemplate();
   return template;
 }

@@ -1,4 +1,9 @@
-import { IsletError } from '@islet/contracts';
+import {
+  referenceTooLong,
+  unreadableReference,
+  wrongReferenceCharacters,
+  wrongTagCharacters,
+} from '@islet/contracts';
 import { DEFAULT_TAG } from '@islet/db';
 
 /** `[namespace/]alias[:tag]`, where the alias may be a raw id. */
@@ -20,15 +25,14 @@ const MAX_TAG_LENGTH = 128;
  * @throws IsletError 400, its message beginning with `prefix`
  */
 export function parseTemplateReference(text: string, prefix = 'Invalid template'): TemplateReference {
-  const refuse = (why: string) => new IsletError(400, `${prefix}: ${why}`);
-  if (text.length > MAX_LENGTH) throw refuse(`a reference has at most ${MAX_LENGTH} characters`);
+  if (text.length > MAX_LENGTH) throw referenceTooLong(prefix, MAX_LENGTH);
   const [path = '', tag, ...more] = text.trim().toLowerCase().split(':');
   const segments = path.split('/');
   const name = segments.pop() ?? '';
   const namespace = segments.pop();
-  if (more.length > 0 || segments.length > 0) throw refuse(`'${text}' is not [namespace/]alias[:tag]`);
+  if (more.length > 0 || segments.length > 0) throw unreadableReference(prefix, text);
   if (!NAME.test(name) || (namespace !== undefined && !NAME.test(namespace))) {
-    throw refuse(`'${text}' may hold only letters, digits, '-' and '_' in its namespace and alias`);
+    throw wrongReferenceCharacters(prefix, text);
   }
   if (tag !== undefined) parseTag(tag, prefix);
   return {
@@ -45,10 +49,7 @@ export function parseTemplateReference(text: string, prefix = 'Invalid template'
 export function parseTag(text: string, prefix = 'Invalid tag'): string {
   const tag = text.trim().toLowerCase();
   if (!TAG.test(tag) || tag.length > MAX_TAG_LENGTH) {
-    throw new IsletError(
-      400,
-      `${prefix}: the tag '${tag}' may hold only letters, digits, '-', '_' and '.', at most ${MAX_TAG_LENGTH} of them`,
-    );
+    throw wrongTagCharacters(prefix, tag, MAX_TAG_LENGTH);
   }
   return tag;
 }

@@ -1,4 +1,4 @@
-import { IsletError } from '@islet/contracts';
+import { IsletError, tagNotFound, templateNotFound } from '@islet/contracts';
 import {
   type BuildRow,
   type Database,
@@ -36,8 +36,6 @@ const FRESH_MS = 4_000;
 /** Older entries are read again before they are served. */
 const STALE_MS = 60_000;
 const MAX_ENTRIES = 10_000;
-
-const notFound = (reference: string) => new IsletError(404, `template '${reference}' not found`);
 
 /** Finds templates by reference, from memory where the same team asked before. */
 export class TemplateResolver {
@@ -111,13 +109,13 @@ export class TemplateResolver {
     const reference = parseTemplateReference(text);
     const template = await findTemplate(db, reference, team.slug);
     // Whether a private template of another team exists is nobody's business.
-    if (!template || (template.teamId !== team.id && !template.public)) throw notFound(text);
+    if (!template || (template.teamId !== team.id && !template.public)) throw templateNotFound(text);
     const tag = reference.tag ?? DEFAULT_TAG;
     const [build, aliases] = await Promise.all([
       findTaggedBuild(db, template.id, tag),
       listAliases(db, template.id),
     ]);
-    if (!build) throw new IsletError(404, `tag '${tag}' does not exist for template '${text}'`);
+    if (!build) throw tagNotFound(tag, text);
     return { templateId: template.id, alias: aliases[0]?.alias ?? '', build };
   }
 }

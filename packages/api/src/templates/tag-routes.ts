@@ -1,4 +1,4 @@
-import { IsletError } from '@islet/contracts';
+import { taggedTemplateNotFound, tagInName, tagsMissing, undeletableTag } from '@islet/contracts';
 import {
   assignTags,
   countTagsWith,
@@ -66,11 +66,11 @@ export function addTagRoutes(app: ApiApp, context: ApiContext): void {
       const reference = parseTemplateReference(target, 'Invalid target');
       assertOwnNamespace(reference.namespace, team);
       const tags = [...new Set(request.body.tags.map(parseNewTag))];
-      if (tags.length === 0) throw new IsletError(400, 'At least one tag is required');
+      if (tags.length === 0) throw tagsMissing();
       const template = await ownTemplate(context, team, target);
       const source = reference.tag ?? DEFAULT_TAG;
       const build = await findTaggedBuild(db, template.id, source);
-      if (!build) throw new IsletError(404, `Template '${target}' with tag '${source}' not found`);
+      if (!build) throw taggedTemplateNotFound(target, source);
       await whileCounted(db, team.id, async (tx) => {
         assertTagsFit(await countTagsWith(tx, template.id, tags));
         await assignTags(tx, template.id, build.id, tags);
@@ -93,12 +93,11 @@ export function addTagRoutes(app: ApiApp, context: ApiContext): void {
       const team = callingTeam(request);
       const { name } = request.body;
       const reference = parseTemplateReference(name, 'Invalid name');
-      if (name.includes(':'))
-        throw new IsletError(400, 'Invalid name: leave the tag out, it belongs into tags');
+      if (name.includes(':')) throw tagInName();
       assertOwnNamespace(reference.namespace, team);
       const tags = request.body.tags.map((tag) => parseTag(tag));
-      if (tags.length === 0) throw new IsletError(400, 'At least one tag is required');
-      if (tags.includes(DEFAULT_TAG)) throw new IsletError(400, `Cannot delete the '${DEFAULT_TAG}' tag`);
+      if (tags.length === 0) throw tagsMissing();
+      if (tags.includes(DEFAULT_TAG)) throw undeletableTag(DEFAULT_TAG);
       const template = await ownTemplate(context, team, name);
       await removeTags(db, template.id, tags);
       templates.clear();

@@ -1,5 +1,5 @@
 import type { ArtifactStore } from '@islet/artifacts';
-import { assertWithin, IsletError } from '@islet/contracts';
+import { assertWithin, tooManyUploads } from '@islet/contracts';
 import type { Team } from '@islet/db';
 
 const MIB = 1024 * 1024;
@@ -28,7 +28,7 @@ export class UploadQuota {
     const kept = await this.#artifacts.bytesOf(id);
     const now = this.#underWay.get(id) ?? { uploads: 0, bytes: 0 };
     if (now.uploads >= MOST_AT_ONCE) {
-      throw new IsletError(429, `your team has ${MOST_AT_ONCE} uploads under way: wait for one to end`);
+      throw tooManyUploads(MOST_AT_ONCE);
     }
     assertWithin({
       what: 'uploaded files',

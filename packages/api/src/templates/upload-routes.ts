@@ -1,6 +1,18 @@
 import type { IncomingMessage } from 'node:http';
 import { ArchiveError, InspectorBusyError, UPLOAD_ROUTE } from '@islet/artifacts';
-import { IsletError } from '@islet/contracts';
+import {
+  archiveRefused,
+  archiveTooLarge,
+  expiredUpload,
+  IsletError,
+  inspectorBusy,
+  invalidFilesHash,
+  teamNotFound,
+  templateNotFound,
+  unsignedUpload,
+  uploadBrokeOff,
+  uploadWithoutLength,
+} from '@islet/contracts';
 import { findTeam } from '@islet/db';
 import type { FastifyRequest } from 'fastify';
 import { Type } from 'typebox';
@@ -34,12 +46,12 @@ export function addUploadRoutes(app: ApiApp, context: ApiContext): void {
     },
     async (request, reply) => {
       const { templateID, hash } = request.params;
-      if (!FILES_HASH.test(hash)) throw new IsletError(400, 'Invalid files hash');
+      if (!FILES_HASH.test(hash)) throw invalidFilesHash();
       const team = await actingTeam(request, authenticator);
       await ownTemplate(context, team, templateID).catch((error: unknown) => {
         // Whether another team has such a template is nobody's business here.
         const isForeign = error instanceof IsletError && error.status === 403;
-        throw isForeign ? new IsletError(404, `template '${templateID}' not found`) : error;
+        throw isForeign ? templateNotFound(templateID) : error;
       });
       const key = { teamId: team.id, hash };
       const grant = {
@@ -86,13 +98,12 @@ export function addUploadRoutes(app: ApiApp, context: ApiContext): void {
           signature: string;
         };
         if (!signatures.matches({ teamId, hash, maxBytes, expiresAtMs, signature })) {
-          throw new IsletError(403, 'this upload address was not signed here: ask for a new one');
+          throw unsignedUpload();
         }
-        if (expiresAtMs < clock.now())
-          throw new IsletError(403, 'this upload address has expired: ask for a new one');
+        if (expiresAtMs < clock.now()) throw expiredUpload();
         const length = declaredLength(request, maxBytes);
         const team = await findTeam(context.db, teamId);
-        if (!team) throw new IsletError(404, 'Team not found');
+        if (!team) throw teamNotFound();
         using _room = await quota.take(team, length);
         const body = exactly(request.raw, length);
         try {
@@ -100,8 +111,8 @@ export function addUploadRoutes(app: ApiApp, context: ApiContext): void {
             inspector.inspect({ teamId, file, maxBytes }),
           );
         } catch (error) {
-          if (error instanceof ArchiveError) throw new IsletError(400, error.message, { cause: error });
-          if (error instanceof InspectorBusyError) throw new IsletError(429, error.message, { cause: error });
+          if (error instanceof ArchiveError) throw archiveRefused(error);
+          if (error instanceof InspectorBusyError) throw inspectorBusy(error);
           throw error;
         }
         return { bytes: length };
@@ -119,14 +130,11 @@ function originOf(request: FastifyRequest): string {
 function declaredLength(request: FastifyRequest, maxBytes: number): number {
   const length = request.headers['content-length'];
   if (length === undefined) {
-    throw new IsletError(411, 'an upload has to say its Content-Length');
+    throw uploadWithoutLength();
   }
   const bytes = Number(length);
   if (bytes > maxBytes) {
-    throw new IsletError(
-      413,
-      `the archive is larger than ${Math.floor(maxBytes / MIB)} MiB, the largest disk of your team`,
-    );
+    throw archiveTooLarge(Math.floor(maxBytes / MIB));
   }
   return bytes;
 }
@@ -140,6 +148,6 @@ async function* exactly(request: IncomingMessage, length: number): AsyncGenerato
       yield chunk as Buffer;
     }
   } catch (cause) {
-    throw new IsletError(400, `the upload broke off after ${received} of ${length} bytes`, { cause });
+    throw uploadBrokeOff(received, length, cause);
   }
 }

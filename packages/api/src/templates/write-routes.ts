@@ -1,4 +1,4 @@
-import { IsletError } from '@islet/contracts';
+import { aliasTaken, templateInUse } from '@islet/contracts';
 import {
   claimGlobalAlias,
   deleteTemplate,
@@ -108,7 +108,7 @@ async function freeSnapshots({ nodes, logger }: ApiContext, builds: readonly Pla
 async function claimOwnAliases(context: ApiContext, templateId: string): Promise<void> {
   for (const { alias } of await listAliases(context.db, templateId)) {
     if ((await claimGlobalAlias(context.db, templateId, alias)) === 'taken') {
-      throw new IsletError(409, `Alias '${alias}' is already used`);
+      throw aliasTaken(alias);
     }
   }
 }
@@ -118,8 +118,5 @@ function assertUnused(context: ApiContext, templateId: string): void {
   const sandbox = context.sandboxes.anyOf(templateId);
   if (!sandbox) return;
   const state = isPaused(sandbox) ? 'paused' : 'running';
-  throw new IsletError(
-    400,
-    `cannot delete template '${templateId}' because there are ${state} sandboxes using it`,
-  );
+  throw templateInUse(templateId, state);
 }

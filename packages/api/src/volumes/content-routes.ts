@@ -1,5 +1,5 @@
 import { Readable } from 'node:stream';
-import { IsletError, volumesProto } from '@islet/contracts';
+import { authorizationMissing, foreignVolumeToken, volumeNotFound, volumesProto } from '@islet/contracts';
 import { findTeam, findVolume } from '@islet/db';
 import type { FastifyReply, FastifyRequest } from 'fastify';
 import { type Static, Type } from 'typebox';
@@ -64,13 +64,13 @@ function useContentRules(scope: ApiApp, context: ApiContext): void {
 /** The token names one volume, which must still be its team's. */
 async function authorize(request: FastifyRequest, { db, nodes, volumeTokens }: ApiContext): Promise<void> {
   const [, token] = /^Bearer (\S+)$/i.exec(request.headers.authorization ?? '') ?? [];
-  if (!token) throw new IsletError(401, 'authorization header is missing');
+  if (!token) throw authorizationMissing();
   const { teamId, volumeId } = await volumeTokens.verify(token);
   const { volumeID } = request.params as { volumeID: string };
-  if (volumeID.toLowerCase() !== volumeId) throw new IsletError(403, 'the token is for another volume');
+  if (volumeID.toLowerCase() !== volumeId) throw foreignVolumeToken();
   const team = await findTeam(db, teamId);
   const volume = team && (await findVolume(db, teamId, volumeId));
-  if (!volume) throw new IsletError(404, 'Volume not found');
+  if (!volume) throw volumeNotFound();
   assertStanding(team, { schemes: [], blockedMay: request.method === 'GET' });
   request.setDecorator(NODE, nodes.recorded(volume.nodeId));
 }

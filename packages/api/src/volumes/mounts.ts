@@ -1,5 +1,5 @@
 import { posix } from 'node:path';
-import { IsletError } from '@islet/contracts';
+import { invalidMounts, mountsNotEnabled, mountsOnSeveralNodes, tooManyMounts } from '@islet/contracts';
 import { findVolumesByName, type Team, type Volume } from '@islet/db';
 import type { ApiContext } from '../context.ts';
 
@@ -60,9 +60,9 @@ export async function resolveMounts(
   mounts: readonly RequestedMount[],
 ): Promise<ResolvedMounts> {
   if (mounts.length === 0) return { mounts: [], nodeId: undefined };
-  if (context.volumeSizeMb === undefined) throw new IsletError(400, 'Volume mounts are not enabled.');
+  if (context.volumeSizeMb === undefined) throw mountsNotEnabled();
   if (mounts.length > MOST_MOUNTS) {
-    throw new IsletError(400, `invalid mounts: at most ${MOST_MOUNTS} volumes may be mounted`);
+    throw tooManyMounts(MOST_MOUNTS);
   }
   const found = await findVolumesByName(
     context.db,
@@ -72,7 +72,7 @@ export async function resolveMounts(
   const known = new Map<string, Volume>(found.map((volume) => [volume.name, volume]));
   const defects = mountDefects(mounts, known);
   if (defects.length > 0) {
-    throw new IsletError(400, `invalid mounts:${defects.map((line) => `\n\t- ${line}`).join('')}`);
+    throw invalidMounts(defects);
   }
   const resolved = mounts.flatMap(({ name, path }) => {
     const volume = known.get(name);
@@ -84,8 +84,5 @@ export async function resolveMounts(
 function nodeOfAll(volumes: readonly Volume[]): string | undefined {
   const [nodeId, another] = new Set(volumes.flatMap((volume) => volume.nodeId ?? []));
   if (another === undefined) return nodeId;
-  throw new IsletError(
-    400,
-    `invalid mounts: ${volumes.map(({ name }) => `'${name}'`).join(', ')} are on different nodes, and no sandbox is on two`,
-  );
+  throw mountsOnSeveralNodes(volumes.map(({ name }) => name));
 }

@@ -1,5 +1,13 @@
 import { randomUUID } from 'node:crypto';
-import { assertWithin, IsletError, isUuid } from '@islet/contracts';
+import {
+  assertWithin,
+  invalidVolumeId,
+  invalidVolumeName,
+  isUuid,
+  volumeNameTaken,
+  volumeNotFound,
+  volumesNotEnabled,
+} from '@islet/contracts';
 import {
   createVolume,
   deleteVolume,
@@ -28,9 +36,9 @@ export function addVolumeRoutes(app: ApiApp, context: ApiContext): void {
 
   const own = async (request: FastifyRequest<{ Params: { volumeID: string } }>): Promise<Volume> => {
     const { volumeID } = request.params;
-    if (!isUuid(volumeID)) throw new IsletError(400, 'Invalid volume ID');
+    if (!isUuid(volumeID)) throw invalidVolumeId();
     const volume = await findVolume(db, callingTeam(request).id, volumeID.toLowerCase());
-    if (!volume) throw new IsletError(404, 'Volume not found');
+    if (!volume) throw volumeNotFound();
     return volume;
   };
 
@@ -56,7 +64,7 @@ export function addVolumeRoutes(app: ApiApp, context: ApiContext): void {
     async (request, reply) => {
       const sizeMb = enabled(context);
       const { name } = request.body;
-      if (!VOLUME_NAME.test(name)) throw new IsletError(400, 'Invalid volume name');
+      if (!VOLUME_NAME.test(name)) throw invalidVolumeName();
       const volume = await makeVolume(context, sizeMb, callingTeam(request), name);
       return reply.code(201).send(await withToken(context, volume));
     },
@@ -97,7 +105,7 @@ export function addVolumeRoutes(app: ApiApp, context: ApiContext): void {
 
 /** Most that a new one may hold, MiB. @throws IsletError 403 if the installation has no volumes */
 function enabled({ volumeSizeMb }: ApiContext): number {
-  if (volumeSizeMb === undefined) throw new IsletError(403, 'use of volumes is not enabled');
+  if (volumeSizeMb === undefined) throw volumesNotEnabled();
   return volumeSizeMb;
 }
 
@@ -114,7 +122,7 @@ async function makeVolume(
     if (row) assertVolumesFit(await volumeUse(tx, team.id), sizeMb, team.limits);
     return row;
   });
-  if (!volume) throw new IsletError(400, `Volume with name '${name}' already exists`);
+  if (!volume) throw volumeNameTaken(name);
   try {
     await node.call(NODE_CALL_TIMEOUT_MS, ({ volumes }, options) =>
       volumes.createVolume({ volumeId: volume.id, sizeMb }, options),

@@ -1,5 +1,5 @@
 import { createHash, createHmac } from 'node:crypto';
-import { IsletError } from '@islet/contracts';
+import { invalidVolumeToken } from '@islet/contracts';
 import { jwtVerify, SignJWT } from 'jose';
 import type { Clock } from '../deps.ts';
 
@@ -61,9 +61,7 @@ export function createVolumeTokens({ tokenSeed, domain, clock }: VolumeTokensOpt
         });
         return { teamId: payload.teamid, volumeId: payload.volid };
       } catch (cause) {
-        throw new IsletError(401, 'the volume token is not valid or has expired: get the volume again', {
-          cause,
-        });
+        throw invalidVolumeToken(cause);
       }
     },
   };

@@ -8,7 +8,7 @@ import {
   type WakeOutcome,
   type WatchableRoutes,
 } from '@islet/catalog';
-import { edgeProto, fromConnectError, IsletError } from '@islet/contracts';
+import { controlPlaneUnavailable, edgeProto, fromConnectError } from '@islet/contracts';
 
 export type ControlPlaneClient = Client<typeof edgeProto.ControlPlane>;
 
@@ -68,7 +68,7 @@ export function linkControlPlane(client: ControlPlaneClient): ControlPlaneLink {
 /** Clients are told what the control plane says for them, and nothing of why it does not answer. */
 function asKnownError(error: unknown): never {
   if (ConnectError.from(error).metadata.has('islet-status')) throw fromConnectError(error);
-  throw new IsletError(503, 'The control plane does not answer. Try again in a moment.', { cause: error });
+  throw controlPlaneUnavailable(error);
 }
 
 function fromWire(outcome: edgeProto.WakeSandboxResponse['outcome']): WakeOutcome {

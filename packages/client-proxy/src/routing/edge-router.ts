@@ -1,5 +1,11 @@
 import { type FindSigner, type Route, type RouteView, servesTraffic, type Wake } from '@islet/catalog';
-import { answersTo, type HostPattern, IsletError, parseAuthority } from '@islet/contracts';
+import {
+  answersTo,
+  foreignSandboxName,
+  type HostPattern,
+  invalidHost,
+  parseAuthority,
+} from '@islet/contracts';
 import {
   type AdmissionSettings,
   admit,
@@ -11,9 +17,11 @@ import {
   SANDBOX_ID_HEADER,
   SANDBOX_PORT_HEADER,
   sandboxGone,
-  sandboxRefused,
+  sandboxTransitioning,
   type Target,
   TRAFFIC_TOKEN_HEADER,
+  wakeBeyondLimit,
+  wakeRefused,
 } from '@islet/proxy';
 import { HeldRequests } from './held-requests.ts';
 import { boundLookUps, type LookUp } from './look-ups.ts';
@@ -44,10 +52,6 @@ function parseAddress(address: string): { host: string; port: number } {
   return { host: match[1] ?? match[2] ?? '', port: Number(match[3]) };
 }
 
-function transitioning(sandboxId: string): IsletError {
-  return sandboxRefused(409, sandboxId, 'The sandbox is still transitioning. Try again in a moment.');
-}
-
 /**
  * Whoever owns a domain can make its names lead here, and a page of such a name could read what sandboxes answer.
  * @throws IsletError for a name that is not the edge's.
@@ -55,13 +59,9 @@ function transitioning(sandboxId: string): IsletError {
 function refuseForeignName(host: string | undefined, allowed: readonly HostPattern[]): void {
   if (host === undefined || host === '') return;
   const authority = parseAuthority(host);
-  if (!authority) throw new IsletError(400, 'Invalid host');
+  if (!authority) throw invalidHost();
   if (answersTo(allowed, authority.host)) return;
-  throw new IsletError(
-    403,
-    `no sandbox is reached by the name ${authority.host}: if it is yours, start Islet with --allow-host, or with ` +
-      '--domain where it is that of all sandboxes',
-  );
+  throw foreignSandboxName(authority.host);
 }
 
 /** Decides where the edge sends a request. */
@@ -98,7 +98,7 @@ export class EdgeRouter {
   }
 
   async #resolveUnnamed(request: ProxyRequest): Promise<Destination> {
-    if (!this.#signedFiles.claims(request.method, request.target)) throw new IsletError(400, 'Invalid host');
+    if (!this.#signedFiles.claims(request.method, request.target)) throw invalidHost();
     const { sandboxId } = await this.#signedFiles.find(request.method, request.target);
     const route = await this.#settled(sandboxId);
     if (!isReachable(route)) throw sandboxGone(sandboxId);
@@ -126,15 +126,11 @@ export class EdgeRouter {
       case 'not-found':
         throw sandboxGone(sandboxId);
       case 'refused':
-        throw sandboxRefused(
-          403,
-          sandboxId,
-          "This sandbox can't be resumed with the credentials provided. Check your access token and try again.",
-        );
+        throw wakeRefused(sandboxId);
       case 'transitioning':
-        throw transitioning(sandboxId);
+        throw sandboxTransitioning(sandboxId);
       case 'limit-reached':
-        throw sandboxRefused(429, sandboxId, outcome.message);
+        throw wakeBeyondLimit(sandboxId, outcome.message);
     }
   }
 
@@ -147,7 +143,7 @@ export class EdgeRouter {
 
   async #settle(sandboxId: string): Promise<Route | undefined> {
     const deadline = new AbortController();
-    const timer = setTimeout(() => deadline.abort(transitioning(sandboxId)), HOLD_MS);
+    const timer = setTimeout(() => deadline.abort(sandboxTransitioning(sandboxId)), HOLD_MS);
     try {
       const isSettled = (route: Route | undefined) => route?.state !== 'snapshotting';
       return await this.#options.routes.until(sandboxId, isSettled, deadline.signal);

@@ -1,6 +1,6 @@
 import { createHash } from 'node:crypto';
 import type { FindSigner, Route, RouteView, SignedFile } from '@islet/catalog';
-import { type FileOperation, IsletError } from '@islet/contracts';
+import { type FileOperation, invalidSignature, tooManySearches } from '@islet/contracts';
 
 /** Searches that may wait for their turn; the rest is told to come again. */
 const MAX_WAITING = 256;
@@ -66,7 +66,7 @@ export class SignedFileRouter {
   async find(method: string, target: string): Promise<Route> {
     const file = parseSignedFile(method, target);
     const route = file && (await this.#find(file));
-    if (!route) throw new IsletError(401, 'invalid signature');
+    if (!route) throw invalidSignature();
     return route;
   }
 
@@ -84,7 +84,7 @@ export class SignedFileRouter {
   /** One search at a time, so that a flood of bad signatures takes no more than its share of who is asked. */
   async #inTurn<T>(search: () => Promise<T>): Promise<T> {
     if (this.#waiting >= MAX_WAITING) {
-      throw new IsletError(429, 'Too many file requests that name no sandbox. Try again in a moment.');
+      throw tooManySearches();
     }
     this.#waiting++;
     const turn = this.#tail.then(search, search);

@@ -1,7 +1,8 @@
 import { once } from 'node:events';
 import { connect, type Socket } from 'node:net';
 import { connect as connectTls } from 'node:tls';
-import { createUpstreamPool, Front, plainError, Turns } from '@islet/proxy';
+import { IsletError } from '@islet/contracts';
+import { createUpstreamPool, Front, Turns } from '@islet/proxy';
 import { createLogger } from '@islet/telemetry';
 import { afterAll, beforeAll, expect, it } from 'vitest';
 import { issueCertificate, makeAuthority } from '../tls/issue.ts';
@@ -20,7 +21,7 @@ beforeAll(async () => {
     pool,
     logger: createLogger({ service: 'listener-test', level: 'silent' }),
     resolve: () => {
-      throw plainError(400, 'here I am');
+      throw new IsletError(400, 'here I am');
     },
     isRunning: () => true,
   });

@@ -1,5 +1,14 @@
 import type { IncomingMessage } from 'node:http';
-import { type FileOperation, IsletError, secretsEqual, signFile } from '@islet/contracts';
+import {
+  type FileOperation,
+  fileTokenMismatch,
+  invalidSignature,
+  invalidSignatureExpiration,
+  secretsEqual,
+  signatureExpired,
+  signatureMissing,
+  signFile,
+} from '@islet/contracts';
 import { TOKEN_HEADER } from '../http/access.ts';
 
 /**
@@ -17,10 +26,10 @@ export function authorizeTransfer(
   const given = request.headers[TOKEN_HEADER];
   if (given !== undefined) {
     if (typeof given === 'string' && secretsEqual(given, token)) return;
-    throw new IsletError(401, 'access token present in header but does not match');
+    throw fileTokenMismatch();
   }
   const signature = query.get('signature');
-  if (!signature) throw new IsletError(401, 'missing signature query parameter');
+  if (!signature) throw signatureMissing();
   const expiration = parseExpiration(query.get('signature_expiration'));
   const expected = signFile({
     path: query.get('path') ?? '',
@@ -29,14 +38,14 @@ export function authorizeTransfer(
     envdAccessToken: token,
     ...(expiration !== undefined && { expiration }),
   });
-  if (!secretsEqual(signature, expected)) throw new IsletError(401, 'invalid signature');
+  if (!secretsEqual(signature, expected)) throw invalidSignature();
   if (expiration !== undefined && expiration < options.nowSeconds) {
-    throw new IsletError(401, 'signature is already expired');
+    throw signatureExpired();
   }
 }
 
 function parseExpiration(text: string | null): number | undefined {
   if (!text) return undefined;
-  if (!/^-?\d{1,15}$/.test(text)) throw new IsletError(400, `invalid signature_expiration '${text}'`);
+  if (!/^-?\d{1,15}$/.test(text)) throw invalidSignatureExpiration(text);
   return Number(text);
 }

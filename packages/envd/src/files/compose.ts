@@ -1,7 +1,16 @@
 import { createReadStream } from 'node:fs';
 import { open, rename, rm, stat } from 'node:fs/promises';
 import { posix } from 'node:path';
-import { IsletError } from '@islet/contracts';
+import {
+  bodyIsNoObject,
+  destinationMissing,
+  fieldNotText,
+  sourceIsDestination,
+  sourceIsNoFile,
+  sourceNotFound,
+  sourceNotRead,
+  sourcePathsMissing,
+} from '@islet/contracts';
 import type { Account } from '../accounts/account.ts';
 import { makeDirectories } from '../filesystem/make-directories.ts';
 import { type WrittenFile, writeAll, writeError } from './write-file.ts';
@@ -16,16 +25,13 @@ export interface ComposeRequest {
 
 /** Reads the body of a compose request. @throws IsletError 400 */
 export function parseCompose(body: unknown): ComposeRequest {
-  if (typeof body !== 'object' || body === null)
-    throw new IsletError(400, 'request body must be a JSON object');
+  if (typeof body !== 'object' || body === null) throw bodyIsNoObject();
   const { source_paths: sources, destination, username } = body as Record<string, unknown>;
   if (!Array.isArray(sources) || sources.length === 0 || !sources.every((path) => typeof path === 'string')) {
-    throw new IsletError(400, 'source_paths must be a non-empty list of paths');
+    throw sourcePathsMissing();
   }
-  if (typeof destination !== 'string' || destination === '')
-    throw new IsletError(400, 'destination is required');
-  if (username !== undefined && typeof username !== 'string')
-    throw new IsletError(400, 'username must be text');
+  if (typeof destination !== 'string' || destination === '') throw destinationMissing();
+  if (username !== undefined && typeof username !== 'string') throw fieldNotText('username');
   return { sources, destination, username: username || undefined };
 }
 
@@ -63,16 +69,15 @@ export async function composeFiles(
 
 async function requireSource(source: string, destination: string): Promise<void> {
   if (posix.normalize(source) === posix.normalize(destination)) {
-    throw new IsletError(400, `source path '${source}' is the destination`);
+    throw sourceIsDestination(source);
   }
   let isFile: boolean;
   try {
     isFile = (await stat(source)).isFile();
   } catch (error) {
-    const { code, message } = error as NodeJS.ErrnoException;
-    if (code === 'ENOENT' || code === 'ENOTDIR')
-      throw new IsletError(404, `source path '${source}' does not exist`);
-    throw new IsletError(500, `error reading source path '${source}': ${message}`, { cause: error });
+    const { code } = error as NodeJS.ErrnoException;
+    if (code === 'ENOENT' || code === 'ENOTDIR') throw sourceNotFound(source);
+    throw sourceNotRead(source, error as Error);
   }
-  if (!isFile) throw new IsletError(400, `source path '${source}' is not a regular file`);
+  if (!isFile) throw sourceIsNoFile(source);
 }

@@ -3,7 +3,14 @@ import type { IncomingMessage, ServerResponse } from 'node:http';
 import { posix } from 'node:path';
 import { pipeline } from 'node:stream/promises';
 import { constants, createGzip } from 'node:zlib';
-import { IsletError } from '@islet/contracts';
+import {
+  fileNotOpened,
+  invalidPath,
+  invalidRange,
+  noAcceptableEncoding,
+  pathIsDirectory,
+  pathNotFound,
+} from '@islet/contracts';
 import { chooseEncoding } from './accept-encoding.ts';
 import {
   type ByteRange,
@@ -32,7 +39,7 @@ export async function sendFile(
   const file = await openFile(path);
   try {
     const stat = await file.stat({ bigint: true });
-    if (stat.isDirectory()) throw new IsletError(400, `path '${path}' is a directory`);
+    if (stat.isDirectory()) throw pathIsDirectory(path);
     const size = Number(stat.size);
     const validators: Validators = {
       etag: `"${stat.mtimeNs.toString(36)}-${stat.size.toString(36)}"`,
@@ -49,8 +56,7 @@ export async function sendFile(
     const encoding = isConditional(request.headers)
       ? 'identity'
       : chooseEncoding(headerText(request.headers['accept-encoding']));
-    if (encoding === 'none')
-      throw new IsletError(406, 'no acceptable encoding: identity and gzip are offered');
+    if (encoding === 'none') throw noAcceptableEncoding();
     if (isNotModified(request.headers, validators)) {
       response.removeHeader('Content-Type');
       response.writeHead(304).end();
@@ -69,14 +75,14 @@ async function openFile(path: string): Promise<FileHandle> {
   try {
     return await open(path, 'r');
   } catch (error) {
-    const { code, message } = error as NodeJS.ErrnoException;
+    const { code } = error as NodeJS.ErrnoException;
     if (code === 'ENOENT' || code === 'ENOTDIR') {
-      throw new IsletError(404, `path '${path}' does not exist`, { cause: error });
+      throw pathNotFound(path, error);
     }
     if (code === 'ENAMETOOLONG' || code === 'EINVAL') {
-      throw new IsletError(400, `invalid path '${path}': ${message}`, { cause: error });
+      throw invalidPath(path, error as Error);
     }
-    throw new IsletError(500, `error opening file '${path}': ${message}`, { cause: error });
+    throw fileNotOpened(path, error as Error);
   }
 }
 
@@ -95,7 +101,7 @@ async function sendRange(
 ): Promise<void> {
   if (range === 'unsatisfiable') {
     response.setHeader('Content-Range', `bytes */${size}`);
-    throw new IsletError(416, 'invalid range: failed to overlap');
+    throw invalidRange();
   }
   const { start, end } = range === 'all' ? { start: 0, end: size - 1 } : range;
   if (range !== 'all') {

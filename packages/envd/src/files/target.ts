@@ -1,4 +1,4 @@
-import { IsletError } from '@islet/contracts';
+import { unknownUser, unresolvablePath } from '@islet/contracts';
 import type { Account, Accounts } from '../accounts/account.ts';
 import { PathError, resolvePath } from '../accounts/resolve-path.ts';
 import { accountFor, type Settings } from '../settings.ts';
@@ -11,7 +11,7 @@ export function transferAccount(
 ): Account {
   const found = accountFor(name ?? undefined, settings, accounts);
   if (found.account) return found.account;
-  throw new IsletError(401, `error looking up user '${found.name}': user: unknown user ${found.name}`);
+  throw unknownUser(found.name);
 }
 
 /** Makes a transfer's path absolute. @throws IsletError 400 */
@@ -19,8 +19,7 @@ export function transferPath(path: string, account: Account, settings: Settings)
   try {
     return resolvePath(path, account, settings.defaultWorkdir);
   } catch (error) {
-    if (error instanceof PathError)
-      throw new IsletError(400, `error resolving path: ${error.message}`, { cause: error });
+    if (error instanceof PathError) throw unresolvablePath(error);
     throw error;
   }
 }

@@ -2,7 +2,16 @@ import type { IncomingHttpHeaders, IncomingMessage } from 'node:http';
 import type { Readable } from 'node:stream';
 import { createGunzip } from 'node:zlib';
 import { Busboy, type BusboyInstance } from '@fastify/busboy';
-import { IsletError } from '@islet/contracts';
+import {
+  bodyNotDecompressed,
+  IsletError,
+  invalidMetadata,
+  pathUploadedTwice,
+  unreadableForm,
+  unsupportedContentEncoding,
+  unsupportedContentType,
+  uploadPathMissing,
+} from '@islet/contracts';
 import { metadataDefect } from '../filesystem/metadata.ts';
 import { feed } from './feed.ts';
 import { type WriteOptions, type WrittenFile, writeFile } from './write-file.ts';
@@ -21,36 +30,33 @@ export interface UploadOptions extends Omit<WriteOptions, 'metadata'> {
 export async function receiveFiles(request: IncomingMessage, options: UploadOptions): Promise<WrittenFile[]> {
   const metadata = metadataOf(request.rawHeaders);
   const defect = metadataDefect(metadata);
-  if (defect) throw new IsletError(400, `invalid metadata: ${defect}`);
+  if (defect) throw invalidMetadata(defect);
   const write = { account: options.account, attributes: options.attributes, metadata };
   const type = (request.headers['content-type'] ?? '').split(';')[0]?.trim().toLowerCase() ?? '';
   if (type === 'application/octet-stream') {
-    if (!options.path) throw new IsletError(400, 'path query parameter is required for raw body upload');
+    if (!options.path) throw uploadPathMissing();
     const path = options.resolve(options.path);
     return await withBody(request, async (body) => [await writeFile(path, body, write)]);
   }
   if (type.startsWith('multipart/')) {
     return await withBody(request, (body) => receiveParts(body, request.headers, options, write));
   }
-  throw new IsletError(
-    400,
-    `unsupported content type '${type}', use multipart/form-data or application/octet-stream`,
-  );
+  throw unsupportedContentType(type);
 }
 
 /** Hands the request's body to `consume`, decompressed; a defect of the compression is the client's. */
 async function withBody<T>(request: IncomingMessage, consume: (body: Readable) => Promise<T>): Promise<T> {
   const encoding = (request.headers['content-encoding'] ?? 'identity').trim().toLowerCase();
   if (encoding === 'identity' || encoding === '') return await consume(request);
-  if (encoding !== 'gzip') throw new IsletError(400, `unsupported content encoding '${encoding}', use gzip`);
+  if (encoding !== 'gzip') throw unsupportedContentEncoding(encoding);
   const gunzip = createGunzip();
   feed(request, gunzip).catch((error) => gunzip.destroy(error));
   try {
     return await consume(gunzip);
   } catch (error) {
-    const { code = '', message } = error as NodeJS.ErrnoException;
+    const { code = '' } = error as NodeJS.ErrnoException;
     if (!code.startsWith('Z_')) throw error;
-    throw new IsletError(400, `error decompressing request body: ${message}`, { cause: error });
+    throw bodyNotDecompressed(error as Error);
   } finally {
     gunzip.destroy();
   }
@@ -76,7 +82,7 @@ async function receiveParts(
   const receive = async (part: Readable, filename: string) => {
     if (failure) return;
     const path = options.resolve(options.path || filename);
-    if (seen.has(path)) throw duplicatePath(path);
+    if (seen.has(path)) throw pathUploadedTwice(path);
     seen.add(path);
     written.push(await writeFile(path, part, write));
     unread.delete(part);
@@ -119,14 +125,7 @@ function openParser(headers: IncomingHttpHeaders): BusboyInstance {
 function malformed(error: unknown): unknown {
   const { code = '' } = error as NodeJS.ErrnoException;
   if (error instanceof IsletError || code.startsWith('Z_')) return error;
-  return new IsletError(400, `error parsing multipart form: ${(error as Error).message}`, { cause: error });
-}
-
-function duplicatePath(path: string): IsletError {
-  return new IsletError(
-    400,
-    `you cannot upload multiple files to the same path '${path}' in one upload request, only the first specified file was uploaded`,
-  );
+  return unreadableForm(error as Error);
 }
 
 /** Metadata from `X-Metadata-<key>` headers; of the same key twice the first counts. */

@@ -2,7 +2,14 @@ import { constants } from 'node:fs';
 import { type FileHandle, open, stat, statfs } from 'node:fs/promises';
 import { posix } from 'node:path';
 import type { Readable } from 'node:stream';
-import { IsletError } from '@islet/contracts';
+import {
+  diskFull,
+  fileNotWritten,
+  IsletError,
+  inodesUsedUp,
+  invalidPath,
+  writeToDirectory,
+} from '@islet/contracts';
 import type { Account } from '../accounts/account.ts';
 import { makeDirectories } from '../filesystem/make-directories.ts';
 import { writeMetadata } from '../filesystem/metadata.ts';
@@ -103,7 +110,7 @@ async function refuseDirectory(path: string): Promise<void> {
   } catch {
     // Missing or unreachable: opening it says what is wrong.
   }
-  if (isDirectory || path.endsWith('/')) throw new IsletError(400, `path is a directory: ${path}`);
+  if (isDirectory || path.endsWith('/')) throw writeToDirectory(path);
 }
 
 async function openForWriting(path: string, account: Account): Promise<FileHandle> {
@@ -119,17 +126,14 @@ async function openForWriting(path: string, account: Account): Promise<FileHandl
 /** What a failed write means for the client. */
 export async function writeError(path: string, error: unknown): Promise<unknown> {
   if (error instanceof IsletError) return error;
-  const { code, message } = error as NodeJS.ErrnoException;
+  const { code } = error as NodeJS.ErrnoException;
   if (code === 'ENOSPC' || code === 'EDQUOT') {
-    const lack = (await outOfInodes(path))
-      ? 'not enough inodes available'
-      : 'not enough disk space available';
-    return new IsletError(507, `error writing file '${path}': ${lack}`, { cause: error });
+    return (await outOfInodes(path)) ? inodesUsedUp(path, error) : diskFull(path, error);
   }
   if (code === 'ENAMETOOLONG' || code === 'EINVAL') {
-    return new IsletError(400, `invalid path '${path}': ${message}`, { cause: error });
+    return invalidPath(path, error as Error);
   }
-  return new IsletError(500, `error writing file '${path}': ${message}`, { cause: error });
+  return fileNotWritten(path, error as Error);
 }
 
 async function outOfInodes(path: string): Promise<boolean> {

@@ -1,5 +1,5 @@
 import type { IncomingMessage } from 'node:http';
-import { IsletError, secretsEqual } from '@islet/contracts';
+import { accessTokenMissing, secretsEqual } from '@islet/contracts';
 
 export const TOKEN_HEADER = 'x-access-token';
 
@@ -11,8 +11,5 @@ export function requireToken(request: IncomingMessage, path: string, token: stri
   if (token === undefined || EXEMPT.has(`${request.method} ${path}`)) return;
   const given = request.headers[TOKEN_HEADER];
   if (typeof given === 'string' && secretsEqual(given, token)) return;
-  throw new IsletError(
-    401,
-    'unauthorized access, please provide a valid access token or method signing if supported',
-  );
+  throw accessTokenMissing();
 }

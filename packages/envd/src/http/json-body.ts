@@ -1,5 +1,5 @@
 import type { IncomingMessage } from 'node:http';
-import { IsletError } from '@islet/contracts';
+import { bodyTooLarge, undecodableBody } from '@islet/contracts';
 
 /** Reads a small JSON body; an empty one is an empty object. @throws IsletError 400, 413 */
 export async function readJsonBody(request: IncomingMessage, maxBytes: number): Promise<unknown> {
@@ -7,7 +7,7 @@ export async function readJsonBody(request: IncomingMessage, maxBytes: number): 
   let length = 0;
   for await (const chunk of request) {
     length += (chunk as Buffer).length;
-    if (length > maxBytes) throw new IsletError(413, `request body is larger than ${maxBytes} bytes`);
+    if (length > maxBytes) throw bodyTooLarge(maxBytes);
     chunks.push(chunk as Buffer);
   }
   const text = Buffer.concat(chunks).toString('utf8');
@@ -15,6 +15,6 @@ export async function readJsonBody(request: IncomingMessage, maxBytes: number): 
   try {
     return JSON.parse(text);
   } catch (error) {
-    throw new IsletError(400, `error decoding request body: ${(error as Error).message}`, { cause: error });
+    throw undecodableBody(error as Error);
   }
 }

@@ -1,9 +1,9 @@
 import type { ServerResponse } from 'node:http';
-import { IsletError, toErrorBody } from '@islet/contracts';
+import { daemonFailed, IsletError, toErrorBody } from '@islet/contracts';
 
 /** Answers with an error's status and body. Of errors that are none of ours a client learns only that they happened. */
 export function respondError(response: ServerResponse, error: unknown): void {
-  const known = error instanceof IsletError ? error : new IsletError(500, 'internal error', { cause: error });
+  const known = error instanceof IsletError ? error : daemonFailed(error);
   if (response.headersSent) {
     // Half an answer is out: cutting the connection is the only way left to say that it failed.
     response.destroy();

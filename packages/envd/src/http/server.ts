@@ -7,7 +7,7 @@ import {
 } from 'node:http';
 import type { ConnectRouter } from '@connectrpc/connect';
 import { connectNodeAdapter } from '@connectrpc/connect-node';
-import { IsletError } from '@islet/contracts';
+import { daemonRouteNotFound, IsletError, methodNotAllowed } from '@islet/contracts';
 import type { Logger } from '../log/logger.ts';
 import { START_TIMEOUT_HEADER } from '../process/service.ts';
 import { MAX_TIMER_MS } from '../rpc/request.ts';
@@ -50,8 +50,7 @@ export function createHttpServer(deps: ServerDeps): Server {
     // Output is flushed message by message to a proxy on the same machine: compressing it only costs.
     compressMinBytes: 0xffff_ffff,
     // Only HTTP/1.1 is served here, so the response is of that kind.
-    fallback: (_request, response) =>
-      respondError(response as ServerResponse, new IsletError(404, 'not found')),
+    fallback: (_request, response) => respondError(response as ServerResponse, daemonRouteNotFound()),
   });
 
   const handle = async (request: IncomingMessage, response: ServerResponse) => {
@@ -61,7 +60,7 @@ export function createHttpServer(deps: ServerDeps): Server {
       requireToken(request, path, deps.settings.accessToken);
       const route = routes.get(`${request.method} ${path}`);
       if (route) await route.handle(request, response, query);
-      else if (paths.has(path)) throw new IsletError(405, 'method not allowed');
+      else if (paths.has(path)) throw methodNotAllowed();
       else {
         prepareTimeout(request, path);
         rpc(request, response);

@@ -1,5 +1,5 @@
 import { realpathSync } from 'node:fs';
-import { IsletError, secretsEqual } from '@islet/contracts';
+import { accessTokenReplaced, notApplied, notRebooted, secretsEqual } from '@islet/contracts';
 import type { Logger } from '../log/logger.ts';
 import type { Machine } from '../native/machine.ts';
 import type { Mounts } from '../native/mounts.ts';
@@ -78,7 +78,7 @@ export class Initializer {
     try {
       this.#tellMachine(request);
     } catch (error) {
-      throw new IsletError(400, `cannot apply: ${(error as Error).message}`, { cause: error });
+      throw notApplied(error as Error);
     }
     this.#takeOver(request);
     return nothing;
@@ -140,14 +140,14 @@ export class Initializer {
     if (current === undefined) return;
     const matches = (token: string | undefined) => token !== undefined && secretsEqual(token, current);
     if (matches(headerToken) || matches(request.accessToken)) return;
-    throw new IsletError(401, 'unauthorized access, the access token does not match the current one');
+    throw accessTokenReplaced();
   }
 
   async #reboot(): Promise<void> {
     try {
       await this.#deps.endAllProcesses?.();
     } catch (error) {
-      throw new IsletError(503, `cannot reboot: ${(error as Error).message}`, { cause: error });
+      throw notRebooted(error as Error);
     }
   }
 

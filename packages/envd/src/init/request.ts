@@ -1,6 +1,19 @@
 import { isIP } from 'node:net';
 import { posix } from 'node:path';
-import { IsletError } from '@islet/contracts';
+import {
+  bodyIsNoObject,
+  fieldNotList,
+  fieldNotObject,
+  fieldNotText,
+  fieldNotValid,
+  invalidNameServers,
+  invalidTimestamp,
+  invalidVariable,
+  invalidVolumeTargets,
+  networkVolumesNotSupported,
+  volumesWithoutIds,
+  volumesWithoutPaths,
+} from '@islet/contracts';
 import { parseStandstill, type Standstill } from '../standstill/standstill.ts';
 
 export interface VolumeMount {
@@ -46,14 +59,11 @@ const TARGET = /^\d{1,3}(?:\.\d{1,3}){3}:\/[A-Za-z0-9._-]{1,128}$/;
 /** @throws IsletError 400 */
 export function parseInitRequest(body: unknown): InitRequest {
   if (typeof body !== 'object' || body === null || Array.isArray(body)) {
-    throw new IsletError(400, 'request body must be a JSON object');
+    throw bodyIsNoObject();
   }
   const fields = body as Record<string, unknown>;
   if (Array.isArray(fields.volumeMounts) && fields.volumeMounts.length > 0) {
-    throw new IsletError(
-      400,
-      'volumeMounts of network targets are not supported: name what is mounted already, in volumes',
-    );
+    throw networkVolumesNotSupported();
   }
   const timestamp = text(fields, 'timestamp');
   return {
@@ -79,8 +89,7 @@ export function parseInitRequest(body: unknown): InitRequest {
 export function parseTimestamp(value: string): bigint {
   const match = /^(\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d)(?:\.(\d{1,9})\d*)?(Z|[+-]\d\d:\d\d)$/i.exec(value);
   const ms = match ? Date.parse(`${match[1]}${match[3]}`) : Number.NaN;
-  if (Number.isNaN(ms))
-    throw new IsletError(400, `timestamp '${value.slice(0, 64)}' is not an RFC 3339 time`);
+  if (Number.isNaN(ms)) throw invalidTimestamp(value.slice(0, 64));
   return BigInt(ms) * 1_000_000n + BigInt((match?.[2] ?? '0').padEnd(9, '0'));
 }
 
@@ -88,7 +97,7 @@ export function parseTimestamp(value: string): bigint {
 function text(fields: Record<string, unknown>, name: string): string | undefined {
   const value = fields[name];
   if (value === undefined || value === null || value === '') return undefined;
-  if (typeof value !== 'string') throw new IsletError(400, `${name} must be text`);
+  if (typeof value !== 'string') throw fieldNotText(name);
   return value;
 }
 
@@ -98,19 +107,18 @@ function matching(
   accept: (value: string) => boolean,
 ): string | undefined {
   const value = text(fields, name);
-  if (value !== undefined && !accept(value)) throw new IsletError(400, `${name} is not valid`);
+  if (value !== undefined && !accept(value)) throw fieldNotValid(name);
   return value;
 }
 
 function envVars(value: unknown): Record<string, string> | undefined {
   if (value === undefined || value === null) return undefined;
-  if (typeof value !== 'object' || Array.isArray(value))
-    throw new IsletError(400, 'envVars must be an object');
+  if (typeof value !== 'object' || Array.isArray(value)) throw fieldNotObject('envVars');
   const entries = Object.entries(value);
   for (const [key, item] of entries) {
-    if (typeof item !== 'string') throw new IsletError(400, `envVars.${key} must be text`);
+    if (typeof item !== 'string') throw fieldNotText(`envVars.${key}`);
     if (key === '' || /[=\0]/.test(key) || item.includes('\0')) {
-      throw new IsletError(400, `envVars has the invalid name or value '${key}'`);
+      throw invalidVariable(key);
     }
   }
   return Object.fromEntries(entries);
@@ -118,15 +126,15 @@ function envVars(value: unknown): Record<string, string> | undefined {
 
 function volumes(value: unknown): VolumeMount[] {
   if (value === undefined || value === null) return [];
-  if (!Array.isArray(value)) throw new IsletError(400, 'volumes must be a list');
+  if (!Array.isArray(value)) throw fieldNotList('volumes');
   return value.map((item) => {
     const { id, path, target } = (item ?? {}) as Record<string, unknown>;
-    if (typeof id !== 'string' || !ID.test(id)) throw new IsletError(400, 'volumes must have ids');
+    if (typeof id !== 'string' || !ID.test(id)) throw volumesWithoutIds();
     if (typeof path !== 'string' || !posix.isAbsolute(path) || posix.normalize(path) !== path) {
-      throw new IsletError(400, 'volumes must have absolute and clean paths');
+      throw volumesWithoutPaths();
     }
     if (target !== undefined && (typeof target !== 'string' || !TARGET.test(target)))
-      throw new IsletError(400, 'targets of volumes must be an IPv4 address and a path');
+      throw invalidVolumeTargets();
     return { id, path, target };
   });
 }
@@ -134,7 +142,7 @@ function volumes(value: unknown): VolumeMount[] {
 function addresses(value: unknown): string[] | undefined {
   if (value === undefined || value === null) return undefined;
   if (!Array.isArray(value) || !value.every((item) => typeof item === 'string' && isIP(item) !== 0)) {
-    throw new IsletError(400, 'dns must be a list of IP addresses');
+    throw invalidNameServers();
   }
   return value;
 }

@@ -1,4 +1,4 @@
-import { IsletError } from '@islet/contracts';
+import { invalidStandstill } from '@islet/contracts';
 
 /** A time in which the machine was stopped and its clock went on, Unix ms. */
 export interface Standstill {
@@ -10,7 +10,7 @@ export interface Standstill {
 export function parseStandstill(value: unknown): Standstill {
   const { from, to } = (value ?? {}) as Record<string, unknown>;
   if (!isTime(from) || !isTime(to) || to < from) {
-    throw new IsletError(400, 'a standstill must have a time from which and one to which it was, Unix ms');
+    throw invalidStandstill();
   }
   return { from, to };
 }

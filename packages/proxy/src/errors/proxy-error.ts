@@ -109,11 +109,30 @@ export function tooManyConnections(sandboxId: string, connectionLimit: number): 
 }
 
 /** An answer about a sandbox that has no page of its own. */
-export function sandboxRefused(status: number, sandboxId: string, message: string): ProxyError {
+function sandboxRefused(status: number, sandboxId: string, message: string): ProxyError {
   return new ProxyError(status, message, {
     fields: { sandboxId, message },
     page: { title: 'Sandbox Not Available', lines: [message, `Sandbox ${sandboxId}`] },
   });
+}
+
+/** The sandbox is between two states for longer than requests are held. */
+export function sandboxTransitioning(sandboxId: string): ProxyError {
+  return sandboxRefused(409, sandboxId, 'The sandbox is still transitioning. Try again in a moment.');
+}
+
+/** The sandbox is paused, and the request may not resume it. */
+export function wakeRefused(sandboxId: string): ProxyError {
+  return sandboxRefused(
+    403,
+    sandboxId,
+    "This sandbox can't be resumed with the credentials provided. Check your access token and try again.",
+  );
+}
+
+/** The sandbox is paused, and its team has no place for it. @param message as the api tells it */
+export function wakeBeyondLimit(sandboxId: string, message: string): ProxyError {
+  return sandboxRefused(429, sandboxId, message);
 }
 
 /** An endpoint of envd that only the control plane may call. */

@@ -1,8 +1,17 @@
 import type { IncomingMessage } from 'node:http';
 import type { Http2ServerRequest } from 'node:http2';
 import type { Readable } from 'node:stream';
+import {
+  invalidContentLength,
+  invalidHost,
+  invalidRequestTarget,
+  repeatedContentLength,
+  repeatedTransferEncoding,
+  tooManyFields,
+  twoFramings,
+  unsupportedTransferCoding,
+} from '@islet/contracts';
 import type { AudienceHints } from '../errors/audience.ts';
-import { plainError } from '../errors/proxy-error.ts';
 
 /** How a request's body is delimited towards the sandbox. */
 export type BodyFraming = { kind: 'none' } | { kind: 'length'; bytes: string } | { kind: 'chunked' };
@@ -49,7 +58,7 @@ export function audienceOf(request: { headers: IncomingMessage['headers'] }): Au
 
 /**
  * Takes a request apart.
- * @throws ProxyError 400 or 501 where two servers could read it in different ways.
+ * @throws IsletError 400 or 501 where two servers could read it in different ways.
  */
 export function parseRequest(request: IncomingMessage | Http2ServerRequest): ProxyRequest {
   return request.httpVersionMajor === 2
@@ -59,7 +68,7 @@ export function parseRequest(request: IncomingMessage | Http2ServerRequest): Pro
 
 function parseHttp1(request: IncomingMessage): ProxyRequest {
   const raw = request.rawHeaders;
-  if (raw.length > 2 * MAX_FIELDS) throw plainError(431, `More than ${MAX_FIELDS} header fields`);
+  if (raw.length > 2 * MAX_FIELDS) throw tooManyFields(MAX_FIELDS);
   const fields: string[] = [];
   const connection: string[] = [];
   let host: string | undefined;
@@ -72,7 +81,7 @@ function parseHttp1(request: IncomingMessage): ProxyRequest {
     switch (name.length) {
       case 4:
         if (name.toLowerCase() !== 'host') break;
-        if (host !== undefined) throw plainError(400, 'Invalid host');
+        if (host !== undefined) throw invalidHost();
         host = value;
         continue;
       case 7:
@@ -84,12 +93,12 @@ function parseHttp1(request: IncomingMessage): ProxyRequest {
         continue;
       case 14:
         if (name.toLowerCase() !== 'content-length') break;
-        if (length !== undefined) throw plainError(400, 'More than one Content-Length header');
+        if (length !== undefined) throw repeatedContentLength();
         length = value;
         continue;
       case 17:
         if (name.toLowerCase() !== 'transfer-encoding') break;
-        if (coding !== undefined) throw plainError(400, 'More than one Transfer-Encoding header');
+        if (coding !== undefined) throw repeatedTransferEncoding();
         coding = value;
         continue;
     }
@@ -113,21 +122,21 @@ function parseHttp1(request: IncomingMessage): ProxyRequest {
 /** The front end's parser decides where a body ends; this refuses what others might read differently. */
 function http1Framing(length: string | undefined, coding: string | undefined): BodyFraming {
   if (coding !== undefined) {
-    if (length !== undefined) throw plainError(400, 'Both Content-Length and Transfer-Encoding');
-    if (coding.trim().toLowerCase() !== 'chunked') throw plainError(501, 'Unsupported transfer coding');
+    if (length !== undefined) throw twoFramings();
+    if (coding.trim().toLowerCase() !== 'chunked') throw unsupportedTransferCoding();
     return { kind: 'chunked' };
   }
   if (length === undefined) return { kind: 'none' };
-  if (!/^\d{1,15}$/.test(length)) throw plainError(400, 'Invalid Content-Length');
+  if (!/^\d{1,15}$/.test(length)) throw invalidContentLength();
   return { kind: 'length', bytes: length };
 }
 
 /** In absolute form the target's authority counts, and a Host header beside it does not (RFC 9112 §3.2.2). */
 function parseTarget(url: string, host: string | undefined): { path: string; host: string | undefined } {
-  if (BAD_TARGET.test(url)) throw plainError(400, 'Invalid request target');
+  if (BAD_TARGET.test(url)) throw invalidRequestTarget();
   if (url.startsWith('/') || url === '*') return { path: url, host };
   const match = ABSOLUTE_FORM.exec(url);
-  if (!match) throw plainError(400, 'Invalid request target');
+  if (!match) throw invalidRequestTarget();
   const path = match[2] ?? '';
   return { path: path.startsWith('/') ? path : `/${path}`, host: match[1] ?? '' };
 }
@@ -158,6 +167,6 @@ function parseHttp2(request: Http2ServerRequest): ProxyRequest {
 function http2Framing(length: string | undefined, bodyless: boolean): BodyFraming {
   if (bodyless) return length === undefined ? { kind: 'none' } : { kind: 'length', bytes: '0' };
   if (length === undefined) return { kind: 'chunked' };
-  if (!/^\d{1,15}$/.test(length)) throw plainError(400, 'Invalid Content-Length');
+  if (!/^\d{1,15}$/.test(length)) throw invalidContentLength();
   return { kind: 'length', bytes: length };
 }

@@ -1,5 +1,12 @@
 import { isIP } from 'node:net';
-import { IsletError, isSandboxId, parseSandboxId } from '@islet/contracts';
+import {
+  invalidHost,
+  invalidSandboxId,
+  invalidSandboxPort,
+  isSandboxId,
+  parseSandboxId,
+  routingHeaderMissing,
+} from '@islet/contracts';
 
 /** The sandbox and the port in it that a request is for. */
 export interface Target {
@@ -25,7 +32,7 @@ const DECIMAL = /^\d+$/;
 
 function parsePort(text: string): number {
   const port = DECIMAL.test(text) && text.length <= 5 ? Number(text) : 0;
-  if (port < 1 || port > 65535) throw new IsletError(400, 'Invalid sandbox port');
+  if (port < 1 || port > 65535) throw invalidSandboxPort();
   return port;
 }
 
@@ -36,7 +43,7 @@ function isHeaderHost(name: string): boolean {
 
 function fromHeaders(hints: TargetHints): Target | undefined {
   if (hints.sandboxId === undefined && hints.port === undefined) return undefined;
-  if (hints.sandboxId === undefined || hints.port === undefined) throw new IsletError(400, 'missing header');
+  if (hints.sandboxId === undefined || hints.port === undefined) throw routingHeaderMissing();
   return { sandboxId: parseSandboxId(hints.sandboxId), port: parsePort(hints.port) };
 }
 
@@ -52,7 +59,7 @@ function fromHeaders(hints: TargetHints): Target | undefined {
 export function parseTarget(hints: TargetHints): Target | undefined {
   const host = hints.host ?? '';
   const match = HOST.exec(host);
-  if (host !== '' && !match) throw new IsletError(400, 'Invalid host');
+  if (host !== '' && !match) throw invalidHost();
   const name = match?.[1]?.toLowerCase() ?? '';
   if (name === '' || isHeaderHost(name)) return fromHeaders(hints);
 
@@ -63,8 +70,8 @@ export function parseTarget(hints: TargetHints): Target | undefined {
   if (!DECIMAL.test(port)) {
     const target = fromHeaders(hints);
     if (target) return target;
-    throw new IsletError(400, 'Invalid sandbox port');
+    throw invalidSandboxPort();
   }
-  if (!isSandboxId(sandboxId)) throw new IsletError(400, 'Invalid sandbox ID');
+  if (!isSandboxId(sandboxId)) throw invalidSandboxId();
   return { sandboxId, port: parsePort(port) };
 }

@@ -2,8 +2,9 @@ import type { IncomingMessage, Server, ServerResponse } from 'node:http';
 import type { Http2SecureServer, Http2ServerRequest, Http2ServerResponse } from 'node:http2';
 import type { Socket } from 'node:net';
 import type { Duplex } from 'node:stream';
+import { connectNotSupported, IsletError } from '@islet/contracts';
 import type { Logger } from '@islet/telemetry';
-import { plainError, portClosed, routingFailed, sandboxGone } from '../errors/proxy-error.ts';
+import { ProxyError, portClosed, routingFailed, sandboxGone } from '../errors/proxy-error.ts';
 import { renderError } from '../errors/render.ts';
 import { PacedInput } from '../fairness/paced-input.ts';
 import { type Share, Turns } from '../fairness/turns.ts';
@@ -89,7 +90,7 @@ export class Front {
   }
 
   #refuseConnect(request: AnyRequest, peer: Duplex | Http2ServerResponse): void {
-    const refusal = plainError(405, 'CONNECT is not supported');
+    const refusal = connectNotSupported();
     if (request.httpVersionMajor === 2) {
       this.#answer(new Http2Downstream(peer as Http2ServerResponse), request, refusal);
       return;
@@ -297,6 +298,7 @@ interface TunnelStart {
   place: RunPlace;
 }
 
+/** True for an answer that the proxy chose; of a failure behind an answer the operator is to hear. */
 function isExpected(error: unknown): boolean {
-  return error instanceof Error && error.name === 'ProxyError';
+  return error instanceof ProxyError || (error instanceof IsletError && error.cause === undefined);
 }

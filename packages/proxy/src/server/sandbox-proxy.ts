@@ -1,7 +1,8 @@
 import type { Server } from 'node:http';
 import type { Socket } from 'node:net';
 import { type RouteView, servesTraffic } from '@islet/catalog';
-import { IsletError } from '@islet/contracts';
+import { invalidHost } from '@islet/contracts';
+
 import type { Logger } from '@islet/telemetry';
 import { sandboxGone } from '../errors/proxy-error.ts';
 import { Turns } from '../fairness/turns.ts';
@@ -89,7 +90,7 @@ export function targetOf(request: ProxyRequest): Target {
     sandboxId: request.header(SANDBOX_ID_HEADER),
     port: request.header(SANDBOX_PORT_HEADER),
   });
-  if (!target) throw new IsletError(400, 'Invalid host');
+  if (!target) throw invalidHost();
   return target;
 }
 

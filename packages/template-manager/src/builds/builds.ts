@@ -1,4 +1,4 @@
-import { IsletError } from '@islet/contracts';
+import { buildUnknownHere } from '@islet/contracts';
 import type { BuildFiles } from './build-files.ts';
 import { BuildLog, type LogEntry, type LogPage, readLog, selectEntries } from './build-log.ts';
 import type { BuildSpec, BuildState } from './build-spec.ts';
@@ -67,14 +67,14 @@ export class Builds {
     }
     const state = await this.#files.state(buildId);
     if (state) yield state;
-    else if (!running) throw unknownBuild(buildId);
+    else if (!running) throw buildUnknownHere(buildId);
   }
 
   /** @throws IsletError 404. */
   async logs(buildId: string, page: LogPage): Promise<LogEntry[]> {
     const running = this.#running.get(buildId);
     if (running) return running.build.log.page(page);
-    if (!(await this.#files.has(buildId))) throw unknownBuild(buildId);
+    if (!(await this.#files.has(buildId))) throw buildUnknownHere(buildId);
     return selectEntries(await readLog(this.#files.logPath(buildId)), page);
   }
 
@@ -125,10 +125,6 @@ export class Builds {
     this.#running.set(buildId, { build, ended });
     return build;
   }
-}
-
-function unknownBuild(buildId: string): IsletError {
-  return new IsletError(404, `build '${buildId}' is not known here`);
 }
 
 function aborted(signal: AbortSignal): Promise<void> {

@@ -1,4 +1,4 @@
-import { IsletError } from '@islet/contracts';
+import { dockerBuildsNotOffered, templateIdNotFound } from '@islet/contracts';
 import { findTemplateSummary } from '@islet/db';
 import type { FastifyRequest } from 'fastify';
 import { Type } from 'typebox';
@@ -83,7 +83,7 @@ export function addBuildRequestRoutes(app: ApiApp, context: ApiContext): void {
       const team = await actingTeam(request, context.authenticator, teamID);
       const build = await acceptBuild(context, team, { name: alias, cpuCount, memoryMb: memoryMB });
       const template = await findTemplateSummary(context.db, build.templateId);
-      if (!template) throw new IsletError(404, `Template ${build.templateId} not found`);
+      if (!template) throw templateIdNotFound(build.templateId);
       const { names: _names, buildStatus: _status, ...legacy } = presentTemplate(template);
       const { buildId: buildID, cpuCount: vcpu, memoryMb } = build;
       return reply.code(202).send({ ...legacy, buildID, cpuCount: vcpu, memoryMB: memoryMb });
@@ -91,11 +91,7 @@ export function addBuildRequestRoutes(app: ApiApp, context: ApiContext): void {
   );
 
   const refuse = async (_request: FastifyRequest): Promise<never> => {
-    throw new IsletError(
-      410,
-      'Building an image with Docker and pushing it is not offered here. Build with the SDK (Template.build), ' +
-        'with `e2b template create`, or on the server with `islet template build`: none of them needs Docker.',
-    );
+    throw dockerBuildsNotOffered();
   };
   for (const path of ['/templates', '/templates/:templateID', '/templates/:templateID/builds/:buildID']) {
     const schema = { summary: 'Builds by docker push: answered with what to use instead', response: errors };

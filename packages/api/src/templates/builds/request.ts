@@ -1,4 +1,23 @@
-import { assertWithin, IsletError, isUuid, newTemplateId } from '@islet/contracts';
+import {
+  aliasTaken,
+  assertWithin,
+  beyondTeamLimit,
+  cpuOdd,
+  cpuTooHigh,
+  cpuTooLow,
+  freeDiskNegative,
+  isUuid,
+  memoryOdd,
+  memoryTooLow,
+  nameMissing,
+  nameTooLong,
+  newTemplateId,
+  tagReadsAsBuild,
+  templateDeleted,
+  tooManyBuilds,
+  tooManyTags,
+  tooManyTagsOfBuild,
+} from '@islet/contracts';
 import { DEFAULT_TAG, requestBuild, type Team, type TeamLimits } from '@islet/db';
 import type { ApiContext } from '../../context.ts';
 import { assertOwnNamespace } from '../read-routes.ts';
@@ -67,14 +86,11 @@ export async function acceptBuild(
       return { ...result, tags, cpuCount, memoryMb };
     }
     case 'deleted':
-      throw new IsletError(404, `Template '${name}' has been deleted and cannot be rebuilt`);
+      throw templateDeleted(name);
     case 'taken':
-      throw new IsletError(409, `Alias '${name}' is already used`);
+      throw aliasTaken(name);
     case 'too-many':
-      throw new IsletError(
-        429,
-        `you have reached the maximum number of concurrent template builds (${team.limits.concurrentTemplateBuilds}). Wait for one to end, or ask the operator for a higher limit`,
-      );
+      throw tooManyBuilds(team.limits.concurrentTemplateBuilds);
   }
 }
 
@@ -87,47 +103,40 @@ function assertTemplateFits(used: number, { maxTemplates }: TeamLimits): void {
 /** @param count that a template would have. @throws IsletError 403 where those are too many */
 export function assertTagsFit(count: number): void {
   if (count <= MAX_TEMPLATE_TAGS) return;
-  throw new IsletError(
-    403,
-    `a template may have at most ${MAX_TEMPLATE_TAGS} tags: delete some first (DELETE /templates/tags, Template.removeTags)`,
-    { errorCode: 'quota_exceeded' },
-  );
+  throw tooManyTags(MAX_TEMPLATE_TAGS);
 }
 
 function parseNames({ name, tags = [] }: WantedBuild, team: Team): { name: string; tags: string[] } {
-  if (!name?.trim()) throw new IsletError(400, 'Name is required');
+  if (!name?.trim()) throw nameMissing();
   if (name.length > MAX_NAME_LENGTH) {
-    throw new IsletError(400, `Invalid name: a name has at most ${MAX_NAME_LENGTH} characters`);
+    throw nameTooLong(MAX_NAME_LENGTH);
   }
   const reference = parseTemplateReference(name, 'Invalid name');
   assertOwnNamespace(reference.namespace, team);
   // `name:default` says no more than `name`, unless other tags stand beside it.
   const named = /:default$/i.test(name.trim()) ? DEFAULT_TAG : reference.tag;
   const all = [...(named === undefined ? [] : [named]), ...tags].map(parseNewTag);
-  if (all.length > MAX_TAGS) throw new IsletError(400, `Invalid tag: a build has at most ${MAX_TAGS} tags`);
+  if (all.length > MAX_TAGS) throw tooManyTagsOfBuild(MAX_TAGS);
   return { name: reference.name, tags: all.length > 0 ? [...new Set(all)] : [DEFAULT_TAG] };
 }
 
 /** A tag to be assigned. @throws IsletError 400 where it is none, or would read as the id of a build */
 export function parseNewTag(text: string): string {
   const tag = parseTag(text);
-  if (isUuid(tag)) throw new IsletError(400, `Invalid tag: '${tag}' reads as a build's id`);
+  if (isUuid(tag)) throw tagReadsAsBuild(tag);
   return tag;
 }
 
 function parseSize(wanted: WantedBuild, limits: TeamLimits) {
   const { cpuCount = DEFAULT_CPU_COUNT, memoryMb = DEFAULT_MEMORY_MB, freeDiskMb = limits.diskMb } = wanted;
-  const refuse = (message: string) => new IsletError(400, message);
-  const beyond = (what: string, most: number | string) =>
-    refuse(`${what} can't be higher than ${most} (the limit of your team; its operator can raise it)`);
-  if (cpuCount < 1) throw refuse('CPU count must be at least 1');
-  if (cpuCount > MAX_CPU_COUNT) throw refuse(`CPU count must be at most ${MAX_CPU_COUNT}`);
-  if (cpuCount !== 1 && cpuCount % 2 !== 0) throw refuse('CPU count must be 1 or an even number');
-  if (cpuCount > limits.maxVcpu) throw beyond('CPU count', limits.maxVcpu);
-  if (memoryMb < MIN_MEMORY_MB) throw refuse(`Memory must be at least ${MIN_MEMORY_MB} MiB`);
-  if (memoryMb % 2 !== 0) throw refuse('Memory must be divisible by 2');
-  if (memoryMb > limits.maxRamMb) throw beyond('Memory', `${limits.maxRamMb} MiB`);
-  if (freeDiskMb < 0) throw refuse('Free disk must be at least 0 MiB');
-  if (freeDiskMb > limits.maxDiskSizeMb) throw beyond('Free disk', `${limits.maxDiskSizeMb} MiB`);
+  if (cpuCount < 1) throw cpuTooLow();
+  if (cpuCount > MAX_CPU_COUNT) throw cpuTooHigh(MAX_CPU_COUNT);
+  if (cpuCount !== 1 && cpuCount % 2 !== 0) throw cpuOdd();
+  if (cpuCount > limits.maxVcpu) throw beyondTeamLimit('CPU count', `${limits.maxVcpu}`);
+  if (memoryMb < MIN_MEMORY_MB) throw memoryTooLow(MIN_MEMORY_MB);
+  if (memoryMb % 2 !== 0) throw memoryOdd();
+  if (memoryMb > limits.maxRamMb) throw beyondTeamLimit('Memory', `${limits.maxRamMb} MiB`);
+  if (freeDiskMb < 0) throw freeDiskNegative();
+  if (freeDiskMb > limits.maxDiskSizeMb) throw beyondTeamLimit('Free disk', `${limits.maxDiskSizeMb} MiB`);
   return { cpuCount, memoryMb, freeDiskMb };
 }

@@ -1,11 +1,10 @@
-import { IsletError, isUuid } from '@islet/contracts';
+import { buildNotFound, foreignTemplate, invalidBuildId, isUuid } from '@islet/contracts';
 import { type BuildDetail, findBuild, type Team } from '@islet/db';
 import { Type } from 'typebox';
 import { access, actingTeam, callingTeam } from '../../auth/guard.ts';
 import type { ApiApp, ApiContext } from '../../context.ts';
 import { RECIPE_BODY_BYTES, RECIPE_JSON_VALUES } from '../../http/caps.ts';
 import { ErrorShape } from '../../sandboxes/shapes.ts';
-import { foreignTemplate } from '../read-routes.ts';
 import { readLog, readReasons, searchLog } from './logs.ts';
 import { BuildLogEntry, BuildStatusShape, LogLevel, RecipeShape } from './shapes.ts';
 import { startBuild } from './start.ts';
@@ -105,10 +104,10 @@ async function ownBuild(
   { templateID, buildID }: { templateID: string; buildID: string },
   unknownStatus: 400 | 404,
 ): Promise<BuildDetail> {
-  if (!isUuid(buildID)) throw new IsletError(400, 'Invalid build id');
+  if (!isUuid(buildID)) throw invalidBuildId();
   const build = await findBuild(db, buildID);
   if (!build || build.templateId !== templateID) {
-    throw new IsletError(unknownStatus, `Build '${buildID}' not found`);
+    throw buildNotFound(unknownStatus, buildID);
   }
   if (build.teamId !== team.id) throw foreignTemplate();
   return build;

@@ -1,5 +1,12 @@
 import { create } from '@bufbuild/protobuf';
-import { IsletError, templateProto } from '@islet/contracts';
+import {
+  buildNotStarted,
+  buildNotWaiting,
+  IsletError,
+  invalidFilesHashInStep,
+  templateManagerUnavailable,
+  templateProto,
+} from '@islet/contracts';
 import {
   assignBuild,
   type BuildDetail,
@@ -25,15 +32,15 @@ export async function startBuild(
   recipe: Recipe,
   userAgent: string | undefined,
 ): Promise<void> {
-  if (build.status !== 'waiting') throw new IsletError(400, 'build is not in waiting state');
+  if (build.status !== 'waiting') throw buildNotWaiting();
   checkFiles(recipe);
   await replaceOthers(context, team, build);
-  if (!(await beginBuild(context.db, build.id))) throw new IsletError(400, 'build is not in waiting state');
+  if (!(await beginBuild(context.db, build.id))) throw buildNotWaiting();
   const source = await findSource(context, team, recipe);
   if ('problem' in source) {
     const { problem, step, status } = source;
     await failBuilds(context.db, [build.id], { message: problem, step });
-    if (status !== undefined) throw new IsletError(status, `Error when starting template build: ${problem}`);
+    if (status !== undefined) throw buildNotStarted(status, problem);
     return;
   }
   let given: PlacedBuild;
@@ -65,9 +72,7 @@ export async function startBuild(
   } catch (error) {
     context.logger.error({ err: error, buildId: build.id }, 'the template manager did not take a build');
     await failBuilds(context.db, [build.id], { message: 'the template manager did not take the build' });
-    throw new IsletError(503, 'Error when starting template build: the template manager does not answer', {
-      cause: error,
-    });
+    throw templateManagerUnavailable(error);
   }
   context.builds.follow(given);
   // Cancelled, or its template deleted, before the template manager knew of it.
@@ -148,7 +153,7 @@ function toStep({ type, args, filesHash, force }: NonNullable<Recipe['steps']>[n
 function checkFiles({ steps }: Recipe): void {
   for (const [index, { filesHash }] of steps?.entries() ?? []) {
     if (filesHash && !FILES_HASH.test(filesHash)) {
-      throw new IsletError(400, `Invalid files hash in step ${index + 1}`);
+      throw invalidFilesHashInStep(index + 1);
     }
   }
 }

@@ -1,7 +1,7 @@
 import type { MessagePort } from 'node:worker_threads';
 import type { Route, SignedFile, WakeCredentials, WakeOutcome } from '@islet/catalog';
 import type { Certificate } from '@islet/client-proxy';
-import { type HostPattern, IsletError } from '@islet/contracts';
+import { type HostPattern, IsletError, receivedError } from '@islet/contracts';
 import type { LoggerOptions } from '@islet/telemetry';
 
 /** What the thread of the proxies is given at its start. */
@@ -82,5 +82,5 @@ export function toFailure(error: unknown): Failure {
 }
 
 export function fromFailure({ message, status }: Failure): Error {
-  return status === undefined ? new Error(message) : new IsletError(status, message);
+  return status === undefined ? new Error(message) : receivedError({ status, message });
 }

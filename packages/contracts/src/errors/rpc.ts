@@ -1,5 +1,5 @@
 import { Code, ConnectError } from '@connectrpc/connect';
-import { type ErrorCode, IsletError } from './errors.ts';
+import { type ErrorCode, IsletError } from './error.ts';
 
 const STATUS_HEADER = 'islet-status';
 const ERROR_CODE_HEADER = 'islet-error-code';
@@ -52,15 +52,23 @@ export function toConnectError(error: unknown): ConnectError {
   );
 }
 
+/** An error that another process or thread of ours made, as it told it. */
+export interface ReceivedError {
+  status: number;
+  message: string;
+  errorCode?: string | undefined;
+}
+
+/** Makes an error again that came over a boundary on which classes are lost. */
+export function receivedError({ status, message, errorCode }: ReceivedError, cause?: unknown): IsletError {
+  return new IsletError(status, message, { ...(errorCode && { errorCode: errorCode as ErrorCode }), cause });
+}
+
 /** The reverse of toConnectError, for the calling service. Anything unknown becomes a 500. */
 export function fromConnectError(error: unknown): IsletError {
   if (error instanceof IsletError) return error;
   const connect = ConnectError.from(error);
   const status = Number(connect.metadata.get(STATUS_HEADER)) || STATUS_OF_CODE[connect.code] || 500;
-  const errorCode = (connect.metadata.get(ERROR_CODE_HEADER) as ErrorCode | null) ?? undefined;
-  return new IsletError(
-    status,
-    connect.rawMessage,
-    errorCode ? { errorCode, cause: error } : { cause: error },
-  );
+  const errorCode = connect.metadata.get(ERROR_CODE_HEADER) ?? undefined;
+  return receivedError({ status, message: connect.rawMessage, errorCode }, error);
 }

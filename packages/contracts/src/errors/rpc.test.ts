@@ -1,7 +1,7 @@
 import { Code, ConnectError } from '@connectrpc/connect';
 import { expect, it } from 'vitest';
-import { IsletError } from './errors.ts';
-import { fromConnectError, toConnectError } from './rpc-errors.ts';
+import { IsletError } from './error.ts';
+import { fromConnectError, toConnectError } from './rpc.ts';
 
 it('keeps status, message and error code over the wire', () => {
   const sent = new IsletError(503, 'no room', { errorCode: 'sandbox_capacity_unavailable' });
@@ -10,7 +10,6 @@ it('keeps status, message and error code over the wire', () => {
     status: 503,
     message: 'no room',
     errorCode: 'sandbox_capacity_unavailable',
-    retryable: true,
   });
 });
 

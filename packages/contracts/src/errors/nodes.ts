@@ -1,0 +1,22 @@
+import { IsletError } from './error.ts';
+
+/** 503: what is asked for is on a node that does not answer. */
+export function nodeUnavailable(cause?: unknown): IsletError {
+  return new IsletError(503, "The sandbox's node does not answer, try again", {
+    errorCode: 'sandbox_node_unavailable',
+    cause,
+  });
+}
+
+export function nodeTimedOut(cause: unknown): IsletError {
+  return new IsletError(504, "The sandbox's node did not answer in time, try again", { cause });
+}
+
+export function nodeNotFound(): IsletError {
+  return new IsletError(404, 'Node not found');
+}
+
+/** 503 of an edge that cannot ask the api. */
+export function controlPlaneUnavailable(cause: unknown): IsletError {
+  return new IsletError(503, 'The control plane does not answer. Try again in a moment.', { cause });
+}

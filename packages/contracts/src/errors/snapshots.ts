@@ -1,0 +1,24 @@
+import { IsletError } from './error.ts';
+
+/** @param limit of sandboxes of the team that run at once */
+export function tooManyForks(limit: number): IsletError {
+  return new IsletError(
+    400,
+    `count must be lower than the number of sandboxes that your team may run at once (${limit})`,
+  );
+}
+
+export function mountsVolumes(sandboxId: string): IsletError {
+  return new IsletError(400, `Sandbox "${sandboxId}" mounts volumes, so it cannot become a snapshot`);
+}
+
+export function lostWhileSaved(sandboxId: string, detail: string, cause: unknown): IsletError {
+  return new IsletError(500, `Sandbox "${sandboxId}" was lost while it was saved: ${detail}`, { cause });
+}
+
+export function noRoomToSave(neededMib: number, freeMib: number): IsletError {
+  return new IsletError(
+    503,
+    `Error saving sandbox - its memory needs ${neededMib} MiB on disk, ${freeMib} MiB are free; it still runs`,
+  );
+}
