@@ -1,8 +1,7 @@
-import { stripVTControlCharacters } from 'node:util';
-import { type CommandDef, defineCommand, renderUsage, runCommand } from 'citty';
+import type { AnyCommand } from './command-line/command.ts';
+import { runProgram } from './command-line/run.ts';
 import type { CommandIo } from './commands/io.ts';
 import { findLayout } from './layout.ts';
-import { OptionError } from './options/spec.ts';
 import { explainError } from './output/reporter.ts';
 import { interruptible, surviveLostReader } from './signals.ts';
 
@@ -12,34 +11,19 @@ export { CONFIG_FILE, serviceUnit, UNIT } from './service/unit.ts';
 /** Set by the build; absent where the source runs as it is. */
 declare const ISLET_VERSION: string | undefined;
 
-// biome-ignore lint/suspicious/noExplicitAny: citty's own type of a command whatever its arguments
-type AnyCommand = CommandDef<any>;
-
-type LazyCommand = AnyCommand | (() => Promise<AnyCommand>);
-
 /** Runs one command line; sets the process's exit status. */
-export async function runIslet(rawArgs: string[]): Promise<void> {
+export async function runIslet(words: readonly string[]): Promise<void> {
   const io = processIo();
-  const main: AnyCommand = defineCommand({
-    meta: {
-      name: 'islet',
-      version: io.version,
-      description: 'A self-hosted sandbox cloud for AI agents that speaks the E2B protocol',
-    },
-    subCommands: commandsOf(io),
-  });
   try {
-    const path = await commandPath(main, rawArgs);
-    const asksHelp = rawArgs.includes('--help') || rawArgs.includes('-h');
-    if (path.length === 1 && rawArgs.includes('--version')) return io.print(io.version);
-    const [command, parent] = [path[0] as AnyCommand, path[1]];
-    if (asksHelp || command.subCommands) {
-      refuseUnknownCommand(command, path, rawArgs);
-      io.print(withoutStyleUnless(io.stdout.color, await renderUsage(command, parent)));
-      if (!asksHelp && rawArgs.length > 0) io.setExitCode(1);
-      return;
-    }
-    await runCommand(main, { rawArgs });
+    await runProgram(
+      io,
+      {
+        name: 'islet',
+        summary: 'A self-hosted sandbox cloud for AI agents that speaks the E2B protocol',
+        commands: commandsOf(io),
+      },
+      words,
+    );
   } catch (error) {
     const { message, causes } = explainError(error);
     const lines = [message, ...causes.map((cause) => `  because: ${cause}`)];
@@ -69,32 +53,6 @@ export function commandsOf(io: CommandIo): Record<string, () => Promise<AnyComma
     trust: async () => (await import('./commands/trust.ts')).trustCommand(io),
     db: async () => (await import('./commands/db.ts')).dbCommand(io),
   };
-}
-
-/** citty colours its help also where it goes to a file. */
-function withoutStyleUnless(color: boolean, text: string): string {
-  return color ? text : stripVTControlCharacters(text);
-}
-
-/** The command that the words name and those above it, innermost first. */
-async function commandPath(main: AnyCommand, rawArgs: readonly string[]): Promise<AnyCommand[]> {
-  const path = [main];
-  for (const word of rawArgs) {
-    const children = (path[0] as AnyCommand).subCommands as Record<string, LazyCommand> | undefined;
-    const child = children && Object.hasOwn(children, word) ? children[word] : undefined;
-    if (!child) break;
-    path.unshift(typeof child === 'function' ? await child() : child);
-  }
-  return path;
-}
-
-function refuseUnknownCommand(command: AnyCommand, path: AnyCommand[], rawArgs: readonly string[]): void {
-  const word = rawArgs[path.length - 1];
-  if (!word || word.startsWith('-') || !command.subCommands) return;
-  const known = Object.keys(command.subCommands).join(', ');
-  throw new OptionError(
-    `there is no command "${rawArgs.slice(0, path.length).join(' ')}"; there are: ${known}`,
-  );
 }
 
 function processIo(): CommandIo {

@@ -1,13 +1,13 @@
+import type { Command } from '../command-line/command.ts';
 import { API_OPTIONS, readApiConfig } from '../roles/config.ts';
 import { runApi } from '../roles/processes/api.ts';
 import type { CommandIo } from './io.ts';
 import { serveCommand } from './serve.ts';
 
 /** `islet api`. */
-export function apiCommand(io: CommandIo) {
+export function apiCommand(io: CommandIo): Command {
   return serveCommand(io, {
-    name: 'api',
-    description: 'Start the API alone, for nodes and edges in other processes',
+    summary: 'Start the API alone, for nodes and edges in other processes',
     options: API_OPTIONS,
     read: readApiConfig,
     run: runApi,

@@ -1,38 +1,33 @@
 import { type Database, LOCAL_DEV, LOCAL_TEAM_LIMITS, migrate, seed } from '@islet/db';
-import { defineCommand } from 'citty';
+import { type Command, type CommandGroup, defineCommand } from '../command-line/command.ts';
 import { openInstallation } from '../control/open.ts';
 import { credentialFile, makeLocalCredentials } from '../host/local-credentials.ts';
-import { optionArgs, refuseUnknownFlags } from '../options/args.ts';
-import { OPTIONS, type OptionName } from '../options/options.ts';
+import { OPTIONS } from '../options/options.ts';
 import { type OptionSources, readOption, requireOption } from '../options/spec.ts';
+import { INSTALLATION_OPTIONS } from './installation.ts';
 import type { CommandIo } from './io.ts';
 
 /** Changes a database and says what came of it. */
 type Change = (db: Database, dataDir: string) => Promise<string>;
 
-const WHERE: OptionName[] = ['dataDir', 'databaseUrl'];
-
 /** `islet db …`. */
-export function dbCommand(io: CommandIo) {
-  const args = optionArgs(WHERE);
-  const change = (name: string, description: string, run: Change) =>
-    defineCommand({
-      meta: { name, description },
-      args,
-      async run(context) {
-        refuseUnknownFlags(context.rawArgs, args);
-        io.print(await withDatabase(io, context.args, run));
+export function dbCommand(io: CommandIo): CommandGroup {
+  const change = (summary: string, run: Change): Command =>
+    defineCommand(io, {
+      summary,
+      options: INSTALLATION_OPTIONS,
+      async run({ sources }) {
+        io.print(await withDatabase(io, sources, run));
       },
     });
-  return defineCommand({
-    meta: { name: 'db', description: 'Migrate and seed the database' },
-    subCommands: {
-      migrate: change('migrate', 'Bring the schema up to date', async (db) => {
+  return {
+    summary: 'Migrate and seed the database',
+    commands: {
+      migrate: change('Bring the schema up to date', async (db) => {
         const done = await migrate(db);
         return done.length > 0 ? `Applied ${done.join(', ')}.` : 'The schema is up to date.';
       }),
       seed: change(
-        'seed',
         'Put in the base tier, and the local-dev user and team with a key',
         async (db, dataDir) => {
           await migrate(db);
@@ -45,11 +40,10 @@ export function dbCommand(io: CommandIo) {
         },
       ),
     },
-  });
+  };
 }
 
-async function withDatabase(io: CommandIo, flags: OptionSources['flags'], use: Change): Promise<string> {
-  const sources = { flags, env: io.env };
+async function withDatabase(io: CommandIo, sources: OptionSources, use: Change): Promise<string> {
   const dataDir = requireOption(OPTIONS.dataDir, sources);
   await using installation = await openInstallation({
     dataDir,

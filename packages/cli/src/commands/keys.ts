@@ -1,63 +1,38 @@
-import { defineCommand } from 'citty';
-import type { Administration } from '../control/administration.ts';
-import { openInstallation } from '../control/open.ts';
-import { optionArgs, refuseUnknownFlags } from '../options/args.ts';
-import { OPTIONS, type OptionName } from '../options/options.ts';
-import { type OptionSources, readOption, requireOption } from '../options/spec.ts';
+import { type CommandGroup, defineCommand } from '../command-line/command.ts';
+import { JSON_FLAG } from '../command-line/flags.ts';
+import { INSTALLATION_OPTIONS, withInstallation } from './installation.ts';
 import type { CommandIo } from './io.ts';
 import { table } from './table.ts';
 
-const WHERE: OptionName[] = ['dataDir', 'databaseUrl'];
-const JSON_ARG = { type: 'boolean', description: 'Print JSON' } as const;
-
-/** Opens the installation that the options name for the time of one call. */
-export async function withInstallation<T>(
-  io: CommandIo,
-  flags: OptionSources['flags'],
-  use: (administration: Administration) => Promise<T>,
-): Promise<T> {
-  const sources = { flags, env: io.env };
-  await using installation = await openInstallation({
-    dataDir: requireOption(OPTIONS.dataDir, sources),
-    databaseUrl: readOption(OPTIONS.databaseUrl, sources),
-    migrationsDir: io.layout().migrationsDir,
-  });
-  return await use(installation.administration);
-}
-
 /** `islet keys …`. */
-export function keysCommand(io: CommandIo) {
-  const createArgs = {
-    name: { type: 'string', valueHint: 'name', description: 'What the key is for', default: 'cli' },
-    team: { type: 'string', valueHint: 'id|slug', description: 'Its team (default local-dev-team)' },
-    json: JSON_ARG,
-    ...optionArgs(WHERE),
-  } as const;
-  const create = defineCommand({
-    meta: { name: 'create', description: 'Make an API key and show it, this once' },
-    args: createArgs,
-    async run({ args, rawArgs }) {
-      refuseUnknownFlags(rawArgs, createArgs);
-      const key = await withInstallation(io, args, (admin) =>
-        admin.createKey({ name: args.name, team: args.team }),
+export function keysCommand(io: CommandIo): CommandGroup {
+  const create = defineCommand(io, {
+    summary: 'Make an API key and show it, this once',
+    flags: {
+      name: { kind: 'text', hint: 'name', description: 'What the key is for', fallback: 'cli' },
+      team: { kind: 'text', hint: 'id|slug', description: 'Its team (default local-dev-team)' },
+      json: JSON_FLAG,
+    },
+    options: INSTALLATION_OPTIONS,
+    async run({ flags, sources }) {
+      const key = await withInstallation(io, sources, (admin) =>
+        admin.createKey({ name: flags.name, team: flags.team }),
       );
-      if (args.json) return io.print(JSON.stringify(key));
+      if (flags.json) return io.print(JSON.stringify(key));
       io.print(`${key.key}\n\nThis is the only time it is shown. Team ${key.team}, name "${key.name}".`);
     },
   });
 
-  const listArgs = {
-    team: { type: 'string', valueHint: 'id|slug', description: 'Only this team’s keys' },
-    json: JSON_ARG,
-    ...optionArgs(WHERE),
-  } as const;
-  const list = defineCommand({
-    meta: { name: 'list', description: 'List API keys, newest first' },
-    args: listArgs,
-    async run({ args, rawArgs }) {
-      refuseUnknownFlags(rawArgs, listArgs);
-      const keys = await withInstallation(io, args, (admin) => admin.listKeys({ team: args.team }));
-      if (args.json) return io.print(JSON.stringify(keys));
+  const list = defineCommand(io, {
+    summary: 'List API keys, newest first',
+    flags: {
+      team: { kind: 'text', hint: 'id|slug', description: 'Only this team’s keys' },
+      json: JSON_FLAG,
+    },
+    options: INSTALLATION_OPTIONS,
+    async run({ flags, sources }) {
+      const keys = await withInstallation(io, sources, (admin) => admin.listKeys({ team: flags.team }));
+      if (flags.json) return io.print(JSON.stringify(keys));
       if (keys.length === 0) return io.print('There are no keys. Make one with `islet keys create`.');
       const rows = keys.map((key) => [
         key.id,
@@ -71,18 +46,14 @@ export function keysCommand(io: CommandIo) {
     },
   });
 
-  const revokeArgs = {
-    key: { type: 'positional', description: 'The key, its id, its mask or its beginning', required: true },
-    json: JSON_ARG,
-    ...optionArgs(WHERE),
-  } as const;
-  const revoke = defineCommand({
-    meta: { name: 'revoke', description: 'Take a key back; it stops working within seconds' },
-    args: revokeArgs,
-    async run({ args, rawArgs }) {
-      refuseUnknownFlags(rawArgs, revokeArgs);
-      const key = await withInstallation(io, args, (admin) => admin.revokeKey({ selector: args.key }));
-      if (args.json) return io.print(JSON.stringify(key));
+  const revoke = defineCommand(io, {
+    summary: 'Take a key back; it stops working within seconds',
+    words: { key: 'The key, its id, its mask or its beginning' },
+    flags: { json: JSON_FLAG },
+    options: INSTALLATION_OPTIONS,
+    async run({ words, flags, sources }) {
+      const key = await withInstallation(io, sources, (admin) => admin.revokeKey({ selector: words.key }));
+      if (flags.json) return io.print(JSON.stringify(key));
       io.print(`Revoked ${key.mask} ("${key.name}", team ${key.team}).`);
       if (key.alsoRevoked === null) return;
       io.print(
@@ -92,8 +63,5 @@ export function keysCommand(io: CommandIo) {
     },
   });
 
-  return defineCommand({
-    meta: { name: 'keys', description: 'Create, list and revoke API keys' },
-    subCommands: { create, list, revoke },
-  });
+  return { summary: 'Create, list and revoke API keys', commands: { create, list, revoke } };
 }

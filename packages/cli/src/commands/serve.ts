@@ -1,5 +1,5 @@
-import { type ArgsDef, type CommandDef, defineCommand } from 'citty';
-import { optionArgs, optionFlags, refuseUnknownFlags } from '../options/args.ts';
+import { type Command, defineCommand } from '../command-line/command.ts';
+import { INSTALL_FLAG, JSON_LINES_FLAG } from '../command-line/flags.ts';
 import type { OptionName } from '../options/options.ts';
 import type { OptionSources } from '../options/spec.ts';
 import { createJsonReporter } from '../output/json-reporter.ts';
@@ -10,46 +10,31 @@ import type { CommandIo } from './io.ts';
 
 /** A command that serves in the foreground until it is interrupted. */
 export interface ServeCommand<Config> {
-  name: string;
-  description: string;
+  summary: string;
   options: readonly OptionName[];
   read: (sources: OptionSources) => Config;
   run: (options: ProcessOptions<Config>) => Promise<void>;
 }
 
-export function serveCommand<Config>(io: CommandIo, command: ServeCommand<Config>): CommandDef<ArgsDef> {
-  const { name, description, options, read, run } = command;
-  const args: ArgsDef = {
-    ...optionArgs(options),
-    json: { type: 'boolean', description: 'Print one JSON object a line' },
-    // citty takes `--no-x` for `x` set to false; the launcher has acted on it by the time this runs.
-    install: {
-      type: 'boolean',
-      default: true,
-      negativeDescription: 'Only report missing system packages',
+export function serveCommand<Config>(io: CommandIo, command: ServeCommand<Config>): Command {
+  const { summary, options, read, run } = command;
+  return defineCommand(io, {
+    summary,
+    flags: { json: JSON_LINES_FLAG, install: INSTALL_FLAG },
+    options,
+    async run({ flags, sources }) {
+      const reporter = reporterOf(io, flags.json);
+      await run({
+        config: read(sources),
+        layout: io.layout(),
+        version: io.version,
+        reporter,
+        signal: io.interrupted,
+        clock: Date.now,
+      });
+      reporter.stopped();
     },
-  };
-  return defineCommand({
-    meta: { name, description },
-    args,
-    async run(context) {
-      const reporter = reporterOf(io, Boolean(context.args.json));
-      try {
-        refuseUnknownFlags(context.rawArgs, args);
-        await run({
-          config: read({ flags: optionFlags(options, context), env: io.env }),
-          layout: io.layout(),
-          version: io.version,
-          reporter,
-          signal: io.interrupted,
-          clock: Date.now,
-        });
-        reporter.stopped();
-      } catch (error) {
-        reporter.error(error);
-        io.setExitCode(1);
-      }
-    },
+    printFailure: (error, flags) => reporterOf(io, flags.json ?? false).error(error),
   });
 }
 

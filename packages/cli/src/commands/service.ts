@@ -1,9 +1,9 @@
 import { existsSync } from 'node:fs';
 import { dirname, join } from 'node:path';
-import { defineCommand } from 'citty';
+import { type CommandGroup, defineCommand } from '../command-line/command.ts';
+import { INSTALL_FLAG, JSON_FLAG } from '../command-line/flags.ts';
 import { runningStatus } from '../doctor/installation.ts';
 import { runHost } from '../doctor/run.ts';
-import { optionArgs, optionFlags, refuseUnknownFlags } from '../options/args.ts';
 import { givenVariables } from '../service/config-file.ts';
 import {
   installService,
@@ -19,70 +19,53 @@ import { openSystemd } from '../service/systemd.ts';
 import { UP_OPTIONS } from '../up/config.ts';
 import type { CommandIo } from './io.ts';
 
-const JSON_ARG = { type: 'boolean', description: 'Print JSON' } as const;
-
 /** Exit status of `status` for a service that does not run, as systemctl has it. */
 const NOT_RUNNING = 3;
 
 /** `islet service …`. */
-export function serviceCommand(io: CommandIo) {
-  const installArgs = {
-    json: JSON_ARG,
-    print: { type: 'boolean', description: 'Only print the files that would be written' },
-    wait: { type: 'boolean', default: true, negativeDescription: 'Do not wait until Islet serves' },
-    ...optionArgs(UP_OPTIONS),
-  } as const;
-  const install = defineCommand({
-    meta: {
-      name: 'install',
-      description: 'Start Islet with the machine, after a crash, and now, with the options given here',
+export function serviceCommand(io: CommandIo): CommandGroup {
+  const install = defineCommand(io, {
+    summary: 'Start Islet with the machine, after a crash, and now, with the options given here',
+    flags: {
+      json: JSON_FLAG,
+      print: { kind: 'switch', description: 'Only print the files that would be written' },
+      wait: { kind: 'switch', isOn: true, description: 'Do not wait until Islet serves' },
+      install: INSTALL_FLAG,
     },
-    args: installArgs,
-    async run(context) {
-      // The launcher has acted on the last one by the time this runs.
-      refuseUnknownFlags(context.rawArgs, { ...installArgs, 'no-install': { type: 'boolean' } });
-      const { args } = context;
+    options: UP_OPTIONS,
+    async run({ flags, sources }) {
       const plan = await planService({
         program: launcherOf(io),
         node: process.execPath,
-        variables: givenVariables(UP_OPTIONS, optionFlags(UP_OPTIONS, context), io.env),
+        variables: givenVariables(UP_OPTIONS, sources),
       });
-      if (args.print) return io.print(args.json ? JSON.stringify(plan) : renderPlan(plan));
+      if (flags.print) return io.print(flags.json ? JSON.stringify(plan) : renderPlan(plan));
       const systemd = openSystemd(runHost);
       await installService(plan, systemd);
       const status = () => serviceStatus(systemd, runningStatus);
-      if (!args.wait) return io.print(args.json ? JSON.stringify(await status()) : STARTED);
-      if (!args.json) io.print(WAITING);
+      if (!flags.wait) return io.print(flags.json ? JSON.stringify(await status()) : STARTED);
+      if (!flags.json) io.print(WAITING);
       const reached = await waitForService(systemd, status, io.interrupted);
-      io.print(args.json ? JSON.stringify(reached) : renderStatus(reached));
+      io.print(flags.json ? JSON.stringify(reached) : renderStatus(reached));
     },
   });
 
-  const statusArgs = { json: JSON_ARG } as const;
-  const status = defineCommand({
-    meta: {
-      name: 'status',
-      description: `Say whether the service is installed and serves; exit ${NOT_RUNNING} if it does not`,
-    },
-    args: statusArgs,
-    async run({ args, rawArgs }) {
-      refuseUnknownFlags(rawArgs, statusArgs);
+  const status = defineCommand(io, {
+    summary: `Say whether the service is installed and serves; exit ${NOT_RUNNING} if it does not`,
+    flags: { json: JSON_FLAG },
+    async run({ flags }) {
       const found = await serviceStatus(openSystemd(runHost), runningStatus);
-      io.print(args.json ? JSON.stringify(found) : renderStatus(found));
+      io.print(flags.json ? JSON.stringify(found) : renderStatus(found));
       if (!found.serving) io.setExitCode(NOT_RUNNING);
     },
   });
 
-  const uninstall = defineCommand({
-    meta: {
-      name: 'uninstall',
-      description: 'Stop the service with its sandboxes and remove it; data and configuration stay',
-    },
-    args: statusArgs,
-    async run({ args, rawArgs }) {
-      refuseUnknownFlags(rawArgs, statusArgs);
+  const uninstall = defineCommand(io, {
+    summary: 'Stop the service with its sandboxes and remove it; data and configuration stay',
+    flags: { json: JSON_FLAG },
+    async run({ flags }) {
       const removed = await uninstallService(openSystemd(runHost));
-      if (args.json) return io.print(JSON.stringify(removed));
+      if (flags.json) return io.print(JSON.stringify(removed));
       if (!removed.wasInstalled) return io.print('There is no service.');
       io.print('The service is stopped and starts no more. Its data and configuration are still there.');
       if (removed.keptUnit) {
@@ -91,10 +74,7 @@ export function serviceCommand(io: CommandIo) {
     },
   });
 
-  return defineCommand({
-    meta: { name: 'service', description: 'Run Islet as a service of systemd' },
-    subCommands: { install, status, uninstall },
-  });
+  return { summary: 'Run Islet as a service of systemd', commands: { install, status, uninstall } };
 }
 
 const STARTED = 'The service starts. See how far it is with: islet service status';

@@ -1,15 +1,11 @@
-import { defineCommand } from 'citty';
+import { type CommandGroup, defineCommand } from '../command-line/command.ts';
+import { JSON_FLAG, type TextFlag } from '../command-line/flags.ts';
 import type { TeamView } from '../control/administration.ts';
 import type { TeamLimitsChange } from '../control/team-limits.ts';
-import { optionArgs, refuseUnknownFlags } from '../options/args.ts';
-import type { OptionName } from '../options/options.ts';
 import { OptionError } from '../options/spec.ts';
+import { INSTALLATION_OPTIONS, withInstallation } from './installation.ts';
 import type { CommandIo } from './io.ts';
-import { withInstallation } from './keys.ts';
 import { table } from './table.ts';
-
-const WHERE: OptionName[] = ['dataDir', 'databaseUrl'];
-const JSON_ARG = { type: 'boolean', description: 'Print JSON' } as const;
 
 interface Limit {
   flag: string;
@@ -27,7 +23,7 @@ const PIECES = [0, 1_000_000] as const;
 const MEBIBYTES = [0, 1_073_741_824] as const;
 
 /** What one sandbox may have, within the protocol's own clamps. */
-const SANDBOX_LIMITS: readonly Limit[] = [
+const SANDBOX_LIMITS = [
   {
     flag: 'sandboxes',
     limit: 'sandboxes',
@@ -57,10 +53,10 @@ const SANDBOX_LIMITS: readonly Limit[] = [
     bounds: [1, 1_048_576],
     title: 'DISK MIB',
   },
-];
+] as const satisfies readonly Limit[];
 
 /** What a team may keep. */
-const QUOTAS: readonly Limit[] = [
+const QUOTAS = [
   {
     flag: 'paused',
     limit: 'paused',
@@ -106,75 +102,64 @@ const QUOTAS: readonly Limit[] = [
     title: 'VOLUMES MIB',
   },
   { flag: 'keys', limit: 'keys', description: 'API keys', bounds: [1, 1_000_000], title: 'KEYS' },
-];
+] as const satisfies readonly Limit[];
 
 const LIMITS = [...SANDBOX_LIMITS, ...QUOTAS];
 
+type LimitFlags = Record<(typeof LIMITS)[number]['flag'], TextFlag>;
+
 const limitFlags = Object.fromEntries(
-  LIMITS.map(({ flag, description }) => [flag, { type: 'string', valueHint: 'n', description } as const]),
-);
+  LIMITS.map(({ flag, description }) => [flag, { kind: 'text', hint: 'n', description }]),
+) as LimitFlags;
 
 /** `islet teams …`. */
-export function teamsCommand(io: CommandIo) {
-  const createArgs = {
-    name: { type: 'string', valueHint: 'name', description: 'What the team is called', required: true },
-    json: JSON_ARG,
-    ...optionArgs(WHERE),
-  } as const;
-  const create = defineCommand({
-    meta: { name: 'create', description: 'Make a team; give it a key with `islet keys create --team`' },
-    args: createArgs,
-    async run({ args, rawArgs }) {
-      refuseUnknownFlags(rawArgs, createArgs);
-      const team = await withInstallation(io, args, (admin) => admin.createTeam({ name: args.name }));
-      io.print(args.json ? JSON.stringify(team) : teamTable([team]));
+export function teamsCommand(io: CommandIo): CommandGroup {
+  const create = defineCommand(io, {
+    summary: 'Make a team; give it a key with `islet keys create --team`',
+    flags: {
+      name: { kind: 'text', hint: 'name', description: 'What the team is called', isRequired: true },
+      json: JSON_FLAG,
+    },
+    options: INSTALLATION_OPTIONS,
+    async run({ flags, sources }) {
+      const team = await withInstallation(io, sources, (admin) => admin.createTeam({ name: flags.name }));
+      io.print(flags.json ? JSON.stringify(team) : teamTable([team]));
     },
   });
 
-  const listArgs = { json: JSON_ARG, ...optionArgs(WHERE) } as const;
-  const list = defineCommand({
-    meta: { name: 'list', description: 'List teams with the limits in force for each' },
-    args: listArgs,
-    async run({ args, rawArgs }) {
-      refuseUnknownFlags(rawArgs, listArgs);
-      const teams = await withInstallation(io, args, (admin) => admin.listTeams({}));
-      io.print(args.json ? JSON.stringify(teams) : teamTable(teams));
+  const list = defineCommand(io, {
+    summary: 'List teams with the limits in force for each',
+    flags: { json: JSON_FLAG },
+    options: INSTALLATION_OPTIONS,
+    async run({ flags, sources }) {
+      const teams = await withInstallation(io, sources, (admin) => admin.listTeams({}));
+      io.print(flags.json ? JSON.stringify(teams) : teamTable(teams));
     },
   });
 
-  const limitArgs = {
-    team: { type: 'positional', description: "The team's id or slug", required: true },
-    ...limitFlags,
-    json: JSON_ARG,
-    ...optionArgs(WHERE),
-  } as const;
-  const limit = defineCommand({
-    meta: {
-      name: 'limit',
-      description: 'Set limits of one team, whatever its tier says; in force within seconds',
-    },
-    args: limitArgs,
-    async run({ args, rawArgs }) {
-      refuseUnknownFlags(rawArgs, limitArgs);
-      const given = args as Record<string, unknown>;
+  const limit = defineCommand(io, {
+    summary: 'Set limits of one team, whatever its tier says; in force within seconds',
+    words: { team: "The team's id or slug" },
+    flags: { ...limitFlags, json: JSON_FLAG },
+    options: INSTALLATION_OPTIONS,
+    async run({ words, flags, sources }) {
       const limits: TeamLimitsChange = Object.fromEntries(
-        LIMITS.map((each) => [each.limit, readLimit(each, given[each.flag])]),
+        LIMITS.map((each) => [each.limit, readLimit(each, flags[each.flag])]),
       );
-      const team = await withInstallation(io, args, (admin) => admin.limitTeam({ team: args.team, limits }));
-      io.print(args.json ? JSON.stringify(team) : teamTable([team]));
+      const team = await withInstallation(io, sources, (admin) =>
+        admin.limitTeam({ team: words.team, limits }),
+      );
+      io.print(flags.json ? JSON.stringify(team) : teamTable([team]));
     },
   });
 
-  return defineCommand({
-    meta: { name: 'teams', description: 'Create and list teams, and set their limits' },
-    subCommands: { create, list, limit },
-  });
+  return { summary: 'Create and list teams, and set their limits', commands: { create, list, limit } };
 }
 
-function readLimit({ flag, bounds: [least, most] }: Limit, text: unknown): number | undefined {
+function readLimit({ flag, bounds: [least, most] }: Limit, text: string | undefined): number | undefined {
   if (text === undefined) return undefined;
   const value = Number(text);
-  if (!/^\d+$/.test(String(text)) || value < least || value > most) {
+  if (!/^\d+$/.test(text) || value < least || value > most) {
     throw new OptionError(`--${flag} takes a whole number from ${least} to ${most}, not "${text}"`);
   }
   return value;

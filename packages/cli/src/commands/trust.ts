@@ -1,7 +1,7 @@
 import { homedir } from 'node:os';
-import { defineCommand } from 'citty';
+import { type Command, defineCommand } from '../command-line/command.ts';
+import { JSON_FLAG } from '../command-line/flags.ts';
 import { runHost } from '../doctor/run.ts';
-import { optionArgs, refuseUnknownFlags } from '../options/args.ts';
 import { OPTIONS } from '../options/options.ts';
 import { requireOption } from '../options/spec.ts';
 import { shellWord } from '../output/shell-word.ts';
@@ -19,36 +19,34 @@ interface Change {
 }
 
 /** `islet trust`. */
-export function trustCommand(io: CommandIo) {
-  const args = {
-    system: { type: 'boolean', description: 'The system’s list, for every program that uses it (as root)' },
-    print: { type: 'boolean', description: 'Change nothing; print the authority’s certificate, PEM' },
-    remove: { type: 'boolean', description: 'Take the trust back: from your browsers, or with --system' },
-    json: { type: 'boolean', description: 'Print JSON' },
-    ...optionArgs(['dataDir']),
-  } as const;
-  return defineCommand({
-    meta: {
-      name: 'trust',
-      description: 'Have your browsers, or the whole system, trust https to this Islet’s sandboxes',
+export function trustCommand(io: CommandIo): Command {
+  return defineCommand(io, {
+    summary: 'Have your browsers, or the whole system, trust https to this Islet’s sandboxes',
+    flags: {
+      system: {
+        kind: 'switch',
+        description: 'The system’s list, for every program that uses it (as root)',
+      },
+      print: { kind: 'switch', description: 'Change nothing; print the authority’s certificate, PEM' },
+      remove: { kind: 'switch', description: 'Take the trust back: from your browsers, or with --system' },
+      json: JSON_FLAG,
     },
-    args,
-    async run({ args: given, rawArgs }) {
-      refuseUnknownFlags(rawArgs, args);
-      const dataDir = requireOption(OPTIONS.dataDir, { flags: given, env: io.env });
-      if (given.print) {
-        if (given.system || given.remove) throw new TrustError('--print changes nothing: give it alone');
+    options: ['dataDir'],
+    async run({ flags, sources }) {
+      const dataDir = requireOption(OPTIONS.dataDir, sources);
+      if (flags.print) {
+        if (flags.system || flags.remove) throw new TrustError('--print changes nothing: give it alone');
         const authority = await readAuthority(dataDir);
-        return io.print(given.json ? JSON.stringify(authority) : authority.pem.trimEnd());
+        return io.print(flags.json ? JSON.stringify(authority) : authority.pem.trimEnd());
       }
-      const stores = given.system ? [systemStore(runHost)] : await browserStores(homeOf(io), runHost);
-      if (given.remove) {
+      const stores = flags.system ? [systemStore(runHost)] : await browserStores(homeOf(io), runHost);
+      if (flags.remove) {
         const changes = await removeFrom(stores, await instanceOf(dataDir));
-        return io.print(given.json ? JSON.stringify({ changes }) : linesOf(changes).join('\n'));
+        return io.print(flags.json ? JSON.stringify({ changes }) : linesOf(changes).join('\n'));
       }
       const authority = await readAuthority(dataDir);
       const changes = await addTo(stores, authority);
-      io.print(given.json ? JSON.stringify({ ...authority, changes }) : report(authority, changes));
+      io.print(flags.json ? JSON.stringify({ ...authority, changes }) : report(authority, changes));
     },
   });
 }

@@ -1,12 +1,18 @@
 import { isLoopbackHost, parseOriginPattern } from '@islet/contracts';
 import { describe, expect, it } from 'vitest';
+import { JSON_FLAG } from '../command-line/flags.ts';
+import { readWords } from '../command-line/words.ts';
 import { readUpConfig } from '../up/config.ts';
 import { webAccessOf } from '../up/web-access.ts';
-import { optionArgs, optionFlags, refuseUnknownFlags } from './args.ts';
+import type { OptionName } from './options.ts';
 import { OptionError } from './spec.ts';
 
-const read = (flags: Record<string, unknown>, env: Record<string, string> = {}) =>
+const read = (flags: Record<string, string | undefined>, env: Record<string, string> = {}) =>
   readUpConfig({ flags, env });
+
+/** A command line of a command that takes these options. */
+const readLine = (options: readonly OptionName[], ...words: string[]) =>
+  readWords({ words: {}, flags: { json: JSON_FLAG }, options }, words);
 
 describe('options of islet up', () => {
   it('have the ports and places that operators know', () => {
@@ -54,8 +60,8 @@ describe('options of islet up', () => {
     [{ 'tls-cert': '/a' }, {}, '--tls-cert and --tls-key belong together'],
     [{ 'data-dir': ' ' }, {}, '--data-dir must be a directory'],
   ])('are refused by name: %o %o', (flags, env, message) => {
-    expect(() => read(flags as Record<string, unknown>, env as Record<string, string>)).toThrow(OptionError);
-    expect(() => read(flags as Record<string, unknown>, env as Record<string, string>)).toThrow(message);
+    expect(() => read(flags as Record<string, string>, env as Record<string, string>)).toThrow(OptionError);
+    expect(() => read(flags as Record<string, string>, env as Record<string, string>)).toThrow(message);
   });
 
   it('do not repeat a password in the message', () => {
@@ -75,12 +81,9 @@ describe('options of islet up', () => {
 });
 
 describe('switches and lists', () => {
-  const flags = (...rawArgs: string[]) =>
-    optionFlags(['localDevKey', 'secureByDefault', 'allowOrigin', 'host'], {
-      args: { host: '::1' },
-      rawArgs,
-    });
-  const devKey = (...rawArgs: string[]) => read(flags(...rawArgs)).localDevKey;
+  const flags = (...words: string[]) =>
+    readLine(['localDevKey', 'secureByDefault', 'allowOrigin', 'host'], ...words).options;
+  const devKey = (...words: string[]) => read({ ...flags(...words), host: '::1' }).localDevKey;
 
   it('say nothing where they are not given', () => {
     expect(read({})).toMatchObject({ localDevKey: undefined, secureByDefault: false, allowOrigin: [] });
@@ -97,9 +100,9 @@ describe('switches and lists', () => {
     [['--local-dev-key', 'off'], false],
     [['--local-dev-key', '--no-local-dev-key'], false],
     [['--no-local-dev-key', '--local-dev-key'], true],
-  ])('%j', (rawArgs, value) => {
-    expect(devKey(...rawArgs)).toBe(value);
-    expect(() => refuseUnknownFlags(rawArgs, optionArgs(['localDevKey', 'host']))).not.toThrow();
+  ])('%j', (words, value) => {
+    expect(devKey(...words)).toBe(value);
+    expect(readLine(['localDevKey', 'host'], ...words).problem).toBeUndefined();
   });
 
   it('win over the environment, and may come from it', () => {
@@ -163,20 +166,20 @@ describe('what the API lets browsers do', () => {
 });
 
 describe('flags that a command does not know', () => {
-  const args = { ...optionArgs(['apiPort', 'dataDir']), json: { type: 'boolean' as const } };
+  const problemOf = (...words: string[]) => readLine(['apiPort', 'dataDir'], ...words).problem?.message;
 
   it('are refused with the nearest one that it does', () => {
-    expect(() => refuseUnknownFlags(['--api-prot', '3000'], args)).toThrow(/did you mean --api-port\?/);
-    expect(() => refuseUnknownFlags(['--wholly-different'], args)).toThrow(/see --help/);
+    expect(problemOf('--api-prot', '3000')).toMatch(/did you mean --api-port\?/);
+    expect(problemOf('--wholly-different')).toMatch(/see --help/);
   });
 
   it('are refused also where a value is given with =', () => {
-    expect(() => refuseUnknownFlags(['--data-dri=/x'], args)).toThrow(/did you mean --data-dir\?/);
+    expect(problemOf('--data-dri=/x')).toMatch(/did you mean --data-dir\?/);
   });
 
   it('are told from values, and a flag without its value is refused', () => {
-    expect(() => refuseUnknownFlags(['--data-dir', '-odd-name', '--json'], args)).not.toThrow();
-    expect(() => refuseUnknownFlags(['--data-dir'], args)).toThrow('--data-dir needs a value');
-    expect(() => refuseUnknownFlags(['--data-dir', '--json'], args)).toThrow('--data-dir needs a value');
+    expect(problemOf('--data-dir', '-odd-name', '--json')).toBeUndefined();
+    expect(problemOf('--data-dir')).toBe('--data-dir needs a value');
+    expect(problemOf('--data-dir', '--json')).toBe('--data-dir needs a value');
   });
 });

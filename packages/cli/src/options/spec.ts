@@ -23,19 +23,22 @@ export interface OptionSpec<T> {
 
 export type Environment = Readonly<Record<string, string | undefined>>;
 
-/** Where options come from: parsed flags win over the environment. */
+/** The texts given for options, by flag. */
+export type OptionTexts = Readonly<Record<string, string | undefined>>;
+
+/** Where options come from: flags win over the environment. */
 export interface OptionSources {
-  flags: Readonly<Record<string, unknown>>;
+  flags: OptionTexts;
   env: Environment;
 }
 
 /** The option's value, or undefined where neither the user nor a default gives one. @throws OptionError. */
 export function readOption<T>(spec: OptionSpec<T>, sources: OptionSources): T | undefined {
   const flag = sources.flags[spec.flag];
-  if (flag !== undefined) return parseFrom(spec, String(flag), `--${spec.flag}`);
+  if (flag !== undefined) return parseText(spec, flag, `--${spec.flag}`);
   const variable = sources.env[spec.env];
-  if (variable !== undefined && variable !== '') return parseFrom(spec, variable, spec.env);
-  return spec.fallback === undefined ? undefined : parseFrom(spec, spec.fallback, `--${spec.flag}`);
+  if (variable !== undefined && variable !== '') return parseText(spec, variable, spec.env);
+  return spec.fallback === undefined ? undefined : parseText(spec, spec.fallback, `--${spec.flag}`);
 }
 
 /** As readOption, for options that have a default. */
@@ -45,7 +48,8 @@ export function requireOption<T>(spec: OptionSpec<T>, sources: OptionSources): T
   return value;
 }
 
-function parseFrom<T>(spec: OptionSpec<T>, text: string, source: string): T {
+/** The text as a value; `source` names where it comes from. @throws OptionError if it is none. */
+export function parseText<T>(spec: Pick<OptionSpec<T>, 'parse' | 'secret'>, text: string, source: string): T {
   try {
     return spec.parse(text);
   } catch (error) {

@@ -1,7 +1,7 @@
 import { mkdir, readFile, rename, writeFile } from 'node:fs/promises';
 import { dirname } from 'node:path';
 import { OPTIONS, type OptionName } from '../options/options.ts';
-import type { Environment, OptionSpec } from '../options/spec.ts';
+import type { OptionSources, OptionSpec } from '../options/spec.ts';
 import { UP_OPTIONS } from '../up/config.ts';
 
 /** Values of the service's options, by variable. */
@@ -21,14 +21,13 @@ ${options.join('')}`;
 /** What the user gave for these options, as flags or variables, by variable. */
 export function givenVariables(
   names: readonly OptionName[],
-  flags: Readonly<Record<string, unknown>>,
-  env: Environment,
+  { flags, env }: OptionSources,
 ): ServiceVariables {
   return Object.fromEntries(
     names.flatMap((name) => {
       const spec: OptionSpec<unknown> = OPTIONS[name];
       const value = flags[spec.flag] ?? env[spec.env];
-      return value === undefined || value === '' ? [] : [[spec.env, String(value)]];
+      return value === undefined || value === '' ? [] : [[spec.env, value]];
     }),
   );
 }

@@ -91,11 +91,10 @@ describe('the configuration file', () => {
   });
 
   it('holds what was given, flags before variables', () => {
-    const given = givenVariables(
-      ['host', 'secureByDefault', 'apiPort'],
-      { host: '::1', 'secure-by-default': 'on' },
-      { ISLET_HOST: '0.0.0.0', ISLET_API_PORT: '3100', ISLET_DNS: '1.1.1.1' },
-    );
+    const given = givenVariables(['host', 'secureByDefault', 'apiPort'], {
+      flags: { host: '::1', 'secure-by-default': 'on' },
+      env: { ISLET_HOST: '0.0.0.0', ISLET_API_PORT: '3100', ISLET_DNS: '1.1.1.1' },
+    });
     expect(given).toEqual({ ISLET_HOST: '::1', ISLET_SECURE_BY_DEFAULT: 'on', ISLET_API_PORT: '3100' });
   });
 });

@@ -4,8 +4,11 @@ import { controlSocket } from '../control/open.ts';
 import { readStatus } from '../control/socket.ts';
 import { instanceAt } from '../host/instance.ts';
 import { readLocalCredentials } from '../host/local-credentials.ts';
-import { OPTIONS } from '../options/options.ts';
+import { OPTIONS, type OptionName } from '../options/options.ts';
 import { type OptionSources, readOption, requireOption } from '../options/spec.ts';
+
+/** What says which API is meant, and as whom it is called. */
+export const CONNECTION_OPTIONS: readonly OptionName[] = ['apiUrl', 'apiKey', 'dataDir'];
 
 /** How a command reaches an API, as one team. */
 export interface ApiConnection {

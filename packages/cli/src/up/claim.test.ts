@@ -18,11 +18,11 @@ describe.runIf(process.getuid?.() === 0)('a start', () => {
     readUpConfig({
       flags: {
         'data-dir': join(dir, 'data'),
-        'api-port': apiPort,
-        'proxy-port': 0,
-        'sandbox-proxy-port': 0,
-        'orchestrator-port': 0,
-        'template-manager-port': 0,
+        'api-port': String(apiPort),
+        'proxy-port': '0',
+        'sandbox-proxy-port': '0',
+        'orchestrator-port': '0',
+        'template-manager-port': '0',
       },
       env: {},
     });
