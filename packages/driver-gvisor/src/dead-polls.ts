@@ -23,7 +23,7 @@ const MAX_BYTES = 512 * 1024 * 1024;
  * Dead entries are those that no instance holds in its table. Their masks are set to no event at all, in place, which drops
  * them from the first wait.
  * @returns how many were found.
- * @throws StateFileError where the checkpoint is not as this release writes it, or too large.
+ * @throws StateFileError if the checkpoint is not as this release writes it, or too large.
  */
 export async function disarmDeadPolls(snapshotDir: string): Promise<number> {
   const file = join(snapshotDir, CHECKPOINT_FILE);

@@ -29,7 +29,7 @@ describe('the disk of a sandbox', () => {
     expect(spec.process.args.slice(-6, -2)).toEqual(['--disk', disk?.destination, '--disk-used-mb', '900']);
   });
 
-  it('is not there where a build writes to a folder of the host', () => {
+  it('is not there if a build writes to a folder of the host', () => {
     const writableRoot = { lowerDirs: ['/a'], upperDir: '/b', workDir: '/c' };
     const spec = specOf({ writableRoot, diskSizeMb: undefined });
     expect(spec).toMatchObject({ root: { readonly: false }, annotations: {} });

@@ -70,8 +70,8 @@ export function envdCommand(ldName: string, args: readonly string[]): string[] {
 }
 
 /**
- * Most host threads of a sandbox. gVisor ends where it gets no more, so this bounds what the host has to bear and is not
- * meant to be reached: systrap takes two threads a process, some more where processes come and go fast, and each takes 0.35 MiB
+ * Most host threads of a sandbox. gVisor ends if it gets no more, so this bounds what the host has to bear and is not
+ * meant to be reached: systrap takes two threads a process, some more if processes come and go fast, and each takes 0.35 MiB
  * at least of the sandbox's memory, which is used up before.
  */
 export function hostThreadLimit(memoryMb: number): number {

@@ -13,7 +13,7 @@ const IMAGE_OPTIONS = 'loop,noinit_itable,barrier=0,nosuid,nodev';
 /** Where a machine's layers are mounted. */
 export interface OverlayPoints {
   root: string;
-  /** The image that takes what is written; unused where there is none. */
+  /** The image that takes what is written; unused if there is none. */
   disk: string;
 }
 
@@ -21,7 +21,7 @@ export interface OverlayPoints {
  * A command that runs `command` with the layers mounted, in a mount namespace of its own: the mounts live as long as what the
  * command leaves running, and the kernel takes them down whoever is killed, with the loop device. Neither renames of directories
  * nor changed modes may refer to a lower layer from the upper one, since layers are merged later without overlayfs.
- * @throws Error where the layers' paths are too long for one mount.
+ * @throws Error if the layers' paths are too long for one mount.
  */
 export function inOverlay(
   { lowerDirs, image, upperDir, workDir }: WritableRoot,
@@ -36,7 +36,7 @@ export function inOverlay(
     'redirect_dir=off',
     'metacopy=off',
     'index=off',
-    // A file keeps its number when it is first written to, also where that is on another file system: `git clone` compares them.
+    // A file keeps its number when it is first written to, also if that is on another file system: `git clone` compares them.
     // Such numbers are long; gVisor gives the programs short ones.
     'xino=on',
   ].join(',');

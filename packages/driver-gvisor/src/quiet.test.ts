@@ -19,7 +19,7 @@ function looksUntil(quiet: Quiet, wanted: Activity, programsMs: number): number 
   throw new Error(`it is never ${wanted}`);
 }
 
-it('becomes idle and then still where nothing happens', () => {
+it('becomes idle and then still if nothing happens', () => {
   const quiet = unwanted();
   expect(looksUntil(quiet, 'idle', 0)).toBe(6);
   expect(looksUntil(quiet, 'still', 0)).toBe(6);
@@ -39,7 +39,7 @@ it('is busy at the first look at which much happens', () => {
   expect(() => looksUntil(quiet, 'idle', 120)).toThrow('never idle');
 });
 
-it('becomes still on a slow host, too, where its runtime alone takes as much as programs elsewhere', () => {
+it('becomes still on a slow host, too, if its runtime alone takes as much as programs elsewhere', () => {
   const quiet = unwanted();
   const slow = [24, 46, 24, 42, 23, 76, 41, 43, 24, 51];
   for (let look = 0; quiet.activity === 'busy' && look < 100; look++)
@@ -91,7 +91,7 @@ it('stays still beside a sample every five seconds', () => {
   }
 });
 
-it('is not taken for what it may only look like, where the host has no processor for it', () => {
+it('is not taken for what it may only look like, if the host has no processor for it', () => {
   const quiet = new Quiet();
   expect(() => looksUntil(quiet, 'idle', 0)).toThrow('never idle');
   quiet.most = 'idle';

@@ -36,7 +36,7 @@ it('takes the last message of a log, without what follows its line, and shortene
   expect(lastMessage('no JSON')).toBeUndefined();
 });
 
-it('reads the end of a log that has none, and nothing where there is no file', async () => {
+it('reads the end of a log that has none, and nothing if there is no file', async () => {
   const dir = await mkdtemp(join(tmpdir(), 'islet-runsc-'));
   try {
     const log = join(dir, 'log');

@@ -53,13 +53,13 @@ function isPid(value: unknown): boolean {
   return Number.isInteger(value) && (value as number) >= 0 && (value as number) < 2 ** 31;
 }
 
-/** The file of a sandbox's state; undefined where there is none. @throws RunscFormatError where it is too long */
+/** The file of a sandbox's state; undefined if there is none. @throws RunscFormatError if it is too long */
 export async function readState(file: string, release: GvisorRelease): Promise<number[] | undefined> {
   const text = await readEnd(file, MAX_STATE_BYTES);
   return text === undefined ? undefined : processIds(text, release);
 }
 
-/** The error that a command of runsc logged last, shortened; undefined where it logged none. */
+/** The error that a command of runsc logged last, shortened; undefined if it logged none. */
 export async function lastLogged(file: string): Promise<string | undefined> {
   return lastMessage((await readEnd(file, MAX_LOG_BYTES).catch(() => undefined)) ?? '');
 }
@@ -70,7 +70,7 @@ export function lastMessage(log: string): string | undefined {
   return messages.at(-1)?.split('\\n')[0]?.slice(0, MAX_MESSAGE);
 }
 
-/** The last bytes of a file, so many at the most; undefined where there is no file. */
+/** The last bytes of a file, so many at the most; undefined if there is no file. */
 async function readEnd(path: string, most: number): Promise<string | undefined> {
   let file: Awaited<ReturnType<typeof open>>;
   try {

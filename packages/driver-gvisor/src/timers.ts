@@ -18,7 +18,7 @@ const TICK_MS = 10;
 
 export interface WatchedSentry {
   ref: ProcessRef;
-  /** Processor time of the sandbox until now, ms; undefined where nobody counts. */
+  /** Processor time of the sandbox until now, ms; undefined if nobody counts. */
   usedMs: () => number | undefined;
 }
 
@@ -34,13 +34,13 @@ export class SentryTimers {
 
   /**
    * Watches a sentry whose timers are on time, as they are at its start. They stay so until it is known what is expected of it:
-   * a start may have no processor for long where the host is busy.
+   * a start may have no processor for long if the host is busy.
    */
   add(id: string, watched: WatchedSentry): void {
     this.#sentries.set(id, { ...watched, lastMs: usedMs(watched) ?? 0, quiet: new Quiet() });
   }
 
-  /** Undefined where it is not watched. */
+  /** Undefined if it is not watched. */
   activity(id: string): Activity | undefined {
     return this.#sentries.get(id)?.quiet.activity;
   }
@@ -80,7 +80,7 @@ export class SentryTimers {
   }
 }
 
-/** Undefined where it has ended. */
+/** Undefined if it has ended. */
 function usedMs({ ref, usedMs }: WatchedSentry): number | undefined {
   const used = usedMs();
   if (used !== undefined) return used;

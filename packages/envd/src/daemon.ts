@@ -52,11 +52,11 @@ export interface DaemonOptions {
   identityRoot: string;
   /** True for the init process of a sandbox: only then are the clock and the host name envd's to change. */
   ownsMachine: boolean;
-  /** The address that forwarded ports listen on, where it is not the one of the first outside interface. */
+  /** The address that forwarded ports listen on, if it is not the one of the first outside interface. */
   forwardAddress?: string;
-  /** Absent where nothing limits the programs that are started. */
+  /** Absent if nothing limits the programs that are started. */
   limit?: ProcessLimit;
-  /** Present where this is a sandbox's own daemon, which starts sudo where that cannot start by itself. */
+  /** Present if this is a sandbox's own daemon, which starts sudo if that cannot start by itself. */
   sudo?: SudoOptions;
 }
 
@@ -214,7 +214,7 @@ function listen(server: Server, { port, host }: DaemonOptions): Promise<void> {
   });
 }
 
-/** tcp6 does not exist where IPv6 is off. */
+/** tcp6 does not exist if IPv6 is off. */
 function readIfThere(path: string): string {
   try {
     return readFileSync(path, 'utf8');

@@ -67,7 +67,7 @@ try {
 
 /**
  * gVisor mounts a file system in memory over an empty /tmp. What is written there would count as the sandbox's memory,
- * and end it where it is much.
+ * and end it if it is much.
  */
 function putTmpOnDisk(): void {
   try {

@@ -42,7 +42,7 @@ export function processEnv(
   };
 }
 
-/** The user that a request names or that is the default; undefined where there is no such user. */
+/** The user that a request names or that is the default; undefined if there is no such user. */
 export function accountFor(
   name: string | undefined,
   settings: Settings,

@@ -169,7 +169,7 @@ describe('a command', () => {
     await handle.kill();
   });
 
-  it('reads nothing where no input was asked for', async () => {
+  it('reads nothing if no input was asked for', async () => {
     expect(await daemon.sandbox.commands.run('cat; echo end', as)).toMatchObject({ stdout: 'end\n' });
     const handle = await daemon.sandbox.commands.run('sleep 5', { ...as, background: true });
     await expect(handle.sendStdin('x')).rejects.toThrow(/stdin not enabled or closed/);

@@ -82,7 +82,7 @@ describe('download', () => {
     expect(await daemon.sandbox.files.read(path)).toHaveLength(100_000);
   });
 
-  it('gives parts, and nothing where nothing has changed', async () => {
+  it('gives parts, and nothing if nothing has changed', async () => {
     const path = join(directory, 'digits');
     writeFileSync(path, '0123456789');
     const part = await getRaw(address(path), { Range: 'bytes=2-4', 'Accept-Encoding': 'gzip' });

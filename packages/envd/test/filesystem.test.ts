@@ -223,7 +223,7 @@ describe('a watch', () => {
     await handle.stop();
   });
 
-  it('attaches the entry where asked', async () => {
+  it('attaches the entry if asked', async () => {
     const { handle, see, events } = await watch({ includeEntry: true });
     writeFileSync(join(directory, 'f'), 'x');
     await see('write f');
@@ -232,7 +232,7 @@ describe('a watch', () => {
     await handle.stop();
   });
 
-  it('is refused where there is no directory', async () => {
+  it('is refused if there is no directory', async () => {
     await expect(daemon.sandbox.files.watchDir('/no/such', () => {})).rejects.toThrow(/not_found/);
     await expect(daemon.sandbox.files.watchDir('/etc/passwd', () => {})).rejects.toThrow(/invalid_argument/);
   });

@@ -38,7 +38,7 @@ describe('init', () => {
     );
   });
 
-  it('replaces all variables, or none where it names none', async () => {
+  it('replaces all variables, or none if it names none', async () => {
     await daemon.init({ envVars: { A: '1', B: '2' } });
     await daemon.init({ envVars: null });
     await daemon.init({ defaultUser: '' });

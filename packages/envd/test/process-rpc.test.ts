@@ -13,7 +13,7 @@ afterAll(() => daemon?.stop());
 const as = { user: OTHER_USER, cwd: '/tmp' };
 
 describe('a command that cannot run', () => {
-  it('fails like in a shell where there is no such program', async () => {
+  it('fails like in a shell if there is no such program', async () => {
     const { events } = await startProcess(daemon.url, { process: { cmd: 'no-such-program' } });
     expect(outputOf(events, 'stderr')).toBe('/bin/sh: 1: exec: no-such-program: not found\n');
     expect(events.at(-1)).toEqual({
@@ -21,7 +21,7 @@ describe('a command that cannot run', () => {
     });
   });
 
-  it('fails like in a shell where the file may not be executed', async () => {
+  it('fails like in a shell if the file may not be executed', async () => {
     const path = join(daemon.directory, 'not-executable');
     await writeFile(path, 'x');
     const { events } = await startProcess(daemon.url, { process: { cmd: path } });
@@ -29,7 +29,7 @@ describe('a command that cannot run', () => {
     expect(events.at(-1)).toMatchObject({ end: { exitCode: 126 } });
   });
 
-  it('is run by a shell where it is a script without an interpreter', async () => {
+  it('is run by a shell if it is a script without an interpreter', async () => {
     const path = join(daemon.directory, 'plain-script');
     await writeFile(path, 'echo "script $1"');
     await chmod(path, 0o755);
@@ -49,7 +49,7 @@ describe('a command that cannot run', () => {
     await expect(daemon.sandbox.commands.run('true', options)).rejects.toThrow(message);
   });
 
-  it('is refused where its user may not enter the directory', async () => {
+  it('is refused if its user may not enter the directory', async () => {
     const locked = join(daemon.directory, 'locked');
     await mkdir(locked, { mode: 0o700 });
     await chmod(daemon.directory, 0o755);
@@ -61,7 +61,7 @@ describe('a command that cannot run', () => {
     });
   });
 
-  it('is refused where a text has a NUL', async () => {
+  it('is refused if a text has a NUL', async () => {
     const { error } = await startProcess(daemon.url, { process: { cmd: '/bin/echo', args: ['a\0b'] } });
     expect(error).toMatchObject({ code: 'invalid_argument' });
   });
@@ -124,7 +124,7 @@ describe('the protocol', () => {
     expect(response.body).toMatchObject({ code, message: expect.stringContaining(message) });
   });
 
-  it('finds processes by tag, the newest where it was used twice', async () => {
+  it('finds processes by tag, the newest if it was used twice', async () => {
     await startProcess(daemon.url, { process: { cmd: '/bin/true' }, tag: 'twice' });
     const handle = startProcess(daemon.url, { process: { cmd: '/bin/sleep', args: ['30'] }, tag: 'twice' });
     await eventually(

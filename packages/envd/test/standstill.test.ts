@@ -39,7 +39,7 @@ describe('a command with a deadline', () => {
     expect(performance.now() - started).toBeGreaterThan(5_300);
   });
 
-  it('is over all the same where nobody tells of one', async () => {
+  it('is over all the same if nobody tells of one', async () => {
     const command = await daemon.sandbox.commands.run('sleep 1000', { background: true, timeoutMs: 500 });
     await expect(command.wait()).rejects.toBeInstanceOf(TimeoutError);
     await eventually(async () => !(await isAlive(command.pid)), 'its end');

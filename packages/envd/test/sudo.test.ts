@@ -117,7 +117,7 @@ function isAlive(pid: number): boolean {
   }
 }
 
-it('is stood in for where there is none', async () => {
+it('is stood in for if there is none', async () => {
   const socket = join(socketDirectory, 'none.sock');
   const without = await startTestDaemon({
     arguments: ['--sudo-socket', socket, '--sudo-program', join(socketDirectory, 'no-sudo')],

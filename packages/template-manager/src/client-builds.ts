@@ -31,7 +31,7 @@ export interface ClientBuildsOptions {
   files: Pick<ArtifactStore, 'open'>;
   /** The templates that ship with Islet: texts of theirs are in all others. */
   templatesDir: string;
-  /** The operator's Debian mirror, where one is set. */
+  /** The operator's Debian mirror, if one is set. */
   debianMirror: string | undefined;
   /** The build of the base template that ships with Islet. */
   baseBuildId: () => Promise<string>;

@@ -71,7 +71,7 @@ describe.runIf(process.getuid?.() === 0)('a program that reads images', () => {
     return lines;
   };
 
-  /** Every line is a try; it prints what it got only where it got something. */
+  /** Every line is a try; it prints what it got only if it got something. */
   const tries = () => `
     cat /etc/shadow 2>/dev/null
     ls -d /root /var /home /run /sys /tmp /boot ${dir} 2>/dev/null

@@ -151,7 +151,7 @@ describe.runIf(process.getuid?.() === 0)('images', () => {
     expect((await stat(join(rootfsDir, 'kept/a'))).mode & 0o777).toBe(0o755);
   });
 
-  it('are asked for once a team, and again where that is forced', { timeout: 60_000 }, async () => {
+  it('are asked for once a team, and again if that is forced', { timeout: 60_000 }, async () => {
     const name = await pushImage(open, 'moving:latest', { layers: [file('version', '1')] });
     const first = await pull(name);
     await pushImage(open, 'moving:latest', { layers: [file('version', '2')] });

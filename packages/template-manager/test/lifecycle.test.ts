@@ -141,7 +141,7 @@ describe.runIf(process.getuid?.() === 0)('the life of a build', () => {
     await expect.poll(leftovers).toEqual(nothing);
   });
 
-  it('says so where a step needs more memory than the template has', slow, async () => {
+  it('says so if a step needs more memory than the template has', slow, async () => {
     const { state } = await buildTemplate(site, {
       memoryMb: 256,
       steps: [runStep('python3 -c "x = bytearray(2 * 1024 ** 3)"')],
@@ -151,7 +151,7 @@ describe.runIf(process.getuid?.() === 0)('the life of a build', () => {
   });
 
   it(
-    'has a full disk where its files would take more than they may, with what the steps before wrote',
+    'has a full disk if its files would take more than they may, with what the steps before wrote',
     slow,
     async () => {
       const write = (mib: number) => runStep(`head -c ${mib}M /dev/urandom > ~/file-${mib}`);
@@ -174,7 +174,7 @@ describe.runIf(process.getuid?.() === 0)('the life of a build', () => {
     },
   );
 
-  it('waits for a place where enough others of its team run, and another team does not', slow, async () => {
+  it('waits for a place if enough others of its team run, and another team does not', slow, async () => {
     const teamId = randomUUID();
     const blockers = await Promise.all(
       [1, 2].map((n) => startBuild(site, { teamId, steps: [runStep(`echo begun; sleep 360${n}`)] })),

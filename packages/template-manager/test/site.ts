@@ -68,7 +68,7 @@ export async function openSite({ cacheDir }: SiteOptions = {}): Promise<Site> {
     lock,
     logger,
   };
-  // The base template takes a minute to make: the machine's own cache is used where it has one.
+  // The base template takes a minute to make: the machine's own cache is used if it has one.
   const shipped = createShippedTemplates({ ...building, cacheDir: '/var/cache/islet' });
   const base = await shipped.spec('base', 'islet0base0template0');
   const { buildId } = base;

@@ -13,7 +13,7 @@ export interface Account {
 /** The image's users and groups. */
 export interface Accounts {
   find(name: string): Account | undefined;
-  /** The name of an id, the number as text where it has none. */
+  /** The name of an id, the number as text if it has none. */
   userName(uid: number): string;
   groupName(gid: number): string;
 }

@@ -1,4 +1,4 @@
-/** How a download is encoded; `none` where the client accepts nothing we have. */
+/** How a download is encoded; `none` if the client accepts nothing we have. */
 export type Encoding = 'identity' | 'gzip' | 'none';
 
 /** Chooses by an Accept-Encoding header. Without a header, and for a bare `*`, nothing is encoded. */

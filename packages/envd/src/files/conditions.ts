@@ -7,7 +7,7 @@ export interface Validators {
   modifiedMs: number;
 }
 
-/** True where the client has the current version already: answer 304. */
+/** True if the client has the current version already: answer 304. */
 export function isNotModified(headers: IncomingHttpHeaders, { etag, modifiedMs }: Validators): boolean {
   const noneMatch = headers['if-none-match'];
   if (noneMatch !== undefined) {

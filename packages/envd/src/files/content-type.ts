@@ -36,7 +36,7 @@ const BY_EXTENSION: Record<string, string> = {
   '.zip': 'application/zip',
 };
 
-/** Bytes of a file's start that are looked at where its name says nothing. */
+/** Bytes of a file's start that are looked at if its name says nothing. */
 export const SNIFF_BYTES = 512;
 
 /** The media type of a file by its name, else by what it starts with: text or not. */

@@ -1,9 +1,9 @@
 import type { Readable, Writable } from 'node:stream';
 
 /**
- * Hands all that `source` gives to `target` and ends it, waiting where it is slow. Unlike a pipeline it never destroys
+ * Hands all that `source` gives to `target` and ends it, waiting if it is slow. Unlike a pipeline it never destroys
  * `source`: a request whose body is refused must stay alive to be answered.
- * Resolves early where `target` is destroyed; whoever destroyed it knows why.
+ * Resolves early if `target` is destroyed; whoever destroyed it knows why.
  */
 export async function feed(source: Readable, target: Writable): Promise<void> {
   for await (const chunk of source.iterator({ destroyOnReturn: false })) {

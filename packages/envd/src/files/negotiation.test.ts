@@ -70,7 +70,7 @@ it('names files in headers whatever their name', () => {
   expect(inlineDisposition('ünï(1).txt')).toBe("inline; filename*=utf-8''%C3%BCn%C3%AF%281%29.txt");
 });
 
-it('tells text from binary where the name says nothing', () => {
+it('tells text from binary if the name says nothing', () => {
   expect(contentType('/a/b.PNG', Buffer.of(0))).toBe('image/png');
   expect(contentType('/a/b', Buffer.from('héllo\n\tx'))).toBe('text/plain; charset=utf-8');
   expect(contentType('/a/b', Buffer.of(0x7f, 0x45, 0x4c, 0x46, 0))).toBe('application/octet-stream');

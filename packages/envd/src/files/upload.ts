@@ -21,7 +21,7 @@ const METADATA_HEADER = 'x-metadata-';
 const FILE_FIELD = 'file';
 
 export interface UploadOptions extends Omit<WriteOptions, 'metadata'> {
-  /** The query's path as it came, absent where parts name their own. */
+  /** The query's path as it came, absent if parts name their own. */
   path: string | undefined;
   resolve: (path: string) => string;
 }

@@ -13,7 +13,7 @@ const { FileType, EntryInfoSchema } = filesystemProto;
 /** Describes what is at a path. */
 export interface EntryReader {
   /**
-   * @param shown the path to report where it differs from the one to read.
+   * @param shown the path to report if it differs from the one to read.
    * @throws NodeJS.ErrnoException of lstat.
    */
   read(path: string, shown?: string): filesystemProto.EntryInfo;

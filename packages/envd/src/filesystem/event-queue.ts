@@ -18,7 +18,7 @@ export class EventQueue<T> {
     this.#keepaliveMs = keepaliveMs;
   }
 
-  /** @returns false where the reader is too far behind and the event was not taken. */
+  /** @returns false if the reader is too far behind and the event was not taken. */
   push(event: T): boolean {
     if (this.#closed) return true;
     if (this.#waiter) this.#answer({ type: 'event', event });

@@ -6,7 +6,7 @@ const DIRECTORY_MODE = 0o755;
 
 /**
  * Creates a directory and the missing ones above it, owned by the user. Does nothing for what exists.
- * @throws NodeJS.ErrnoException, ENOTDIR where a file is in the way.
+ * @throws NodeJS.ErrnoException, ENOTDIR if a file is in the way.
  */
 export function makeDirectories(path: string, account: Account): void {
   for (const missing of missingDirectories(path)) {

@@ -9,7 +9,7 @@ export const MAX_TOTAL_BYTES = 4096;
 
 const utf8 = new TextDecoder('utf-8', { fatal: true });
 
-/** The metadata of a file; empty where the file system has no attributes. Values that are no text are left out. */
+/** The metadata of a file; empty if the file system has no attributes. Values that are no text are left out. */
 export function readMetadata(attributes: ExtendedAttributes, path: string): Record<string, string> {
   const metadata: Record<string, string> = {};
   for (const name of attributes.list(path)) {
@@ -42,7 +42,7 @@ export function writeMetadata(
   return true;
 }
 
-/** Why metadata cannot be stored, or undefined where it can. */
+/** Why metadata cannot be stored, or undefined if it can. */
 export function metadataDefect(metadata: Readonly<Record<string, string>>): string | undefined {
   let total = 0;
   for (const [key, value] of Object.entries(metadata)) {

@@ -13,7 +13,7 @@ import {
 import { posix } from 'node:path';
 
 /**
- * Renames, and copies then deletes where source and destination are on different mounts.
+ * Renames, and copies then deletes if source and destination are on different mounts.
  * @param suffix makes the name of the unfinished copy beside the destination unique.
  * @throws NodeJS.ErrnoException
  */

@@ -212,7 +212,7 @@ const DIRECTORY_ERRORS = (path: string): ErrorTable => ({
   ELOOP: [Code.FailedPrecondition, `cyclic symlink: ${path}`],
 });
 
-/** What file system errors mean where the call says nothing more exact. */
+/** What file system errors mean if the call says nothing more exact. */
 const COMMON_ERRORS: Record<string, Code> = {
   ENOENT: Code.NotFound,
   ENOTDIR: Code.InvalidArgument,

@@ -38,12 +38,12 @@ export class PolledWatchers {
     return id;
   }
 
-  /** Takes the events that came since the last call. Undefined where there is no such watcher. */
+  /** Takes the events that came since the last call. Undefined if there is no such watcher. */
   drain(id: string): Event[] | undefined {
     return this.#watchers.get(id)?.events.splice(0);
   }
 
-  /** @returns false where there is no such watcher. */
+  /** @returns false if there is no such watcher. */
   remove(id: string): boolean {
     this.#watchers.get(id)?.tree.close();
     return this.#watchers.delete(id);

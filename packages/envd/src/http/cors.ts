@@ -15,7 +15,7 @@ const EXPOSED = [
 
 /**
  * Lets pages of every origin read the answers.
- * @returns true where the request was a preflight and is answered: preflights carry no token, so they come first.
+ * @returns true if the request was a preflight and is answered: preflights carry no token, so they come first.
  */
 export function applyCors(request: IncomingMessage, response: ServerResponse): boolean {
   if (request.headers.origin === undefined) return false;

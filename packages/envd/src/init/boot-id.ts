@@ -6,7 +6,7 @@ const SHOWN_AT = '/proc/sys/kernel/random/boot_id';
 /** What is shown there instead. */
 export const BOOT_ID = '/run/islet/boot_id';
 
-/** Shows a boot id that can be changed in the place of the kernel's. @throws SystemError where the kernel does not allow it. */
+/** Shows a boot id that can be changed in the place of the kernel's. @throws SystemError if the kernel does not allow it. */
 export function replaceBootId(mounts: Pick<Mounts, 'bind'>, files: IdentityFiles): void {
   files.write(BOOT_ID, files.read(SHOWN_AT));
   mounts.bind(BOOT_ID, SHOWN_AT);

@@ -16,7 +16,7 @@ it.each([
   expect(steps).toEqual(stepped ? [NOW + behindMs] : []);
 });
 
-it('is left alone where it is the host’s, or nobody’s to set', () => {
+it('is left alone if it is the host’s, or nobody’s to set', () => {
   const machine = {
     setClock() {
       throw new Error('EPERM');

@@ -9,7 +9,7 @@ const MAX_BEHIND_MS = 50;
 const MAX_AHEAD_MS = 5000;
 
 export interface ClockDeps {
-  /** Absent where envd is not the init process: then the clock is not its own to set. */
+  /** Absent if envd is not the init process: then the clock is not its own to set. */
   machine: Pick<Machine, 'setClock'> | undefined;
   /** Unix milliseconds. */
   now: () => number;

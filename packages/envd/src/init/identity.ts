@@ -31,11 +31,11 @@ export function resolvConf(servers: readonly string[]): string {
 
 /** Files that tell programs in the sandbox who they are. Synchronous: /init is on the path of every create. */
 export interface IdentityFiles {
-  /** Empty where there is no such file. */
+  /** Empty if there is no such file. */
   read(path: string): string;
-  /** Writes, creating directories where they are missing and replacing a link that leads elsewhere. */
+  /** Writes, creating directories if they are missing and replacing a link that leads elsewhere. */
   write(path: string, contents: string): void;
-  /** Makes a directory and those above it where they are missing. */
+  /** Makes a directory and those above it if they are missing. */
   makeDirectory(path: string): void;
   /** Puts a new file in the old one's place: who reads it gets all of the one or of the other. */
   replace(path: string, contents: string): void;

@@ -154,7 +154,7 @@ describe('the machine', () => {
     expect(machine.kernelReseeds()).toBe(4);
   });
 
-  it('is told behind the answer where envd is its only program', async () => {
+  it('is told behind the answer if envd is its only program', async () => {
     const machine = open({ run: false });
     const finish = await machine.apply({
       ...{ sandboxId: 'ia', hostname: 'a', accessToken: 'secret', timestamp: '2026-01-01T00:00:00Z' },
@@ -229,7 +229,7 @@ describe('the machine', () => {
     },
   );
 
-  it('ends what ran only where a reboot is asked for', async () => {
+  it('ends what ran only if a reboot is asked for', async () => {
     const machine = open();
     await machine.apply({ sandboxId: 'ia' });
     expect(machine.reboots()).toBe(0);

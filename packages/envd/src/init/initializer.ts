@@ -26,14 +26,14 @@ export interface InitializerDeps {
   logger: Logger;
   clock: Pick<Clock, 'keep'>;
   timers: Pick<LivedTimers, 'stoodStill'>;
-  /** Absent where envd is not the init process: then the machine is not its own to change. */
+  /** Absent if envd is not the init process: then the machine is not its own to change. */
   machine: Pick<Machine, 'setHostname' | 'reseedKernel'> | undefined;
   mounts: Pick<Mounts, 'bind'> | undefined;
   /** Mounts what the machine is served over the network. */
   servedVolumes: Pick<ServedVolumes, 'mount'> | undefined;
   /** True while envd is the machine's only program. */
   isAlone: () => boolean;
-  /** Ends every other process. Absent where envd is not the init process. */
+  /** Ends every other process. Absent if envd is not the init process. */
   endAllProcesses: (() => Promise<void>) | undefined;
   random: Pick<Machine, 'randomBytes' | 'reseedOpenssl'>;
   /** Called after a request was applied, with whether the sandbox is another one than before. */
@@ -62,7 +62,7 @@ export class Initializer {
   /**
    * Applies a request. One that is not newer than the last is only authenticated. What it gives back is left to do, and is to
    * be done in the turn of the event loop in which the request is answered, behind the answer.
-   * @throws IsletError 401, 400; 503 where a reboot is asked for and processes stay.
+   * @throws IsletError 401, 400; 503 if a reboot is asked for and processes stay.
    */
   async apply(request: InitRequest, headerToken: string | undefined): Promise<() => void> {
     if (!this.#admits(request, headerToken)) return nothing;
@@ -84,7 +84,7 @@ export class Initializer {
     return nothing;
   }
 
-  /** The directories below which the files of volumes are; none where there are no volumes. */
+  /** The directories below which the files of volumes are; none if there are no volumes. */
   volumeDirectories(): string[] {
     if (this.#volumes.size === 0) return [];
     return [VOLUMES_DIRECTORY, ...[...this.#volumes.keys()].map((path) => realpathSync(path))];

@@ -20,7 +20,7 @@ export interface VolumeMount {
   id: string;
   /** Absolute, without `.` and `..`. */
   path: string;
-  /** Where it is served over the network; undefined where the machine sees it. */
+  /** Where it is served over the network; undefined if the machine sees it. */
   target: string | undefined;
 }
 
@@ -45,7 +45,7 @@ export interface InitRequest {
   volumes: VolumeMount[];
   /** True: end every other process, as a reboot does. */
   reboot: boolean;
-  /** In which the machine was saved, where its clock went on meanwhile. */
+  /** In which the machine was saved, if its clock went on meanwhile. */
   stoodStill: Standstill | undefined;
 }
 

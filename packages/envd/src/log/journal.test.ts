@@ -39,7 +39,7 @@ it('keeps the newest records only, and no long texts', () => {
   expect(record?.fields.cmd?.length).toBeLessThan(1100);
 });
 
-it('begins anew where the sandbox becomes another one', () => {
+it('begins anew if the sandbox becomes another one', () => {
   const journal = new Journal(() => 0);
   journal.add('info', 'process', 'of the template', {});
   journal.clear();

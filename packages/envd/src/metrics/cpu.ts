@@ -16,7 +16,7 @@ export function usedPercent(before: CpuSample, after: CpuSample): number {
   return Math.round(Math.min(1, busy / total) * 10_000) / 100;
 }
 
-/** Reads the first line of /proc/stat; undefined where the kernel (gVisor's) keeps no account there. */
+/** Reads the first line of /proc/stat; undefined if the kernel (gVisor's) keeps no account there. */
 export function parseProcStat(text: string): CpuSample | undefined {
   const fields = /^cpu\s+(.*)$/m.exec(text)?.[1]?.split(/\s+/).map(Number) ?? [];
   // guest and guest_nice, the last two, are contained in user and nice.

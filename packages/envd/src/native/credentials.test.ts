@@ -27,7 +27,7 @@ it('acts as another user with effective ids alone, which let nobody signal this 
   expect(identity().slice(0, 2)).toEqual(ROOT);
 });
 
-it('becomes another user for what is started meanwhile, and is root again after it, also where that fails', () => {
+it('becomes another user for what is started meanwhile, and is root again after it, also if that fails', () => {
   expect(credentials.become(account, identity)).toEqual([
     '4711 4711 0 4711',
     '4712 4712 0 4712',

@@ -25,7 +25,7 @@ export interface Terminal {
 export interface Descriptors {
   pipe(): PipeEnds;
   openTerminal(size: WindowSize): Terminal;
-  /** @throws SystemError where the terminal is gone. */
+  /** @throws SystemError if the terminal is gone. */
   resizeTerminal(master: number, size: WindowSize): void;
 }
 

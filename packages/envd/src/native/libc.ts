@@ -6,7 +6,7 @@ export function lastErrno(): number {
   return koffi.errno();
 }
 
-/** Throws SystemError where a call answered -1. */
+/** Throws SystemError if a call answered -1. */
 export function checked(call: string, result: number): number {
   if (result === -1) throw new SystemError(call, koffi.errno());
   return result;

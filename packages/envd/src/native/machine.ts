@@ -5,7 +5,7 @@ import { checked, syscallNumbers } from './libc.ts';
 /** What envd changes of the (virtual) machine it runs on. */
 export interface Machine {
   setHostname(name: string): void;
-  /** Steps the wall clock. @throws SystemError where the kernel does not allow it. */
+  /** Steps the wall clock. @throws SystemError if the kernel does not allow it. */
   setClock(unixMs: number): void;
   /** Sends SIGKILL to every process but this one, which has to be the init process. */
   endOtherProcesses(): void;
@@ -13,10 +13,10 @@ export interface Machine {
   randomBytes(length: number): Buffer;
   /**
    * Gives the kernel's own generator new entropy from the host and makes it start anew. Only in a virtual machine: a restored
-   * kernel goes on from the state in the snapshot. @returns false where no device brings entropy from outside.
+   * kernel goes on from the state in the snapshot. @returns false if no device brings entropy from outside.
    */
   reseedKernel(): boolean;
-  /** Makes OpenSSL's generators start anew from kernel randomness. @returns false where this Node does not let us. */
+  /** Makes OpenSSL's generators start anew from kernel randomness. @returns false if this Node does not let us. */
   reseedOpenssl(): boolean;
 }
 
@@ -85,7 +85,7 @@ export function createMachine(arch: string = process.arch): Machine {
   };
 }
 
-/** Undefined where there is no such device, as under gVisor, whose generator is the host's. */
+/** Undefined if there is no such device, as under gVisor, whose generator is the host's. */
 function readEntropy(): Buffer | undefined {
   let device: number;
   try {
@@ -126,7 +126,7 @@ export function isInMemory(mounts: string, path: string): boolean {
 
 const PR_GET_NO_NEW_PRIVS = 39;
 
-/** True where programs gain no rights by their set-user-ID bit: in containers set so, and always under older gVisor. */
+/** True if programs gain no rights by their set-user-ID bit: in containers set so, and always under older gVisor. */
 export function hasNoNewPrivileges(): boolean {
   const prctl = openProgram().func('prctl', 'int', ['int', 'ulong', 'ulong', 'ulong', 'ulong']);
   return prctl(PR_GET_NO_NEW_PRIVS, 0, 0, 0, 0) === 1;

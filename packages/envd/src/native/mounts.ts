@@ -3,7 +3,7 @@ import { checked, syscallNumbers } from './libc.ts';
 
 export type MountFlag = 'readonly' | 'nosuid' | 'nodev';
 
-/** The calls that arrange file systems; all throw SystemError where the kernel does not allow it. */
+/** The calls that arrange file systems; all throw SystemError if the kernel does not allow it. */
 export interface Mounts {
   mount(source: string, target: string, kind: string, options: string, flags?: readonly MountFlag[]): void;
   /** Changes how a mounted file system may be used. */

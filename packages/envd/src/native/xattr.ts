@@ -3,11 +3,11 @@ import { checked, lastErrno } from './libc.ts';
 
 /** Extended attributes of files; values are bytes. */
 export interface ExtendedAttributes {
-  /** Names of a file's attributes, the link itself for a symbolic link. Empty where the file system has none. */
+  /** Names of a file's attributes, the link itself for a symbolic link. Empty if the file system has none. */
   list(path: string): string[];
-  /** Undefined where the attribute does not exist. */
+  /** Undefined if the attribute does not exist. */
   get(path: string, name: string): Buffer | undefined;
-  /** @returns false where the file system has no such attributes. */
+  /** @returns false if the file system has no such attributes. */
   set(fd: number, name: string, value: Buffer): boolean;
   remove(fd: number, name: string): void;
   /** Like `list`, of an open file. */
@@ -31,7 +31,7 @@ export function createExtendedAttributes(): ExtendedAttributes {
   const fremovexattr = program.func('int fremovexattr(int, const char *)');
   const small = Buffer.alloc(4096);
 
-  /** Calls with a small shared buffer first and once more with the largest where that is too short. */
+  /** Calls with a small shared buffer first and once more with the largest if that is too short. */
   const read = (call: string, fill: (into: Buffer) => number | bigint): Buffer | undefined => {
     for (const into of [small, undefined]) {
       const buffer = into ?? Buffer.alloc(MAX_BYTES);

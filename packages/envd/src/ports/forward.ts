@@ -11,7 +11,7 @@ export interface Forward {
 
 /**
  * Accepts connections on an outside address and hands them to a program on a loopback one.
- * @param onLost called where it cannot listen (any more).
+ * @param onLost called if it cannot listen (any more).
  */
 export function openForward(port: number, address: string, target: string, onLost: () => void): Forward {
   const sockets = new Set<Socket>();

@@ -20,7 +20,7 @@ export function frontScript(command: readonly string[]): string {
   ].join('\n');
 }
 
-/** How this very daemon was started, with another script: through its own loader where there is one. */
+/** How this very daemon was started, with another script: through its own loader if there is one. */
 export function commandFor(script: string, cmdline: string, mainScript: string): string[] {
   const words = cmdline.split('\0');
   const at = words.indexOf(mainScript);
@@ -33,9 +33,9 @@ export function hasSudo(root = ''): boolean {
 }
 
 /**
- * Puts the script in place where there is nobody else's file, or takes it away again: templates are built on one kernel and may
+ * Puts the script in place if there is nobody else's file, or takes it away again: templates are built on one kernel and may
  * run on another.
- * @param script undefined where the real sudo works by itself
+ * @param script undefined if the real sudo works by itself
  */
 export function installFront(script: string | undefined, root = ''): void {
   const path = root + SUDO_FRONT;

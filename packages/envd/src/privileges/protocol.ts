@@ -13,9 +13,9 @@ export interface SudoSignal {
   signal: NodeJS.Signals;
 }
 
-/** The only answer. `message` is for its stderr, or for its stdout where all went well. */
+/** The only answer. `message` is for its stderr, or for its stdout if all went well. */
 export interface SudoAnswer {
-  /** Undefined where a signal ended the program. */
+  /** Undefined if a signal ended the program. */
   exitCode?: number | undefined;
   signal?: number | undefined;
   message?: string | undefined;

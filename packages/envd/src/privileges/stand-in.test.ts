@@ -34,7 +34,7 @@ const refusal = (...args: string[]) => {
   return 'answer' in planned ? planned.answer : undefined;
 };
 
-describe('sudo where the template has none', () => {
+describe('sudo if the template has none', () => {
   it('runs a command as root, with its own options, where the caller is', () => {
     const { command, args, cwd, account: target } = run('-n', 'ls', '-u', '--help', '--');
     expect({ command, args, cwd, uid: target.uid }).toEqual({

@@ -23,7 +23,7 @@ const KEPT =
 
 const USAGE = 'usage: sudo [-EHiknSsv] [-u user] [-D directory] [VAR=value] [command [argument …]]';
 
-/** Those that nothing is done for have no meaning where nobody is asked for a password. */
+/** Those that nothing is done for have no meaning if nobody is asked for a password. */
 const OPTIONS = {
   user: { type: 'string', short: 'u' },
   chdir: { type: 'string', short: 'D' },
@@ -53,7 +53,7 @@ interface Parsed {
 }
 
 /**
- * Does what sudo does, where a template has none, for somebody who may become root: the options that scripts use, and sudo's
+ * Does what sudo does, if a template has none, for somebody who may become root: the options that scripts use, and sudo's
  * environment. What it does not know it refuses, and says so.
  */
 export function planSudo(request: SudoRequest, context: StandInContext): SudoPlan {
@@ -90,7 +90,7 @@ export function planSudo(request: SudoRequest, context: StandInContext): SudoPla
 
 const answer = (exitCode: number, message?: string): SudoPlan => ({ answer: { exitCode, message } });
 
-/** @returns what is wrong where the arguments cannot be followed. */
+/** @returns what is wrong if the arguments cannot be followed. */
 function parse(args: readonly string[]): Parsed | string {
   const { tokens } = parseArgs({
     args: [...args],

@@ -17,7 +17,7 @@ export interface EndAllDeps {
 
 /**
  * Ends every other process, those too that are being started meanwhile. When it returns there is none, and clients see none.
- * @throws Error where some are left after ten seconds.
+ * @throws Error if some are left after ten seconds.
  */
 export async function endAllProcesses({ killOthers, reaper, registry }: EndAllDeps): Promise<void> {
   const deadline = performance.now() + DEADLINE_MS;

@@ -2,11 +2,11 @@ import type { WaitStatus } from '@islet/posix-spawn';
 
 /** How a process ended, as clients see it. */
 export interface ProcessEnd {
-  /** -1 where a signal ended it. */
+  /** -1 if a signal ended it. */
   exitCode: number;
   exited: boolean;
   status: string;
-  /** The status where it was no success. */
+  /** The status if it was no success. */
   error: string | undefined;
 }
 

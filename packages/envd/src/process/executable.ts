@@ -11,7 +11,7 @@ export type PathKind = 'program' | 'other' | 'missing';
 
 export const DEFAULT_PATH = '/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin';
 
-/** Finds the program of a command the way a shell does: by PATH where the name has no slash. */
+/** Finds the program of a command the way a shell does: by PATH if the name has no slash. */
 export function findExecutable(
   command: string,
   options: { cwd: string; path: string | undefined; inspect: (path: string) => PathKind },

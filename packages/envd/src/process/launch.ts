@@ -52,7 +52,7 @@ export interface LaunchTools {
   spawner: Spawner;
   descriptors: Descriptors;
   credentials: Credentials;
-  /** Absent where nothing limits what is started. */
+  /** Absent if nothing limits what is started. */
   limit?: ProcessLimit;
 }
 
@@ -63,7 +63,7 @@ const OOM_SCORE_ADJ = '100';
 
 /**
  * Starts a program as the account's user in its own session.
- * @throws LaunchError where the request cannot be carried out: bad working directory, no room for a process.
+ * @throws LaunchError if the request cannot be carried out: bad working directory, no room for a process.
  */
 export function launch(tools: LaunchTools, request: LaunchRequest): LaunchResult {
   rejectNul(request);

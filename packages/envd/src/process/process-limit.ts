@@ -31,7 +31,7 @@ interface Group {
  * Makes the groups. envd itself is in neither of them, so that it can start programs when no other can; those go to a small
  * group of their own then, with which a client can end the ones that are too many. A new process is in the group of the
  * thread that makes it, so envd's main thread enters one for as long as that takes.
- * @throws Error where the kernel has no such groups.
+ * @throws Error if the kernel has no such groups.
  */
 export function createProcessLimit({ most, mounts }: ProcessLimitOptions): ProcessLimit {
   mkdirSync(MOUNT_POINT);

@@ -47,7 +47,7 @@ describe('looking for a program', () => {
   const find = (command: string, path: string | undefined = '/opt:/bin') =>
     findExecutable(command, { cwd: '/work', path, inspect: (candidate) => files[candidate] ?? 'missing' });
 
-  it('takes the first in PATH, and the current directory where PATH says so', () => {
+  it('takes the first in PATH, and the current directory if PATH says so', () => {
     expect(find('ls')).toEqual({ found: '/bin/ls' });
     expect(find('ls', undefined)).toEqual({ found: '/bin/ls' });
     expect(find('tool', ':/bin')).toEqual({ found: '/work/tool' });

@@ -28,7 +28,7 @@ function signalSession(leader: number, signals: readonly NodeJS.Signals[]): void
   }
 }
 
-/** undefined where the process is gone. */
+/** undefined if the process is gone. */
 function sessionOf(pid: number): number | undefined {
   try {
     return parseSession(readFileSync(`/proc/${pid}/stat`, 'utf8'));

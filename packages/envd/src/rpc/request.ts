@@ -3,12 +3,12 @@ import type { Account, Accounts } from '../accounts/account.ts';
 import { PathError, resolvePath } from '../accounts/resolve-path.ts';
 import { accountFor, type Settings } from '../settings.ts';
 
-/** Silence after which a stream shows a sign of life, where the client did not say. */
+/** Silence after which a stream shows a sign of life, if the client did not say. */
 const DEFAULT_KEEPALIVE_SECONDS = 90;
 /** Longest delay of Node's timers, in milliseconds. */
 export const MAX_TIMER_MS = 0x7fff_ffff;
 
-/** Name from `Authorization: Basic base64("<user>:")`, undefined where there is none. */
+/** Name from `Authorization: Basic base64("<user>:")`, undefined if there is none. */
 export function basicUser(header: string | null | undefined): string | undefined {
   const match = /^basic\s+([a-z0-9+/=_-]+)\s*$/i.exec(header ?? '');
   if (!match?.[1]) return undefined;

@@ -31,7 +31,7 @@ async function hold(script: string, cwd = dir): Promise<number> {
 }
 const removed = () => removedFiles([join(dir, 'volume')]);
 
-it('are none where all that is open has its name', async () => {
+it('are none if all that is open has its name', async () => {
   await hold('exec 3<volume/a 4<"volume/b c" 5<other');
   rmSync(join(dir, 'other'));
   expect(removed()).toEqual([]);

@@ -47,7 +47,7 @@ it('that are seen already are left alone', () => {
   expect(calls).toEqual([]);
 });
 
-it('are mounted at the next try where the first failed', () => {
+it('are mounted at the next try if the first failed', () => {
   failing = '10.0.0.1:/a';
   expect(() => served.mount([volume('a')])).toThrow('refused');
   expect(calls.at(-1)).toBe(READ_ONLY);

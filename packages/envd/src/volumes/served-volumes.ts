@@ -7,7 +7,7 @@ const NFS_PORT = 2049;
 
 /**
  * How long an answer is waited for before it is asked for again, and a connection may be silent before it is asked whether it is still
- * there. A machine that was saved while it waited goes on waiting for no longer than this where it is resumed.
+ * there. A machine that was saved while it waited goes on waiting for no longer than this if it is resumed.
  */
 const ANSWER_S = 1;
 

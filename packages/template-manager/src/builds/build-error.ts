@@ -4,7 +4,7 @@ export type BuildPhase = string;
 /** A build that cannot be, for a reason that its author can do something about. The message is shown as it is. */
 export class BuildError extends Error {
   override readonly name = 'BuildError';
-  /** Empty where no phase is to blame. */
+  /** Empty if no phase is to blame. */
   readonly phase: BuildPhase;
 
   constructor(phase: BuildPhase, message: string, options?: ErrorOptions) {

@@ -8,7 +8,7 @@ export interface LogEntry {
   timestampMs: number;
   level: LogLevel;
   message: string;
-  /** The phase it is from; '' where none. */
+  /** The phase it is from; '' if none. */
   step: string;
 }
 
@@ -52,7 +52,7 @@ export class BuildLog {
     return new BuildLog(lines, file, now);
   }
 
-  /** Left out, and counted, where the log is full. */
+  /** Left out, and counted, if the log is full. */
   append(level: LogLevel, step: string, message: string): void {
     if (this.#lines.length >= MOST_ENTRIES || this.#characters >= MOST_CHARACTERS) this.#leftOut++;
     else this.#write(level, step, message);
@@ -83,7 +83,7 @@ export class BuildLog {
   }
 }
 
-/** The lines of a log's file; none where there is no file. Lines that a crash cut short are passed over. */
+/** The lines of a log's file; none if there is no file. Lines that a crash cut short are passed over. */
 export async function readLog(path: string): Promise<string[]> {
   const text = await readFile(path, 'utf8').catch((error: NodeJS.ErrnoException) => {
     if (error.code === 'ENOENT') return '';

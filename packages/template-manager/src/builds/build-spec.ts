@@ -12,7 +12,7 @@ export interface BuildSpec {
   diskLimitMb: number | undefined;
   source: { kind: 'image'; image: ImageSource } | { kind: 'build'; buildId: string };
   steps: readonly StepRequest[];
-  /** Absent: the parent's, where neither command is given. */
+  /** Absent: the parent's, if neither command is given. */
   startCommand: string | undefined;
   readyCommand: string | undefined;
   /** Use no cached layer, and pull the image again. */

@@ -23,7 +23,7 @@ export class Places {
     return all >= this.#count * (this.#of(teamId) === 0 ? 2 : 1);
   }
 
-  /** @throws the signal's reason where it aborts before there is a place. */
+  /** @throws the signal's reason if it aborts before there is a place. */
   async take(teamId: string, signal: AbortSignal): Promise<Disposable> {
     signal.throwIfAborted();
     if (this.isFull(teamId)) await this.#turn(teamId, signal);

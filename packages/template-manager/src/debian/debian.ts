@@ -17,7 +17,7 @@ const run = promisify(execFile);
 
 export interface DebianOptions {
   layers: LayerStore;
-  /** The operator's mirror, where one is set. */
+  /** The operator's mirror, if one is set. */
   mirror: string | undefined;
   /** Node's name of the machine's architecture. */
   arch: string;
@@ -40,7 +40,7 @@ export class Debian {
     this.#options = options;
   }
 
-  /** @throws BuildError of phase `base` where it may not be had, or the mirror does not give it. */
+  /** @throws BuildError of phase `base` if it may not be had, or the mirror does not give it. */
   async make({ suite, packages }: DebianWish, report: Report, signal: AbortSignal): Promise<Layer> {
     const { layers, arch, choosesPackages, logger } = this.#options;
     if (packages.length > 0 && !choosesPackages) {

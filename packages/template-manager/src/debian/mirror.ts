@@ -17,7 +17,7 @@ export interface MirrorOptions {
   hostRoot: string;
 }
 
-/** Which mirror to build from: the operator's, else the host's own where it is Debian, else Debian's. */
+/** Which mirror to build from: the operator's, else the host's own if it is Debian, else Debian's. */
 export async function chooseMirror(options: MirrorOptions): Promise<DebianMirror> {
   if (options.mirror) return mirrorFromOption(options.mirror);
   const release = parseOsRelease(await readIfThere(join(options.hostRoot, 'etc/os-release')));

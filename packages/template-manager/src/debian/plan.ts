@@ -6,7 +6,7 @@ export interface DebianPlanInput extends DebianWish {
   mirror: DebianMirror;
   /** apt settings of the host that decide how it reaches the mirror, such as a proxy: `Acquire::… "value";` lines. */
   aptOptions: string[];
-  /** Debian's archive keys, where they are not in apt's default place. */
+  /** Debian's archive keys, if they are not in apt's default place. */
   keyring: string | undefined;
   target: string;
 }

@@ -13,8 +13,8 @@ const SUITES: Readonly<Record<string, string>> = { '13': 'trixie', trixie: 'trix
 const PACKAGES = /^packages=[a-z0-9][a-z0-9+.-]+(?:,[a-z0-9][a-z0-9+.-]+)*$/;
 
 /**
- * What a reference asks for; undefined where it names an image of a registry.
- * @throws BuildError of phase `base` where it is ours and wrong.
+ * What a reference asks for; undefined if it names an image of a registry.
+ * @throws BuildError of phase `base` if it is ours and wrong.
  */
 export function parseDebianReference(reference: string): DebianWish | undefined {
   const match = REFERENCE.exec(reference);

@@ -27,7 +27,7 @@ export interface BaseSources {
   runtime: Pick<TemplateRuntime, 'rootfsOf'>;
   /** The build of the base template that ships with Islet. */
   baseBuildId: () => Promise<string>;
-  /** What a build that was made here came to; undefined where it is not known. */
+  /** What a build that was made here came to; undefined if it is not known. */
   outcomeOf: (buildId: string) => Promise<BuildOutcome | undefined>;
   images: Pick<Images, 'pull'>;
   debian: Debian;

@@ -31,7 +31,7 @@ describe.runIf(process.getuid?.() === 0)('whether a base is still configured', (
     await chown(join(layer, path), owner, owner);
   };
 
-  it('it is where nothing was written that belongs to it', async () => {
+  it('it is if nothing was written that belongs to it', async () => {
     expect(await look()).toBe(true);
     await put('etc/motd');
     await put('srv/data');
@@ -72,12 +72,12 @@ describe.runIf(process.getuid?.() === 0)('whether a base is still configured', (
         execFileSync('unshare', ['--mount', 'sh', '-ec', script]);
       },
     ],
-  ])('it is not where %s', async (_, change) => {
+  ])('it is not if %s', async (_, change) => {
     await change();
     expect(await look()).toBe(false);
   });
 
-  it('nobody knows where the user lives elsewhere, or the layers were merged', async () => {
+  it('is not known if the user lives elsewhere, or the layers were merged', async () => {
     expect(await isStillConfigured([base], [layer])).toBe(false);
     await writeFile(join(base, 'etc/passwd'), 'user:x:1000:1000::/srv:/bin/bash\n');
     expect(await look()).toBe(false);

@@ -34,7 +34,7 @@ describe('a draft of a root file system', () => {
     expect(await readdir(drafts)).toEqual([]);
   });
 
-  it('is of no use where it has not begun, is of another layer, or failed', async () => {
+  it('is of no use if it has not begun, is of another layer, or failed', async () => {
     await using idle = open();
     expect(await idle.moveTo(target, lowest)).toBe(false);
     idle.begin();

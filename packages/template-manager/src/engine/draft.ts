@@ -22,7 +22,7 @@ export class Draft implements AsyncDisposable {
     this.#held = inUse.hold(dir);
   }
 
-  /** Begins, where it has not begun. */
+  /** Begins, if it has not begun. */
   begin(): void {
     this.#linking ??= this.#link().then(
       () => true,
@@ -30,7 +30,7 @@ export class Draft implements AsyncDisposable {
     );
   }
 
-  /** Puts it in the place of an empty folder. @returns false where it is not of this layer, or could not be made. */
+  /** Puts it in the place of an empty folder. @returns false if it is not of this layer, or could not be made. */
   async moveTo(target: string, lowest: string): Promise<boolean> {
     if (lowest !== this.#lowest || !(await this.#linking)) return false;
     await rmdir(target);

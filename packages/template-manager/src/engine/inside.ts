@@ -17,7 +17,7 @@ const KEPT_BYTES = 8192;
 
 /**
  * Has the program inside the sandbox do a task.
- * @throws BuildError where the template is to blame.
+ * @throws BuildError if the template is to blame.
  */
 export async function runInside(
   runner: CommandRunner,

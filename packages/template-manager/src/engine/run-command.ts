@@ -20,7 +20,7 @@ export interface ShellCommand {
 
 /**
  * Runs a shell command as its context says, its output going to the log.
- * @throws BuildError where it fails: with the exit status, or what kept it from running.
+ * @throws BuildError if it fails: with the exit status, or what kept it from running.
  */
 export async function runShell(
   runner: CommandRunner,

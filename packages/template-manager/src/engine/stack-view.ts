@@ -28,7 +28,7 @@ export async function placeIn(layer: string, path: string): Promise<Place> {
 }
 
 /**
- * A user of the layers; undefined where there is none, or that is not known.
+ * A user of the layers; undefined if there is none, or that is not known.
  * @param dirs the lowest first
  */
 export async function accountOf(dirs: readonly string[], name: string): Promise<Account | undefined> {
@@ -50,7 +50,7 @@ export async function isFolder(dirs: readonly string[], path: string): Promise<b
   return layer !== undefined && (await kindOf(join(layer, relative))) === 'directory';
 }
 
-/** The layer that a path shows of; undefined where that is none, or not known. */
+/** The layer that a path shows of; undefined if that is none, or not known. */
 async function topmost(dirs: readonly string[], path: string): Promise<string | undefined> {
   for (const layer of [...dirs].reverse()) {
     const place = await placeIn(layer, path);

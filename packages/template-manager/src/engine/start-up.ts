@@ -35,7 +35,7 @@ export function shellCommand(command: string, context: BuildContext) {
 
 /**
  * Starts the template's start command and waits until its ready command says that it serves. The start command goes on running.
- * @throws BuildError where the start command fails before, or the time is over.
+ * @throws BuildError if the start command fails before, or the time is over.
  */
 export async function startUp(
   runner: CommandRunner,

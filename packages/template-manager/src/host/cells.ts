@@ -9,7 +9,7 @@ const PIDS = 256;
 
 /** A cgroup for one program and what it starts. It must have ended when the cell is disposed. */
 export interface Cell extends AsyncDisposable {
-  /** A process joins by writing 0 into each; none where the machine has no cgroups. */
+  /** A process joins by writing 0 into each; none if the machine has no cgroups. */
   joinFiles: readonly string[];
 }
 

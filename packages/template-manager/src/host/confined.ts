@@ -77,7 +77,7 @@ function parentsOf(paths: readonly string[]): string[] {
 
 /**
  * Runs a command so, within bounds on memory, processors and processes.
- * @throws BuildCommandError where it exits with anything but 0, and the signal's reason where it was aborted.
+ * @throws BuildCommandError if it exits with anything but 0, and the signal's reason if it was aborted.
  */
 export async function runConfined(confinement: ConfinedCommand): Promise<void> {
   const { command, onLine, cells, signal } = confinement;

@@ -6,7 +6,7 @@ const LINE_FEED = 0x0a;
 
 export interface OutputLines {
   push(bytes: Uint8Array): void;
-  /** Gives out the last line where no break ends it, and how many were left out. */
+  /** Gives out the last line if no break ends it, and how many were left out. */
   end(): void;
 }
 

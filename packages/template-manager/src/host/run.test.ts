@@ -23,7 +23,7 @@ describe('a build command', () => {
     await expect(running).rejects.toThrow(/ended with 3:\nE: no such package: nope$/);
   });
 
-  it('fails where there is no such program', async () => {
+  it('fails if there is no such program', async () => {
     const running = runBuildCommand({ command: ['/no/such/program'], onLine: () => {}, signal: never });
     await expect(running).rejects.toThrow(/ENOENT/);
   });

@@ -26,7 +26,7 @@ const KEPT_LINES = 15;
 /**
  * Runs a command in a process group of its own, and ends the whole group when `signal` aborts. Returns only when the
  * command is gone.
- * @throws BuildCommandError where it exits with anything but 0, and the signal's reason where it was aborted.
+ * @throws BuildCommandError if it exits with anything but 0, and the signal's reason if it was aborted.
  */
 export async function runBuildCommand({ command, onLine, signal }: RunBuildCommand): Promise<void> {
   signal.throwIfAborted();

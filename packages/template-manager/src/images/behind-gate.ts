@@ -11,7 +11,7 @@ interface Bridge {
   socket: string;
   /** Who it and the command run as. */
   uid: number;
-  /** The registry, where programs would ask no proxy for it. */
+  /** The registry, if programs would ask no proxy for it. */
   registry: { host: string; port: number } | undefined;
   /** Of the operator's proxy, whose port it replaces; absent: the gate is the proxy. */
   proxy: string | undefined;

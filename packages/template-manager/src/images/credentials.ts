@@ -23,7 +23,7 @@ const REGION = /^[a-z]{2}(?:-[a-z]+)+-\d$/;
 
 /**
  * The name and password that a registry takes.
- * @throws ImageError where the credentials cannot be right, or AWS does not take them.
+ * @throws ImageError if the credentials cannot be right, or AWS does not take them.
  */
 export async function loginOf(credentials: ImageCredentials, signal: AbortSignal): Promise<Login> {
   switch (credentials.kind) {
@@ -83,7 +83,7 @@ export async function ecrLogin(
   return { username, password };
 }
 
-/** '' where the answer holds none. */
+/** '' if the answer holds none. */
 function tokenOf(text: string): string {
   try {
     const answer: unknown = JSON.parse(text);
@@ -93,7 +93,7 @@ function tokenOf(text: string): string {
   }
 }
 
-/** The body, or '' where it is longer than allowed. */
+/** The body, or '' if it is longer than allowed. */
 async function readAtMost({ body }: Response, bytes: number): Promise<string> {
   const chunks: Uint8Array[] = [];
   let length = 0;

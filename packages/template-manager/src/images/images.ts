@@ -50,7 +50,7 @@ export interface ImagesOptions {
 export interface Registries {
   /** What may be reached for an image. */
   policy: RegistryPolicy;
-  /** What the machine reaches a registry (`host` or `host:port`) through, where it is so: that says what may be reached then. */
+  /** What the machine reaches a registry (`host` or `host:port`) through, if it is so: that says what may be reached then. */
   proxyFor: (registry: string) => URL | undefined;
 }
 
@@ -118,7 +118,7 @@ export class Images {
     }
   }
 
-  /** The way to a registry. @throws ImageError where it may not be reached. */
+  /** The way to a registry. @throws ImageError if it may not be reached. */
   async #gate(reference: ImageReference): Promise<RegistryGate> {
     const { registries, gatesDir, pace } = this.#options;
     const { policy, proxyFor } = registries;
@@ -174,7 +174,7 @@ export class Images {
     return { digest, contentDigest, env: variablesOf(summary), rootfsDir, bytes, cached: false };
   }
 
-  /** The image's files where they are unpacked already. */
+  /** The image's files if they are unpacked already. */
   #unpacked(digest: string): Promise<Layer | undefined> {
     return this.#options.layers.find(layerKey(digest));
   }

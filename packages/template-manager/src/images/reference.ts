@@ -24,7 +24,7 @@ const LONGEST_NAME = 255;
 
 /**
  * Reads an image's name as Docker does: without a host it is Docker Hub's, without a tag the latest.
- * @throws ImageError where it cannot be one
+ * @throws ImageError if it cannot be one
  */
 export function parseReference(written: string): ImageReference {
   const text = written.trim().replace(/^docker:\/\//, '');
@@ -32,7 +32,7 @@ export function parseReference(written: string): ImageReference {
   if (!groups) throw new ImageError(`'${written.slice(0, LONGEST_NAME)}' is not an image name`);
   const { digest, tag = 'latest' } = groups;
   let { registry, repository = '' } = groups;
-  // The first part is a host only where it looks like one: `team/image` is Docker Hub's.
+  // The first part is a host only if it looks like one: `team/image` is Docker Hub's.
   if (registry !== undefined && !/[.:]/.test(registry) && registry !== 'localhost') {
     repository = `${registry}/${repository}`;
     registry = undefined;

@@ -17,7 +17,7 @@ import { type Pace, Traffic } from './traffic.ts';
 export interface RegistryGate extends AsyncDisposable {
   /** Where it listens; anyone who sees it may connect. */
   socketPath: string;
-  /** The operator's proxy, where that is what it leads to. */
+  /** The operator's proxy, if that is what it leads to. */
   proxy: URL | undefined;
   /** Hosts that were asked for and may not be reached. */
   refused: readonly string[];

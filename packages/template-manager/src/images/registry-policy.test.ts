@@ -8,7 +8,7 @@ const METADATA = [
 const OWN = ['127.0.0.1', '::1', '::ffff:127.0.0.1', '10.1.2.3', '172.31.0.1', '192.168.1.1', 'fd12::1'];
 const PUBLIC = ['1.1.1.1', '172.32.0.1', '2606:4700::1'];
 
-it('never reaches metadata services, and own networks where they are told to be reached', () => {
+it('never reaches metadata services, and own networks if they are told to be reached', () => {
   for (const ownNetworks of [true, false]) {
     const policy = createRegistryPolicy({ allow: [], ownNetworks });
     expect(METADATA.filter((address) => policy.allows(address))).toEqual([]);

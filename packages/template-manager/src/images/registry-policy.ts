@@ -8,7 +8,7 @@ export interface RegistryPolicy {
 export interface RegistryPolicyOptions {
   /** Addresses and networks (`10.1.2.3`, `10.0.0.0/8`) that are allowed whatever the rest says. */
   allow: readonly string[];
-  /** Whether this machine itself and private networks are allowed: where only the operator's own programs reach the API. */
+  /** Whether this machine itself and private networks are allowed: if only the operator's own programs reach the API. */
   ownNetworks: boolean;
 }
 
@@ -25,7 +25,7 @@ const OWN = [
   ...['::1/128', 'fc00::/7'],
 ];
 
-/** @throws RangeError where an entry of `allow` is no address and no network. */
+/** @throws RangeError if an entry of `allow` is no address and no network. */
 export function createRegistryPolicy({ allow, ownNetworks }: RegistryPolicyOptions): RegistryPolicy {
   const allowed = blockList(allow);
   const denied = blockList(ownNetworks ? NEVER : [...NEVER, ...OWN]);

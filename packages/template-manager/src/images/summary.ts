@@ -28,7 +28,7 @@ export const SUMMARY = `{"digest":{{json .Digest}},"architecture":{{json .Archit
 /** Longest description of an image: its variables, and layers of some 100 bytes each. */
 export const SUMMARY_BYTES = 256 * 1024;
 
-/** Undefined where it is not what skopeo says of an image: a registry chose all of it, and may have taken skopeo over. */
+/** Undefined if it is not what skopeo says of an image: a registry chose all of it, and may have taken skopeo over. */
 export function parseSummary(text: string): ImageSummary | undefined {
   try {
     const value: unknown = JSON.parse(text);

@@ -8,7 +8,7 @@ export interface Pace {
 
 export type TrafficFault = 'too-much' | 'too-slow';
 
-/** Counts what comes in over the connections of one pull, and ends them all where that is too much, or too little. */
+/** Counts what comes in over the connections of one pull, and ends them all if that is too much, or too little. */
 export class Traffic implements Disposable {
   readonly #pace: Pace;
   readonly #watch: NodeJS.Timeout;

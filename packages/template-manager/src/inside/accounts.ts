@@ -48,8 +48,8 @@ export class AccountFiles {
   }
 
   /**
-   * Makes a user with a home and a shell, without a password, where there is none of this name. A number names that user id,
-   * which keeps its group and home where it has them.
+   * Makes a user with a home and a shell, without a password, if there is none of this name. A number names that user id,
+   * which keeps its group and home if it has them.
    */
   async ensure(name: string): Promise<Account> {
     const existing = await this.find(name);
@@ -94,7 +94,7 @@ export class AccountFiles {
     return true;
   }
 
-  /** Makes a user's home where there is none. */
+  /** Makes a user's home if there is none. */
   async ensureHome({ home, uid, gid }: Account): Promise<void> {
     const dir = join(this.#root, home);
     if ((await kindOf(dir)) !== 'missing') return;

@@ -33,7 +33,7 @@ export async function copy(task: CopyTask, root: string): Promise<void> {
   await rm(dirname(archive), { recursive: true });
 }
 
-/** @throws TaskError where the archive is no archive, or an entry would be put outside of `dir`. */
+/** @throws TaskError if the archive is no archive, or an entry would be put outside of `dir`. */
 async function unpack(file: string, dir: string): Promise<void> {
   const onReadEntry = ({ path, type, linkpath = '' }: ReadEntry) => {
     if (leaves(path)) throw new TaskError(`the archive's entry '${path}' lies outside of its folder`);
@@ -96,7 +96,7 @@ async function chmodTree(path: string, mode: number): Promise<void> {
   }
 }
 
-/** Where the source goes: a file into a directory where the destination is or says it is one, else to that very path. */
+/** Where the source goes: a file into a directory if the destination is or says it is one, else to that very path. */
 async function targetOf(
   { destination, workdir }: CopyTask,
   user: Account,

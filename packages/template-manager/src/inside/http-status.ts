@@ -1,4 +1,4 @@
-// Prints the status that a URL answers with, or 000 where nothing does: as `curl -s -o /dev/null -w '%{http_code}'`.
+// Prints the status that a URL answers with, or 000 if nothing does: as `curl -s -o /dev/null -w '%{http_code}'`.
 const status = await fetch(process.argv[2] ?? '', { redirect: 'manual' }).then(
   async (response) => {
     await response.body?.cancel();

@@ -19,7 +19,7 @@ export type InsideTask =
   /** `files`: a file with `ProvisionFiles` as JSON, in a folder of its own, which is removed. */
   | { kind: 'provision'; files: string }
   | { kind: 'configure'; user: string }
-  /** Fails where the disk has no room left. */
+  /** Fails if the disk has no room left. */
   | { kind: 'look-for-room' };
 
 /** Texts that every template's root file system gets. */
@@ -28,7 +28,7 @@ export interface ProvisionFiles {
   profile: string;
   /** Of /etc/skel, by name. */
   skeleton: Readonly<Record<string, string>>;
-  /** Certificates that programs trust where the image brings none; absent: none are known. */
+  /** Certificates that programs trust if the image brings none; absent: none are known. */
   certificates: string | undefined;
 }
 

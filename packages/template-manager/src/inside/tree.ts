@@ -42,7 +42,7 @@ export async function openToAll(path: string): Promise<void> {
   }
 }
 
-/** Writes a file and the directories above it where nothing is there. */
+/** Writes a file and the directories above it if nothing is there. */
 export async function writeIfMissing(path: string, text: string): Promise<void> {
   if ((await kindOf(path)) !== 'missing') return;
   await mkdir(dirname(path), { recursive: true });

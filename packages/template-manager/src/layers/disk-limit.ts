@@ -4,7 +4,7 @@ export interface DiskLimit {
   /** Bytes that it may take. */
   roomBytes: number;
   diskUsage: (dir: string) => Promise<number>;
-  /** What the work fails with where it takes more. */
+  /** What the work fails with if it takes more. */
   error: () => Error;
 }
 

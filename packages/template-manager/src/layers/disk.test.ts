@@ -45,7 +45,7 @@ describe('the digest of a tree', () => {
     expect(await machineDisk.contentDigest(changed)).not.toBe(digest);
   });
 
-  it('fails where a tree cannot be read, and is of no part of it', async () => {
+  it('fails if a tree cannot be read, and is of no part of it', async () => {
     await expect(machineDisk.contentDigest(join(base, 'nowhere'))).rejects.toThrow();
   });
 });

@@ -62,7 +62,7 @@ describe('pruning layers', () => {
     expect(await readdir(layersDir)).toContain('taken');
   });
 
-  it('has nothing to do where there are no layers', async () => {
+  it('has nothing to do if there are no layers', async () => {
     await rm(layersDir, { recursive: true });
     expect(await prune(0)).toEqual({ removed: 0, freedBytes: 0, keptBytes: 0 });
     await mkdir(layersDir);

@@ -67,7 +67,7 @@ async function listLayers(layersDir: string): Promise<KnownLayer[]> {
   return layers;
 }
 
-/** Under the lock of its key, so that nobody finds it while it goes. False where somebody holds that. */
+/** Under the lock of its key, so that nobody finds it while it goes. False if somebody holds that. */
 async function removeLayer(
   { layersDir, lock, keeps, signal }: PruneOptions,
   layer: KnownLayer,
@@ -106,7 +106,7 @@ async function names(dir: string): Promise<string[]> {
   });
 }
 
-/** A lock that is only taken where it is free. */
+/** A lock that is only taken if it is free. */
 async function tryLock(
   lock: LockFile,
   path: string,

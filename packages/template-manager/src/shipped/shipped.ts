@@ -22,7 +22,7 @@ export interface ShippedTemplatesOptions {
   templatesDir: string;
   /** Layers and root file systems, which all Islets of the machine share. */
   cacheDir: string;
-  /** The operator's Debian mirror, where one is set. */
+  /** The operator's Debian mirror, if one is set. */
   debianMirror: string | undefined;
   runtime: TemplateRuntime;
   lock: LockFile;
@@ -35,7 +35,7 @@ export interface ShippedTemplates {
   spec(name: string, templateId: string): Promise<BuildSpec>;
   /**
    * Makes a build of the template, or what of it is missing.
-   * @throws BuildError where it cannot be built, the signal's reason where it was aborted.
+   * @throws BuildError if it cannot be built, the signal's reason if it was aborted.
    */
   build(name: string, spec: BuildSpec, report: Report, signal: AbortSignal): Promise<BuildOutcome>;
 }

@@ -66,7 +66,7 @@ function tooLong(name: string, isSum: boolean): string {
     : `variable '${shown}' is too long: a variable may have ${MAX_VARIABLE} characters with its name`;
 }
 
-/** Undefined where it would have more than `most` characters, which is found out before they are made. */
+/** Undefined if it would have more than `most` characters, which is found out before they are made. */
 function interpolate(
   value: string,
   known: Readonly<Record<string, string>>,
