@@ -7,5 +7,10 @@ export {
 } from './orchestrator.ts';
 export type { RootFileSystem } from './roots/root-file-systems.ts';
 export type { SandboxEvent } from './sandbox/events.ts';
-export { type BuildSandboxRequest, type CommandRunner, OutOfMemoryError } from './templates/build-sandbox.ts';
+export {
+  type BuildSandbox,
+  type BuildSandboxRequest,
+  type CommandRunner,
+  OutOfMemoryError,
+} from './templates/build-sandbox.ts';
 export type { SealRequest, SealResult } from './templates/seal.ts';

@@ -23,7 +23,7 @@ import { adoptSandboxes, heldSlots } from './sandbox/adoption.ts';
 import type { SandboxEvent } from './sandbox/events.ts';
 import { RecordStore } from './sandbox/record.ts';
 import { Sandboxes } from './sandbox/sandboxes.ts';
-import { type BuildSandboxRequest, type CommandRunner, withBuildSandbox } from './templates/build-sandbox.ts';
+import { type BuildSandbox, type BuildSandboxRequest, openBuildSandbox } from './templates/build-sandbox.ts';
 import { type SealRequest, type SealResult, sealTemplate } from './templates/seal.ts';
 import { TemplateStore } from './templates/store.ts';
 import { removeUnreferenced } from './templates/unreferenced.ts';
@@ -72,15 +72,8 @@ export interface TemplateRuntime {
   seal(request: SealRequest, signal?: AbortSignal): Promise<SealResult>;
   /** The root file system of a build that can start here. @throws IsletError 404, 503. */
   rootfsOf(buildId: string): RootFileSystem;
-  /**
-   * Boots a sandbox on layers, for `use` to run commands in, and ends it; what was written is in the upper layer then.
-   * @throws whatever `use` throws; nothing of the sandbox is left.
-   */
-  withBuildSandbox<T>(
-    request: BuildSandboxRequest,
-    use: (runner: CommandRunner) => Promise<T>,
-    signal?: AbortSignal,
-  ): Promise<T>;
+  /** Boots a sandbox on layers. @throws Error if it does not start; nothing of it is left then */
+  openBuildSandbox(request: BuildSandboxRequest, signal?: AbortSignal): Promise<BuildSandbox>;
   /** Keeps sandboxes of a build ready, so that creates need not wait for a start. */
   keepWarm(buildId: string): void;
   /** Frees a build's snapshot and its sandboxes kept ready. Running and paused sandboxes need it no more. */
@@ -290,8 +283,8 @@ export async function startOrchestrator(options: OrchestratorOptions): Promise<O
           const { rootfs: digest } = templates.get(buildId).needs;
           return { digest, dir: roots.dirOf(digest) };
         },
-        withBuildSandbox: (request, use, signal) =>
-          withBuildSandbox({ ...sealContext, driver: drivers.builds }, request, use, signal),
+        openBuildSandbox: (request, signal) =>
+          openBuildSandbox({ ...sealContext, driver: drivers.builds }, request, signal),
         keepWarm: (buildId) => sandboxes.keepWarm(buildId),
         remove: (buildId) => sandboxes.dropBuild(buildId),
         rootfsDirs: () =>

@@ -29,7 +29,7 @@ export interface BuildMachine {
  */
 export async function bootForBuild(
   driver: SandboxDriver,
-  { slot, spec }: Place,
+  { slot, spec }: Omit<Place, 'undo'>,
   { diskUsedMb, writableRoot, defaultUser, defaultWorkdir, dns, signal }: BuildBoot,
 ): Promise<BuildMachine> {
   const machine = await driver.boot({ ...spec, diskUsedMb, ...(writableRoot && { writableRoot }) }, signal);

@@ -43,33 +43,39 @@ export interface GuestScript extends Pick<SandboxCommand, 'args' | 'onOutput'> {
   script: string;
 }
 
-/**
- * Boots a sandbox on layers, lets `use` run commands in it, and ends it. What was written is in `root.upperDir` then. Nothing
- * of the sandbox is left, however `use` ends.
- */
-export async function withBuildSandbox<T>(
+/** A build's sandbox. When it is disposed of nothing of it is left, and what was written is in its root's `upperDir`. */
+export interface BuildSandbox extends CommandRunner, AsyncDisposable {}
+
+/** Boots a sandbox on layers. @throws Error if it does not start; nothing of it is left then */
+export async function openBuildSandbox(
   context: BuildSandboxContext,
   request: BuildSandboxRequest,
-  use: (runner: CommandRunner) => Promise<T>,
   signal?: AbortSignal,
-): Promise<T> {
-  const { driver, network, guest, dns } = context;
+): Promise<BuildSandbox> {
+  const { driver, network, guest, dns, logger } = context;
   const { root, cpuCount, memoryMb } = request;
   const id = `build-${randomBytes(8).toString('hex')}`;
-  const place = await makePlace(context, {
+  const { undo, ...place } = await makePlace(context, {
     ...{ id, rootfsDir: root.upperDir, guestDir: guest.dir, cpuCount, memoryMb, diskSizeMb: undefined },
     takeSlot: () => network.takeInterface(),
   });
   try {
     const user = { defaultUser: 'root', defaultWorkdir: '' };
-    const boot = { ...user, dns, signal, writableRoot: root };
-    const { machine, envd } = await bootForBuild(driver, place, boot);
-    const result = await use(await commandRunner(context, { id, memoryMb, address: envd.address }));
-    await driver.kill(machine);
-    return result;
-  } finally {
-    const left = (error: unknown) => context.logger.error({ err: error }, 'a build left something behind');
-    await place.undo.run().catch(left);
+    const { machine, envd } = await bootForBuild(driver, place, { ...user, dns, signal, writableRoot: root });
+    const runner = await commandRunner(context, { id, memoryMb, address: envd.address });
+    return {
+      ...runner,
+      async [Symbol.asyncDispose]() {
+        try {
+          await driver.kill(machine);
+        } finally {
+          const left = (error: unknown) => logger.error({ err: error }, 'a build left something behind');
+          await undo.run().catch(left);
+        }
+      },
+    };
+  } catch (error) {
+    throw await undo.after(error);
   }
 }
 

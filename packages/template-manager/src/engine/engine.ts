@@ -21,7 +21,7 @@ import { shellCommand, startUp } from './start-up.ts';
 import { carryOutStep, type Progress } from './step.ts';
 
 export interface EngineDeps extends BaseSources, RootfsDeps {
-  runtime: Pick<TemplateRuntime, 'rootfsOf' | 'rootfsDirs' | 'withBuildSandbox' | 'seal'>;
+  runtime: Pick<TemplateRuntime, 'rootfsOf' | 'rootfsDirs' | 'openBuildSandbox' | 'seal'>;
   /** Layers, shared by all Islets of the machine. */
   layers: LayerStore;
   /** Keeps root file systems from being freed under a build. */

@@ -34,7 +34,7 @@ export interface StackLayer extends AsyncDisposable {
 
 export interface LayerMakerOptions {
   store: LayerStore;
-  runtime: Pick<TemplateRuntime, 'withBuildSandbox'>;
+  runtime: Pick<TemplateRuntime, 'openBuildSandbox'>;
   diskUsage: LayerDisk['diskUsage'];
   /** Most that all layers of a build may take together, MiB; absent: as much as there is. */
   diskLimitMb: number | undefined;

@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import type { Readable } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
 import { Deadline } from '@islet/contracts';
-import type { CommandRunner, TemplateRuntime } from '@islet/orchestrator';
+import type { BuildSandboxRequest, CommandRunner, TemplateRuntime } from '@islet/orchestrator';
 import { BuildError, type BuildPhase } from '../builds/build-error.ts';
 import type { InsideTask } from '../inside/task.ts';
 import { runInside, WORKPLACE } from './inside.ts';
@@ -22,7 +22,7 @@ export interface SandboxSize {
 export type Job = InsideTask | ({ kind: 'shell' } & Omit<ShellCommand, 'phase'>);
 
 export interface WorkspaceOptions {
-  runtime: Pick<TemplateRuntime, 'withBuildSandbox'>;
+  runtime: Pick<TemplateRuntime, 'openBuildSandbox'>;
   report: Report;
   /** Where in the build this is, for errors and the log. */
   phase: BuildPhase;
@@ -56,19 +56,20 @@ export class Workspace {
    * @throws BuildError if the template is to blame.
    */
   async run(jobs: readonly Job[], signal: AbortSignal): Promise<void> {
-    const { folder, runtime, size, stack } = this.#options;
+    const { folder, size, stack } = this.#options;
     const root = { lowerDirs: stack.dirs.toReversed(), ...(await folder.mountable(signal)) };
-    await runtime.withBuildSandbox({ root, ...size }, (runner) => this.#doAll(runner, jobs, signal), signal);
+    await this.#doAll({ root, ...size }, jobs, signal);
     await folder.collect(signal);
   }
 
-  async #doAll(runner: CommandRunner, jobs: readonly Job[], signal: AbortSignal): Promise<void> {
+  async #doAll(request: BuildSandboxRequest, jobs: readonly Job[], signal: AbortSignal): Promise<void> {
+    const { folder, runtime } = this.#options;
+    await using sandbox = await runtime.openBuildSandbox(request, signal);
     try {
-      for (const job of jobs) await this.#do(runner, job, signal);
+      for (const job of jobs) await this.#do(sandbox, job, signal);
     } catch (error) {
-      const { folder } = this.#options;
       // Why a program failed, it says in words of its own.
-      if (folder.tooLarge && !signal.aborted && (await isFull(runner))) throw folder.tooLarge(error);
+      if (folder.tooLarge && !signal.aborted && (await isFull(sandbox))) throw folder.tooLarge(error);
       throw error;
     }
   }
