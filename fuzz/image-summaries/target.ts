@@ -1,6 +1,6 @@
 import { keepText } from '../../packages/template-manager/src/host/keep-text.ts';
 import { outputLines } from '../../packages/template-manager/src/host/output-lines.ts';
-import { explainPull } from '../../packages/template-manager/src/images/image-error.ts';
+import { explainPull } from '../../packages/template-manager/src/images/pull-failure.ts';
 import {
   parseSummary,
   SUMMARY_BYTES,

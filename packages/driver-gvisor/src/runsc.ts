@@ -16,6 +16,7 @@ import {
 import { type MountNamespace, needsHiddenProcSys, openMountNamespace } from './mount-namespace.ts';
 import { inOverlay } from './overlay.ts';
 import { type GvisorRelease, parseRelease } from './release.ts';
+import { runscError } from './runsc-error.ts';
 import { lastLogged, readState } from './runsc-files.ts';
 
 /**
@@ -81,7 +82,7 @@ export class Runsc {
     return new Runsc(options, { file, digest, release }, namespace);
   }
 
-  /** @throws Error with what runsc logged last. */
+  /** @throws MissingFileError for a restore; Error with what runsc logged last. */
   async run({ dir, args, signal, writableRoot }: RunscCommand): Promise<void> {
     const log = join(dir, 'runsc.log');
     const runsc = [this.#file, `--log=${log}`, '--log-format=json', ...this.#flags(), ...args];
@@ -101,7 +102,7 @@ export class Runsc {
     } catch (error) {
       if (!(error instanceof CommandError)) throw error;
       const reason = (await lastLogged(log)) ?? error.message;
-      throw new Error(`runsc ${args[0]} failed: ${reason}`, { cause: error });
+      throw runscError(args[0] ?? '', reason, error);
     } finally {
       await rm(log, { force: true });
     }

@@ -96,7 +96,8 @@ export interface SandboxDriver {
   prepare?(spec: MachineSpec, signal?: AbortSignal): Promise<Machine>;
   /**
    * Starts from a snapshot: memory and files go on from where they were.
-   * @throws DamagedSnapshotError where files in folders of it, which are the driver's to check, are not as they were written.
+   * @throws DamagedSnapshotError if files in folders of it, which are the driver's to check, are not as they were written.
+   * MissingFileError if it needs a file of a volume that is gone, see `reopensFiles`.
    */
   restore(spec: MachineSpec, snapshotDir: string, signal?: AbortSignal): Promise<Machine>;
   /**

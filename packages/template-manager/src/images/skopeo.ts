@@ -8,7 +8,15 @@ import { keepText } from '../host/keep-text.ts';
 import { BuildCommandError } from '../host/run.ts';
 import { behindGate, GATE_SOCKET, HOSTS_FILE, hostsFile } from './behind-gate.ts';
 import type { Login } from './credentials.ts';
-import { explainPull, type ImageError, notAllowed, sendsTooMuch, tooSlow } from './image-error.ts';
+import {
+  damagedImage,
+  type ImageError,
+  notAllowed,
+  sendsTooMuch,
+  tooSlow,
+  unusableKind,
+} from './image-error.ts';
+import { explainPull } from './pull-failure.ts';
 import { formatReference, type ImageReference, isLoopback } from './reference.ts';
 import type { RegistryGate } from './registry-gate.ts';
 import { type ImageSummary, isDigest, parseSummary, SUMMARY, SUMMARY_BYTES } from './summary.ts';
@@ -68,8 +76,7 @@ export async function inspectImage(registry: Registry, signal: AbortSignal): Pro
     throw limit.passed ? tooSlow(reference.written, error) : error;
   });
   const summary = parseSummary(output);
-  if (!summary)
-    throw explainPull(reference.written, 'unsupported', new Error('not what skopeo says of an image'));
+  if (!summary) throw unusableKind(reference.written, new Error('not what skopeo says of an image'));
   return summary;
 }
 
@@ -95,7 +102,7 @@ export async function fetchImage(
   await rm(join(registry.dir, LOGIN_FILE));
   const found = await readDigest(join(registry.dir, 'digest'));
   if (!isDigest(found)) {
-    throw explainPull(reference.written, 'invalid digest', new Error('skopeo wrote no digest'));
+    throw damagedImage(reference.written, new Error('skopeo wrote no digest'));
   }
   return found;
 }

@@ -1,7 +1,7 @@
 import type { Cells } from '../host/cells.ts';
 import { type Confinement, runConfined } from '../host/confined.ts';
 import { keepText } from '../host/keep-text.ts';
-import { explainPull } from './image-error.ts';
+import { explainPull } from './pull-failure.ts';
 
 export interface UnpackRequest {
   /** The image's name, for messages. */
