@@ -1,9 +1,8 @@
 import { once } from 'node:events';
 import { connect } from 'node:net';
 import { create } from '@bufbuild/protobuf';
-import { newSandboxId, orchestratorProto } from '@islet/contracts';
+import { newSandboxId, orchestratorProto, type Sandbox } from '@islet/contracts';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import type { LiveSandbox } from '../src/sandboxes/live.ts';
 import { type Harness, startHarness } from './harness.ts';
 
 const KIB = 1024;
@@ -359,7 +358,7 @@ describe('lists', () => {
         endAtMs: 1_900_000_000_000,
       });
       entered.config = config;
-      api.sandboxes.put(entered as LiveSandbox);
+      api.sandboxes.put(entered as Sandbox);
     }
     return ids;
   }

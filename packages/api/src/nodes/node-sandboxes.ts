@@ -1,9 +1,8 @@
 import { type Reservations, type Route, type Routes, routeOf } from '@islet/catalog';
-import { orchestratorProto } from '@islet/contracts';
+import { orchestratorProto, parseSandbox, type Sandbox } from '@islet/contracts';
 import type { Logger } from '@islet/telemetry';
 import type { Clock } from '../deps.ts';
 import type { KnownSandboxes } from '../sandboxes/known-sandboxes.ts';
-import { isLive, type LiveSandbox, type Sandbox } from '../sandboxes/live.ts';
 import type { NodeLink } from './link.ts';
 import type { PausedRows } from './paused-rows.ts';
 import type { Resources } from './placement.ts';
@@ -89,13 +88,14 @@ export class NodeSandboxes {
    * Makes known what a report says, and forgets what it does not name. A report that is not whole takes nothing away:
    * what it leaves out may live.
    */
-  async reconcile(sandboxes: readonly Sandbox[]): Promise<void> {
+  async reconcile(report: readonly orchestratorProto.Sandbox[]): Promise<void> {
     const reported = new Set<string>();
     let isWhole = true;
-    for (const sandbox of sandboxes) {
-      if (sandbox.config) reported.add(sandbox.config.sandboxId);
+    for (const message of report) {
+      const sandbox = parseSandbox(message);
+      if (sandbox) reported.add(sandbox.config.sandboxId);
       else isWhole = false;
-      await this.#take(sandbox, { isReport: true });
+      if (sandbox) await this.#take(sandbox, { isReport: true });
     }
     if (!isWhole) {
       this.#options.logger.error(
@@ -113,17 +113,18 @@ export class NodeSandboxes {
   }
 
   /** Takes in what an event says. */
-  async changed(sandbox: Sandbox): Promise<void> {
-    await this.#take(sandbox, { isReport: false });
+  async changed(message: orchestratorProto.Sandbox): Promise<void> {
+    const sandbox = parseSandbox(message);
+    if (sandbox) await this.#take(sandbox, { isReport: false });
   }
 
-  /** Takes in what the answer to a call says. False: the sandbox has ended since. */
-  async admit(sandbox: Sandbox): Promise<boolean> {
-    const id = sandbox.config?.sandboxId;
-    if (id === undefined || this.#tombstones.has(id)) return false;
-    this.#fresh.add(id);
+  /** Takes in what the answer to a call says. Undefined if it names no sandbox, or one that has ended since. */
+  async admit(message: orchestratorProto.Sandbox | undefined): Promise<Sandbox | undefined> {
+    const sandbox = message && parseSandbox(message);
+    if (!sandbox || this.#tombstones.has(sandbox.config.sandboxId)) return undefined;
+    this.#fresh.add(sandbox.config.sandboxId);
     await this.#put(sandbox, { isReport: false });
-    return true;
+    return sandbox;
   }
 
   /** Takes out a sandbox that has ended. @param executionId its last run, if the node has said so */
@@ -177,14 +178,14 @@ export class NodeSandboxes {
   }
 
   async #take(sandbox: Sandbox, { isReport }: { isReport: boolean }): Promise<void> {
-    const id = sandbox.config?.sandboxId;
-    if (id === undefined || this.#tombstones.has(id)) return;
+    const id = sandbox.config.sandboxId;
+    if (this.#tombstones.has(id)) return;
     if (this.#abandoned.has(id)) return this.#killOrphan(id);
     await this.#put(sandbox, { isReport });
   }
 
   /** Where it is paused, if that has changed. */
-  #writeDown(sandbox: LiveSandbox, before: LiveSandbox | undefined): void {
+  #writeDown(sandbox: Sandbox, before: Sandbox | undefined): void {
     const { nodeId, rows } = this.#options;
     const wasPaused = before?.nodeId === nodeId && isPaused(before);
     if (isPaused(sandbox) && !wasPaused) rows.paused(sandbox);
@@ -194,7 +195,6 @@ export class NodeSandboxes {
   /** @param isReport all of the node's rows are made right at its end */
   async #put(sandbox: Sandbox, { isReport }: { isReport: boolean }): Promise<void> {
     const { nodeId, sandboxes, reservations, routes } = this.#options;
-    if (!isLive(sandbox)) return;
     // It is where its report came from, whatever it says.
     sandbox.nodeId = nodeId;
     const before = sandboxes.get(sandbox.config.sandboxId);
@@ -208,7 +208,7 @@ export class NodeSandboxes {
     ]);
   }
 
-  #routeTo(sandbox: LiveSandbox): Route {
+  #routeTo(sandbox: Sandbox): Route {
     const { nodeId, link, clock } = this.#options;
     return routeOf(sandbox, {
       nodeId,

@@ -1,6 +1,6 @@
+import type { Sandbox } from '@islet/contracts';
 import { type Database, forgetPaused, type PausedSandbox, reconcilePaused, recordPaused } from '@islet/db';
 import type { Logger } from '@islet/telemetry';
-import type { LiveSandbox } from '../sandboxes/live.ts';
 
 /**
  * Writes down where sandboxes are paused, behind what their nodes tell and in its order. What cannot be written down is told again
@@ -16,17 +16,17 @@ export class PausedRows {
     this.#logger = logger;
   }
 
-  paused(sandbox: LiveSandbox): void {
+  paused(sandbox: Sandbox): void {
     this.#next(() => recordPaused(this.#db, [rowOf(sandbox)]));
   }
 
   /** It was resumed, or has ended. */
-  gone({ nodeId, config }: LiveSandbox): void {
+  gone({ nodeId, config }: Sandbox): void {
     this.#next(() => forgetPaused(this.#db, nodeId, [config.sandboxId]));
   }
 
   /** Those that a node has, by a report that is whole. */
-  reported(nodeId: string, paused: readonly LiveSandbox[]): void {
+  reported(nodeId: string, paused: readonly Sandbox[]): void {
     const rows = paused.map(rowOf);
     this.#next(() => reconcilePaused(this.#db, nodeId, rows));
   }
@@ -45,7 +45,7 @@ export class PausedRows {
   }
 }
 
-function rowOf({ config, endAtMs, nodeId }: LiveSandbox): PausedSandbox {
+function rowOf({ config, endAtMs, nodeId }: Sandbox): PausedSandbox {
   const { sandboxId, teamId } = config;
   return { sandboxId, teamId, nodeId, pausedAt: new Date(endAtMs) };
 }

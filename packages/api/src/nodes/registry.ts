@@ -1,5 +1,4 @@
-import { nodeUnavailable } from '@islet/contracts';
-import type { Sandbox } from '../sandboxes/live.ts';
+import { nodeUnavailable, type Sandbox } from '@islet/contracts';
 import { BuildsIndex } from './builds-index.ts';
 import type { DiscoveredNode, NodeDiscovery } from './discovery.ts';
 import { Node, type NodeOptions } from './node.ts';

@@ -1,10 +1,9 @@
 import { create } from '@bufbuild/protobuf';
-import { nodeNotFound, orchestratorProto } from '@islet/contracts';
+import { nodeNotFound, orchestratorProto, type Sandbox } from '@islet/contracts';
 import { type Static, Type } from 'typebox';
 import { access } from '../auth/guard.ts';
 import type { ApiApp, ApiContext } from '../context.ts';
 import { named } from '../http/caps.ts';
-import type { LiveSandbox } from '../sandboxes/live.ts';
 import { presentListed, publicState } from '../sandboxes/present.ts';
 import { ErrorShape, ListedSandbox } from '../sandboxes/shapes.ts';
 import type { Node, NodeFacts } from './node.ts';
@@ -93,11 +92,7 @@ async function readNode(context: ApiContext, node: Node): Promise<Static<typeof 
   return presentNode(node, facts, context.sandboxes.onNode(node.id));
 }
 
-function presentNode(
-  { id, status }: Node,
-  facts: NodeFacts,
-  sandboxes: LiveSandbox[],
-): Static<typeof NodeShape> {
+function presentNode({ id, status }: Node, facts: NodeFacts, sandboxes: Sandbox[]): Static<typeof NodeShape> {
   const sum = (of: (config: orchestratorProto.SandboxConfig) => number) =>
     sandboxes.reduce((total, { config }) => total + of(config), 0);
   return {

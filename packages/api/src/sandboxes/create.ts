@@ -8,6 +8,7 @@ import {
   newSandboxId,
   orchestratorProto,
   privateWithoutSecure,
+  type Sandbox,
   templateCpuBeyondLimit,
   templateMemoryBeyondLimit,
   timeoutTooLong,
@@ -21,7 +22,6 @@ import type { Static } from 'typebox';
 import type { ApiContext } from '../context.ts';
 import type { ResolvedTemplate } from '../templates/resolver.ts';
 import { type ResolvedMount, resolveMounts } from '../volumes/mounts.ts';
-import type { LiveSandbox } from './live.ts';
 import { parseEgress, parseIngress } from './network-rules.ts';
 import { takePlace } from './places.ts';
 import type { NewSandbox } from './shapes.ts';
@@ -129,7 +129,7 @@ export async function createSandbox(
   context: ApiContext,
   team: Team,
   request: CreateRequest,
-): Promise<LiveSandbox> {
+): Promise<Sandbox> {
   checkRequest(request, team);
   const template = await context.templates.resolve(team, request.templateID);
   checkSize(template, team);

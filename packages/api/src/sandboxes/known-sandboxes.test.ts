@@ -1,8 +1,7 @@
 import { create } from '@bufbuild/protobuf';
-import { orchestratorProto } from '@islet/contracts';
+import { orchestratorProto, type Sandbox } from '@islet/contracts';
 import { beforeEach, expect, it } from 'vitest';
 import { KnownSandboxes } from './known-sandboxes.ts';
-import type { LiveSandbox } from './live.ts';
 
 interface Said extends Partial<Pick<orchestratorProto.SandboxConfig, 'templateId' | 'envdAccessToken'>> {
   teamId?: string;
@@ -12,12 +11,12 @@ interface Said extends Partial<Pick<orchestratorProto.SandboxConfig, 'templateId
   revision?: number;
 }
 
-function sandbox(sandboxId: string, said: Said = {}): LiveSandbox {
+function sandbox(sandboxId: string, said: Said = {}): Sandbox {
   const { nodeId = 'n', startedAtMs = 0, endAtMs = 0, revision = 0, ...config } = said;
   return create(orchestratorProto.SandboxSchema, {
     config: { sandboxId, teamId: 't1', ...config },
     ...{ nodeId, startedAtMs, endAtMs, revision },
-  }) as LiveSandbox;
+  }) as Sandbox;
 }
 
 let known: KnownSandboxes;
@@ -25,7 +24,7 @@ beforeEach(() => {
   known = new KnownSandboxes();
 });
 
-const ids = (sandboxes: LiveSandbox[]) => sandboxes.map(({ config }) => config.sandboxId);
+const ids = (sandboxes: Sandbox[]) => sandboxes.map(({ config }) => config.sandboxId);
 
 it('gives back what was put', () => {
   known.put(sandbox('ia', { endAtMs: 5 }));

@@ -1,8 +1,9 @@
-import { compareNewestFirst, type LiveSandbox, type Position, positionOf } from './live.ts';
+import type { Sandbox } from '@islet/contracts';
+import { compareNewestFirst, type Position, positionOf } from './live.ts';
 
 /** One team's sandboxes in the order of its list; the positions stand beside them, so that a list is a plain copy. */
 interface TeamRows {
-  sandboxes: LiveSandbox[];
+  sandboxes: Sandbox[];
   positions: Position[];
 }
 
@@ -21,14 +22,14 @@ function search(positions: Position[], position: Position): number {
 
 /** Sandboxes by something that each has one of. */
 class Groups {
-  readonly #groups = new Map<string, Map<string, LiveSandbox>>();
+  readonly #groups = new Map<string, Map<string, Sandbox>>();
 
-  of(key: string): Iterable<LiveSandbox> {
+  of(key: string): Iterable<Sandbox> {
     return this.#groups.get(key)?.values() ?? [];
   }
 
-  add(key: string, sandbox: LiveSandbox): void {
-    const group = this.#groups.get(key) ?? new Map<string, LiveSandbox>();
+  add(key: string, sandbox: Sandbox): void {
+    const group = this.#groups.get(key) ?? new Map<string, Sandbox>();
     this.#groups.set(key, group.set(sandbox.config.sandboxId, sandbox));
   }
 
@@ -44,29 +45,29 @@ class Groups {
  * those that it is not about.
  */
 export class KnownSandboxes {
-  readonly #known = new Map<string, { sandbox: LiveSandbox; position: Position }>();
+  readonly #known = new Map<string, { sandbox: Sandbox; position: Position }>();
   readonly #teams = new Map<string, TeamRows>();
   readonly #nodes = new Groups();
   readonly #templates = new Groups();
   /** Access tokens, by sandbox: of those that ask for one. */
   readonly #tokens = new Map<string, string>();
 
-  get(sandboxId: string): LiveSandbox | undefined {
+  get(sandboxId: string): Sandbox | undefined {
     return this.#known.get(sandboxId)?.sandbox;
   }
 
   /** In the order of `compareNewestFirst`, so that a page of thousands needs no sorting. */
-  ofTeam(teamId: string): LiveSandbox[] {
+  ofTeam(teamId: string): Sandbox[] {
     return this.#teams.get(teamId)?.sandboxes.slice() ?? [];
   }
 
   /** In no order. */
-  onNode(nodeId: string): LiveSandbox[] {
+  onNode(nodeId: string): Sandbox[] {
     return [...this.#nodes.of(nodeId)];
   }
 
   /** One that was made from the template, whichever team's. */
-  anyOf(templateId: string): LiveSandbox | undefined {
+  anyOf(templateId: string): Sandbox | undefined {
     for (const sandbox of this.#templates.of(templateId)) return sandbox;
     return undefined;
   }
@@ -77,7 +78,7 @@ export class KnownSandboxes {
   }
 
   /** Enters what is known of a sandbox now. False if a later revision of it is there already: that one stays. */
-  put(sandbox: LiveSandbox): boolean {
+  put(sandbox: Sandbox): boolean {
     const { sandboxId, teamId, templateId, envdAccessToken } = sandbox.config;
     const before = this.get(sandboxId);
     if (before && before.revision > sandbox.revision) return false;

@@ -1,4 +1,10 @@
-import { orchestratorProto, sandboxBusy, sandboxNotFound, type Transition } from '@islet/contracts';
+import {
+  orchestratorProto,
+  type Sandbox,
+  sandboxBusy,
+  sandboxNotFound,
+  type Transition,
+} from '@islet/contracts';
 import type { Team } from '@islet/db';
 import { Type } from 'typebox';
 import { access, callingTeam } from '../auth/guard.ts';
@@ -6,7 +12,6 @@ import type { ApiApp, ApiContext } from '../context.ts';
 import { NETWORK_BODY_BYTES } from '../http/caps.ts';
 import { NODE_CALL_TIMEOUT_MS } from '../nodes/node-call.ts';
 import { moveEnd } from './lifetime.ts';
-import type { LiveSandbox } from './live.ts';
 import { parseEgress } from './network-rules.ts';
 import { readOwnSandbox } from './own.ts';
 import { ErrorShape, NetworkUpdate, NoContent, SandboxParams, Seconds } from './shapes.ts';
@@ -72,7 +77,7 @@ export function addLifetimeRoutes(app: ApiApp, context: ApiContext): void {
       const answer = await node.call(NODE_CALL_TIMEOUT_MS, ({ sandboxes }, options) =>
         sandboxes.setSandboxEgress({ sandboxId, egress }, options),
       );
-      if (answer.sandbox) await node.sandboxes.admit(answer.sandbox);
+      await node.sandboxes.admit(answer.sandbox);
       return reply.code(204).send();
     },
   );
@@ -82,7 +87,7 @@ export function addLifetimeRoutes(app: ApiApp, context: ApiContext): void {
  * A team's sandbox, which runs.
  * @throws IsletError 404 if it is unknown, another team's, or shown as paused; 409 if it is between other states
  */
-async function runningSandbox(context: ApiContext, text: string, team: Team): Promise<LiveSandbox> {
+async function runningSandbox(context: ApiContext, text: string, team: Team): Promise<Sandbox> {
   const sandbox = await readOwnSandbox(context, team, text);
   const { sandboxId } = sandbox.config;
   const transition = TRANSITIONS[sandbox.state];

@@ -1,12 +1,11 @@
-import { IsletError, lifeTooLong, sandboxNotFound } from '@islet/contracts';
+import { IsletError, lifeTooLong, type Sandbox, sandboxNotFound } from '@islet/contracts';
 import type { ApiContext } from '../context.ts';
 import { NODE_CALL_TIMEOUT_MS } from '../nodes/node-call.ts';
-import type { LiveSandbox } from './live.ts';
 
 /** Sets the end of a life to so many seconds from now, within the longest life that the sandbox was given. */
 export async function moveEnd(
   context: ApiContext,
-  sandbox: LiveSandbox,
+  sandbox: Sandbox,
   seconds: number,
   { onlyExtend }: { onlyExtend: boolean },
 ): Promise<void> {
@@ -20,7 +19,7 @@ export async function moveEnd(
     const answer = await node.call(NODE_CALL_TIMEOUT_MS, ({ sandboxes }, options) =>
       sandboxes.setSandboxEnd({ sandboxId, endAtMs, onlyExtend }, options),
     );
-    if (answer.sandbox) await node.sandboxes.admit(answer.sandbox);
+    await node.sandboxes.admit(answer.sandbox);
   } catch (error) {
     if (error instanceof IsletError && error.status === 404) throw sandboxNotFound(sandboxId);
     throw error;

@@ -1,4 +1,4 @@
-import { templateFilterWithTag } from '@islet/contracts';
+import { type Sandbox, templateFilterWithTag } from '@islet/contracts';
 import type { Team } from '@islet/db';
 import type { FastifyReply } from 'fastify';
 import { type Static, Type } from 'typebox';
@@ -8,7 +8,7 @@ import { HEAD_BYTES, named } from '../http/caps.ts';
 import { decodePageToken, type PageToken, pageQuery, type SortOrder, sendPage } from '../http/paging.ts';
 import { inTurns, sendRows } from '../http/rows.ts';
 import { parseTemplateReference } from '../templates/reference.ts';
-import { compareNewestFirst, type LiveSandbox, positionOf } from './live.ts';
+import { compareNewestFirst, positionOf } from './live.ts';
 import { matchesMetadata, parseMetadataFilter } from './metadata-filter.ts';
 import { presentListed, publicState, startedAtMs } from './present.ts';
 import { ErrorShape, ListedSandbox } from './shapes.ts';
@@ -79,7 +79,7 @@ async function listPage(
   const sandboxes = context.sandboxes.ofTeam(team.id);
   if (order === 'asc') sandboxes.reverse();
   // One pass: a team may have thousands, of which a page shows a few.
-  const rows: LiveSandbox[] = [];
+  const rows: Sandbox[] = [];
   let running = 0;
   for await (const some of inTurns(sandboxes)) {
     for (const sandbox of some) {
@@ -107,7 +107,7 @@ interface Filter {
 
 function filterBy({ metadata, states, startedAfterMs, templateId }: Filter) {
   const pairs = metadata === undefined ? [] : parseMetadataFilter(metadata);
-  return (sandbox: LiveSandbox): boolean => {
+  return (sandbox: Sandbox): boolean => {
     const state = publicState(sandbox);
     if (state === undefined || !states.has(state)) return false;
     if (startedAfterMs !== undefined && startedAtMs(sandbox) < startedAfterMs) return false;
@@ -116,12 +116,12 @@ function filterBy({ metadata, states, startedAfterMs, templateId }: Filter) {
   };
 }
 
-function tokenOf(sandbox: LiveSandbox): PageToken {
+function tokenOf(sandbox: Sandbox): PageToken {
   return { timeMs: startedAtMs(sandbox), id: sandbox.config.sandboxId };
 }
 
 /** True where a sandbox comes after the last row of the page before. */
-function isBehind(sandbox: LiveSandbox, after: PageToken, order: SortOrder): boolean {
+function isBehind(sandbox: Sandbox, after: PageToken, order: SortOrder): boolean {
   const last = { startedAtMs: after.timeMs, sandboxId: after.id };
   const comparison = compareNewestFirst(positionOf(sandbox), last);
   return order === 'desc' ? comparison > 0 : comparison < 0;

@@ -1,17 +1,6 @@
-import { orchestratorProto } from '@islet/contracts';
+import { orchestratorProto, type Sandbox } from '@islet/contracts';
 
 const { SandboxState } = orchestratorProto;
-
-export type Sandbox = orchestratorProto.Sandbox;
-
-/** A sandbox with the config that every stored one has. */
-export interface LiveSandbox extends Sandbox {
-  config: orchestratorProto.SandboxConfig;
-}
-
-export function isLive(sandbox: Sandbox): sandbox is LiveSandbox {
-  return sandbox.config !== undefined;
-}
 
 /**
  * True for a sandbox that a resume can start: paused, or about to be. Clients are not told of the difference: whatever they ask
@@ -28,7 +17,7 @@ export interface Position {
   sandboxId: string;
 }
 
-export function positionOf(sandbox: LiveSandbox): Position {
+export function positionOf(sandbox: Sandbox): Position {
   return { startedAtMs: Math.trunc(sandbox.startedAtMs), sandboxId: sandbox.config.sandboxId };
 }
 

@@ -1,7 +1,6 @@
-import { nodeUnavailable, parseSandboxId, sandboxNotFound } from '@islet/contracts';
+import { nodeUnavailable, parseSandboxId, type Sandbox, sandboxNotFound } from '@islet/contracts';
 import { findPaused, type Team } from '@islet/db';
 import type { ApiContext } from '../context.ts';
-import type { LiveSandbox } from './live.ts';
 
 /**
  * The team's sandbox that an id in a path names.
@@ -12,7 +11,7 @@ export async function readOwnSandbox(
   { db, nodes, sandboxes }: ApiContext,
   team: Team,
   text: string,
-): Promise<LiveSandbox> {
+): Promise<Sandbox> {
   const id = parseSandboxId(text);
   const sandbox = sandboxes.get(id);
   if (sandbox?.config.teamId === team.id) return sandbox;

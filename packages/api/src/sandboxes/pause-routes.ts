@@ -47,7 +47,7 @@ export function addPauseRoutes(app: ApiApp, context: ApiContext): void {
       const answer = await node.call(PAUSE_TIMEOUT_MS, ({ sandboxes }, options) =>
         sandboxes.pauseSandbox({ sandboxId, filesOnly }, options),
       );
-      if (answer.sandbox) await node.sandboxes.admit(answer.sandbox);
+      await node.sandboxes.admit(answer.sandbox);
       return reply.code(204).send();
     },
   );

@@ -1,6 +1,6 @@
-import { CLIENT_ID, orchestratorProto, sandboxNotFound } from '@islet/contracts';
+import { CLIENT_ID, orchestratorProto, type Sandbox, sandboxNotFound } from '@islet/contracts';
 import type { Static } from 'typebox';
-import { isPaused, type LiveSandbox, type Sandbox } from './live.ts';
+import { isPaused } from './live.ts';
 import type { ListedSandbox, SandboxDetail, SandboxShape } from './shapes.ts';
 
 const { SandboxState } = orchestratorProto;
@@ -32,7 +32,7 @@ function identity(config: orchestratorProto.SandboxConfig) {
 }
 
 /** The answer to create and connect. */
-export function presentSandbox(sandbox: LiveSandbox, domain: string | null): Static<typeof SandboxShape> {
+export function presentSandbox(sandbox: Sandbox, domain: string | null): Static<typeof SandboxShape> {
   const { config } = sandbox;
   return {
     ...identity(config),
@@ -43,7 +43,7 @@ export function presentSandbox(sandbox: LiveSandbox, domain: string | null): Sta
 }
 
 /** A row of a list. */
-export function presentListed(sandbox: LiveSandbox): Static<typeof ListedSandbox> {
+export function presentListed(sandbox: Sandbox): Static<typeof ListedSandbox> {
   const { config } = sandbox;
   const state = publicState(sandbox);
   if (state === undefined) throw sandboxNotFound(config.sandboxId);
@@ -61,7 +61,7 @@ export function presentListed(sandbox: LiveSandbox): Static<typeof ListedSandbox
 }
 
 /** The answer to get. */
-export function presentDetail(sandbox: LiveSandbox, domain: string | null): Static<typeof SandboxDetail> {
+export function presentDetail(sandbox: Sandbox, domain: string | null): Static<typeof SandboxDetail> {
   const { config } = sandbox;
   const { egress, ingress } = config;
   const listed = presentListed(sandbox);

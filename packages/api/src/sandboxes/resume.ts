@@ -1,9 +1,8 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { refusalToWake, type Wake, type WakeOutcome } from '@islet/catalog';
-import { IsletError, orchestratorProto, sandboxBusy } from '@islet/contracts';
+import { IsletError, orchestratorProto, parseSandbox, type Sandbox, sandboxBusy } from '@islet/contracts';
 import { findTeam, type Team } from '@islet/db';
 import type { ApiContext } from '../context.ts';
-import type { LiveSandbox } from './live.ts';
 import { takePlace } from './places.ts';
 
 const { SandboxState } = orchestratorProto;
@@ -25,10 +24,10 @@ export interface ResumeOptions {
  */
 export async function resumeSandbox(
   context: ApiContext,
-  sandbox: LiveSandbox,
+  sandbox: Sandbox,
   team: Team,
   options: ResumeOptions,
-): Promise<LiveSandbox> {
+): Promise<Sandbox> {
   const { sandboxId } = sandbox.config;
   const { reservations, nodes } = context;
   const node = nodes.of(sandbox);
@@ -39,9 +38,10 @@ export async function resumeSandbox(
     const answer = await node.call(RESUME_TIMEOUT_MS, ({ sandboxes }, callOptions) =>
       sandboxes.resumeSandbox(ask, callOptions),
     );
-    if (!answer.sandbox?.config) throw new Error('the node answered a resume without its sandbox');
-    await node.sandboxes.admit(answer.sandbox);
-    return answer.sandbox as LiveSandbox;
+    const resumed = answer.sandbox && parseSandbox(answer.sandbox);
+    if (!resumed) throw new Error('the node answered a resume without its sandbox');
+    await node.sandboxes.admit(resumed);
+    return resumed;
   } catch (error) {
     // It runs: its node holds the place, or will.
     const runs = error instanceof IsletError && error.status === 409;
@@ -67,7 +67,7 @@ export function createWake(context: ApiContext): Wake {
   };
 }
 
-async function wakeUp(context: ApiContext, sandbox: LiveSandbox): Promise<WakeOutcome> {
+async function wakeUp(context: ApiContext, sandbox: Sandbox): Promise<WakeOutcome> {
   const { sandboxId, teamId, resumeTimeoutMs } = sandbox.config;
   const team = await findTeam(context.db, teamId);
   if (!team || team.isBlocked || team.isBanned) return { kind: 'not-found' };
@@ -94,8 +94,8 @@ const BETWEEN_ATTEMPTS_MS = 25;
  * @throws IsletError 409 where it keeps changing
  */
 export async function withSettledSandbox<T>(
-  read: () => Promise<LiveSandbox>,
-  step: (sandbox: LiveSandbox) => Promise<T>,
+  read: () => Promise<Sandbox>,
+  step: (sandbox: Sandbox) => Promise<T>,
 ): Promise<T> {
   for (let attempt = 1; ; attempt++) {
     const sandbox = await read();

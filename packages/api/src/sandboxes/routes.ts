@@ -1,10 +1,9 @@
-import { IsletError, orchestratorProto, sandboxNotFound } from '@islet/contracts';
+import { IsletError, orchestratorProto, type Sandbox, sandboxNotFound } from '@islet/contracts';
 import { access, callingTeam } from '../auth/guard.ts';
 import type { ApiApp, ApiContext } from '../context.ts';
 import { CREATE_BODY_BYTES } from '../http/caps.ts';
 import { NODE_CALL_TIMEOUT_MS } from '../nodes/node-call.ts';
 import { createSandbox } from './create.ts';
-import type { LiveSandbox } from './live.ts';
 import { readOwnSandbox } from './own.ts';
 import { presentDetail, presentSandbox, publicState } from './present.ts';
 import {
@@ -82,7 +81,7 @@ export function addSandboxRoutes(app: ApiApp, context: ApiContext): void {
  */
 export async function killSandbox(
   { nodes }: ApiContext,
-  sandbox: LiveSandbox,
+  sandbox: Sandbox,
   reason: orchestratorProto.KillReason,
 ): Promise<void> {
   const { sandboxId } = sandbox.config;

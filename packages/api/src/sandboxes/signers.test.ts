@@ -1,9 +1,8 @@
 import { create } from '@bufbuild/protobuf';
 import type { SignedFile } from '@islet/catalog';
-import { orchestratorProto, signFile } from '@islet/contracts';
+import { orchestratorProto, type Sandbox, signFile } from '@islet/contracts';
 import { expect, it } from 'vitest';
 import { KnownSandboxes } from './known-sandboxes.ts';
-import type { LiveSandbox } from './live.ts';
 import { createFindSigner } from './signers.ts';
 
 const COUNT = 2_000;
@@ -12,7 +11,7 @@ function filled(): KnownSandboxes {
   const known = new KnownSandboxes();
   for (let index = 0; index < COUNT; index++) {
     const config = { sandboxId: `s${index}`, ...(index % 2 ? { envdAccessToken: `token-${index}` } : {}) };
-    known.put(create(orchestratorProto.SandboxSchema, { config }) as LiveSandbox);
+    known.put(create(orchestratorProto.SandboxSchema, { config }) as Sandbox);
   }
   return known;
 }

@@ -8,13 +8,13 @@ import {
   noNodeAnswers,
   type orchestratorProto,
   placementFailed,
+  type Sandbox,
   startTimedOut,
 } from '@islet/contracts';
 import type { ApiContext } from '../context.ts';
 import type { Node } from '../nodes/node.ts';
 import { isDeadline, isNodesOwn, nodeError, wasNeverSent } from '../nodes/node-call.ts';
 import type { Placement } from '../nodes/placement.ts';
-import { isLive, type LiveSandbox } from './live.ts';
 
 /** Longest wait for nodes to start a sandbox, ms, all that are tried together; within the 70 s that a request may take. */
 const CREATE_TIMEOUT_MS = 60_000;
@@ -33,7 +33,7 @@ export interface StartRequest {
  * best; every other failure is the sandbox's.
  * @throws IsletError that `isPlacementFailure` knows, or what the node answered for the client
  */
-export async function startPlaced(context: ApiContext, request: StartRequest): Promise<LiveSandbox> {
+export async function startPlaced(context: ApiContext, request: StartRequest): Promise<Sandbox> {
   const { nodes, clock } = context;
   const { config, madeOn, pinned } = request;
   const { cpuCount, memoryMb, buildId } = config;
@@ -59,18 +59,14 @@ export async function startPlaced(context: ApiContext, request: StartRequest): P
   throw refusal === undefined ? noNodeAnswers() : placementError(refusal);
 }
 
-async function startOn(
-  node: Node,
-  { config, timeoutMs }: StartRequest,
-  leftMs: number,
-): Promise<LiveSandbox> {
+async function startOn(node: Node, { config, timeoutMs }: StartRequest, leftMs: number): Promise<Sandbox> {
   using _counted = node.starting(config);
   const { sandbox } = await node.callAsIs(leftMs, ({ sandboxes }, options) =>
     sandboxes.createSandbox({ config, timeoutMs }, options),
   );
-  if (!sandbox || !isLive(sandbox)) throw new Error('the node answered a create without its sandbox');
-  if (await node.sandboxes.admit(sandbox)) return sandbox;
-  throw endedBeforeAdmission();
+  const admitted = await node.sandboxes.admit(sandbox);
+  if (!admitted) throw endedBeforeAdmission();
+  return admitted;
 }
 
 function candidatesOf(placement: Placement<Node>): Node[] {

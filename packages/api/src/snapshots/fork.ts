@@ -5,6 +5,7 @@ import {
   newSandboxId,
   orchestratorProto,
   receivedError,
+  type Sandbox,
   sandboxEnded,
   timeoutZero,
   tooManyForks,
@@ -13,7 +14,6 @@ import {
 import type { Team } from '@islet/db';
 import type { ApiContext } from '../context.ts';
 import { assertTimeoutAllowed } from '../sandboxes/create.ts';
-import type { LiveSandbox } from '../sandboxes/live.ts';
 import { takePlace } from '../sandboxes/places.ts';
 import { assertRunning } from './snapshot.ts';
 
@@ -24,7 +24,7 @@ const FORK_TIMEOUT_MS = 68_000;
 const HOUR_MS = 3_600_000;
 
 /** What became of one sandbox of a fork. */
-export type ForkResult = { sandbox: LiveSandbox } | { error: IsletError };
+export type ForkResult = { sandbox: Sandbox } | { error: IsletError };
 
 /**
  * Starts `count` sandboxes that go on from where a running one is; it goes on too, and keeps its id and its time.
@@ -34,7 +34,7 @@ export type ForkResult = { sandbox: LiveSandbox } | { error: IsletError };
 export async function forkSandbox(
   context: ApiContext,
   team: Team,
-  source: LiveSandbox,
+  source: Sandbox,
   { count, timeout }: { count: number; timeout: number },
 ): Promise<ForkResult[]> {
   if (timeout === 0) throw timeoutZero();
@@ -88,7 +88,7 @@ async function admit(
 
 async function start(
   { nodes, reservations, spawns, usage, clock }: ApiContext,
-  source: LiveSandbox,
+  source: Sandbox,
   configs: SandboxConfig[],
   timeoutMs: number,
 ): Promise<Map<string, ForkResult>> {
@@ -102,8 +102,9 @@ async function start(
   );
   for (const [index, config] of configs.entries()) {
     const outcome = outcomes[index]?.outcome;
-    if (outcome?.case === 'sandbox' && outcome.value.config && (await node.sandboxes.admit(outcome.value))) {
-      results.set(config.sandboxId, { sandbox: outcome.value as LiveSandbox });
+    const sandbox = outcome?.case === 'sandbox' && (await node.sandboxes.admit(outcome.value));
+    if (sandbox) {
+      results.set(config.sandboxId, { sandbox });
       spawns.add(config.templateId, new Date(clock.now()));
       usage.created(config.teamId);
       continue;

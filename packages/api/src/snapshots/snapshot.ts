@@ -2,6 +2,7 @@ import {
   assertWithin,
   newTemplateId,
   orchestratorProto,
+  type Sandbox,
   sandboxBusy,
   sandboxNotFound,
   sandboxPaused,
@@ -20,7 +21,7 @@ import {
 } from '@islet/db';
 import type { ApiContext } from '../context.ts';
 import { NODE_CALL_TIMEOUT_MS } from '../nodes/node-call.ts';
-import { isPaused, type LiveSandbox } from '../sandboxes/live.ts';
+import { isPaused } from '../sandboxes/live.ts';
 import { assertOwnNamespace } from '../templates/read-routes.ts';
 import { parseTemplateReference } from '../templates/reference.ts';
 
@@ -36,7 +37,7 @@ export interface SnapshotNames {
 }
 
 /** @throws IsletError 404 where it is on its way out, 409 where it is paused or under another operation. */
-export function assertRunning(sandbox: LiveSandbox, deed: string): void {
+export function assertRunning(sandbox: Sandbox, deed: string): void {
   const { sandboxId } = sandbox.config;
   if (sandbox.state === SandboxState.KILLING) throw sandboxNotFound(sandboxId);
   if (sandbox.state === SandboxState.SNAPSHOTTING) throw sandboxBusy(sandboxId, 'snapshotted');
@@ -69,7 +70,7 @@ function assertSnapshotFits({ count, megabytes }: Use, { maxSnapshots, maxSnapsh
 export async function takeSnapshot(
   context: ApiContext,
   team: Team,
-  sandbox: LiveSandbox,
+  sandbox: Sandbox,
   name: string | undefined,
 ): Promise<SnapshotNames> {
   const { db, logger, nodes, templates } = context;
@@ -104,7 +105,7 @@ export async function takeSnapshot(
     const answer = await node.call(SNAPSHOT_TIMEOUT_MS, ({ sandboxes }, options) =>
       sandboxes.snapshotSandbox({ sandboxId, templateId, buildId }, options),
     );
-    if (answer.sandbox) await node.sandboxes.admit(answer.sandbox);
+    await node.sandboxes.admit(answer.sandbox);
     await finishSnapshot(db, buildId, answer.build?.snapshotBytes);
   } catch (error) {
     await dropSnapshot(db, buildId);

@@ -80,3 +80,12 @@ export function startTimedOut(cause: unknown): IsletError {
 export function nodeFailedToStart(cause: unknown): IsletError {
   return placementFailed(500, 'the node failed to start it', 'sandbox_create_failed', cause);
 }
+
+/** 503: a sandbox's snapshot, which boots nowhere, does not start here. @param obstacle such as `it is damaged` */
+export function snapshotNotRestorable(buildId: string, obstacle: string): IsletError {
+  return placementFailed(
+    503,
+    `snapshot '${buildId}' cannot be restored: ${obstacle}`,
+    'sandbox_no_compatible_node',
+  );
+}

@@ -22,3 +22,12 @@ export function noRoomToSave(neededMib: number, freeMib: number): IsletError {
     `Error saving sandbox - its memory needs ${neededMib} MiB on disk, ${freeMib} MiB are free; it still runs`,
   );
 }
+
+/** 503: a sandbox cannot be saved for what is going on in it; it still runs as before. */
+export class UnsavableError extends IsletError {
+  /** @param why such as `its daemon does not answer` */
+  constructor(why: string, cause?: unknown) {
+    super(503, `Error saving sandbox - ${why}`, { cause });
+    this.name = 'UnsavableError';
+  }
+}

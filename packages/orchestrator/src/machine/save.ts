@@ -1,5 +1,5 @@
 import { mkdir, rm, statfs } from 'node:fs/promises';
-import { IsletError } from '@islet/contracts';
+import { noRoomToSave, UnsavableError } from '@islet/contracts';
 import type { SandboxDriver } from '@islet/driver';
 import { waitForQuiet, waitForRequests } from '@islet/network';
 import { readRemovedFiles } from '../envd/client.ts';
@@ -16,14 +16,6 @@ const REMOVED_FILES_DEADLINE_MS = 10_000;
 
 /** Beside the sandbox's memory: its files' changes are counted in it, tables are not. */
 const SNAPSHOT_SLACK_BYTES = 64 * 1024 * 1024;
-
-/** A sandbox cannot be saved for what is going on in it; it still runs as before. */
-export class UnsavableError extends IsletError {
-  constructor(why: string, cause?: unknown) {
-    super(503, `Error saving sandbox - ${why}`, { cause });
-    this.name = 'UnsavableError';
-  }
-}
 
 /** A sandbox that is to be saved, and what that takes. */
 export interface Saving {
@@ -99,8 +91,5 @@ async function assertRoom(dir: string, neededBytes: number): Promise<void> {
   const { bavail, bsize } = await statfs(dir);
   if (bavail * bsize >= neededBytes) return;
   const mib = (bytes: number) => Math.ceil(bytes / 1024 / 1024);
-  throw new IsletError(
-    503,
-    `Error saving sandbox - its memory needs ${mib(neededBytes)} MiB on disk, ${mib(bavail * bsize)} MiB are free; it still runs`,
-  );
+  throw noRoomToSave(mib(neededBytes), mib(bavail * bsize));
 }

@@ -1,4 +1,4 @@
-import { IsletError, type orchestratorProto, Undo } from '@islet/contracts';
+import { lifeTooLong, type orchestratorProto, Undo } from '@islet/contracts';
 import type { SandboxNetwork } from '../machine/ports.ts';
 import type { RunningEntry, SandboxTable } from './table.ts';
 
@@ -22,7 +22,7 @@ export async function changeEnd(
 ): Promise<void> {
   const { sandbox } = entry;
   const latest = sandbox.startedAtMs + sandbox.config.maxLengthMs;
-  if (latest <= nowMs) throw new IsletError(400, 'Max instance length exceeded');
+  if (latest <= nowMs) throw lifeTooLong();
   const end = Math.min(endAtMs, latest);
   if (onlyExtend && end <= sandbox.endAtMs) return;
   const before = sandbox.endAtMs;

@@ -1,5 +1,4 @@
-import { orchestratorProto } from '@islet/contracts';
-import { UnsavableError } from '../machine/save.ts';
+import { orchestratorProto, UnsavableError } from '@islet/contracts';
 import type { RunningEntry, SandboxTable } from './table.ts';
 
 /** How long after a pause at its time failed it is tried again, ms. */

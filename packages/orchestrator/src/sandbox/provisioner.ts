@@ -1,4 +1,11 @@
-import { IsletError, type orchestratorProto, placementFailed } from '@islet/contracts';
+import {
+  IsletError,
+  openVolumeFileGone,
+  type orchestratorProto,
+  pausedDaemonSilent,
+  savedStateUnusable,
+  snapshotNotRestorable,
+} from '@islet/contracts';
 import { DamagedSnapshotError } from '@islet/driver';
 import {
   incompatibility,
@@ -86,11 +93,11 @@ export class Provisioner {
       const source = { base: baseOf(build.needs), snapshotDir: snapshot.dir, accessToken };
       return await this.startFrom(config, source, signal).catch((error: unknown) => {
         if (!(error instanceof DamagedSnapshotError)) throw error;
-        throw notRestorable(config, `it is damaged: ${error.message}`);
+        throw snapshotNotRestorable(config.buildId, `it is damaged: ${error.message}`);
       });
     }
     const { obstacle } = opened;
-    if (build.parentBuildId !== undefined) throw notRestorable(config, obstacle);
+    if (build.parentBuildId !== undefined) throw snapshotNotRestorable(config.buildId, obstacle);
     this.#options.logger.warn(
       { buildId: config.buildId, obstacle },
       'a template is booted, since its snapshot cannot be restored: build it again',
@@ -135,7 +142,7 @@ export class Provisioner {
       .run((leave) => this.#restore(source, config.egress, { signal, identity, onSilence: leave }))
       .catch((error) => {
         if (error instanceof DamagedSnapshotError) throw damaged(config.sandboxId, error);
-        if (error instanceof EnvdSilentError) throw silent(config.sandboxId, error);
+        if (error instanceof EnvdSilentError) throw pausedDaemonSilent(config.sandboxId, error);
         const reopens = this.#options.driver.reopensFiles && config.volumeMounts.length > 0;
         throw reopens ? explainMissingFile(config.sandboxId, error) : error;
       });
@@ -220,12 +227,12 @@ export class Provisioner {
     const snapshot = await snapshots.open(saved ?? '').catch((error: unknown) => {
       throw error instanceof DamagedSnapshotError ? damaged(sandboxId, error) : error;
     });
-    if (!snapshot) throw notResumable(500, sandboxId, 'is not on this node');
+    if (!snapshot) throw savedStateUnusable(500, sandboxId, 'is not on this node');
     const runtime = { name: driver.name, digest: driver.runtimeDigest };
     const reason = incompatibility(snapshot.manifest.needs, { runtime, processor });
     if (reason === undefined) return snapshot;
     await snapshot[Symbol.asyncDispose]();
-    throw notResumable(503, sandboxId, `does not start here: ${reason}`);
+    throw savedStateUnusable(503, sandboxId, `does not start here: ${reason}`);
   }
 
   async #orFree(run: StartedRun, step: () => Promise<void>): Promise<void> {
@@ -238,44 +245,15 @@ export class Provisioner {
   }
 }
 
-function notResumable(status: number, sandboxId: string, why: string, cause?: unknown): IsletError {
-  return new IsletError(
-    status,
-    `Sandbox ${sandboxId} cannot be resumed: its saved state ${why}. It stays paused; kill it where it is not needed.`,
-    { cause },
-  );
-}
-
-/** A fault of what runs in it, which nobody but its owner can do something about: it stays as it was. */
-function silent(sandboxId: string, cause: EnvdSilentError): IsletError {
-  return new IsletError(
-    422,
-    `Sandbox ${sandboxId} cannot be resumed: its daemon does not answer, as it was ended, stopped or replaced inside before the sandbox was paused. It stays paused; kill it where it is not needed.`,
-    { cause },
-  );
-}
-
 function damaged(sandboxId: string, error: DamagedSnapshotError): IsletError {
-  return notResumable(500, sandboxId, `is damaged: ${error.message}`, error);
-}
-
-function notRestorable({ buildId }: SandboxConfig, obstacle: string): IsletError {
-  return placementFailed(
-    503,
-    `snapshot '${buildId}' cannot be restored: ${obstacle}`,
-    'sandbox_no_compatible_node',
-  );
+  return savedStateUnusable(500, sandboxId, `is damaged: ${error.message}`, error);
 }
 
 /** gVisor opens files of volumes again by name, and does not say which one it misses. */
 function explainMissingFile(sandboxId: string, error: unknown): unknown {
   if (!(error instanceof Error) || !/no such file or directory|file does not exist/.test(error.message))
     return error;
-  return new IsletError(
-    500,
-    `Sandbox ${sandboxId} cannot be resumed: a file of a volume that it had open when it was paused is gone. Put it back and try again.`,
-    { cause: error },
-  );
+  return openVolumeFileGone(sandboxId, error);
 }
 
 function needsOf(config: SandboxConfig) {

@@ -1,5 +1,15 @@
 import { rm } from 'node:fs/promises';
-import { IsletError, newSandbox, orchestratorProto, type Sandbox, sandboxNotFound } from '@islet/contracts';
+import {
+  IsletError,
+  newSandbox,
+  orchestratorProto,
+  type Sandbox,
+  sandboxAlreadyExists,
+  sandboxAlreadyPaused,
+  sandboxAlreadyRunning,
+  sandboxNotFound,
+  sandboxNotStarted,
+} from '@islet/contracts';
 import type { MachineBase } from '../machine/run.ts';
 import type { StartedRun } from '../machine/start.ts';
 import type { TemplateBuild } from '../templates/build.ts';
@@ -249,7 +259,7 @@ export class Sandboxes {
     const pause = this.#queue
       .run(sandboxId, async () => {
         if (this.#table.get(sandboxId)?.sandbox.state === SandboxState.PAUSED) {
-          throw new IsletError(409, `Error pausing sandbox - sandbox '${sandboxId}' is already paused`);
+          throw sandboxAlreadyPaused(sandboxId);
         }
         const entry = this.#table.running(sandboxId);
         await this.#freezer.wake(entry);
@@ -270,7 +280,7 @@ export class Sandboxes {
     return this.#queue.run(sandboxId, async () => {
       const entry = this.#table.get(sandboxId);
       if (!entry) throw sandboxNotFound(sandboxId);
-      if (entry.run) throw new IsletError(409, `Sandbox ${sandboxId} is already running`);
+      if (entry.run) throw sandboxAlreadyRunning(sandboxId);
       const { base, sandbox, saved } = entry;
       const { config } = sandbox;
       const reboot = sandbox.filesOnly || request.filesOnly;
@@ -338,7 +348,7 @@ export class Sandboxes {
   ): Promise<Sandbox> {
     const id = config.sandboxId;
     return this.#queue.run(id, async () => {
-      if (this.#table.get(id)) throw new IsletError(409, `Sandbox "${id}" already exists`);
+      if (this.#table.get(id)) throw sandboxAlreadyExists(id);
       try {
         const { base, ...run } = await this.#starts.new(id, start);
         const sandbox = newSandbox({ config, nodeId: this.#options.nodeId });
@@ -369,5 +379,5 @@ export class Sandboxes {
 
 function asIsletError(error: unknown): IsletError {
   if (error instanceof IsletError) return error;
-  return new IsletError(500, 'the sandbox could not be started', { cause: error });
+  return sandboxNotStarted(error);
 }

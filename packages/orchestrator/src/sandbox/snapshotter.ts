@@ -1,5 +1,5 @@
 import { rm } from 'node:fs/promises';
-import { IsletError, orchestratorProto } from '@islet/contracts';
+import { lostWhileSaved, mountsVolumes, orchestratorProto } from '@islet/contracts';
 import type { ProcessorNeeds, SnapshotFacts, SnapshotStore } from '@islet/snapshots';
 import type { Logger } from '@islet/telemetry';
 import { type Standstill, tellStandstill } from '../envd/client.ts';
@@ -70,10 +70,7 @@ export class Snapshotter {
     const { config } = entry.sandbox;
     if (config.volumeMounts.length > 0) {
       // What it has open of them would have to be there in every sandbox that starts from the snapshot.
-      throw new IsletError(
-        400,
-        `Sandbox "${config.sandboxId}" mounts volumes, so it cannot become a snapshot`,
-      );
+      throw mountsVolumes(config.sandboxId);
     }
     const stoppedMs = await this.live(entry, stage);
     const build = await templates.put(stage, {
@@ -144,9 +141,7 @@ export class Snapshotter {
         await this.#table.end(entry, KillReason.EXITED);
         logger.error({ err: error, sandboxId: config.sandboxId }, 'a sandbox was lost while it was saved');
         const cause = error instanceof Error ? error.message : String(error);
-        throw new IsletError(500, `Sandbox "${config.sandboxId}" was lost while it was saved: ${cause}`, {
-          cause: error,
-        });
+        throw lostWhileSaved(config.sandboxId, cause, error);
       }
       if (sandbox.state !== SandboxState.RUNNING) {
         sandbox.state = SandboxState.RUNNING;

@@ -1,4 +1,4 @@
-import { IsletError, placementFailed, sandboxNotFound } from '@islet/contracts';
+import { IsletError, nodeStopping, placementFailed, sandboxNotFound } from '@islet/contracts';
 import type { Logger } from '@islet/telemetry';
 
 /** What is being started for longer than this waits for its own sandbox and not for the host, ms. */
@@ -49,7 +49,7 @@ export class Starts {
    * @throws IsletError: whatever the driver throws reaches clients as a failed placement
    */
   async new<T>(sandboxId: string, start: () => Promise<T>): Promise<T> {
-    if (this.#isClosed) throw placementFailed(503, 'the node is stopping', 'sandbox_capacity_unavailable');
+    if (this.#isClosed) throw nodeStopping();
     this.#underWay.set(sandboxId, this.#options.now());
     try {
       return await start();

@@ -1,6 +1,6 @@
 import { mkdir, readdir, readFile, rename, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { IsletError } from '@islet/contracts';
+import { buildNotOnNode } from '@islet/contracts';
 import { DamagedSnapshotError } from '@islet/driver';
 import {
   incompatibility,
@@ -62,7 +62,7 @@ export class TemplateStore {
   /** The build to start from. @throws IsletError 404 if the node has no such build. */
   get(buildId: string): TemplateBuild {
     const build = this.#known.get(buildId);
-    if (!build) throw new IsletError(404, `build '${buildId}' is not on this node`);
+    if (!build) throw buildNotOnNode(buildId);
     return build;
   }
 

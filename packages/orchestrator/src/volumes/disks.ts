@@ -1,7 +1,7 @@
 import { chmod, chown, mkdir, readdir, rename, rm, rmdir, truncate, writeFile } from 'node:fs/promises';
 import { basename, join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { IsletError, isUuid } from '@islet/contracts';
+import { invalidVolumeId, isUuid, volumeInUse, volumeNotFound, volumeTooSmall } from '@islet/contracts';
 import { type Exec, exists, readMounts } from '@islet/host';
 import type { Logger } from '@islet/telemetry';
 import { KeyedQueue } from '../sandbox/keyed-queue.ts';
@@ -69,8 +69,8 @@ export class VolumeDisks {
 
   /** Makes an empty disk; one that is there stays as it is. @throws IsletError 400 */
   create(volumeId: string, sizeMb: number): Promise<void> {
-    if (!isUuid(volumeId)) throw new IsletError(400, 'Invalid volume ID');
-    if (sizeMb < MIN_SIZE_MB) throw new IsletError(400, `a volume has at least ${MIN_SIZE_MB} MiB`);
+    if (!isUuid(volumeId)) throw invalidVolumeId();
+    if (sizeMb < MIN_SIZE_MB) throw volumeTooSmall(MIN_SIZE_MB);
     return this.#queue.run(volumeId, async () => {
       if (await exists(this.#image(volumeId))) return;
       const draft = `${this.#image(volumeId)}${DRAFT}`;
@@ -94,10 +94,10 @@ export class VolumeDisks {
 
   /** Removes a disk and all it holds, once its last users are gone. @throws IsletError 409 if they do not go */
   async remove(volumeId: string): Promise<void> {
-    if (!isUuid(volumeId)) throw new IsletError(400, 'Invalid volume ID');
+    if (!isUuid(volumeId)) throw invalidVolumeId();
     const deadline = performance.now() + LAST_USERS_MS;
     while (!(await this.#removeUnused(volumeId))) {
-      if (performance.now() > deadline) throw new IsletError(409, 'the volume is in use');
+      if (performance.now() > deadline) throw volumeInUse();
       await sleep(LAST_USERS_POLL_MS);
     }
   }
@@ -117,7 +117,7 @@ export class VolumeDisks {
       let disk = this.#disks.get(volumeId);
       if (!disk) {
         if (!isUuid(volumeId) || !(await exists(this.#image(volumeId)))) {
-          throw new IsletError(404, 'Volume not found');
+          throw volumeNotFound();
         }
         await this.#mount(volumeId, this.#image(volumeId));
         disk = { users: 0, idle: undefined };

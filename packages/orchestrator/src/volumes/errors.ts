@@ -1,4 +1,4 @@
-import { IsletError } from '@islet/contracts';
+import { IsletError, volumePathRefused } from '@islet/contracts';
 import type { VolumePath } from './path.ts';
 
 type Answer = readonly [status: number, text: string];
@@ -22,7 +22,7 @@ const ANSWERS: Readonly<Record<string, Answer>> = {
 export function asVolumeError(error: unknown, path: VolumePath): unknown {
   if (error instanceof IsletError) return error;
   const answer = ANSWERS[(error as NodeJS.ErrnoException).code ?? ''];
-  return answer ? new IsletError(answer[0], `path '${path}' ${answer[1]}`, { cause: error }) : error;
+  return answer ? volumePathRefused(answer[0], `${path}`, answer[1], error) : error;
 }
 
 export function hasCode(error: unknown, ...codes: string[]): boolean {

@@ -1,4 +1,9 @@
-import { IsletError } from '@islet/contracts';
+import {
+  volumeNameTooLong,
+  volumePathTooLong,
+  volumePathWithNul,
+  volumePathWithParent,
+} from '@islet/contracts';
 
 const MAX_BYTES = 4000;
 const MAX_NAME_BYTES = 255;
@@ -16,14 +21,13 @@ export class VolumePath {
    * @throws IsletError 400 if it cannot be one inside a volume.
    */
   static parse(text: string): VolumePath {
-    if (text.includes('\0')) throw new IsletError(400, 'path must not contain a NUL character');
-    if (Buffer.byteLength(text) > MAX_BYTES)
-      throw new IsletError(400, `path is longer than ${MAX_BYTES} bytes`);
+    if (text.includes('\0')) throw volumePathWithNul();
+    if (Buffer.byteLength(text) > MAX_BYTES) throw volumePathTooLong(MAX_BYTES);
     const names = text.split('/').filter((name) => name !== '' && name !== '.');
     for (const name of names) {
-      if (name === '..') throw new IsletError(400, "path must not contain '..'");
+      if (name === '..') throw volumePathWithParent();
       if (Buffer.byteLength(name) > MAX_NAME_BYTES) {
-        throw new IsletError(400, `path holds a name longer than ${MAX_NAME_BYTES} bytes`);
+        throw volumeNameTooLong(MAX_NAME_BYTES);
       }
     }
     return new VolumePath(names);

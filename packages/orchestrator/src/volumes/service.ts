@@ -1,6 +1,13 @@
 import { create } from '@bufbuild/protobuf';
 import type { ServiceImpl } from '@connectrpc/connect';
-import { IsletError, toConnectError, volumesProto } from '@islet/contracts';
+import {
+  depthTooLow,
+  fileNotNamedFirst,
+  onlyChunksFollow,
+  toConnectError,
+  volumeMounted,
+  volumesProto,
+} from '@islet/contracts';
 import { createOpenBeneath } from '@islet/host';
 import { VolumePath } from './path.ts';
 import { readFile, writeFile } from './transfer.ts';
@@ -31,7 +38,7 @@ export function volumesService(volumes: Volumes, use: VolumeUse): ServiceImpl<ty
       answer(async () => {
         const sandboxId = use.mountedBy(volumeId);
         if (sandboxId !== undefined) {
-          throw new IsletError(409, `the volume is mounted by sandbox "${sandboxId}": kill it first`);
+          throw volumeMounted(sandboxId);
         }
         await volumes.remove(volumeId);
         return {};
@@ -40,7 +47,7 @@ export function volumesService(volumes: Volumes, use: VolumeUse): ServiceImpl<ty
       inVolume(volumeId, async (tree) => ({ entry: toProto(await tree.stat(VolumePath.parse(path))) })),
     listDirectory: ({ volumeId, path, depth }) =>
       inVolume(volumeId, async (tree) => {
-        if (depth < 1) throw new IsletError(400, 'depth must be at least 1');
+        if (depth < 1) throw depthTooLow();
         return { entries: (await tree.list(VolumePath.parse(path), depth)).map(toProto) };
       }),
     makeDirectory: ({ volumeId, path, attributes, force }) =>
@@ -77,7 +84,7 @@ export function volumesService(volumes: Volumes, use: VolumeUse): ServiceImpl<ty
         const parts = messages[Symbol.asyncIterator]();
         const first = await parts.next();
         if (first.done || first.value.message.case !== 'start') {
-          throw new IsletError(400, 'the first message must name the file');
+          throw fileNotNamedFirst();
         }
         const { volumeId, path, attributes, ...options } = first.value.message.value;
         return inVolume(volumeId, async (tree) => ({
@@ -92,7 +99,7 @@ export function volumesService(volumes: Volumes, use: VolumeUse): ServiceImpl<ty
 async function* chunksOf(messages: AsyncIterator<volumesProto.WriteFileRequest>): AsyncGenerator<Uint8Array> {
   for (let next = await messages.next(); !next.done; next = await messages.next()) {
     const { message } = next.value;
-    if (message.case !== 'chunk') throw new IsletError(400, 'only chunks may follow the first message');
+    if (message.case !== 'chunk') throw onlyChunksFollow();
     yield message.value;
   }
 }

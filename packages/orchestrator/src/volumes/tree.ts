@@ -1,7 +1,13 @@
 import { close as closeCallback, constants, fstat as fstatCallback, type Stats } from 'node:fs';
 import { chmod, chown, lstat, mkdir, open, opendir, readlink, rmdir, unlink } from 'node:fs/promises';
 import { promisify } from 'node:util';
-import { IsletError } from '@islet/contracts';
+import {
+  IsletError,
+  rootNotRemovable,
+  tooDeepToRemove,
+  tooMuchToList,
+  volumePathRefused,
+} from '@islet/contracts';
 import type { OpenBeneath } from '@islet/host';
 import { asVolumeError, hasCode } from './errors.ts';
 import type { VolumePath } from './path.ts';
@@ -90,7 +96,7 @@ export class VolumeTree {
     await visit(path, depth).catch((error) => {
       const cause = (error as Error).cause;
       if (!hasCode(cause, 'ENOTDIR')) throw error;
-      throw new IsletError(400, `path '${path}' is not a directory`, { cause });
+      throw volumePathRefused(400, `${path}`, 'is not a directory', cause);
     });
     return entries;
   }
@@ -105,7 +111,7 @@ export class VolumeTree {
       const made = !path.isRoot && (await this.#makeOne(parent, path.name, attributes));
       const entry = await describe(parent, path);
       if (made || (force && entry.stats.isDirectory())) return entry;
-      throw new IsletError(409, `path '${path}' already exists`);
+      throw volumePathRefused(409, `${path}`, 'already exists');
     });
   }
 
@@ -117,7 +123,7 @@ export class VolumeTree {
 
   /** Removes an entry and all below it. @throws IsletError 404; 400 the root, or too many levels */
   async remove(path: VolumePath): Promise<void> {
-    if (path.isRoot) throw new IsletError(400, 'the root of a volume cannot be removed');
+    if (path.isRoot) throw rootNotRemovable();
     await this.#inDirectory(path.parent, path, (parent) =>
       this.#removeTree(parent, Buffer.from(path.name), 0),
     );
@@ -208,7 +214,7 @@ export class VolumeTree {
       if (!hasCode(error, 'EISDIR')) throw error;
     }
     if (depth === MAX_REMOVED_DEPTH) {
-      throw new IsletError(400, `more than ${MAX_REMOVED_DEPTH} levels: remove what is further down first`);
+      throw tooDeepToRemove(MAX_REMOVED_DEPTH);
     }
     const flags = O_PATH | O_DIRECTORY | O_NOFOLLOW;
     const directory = this.#open(parent, name, { flags, followLinks: false });
@@ -232,7 +238,7 @@ export class VolumeTree {
     );
     if (isFile) return descriptor;
     await close(descriptor);
-    throw new IsletError(400, `path '${path}' is not a regular file`);
+    throw volumePathRefused(400, `${path}`, 'is not a regular file');
   }
 
   /** Runs `work` with a directory open. `about` is the path that errors name. */
@@ -280,7 +286,7 @@ interface Room {
 
 function tooMany(): IsletError {
   const most = `${MAX_LISTED} entries, or ${MAX_LISTED_BYTES} bytes of their paths`;
-  return new IsletError(400, `there are more than ${most}: list with a smaller depth`);
+  return tooMuchToList(most);
 }
 
 /** The entry of this name in an open directory, not what it may point to. */
