@@ -1,15 +1,24 @@
-// Measures the edge against going straight to the same server, in turns within one run:
-//   npx tsx bench/proxy/run.ts [--json] [--upstream <address>:<port>]
-// Ratios count; absolute figures depend on the machine. Without --upstream the server is a bare one on loopback, whose
-// own cost is a fraction of a sandbox's, so the ratios are the worst case: the edge's share is nearly all system calls,
-// one read and one write more each way. The targets are for a server in a sandbox: start upstream.ts's like in one.
+// Measures the edge against going straight to the same server: npx tsx bench/proxy/run.ts --help
 import { type ChildProcess, fork } from 'node:child_process';
 import { once } from 'node:events';
 import { fileURLToPath } from 'node:url';
+import { parseArgs } from 'node:util';
 import type { Goal } from '../load/goal.ts';
 import { measureRequests } from '../load/requests.ts';
 import { measureDownload, measureUpload } from '../load/transfer.ts';
 import { percentile } from '../report/statistics.ts';
+
+const USAGE = `Measures the edge against going straight to the same server, in turns within one run.
+
+  npx tsx bench/proxy/run.ts [--json] [--upstream <address>:<port>]
+
+  --json      print one JSON list
+  --upstream  a server in a sandbox, such as upstream.ts, in place of a bare one on loopback
+
+Ratios count; absolute figures depend on the machine. The bare server's own cost is a fraction of a sandbox's, so its
+ratios are the worst case: the edge's share is nearly all system calls, one read and one write more each way. The
+targets are for a server in a sandbox.
+`;
 
 const ADDRESS = '127.0.0.31';
 const SANDBOX_ID = 'ibench';
@@ -31,10 +40,9 @@ async function upload(goal: Goal): Promise<number> {
   return rate;
 }
 
-function givenUpstream(): { address: string; port: number } | undefined {
-  const at = process.argv.indexOf('--upstream');
-  if (at === -1) return undefined;
-  const [address, port] = (process.argv[at + 1] ?? '').split(':');
+/** @throws TypeError for an address that is none */
+function parseUpstream(text: string): { address: string; port: number } {
+  const [address, port] = text.split(':');
   if (!address || !Number(port)) throw new TypeError('--upstream needs <IPv4 address>:<port>');
   return { address, port: Number(port) };
 }
@@ -105,16 +113,24 @@ async function measureAll(straight: Goal, proxied: Goal): Promise<Line[]> {
 }
 
 const children: ChildProcess[] = [];
-const given = givenUpstream();
 
-async function startOwn(): Promise<number> {
+async function startOwn(): Promise<{ address: string; port: number }> {
   const own = await start('./upstream.ts', [ADDRESS]);
   children.push(own.child);
-  return own.port;
+  return { address: ADDRESS, port: own.port };
 }
 
-try {
-  const upstream = given ?? { address: ADDRESS, port: await startOwn() };
+async function main(args: string[]): Promise<void> {
+  const { values } = parseArgs({
+    args,
+    options: {
+      json: { type: 'boolean', default: false },
+      upstream: { type: 'string' },
+      help: { type: 'boolean', short: 'h', default: false },
+    },
+  });
+  if (values.help) return void process.stdout.write(USAGE);
+  const upstream = values.upstream === undefined ? await startOwn() : parseUpstream(values.upstream);
   const edge = await start('./edge.ts', [upstream.address, SANDBOX_ID]);
   children.push(edge.child);
   const name = `${upstream.port}-${SANDBOX_ID}.localhost`;
@@ -122,19 +138,23 @@ try {
     { host: upstream.address, port: upstream.port, headers: { Host: name } },
     { host: '127.0.0.1', port: edge.port, headers: { Host: name } },
   );
-  if (process.argv.includes('--json')) {
-    process.stdout.write(`${JSON.stringify(lines)}\n`);
-  } else {
-    process.stdout.write(
-      `${'what'.padEnd(32)}${'straight'.padStart(10)}${'edge'.padStart(10)}${'ratio'.padStart(8)}  target\n`,
-    );
-    for (const line of lines) {
-      const { what, straight, proxied, ratio, target } = line;
-      process.stdout.write(
-        `${what.padEnd(32)}${straight.padStart(10)}${proxied.padStart(10)}${ratio.toFixed(2).padStart(8)}  ${target}\n`,
-      );
-    }
-  }
+  process.stdout.write(values.json ? `${JSON.stringify(lines)}\n` : render(lines));
+}
+
+function render(lines: readonly Line[]): string {
+  const head = `${'what'.padEnd(32)}${'straight'.padStart(10)}${'edge'.padStart(10)}${'ratio'.padStart(8)}  target\n`;
+  const rows = lines.map(
+    ({ what, straight, proxied, ratio, target }) =>
+      `${what.padEnd(32)}${straight.padStart(10)}${proxied.padStart(10)}${ratio.toFixed(2).padStart(8)}  ${target}\n`,
+  );
+  return head + rows.join('');
+}
+
+try {
+  await main(process.argv.slice(2));
+} catch (error) {
+  process.stderr.write(`${error instanceof Error ? error.message : error}\n`);
+  process.exitCode = 1;
 } finally {
   for (const child of children) child.kill();
 }

@@ -8,7 +8,7 @@ export interface Sorted {
   texts: ReadonlyMap<string, readonly string[]>;
   /** Words that belong to no flag. */
   words: string[];
-  /** What is wrong with it, as parts of sentences. */
+  /** What is wrong with it, in the order in which it stands there. */
   problems: string[];
 }
 
@@ -29,24 +29,23 @@ export function sortTokens(flags: Flags, takesWords: boolean, given: readonly st
   const words: string[] = [];
   const problems: string[] = [];
   const add = (name: string, text: string) => texts.set(name, [...(texts.get(name) ?? []), text]);
-  let openSwitch: string | undefined;
+  /** The flag whose value the next word may be. */
+  let open: string | undefined;
   for (const token of tokensOf(spellings, given)) {
-    const before = openSwitch;
-    openSwitch = undefined;
+    const before = open;
+    open = undefined;
     if (token.kind === 'positional') {
-      if (before !== undefined) add(before, token.value);
-      else words.push(token.value);
+      if (before === undefined) words.push(token.value);
+      else add(before, token.value);
     } else if (token.kind === 'option') {
       // As it was written: several letters behind one dash are a token each.
       const [written = ''] = (given[token.index] ?? '').split('=', 1);
       const spelling = spellings.get(written);
-      if (!spelling) problems.push(unknown(written, [...spellings.keys()]));
-      else if (spelling.alone === undefined && !hasValue(token)) problems.push(`${written} needs a value`);
-      else if (spelling.alone === 'off' && token.value !== undefined)
-        problems.push(`${written} takes no value`);
-      else {
+      const problem = spelling ? misuse(spelling, token) : unknown(written, [...spellings.keys()]);
+      if (problem) problems.push(problem);
+      else if (spelling) {
         add(spelling.name, token.value ?? spelling.alone ?? '');
-        if (spelling.alone === 'on' && token.value === undefined && !takesWords) openSwitch = spelling.name;
+        if (spelling.alone === 'on' && token.value === undefined && !takesWords) open = spelling.name;
       }
     }
   }
@@ -77,9 +76,12 @@ function tokensOf(spellings: ReadonlyMap<string, Spelling>, given: readonly stri
   return parseArgs({ args: [...given], options, strict: false, allowPositionals: true, tokens: true }).tokens;
 }
 
-/** What looks like the next flag is no value. */
-function hasValue({ inlineValue, value }: FlagToken): boolean {
-  return value !== undefined && (inlineValue === true || !value.startsWith('--'));
+function misuse({ alone }: Spelling, { inlineValue, rawName, value }: FlagToken): string | undefined {
+  if (alone === 'off' && value !== undefined) return `${rawName} takes no value`;
+  if (alone !== undefined) return undefined;
+  // What looks like the next flag is no value.
+  const hasValue = value !== undefined && (inlineValue || !value.startsWith('--'));
+  return hasValue ? undefined : `${rawName} needs a value`;
 }
 
 function unknown(written: string, known: string[]): string {
