@@ -1,5 +1,5 @@
+import { StateFileError } from '../../packages/driver-gvisor/src/chunk-reader.ts';
 import { deadMasks } from '../../packages/driver-gvisor/src/dead-polls.ts';
-import { StateFileError } from '../../packages/driver-gvisor/src/state-file.ts';
 import type { FuzzTarget } from '../target.ts';
 
 export const target: FuzzTarget = {

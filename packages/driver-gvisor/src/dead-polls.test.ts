@@ -2,8 +2,8 @@ import { mkdtemp, readFile, rm, truncate, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { StateFileError } from './chunk-reader.ts';
 import { deadMasks, disarmDeadPolls } from './dead-polls.ts';
-import { StateFileError } from './state-file.ts';
 
 /** A number in seven bits a byte, each byte a chunk of its own, as the runtime writes it. */
 function uint(value: number): number[] {

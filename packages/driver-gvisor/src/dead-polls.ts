@@ -1,6 +1,7 @@
 import { type FileHandle, open, readFile, stat } from 'node:fs/promises';
 import { join } from 'node:path';
-import { type FieldValue, readState, StateFileError, type StoredUint } from './state-file.ts';
+import { StateFileError } from './chunk-reader.ts';
+import { type FieldValue, readState, type StoredUint } from './state-file.ts';
 
 /** Of a snapshot: all that the sandbox is but its memory. */
 export const CHECKPOINT_FILE = 'checkpoint.img';

@@ -1,6 +1,6 @@
 import { parentPort } from 'node:worker_threads';
+import { StateFileError } from './chunk-reader.ts';
 import { disarmDeadPolls } from './dead-polls.ts';
-import { StateFileError } from './state-file.ts';
 
 /** What the thread of `DisarmThread` is asked, one at a time. */
 export interface DisarmTask {

@@ -3,8 +3,8 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { pathToFileURL } from 'node:url';
 import { afterEach, beforeEach, expect, it } from 'vitest';
+import { StateFileError } from './chunk-reader.ts';
 import { DisarmThread } from './disarm-thread.ts';
-import { StateFileError } from './state-file.ts';
 
 const SEEDS = join(import.meta.dirname, '../../../fuzz/gvisor-state/seeds');
 

@@ -1,6 +1,6 @@
 import { Worker } from 'node:worker_threads';
+import { StateFileError } from './chunk-reader.ts';
 import type { DisarmAnswer, DisarmTask } from './disarm-main.ts';
-import { StateFileError } from './state-file.ts';
 
 export interface DisarmThreadOptions {
   /** The thread's program, bundled. */

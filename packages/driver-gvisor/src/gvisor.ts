@@ -11,12 +11,12 @@ import {
   waitForExit,
 } from '@islet/host';
 import { writeBootBundle, writeBundle } from './bundle.ts';
+import { StateFileError } from './chunk-reader.ts';
 import { CHECKPOINT_FILE } from './dead-polls.ts';
 import { Freezer } from './freezer.ts';
 import { SPEC_SHAPE } from './oci-spec.ts';
 import { untestedTrouble } from './release.ts';
 import { Runsc, type RunscCommand } from './runsc.ts';
-import { StateFileError } from './state-file.ts';
 import { SentryTimers, SLACK_NS } from './timers.ts';
 
 /**

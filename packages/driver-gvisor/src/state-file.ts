@@ -1,8 +1,10 @@
 /**
  * Reads the part of a gVisor checkpoint that describes its kernel's objects (`checkpoint.img`), as far as looking for some
  * objects and their fields needs it. The format is that of gVisor's pkg/state/wire without compression: after a header, chunks
- * of a length (32 bits, big-endian) and as many bytes; in them streams of types and numbered objects.
+ * of bytes; in them streams of types and numbered objects.
  */
+
+import { ChunkReader, StateFileError } from './chunk-reader.ts';
 
 /** A field that points to another object, by that one's number. */
 export interface Reference {
@@ -36,11 +38,6 @@ export interface StateVisitor {
   onStruct(object: number, type: string, fields: ReadonlyMap<string, FieldValue>): void;
   /** A map that is an object of its own. */
   onMap(object: number, map: ReferenceMap): void;
-}
-
-/** The bytes are not what this reader knows as a checkpoint: another version of gVisor, or a damaged file. */
-export class StateFileError extends Error {
-  override readonly name = 'StateFileError';
 }
 
 const MAGIC = Buffer.from('gVisorSF');
@@ -102,43 +99,40 @@ export function readState(image: Buffer, rootType: string, visitor: StateVisitor
   if (start > image.length) throw new StateFileError('it ends too early');
   const metadata = image.toString('latin1', begin, begin + metadataBytes);
   if (!metadata.includes('"compression":"none"')) throw new StateFileError('it is compressed');
-  const stream = new StateStream(image, start);
+  const stream = new StateStream(new ChunkReader(image, start));
   while (!stream.read(visitor, rootType));
 }
 
 class StateStream {
-  readonly #image: Buffer;
-  #at: number;
-  #chunkEnd: number;
+  readonly #bytes: ChunkReader;
   #types: StructType[] = [];
   #level = 0;
 
-  constructor(image: Buffer, start: number) {
-    this.#image = image;
-    this.#at = start;
-    this.#chunkEnd = start;
+  constructor(bytes: ChunkReader) {
+    this.#bytes = bytes;
   }
 
   /** Reads one stream of objects. @returns whether it was the one with `rootType`. */
   read(visitor: StateVisitor, rootType: string): boolean {
     this.#types = [];
-    const count = this.#uint();
+    const count = this.#bytes.uint();
     for (let objects = 0; objects < count; ) {
-      const header = this.#uint();
+      const header = this.#bytes.uint();
       if (header === TYPE) {
-        this.#types.push({ name: this.#text(), fields: this.#texts(this.#uint()) });
+        this.#types.push({ name: this.#bytes.text(), fields: this.#bytes.texts(this.#bytes.uint()) });
       } else if (header === UINT) {
-        this.#object(this.#uint(), visitor);
+        this.#object(this.#bytes.uint(), visitor);
         objects++;
-      } else throw new StateFileError(`${header} where a type or an object has to begin, at ${this.#at}`);
+      } else
+        throw new StateFileError(`${header} where a type or an object has to begin, at ${this.#bytes.at}`);
     }
     return this.#types.some((type) => type.name === rootType);
   }
 
   #object(id: number, visitor: StateVisitor): void {
-    const header = this.#uint();
+    const header = this.#bytes.uint();
     if (header === STRUCT) {
-      const type = this.#types[this.#uint() - 1];
+      const type = this.#types[this.#bytes.uint() - 1];
       const fields = this.#fields(type);
       if (type) visitor.onStruct(id, type.name, fields);
     } else if (header === MAP) visitor.onMap(id, this.#map());
@@ -147,11 +141,11 @@ class StateStream {
 
   #fields(type: StructType | undefined): Map<string, FieldValue> {
     const fields = new Map<string, FieldValue>();
-    const header = this.#uint();
+    const header = this.#bytes.uint();
     if (header === NO_OBJECTS) return fields;
-    const count = header === MULTIPLE_OBJECTS ? this.#uint() : 1;
+    const count = header === MULTIPLE_OBJECTS ? this.#bytes.uint() : 1;
     for (let i = 0; i < count; i++) {
-      const value = this.#value(header === MULTIPLE_OBJECTS ? this.#uint() : header);
+      const value = this.#value(header === MULTIPLE_OBJECTS ? this.#bytes.uint() : header);
       const name = type?.fields[i];
       if (name !== undefined) fields.set(name, value);
     }
@@ -177,59 +171,60 @@ class StateStream {
       case INT:
       case FLOAT32:
       case FLOAT64:
-        this.#uint();
+        this.#bytes.uint();
         return SKIPPED;
       case NIL:
       case NO_OBJECTS:
         return SKIPPED;
       case STRING:
-        this.#skip(this.#uint());
+        this.#bytes.skip(this.#bytes.uint());
         return SKIPPED;
       case SLICE:
-        this.#uint();
-        this.#uint();
+        this.#bytes.uint();
+        this.#bytes.uint();
         this.#reference();
         return SKIPPED;
       case ARRAY:
         this.#array();
         return SKIPPED;
       case STRUCT:
-        this.#uint();
+        this.#bytes.uint();
         this.#fields(undefined);
         return SKIPPED;
       case INTERFACE:
         this.#typeSpec();
-        this.#value(this.#uint());
+        this.#value(this.#bytes.uint());
         return SKIPPED;
       case COMPLEX64:
       case COMPLEX128:
-        this.#uint();
-        this.#uint();
+        this.#bytes.uint();
+        this.#bytes.uint();
         return SKIPPED;
       default:
-        throw new StateFileError(`${header} where a value has to begin, at ${this.#at}`);
+        throw new StateFileError(`${header} where a value has to begin, at ${this.#bytes.at}`);
     }
   }
 
   /** All elements have the type of the first. Bytes are numbers as well, so the plain ones go fast. */
   #array(): void {
-    const count = this.#uint();
+    const count = this.#bytes.uint();
     if (count === 0) return;
-    const header = this.#uint();
+    const header = this.#bytes.uint();
     if (isEmpty(header)) return;
-    if (header === UINT || header === INT || header === BOOL) for (let i = 0; i < count; i++) this.#uint();
+    if (header === UINT || header === INT || header === BOOL)
+      for (let i = 0; i < count; i++) this.#bytes.uint();
     else for (let i = 0; i < count; i++) this.#value(header);
   }
 
   #map(): ReferenceMap {
     const values: number[] = [];
-    const count = this.#uint();
+    const count = this.#bytes.uint();
     let keyHeader = 0;
     let valueHeader = 0;
     for (let i = 0; i < count; i++) {
-      if (i === 0) keyHeader = this.#uint();
+      if (i === 0) keyHeader = this.#bytes.uint();
       this.#value(keyHeader);
-      if (i === 0) valueHeader = this.#uint();
+      if (i === 0) valueHeader = this.#bytes.uint();
       const value = this.#value(valueHeader);
       if (isEmpty(keyHeader) && isEmpty(valueHeader)) break;
       if (value.kind === 'reference') values.push(value.object);
@@ -239,12 +234,12 @@ class StateStream {
 
   /** Of one into another object's inside, the number of that object. */
   #reference(): Reference {
-    const object = this.#uint();
-    const steps = this.#uint();
+    const object = this.#bytes.uint();
+    const steps = this.#bytes.uint();
     for (let i = 0; i < steps; i++) {
-      const step = this.#uint();
+      const step = this.#bytes.uint();
       // Signed numbers are folded into unsigned ones: an odd one is ~(n >> 1), and minus a name's length.
-      if (step % 2 === 1) this.#skip((step - 1) / 2 + 1);
+      if (step % 2 === 1) this.#bytes.skip((step - 1) / 2 + 1);
     }
     if (steps > 0) this.#typeSpec();
     return { kind: 'reference', object };
@@ -252,21 +247,21 @@ class StateStream {
 
   #typeSpec(): void {
     this.#enter();
-    this.#typeSpecOf(this.#uint());
+    this.#typeSpecOf(this.#bytes.uint());
     this.#level--;
   }
 
   #typeSpecOf(header: number): void {
     switch (header) {
       case SPEC_ID:
-        this.#uint();
+        this.#bytes.uint();
         return;
       case SPEC_POINTER:
       case SPEC_SLICE:
         this.#typeSpec();
         return;
       case SPEC_ARRAY:
-        this.#uint();
+        this.#bytes.uint();
         this.#typeSpec();
         return;
       case SPEC_MAP:
@@ -276,64 +271,18 @@ class StateStream {
       case SPEC_NIL:
         return;
       default:
-        throw new StateFileError(`${header} where a type has to be named, at ${this.#at}`);
+        throw new StateFileError(`${header} where a type has to be named, at ${this.#bytes.at}`);
     }
   }
 
   #storedUint(): StoredUint {
     const offsets: number[] = [];
-    return { kind: 'uint', value: this.#uint(offsets), offsets };
-  }
-
-  /**
-   * A number of seven bits a byte. Bits from 2^49 on are dropped: only hashes and addresses have them.
-   * @param offsets gets where its bytes stand.
-   */
-  #uint(offsets?: number[]): number {
-    let value = 0;
-    for (let factor = 1; ; factor *= 128) {
-      this.#enterChunk();
-      offsets?.push(this.#at);
-      const byte = this.#image[this.#at++] as number;
-      if (factor < 2 ** 49) value += (byte & 0x7f) * factor;
-      if (byte < 0x80) return value;
-    }
-  }
-
-  #text(): string {
-    const length = this.#uint();
-    this.#enterChunk();
-    const start = this.#at;
-    this.#skip(length);
-    return this.#image.toString('latin1', start, start + length);
-  }
-
-  /** What gVisor writes in one go is within one chunk. */
-  #skip(length: number): void {
-    if (length === 0) return;
-    this.#enterChunk();
-    this.#at += length;
-    if (this.#at > this.#chunkEnd) throw new StateFileError(`a text is cut at ${this.#chunkEnd}`);
-  }
-
-  #enterChunk(): void {
-    while (this.#at === this.#chunkEnd) {
-      if (this.#at + 4 > this.#image.length) throw new StateFileError('it ends too early');
-      this.#chunkEnd = this.#at + 4 + this.#image.readUInt32BE(this.#at);
-      if (this.#chunkEnd > this.#image.length) throw new StateFileError('it ends too early');
-      this.#at += 4;
-    }
-  }
-
-  #texts(count: number): string[] {
-    const texts: string[] = [];
-    for (let i = 0; i < count; i++) texts.push(this.#text());
-    return texts;
+    return { kind: 'uint', value: this.#bytes.uint(offsets), offsets };
   }
 
   #enter(): void {
     if (++this.#level > MOST_LEVELS)
-      throw new StateFileError(`more than ${MOST_LEVELS} levels, at ${this.#at}`);
+      throw new StateFileError(`more than ${MOST_LEVELS} levels, at ${this.#bytes.at}`);
   }
 }
 
