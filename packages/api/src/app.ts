@@ -56,7 +56,7 @@ import { createVolumeTokens } from './volumes/token.ts';
 const LOCAL_WEB: WebAccess = { hosts: [], origins: [] };
 /** How long the start waits for the nodes to tell what lives on them. */
 const FIRST_REPORT_MS = 5_000;
-/** Longest wait for a request to arrive in full, where its route sets no other. */
+/** Longest wait for a request to arrive in full, if its route sets no other. */
 const REQUEST_TIMEOUT_MS = 70_000;
 /** Longest wait for a request's headers. */
 const HEADERS_TIMEOUT_MS = 10_000;
@@ -64,7 +64,7 @@ const KEEP_ALIVE_MS = 620_000;
 
 export interface Api {
   app: ApiApp;
-  /** Resumes a paused sandbox for the edge, where its owner wants that. */
+  /** Resumes a paused sandbox for the edge, if its owner wants that. */
   wake: Wake;
   /** Says for the edge whose signature a file URL has. */
   findSigner: FindSigner;

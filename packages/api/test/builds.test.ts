@@ -233,7 +233,7 @@ describe('starting a build', () => {
     }
   });
 
-  it('fails the build where its source cannot be found', async () => {
+  it('fails the build if its source cannot be found', async () => {
     const lost = await ask();
     expect((await start(lost, { fromTemplate: 'unheard-of' })).status).toBe(202);
     expect((await status(lost)).body).toMatchObject({
@@ -283,7 +283,7 @@ describe('starting a build', () => {
     expect((await api.call('POST', `${path}x`, { body })).body.message).toBe('Invalid build id');
   });
 
-  it('fails the build where the builder does not take it', async () => {
+  it('fails the build if the builder does not take it', async () => {
     api.templateManager.failure = new Error('down');
     const asked = await ask();
     expect((await start(asked)).status).toBe(503);
@@ -409,7 +409,7 @@ describe('following a build', () => {
       return body as Asked;
     };
     const [kept, lost, deleted] = [await make(), await make(), await make()];
-    // As where the process ends in the middle of a deletion.
+    // As if the process ended in the middle of a deletion.
     await deleteTemplate(first.db, deleted.templateID);
     // A second API over the same database and builder stands for the process after a restart.
     first.templateManager.builds.delete(lost.buildID);
@@ -438,7 +438,7 @@ describe('following a build', () => {
     expect((await status(running)).status).toBe(400);
   });
 
-  it('ends where the operator cancels a team’s builds', async () => {
+  it('ends if the operator cancels a team’s builds', async () => {
     const team = await api.team('cancelled');
     const [waiting, running] = [await ask({}, team.key), await ask({}, team.key)];
     const path = `/v2/templates/${running.templateID}/builds/${running.buildID}`;
@@ -516,7 +516,7 @@ describe('tags', () => {
     expect(await create(first.name)).toBe(second.buildID);
   });
 
-  it('are refused where they cannot be', async () => {
+  it('are refused if they cannot be', async () => {
     const { name } = await built();
     expect(await assign(`${name}:v9`, ['x'])).toMatchObject({
       status: 404,

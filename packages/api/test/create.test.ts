@@ -38,7 +38,7 @@ describe('create', () => {
     expect(api.node.creates.at(-1)?.timeoutMs).toBe(15_000);
   });
 
-  it('secures through v1 what asks for it, and what says nothing where the operator wants that', async () => {
+  it('secures through v1 what asks for it, and what says nothing if the operator wants that', async () => {
     const secured = await startHarness({ db: api.db, secureByDefault: true });
     try {
       for (const [at, body, isSecured] of [

@@ -2,7 +2,7 @@ import { Ajv, type ValidateFunction } from 'ajv';
 
 /** The served OpenAPI document, as a judge over answers. */
 export interface Description {
-  /** What is wrong with an answer by the document; empty where all is well or the route is not described. */
+  /** What is wrong with an answer by the document; empty if all is well or the route is not described. */
   defects(method: string, path: string, status: number, body: unknown): string[];
 }
 

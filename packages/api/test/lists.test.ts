@@ -135,7 +135,7 @@ describe('GET /v2/sandboxes', () => {
     });
   });
 
-  it('filters by state, and counts running ones only where they were asked for', async () => {
+  it('filters by state, and counts running ones only if they were asked for', async () => {
     const [paused = ''] = ids;
     api.node.setState(paused, SandboxState.PAUSING);
     await expect.poll(async () => idsOf(await list('state=paused'))).toEqual([paused]);

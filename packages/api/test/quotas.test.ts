@@ -91,7 +91,7 @@ describe('paused sandboxes', () => {
     expect((await post(`/sandboxes/${other}/pause`)).status).toBe(204);
   });
 
-  it('have their place from the start where they will be paused by themselves', async () => {
+  it('have their place from the start if they will be paused by themselves', async () => {
     const { key, post, create } = await teamWith({ maxPausedSandboxes: 2 });
     const answers = await Promise.all(
       Array.from({ length: 5 }, () =>

@@ -58,7 +58,7 @@ describe.each(['/snapshots', '/fork'])('POST /sandboxes/{id}%s', (suffix) => {
 });
 
 describe('snapshots', () => {
-  it('leaves nothing behind where the node cannot take it', async () => {
+  it('leaves nothing behind if the node cannot take it', async () => {
     const id = await create();
     const before = (await list()).length;
     api.node.failure = new IsletError(503, 'Error saving sandbox - no room');
@@ -151,7 +151,7 @@ describe('fork', () => {
     expect((await api.call('GET', `/sandboxes/${id}`)).body.endAt).toBe(original.endAt);
   });
 
-  it('fails as a whole where the original cannot be saved, and takes no slot of the team', async () => {
+  it('fails as a whole if the original cannot be saved, and takes no slot of the team', async () => {
     const id = await create();
     const before = api.node.sandboxes.size;
     for (let i = 0; i < 3; i++) {

@@ -22,7 +22,7 @@ it('tell what a team has running and starts, and nobody else', async () => {
   }
   const { status, body } = await of('');
   expect(status).toBe(200);
-  // One minute's, or two where a minute ends in between.
+  // One minute's, or two if a minute ends in between.
   expect(Math.max(...body.map((one: { concurrentSandboxes: number }) => one.concurrentSandboxes))).toBe(3);
   const started = body.reduce(
     (sum: number, one: { sandboxStartRate: number }) => sum + one.sandboxStartRate * 60,

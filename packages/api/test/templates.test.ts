@@ -40,7 +40,7 @@ describe('reading', () => {
     expect((await api.call('GET', '/templates', token)).body).toEqual(body);
   });
 
-  it('wants the key’s own team where one is named', async () => {
+  it('wants the key’s own team if one is named', async () => {
     expect((await api.call('GET', `/templates?teamID=${LOCAL_DEV.teamId}`)).status).toBe(200);
     expect(await api.call('GET', `/templates?teamID=${other.id}`)).toMatchObject({
       status: 400,

@@ -113,7 +113,7 @@ describe('creates', () => {
     expect((await racing).every(({ status }) => status === 201)).toBe(true);
   });
 
-  it('go to another node where one is full, and say so where all are', async () => {
+  it('go to another node if one is full, and say so if all are', async () => {
     a.failure = full();
     const { kills } = a;
     const before = kills.length;
@@ -133,7 +133,7 @@ describe('creates', () => {
     await expect.poll(async () => (await post()).status).toBe(201);
   });
 
-  it('are not tried elsewhere where the start itself failed', async () => {
+  it('are not tried elsewhere if the start itself failed', async () => {
     const before = nodes.flatMap(({ creates }) => creates).length;
     for (const node of nodes) node.failure = new Error('envd did not come up');
     expect((await post()).status).toBe(500);
@@ -242,7 +242,7 @@ describe('what one node says', () => {
     await expect.poll(async () => (await post()).status).toBe(429);
   });
 
-  it('means nothing where it is not whole', async () => {
+  it('means nothing if it is not whole', async () => {
     const before = (await spread()).flat().sort();
     const part = [...b.sandboxes.values()].slice(0, 1);
     b.report([...part, create(orchestratorProto.SandboxSchema, {})]);

@@ -187,7 +187,7 @@ describe('a page that was named', () => {
     }
   });
 
-  it('is any where the operator says so', async () => {
+  it('is any if the operator says so', async () => {
     const open = await startHarness({ db: database.db, web: { hosts: [], origins: [{ kind: 'any' }] } });
     try {
       for (const origin of ['https://evil.example', 'null']) {

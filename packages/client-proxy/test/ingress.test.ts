@@ -145,7 +145,7 @@ describe.each(['direct', 'through the node'])('%s', (way) => {
   });
 });
 
-it('answers 502 in plain text where the node itself is not there', async () => {
+it('answers 502 in plain text if the node itself is not there', async () => {
   await using edge = await Edge.start();
   const entry = sandboxRoute(ADDRESS);
   await edge.routes.put({ ...entry, proxyAddress: '127.0.0.1:1' });

@@ -89,7 +89,7 @@ describe('a sandbox that ends', () => {
     expect(JSON.parse(answer.body.toString()).message).toBe('The sandbox was not found');
   });
 
-  it('is named as gone where its connections are reset in the same moment', async () => {
+  it('is named as gone if its connections are reset in the same moment', async () => {
     const { port } = await rawServer((socket) => {
       socket.once('data', async () => {
         await edge.remove(entry);

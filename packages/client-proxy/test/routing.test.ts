@@ -177,7 +177,7 @@ describe('answers for sandboxes that are not there', () => {
     expect(page).toContain(other);
   });
 
-  it('502 with the port where nothing listens', async () => {
+  it('502 with the port if nothing listens', async () => {
     const answer = await call({ port: edge.port, host: `1-${id}.localhost` });
     expect(answer.status).toBe(502);
     expect(JSON.parse(answer.body.toString())).toEqual({

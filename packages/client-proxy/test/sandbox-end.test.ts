@@ -84,7 +84,7 @@ describe('a sandbox that ends in the middle of an answer', () => {
     expect(listener.received.toString()).toMatch(/first[\s\S]*last(?:\r\n)?$/);
   });
 
-  it('tells the head where nothing else had come', async () => {
+  it('tells the head if nothing else had come', async () => {
     const { listener, server } = await ask(request());
     server.write(CHUNKED);
     await endSandbox();

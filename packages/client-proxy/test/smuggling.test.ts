@@ -104,7 +104,7 @@ it('checks every request on a kept connection', async () => {
   socket.destroy();
 });
 
-it('answers 431 where the headers are larger than 64 KiB, and serves what is smaller', async () => {
+it('answers 431 if the headers are larger than 64 KiB, and serves what is smaller', async () => {
   const big = await raw(edge.port, `GET / HTTP/1.1\r\nHost: ${host}\r\nX-Big: ${'a'.repeat(70_000)}\r\n\r\n`);
   expect(big).toMatch(/^HTTP\/1\.1 431 /);
   const headers = { 'x-big': 'a'.repeat(50_000) };

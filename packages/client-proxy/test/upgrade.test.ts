@@ -65,7 +65,7 @@ describe('WebSocket', () => {
     socket.terminate();
   });
 
-  it('gets 502 where the sandbox or the port is not there', async () => {
+  it('gets 502 if the sandbox or the port is not there', async () => {
     for (const host of ['3000-ixxxxxxxxxxxxxxxxxxxx.localhost', `1-${entry.sandboxId}.localhost`]) {
       const answer = await raw(
         edge.port,

@@ -34,7 +34,7 @@ export function isSandboxId(text: string): boolean {
 
 /**
  * Takes a sandbox id as clients send it: bare, or the legacy `<sandboxID>-<clientID>`.
- * @throws IsletError 400 where it is neither.
+ * @throws IsletError 400 if it is neither.
  */
 export function parseSandboxId(text: string): string {
   const parts = text.split('-');

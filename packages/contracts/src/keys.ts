@@ -26,7 +26,7 @@ export type KeyDefect = 'prefix' | 'format';
 
 const HEX = /^(?:[0-9a-f]{2})+$/i;
 
-/** What is wrong with the form of a key, or undefined where it is well formed. */
+/** What is wrong with the form of a key, or undefined if it is well formed. */
 export function keyDefect(kind: KeyKind, key: string): KeyDefect | undefined {
   const prefix = KEY_PREFIX[kind];
   if (!key.startsWith(prefix)) return 'prefix';
@@ -36,7 +36,7 @@ export function keyDefect(kind: KeyKind, key: string): KeyDefect | undefined {
 /**
  * The stored form: `$sha256$` and the unpadded base64 of SHA-256 over the key's *decoded* bytes, without prefix or salt.
  * Deterministic, so that a lookup is one equality query.
- * @throws RangeError where the key is not well formed (see keyDefect).
+ * @throws RangeError if the key is not well formed (see keyDefect).
  */
 export function hashKey(kind: KeyKind, key: string): string {
   const defect = keyDefect(kind, key);
@@ -47,7 +47,7 @@ export function hashKey(kind: KeyKind, key: string): string {
 
 const STORED_HASH = /^\$sha256\$[A-Za-z0-9+/]{43}$/;
 
-/** Why a stored hash can never match any key, or undefined where it can. */
+/** Why a stored hash can never match any key, or undefined if it can. */
 export function storedHashDefect(hash: string): string | undefined {
   if (STORED_HASH.test(hash)) return undefined;
   if (/^\$2[abxy]?\$/.test(hash)) return 'it is a bcrypt hash; keys are looked up by SHA-256';

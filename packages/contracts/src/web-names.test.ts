@@ -69,7 +69,7 @@ describe('an authority', () => {
 });
 
 describe('an origin', () => {
-  it('has the port of its scheme where it names none, and is written as browsers write it', () => {
+  it('has the port of its scheme if it names none, and is written as browsers write it', () => {
     expect(parseOrigin('https://app.example.com')).toEqual({
       scheme: 'https',
       host: 'app.example.com',

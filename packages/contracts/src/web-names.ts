@@ -4,7 +4,7 @@ import { isIP, isIPv6 } from 'node:net';
 export interface Authority {
   /** Lower case, without the dot of an absolute name; IPv6 in its shortest form, without brackets. */
   host: string;
-  /** Undefined where none is named. */
+  /** Undefined if none is named. */
   port: number | undefined;
 }
 

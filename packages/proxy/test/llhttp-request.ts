@@ -14,7 +14,7 @@ export interface LlhttpRequest {
 
 const REQUEST = 1;
 
-/** Reads the head of the first request in the bytes, strictly. @returns why it is none, else; undefined where it has no end. */
+/** Reads the head of the first request in the bytes, strictly. @returns why it is none, else; undefined if it has no end. */
 export function readRequestWithLlhttp(bytes: Buffer): LlhttpRequest | string | undefined {
   let target = '';
   let ended = false;

@@ -83,7 +83,7 @@ export class Authenticator {
   }
 
   /**
-   * Tries the schemes in order, those whose header is there. Where none succeeds, the first one tried names the reason.
+   * Tries the schemes in order, those whose header is there. If none succeeds, the first one tried names the reason.
    */
   async authenticate(request: FastifyRequest, schemes: readonly Scheme[]): Promise<Caller> {
     if (schemes.length === 0) return { kind: 'nobody' };
@@ -123,7 +123,7 @@ export class Authenticator {
     await Promise.all([this.apiKeys.close(), this.accessTokens.close(), ...this.#touches]);
   }
 
-  /** The caller, or undefined where the scheme's header is not there. */
+  /** The caller, or undefined if the scheme's header is not there. */
   async #try(scheme: Scheme, request: FastifyRequest): Promise<Caller | undefined> {
     switch (scheme) {
       case 'apiKey':
@@ -192,7 +192,7 @@ export class Authenticator {
   }
 }
 
-/** The token of a bearer header; undefined where there is no header. */
+/** The token of a bearer header; undefined if there is no header. */
 function bearer(header: string | undefined): string | undefined {
   if (header === undefined) return undefined;
   const match = /^Bearer +(\S+)$/i.exec(header);

@@ -41,7 +41,7 @@ export class CredentialCache<T> {
     this.#options = options;
   }
 
-  /** The owner, or undefined where there is none. `loaded` tells that the database was asked for this call. */
+  /** The owner, or undefined if there is none. `loaded` tells that the database was asked for this call. */
   async get(hash: string): Promise<{ value: T; loaded: boolean } | undefined> {
     const now = this.#options.monotonic();
     const entry = this.#entries.get(hash);

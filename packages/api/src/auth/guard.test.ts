@@ -25,7 +25,7 @@ describe('a route that does not say who may call it', () => {
     expect(() => guarded().all('*', handler)).toThrow(/\* does not say/);
   });
 
-  it('keeps the service from starting where a plugin adds it', async () => {
+  it('keeps the service from starting if a plugin adds it', async () => {
     const app = guarded();
     void app.register(async (scope) => void scope.get('/inner', () => 'told'), { prefix: '/outer' });
     await expect(app.ready()).rejects.toThrow('GET /outer/inner');

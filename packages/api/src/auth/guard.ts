@@ -39,7 +39,7 @@ export const access = {
   admin: { schemes: ['admin'] },
 } as const satisfies Record<string, RouteAccess>;
 
-/** @throws IsletError 403 where the team is banned, or blocked and the route is none for blocked teams. */
+/** @throws IsletError 403 if the team is banned, or blocked and the route is none for blocked teams. */
 export function assertStanding(team: Team, routeAccess: RouteAccess): void {
   if (team.isBanned) throw teamBanned();
   if (team.isBlocked && !routeAccess.blockedMay) {

@@ -3,7 +3,7 @@ import { Type } from 'typebox';
 export const KIB = 1024;
 export const MIB = 1024 * KIB;
 
-/** Longest request body in bytes where a route sets no other: ids, names and a hundred tags. */
+/** Longest request body in bytes if a route sets no other: ids, names and a hundred tags. */
 export const BODY_BYTES = 64 * KIB;
 /** A sandbox's request with all that it may say. */
 export const CREATE_BODY_BYTES = 512 * KIB;

@@ -10,10 +10,10 @@ declare module 'fastify' {
   }
 }
 
-/** What curl declares its `-d` to be where nobody says otherwise: JSON is meant, since nothing here takes forms. */
+/** What curl declares its `-d` to be if nobody says otherwise: JSON is meant, since nothing here takes forms. */
 const CURL_DEFAULT = 'application/x-www-form-urlencoded';
 
-/** @throws IsletError 400 where a parser would have to make too much of it */
+/** @throws IsletError 400 if a parser would have to make too much of it */
 function assertParsable(body: Buffer, mostValues: number): void {
   const { values, depth } = measureJson(body);
   if (values > mostValues) {

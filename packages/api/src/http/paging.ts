@@ -23,7 +23,7 @@ export function encodePageToken(token: PageToken, order: SortOrder): string {
   return Buffer.from(parts.join('__')).toString('base64').replaceAll('+', '-').replaceAll('/', '_');
 }
 
-/** @throws IsletError 400 where it is no token, or one of the other order. */
+/** @throws IsletError 400 if it is no token, or one of the other order. */
 export function decodePageToken(text: string, order: SortOrder): PageToken {
   const [time = '', id = ''] = Buffer.from(text, 'base64url').toString('utf8').split('__');
   const token = { timeMs: Date.parse(time), id };
@@ -48,7 +48,7 @@ export interface PageOptions<Row, Shown> {
 
 /**
  * Makes a page of rows that were fetched one beyond the limit, and names the next one in the answer's headers if there
- * is more. It ends early where the rows' JSON passes PAGE_BYTES, and has one row at least.
+ * is more. It ends early if the rows' JSON passes PAGE_BYTES, and has one row at least.
  */
 export function sendPage<Row, Shown>(
   reply: FastifyReply,

@@ -19,7 +19,7 @@ export async function* inTurns<Row>(rows: readonly Row[]): AsyncGenerator<Row[]>
 /**
  * Answers with a list that is not paged, as fast as its reader reads: neither memory nor one turn of the thread holds
  * all of it.
- * @param present a row as clients see it, or undefined where they do not
+ * @param present a row as clients see it, or undefined if they do not
  */
 export function sendRows<Row>(
   reply: FastifyReply,

@@ -51,7 +51,7 @@ export function presentCreatedKey(key: CreatedApiKey): Static<typeof CreatedApiK
   return { ...present(key), key: key.key };
 }
 
-/** @throws IsletError 400 where the text is no id, 404 is for ids of nothing */
+/** @throws IsletError 400 if the text is no id, 404 is for ids of nothing */
 export function parseKeyId(text: string): string {
   if (!isUuid(text)) throw invalidApiKeyId(text);
   return text.toLowerCase();
@@ -146,7 +146,7 @@ export function addKeyRoutes(app: ApiApp, context: ApiContext): void {
 
 /**
  * Makes a key for a team.
- * @throws IsletError 403 where it has as many as it may have
+ * @throws IsletError 403 if it has as many as it may have
  */
 export function addApiKey(
   db: Database,
@@ -161,7 +161,7 @@ export function addApiKey(
   });
 }
 
-/** @throws IsletError 403 where the user has as many as there may be */
+/** @throws IsletError 403 if the user has as many as there may be */
 function addAccessToken(db: Database, userId: string, name: string): Promise<CreatedAccessToken> {
   return whileCountedOfUser(db, userId, async (tx) => {
     if ((await countAccessTokens(tx, userId)) >= MOST_ACCESS_TOKENS) {

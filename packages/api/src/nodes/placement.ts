@@ -7,7 +7,7 @@ export type NodeStatus =
   /** It does not answer. */
   | 'unhealthy';
 
-/** What a saved state needs to be the same where it is started. */
+/** What a saved state needs to be the same if it is started. */
 export interface NodeIdentity {
   /** The kind of sandboxes: gvisor, microvm. */
   isolation: string;

@@ -34,7 +34,7 @@ const MAX_IAM_TOKENS = 5;
 /** A sandbox that traffic wakes lives at least so long. */
 const MIN_RESUME_MS = 300_000;
 
-/** @throws IsletError 400 where a new life would be longer than the tier's. */
+/** @throws IsletError 400 if a new life would be longer than the tier's. */
 export function assertTimeoutAllowed(timeoutSeconds: number, team: Team): void {
   const { maxLengthHours } = team.limits;
   if (timeoutSeconds * 1000 > maxLengthHours * HOUR_MS) {

@@ -92,7 +92,7 @@ async function listPage(
   return sendPage(reply, rows, { limit, order, token: tokenOf, present: presentListed });
 }
 
-/** The id that a template filter means; null where it means nothing, so that nothing matches. */
+/** The id that a template filter means; null if it means nothing, so that nothing matches. */
 async function templateFilter(context: ApiContext, team: Team, text: string): Promise<string | null> {
   if (text.includes(':')) throw templateFilterWithTag(text);
   return (await context.templates.findId(team, parseTemplateReference(text))) ?? null;
@@ -120,7 +120,7 @@ function tokenOf(sandbox: Sandbox): PageToken {
   return { timeMs: startedAtMs(sandbox), id: sandbox.config.sandboxId };
 }
 
-/** True where a sandbox comes after the last row of the page before. */
+/** True if a sandbox comes after the last row of the page before. */
 function isBehind(sandbox: Sandbox, after: PageToken, order: SortOrder): boolean {
   const last = { startedAtMs: after.timeMs, sandboxId: after.id };
   const comparison = compareNewestFirst(positionOf(sandbox), last);

@@ -16,7 +16,7 @@ import type { NetworkConfig, NetworkUpdate } from './shapes.ts';
 /** How the SDKs spell "everything". */
 const ALL_TRAFFIC = '0.0.0.0/0';
 
-/** The address part of an IP or CIDR, or undefined where the text is neither. */
+/** The address part of an IP or CIDR, or undefined if the text is neither. */
 function addressOf(text: string): string | undefined {
   const [address = '', length, ...rest] = text.split('/');
   const version = isIP(address);

@@ -17,7 +17,7 @@ const { SandboxState } = orchestratorProto;
 /** Writing a sandbox's memory takes as long as its disk needs. */
 const PAUSE_TIMEOUT_MS = 65_000;
 
-/** What a connect or resume lets a sandbox live, in seconds, where the client does not say. */
+/** What a connect or resume lets a sandbox live, in seconds, if the client does not say. */
 const DEFAULT_CONNECT_S = 300;
 const DEFAULT_RESUME_S = 15;
 

@@ -30,7 +30,7 @@ export class PausedQuota {
   /**
    * Takes places for sandboxes that are about to start and will be paused by themselves, until they are known or have
    * failed.
-   * @throws IsletError 403 where the team has no room for them
+   * @throws IsletError 403 if the team has no room for them
    */
   async promise(team: Team, count: number): Promise<Disposable> {
     this.#assertRoom(this.#held(team), team, count);

@@ -19,7 +19,7 @@ export interface ResumeOptions {
 }
 
 /**
- * Starts a paused sandbox; waits for its pause where that is still under way.
+ * Starts a paused sandbox; waits for its pause if that is still under way.
  * @throws IsletError 404 it has ended, 409 it runs, 429 the team's limit, 5xx it could not be started and stays paused
  */
 export async function resumeSandbox(
@@ -90,8 +90,8 @@ const ATTEMPTS = 4;
 const BETWEEN_ATTEMPTS_MS = 25;
 
 /**
- * Runs `step` with the sandbox as it is now, again where it changed its state under the call.
- * @throws IsletError 409 where it keeps changing
+ * Runs `step` with the sandbox as it is now, again if it changed its state under the call.
+ * @throws IsletError 409 if it keeps changing
  */
 export async function withSettledSandbox<T>(
   read: () => Promise<Sandbox>,

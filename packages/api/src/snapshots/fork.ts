@@ -19,7 +19,7 @@ import { assertRunning } from './snapshot.ts';
 
 type SandboxConfig = orchestratorProto.SandboxConfig;
 
-/** A fork's sandboxes start one after the other where the node is small. */
+/** A fork's sandboxes start one after the other if the node is small. */
 const FORK_TIMEOUT_MS = 68_000;
 const HOUR_MS = 3_600_000;
 
@@ -61,7 +61,7 @@ export async function forkSandbox(
   }
 }
 
-/** A fork's own config, with a slot of its team's; the error where there is none left. */
+/** A fork's own config, with a slot of its team's; the error if there is none left. */
 async function admit(
   context: ApiContext,
   team: Team,

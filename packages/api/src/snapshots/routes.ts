@@ -102,7 +102,7 @@ export function addSnapshotRoutes(app: ApiApp, context: ApiContext): void {
   );
 }
 
-/** The filter that a name stands for; undefined where it means nothing. A tag counts only where it is written. */
+/** The filter that a name stands for; undefined if it means nothing. A tag counts only if it is written. */
 async function findNamed(context: ApiContext, team: Team, name: string) {
   const reference = parseTemplateReference(name, 'Invalid snapshot name');
   const templateId = await context.templates.findId(team, reference);

@@ -36,7 +36,7 @@ export interface SnapshotNames {
   names: string[];
 }
 
-/** @throws IsletError 404 where it is on its way out, 409 where it is paused or under another operation. */
+/** @throws IsletError 404 if it is on its way out, 409 if it is paused or under another operation. */
 export function assertRunning(sandbox: Sandbox, deed: string): void {
   const { sandboxId } = sandbox.config;
   if (sandbox.state === SandboxState.KILLING) throw sandboxNotFound(sandboxId);

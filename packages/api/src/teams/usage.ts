@@ -16,7 +16,7 @@ export const SAMPLE_MS = 5_000;
 export const BUCKET_MS = 60_000;
 /** As far back as anybody can ask. */
 export const KEPT_MS = 7 * 24 * 3_600_000;
-/** Some 10,000 buckets each where they are busy all the time; who has been idle longest goes first. */
+/** Some 10,000 buckets each if they are busy all the time; who has been idle longest goes first. */
 const MOST_TEAMS = 500;
 
 export interface TeamUsageOptions {

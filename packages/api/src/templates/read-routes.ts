@@ -130,7 +130,7 @@ function isPlainId(text: string): boolean {
   return /^[a-z0-9]{1,64}$/.test(text);
 }
 
-/** @throws IsletError 400 where a reference names another team's namespace */
+/** @throws IsletError 400 if a reference names another team's namespace */
 export function assertOwnNamespace(namespace: string | undefined, team: Team): void {
   if (namespace !== undefined && namespace !== team.slug) {
     throw foreignNamespace(namespace, team.slug);
@@ -139,7 +139,7 @@ export function assertOwnNamespace(namespace: string | undefined, team: Team): v
 
 /**
  * The template that a reference means to a team, if it is the team's own; a tag in the reference is ignored.
- * @throws IsletError 404 where there is none, 403 where it is another team's
+ * @throws IsletError 404 if there is none, 403 if it is another team's
  */
 export async function ownTemplate(context: ApiContext, team: Team, text: string): Promise<TemplateRow> {
   const template = await findTemplate(context.db, parseTemplateReference(text), team.slug);

@@ -10,7 +10,7 @@ import { DEFAULT_TAG } from '@islet/db';
 export interface TemplateReference {
   namespace?: string;
   name: string;
-  /** Absent where the reference names none, or the default one. */
+  /** Absent if the reference names none, or the default one. */
   tag?: string;
 }
 

@@ -37,7 +37,7 @@ const FRESH_MS = 4_000;
 const STALE_MS = 60_000;
 const MAX_ENTRIES = 10_000;
 
-/** Finds templates by reference, from memory where the same team asked before. */
+/** Finds templates by reference, from memory if the same team asked before. */
 export class TemplateResolver {
   readonly #options: TemplateResolverOptions;
   readonly #entries = new Map<string, Entry>();
@@ -51,7 +51,7 @@ export class TemplateResolver {
 
   /**
    * The template and ready build that a reference means to a team.
-   * @throws IsletError 400 where it is no reference, 404 where it means nothing, or nothing the team may use
+   * @throws IsletError 400 if it is no reference, 404 if it means nothing, or nothing the team may use
    */
   async resolve(team: Team, text: string): Promise<ResolvedTemplate> {
     const key = `${team.id}\n${text}`;
@@ -64,7 +64,7 @@ export class TemplateResolver {
     return this.#load(key, team, text);
   }
 
-  /** Which template a reference without a tag means, whatever its builds; undefined where it means nothing. */
+  /** Which template a reference without a tag means, whatever its builds; undefined if it means nothing. */
   async findId(team: Team, reference: TemplateReference): Promise<string | undefined> {
     return (await findTemplate(this.#options.db, reference, team.slug))?.id;
   }

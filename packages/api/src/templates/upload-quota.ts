@@ -22,7 +22,7 @@ export class UploadQuota {
 
   /**
    * Takes room for an archive of `bytes`, until it is stored or has failed.
-   * @throws IsletError 403 where the team has no room for it, 429 where too many are on their way
+   * @throws IsletError 403 if the team has no room for it, 429 where too many are on their way
    */
   async take({ id, limits }: Team, bytes: number): Promise<Disposable> {
     const kept = await this.#artifacts.bytesOf(id);

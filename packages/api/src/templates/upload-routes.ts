@@ -126,7 +126,7 @@ function originOf(request: FastifyRequest): string {
   return `${request.protocol}://${request.host}`;
 }
 
-/** @throws IsletError 411 where a request does not say how long it is, 413 where that is too long */
+/** @throws IsletError 411 if a request does not say how long it is, 413 if that is too long */
 function declaredLength(request: FastifyRequest, maxBytes: number): number {
   const length = request.headers['content-length'];
   if (length === undefined) {
@@ -139,7 +139,7 @@ function declaredLength(request: FastifyRequest, maxBytes: number): number {
   return bytes;
 }
 
-/** A request's body. @throws IsletError 400 where it broke off. */
+/** A request's body. @throws IsletError 400 if it broke off. */
 async function* exactly(request: IncomingMessage, length: number): AsyncGenerator<Buffer> {
   let received = 0;
   try {

@@ -3,7 +3,7 @@ import type { Logger } from '@islet/telemetry';
 import type { Clock } from '../deps.ts';
 
 const EVERY_MS = 3_600_000;
-/** An archive that no build asked for in so long is uploaded again where one does. */
+/** An archive that no build asked for in so long is uploaded again if one does. */
 const UNUSED_MS = 7 * 24 * 3_600_000;
 
 /** Removes uploaded archives that nobody uses any more, now and from time to time, until it is closed. */

@@ -201,7 +201,7 @@ function addFileRoutes(scope: ApiApp): void {
 
 async function* upMessages(start: object, body: Readable) {
   yield { message: { case: 'start' as const, value: start as volumesProto.WriteFileRequest_Start } };
-  // Kept open where the node refuses the rest: the client still has to be told.
+  // Kept open if the node refuses the rest: the client still has to be told.
   for await (const value of body.iterator({ destroyOnReturn: false })) {
     yield { message: { case: 'chunk' as const, value } };
   }

@@ -24,7 +24,7 @@ const MAX_PATH_BYTES = 1024;
 /** What a sandbox does not work without. */
 const RESERVED = ['/proc', '/sys', '/dev', '/opt/islet', '/run/e2b'];
 
-/** What is wrong with a list of mounts, a line each: `volume mount #<i>: <reason>`. Empty where all is well. */
+/** What is wrong with a list of mounts, a line each: `volume mount #<i>: <reason>`. Empty if all is well. */
 export function mountDefects(
   mounts: readonly RequestedMount[],
   known: ReadonlyMap<string, unknown>,

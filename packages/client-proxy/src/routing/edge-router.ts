@@ -77,7 +77,7 @@ export class EdgeRouter {
     this.#signedFiles = new SignedFileRouter(options.routes, options.findSigner ?? (async () => undefined));
   }
 
-  /** @throws IsletError for the client where the request goes nowhere. */
+  /** @throws IsletError for the client if the request goes nowhere. */
   async resolve(request: ProxyRequest): Promise<Destination> {
     const { admission, hosts } = this.#options;
     if (hosts) refuseForeignName(request.host, hosts);

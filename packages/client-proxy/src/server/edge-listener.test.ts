@@ -58,7 +58,7 @@ async function untilClosed(socket: Socket): Promise<string> {
   socket.on('data', (chunk) => {
     text += chunk.toString('latin1');
   });
-  // Closing may show as a reset where the client still writes.
+  // Closing may show as a reset if the client still writes.
   socket.on('error', () => {});
   await new Promise((resolve) => socket.once('close', resolve));
   return text;

@@ -100,7 +100,7 @@ export class EdgeListener {
           servePlain(socket);
           return;
         }
-        // Accepted as HTTP/1.1's, where a client may end its side before it is answered; here it is gone then.
+        // Accepted as HTTP/1.1's, if a client may end its side before it is answered; here it is gone then.
         socket.allowHalfOpen = false;
         for (const listener of serveHttp2) listener.call(secure, socket);
       });

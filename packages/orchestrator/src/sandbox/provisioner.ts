@@ -6,7 +6,7 @@ import {
   savedStateUnusable,
   snapshotNotRestorable,
 } from '@islet/contracts';
-import { DamagedSnapshotError } from '@islet/driver';
+import { DamagedSnapshotError, MissingFileError } from '@islet/driver';
 import {
   incompatibility,
   type OpenSnapshot,
@@ -143,8 +143,9 @@ export class Provisioner {
       .catch((error) => {
         if (error instanceof DamagedSnapshotError) throw damaged(config.sandboxId, error);
         if (error instanceof EnvdSilentError) throw pausedDaemonSilent(config.sandboxId, error);
-        const reopens = this.#options.driver.reopensFiles && config.volumeMounts.length > 0;
-        throw reopens ? explainMissingFile(config.sandboxId, error) : error;
+        // Nothing but what it mounts can have lost a file.
+        const isOfVolume = error instanceof MissingFileError && config.volumeMounts.length > 0;
+        throw isOfVolume ? openVolumeFileGone(config.sandboxId, error) : error;
       });
   }
 
@@ -247,13 +248,6 @@ export class Provisioner {
 
 function damaged(sandboxId: string, error: DamagedSnapshotError): IsletError {
   return savedStateUnusable(500, sandboxId, `is damaged: ${error.message}`, error);
-}
-
-/** gVisor opens files of volumes again by name, and does not say which one it misses. */
-function explainMissingFile(sandboxId: string, error: unknown): unknown {
-  if (!(error instanceof Error) || !/no such file or directory|file does not exist/.test(error.message))
-    return error;
-  return openVolumeFileGone(sandboxId, error);
 }
 
 function needsOf(config: SandboxConfig) {

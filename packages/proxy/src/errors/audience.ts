@@ -14,7 +14,7 @@ function isScript(hints: AudienceHints): boolean {
   return hints.xRequestedWith !== undefined;
 }
 
-/** True where an error is shown to a person (a browser's navigation), so it should be a page and not JSON. */
+/** True if an error is shown to a person (a browser's navigation), so it should be a page and not JSON. */
 export function wantsPage(hints: AudienceHints): boolean {
   const accept = hints.accept?.toLowerCase() ?? '';
   if (accept.includes('application/json') && !accept.includes('text/html')) return false;

@@ -28,7 +28,7 @@ export class Share {
     this.#tenant = tenant;
   }
 
-  /** True where the tenant has used up its turn. */
+  /** True if the tenant has used up its turn. */
   get isOver(): boolean {
     return this.#turns.isOver(this.#tenant);
   }
@@ -41,12 +41,12 @@ export class Share {
     return this.#turns.run(this.#tenant, work);
   }
 
-  /** Counts what the tenant has used, where that is not measured, ms. */
+  /** Counts what the tenant has used, if that is not measured, ms. */
   charge(ms: number): void {
     this.#turns.charge(this.#tenant, ms);
   }
 
-  /** Calls `proceed` in a turn of the tenant's: at once where it has something left of this one. */
+  /** Calls `proceed` in a turn of the tenant's: at once if it has something left of this one. */
   enter(proceed: () => void): void {
     this.#turns.enter(this.#tenant, proceed);
   }

@@ -11,7 +11,7 @@ export interface Destination {
   attempts: number;
   /**
    * `any`: every request may use a kept connection, since the server closes idle ones later than we do.
-   * `repeatable`: only requests that can be sent again where the server closed it meanwhile.
+   * `repeatable`: only requests that can be sent again if the server closed it meanwhile.
    */
   reuse: 'any' | 'repeatable';
   changes: HeadChanges;

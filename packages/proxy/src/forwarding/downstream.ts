@@ -16,11 +16,11 @@ export interface Downstream {
   writeInformation(head: ResponseHead): boolean;
   /** The body that follows has to be framed as the head says: exactly `length` bytes if it has a length. */
   writeHead(head: ResponseHead): void;
-  /** Gives false where the client lags behind by more than the backlog; `onDrain` tells when it took everything. */
+  /** Gives false if the client lags behind by more than the backlog; `onDrain` tells when it took everything. */
   write(chunk: Buffer, last: boolean): boolean;
   /** Every byte that the head announced was written. */
   end(trailers: string[]): void;
-  /** Sends the head now, where nothing was sent yet. */
+  /** Sends the head now, if nothing was sent yet. */
   flushHead(): void;
   /** Several writes follow at once. */
   cork(): void;

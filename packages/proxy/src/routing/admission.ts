@@ -46,7 +46,7 @@ function checkTrafficToken(route: Route, request: ProxyRequest): void {
 
 /**
  * Admits a request to a sandbox on this machine and says how it is sent there.
- * @throws ProxyError 403 where it lacks the sandbox's traffic token.
+ * @throws ProxyError 403 if it lacks the sandbox's traffic token.
  */
 export function admit(
   route: Route,

@@ -16,7 +16,7 @@ function withoutDotSegments(path: string): string {
 }
 
 /**
- * The endpoint of envd that only the control plane may call, where a request's path leads to one by any spelling:
+ * The endpoint of envd that only the control plane may call, if a request's path leads to one by any spelling:
  * escaped (also more than once), with dot segments, doubled or backward slashes, a trailing slash or other case.
  * Rather refuses a spelling that envd would not understand than lets one through that it would.
  */

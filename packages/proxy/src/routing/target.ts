@@ -53,8 +53,8 @@ function fromHeaders(hints: TargetHints): Target | undefined {
  * `<port>-<sandboxID>[-<legacy>].<domain>` names both and always wins. Everywhere else (localhost, IP literals,
  * `sandbox.<domain>`, a container's service name) the two routing headers decide.
  *
- * @returns undefined where the host can name no sandbox and there are no headers either.
- * @throws IsletError 400 with the protocol's text where a target is named badly.
+ * @returns undefined if the host can name no sandbox and there are no headers either.
+ * @throws IsletError 400 with the protocol's text if a target is named badly.
  */
 export function parseTarget(hints: TargetHints): Target | undefined {
   const host = hints.host ?? '';

@@ -25,7 +25,7 @@ import { EarlyBytes, takeOver, withoutUpgrade } from './upgrade.ts';
 export interface FrontOptions {
   pool: UpstreamPool;
   logger: Logger;
-  /** Decides where a request goes. Throws an IsletError for the client where it goes nowhere. */
+  /** Decides where a request goes. Throws an IsletError for the client if it goes nowhere. */
   resolve: (request: ProxyRequest) => Destination | Promise<Destination>;
   /** Whether a run still is its sandbox's current one; asked after a failure, to name its cause. */
   isRunning: (run: RunId) => boolean | Promise<boolean>;

@@ -25,7 +25,7 @@ export function withoutUpgrade(request: IncomingMessage): Buffer {
 
 /**
  * A response on a connection that the server's parser has let go of; the connection ends with it.
- * @returns undefined, with the connection ended, where a response to an earlier request still is under way on it.
+ * @returns undefined, with the connection ended, if a response to an earlier request still is under way on it.
  */
 export function takeOver(request: IncomingMessage, socket: Duplex): ServerResponse | undefined {
   socket.on('error', () => socket.destroy());

@@ -35,7 +35,7 @@ export class UpstreamConnection {
   answered = false;
   /** When it became idle, on the pool's clock. */
   idleSince = 0;
-  /** How long the server keeps it open, where it says so; in milliseconds. */
+  /** How long the server keeps it open, if it says so; in milliseconds. */
   keepAliveMs: number | undefined;
   readonly #owner: ConnectionOwner;
   readonly #parser: ResponseParser;

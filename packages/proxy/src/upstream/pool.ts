@@ -186,7 +186,7 @@ export class UpstreamPool {
     this.#sweeper = setInterval(() => this.#sweep(), SWEEP_MS).unref();
   }
 
-  /** An unused connection, where there is one. */
+  /** An unused connection, if there is one. */
   take(upstream: Upstream): UpstreamConnection | undefined {
     return this.#runs.get(upstream.executionId)?.take(upstream.port);
   }
@@ -212,7 +212,7 @@ export class UpstreamPool {
     }
   }
 
-  /** Ties something to a run; gives back the way to untie it. It is closed at once where the run is over. */
+  /** Ties something to a run; gives back the way to untie it. It is closed at once if the run is over. */
   attach(id: RunId, closable: Closable): () => void {
     const run = this.#run(id);
     run.others.add(closable);

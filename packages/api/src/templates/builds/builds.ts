@@ -39,7 +39,7 @@ export class Builds {
     void this.discard(unfinished.filter(({ templateDeleted }) => templateDeleted));
   }
 
-  /** Follows a build that the template manager was given; does nothing where it is followed already. */
+  /** Follows a build that the template manager was given; does nothing if it is followed already. */
   follow(build: PlacedBuild): void {
     const buildId = build.id;
     if (this.#followed.has(buildId) || this.#closing.signal.aborted) return;

@@ -26,7 +26,7 @@ const FROM_PROTO: Record<templateProto.LogLevel, Level> = {
   [ProtoLevel.ERROR]: 'error',
 };
 
-/** Entries that are read at once where a search has to look at all of them. */
+/** Entries that are read at once if a search has to look at all of them. */
 const SCAN_PAGE = 1_000;
 
 export interface LogPage {
@@ -92,7 +92,7 @@ export interface LogSearch {
   level?: Level | undefined;
 }
 
-/** Entries from a point in time on, in the direction: oldest first where it is forward, newest first where backward. */
+/** Entries from a point in time on, in the direction: oldest first if it is forward, newest first if backward. */
 export async function searchLog(
   nodes: NodeRegistry,
   build: BuildDetail,

@@ -58,7 +58,7 @@ const MIN_MEMORY_MB = 128;
 
 /**
  * Takes a build that a client is about to start, and the names it will be known by.
- * @throws IsletError 400 where the request is wrong or beyond the team's limits, 403 where it has too many templates, 404 and 409 for ids that cannot be
+ * @throws IsletError 400 if the request is wrong or beyond the team's limits, 403 if it has too many templates, 404 and 409 for ids that cannot be
  *   built, 429 where too many builds are under way
  */
 export async function acceptBuild(
@@ -100,7 +100,7 @@ function assertTemplateFits(used: number, { maxTemplates }: TeamLimits): void {
   assertWithin({ what: 'templates', used, wanted: 1, most: maxTemplates, remedy, flag: '--templates' });
 }
 
-/** @param count that a template would have. @throws IsletError 403 where those are too many */
+/** @param count that a template would have. @throws IsletError 403 if those are too many */
 export function assertTagsFit(count: number): void {
   if (count <= MAX_TEMPLATE_TAGS) return;
   throw tooManyTags(MAX_TEMPLATE_TAGS);
@@ -120,7 +120,7 @@ function parseNames({ name, tags = [] }: WantedBuild, team: Team): { name: strin
   return { name: reference.name, tags: all.length > 0 ? [...new Set(all)] : [DEFAULT_TAG] };
 }
 
-/** A tag to be assigned. @throws IsletError 400 where it is none, or would read as the id of a build */
+/** A tag to be assigned. @throws IsletError 400 if it is none, or would read as the id of a build */
 export function parseNewTag(text: string): string {
   const tag = parseTag(text);
   if (isUuid(tag)) throw tagReadsAsBuild(tag);

@@ -96,7 +96,7 @@ export function addBuildRoutes(app: ApiApp, context: ApiContext): void {
 
 /**
  * A build of the team, named with its template.
- * @param unknownStatus what the protocol answers where there is no such build
+ * @param unknownStatus what the protocol answers if there is no such build
  */
 async function ownBuild(
   { db }: ApiContext,

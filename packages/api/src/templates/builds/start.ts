@@ -86,7 +86,7 @@ type Source = NonNullable<StartBuild['source']>;
 type FoundSource =
   /** `parent` is the build that it goes on from, if it does. */
   | { source: Source; parent?: BuildRow }
-  /** `status` where the call itself is wrong; the build alone is, else. */
+  /** `status` if the call itself is wrong; the build alone is, else. */
   | { problem: string; step?: string; status?: number };
 
 async function findSource(context: ApiContext, team: Team, recipe: Recipe): Promise<FoundSource> {
