@@ -4,7 +4,7 @@ import { parseOptions, UsageError } from './options.ts';
 const KNOWN = ['start', 'create', 'memory'];
 
 describe('options of the benchmark', () => {
-  it('measures everything in full where nothing is asked for', () => {
+  it('measures everything in full if nothing is asked for', () => {
     expect(parseOptions([], KNOWN)).toEqual({ size: 'full', rows: KNOWN, json: undefined, help: false });
   });
 

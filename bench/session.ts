@@ -51,7 +51,7 @@ export class Session implements AsyncDisposable {
     return new BareRuntime(recipe, this.#workDir, this.#prefix, this.#networks);
   }
 
-  /** Takes all of it away, also where a part of that fails. @throws AggregateError with what failed. */
+  /** Takes all of it away, also if a part of that fails. @throws AggregateError with what failed. */
   async [Symbol.asyncDispose](): Promise<void> {
     const steps = [
       async () => (await this.#bare?.catch(() => undefined))?.[Symbol.asyncDispose](),

@@ -75,7 +75,7 @@ type Run = (log: string, dirs: string[], options: string[]) => Promise<number | 
 async function jazzerOn(name: string, work: string): Promise<Run> {
   const { hangS = DEFAULT_HANG_S, maxBytes = DEFAULT_MAX_BYTES, run: read } = await loadTarget(name);
   const program = await bundle(name, work);
-  // A good deal faster, where nothing has to be waited for.
+  // A good deal faster, if nothing has to be waited for.
   const sync = types.isAsyncFunction(read) ? [] : ['--sync'];
   // Where something is waited for, jazzer.js has a limit of its own, in ms.
   const common = [...sync, `--timeout=${1000 * hangS}`, '--'];
@@ -101,7 +101,7 @@ async function putAside(found: string, work: string): Promise<string> {
   return aside;
 }
 
-/** What libFuzzer said last; 0 where it said nothing. */
+/** What libFuzzer said last; 0 if it said nothing. */
 function lastNumber(pattern: RegExp, log: string): number {
   const found = [...log.matchAll(pattern)].at(-1);
   return Number(found?.[1] ?? found?.[2] ?? 0);

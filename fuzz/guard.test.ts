@@ -5,7 +5,7 @@ import type { FuzzTarget } from './target.ts';
 
 const target = (run: FuzzTarget['run']): FuzzTarget => ({ description: 'a reader', run });
 
-it('ends a reader that allocates what the input says, also where the reader catches all', async () => {
+it('ends a reader that allocates what the input says, also if the reader catches all', async () => {
   const allocate = () => {
     try {
       Buffer.alloc(2 ** 31 - 1);

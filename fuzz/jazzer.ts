@@ -51,7 +51,7 @@ const OWN_PLACE: Plugin = {
     })),
 };
 
-/** Gives the exit status; null where it was killed. */
+/** Gives the exit status; null if it was killed. */
 export async function runJazzer(log: string, args: readonly string[]): Promise<number | null> {
   const jazzer = createRequire(import.meta.url).resolve('@jazzer.js/core/dist/cli.js');
   const to = createWriteStream(log);

@@ -1,6 +1,6 @@
 import { isDeepStrictEqual } from 'node:util';
 
-/** What came of reading a stream: what it held, and why it ended where it was refused. */
+/** What came of reading a stream: what it held, and why it ended if it was refused. */
 export interface Outcome {
   values: readonly unknown[];
   error: string | undefined;
@@ -17,7 +17,7 @@ const MOST_BYTEWISE = 4096;
 /**
  * Reads an input once more in pieces, which its own bytes choose, and short ones byte by byte.
  * @param whole what came of it in one piece
- * @throws SplitError where that is something else
+ * @throws SplitError if that is something else
  */
 export function assertSplitInvariant(
   input: Buffer,

@@ -30,7 +30,7 @@ export function crashesDir(name: string): string {
   return join(ROOT, name, 'crashes');
 }
 
-/** Nothing where there is no such folder. */
+/** Nothing if there is no such folder. */
 export function filesIn(dir: string): { path: string; bytes: Buffer }[] {
   let names: string[];
   try {

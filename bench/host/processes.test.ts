@@ -20,7 +20,7 @@ it('reads what this kernel says', async () => {
   expect(rss).toBeGreaterThanOrEqual(pss);
 });
 
-it('counts nothing where a process is gone', () => {
+it('counts nothing if a process is gone', () => {
   expect(parseSmapsRollup('')).toEqual({ rss: 0, pss: 0 });
 });
 

@@ -12,7 +12,7 @@ export interface SandboxProcesses {
   stubs: number[];
 }
 
-/** Finds a sandbox's processes by what runsc calls them. @throws Error where it has no sentry. */
+/** Finds a sandbox's processes by what runsc calls them. @throws Error if it has no sentry. */
 export async function findSandboxProcesses(id: string): Promise<SandboxProcesses> {
   const named = await namedProcesses(id);
   const sentry = named.find(({ args }) => args[0] === 'runsc-sandbox');
@@ -83,7 +83,7 @@ export function parseSmapsRollup(text: string): MemoryUse {
   return { rss: bytes('Rss'), pss: bytes('Pss') };
 }
 
-/** Sends SIGKILL and waits until none of the processes runs any more. @throws Error where that takes 10 s. */
+/** Sends SIGKILL and waits until none of the processes runs any more. @throws Error if that takes 10 s. */
 export async function killAndWait(pids: readonly number[]): Promise<void> {
   for (const pid of pids) {
     try {
@@ -95,7 +95,7 @@ export async function killAndWait(pids: readonly number[]): Promise<void> {
   await waitForEnd(pids);
 }
 
-/** Waits until none of the processes runs any more. @throws Error where that takes 10 s. */
+/** Waits until none of the processes runs any more. @throws Error if that takes 10 s. */
 export async function waitForEnd(pids: readonly number[]): Promise<void> {
   const deadline = performance.now() + 10_000;
   while ((await Promise.all(pids.map(isRunning))).some(Boolean)) {

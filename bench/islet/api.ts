@@ -7,7 +7,7 @@ export interface CreatedSandbox {
   ms: number;
 }
 
-/** POST /sandboxes. @throws Error where it does not answer 201. */
+/** POST /sandboxes. @throws Error if it does not answer 201. */
 export async function createSandbox(access: InstanceAccess, templateID = 'base'): Promise<CreatedSandbox> {
   let id = '';
   const ms = await timed(async () => {
@@ -23,7 +23,7 @@ export async function createSandbox(access: InstanceAccess, templateID = 'base')
   return { id, ms };
 }
 
-/** DELETE /sandboxes/{id}. @returns milliseconds. @throws Error where it does not answer 204. */
+/** DELETE /sandboxes/{id}. @returns milliseconds. @throws Error if it does not answer 204. */
 export function killSandbox(access: InstanceAccess, id: string): Promise<number> {
   return timed(async () => {
     const response = await fetch(`${access.apiUrl}/sandboxes/${id}`, {
@@ -36,23 +36,23 @@ export function killSandbox(access: InstanceAccess, id: string): Promise<number>
   });
 }
 
-/** POST /sandboxes/{id}/pause. @returns milliseconds. @throws Error where it does not answer 204. */
+/** POST /sandboxes/{id}/pause. @returns milliseconds. @throws Error if it does not answer 204. */
 export function pauseSandbox(access: InstanceAccess, id: string): Promise<number> {
   return timed(() => post(access, `/sandboxes/${id}/pause`, {}, 204));
 }
 
-/** POST /sandboxes/{id}/connect of a paused one. @returns milliseconds. @throws Error where it does not answer 201. */
+/** POST /sandboxes/{id}/connect of a paused one. @returns milliseconds. @throws Error if it does not answer 201. */
 export function resumeSandbox(access: InstanceAccess, id: string): Promise<number> {
   return timed(() => post(access, `/sandboxes/${id}/connect`, { timeout: 600 }, 201));
 }
 
-/** POST /sandboxes/{id}/snapshots. @returns the snapshot's id, to create from. @throws Error where it does not answer 201. */
+/** POST /sandboxes/{id}/snapshots. @returns the snapshot's id, to create from. @throws Error if it does not answer 201. */
 export async function snapshotSandbox(access: InstanceAccess, id: string): Promise<string> {
   const text = await post(access, `/sandboxes/${id}/snapshots`, {}, 201);
   return (JSON.parse(text) as { snapshotID: string }).snapshotID;
 }
 
-/** DELETE /templates/{id}. @throws Error where it does not answer 204. */
+/** DELETE /templates/{id}. @throws Error if it does not answer 204. */
 export async function deleteSnapshot(access: InstanceAccess, snapshotId: string): Promise<void> {
   const response = await fetch(`${access.apiUrl}/templates/${snapshotId.replace(/:.*/, '')}`, {
     method: 'DELETE',
@@ -61,7 +61,7 @@ export async function deleteSnapshot(access: InstanceAccess, snapshotId: string)
   if (response.status !== 204) throw new Error(`DELETE ${response.url} answered ${response.status}`);
 }
 
-/** POST /sandboxes/{id}/fork. @throws Error where it does not answer 201, or a fork of it failed. */
+/** POST /sandboxes/{id}/fork. @throws Error if it does not answer 201, or a fork of it failed. */
 export async function forkSandbox(
   access: InstanceAccess,
   id: string,
@@ -95,7 +95,7 @@ async function post(
   return text;
 }
 
-/** The token that envd asks bare clients for. @throws Error where the sandbox has none. */
+/** The token that envd asks bare clients for. @throws Error if the sandbox has none. */
 export async function envdToken(access: InstanceAccess, id: string): Promise<string> {
   const response = await fetch(`${access.apiUrl}/sandboxes/${id}`, {
     headers: { 'X-API-Key': access.apiKey },

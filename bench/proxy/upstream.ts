@@ -34,7 +34,7 @@ const server = createServer((request, response) => {
   };
   pump();
 });
-// Arguments: the address and, where it must be known ahead, the port.
+// Arguments: the address and, if it must be known ahead, the port.
 server.listen(Number(process.argv[3] ?? 0), process.argv[2], () =>
   process.send?.((server.address() as AddressInfo).port),
 );

@@ -39,7 +39,7 @@ export async function describeMachine(): Promise<Machine> {
   };
 }
 
-/** The commit that is checked out, or `unknown` where this is no checkout. */
+/** The commit that is checked out, or `unknown` if this is no checkout. */
 export function currentCommit(): Promise<string> {
   return firstLine('git', ['rev-parse', '--short', 'HEAD']);
 }

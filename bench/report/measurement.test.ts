@@ -63,7 +63,7 @@ describe('judge', () => {
     ]);
   });
 
-  it('refuses a target that needs a baseline where there is none, and a series of nothing', () => {
+  it('refuses a target that needs a baseline if there is none, and a series of nothing', () => {
     expect(() => judge(measured([1], undefined, [{ kind: 'ratio-at-most', value: 1 }]))).toThrow(TypeError);
     expect(() => judge(measured([], undefined, []))).toThrow(RangeError);
   });

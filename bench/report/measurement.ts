@@ -41,7 +41,7 @@ export interface Result {
   verdicts: Verdict[];
 }
 
-/** @throws RangeError where nothing was measured, TypeError where a target needs a baseline that is not there. */
+/** @throws RangeError if nothing was measured, TypeError if a target needs a baseline that is not there. */
 export function judge(measurement: Measurement): Result {
   const { row, what, unit, samples, baseline, targets } = measurement;
   const figure = summarise(samples);

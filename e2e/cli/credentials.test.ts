@@ -31,7 +31,7 @@ afterAll(async () => {
 
 const statusWithKey = async (access: InstanceAccess, key: string) =>
   (await new ControlPlane(access, key).call('GET', '/sandboxes')).status;
-/** Makes a new API key where the token is good. */
+/** Makes a new API key if the token is good. */
 const statusWithToken = async (access: InstanceAccess, token: string) => {
   const headers = { Authorization: `Bearer ${token}` };
   return (await new ControlPlane(access).call('GET', '/teams', { key: null, headers })).status;

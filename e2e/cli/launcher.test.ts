@@ -114,7 +114,7 @@ describe('./islet', () => {
     }
   });
 
-  it('says how to get Node.js where there is none', async () => {
+  it('says how to get Node.js if there is none', async () => {
     const { code, stderr } = await runIslet(['up'], { env: { PATH: await pathWithout('node', 'nodejs') } });
     expect(code).toBe(1);
     expect(stderr).toContain('node is not installed');

@@ -100,7 +100,7 @@ describe('islet template', { timeout: 240_000 }, () => {
     expect(JSON.parse((await islet('templates', 'list', '--json')).stdout)).toEqual([]);
   });
 
-  it('ends with 1 and the reason where a build fails or cannot begin', async () => {
+  it('ends with 1 and the reason if a build fails or cannot begin', async () => {
     await writeFile(join(folder, 'broken.Dockerfile'), 'FROM e2bdev/base\nRUN echo cause >&2; exit 4\n');
     const broken = join(folder, 'broken.Dockerfile');
     const failed = await islet('template', 'build', broken, '--name', 'broken', ...size);

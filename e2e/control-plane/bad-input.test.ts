@@ -119,7 +119,7 @@ describe('a create that is right', () => {
     await Promise.all([first, second].map(({ sandboxID }) => api.kill(sandboxID)));
   });
 
-  it('secures what v2 makes, and v1 only where it was asked to', async () => {
+  it('secures what v2 makes, and v1 only if it was asked to', async () => {
     const v1 = await api.create();
     const asked = await api.create({ secure: true });
     const v2 = await api.create({}, '/v2/sandboxes');

@@ -146,7 +146,7 @@ describe('access tokens', () => {
     expect((await api.call('DELETE', `/access-tokens/${id}`, asUser())).status).toBe(404);
   });
 
-  it('are refused where they are unknown or no hex', async () => {
+  it('are refused if they are unknown or no hex', async () => {
     for (const token of [`sk_e2b_${'0'.repeat(40)}`, 'sk_e2b_xyz']) {
       const answer = await api.call('GET', '/teams', asUser(token));
       expect(answer).toMatchObject({ status: 401, body: { code: 401 } });

@@ -120,7 +120,7 @@ describe('the base template', () => {
     await others.kill(sandboxID);
   });
 
-  it('wants the key’s own team where one is named', async () => {
+  it('wants the key’s own team if one is named', async () => {
     expect((await api.call('GET', `/templates?teamID=${crypto.randomUUID()}`)).body).toEqual({
       code: 400,
       message: 'Team ID param mismatch with the API key',

@@ -207,7 +207,7 @@ describe('a pause asks nothing of it, and its resume', () => {
     await sandbox.kill();
   });
 
-  it('says what is wrong where nobody answers, and leaves it to be ended', async () => {
+  it('says what is wrong if nobody answers, and leaves it to be ended', async () => {
     const [sandbox] = await corrupted(attackers, ['hangs']);
     const path = `/sandboxes/${sandbox?.sandboxId}`;
     expect((await attackers.call('POST', `${path}/pause`)).status).toBe(204);

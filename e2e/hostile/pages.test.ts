@@ -117,7 +117,7 @@ async function bundleSdk(): Promise<string> {
 }
 
 describe('a page in a browser that knows the well-known key', () => {
-  it('drives the API where the operator named it', async () => {
+  it('drives the API if the operator named it', async () => {
     const { said, made } = await attempt(`http://localhost:${portOf(named)}/`, 'named');
     // Without a key, and as text, the API refuses what it would refuse a program.
     expect(said).toEqual(['201', 'nothing to read', 'nothing to read', '200', '200']);
@@ -125,7 +125,7 @@ describe('a page in a browser that knows the well-known key', () => {
     await Promise.all(made.map((id) => api.kill(id)));
   });
 
-  it('drives the API with the official SDK where the operator named it', async () => {
+  it('drives the API with the official SDK if the operator named it', async () => {
     const page = await browser.context.newPage();
     await page.goto(`http://localhost:${portOf(named)}/`);
     await page.addScriptTag({ content: await bundleSdk() });

@@ -57,7 +57,7 @@ describe('islet trust', () => {
     expect(stdout).toMatch(/^islet-[0-9a-f]{6}\s+C,,\s*$/m);
   });
 
-  it('prints the authority, and says what to do where there is none', async () => {
+  it('prints the authority, and says what to do if there is none', async () => {
     const { stdout } = await runIslet(inDataDir('--print'));
     expect(stdout).toBe(await readFile(trust.authorityFile, 'utf8'));
     const none = await runIslet(['trust', '--data-dir', join(home, 'none')]);

@@ -84,7 +84,7 @@ describe('a fork', () => {
     expect((await resumed.commands.run('echo works')).stdout).toBe('works\n');
   });
 
-  it('has tokens of its own where the original is secured', async () => {
+  it('has tokens of its own if the original is secured', async () => {
     const original = await create({ secure: true });
     const [each] = await fork(original);
     const tokenOf = async (sandboxId = '') => {

@@ -13,7 +13,7 @@ beforeAll(async () => {
 afterAll(() => sandbox?.kill());
 
 describe('a program that waits for many files', () => {
-  // The runtime keeps what was waited for among what it saves, also where the files are closed: see decisions/0017.
+  // The runtime keeps what was waited for among what it saves, also if the files are closed: see decisions/0017.
   it('is told nothing of files that it closed before it was saved', async () => {
     await startPoller(sandbox);
     for (const times of [1, 2] as const) {

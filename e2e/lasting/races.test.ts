@@ -269,7 +269,7 @@ describe('calls of several clients at once', () => {
       expect(allowed[call], context).toContain(answers[index]?.status);
     }
     const possible = end(answers.map(({ status }) => status));
-    // An end that was asked for is not answered with: it comes right after. Where both are right, whoever prolongs the life of
+    // An end that was asked for is not answered with: it comes right after. If both are right, whoever prolongs the life of
     // one that runs knows that it does not end any more.
     const state = await until(
       context,

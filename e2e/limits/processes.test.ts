@@ -29,7 +29,7 @@ async function limitOf(sandbox: Sandbox): Promise<number> {
   return Math.max(256, (await sandbox.getInfo()).memoryMB);
 }
 
-/** gVisor lets some more through where they come fast: up to 4 % were seen. */
+/** gVisor lets some more through if they come fast: up to 4 % were seen. */
 function expectNear(count: number, most: number): void {
   expect(count).toBeGreaterThan(most * 0.9);
   expect(count).toBeLessThan(most * 1.1);

@@ -21,7 +21,7 @@ export interface CgroupFigures {
   threadLimit: number;
 }
 
-/** Reads the sandbox's cgroup in either version. @throws Error where it has none. */
+/** Reads the sandbox's cgroup in either version. @throws Error if it has none. */
 export async function readCgroup(dataDir: string, sandboxId: string): Promise<CgroupFigures> {
   const machineId = await machineOf(dataDir, sandboxId);
   const unified = await exists(join(ROOT, 'cgroup.controllers'));

@@ -35,7 +35,7 @@ const connectTo = (sandboxId: string) => {
   return Sandbox.connect(sandboxId, { apiUrl, sandboxUrl, apiKey, timeoutMs: 600_000 });
 };
 
-/** The processes of a machine, its runtime's own included, with their states: T where one is stopped. */
+/** The processes of a machine, its runtime's own included, with their states: T if one is stopped. */
 async function processesOf(machineId: string): Promise<{ pid: number; state: string }[]> {
   const found: { pid: number; state: string }[] = [];
   for (const pid of (await readdir('/proc')).filter((name) => /^\d+$/.test(name))) {

@@ -199,7 +199,7 @@ raw.sendto(head + udp, ("${a}", 0))
     expect(texts.filter((text) => text.startsWith('as '))).toEqual(['as myself']);
   });
 
-  it('gets nowhere by IPv6, also where it gives itself an address', async () => {
+  it('gets nowhere by IPv6, also if it gives itself an address', async () => {
     const { v6 } = internet.addresses;
     const sandbox = await start();
     await expectReaches(sandbox, all(v6), [false, false, false], 'root');
@@ -292,7 +292,7 @@ describe('rules of a sandbox’s owner', () => {
     expect(body).toMatchObject({ network: { allowOut: [], denyOut: [] }, allowInternetAccess: null });
   });
 
-  it('stay as they were where the new ones are wrong', async () => {
+  it('stay as they were if the new ones are wrong', async () => {
     const { a } = internet.addresses;
     const sandbox = await start({ network: { denyOut: [a] } });
     const answer = await api.call('PUT', `/sandboxes/${sandbox.sandboxId}/network`, {

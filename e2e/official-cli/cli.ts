@@ -119,7 +119,7 @@ export class Terminal {
     }
   }
 
-  /** Ends the command where it still runs. */
+  /** Ends the command if it still runs. */
   close(): void {
     this.#pty.kill('SIGKILL');
   }

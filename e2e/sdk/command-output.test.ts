@@ -101,7 +101,7 @@ describe('output that is not plain text', () => {
     expect(stdout).toBe('a\uFFFD\uFFFDb\0c\r\n\u001b[1md');
   });
 
-  it('ends with the replacement character where a letter was not finished', async () => {
+  it('ends with the replacement character if a letter was not finished', async () => {
     expect((await sandbox.current.commands.run(`printf 'ok\\360\\237'`)).stdout).toBe('ok\uFFFD');
   });
 

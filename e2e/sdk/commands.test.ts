@@ -16,7 +16,7 @@ describe('the result of a command', () => {
     });
   });
 
-  it('is an error with the same fields where the exit code is not 0', async () => {
+  it('is an error with the same fields if the exit code is not 0', async () => {
     const error = (await rejection(run('echo out; echo err >&2; exit 3'))) as CommandExitError;
     expect(error).toBeInstanceOf(CommandExitError);
     expect(error).toBeInstanceOf(SandboxError);

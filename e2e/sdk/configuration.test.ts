@@ -92,7 +92,7 @@ describe('a call', () => {
 });
 
 describe('the address of an MCP gateway', () => {
-  it('is a port of the sandbox, without a token where none runs', async () => {
+  it('is a port of the sandbox, without a token if none runs', async () => {
     expect(sandbox.current.getMcpUrl()).toBe(`https://${sandbox.current.getHost(50_005)}/mcp`);
     expect(await rejection(sandbox.current.getMcpToken())).toBeInstanceOf(FileNotFoundError);
   });

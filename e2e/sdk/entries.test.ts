@@ -82,7 +82,7 @@ describe('list', () => {
     expect(entries).toMatchObject([{ path: '/root/rooted/x', owner: 'root' }]);
   });
 
-  it('fails where there is no folder', async () => {
+  it('fails if there is no folder', async () => {
     expect(await rejection(sandbox.current.files.list('no-such-folder'))).toBeInstanceOf(FileNotFoundError);
   });
 
@@ -219,7 +219,7 @@ describe('rename', () => {
     expect(await files.read('loser')).toBe('new');
   });
 
-  it('fails where there is nothing', async () => {
+  it('fails if there is nothing', async () => {
     expect(await rejection(sandbox.current.files.rename('absent', 'elsewhere'))).toBeInstanceOf(
       FileNotFoundError,
     );

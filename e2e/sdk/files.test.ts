@@ -256,7 +256,7 @@ describe('read', () => {
     expect(await sandbox.current.files.read('/proc/self/status')).toContain('Name:');
   });
 
-  it('fails where there is no file', async () => {
+  it('fails if there is no file', async () => {
     for (const format of ['text', 'bytes', 'blob', 'stream'] as const) {
       const error = await rejection(sandbox.current.files.read('no/such/file', { format } as never));
       expect(error).toBeInstanceOf(FileNotFoundError);

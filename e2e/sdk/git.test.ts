@@ -73,7 +73,7 @@ describe('init, add, commit and status', () => {
     expect(await log(path)).toEqual(['Still nothing', 'First']);
   });
 
-  it('fail where there is no repository', async () => {
+  it('fail if there is no repository', async () => {
     const error = await rejection(sandbox.current.git.status('/tmp'));
     expect(error).toMatchObject({ exitCode: 128, stderr: expect.stringContaining('not a git repository') });
   });
@@ -97,7 +97,7 @@ describe('branches', () => {
     expect(await git.branches(path)).toEqual({ branches: ['main'], currentBranch: 'main' });
   });
 
-  it('fail where there is none of that name', async () => {
+  it('fail if there is none of that name', async () => {
     const path = await repository('/home/user/branchless');
     expect(await rejection(sandbox.current.git.checkoutBranch(path, 'nowhere'))).toMatchObject({
       exitCode: 1,

@@ -43,7 +43,7 @@ describe('list', () => {
     });
   });
 
-  it('gives the oldest first where it is asked to', async () => {
+  it('gives the oldest first if it is asked to', async () => {
     expect(indexes((await pages({ order: 'asc' })).flat())).toEqual(['0', '1', '2', '3', '4']);
     expect(indexes((await pages({ order: 'desc' })).flat())).toEqual(['4', '3', '2', '1', '0']);
   });

@@ -5,7 +5,7 @@ export type Mode = 'plain' | 'resumed' | 'forked';
 
 const MODES: readonly Mode[] = ['plain', 'resumed', 'forked'];
 
-/** @throws RangeError where the environment names another. */
+/** @throws RangeError if the environment names another. */
 export function currentMode(name = process.env.ISLET_E2E_MODE ?? 'plain'): Mode {
   const mode = MODES.find((each) => each === name);
   if (!mode) throw new RangeError(`ISLET_E2E_MODE is '${name}'; there are ${MODES.join(', ')}`);

@@ -54,7 +54,7 @@ describe('an HTTP server in the sandbox', () => {
     expect([head.status, await head.text()]).toEqual([200, '']);
   });
 
-  it('is reached where it listens on 127.0.0.1 or ::1 only', async () => {
+  it('is reached if it listens on 127.0.0.1 or ::1 only', async () => {
     await startServer(sandbox.current, { port: 3_001, host: '127.0.0.1' });
     await startServer(sandbox.current, { port: 3_002, host: '::1' });
     for (const port of [3_001, 3_002]) {

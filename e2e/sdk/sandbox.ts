@@ -40,7 +40,7 @@ export async function withSandbox<T>(opts: SandboxOpts, use: (sandbox: Sandbox) 
   }
 }
 
-/** What a promise was rejected with. @throws Error where it was not. */
+/** What a promise was rejected with. @throws Error if it was not. */
 export async function rejection(promise: Promise<unknown>): Promise<unknown> {
   try {
     await promise;

@@ -52,7 +52,7 @@ describe('a download URL', () => {
     expect(await download(await current.downloadUrl(path))).toEqual({ status: 200, text: 'ünï' });
   });
 
-  it('works for a while where it expires', async () => {
+  it('works for a while if it expires', async () => {
     const { current } = sandbox;
     await current.files.write('soon.txt', 'still');
     const url = await current.downloadUrl('soon.txt', { useSignatureExpiration: 60 });

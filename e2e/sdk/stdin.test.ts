@@ -68,7 +68,7 @@ describe('stdin', () => {
     expect((await first.wait()).stdout).toBe('to both\n');
   });
 
-  it('is empty where it was not asked for', async () => {
+  it('is empty if it was not asked for', async () => {
     expect((await sandbox.current.commands.run('wc -c')).stdout).toBe('0\n');
   });
 });

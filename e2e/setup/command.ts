@@ -5,7 +5,7 @@ const LAUNCHER = resolve(import.meta.dirname, '../../islet');
 const TIMEOUT_MS = 110_000;
 
 export interface CommandResult {
-  /** null where a signal ended it. */
+  /** null if a signal ended it. */
   code: number | null;
   stdout: string;
   stderr: string;

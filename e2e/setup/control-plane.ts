@@ -75,7 +75,7 @@ export class ControlPlane implements AsyncDisposable {
     return answer;
   }
 
-  /** A new sandbox, which lives for five minutes unless told otherwise. @throws Error with the answer where it is not 201. */
+  /** A new sandbox, which lives for five minutes unless told otherwise. @throws Error with the answer if it is not 201. */
   async create(body: object = {}, root: '/sandboxes' | '/v2/sandboxes' = '/sandboxes'): Promise<SandboxBody> {
     const answer = await this.call<SandboxBody>('POST', root, {
       body: { templateID: 'base', timeout: 300, ...body },
@@ -96,7 +96,7 @@ export class ControlPlane implements AsyncDisposable {
     return this.call('GET', `/sandboxes/${sandboxId}`);
   }
 
-  /** Unix milliseconds of a sandbox's end. @throws Error where it is not there. */
+  /** Unix milliseconds of a sandbox's end. @throws Error if it is not there. */
   async endOf(sandboxId: string): Promise<number> {
     const { status, body, text } = await this.get(sandboxId);
     if (status !== 200) throw new Error(`get answered ${status}: ${text}`);

@@ -26,7 +26,7 @@ export interface Footprint {
 
 export interface FootprintOf {
   dataDir: string;
-  /** The Islet's process, where it runs. */
+  /** The Islet's process, if it runs. */
   pid?: number;
   /** Without its sockets: connections of clients that keep them end when they like. */
   withoutSockets?: boolean;
@@ -102,7 +102,7 @@ async function processes(marks: readonly string[], pid: number | undefined): Pro
     .map(({ pid: each, command }) => `${each} ${command.slice(0, 120)}`);
 }
 
-/** Nothing where the process ended meanwhile. */
+/** Nothing if the process ended meanwhile. */
 async function readProcess(pid: number): Promise<Process[]> {
   try {
     const [status, command, cgroup] = await Promise.all(

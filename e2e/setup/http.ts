@@ -6,7 +6,7 @@ export interface HttpAnswer<T = unknown> {
   status: number;
   headers: IncomingHttpHeaders;
   text: string;
-  /** The parsed body where it is JSON, else undefined. */
+  /** The parsed body if it is JSON, else undefined. */
   body: T;
 }
 

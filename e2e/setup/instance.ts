@@ -32,16 +32,16 @@ export interface RunningInstance {
   pid: number;
   /** What it said on stderr so far. */
   log(): string;
-  /** The exit code once it has ended, null where a signal ended it. */
+  /** The exit code once it has ended, null if a signal ended it. */
   ended: Promise<number | null>;
-  /** Sends a signal and waits for the end; gives the exit code, null where a signal ended it. */
+  /** Sends a signal and waits for the end; gives the exit code, null if a signal ended it. */
   stop(signal: NodeJS.Signals): Promise<number | null>;
 }
 
 export interface StartOptions {
   /** What stands for `./islet`, such as an installed one: a program and its first words. */
   launcher?: readonly [string, ...string[]];
-  /** Ends the start where it has not come to its end yet. */
+  /** Ends the start if it has not come to its end yet. */
   signal?: AbortSignal;
   /** How `signal` ends it. */
   abandonWith?: NodeJS.Signals;

@@ -22,7 +22,7 @@ export async function settledFootprint(of: FootprintOf): Promise<Footprint> {
   );
 }
 
-/** Waits for the footprint to be of the size that it was before; shows what was added where it does not become so. */
+/** Waits for the footprint to be of the size that it was before; shows what was added if it does not become so. */
 export async function expectSettlesTo(before: Footprint, of: FootprintOf): Promise<void> {
   const wanted = countsOf(before);
   const deadline = Date.now() + DEADLINE_MS;

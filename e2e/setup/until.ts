@@ -7,7 +7,7 @@ const PATIENCE_MS = 60_000;
 /**
  * Asks again and again until the answer passes, and gives that answer. The question itself may fail until what it asks
  * about is there.
- * @param deadlineMs How long that may take where it takes long on an idle machine, too; a minute is waited at least.
+ * @param deadlineMs How long that may take if it takes long on an idle machine, too; a minute is waited at least.
  * @throws Error with the last answer, or caused by the last failure, when the deadline has passed.
  */
 export async function until<T>(

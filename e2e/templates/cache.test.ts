@@ -94,7 +94,7 @@ describe('the layer cache', { timeout: BUILD_MS }, () => {
     expect(steps(wholly.log)).toEqual({ cached: [], ran: [1, 2, 3] });
   });
 
-  it('uploads again where the user says so', async () => {
+  it('uploads again if the user says so', async () => {
     await writeFile(join(folder, 'again.txt'), 'again');
     const make = () =>
       Template({ fileContextPath: folder }).fromBaseImage().copy('again.txt', 'x', { forceUpload: true });

@@ -76,7 +76,7 @@ describe('a build that fails', { timeout: BUILD_MS }, () => {
     expect(error.message).toContain(message);
   });
 
-  it('is refused at once where its request is wrong', async () => {
+  it('is refused at once if its request is wrong', async () => {
     const template = Template().fromBaseImage();
     for (const [name, options, message] of [
       ['bad name', {}, 'Invalid name'],

@@ -5,7 +5,7 @@ export interface Recipe {
   suite: string;
   /** Lines of a sources.list that the machine is made from and keeps. */
   sources: readonly string[];
-  /** Keys of the archive, where they are not in apt's default place. */
+  /** Keys of the archive, if they are not in apt's default place. */
   keyring: string | undefined;
   packages: readonly string[];
   /** Where its kernel and initial files are found under the names vmlinuz and initrd.img. */

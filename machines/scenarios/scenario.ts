@@ -26,7 +26,7 @@ export interface Scenario {
   image: 'fresh' | 'prepared' | 'contributor';
   /** What it is made of; Debian 13 if absent. */
   recipe?: Recipe;
-  /** Of the machine, where it differs from the usual one. */
+  /** Of the machine, if it differs from the usual one. */
   hardware?: Partial<Pick<QemuOptions, 'cpu' | 'memoryMib' | 'kernelArguments'>>;
   run: (context: Context) => Promise<void>;
 }

@@ -26,7 +26,7 @@ export type Accelerator = 'kvm' | 'tcg';
 /** The most that QEMU translates, but for a fifth level of page tables, which every miss of its TLB would have to walk. */
 const TRANSLATED_CPU = 'max,la57=off';
 
-/** No one attacks a machine that lives for one test: the defences of a processor cost much where it is translated. */
+/** No one attacks a machine that lives for one test: the defences of a processor cost much if it is translated. */
 const KERNEL_ARGUMENTS = ['root=/dev/vda', 'rw', 'console=ttyS0', 'mitigations=off'];
 
 /** A virtual machine's process. It never outlives this one, and what its disk was written is gone with it. */

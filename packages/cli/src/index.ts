@@ -8,7 +8,7 @@ import { interruptible, surviveLostReader } from './signals.ts';
 export { configTemplate } from './service/config-file.ts';
 export { CONFIG_FILE, serviceUnit, UNIT } from './service/unit.ts';
 
-/** Set by the build; absent where the source runs as it is. */
+/** Set by the build; absent if the source runs as it is. */
 declare const ISLET_VERSION: string | undefined;
 
 /** Runs one command line; sets the process's exit status. */

@@ -21,7 +21,7 @@ export interface Layout {
   machinesDir: string;
 }
 
-/** @throws Error where the build is missing: the guest files exist in dist/ only. */
+/** @throws Error if the build is missing: the guest files exist in dist/ only. */
 export function findLayout(moduleUrl: string): Layout {
   const here = dirname(fileURLToPath(moduleUrl));
   // The bundle's entry lies in dist/, its chunks in a folder of it; from its source (tests), dist/ is at the checkout's root.

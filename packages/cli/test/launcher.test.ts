@@ -76,7 +76,7 @@ describe('the launcher', () => {
     });
   }
 
-  it('runs the command line with the arguments as they are, and nothing else where all is in place', async () => {
+  it('runs the command line with the arguments as they are, and nothing else if all is in place', async () => {
     const { code, stdout, stderr } = await run(['--version', 'a b', '', '$x']);
     expect({ code, stderr }).toEqual({ code: 0, stderr: '' });
     expect(stdout).toBe('ran: [--version] [a b] [] [$x]\n');
@@ -91,7 +91,7 @@ describe('the launcher', () => {
     expect(stdout).toBe('ran: [--help]\n');
   });
 
-  it('says how to get Node where there is none', async () => {
+  it('says how to get Node if there is none', async () => {
     await rm(join(bin, 'node'));
     const tools = join(dir, 'tools');
     await mkdir(tools);
@@ -123,14 +123,14 @@ describe('the launcher', () => {
     expect((await run(['--version'])).stderr).toBe('islet: building\nbuilt\n');
   });
 
-  it('builds nothing and installs no npm packages where there are no sources: a package for npm or Debian', async () => {
+  it('builds nothing and installs no npm packages if there are no sources: a package for npm or Debian', async () => {
     for (const name of ['scripts', 'packages', 'node_modules', 'package-lock.json', 'dist/.stamp']) {
       await rm(join(root, name), { recursive: true });
     }
     expect(await run(['--version'])).toEqual({ code: 0, stdout: 'ran: [--version]\n', stderr: '' });
   });
 
-  it('installs npm packages where there are none, and when the lockfile changed, not when it was only touched', async () => {
+  it('installs npm packages if there are none, and when the lockfile changed, not when it was only touched', async () => {
     await rm(join(root, 'node_modules'), { recursive: true });
     expect((await run(['--version'])).stderr).toMatch(/npm ci/);
     const later = new Date(Date.now() + 60_000);
@@ -141,7 +141,7 @@ describe('the launcher', () => {
     expect((await run(['--version'])).stderr).toMatch(/npm ci/);
   });
 
-  it('installs no packages that only tests need, but for tests, and then also where the others are', async () => {
+  it('installs no packages that only tests need, but for tests, and then also if the others are', async () => {
     await rm(join(root, 'node_modules'), { recursive: true });
     expect((await run(['--version'])).stderr).toContain('npm ci --omit=dev ');
     expect((await run(['--version', '--with-tests'])).stderr).toMatch(/npm ci --no-audit/);

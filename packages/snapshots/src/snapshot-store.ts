@@ -35,7 +35,7 @@ export interface SnapshotStore {
   put(dir: string, facts: SnapshotFacts, options: PutOptions): Promise<StoredSnapshot>;
   /**
    * Makes a state ready to be started from; it stays so until the answer is disposed of, also if it is deleted meanwhile. Undefined
-   * where there is none of that name.
+   * if there is none of that name.
    * @throws DamagedSnapshotError if its files are not those that were put
    */
   open(digest: string): Promise<OpenSnapshot | undefined>;

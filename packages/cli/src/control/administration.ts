@@ -71,7 +71,7 @@ export interface DatabaseReport {
   location: string;
   applied: string[];
   pending: string[];
-  /** Rows of stored keys that can never match; empty where the schema is not there yet. */
+  /** Rows of stored keys that can never match; empty if the schema is not there yet. */
   defects: KeyDefectRow[];
   /** Which credentials that everybody knows are good; an older Islet that runs does not say. */
   wellKnown?: WellKnown;
@@ -101,7 +101,7 @@ export interface SnapshotView {
 
 /** What an operator does to an installation besides running sandboxes. */
 export interface Administration {
-  /** `team` is a team's id or slug; the local-dev team where it is absent. */
+  /** `team` is a team's id or slug; the local-dev team if it is absent. */
   createKey(request: { name: string; team?: string | undefined }): Promise<NewKeyView>;
   listKeys(request: { team?: string | undefined }): Promise<KeyView[]>;
   /** `selector` is an id, a key, a mask or the start of a key that names exactly one. */
@@ -134,7 +134,7 @@ export interface RunningServices {
   forget(revoked: Revoked): void;
 }
 
-/** Administration straight on the database; what needs the machine's snapshots is refused where nothing runs. */
+/** Administration straight on the database; what needs the machine's snapshots is refused if nothing runs. */
 export function administrationOf(db: Database, running?: RunningServices): Administration {
   const teamNamed = async (text: string) => {
     const teams = await listTeams(db);

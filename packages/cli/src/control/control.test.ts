@@ -72,7 +72,7 @@ describe('administration of an installation that does not run', () => {
     await (await openInstallation(options()))[Symbol.asyncDispose]();
   });
 
-  it('is not made by the doctor where it is not there', async () => {
+  it('is not made by the doctor if it is not there', async () => {
     const config = readUpConfig({ flags: { 'data-dir': join(dir, 'absent') }, env: {} });
     expect(await probeDatabase(config, MIGRATIONS_DIR)).toEqual({
       kind: 'none',

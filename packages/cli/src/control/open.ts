@@ -12,10 +12,10 @@ export interface InstallationOptions {
   migrationsDir: string;
 }
 
-/** An installation's database as a command may use it: directly where that is safe, else through who holds it. */
+/** An installation's database as a command may use it: directly if that is safe, else through who holds it. */
 export interface OpenInstallation extends AsyncDisposable {
   administration: Administration;
-  /** Undefined where a running instance holds the embedded database. */
+  /** Undefined if a running instance holds the embedded database. */
   db: Database | undefined;
 }
 
@@ -27,7 +27,7 @@ export function databaseDir(instance: Instance): string {
   return join(instance.dataDir, 'db');
 }
 
-/** @throws Error where the database is held by an instance that does not answer. */
+/** @throws Error if the database is held by an instance that does not answer. */
 export async function openInstallation(options: InstallationOptions): Promise<OpenInstallation> {
   const { databaseUrl, migrationsDir } = options;
   if (databaseUrl) {

@@ -139,7 +139,7 @@ export function administrationThrough(path: string): Administration {
   };
 }
 
-/** The status of the instance behind a socket, or undefined where none listens. */
+/** The status of the instance behind a socket, or undefined if none listens. */
 export async function readStatus(path: string): Promise<InstanceStatus | undefined> {
   try {
     return (await callControl(path, 'status', {})) as InstanceStatus;

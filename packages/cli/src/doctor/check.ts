@@ -43,7 +43,7 @@ export interface CheckResult {
   detail: string;
   /** Why it is not ok. */
   cause?: string;
-  /** What to do about it: a command where one does. */
+  /** What to do about it: a command if one does. */
   fix?: string;
 }
 

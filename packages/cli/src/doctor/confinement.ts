@@ -9,11 +9,11 @@ export interface Confinement {
   bounding: bigint;
   seccomp: 'off' | 'strict' | 'filter';
   noNewPrivileges: boolean;
-  /** The AppArmor profile that confines it; undefined where none does. */
+  /** The AppArmor profile that confines it; undefined if none does. */
   appArmorProfile: string | undefined;
   /** The SELinux context, where SELinux enforces. */
   seLinuxContext: string | undefined;
-  /** Sysctls that bound namespaces; undefined where the kernel does not have them. */
+  /** Sysctls that bound namespaces; undefined if the kernel does not have them. */
   sysctls: {
     maxNetNamespaces: number | undefined;
     maxUserNamespaces: number | undefined;

@@ -59,7 +59,7 @@ const worked: RunResult = { code: 0, stdout: '', stderr: '' };
 const denied = (stderr: string): RunResult => ({ code: 1, stdout: '', stderr });
 const EPERM = denied('unshare: unshare failed: Operation not permitted\n');
 
-/** The facts where the kernel answers `result` to every attempt. */
+/** The facts if the kernel answers `result` to every attempt. */
 const namespaces = (confinement: Partial<Confinement>, result = EPERM): NamespaceFacts => ({
   confinement: { ...free, ...confinement },
   attempts: [
@@ -71,7 +71,7 @@ const namespaces = (confinement: Partial<Confinement>, result = EPERM): Namespac
 });
 
 describe('an orchestrator that may not create namespaces', () => {
-  it('is told the missing capability, and to become root where that would give it', () => {
+  it('is told the missing capability, and to become root if that would give it', () => {
     const result = evaluateNamespaces(
       namespaces({ uid: 1000, effective: without('CAP_SYS_ADMIN'), bounding: ALL }),
     );
@@ -138,7 +138,7 @@ describe('an orchestrator that may not create namespaces', () => {
     );
   });
 
-  it('is not warned where all works', () => {
+  it('is not warned if all works', () => {
     expect(evaluateNamespaces(namespaces({}, worked)).status).toBe('ok');
   });
 });
@@ -156,7 +156,7 @@ describe('what the kernel says of a process', () => {
     });
   });
 
-  it('is a confining AppArmor profile only where that denies anything', () => {
+  it('is a confining AppArmor profile only if that denies anything', () => {
     expect(parseAppArmor('docker-default (enforce)\n')).toBe('docker-default');
     expect(parseAppArmor('unconfined\n')).toBeUndefined();
     expect(parseAppArmor('learning (complain)\n')).toBeUndefined();
@@ -216,7 +216,7 @@ describe('stored keys', () => {
     expect(results[1]?.fix).toBe("./islet keys revoke k2 && ./islet keys create --team team-1 --name 'bobs'");
   });
 
-  it('are fine where none is defective, and not spoken of where there is no database', () => {
+  it('are fine if none is defective, and not spoken of where there is no database', () => {
     expect(evaluateKeys(facts({})).map(({ status }) => status)).toEqual(['ok']);
     expect(evaluateKeys({ kind: 'none', dataDir: '/d' })).toEqual([]);
   });
@@ -389,7 +389,7 @@ describe('runsc', () => {
   const facts = { path: '/usr/bin/runsc', version, sandbox: worked, confinement: free };
   const printed = { ...worked, stdout: 'islet-doctor\n' };
 
-  it('counts as working only where a sandbox printed what it should', () => {
+  it('counts as working only if a sandbox printed what it should', () => {
     expect(evaluateRunsc({ ...facts, sandbox: printed }).status).toBe('ok');
     expect(evaluateRunsc(facts).status).toBe('failed');
   });

@@ -13,7 +13,7 @@ import type { UpConfig } from '../up/config.ts';
 import type { DatabaseFacts } from './checks/database.ts';
 import type { PortFacts } from './checks/ports.ts';
 
-/** The instance of a data directory, where that exists: looking for it must not make it. */
+/** The instance of a data directory, if that exists: looking for it must not make it. */
 async function findInstance(dataDir: string): Promise<Instance | undefined> {
   return realpath(dataDir).then(instanceAt, () => undefined);
 }

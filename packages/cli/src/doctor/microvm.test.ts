@@ -11,7 +11,7 @@ const hung = { works: false, reason: 'a guest hung: it did not end within 15 s',
 const translated = { works: true, reason: '', seconds: 9, loopSeconds: 3.2, hostLoopSeconds: 0.2 };
 
 describe('who wants virtual machines', () => {
-  it('is told that they run where a guest booted', () => {
+  it('is told that they run if a guest booted', () => {
     const kvm = { works: true, reason: 'a guest booted and ended within 0.9 s', seconds: 0.9 };
     expect(evaluateMicrovm(facts({ kvm }))).toMatchObject({
       status: 'ok',
@@ -59,7 +59,7 @@ describe('who leaves the choice to Islet', () => {
 describe('who wants Firecracker', () => {
   const firecracker = { version: '1.14.1' };
 
-  it('is told its version where a guest booted', () => {
+  it('is told its version if a guest booted', () => {
     const kvm = { works: true, reason: 'a guest booted and ended within 0.3 s', seconds: 0.3 };
     expect(evaluateMicrovm(facts({ firecracker, kvm }))).toMatchObject({
       status: 'ok',

@@ -1,7 +1,7 @@
 import { execFile } from 'node:child_process';
 
 export interface RunResult {
-  /** Exit status; null where it was killed or never started. */
+  /** Exit status; null if it was killed or never started. */
   code: number | null;
   stdout: string;
   stderr: string;

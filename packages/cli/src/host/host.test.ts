@@ -49,7 +49,7 @@ describe('ports', () => {
     expect(problem?.reason).toBe('this machine has no address 192.0.2.1');
   });
 
-  it('are found in the kernel’s table only where they are listened on', () => {
+  it('are found in the kernel’s table only if they are listened on', () => {
     const table = `  sl  local_address rem_address   st tx_queue rx_queue tr tm->when retrnsmt   uid  timeout inode
    0: 0100007F:0BB8 00000000:0000 0A 00000000:00000000 00:00000000 00000000     0        0 111 1
    1: 0100007F:0BB8 0100007F:D431 01 00000000:00000000 00:00000000 00000000     0        0 222 1`;
@@ -68,7 +68,7 @@ describe('secrets', () => {
     expect((await stat(join(dir, 'secrets'))).mode & 0o777).toBe(0o700);
   });
 
-  it('are closed again where a restore opened them, and a damaged one is never used', async () => {
+  it('are closed again if a restore opened them, and a damaged one is never used', async () => {
     const { tokenSeed } = await loadSecrets(dir);
     const path = join(dir, 'secrets/token-seed');
     await rm(path);
@@ -118,13 +118,13 @@ describe('an instance', () => {
 });
 
 describe('resolvers of sandboxes', () => {
-  it("are the machine's own where a sandbox can reach them", () => {
+  it("are the machine's own if a sandbox can reach them", () => {
     const text =
       '# by dhcp\nnameserver 192.168.1.1\nnameserver fe80::1%eth0\nsearch home\n  nameserver 9.9.9.9\n';
     expect(sandboxResolvers(text)).toEqual(['192.168.1.1', '9.9.9.9']);
   });
 
-  it('are public ones where the machine asks itself, or nobody', () => {
+  it('are public ones if the machine asks itself, or nobody', () => {
     expect(sandboxResolvers('nameserver 127.0.0.53\n')).toEqual(['8.8.8.8', '1.1.1.1']);
     expect(sandboxResolvers('')).toEqual(['8.8.8.8', '1.1.1.1']);
   });

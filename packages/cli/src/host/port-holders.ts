@@ -19,7 +19,7 @@ export function listeningInodes(table: string, port: number): Set<string> {
   return inodes;
 }
 
-/** Who listens on a port, as far as this user may see; undefined where it cannot be told. */
+/** Who listens on a port, as far as this user may see; undefined if it cannot be told. */
 export async function findPortHolder(port: number, proc = '/proc'): Promise<PortHolder | undefined> {
   const tables = await Promise.all(
     ['tcp', 'tcp6'].map((name) => readFile(join(proc, 'net', name), 'utf8').catch(() => '')),

@@ -14,7 +14,7 @@ export interface Secrets {
 
 /**
  * Reads the secrets of a data directory, and makes those that are not there yet. They are readable by their owner alone,
- * also where a copy or a restore made them wider.
+ * also if a copy or a restore made them wider.
  */
 export async function loadSecrets(dataDir: string): Promise<Secrets> {
   const dir = await openSecrets(dataDir);
@@ -38,7 +38,7 @@ export async function openSecrets(dataDir: string): Promise<string> {
   return dir;
 }
 
-/** A secret's text, or undefined where there is none. */
+/** A secret's text, or undefined if there is none. */
 export async function readSecret(path: string): Promise<string | undefined> {
   try {
     return (await readFile(path, 'utf8')).trim();
@@ -49,7 +49,7 @@ export async function readSecret(path: string): Promise<string | undefined> {
 }
 
 /**
- * Reads a secret, or makes it where there is none.
+ * Reads a secret, or makes it if there is none.
  * @throws Error for one that is not of the right form.
  */
 export async function loadSecret(

@@ -45,7 +45,7 @@ it('is the same for half of its life, also after a restart; then another by the 
   expect(replaced).toBe(0);
 });
 
-it('keeps its keys to its owner, also where a copy made them wider', async () => {
+it('keeps its keys to its owner, also if a copy made them wider', async () => {
   await open().at(NOW);
   expect((await readdir(join(dataDir, 'secrets'))).sort()).toEqual(['authority', 'certificate']);
   const mode = async (name: string) => (await stat(secret(name))).mode & 0o777;

@@ -85,7 +85,7 @@ describe('switches and lists', () => {
     readLine(['localDevKey', 'secureByDefault', 'allowOrigin', 'host'], ...words).options;
   const devKey = (...words: string[]) => read({ ...flags(...words), host: '::1' }).localDevKey;
 
-  it('say nothing where they are not given', () => {
+  it('say nothing if they are not given', () => {
     expect(read({})).toMatchObject({ localDevKey: undefined, secureByDefault: false, allowOrigin: [] });
     expect(flags('--host', '::1')).toEqual({ host: '::1' });
   });
@@ -173,7 +173,7 @@ describe('flags that a command does not know', () => {
     expect(problemOf('--wholly-different')).toMatch(/see --help/);
   });
 
-  it('are refused also where a value is given with =', () => {
+  it('are refused also if a value is given with =', () => {
     expect(problemOf('--data-dri=/x')).toMatch(/did you mean --data-dir\?/);
   });
 

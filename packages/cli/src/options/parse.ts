@@ -98,7 +98,7 @@ function isNetwork(text: string): boolean {
 const DOMAIN =
   /^(?=.{1,253}(?::|$))[a-z0-9](?:[a-z0-9-]*[a-z0-9])?(?:\.[a-z0-9](?:[a-z0-9-]*[a-z0-9])?)*(?::\d{1,5})?$/;
 
-/** A DNS name, with a port where it is not the scheme's own. */
+/** A DNS name, with a port if it is not the scheme's own. */
 export function parseDomain(text: string): string {
   const domain = text.toLowerCase();
   if (!DOMAIN.test(domain)) throw new RangeError('must be a domain, such as sandboxes.example.com');

@@ -11,7 +11,7 @@ export interface OptionSpec<T> {
   /** What stands for the value in the help. */
   hint: string;
   description: string;
-  /** Text taken where the user says nothing; undefined makes the value undefined. */
+  /** Text taken if the user says nothing; undefined makes the value undefined. */
   fallback?: string | undefined;
   /** `switch`: on or off, `--no-<flag>` too. `list`: may be given several times, or once with commas. Else one text. */
   kind?: 'switch' | 'list';
@@ -32,7 +32,7 @@ export interface OptionSources {
   env: Environment;
 }
 
-/** The option's value, or undefined where neither the user nor a default gives one. @throws OptionError. */
+/** The option's value, or undefined if neither the user nor a default gives one. @throws OptionError. */
 export function readOption<T>(spec: OptionSpec<T>, sources: OptionSources): T | undefined {
   const flag = sources.flags[spec.flag];
   if (flag !== undefined) return parseText(spec, flag, `--${spec.flag}`);

@@ -118,7 +118,7 @@ describe('the report for people', () => {
     expect(out()).toContain('export E2B_API_KEY=$(cat /d/secrets/api-key)');
   });
 
-  it('names no authority to trust where the certificate is the operator’s', () => {
+  it('names no authority to trust if the certificate is the operator’s', () => {
     const { reporter, out } = text(false);
     reporter.ready({ ...info, trust: null });
     expect(out()).not.toMatch(/SSL_CERT_FILE|NODE_EXTRA_CA_CERTS|trust/);

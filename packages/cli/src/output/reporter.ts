@@ -2,7 +2,7 @@ import type { TrustFiles } from '../https/published.ts';
 
 /** One step of a longer piece of work, while it runs. */
 export interface Step {
-  /** News of it; `fraction` (0…1) where it knows how far it is. */
+  /** News of it; `fraction` (0…1) if it knows how far it is. */
   progress(message: string, fraction?: number): void;
   /** A line that stays to be read: what a program of it prints. */
   output(line: string): void;

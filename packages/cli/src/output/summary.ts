@@ -1,7 +1,7 @@
 import type { ReadyInfo } from './reporter.ts';
 import { shellWord } from './shell-word.ts';
 
-/** Prints a secret's file in a shell: by its owner, or through sudo where the start went through it. */
+/** Prints a secret's file in a shell: by its owner, or through sudo if the start went through it. */
 export type ReadSecret = 'cat' | 'sudo cat';
 
 /** How secrets are shown. */

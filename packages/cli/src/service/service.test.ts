@@ -67,7 +67,7 @@ describe('the configuration file', () => {
     expect(template).toMatch(/^#DATABASE_URL=$/m);
   });
 
-  it('takes options where they are named, keeps the rest, and reads what it wrote', () => {
+  it('takes options if they are named, keeps the rest, and reads what it wrote', () => {
     const odd = `/srv/my "data" \\ $HOME 'x' #1`;
     const mine = `${configTemplate()}# mine\nOTHER=1\n`;
     const first = withVariables(mine, { ISLET_HOST: '0.0.0.0', ISLET_DATA_DIR: odd });

@@ -74,7 +74,7 @@ export async function buildTemplate(
   }
 }
 
-/** How far a build is when it says this, where it counts its steps: the end is the start and the snapshot. */
+/** How far a build is when it says this, if it counts its steps: the end is the start and the snapshot. */
 export function doneShare(message: string): number | undefined {
   const counted = /^(?:CACHED )?\[builder (\d+)\/(\d+)\]/.exec(message);
   if (!counted) return undefined;

@@ -19,7 +19,7 @@ export interface ApiConnection {
 /**
  * The API that the user names, else the one of the Islet that runs here; with the user's key. Without one the Islet that runs
  * here gets its own; any other API gets the one that everybody knows, since no secret may go there.
- * @throws Error where none is named and none runs
+ * @throws Error if none is named and none runs
  */
 export async function findApi(sources: OptionSources): Promise<ApiConnection> {
   const apiKey = readOption(OPTIONS.apiKey, sources);
@@ -37,7 +37,7 @@ export async function findApi(sources: OptionSources): Promise<ApiConnection> {
   return { apiUrl: status.apiUrl, apiKey: own ?? LOCAL_DEV.apiKey };
 }
 
-/** Calls the API. @throws Error with the API's own words where it refuses. */
+/** Calls the API. @throws Error with the API's own words if it refuses. */
 export async function callApi<T>(
   { apiUrl, apiKey }: ApiConnection,
   method: string,

@@ -16,7 +16,7 @@ const NAMES = ['e2b.Dockerfile', 'Dockerfile'];
 
 /**
  * Finds the Dockerfile that a path means: itself, or the one in a folder. COPY reads from the folder that it lies in.
- * @throws OptionError where there is none
+ * @throws OptionError if there is none
  */
 export async function findDockerfile(path: string): Promise<BuildContext> {
   const given = resolve(path);

@@ -16,7 +16,7 @@ beforeEach(async () => {
 afterEach(() => rm(dir, { recursive: true, force: true }));
 
 describe('what a template is built from', () => {
-  it('is a Dockerfile, or the one in a folder, where the official name comes first', async () => {
+  it('is a Dockerfile, or the one in a folder, if the official name comes first', async () => {
     await writeFile(join(dir, 'Dockerfile'), 'FROM a');
     expect(await findDockerfile(dir)).toEqual({
       dockerfile: join(dir, 'Dockerfile'),
@@ -28,7 +28,7 @@ describe('what a template is built from', () => {
     expect((await findDockerfile(join(dir, 'Dockerfile'))).content).toBe('FROM a');
   });
 
-  it('is said to be missing where it is', async () => {
+  it('is said to be missing if it is', async () => {
     await expect(findDockerfile(dir)).rejects.toThrow(`there is no e2b.Dockerfile or Dockerfile in ${dir}`);
     await expect(findDockerfile(join(dir, 'no'))).rejects.toThrow('neither a Dockerfile nor a folder');
   });
@@ -57,7 +57,7 @@ describe('the API that a command calls', () => {
     );
   });
 
-  it('is said not to run where it does not', async () => {
+  it('is said not to run if it does not', async () => {
     await expect(findApi({ flags: { 'data-dir': dir }, env: {} })).rejects.toThrow('no Islet runs');
     await expect(findApi({ flags: { 'data-dir': join(dir, 'none') }, env: {} })).rejects.toThrow(
       'no Islet runs',
@@ -67,7 +67,7 @@ describe('the API that a command calls', () => {
     );
   });
 
-  it('speaks for itself where it refuses', async () => {
+  it('speaks for itself if it refuses', async () => {
     const server = createServer((request, response) => {
       const refused = request.url === '/no';
       response.writeHead(refused ? 404 : 204).end(refused ? '{"code":404,"message":"there is none"}' : '');

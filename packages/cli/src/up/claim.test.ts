@@ -28,7 +28,7 @@ describe.runIf(process.getuid?.() === 0)('a start', () => {
     });
   const claim = (apiPort = 0) => claimHost(config().dataDir, portWishes(config(apiPort)));
 
-  it('is refused where a port is taken, before it makes anything', async () => {
+  it('is refused if a port is taken, before it makes anything', async () => {
     const server = createServer();
     await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
     try {
@@ -40,7 +40,7 @@ describe.runIf(process.getuid?.() === 0)('a start', () => {
     }
   });
 
-  it('is refused where the data directory is held, naming the holder, also where its ports are taken', async () => {
+  it('is refused if the data directory is held, naming the holder, also if its ports are taken', async () => {
     const server = createServer();
     await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
     const held = await claim();

@@ -46,7 +46,7 @@ describe('the credentials that everybody knows', () => {
     },
   );
 
-  it('do not come with a first start elsewhere, nor where they are not wanted', async () => {
+  it('do not come with a first start elsewhere, nor if they are not wanted', async () => {
     expect(await settle('0.0.0.0', undefined, true)).toEqual(NONE);
     expect(await settle('127.0.0.1', false, true)).toEqual(NONE);
   });

@@ -2,7 +2,7 @@
  * The operator's way to registries, as the environment has it for all programs: `HTTPS_PROXY` (a URL, or `host:port`), and `NO_PROXY`, hosts
  * that are reached without it (`registry.example`, with all below it; `.example`; `*`).
  * @returns what a registry (`host` or `host:port`) is reached through; undefined: nothing
- * @throws Error where the proxy is no address.
+ * @throws Error if the proxy is no address.
  */
 export function registryProxy(environment: NodeJS.ProcessEnv): (registry: string) => URL | undefined {
   const text = environment.HTTPS_PROXY || environment.https_proxy;

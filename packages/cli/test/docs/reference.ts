@@ -27,7 +27,7 @@ function escaped(text: string): string {
   return text.replaceAll('|', '\\|');
 }
 
-/** The reference with the options as the code has them. @throws Error where it has no place for them */
+/** The reference with the options as the code has them. @throws Error if it has no place for them */
 export function withOptions(reference: string): string {
   const [begin, end] = [reference.indexOf(BEGIN), reference.indexOf(END)];
   if (begin === -1 || end < begin) throw new Error('docs/reference.md has no place for options');

@@ -19,7 +19,7 @@ export function foreignSandboxName(host: string): IsletError {
   return new IsletError(
     403,
     `no sandbox is reached by the name ${host}: if it is yours, start Islet with --allow-host, or with ` +
-      '--domain where it is that of all sandboxes',
+      '--domain if it is that of all sandboxes',
   );
 }
 

@@ -54,7 +54,7 @@ export function savedStateUnusable(
 ): IsletError {
   return new IsletError(
     status,
-    `Sandbox ${sandboxId} cannot be resumed: its saved state ${why}. It stays paused; kill it where it is not needed.`,
+    `Sandbox ${sandboxId} cannot be resumed: its saved state ${why}. It stays paused; kill it if it is not needed.`,
     { cause },
   );
 }
@@ -62,7 +62,7 @@ export function savedStateUnusable(
 export function pausedDaemonSilent(sandboxId: string, cause: unknown): IsletError {
   return new IsletError(
     422,
-    `Sandbox ${sandboxId} cannot be resumed: its daemon does not answer, as it was ended, stopped or replaced inside before the sandbox was paused. It stays paused; kill it where it is not needed.`,
+    `Sandbox ${sandboxId} cannot be resumed: its daemon does not answer, as it was ended, stopped or replaced inside before the sandbox was paused. It stays paused; kill it if it is not needed.`,
     { cause },
   );
 }

@@ -13,7 +13,7 @@ export function frontScript(command: readonly string[]): string {
   const quoted = command.map((word) => `'${word.replaceAll("'", "'\\''")}'`).join(' ');
   return [
     '#!/bin/sh',
-    `${MARK}: the daemon starts sudo for those who may, and stands in for it where there is none.`,
+    `${MARK}: the daemon starts sudo for those who may, and stands in for it if there is none.`,
     `[ -O / ] && [ -x ${REAL_SUDO} ] && exec ${REAL_SUDO} "$@"`,
     `exec ${quoted} "$@"`,
     '',

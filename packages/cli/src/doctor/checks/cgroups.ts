@@ -9,7 +9,7 @@ const TITLE = 'Cgroups';
 export interface CgroupFacts {
   version: 'v1' | 'v2' | 'none';
   controllers: string[];
-  /** Why a cgroup could not be made; undefined where it could. */
+  /** Why a cgroup could not be made; undefined if it could. */
   error: string | undefined;
 }
 

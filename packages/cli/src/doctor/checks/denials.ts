@@ -5,7 +5,7 @@ import type { Run } from '../run.ts';
 const ID = 'denials';
 const TITLE = 'AppArmor and SELinux';
 
-/** Where auditd writes, where it runs; else the kernel's log has it. */
+/** Where auditd writes, if it runs; else the kernel's log has it. */
 const AUDIT_LOG = '/var/log/audit/audit.log';
 const MOST_NAMED = 5;
 

@@ -72,7 +72,7 @@ export function evaluateMemory({ availableBytes, totalBytes }: MemoryFacts): Che
 }
 
 export interface ForwardingFacts {
-  /** Content of /proc/sys/net/ipv4/ip_forward; undefined where it cannot be read. */
+  /** Content of /proc/sys/net/ipv4/ip_forward; undefined if it cannot be read. */
   value: string | undefined;
   writable: boolean;
 }
@@ -91,7 +91,7 @@ export function evaluateForwarding({ value, writable }: ForwardingFacts): CheckR
 /** Threads of a thousand busy sandboxes. A kernel that nobody set up has 32,768: some of them, each at its limit, take all. */
 const COMFORTABLE_PID_MAX = 1 << 20;
 
-/** How many processes and threads the host may have; undefined where it does not say. */
+/** How many processes and threads the host may have; undefined if it does not say. */
 export function evaluatePidMax(value: string | undefined): CheckResult {
   const most = Number(value);
   if (value === undefined || most >= COMFORTABLE_PID_MAX) {

@@ -4,9 +4,9 @@ import { type CheckResult, ok, warning } from '../check.ts';
 
 export interface InternetFacts {
   host: string;
-  /** Why the name did not resolve; undefined where it did. */
+  /** Why the name did not resolve; undefined if it did. */
   dnsError: string | undefined;
-  /** Why no connection came about; undefined where one did. */
+  /** Why no connection came about; undefined if one did. */
   connectError: string | undefined;
   /** The host is a proxy, which packages come through. */
   isProxy?: boolean;

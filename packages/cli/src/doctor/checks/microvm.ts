@@ -29,12 +29,12 @@ export interface MicrovmFacts {
   /** What is not installed, or undefined. */
   missing: string | undefined;
   device: KvmDevice;
-  /** Undefined where it was not asked for. */
+  /** Undefined if it was not asked for. */
   kvm?: Probe | undefined;
   tcg?: Probe | undefined;
 }
 
-/** Boots a guest under KVM and, where that does not work and virtual machines are wanted, one without. */
+/** Boots a guest under KVM and, if that does not work and virtual machines are wanted, one without. */
 export async function probeMicrovm(
   run: Run,
   choice: MicrovmFacts['choice'],

@@ -4,7 +4,7 @@ import { type CheckResult, ok, warning } from '../check.ts';
 const ID = 'running';
 const TITLE = 'Running Islet';
 
-/** How the Islet of the data directory does; nothing where none runs. */
+/** How the Islet of the data directory does; nothing if none runs. */
 export function evaluateRunning(status: InstanceStatus | undefined): CheckResult[] {
   if (!status) return [];
   const { pid, unexpectedErrors } = status;

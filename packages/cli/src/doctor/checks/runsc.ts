@@ -11,7 +11,7 @@ const ID = 'runsc';
 const TITLE = 'gVisor (runsc)';
 
 export interface RunscFacts {
-  /** Where it is; undefined where it is not in PATH. */
+  /** Where it is; undefined if it is not in PATH. */
   path: string | undefined;
   /** First line of `runsc --version`. */
   version: string;

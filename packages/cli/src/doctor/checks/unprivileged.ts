@@ -11,7 +11,7 @@ export interface UnprivilegedFacts {
   attempt: RunResult;
 }
 
-/** Tries it as nobody where this is root, else as who this is. */
+/** Tries it as nobody if this is root, else as who this is. */
 export async function probeUnprivileged(run: Run, confinement: Confinement): Promise<UnprivilegedFacts> {
   const command = ['unshare', '--user', '--map-root-user', '--net', 'true'];
   const attempt =

@@ -201,7 +201,7 @@ it('wakes a sandbox once for all that wait for it', async () => {
   expect(asked).toEqual([paused.sandboxId]);
 });
 
-it('tells why a sandbox could not be woken only where the control plane says so', async () => {
+it('tells why a sandbox could not be woken only if the control plane says so', async () => {
   const routes = memoryRoutes();
   const wake: Wake = async () => {
     throw new Error('password of the database');
@@ -251,7 +251,7 @@ it('ends the connections of a run with it, through either proxy', async () => {
   }
 });
 
-it('refuses to open where the port is taken, and closes nothing else', async () => {
+it('refuses to open if the port is taken, and closes nothing else', async () => {
   const edge = await openEdge();
   const routes = memoryRoutes();
   const taken = thread.openNodeProxy({ address: { ...LOOPBACK, port: edge }, routes, onUse });

@@ -110,7 +110,7 @@ export class ProxyThread implements AsyncDisposable {
     return this.#restarts;
   }
 
-  /** Opens the edge; gives its port. @throws Error where it cannot listen, or has no certificate. */
+  /** Opens the edge; gives its port. @throws Error if it cannot listen, or has no certificate. */
   openEdge({ address, routes, hosts, certificate, ...answers }: EdgeOptions): Promise<number> {
     const settings = { hosts, certificate, looksUp: answers.lookUp !== undefined };
     return this.#open('edge', {
@@ -119,7 +119,7 @@ export class ProxyThread implements AsyncDisposable {
     });
   }
 
-  /** Opens the node's proxy; gives its port. @throws Error where it cannot listen. */
+  /** Opens the node's proxy; gives its port. @throws Error if it cannot listen. */
   openNodeProxy({ address, routes, onUse }: NodeProxyOptions): Promise<number> {
     return this.#open('node', { question: { kind: 'open-node' }, ...{ address, routes, onUse } });
   }
