@@ -35,6 +35,8 @@ class Argument extends Error {
   }
 }
 
+const isClass = (made: object) => /^class\b/.test(String(made));
+
 async function entries(): Promise<Entry[]> {
   const files = (await readdir(import.meta.dirname)).filter(
     (name) => !name.endsWith('.test.ts') && name !== 'error.ts' && name !== 'rpc.ts',
@@ -46,7 +48,7 @@ async function entries(): Promise<Entry[]> {
     Object.entries(module).flatMap(([name, make]) => {
       if (typeof make !== 'function' || NO_ERRORS.includes(name)) return [];
       const args = ARGUMENTS[name] ?? Array.from({ length: make.length }, () => new Argument(TEXT));
-      const error: IsletError = make(...args);
+      const error: IsletError = isClass(make) ? Reflect.construct(make, args) : make(...args);
       return [{ name, error, template: `${error.status} ${error.message}` }];
     }),
   );

@@ -94,8 +94,3 @@ export function notApplied(cause: Error): IsletError {
 export function notRebooted(cause: Error): IsletError {
   return new IsletError(503, `cannot reboot: ${cause.message}`, { cause });
 }
-
-/** 400: a sandbox's daemon does not take what a create asks for. @param words its own, cut to a bound */
-export function identityRefused(words: string): IsletError {
-  return new IsletError(400, words);
-}

@@ -1,6 +1,6 @@
 import type { IncomingHttpHeaders } from 'node:http';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { Deadline, IsletError, identityRefused } from '@islet/contracts';
+import { Deadline, IsletError, receivedError } from '@islet/contracts';
 import {
   EnvdAnswerError,
   type EnvdMetrics,
@@ -102,7 +102,7 @@ export function initEnvd(
       body: payload,
       signal,
     });
-    if (answer.status === 400) throw identityRefused(parseRefusal(answer.text));
+    if (answer.status === 400) throw receivedError({ status: 400, message: parseRefusal(answer.text) });
     if (answer.status !== 204) {
       throw new Error(`envd refused /init with ${answer.status}: ${parseRefusal(answer.text)}`);
     }
