@@ -7,6 +7,7 @@ import {
   nodeFailedToStart,
   noNodeAnswers,
   type orchestratorProto,
+  parseSandbox,
   placementFailed,
   type Sandbox,
   startTimedOut,
@@ -64,9 +65,10 @@ async function startOn(node: Node, { config, timeoutMs }: StartRequest, leftMs: 
   const { sandbox } = await node.callAsIs(leftMs, ({ sandboxes }, options) =>
     sandboxes.createSandbox({ config, timeoutMs }, options),
   );
-  const admitted = await node.sandboxes.admit(sandbox);
-  if (!admitted) throw endedBeforeAdmission();
-  return admitted;
+  const made = sandbox && parseSandbox(sandbox);
+  if (!made) throw new Error('the node answered a create without its sandbox');
+  if (!(await node.sandboxes.admit(made))) throw endedBeforeAdmission();
+  return made;
 }
 
 function candidatesOf(placement: Placement<Node>): Node[] {

@@ -81,7 +81,7 @@ export function volumeNameTooLong(mostBytes: number): IsletError {
 }
 
 /** @param what a file system's refusal means, such as `does not exist` */
-export function volumePathRefused(status: number, path: string, what: string, cause?: unknown): IsletError {
+export function volumePathRefused(status: number, path: string, what: string, cause: unknown): IsletError {
   return new IsletError(status, `path '${path}' ${what}`, { cause });
 }
 

@@ -1,6 +1,6 @@
 import { mkdir, readdir, readlink, rm, stat, symlink } from 'node:fs/promises';
 import { dirname, join, relative, resolve } from 'node:path';
-import { placementFailed } from '@islet/contracts';
+import { rootFileSystemMissing } from '@islet/contracts';
 
 /** A root file system that does not change any more. */
 export interface RootFileSystem {
@@ -76,11 +76,7 @@ export class RootFileSystems {
   dirOf(digest: string): string {
     const dir = this.#known.get(digest);
     if (dir !== undefined) return dir;
-    throw placementFailed(
-      503,
-      `root file system ${digest} is not on this node`,
-      'sandbox_no_compatible_node',
-    );
+    throw rootFileSystemMissing(digest);
   }
 
   has(digest: string): boolean {

@@ -3,10 +3,12 @@ import { chmod, chown, lstat, mkdir, open, opendir, readlink, rmdir, unlink } fr
 import { promisify } from 'node:util';
 import {
   IsletError,
+  pathExists,
+  pathIsNoDirectory,
+  pathIsNoFile,
   rootNotRemovable,
   tooDeepToRemove,
   tooMuchToList,
-  volumePathRefused,
 } from '@islet/contracts';
 import type { OpenBeneath } from '@islet/host';
 import { asVolumeError, hasCode } from './errors.ts';
@@ -96,7 +98,7 @@ export class VolumeTree {
     await visit(path, depth).catch((error) => {
       const cause = (error as Error).cause;
       if (!hasCode(cause, 'ENOTDIR')) throw error;
-      throw volumePathRefused(400, `${path}`, 'is not a directory', cause);
+      throw pathIsNoDirectory(`${path}`, cause);
     });
     return entries;
   }
@@ -111,7 +113,7 @@ export class VolumeTree {
       const made = !path.isRoot && (await this.#makeOne(parent, path.name, attributes));
       const entry = await describe(parent, path);
       if (made || (force && entry.stats.isDirectory())) return entry;
-      throw volumePathRefused(409, `${path}`, 'already exists');
+      throw pathExists(`${path}`);
     });
   }
 
@@ -238,7 +240,7 @@ export class VolumeTree {
     );
     if (isFile) return descriptor;
     await close(descriptor);
-    throw volumePathRefused(400, `${path}`, 'is not a regular file');
+    throw pathIsNoFile(`${path}`);
   }
 
   /** Runs `work` with a directory open. `about` is the path that errors name. */
