@@ -122,18 +122,26 @@ function diskProblems(
 /** What is in the store, with the sandbox that each was saved of. */
 function statesIn(dir: string): { digest: string; id: string | undefined }[] {
   return readdirSync(dir).map((digest) => {
-    const file = join(dir, digest, 'manifest.json');
-    if (!existsSync(file)) return { digest, id: undefined };
-    const { subject } = JSON.parse(readFileSync(file, 'utf8')) as SnapshotManifest;
-    return { digest, id: subject.kind === 'sandbox' ? subject.sandboxId : undefined };
+    const subject = manifestIn(join(dir, digest))?.subject;
+    return { digest, id: subject?.kind === 'sandbox' ? subject.sandboxId : undefined };
   });
+}
+
+/** Undefined if there is none. It may go while we look: states are removed behind the answers. */
+function manifestIn(dir: string): SnapshotManifest | undefined {
+  try {
+    return JSON.parse(readFileSync(join(dir, 'manifest.json'), 'utf8')) as SnapshotManifest;
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === 'ENOENT') return undefined;
+    throw error;
+  }
 }
 
 function savedProblems(dir: string, id: string, { file, memory }: Expected): string[] {
   const missing = (name: string) => !existsSync(join(dir, name));
-  if (missing('manifest.json')) return [`${id} is paused without a manifest`];
-  const { files } = JSON.parse(readFileSync(join(dir, 'manifest.json'), 'utf8')) as SnapshotManifest;
-  const lost = ['finished', 'memory.json', ...Object.keys(files)].filter(missing);
+  const manifest = manifestIn(dir);
+  if (!manifest) return [`${id} is paused without a manifest`];
+  const lost = ['finished', 'memory.json', ...Object.keys(manifest.files)].filter(missing);
   if (lost.length > 0) return [`${id} is paused and its saved state has no ${lost.join(', ')}`];
   const { sandboxId, ...contents } = JSON.parse(readFileSync(join(dir, 'memory.json'), 'utf8')) as Contents;
   const found = { file: contents.file, memory: contents.memory, sandboxId };
