@@ -1,5 +1,5 @@
 import type { AddressInfo } from 'node:net';
-import type { FindSigner, RouteView, Wake } from '@islet/catalog';
+import type { FindSigner, RouteView } from '@islet/catalog';
 import type { HostPattern } from '@islet/contracts';
 import {
   createUpstreamPool,
@@ -15,6 +15,7 @@ import type { Logger } from '@islet/telemetry';
 import { type ConnectionLimits, DEFAULT_CONNECTIONS } from './limits/client-connections.ts';
 import { EdgeRouter } from './routing/edge-router.ts';
 import type { LookUp } from './routing/look-ups.ts';
+import type { WakeGate } from './routing/wake-gate.ts';
 import { EdgeListener } from './server/edge-listener.ts';
 import type { Certificate } from './tls/certificate.ts';
 
@@ -28,7 +29,7 @@ export interface ClientProxyOptions {
   /** What TLS begins with; undefined: it is not answered. */
   certificate: Certificate | undefined;
   /** Wakes paused sandboxes. Without it a sandbox that is not running is not found. */
-  wake?: Wake;
+  wake?: WakeGate;
   /** Without it a signed file URL has to name its sandbox. */
   findSigner?: FindSigner;
   /** For routes that are written in another process, whose news may come later than a request. */

@@ -1,7 +1,7 @@
 export { type ClientProxy, type ClientProxyOptions, createClientProxy } from './client-proxy.ts';
 export { ClientConnections, type ConnectionLimits } from './limits/client-connections.ts';
 export type { LookUp } from './routing/look-ups.ts';
-export { gateWakes, type WakeGateOptions } from './routing/wake-gate.ts';
+export { gateWakes, type WakeGate } from './routing/wake-gate.ts';
 export { createHealthServer, HEALTH_PORT, type HealthServer } from './server/health-server.ts';
 export type { Certificate } from './tls/certificate.ts';
 export { CERTIFICATE_LIFE_MS, issueCertificate, makeAuthority, permits } from './tls/issue.ts';

@@ -182,7 +182,7 @@ describe('a sandbox that is not running', () => {
 
   async function ask(outcome: WakeOutcome | undefined) {
     const asked: [string, WakeCredentials][] = [];
-    const wake = async (sandboxId: string, credentials: WakeCredentials) => {
+    const wake = async ({ sandboxId }: Route, credentials: WakeCredentials) => {
       asked.push([sandboxId, credentials]);
       return outcome ?? { kind: 'not-found' as const };
     };
@@ -203,6 +203,21 @@ describe('a sandbox that is not running', () => {
     const { answer, asked, port } = await ask({ kind: 'resumed', route: running });
     expect(answer.body.toString()).toBe('awake');
     expect(asked).toEqual([[id, { port, envdAccessToken: 'envd', trafficAccessToken: 'traffic' }]]);
+  });
+
+  it('is reached at once after it was resumed, however late the news of that comes', async () => {
+    const current = new Map<string, Route>();
+    await using edge = await Edge.start({ lookUp: async (sandboxId) => current.get(sandboxId) });
+    const stale: Route = { ...paused, wakes: false };
+    const served = await edge.serve(ADDRESS, (_, response) => response.end('awake'));
+    const get = () => call({ port: edge.port, host: `${served.port}-${id}.localhost` });
+    for (const known of [undefined, stale]) {
+      if (known) await edge.routes.put(known);
+      current.set(id, stale);
+      expect((await get()).status).toBe(502);
+      current.set(id, { ...stale, state: 'running', executionId: 'run-2' });
+      expect((await get()).body.toString()).toBe('awake');
+    }
   });
 
   it.each([

@@ -1,4 +1,4 @@
-import { type FindSigner, type Route, type RouteView, servesTraffic, type Wake } from '@islet/catalog';
+import { type FindSigner, type Route, type RouteView, servesTraffic } from '@islet/catalog';
 import {
   answersTo,
   foreignSandboxName,
@@ -26,13 +26,14 @@ import {
 import { HeldRequests } from './held-requests.ts';
 import { boundLookUps, type LookUp } from './look-ups.ts';
 import { SignedFileRouter } from './signed-files.ts';
+import type { WakeGate } from './wake-gate.ts';
 
 export interface EdgeRouterOptions {
   routes: RouteView;
   admission: AdmissionSettings;
-  wake: Wake | undefined;
+  wake: WakeGate | undefined;
   findSigner: FindSigner | undefined;
-  /** Asked if the routes do not tell of a sandbox. */
+  /** Asked if the routes do not tell of a sandbox that serves; absent: they are never behind. */
   lookUp: LookUp | undefined;
   /** Names that the edge answers to; undefined: every one. */
   hosts: readonly HostPattern[] | undefined;
@@ -92,8 +93,8 @@ export class EdgeRouter {
   }
 
   /** Whether a run still is its sandbox's current one. */
-  isRunning(run: RunId): boolean {
-    const route = this.#options.routes.find(run.sandboxId);
+  async isRunning(run: RunId): Promise<boolean> {
+    const route = await this.#current(run.sandboxId);
     return isReachable(route) && route.executionId === run.executionId;
   }
 
@@ -113,13 +114,13 @@ export class EdgeRouter {
     const { sandboxId, port } = target;
     const route = await this.#settled(sandboxId);
     if (isReachable(route)) return route;
-    if (!wake) throw sandboxGone(sandboxId);
+    if (!wake || !route) throw sandboxGone(sandboxId);
     const credentials = {
       port,
       envdAccessToken: request.header('x-access-token'),
       trafficAccessToken: request.header(TRAFFIC_TOKEN_HEADER),
     };
-    const outcome = await this.#held.during(sandboxId, () => wake(sandboxId, credentials));
+    const outcome = await this.#held.during(sandboxId, () => wake(route, credentials));
     switch (outcome.kind) {
       case 'resumed':
         return outcome.route;
@@ -136,9 +137,14 @@ export class EdgeRouter {
 
   /** Holds a request while its sandbox is stopped for a snapshot: it goes on from the same instant within moments. */
   async #settled(sandboxId: string): Promise<Route | undefined> {
-    const route = this.#options.routes.find(sandboxId) ?? (await this.#lookUp?.(sandboxId));
+    const route = await this.#current(sandboxId);
     if (route?.state !== 'snapshotting') return route;
     return this.#held.together(sandboxId, () => this.#settle(sandboxId));
+  }
+
+  async #current(sandboxId: string): Promise<Route | undefined> {
+    const known = this.#options.routes.find(sandboxId);
+    return isReachable(known) || !this.#lookUp ? known : this.#lookUp(sandboxId);
   }
 
   async #settle(sandboxId: string): Promise<Route | undefined> {

@@ -1,11 +1,8 @@
 import { setTimeout as sleep } from 'node:timers/promises';
-import { type RouteView, refusalToWake, servesTraffic, type Wake, type WakeOutcome } from '@islet/catalog';
+import { type Route, refusalToWake, type Wake, type WakeCredentials, type WakeOutcome } from '@islet/catalog';
 
-export interface WakeGateOptions {
-  /** Must know every sandbox that `wake` knows. */
-  routes: Pick<RouteView, 'find'>;
-  wake: Wake;
-}
+/** Wakes the sandbox of a route that does not serve, if these credentials may. */
+export type WakeGate = (route: Route, credentials: WakeCredentials) => Promise<WakeOutcome>;
 
 /** Between two askings for one sandbox after a refusal, ms: its traffic may come thousands of times a second. */
 const PAUSE_MS = 250;
@@ -14,7 +11,7 @@ const PAUSE_MS = 250;
  * Spares the control plane what the edge can say itself: asks it only for a sandbox that may be woken with these
  * credentials, once however many requests wait, and after a refusal not at once again.
  */
-export function gateWakes({ routes, wake }: WakeGateOptions): Wake {
+export function gateWakes(wake: Wake): WakeGate {
   const underWay = new Map<string, Promise<WakeOutcome>>();
   const pausing = new Map<string, Promise<void>>();
   const ask = async (...[sandboxId, credentials]: Parameters<Wake>): Promise<WakeOutcome> => {
@@ -26,10 +23,8 @@ export function gateWakes({ routes, wake }: WakeGateOptions): Wake {
     }
     return outcome;
   };
-  return async (sandboxId, credentials) => {
-    const route = routes.find(sandboxId);
-    if (!route) return { kind: 'not-found' };
-    if (servesTraffic(route)) return { kind: 'resumed', route };
+  return async (route, credentials) => {
+    const { sandboxId } = route;
     const refusal = refusalToWake(route, credentials);
     if (refusal) return refusal;
     const running = underWay.get(sandboxId);

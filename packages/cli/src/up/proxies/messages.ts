@@ -49,7 +49,7 @@ export interface EdgeQuestions {
   wake: { ask: { sandboxId: string; credentials: WakeCredentials }; answer: WakeOutcome };
   /** A signed file URL has come that names no sandbox. */
   'find-signer': { ask: { file: SignedFile }; answer: string | undefined };
-  /** A request has come for a sandbox that the routes do not tell of. */
+  /** A request has come for a sandbox that does not serve by what the routes tell. */
   'look-up': { ask: { sandboxId: string }; answer: Route | undefined };
 }
 

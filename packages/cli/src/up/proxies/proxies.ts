@@ -103,7 +103,7 @@ export class Proxies {
     const routes = openFedRoutes(port, Date.now);
     const edge = createClientProxy({
       routes,
-      wake: gateWakes({ routes, wake: this.#wake }),
+      wake: gateWakes(this.#wake),
       findSigner: this.#findSigner,
       lookUp: settings.looksUp ? this.#lookUp : undefined,
       envdPort: PORTS.envd,
