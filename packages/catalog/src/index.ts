@@ -1,5 +1,11 @@
 export { createMemoryReservations } from './reservations/memory.ts';
-export type { HeldPlace, Place, Reservations, TakeOutcome } from './reservations/reservations.ts';
+export {
+  type HeldPlace,
+  type Place,
+  type Reservations,
+  START_LEASE_MS,
+  type TakeOutcome,
+} from './reservations/reservations.ts';
 export { type FedRoutes, feedRoutes, openFedRoutes } from './routes/feed.ts';
 export { followRoutes } from './routes/follow.ts';
 export { createMemoryRoutes } from './routes/memory.ts';

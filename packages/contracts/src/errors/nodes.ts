@@ -20,3 +20,10 @@ export function nodeNotFound(): IsletError {
 export function controlPlaneUnavailable(cause: unknown): IsletError {
   return new IsletError(503, 'The control plane does not answer. Try again in a moment.', { cause });
 }
+
+/** 503: what keeps routes and teams' places does not answer. */
+export function liveStoreUnavailable(cause: unknown): IsletError {
+  return new IsletError(503, 'The store of what is live (Redis) does not answer. Try again in a moment.', {
+    cause,
+  });
+}
