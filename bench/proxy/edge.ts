@@ -1,6 +1,7 @@
 // The edge alone in a process, with one sandbox at the address it is given.
 import { RouteTable } from '@islet/catalog';
-import { createClientProxy, issueCertificate, makeAuthority } from '@islet/client-proxy';
+import { issueCertificate, makeAuthority } from '@islet/certificates';
+import { createClientProxy } from '@islet/client-proxy';
 import { PORTS } from '@islet/contracts';
 import { createLogger } from '@islet/telemetry';
 

@@ -1,5 +1,6 @@
 import type { AddressInfo } from 'node:net';
 import type { FindSigner, RouteView } from '@islet/catalog';
+import type { Certificate } from '@islet/certificates';
 import type { HostPattern } from '@islet/contracts';
 import {
   createUpstreamPool,
@@ -17,7 +18,6 @@ import { EdgeRouter } from './routing/edge-router.ts';
 import type { LookUp } from './routing/look-ups.ts';
 import type { WakeGate } from './routing/wake-gate.ts';
 import { EdgeListener } from './server/edge-listener.ts';
-import type { Certificate } from './tls/certificate.ts';
 
 export interface ClientProxyOptions {
   routes: RouteView;

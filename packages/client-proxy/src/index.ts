@@ -3,6 +3,3 @@ export { ClientConnections, type ConnectionLimits } from './limits/client-connec
 export type { LookUp } from './routing/look-ups.ts';
 export { gateWakes, type WakeGate } from './routing/wake-gate.ts';
 export { createHealthServer, HEALTH_PORT, type HealthServer } from './server/health-server.ts';
-export type { Certificate } from './tls/certificate.ts';
-export { CERTIFICATE_LIFE_MS, issueCertificate, makeAuthority, permits } from './tls/issue.ts';
-export { LOCAL_DOMAIN, servedNames } from './tls/names.ts';

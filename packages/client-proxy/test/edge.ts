@@ -2,16 +2,10 @@ import { createServer, type RequestListener, type Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { createMemoryRoutes, followRoutes, type IngressPolicy, type Route, RouteTable } from '@islet/catalog';
 import { testRoute } from '@islet/catalog/contract';
+import { type Certificate, issueCertificate, makeAuthority } from '@islet/certificates';
 import { newSandboxId, tokenDigest } from '@islet/contracts';
 import { createLogger } from '@islet/telemetry';
-import {
-  type Certificate,
-  type ClientProxy,
-  type ClientProxyOptions,
-  createClientProxy,
-  issueCertificate,
-  makeAuthority,
-} from '../src/index.ts';
+import { type ClientProxy, type ClientProxyOptions, createClientProxy } from '../src/index.ts';
 
 interface SandboxInit extends Partial<Omit<Route, 'ingress'>> {
   envdAccessToken?: string;

@@ -4,8 +4,8 @@ import { type ClientHttp2Session, connect as connectHttp2, constants } from 'nod
 import { request } from 'node:https';
 import { connect as connectTcp } from 'node:net';
 import { connect as connectTls } from 'node:tls';
+import { type Certificate, issueCertificate } from '@islet/certificates';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { type Certificate, issueCertificate } from '../src/index.ts';
 import { certificateFor, Edge, sandboxRoute } from './edge.ts';
 import { call, open } from './http1.ts';
 

@@ -1,3 +1,25 @@
+export {
+  createJoinToken,
+  type JoinResult,
+  joinWithToken,
+  type MemberRole,
+  type NewMember,
+} from './cluster/join-tokens.ts';
+export {
+  announceMember,
+  listMembers,
+  type Member,
+  type MemberAddress,
+  removeMember,
+  renewMember,
+} from './cluster/members.ts';
+export {
+  listStandings,
+  type NodeStanding,
+  STANDINGS,
+  type Standing,
+  setStanding,
+} from './cluster/standings.ts';
 export { type Database, DatabaseError, type Queries } from './connection/database.ts';
 export { MIGRATIONS_DIR, type OpenDatabaseOptions, openDatabase } from './connection/open.ts';
 export {

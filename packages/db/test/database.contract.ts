@@ -19,6 +19,7 @@ import {
   seed,
 } from '../src/index.ts';
 import { buildsContract } from './builds.contract.ts';
+import { clusterContract } from './cluster.contract.ts';
 import { keysContract } from './keys.contract.ts';
 import { pausedContract } from './paused.contract.ts';
 import { snapshotsContract } from './snapshots.contract.ts';
@@ -96,5 +97,6 @@ export function databaseContract(name: string, open: () => Promise<Database>): v
     volumesContract(database);
     pausedContract(database);
     snapshotsContract(database);
+    clusterContract(database);
   });
 }

@@ -1,7 +1,7 @@
 import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { type Certificate, issueCertificate, makeAuthority } from '@islet/client-proxy';
+import { type Certificate, issueCertificate, makeAuthority } from '@islet/certificates';
 import { createLogger } from '@islet/telemetry';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { certificateFiles } from './certificate-source.ts';

@@ -1,6 +1,6 @@
 import { createPrivateKey, X509Certificate } from 'node:crypto';
 import { readFile } from 'node:fs/promises';
-import type { Certificate } from '@islet/client-proxy';
+import type { Certificate } from '@islet/certificates';
 
 /** Where the edge's certificate comes from. */
 export interface CertificateSource {

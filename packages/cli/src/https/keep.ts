@@ -1,4 +1,4 @@
-import type { Certificate } from '@islet/client-proxy';
+import type { Certificate } from '@islet/certificates';
 import type { Logger } from '@islet/telemetry';
 import type { CertificateSource } from './certificate-source.ts';
 

@@ -2,7 +2,7 @@ import { X509Certificate } from 'node:crypto';
 import { chmod, mkdtemp, readdir, readFile, rm, stat, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { type Certificate, LOCAL_DOMAIN } from '@islet/client-proxy';
+import { type Certificate, LOCAL_DOMAIN } from '@islet/certificates';
 import { afterEach, beforeEach, expect, it } from 'vitest';
 import { ownCertificate } from './own-certificate.ts';
 

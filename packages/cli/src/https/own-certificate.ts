@@ -7,7 +7,7 @@ import {
   makeAuthority,
   permits,
   servedNames,
-} from '@islet/client-proxy';
+} from '@islet/certificates';
 import { closeSecret, damagedSecret, keepSecret, openSecrets, readSecret } from '../host/secrets.ts';
 import { type CertificateSource, isPair } from './certificate-source.ts';
 

@@ -3,7 +3,7 @@ import { chmod, mkdir, mkdtemp, readdir, readFile, rm, stat, symlink, writeFile 
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { rootCertificates } from 'node:tls';
-import { makeAuthority } from '@islet/client-proxy';
+import { makeAuthority } from '@islet/certificates';
 import { afterEach, beforeEach, expect, it } from 'vitest';
 import { openPublicFolder } from '../host/public-folder.ts';
 import { publish, readSystemRoots, trustFiles } from './published.ts';

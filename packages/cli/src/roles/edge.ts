@@ -1,5 +1,5 @@
 import { hostname } from 'node:os';
-import { type Certificate, LOCAL_DOMAIN } from '@islet/client-proxy';
+import { type Certificate, LOCAL_DOMAIN } from '@islet/certificates';
 import type { UpConfig } from '../up/config.ts';
 import { urlHost } from '../up/listen.ts';
 import type { EdgeOptions, ProxyThread } from '../up/proxies/proxy-thread.ts';

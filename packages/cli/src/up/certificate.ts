@@ -1,5 +1,5 @@
 import { hostname } from 'node:os';
-import type { Certificate } from '@islet/client-proxy';
+import type { Certificate } from '@islet/certificates';
 import type { Logger } from '@islet/telemetry';
 import type { Instance } from '../host/instance.ts';
 import { openPublicFolder } from '../host/public-folder.ts';

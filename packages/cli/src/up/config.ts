@@ -1,4 +1,4 @@
-import { LOCAL_DOMAIN } from '@islet/client-proxy';
+import { LOCAL_DOMAIN } from '@islet/certificates';
 import { type HostPattern, isLoopbackHost, type OriginPattern } from '@islet/contracts';
 import type { FirecrackerPaths } from '@islet/driver-microvm';
 import { OPTIONS, type OptionName } from '../options/options.ts';

@@ -1,7 +1,7 @@
 import { hostname } from 'node:os';
 import { type Api, localNode } from '@islet/api';
 import { createMemoryReservations, createMemoryRoutes } from '@islet/catalog';
-import type { Certificate } from '@islet/client-proxy';
+import type { Certificate } from '@islet/certificates';
 import { isLoopbackHost, type Undo } from '@islet/contracts';
 import { evaluateOtherFirewalls, probeOtherFirewalls } from '../doctor/checks/other-firewalls.ts';
 import { runHost } from '../doctor/run.ts';

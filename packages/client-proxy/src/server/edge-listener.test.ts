@@ -1,11 +1,11 @@
 import { once } from 'node:events';
 import { connect, type Socket } from 'node:net';
 import { connect as connectTls } from 'node:tls';
+import { issueCertificate, makeAuthority } from '@islet/certificates';
 import { IsletError } from '@islet/contracts';
 import { createUpstreamPool, Front, Turns } from '@islet/proxy';
 import { createLogger } from '@islet/telemetry';
 import { afterAll, beforeAll, expect, it } from 'vitest';
-import { issueCertificate, makeAuthority } from '../tls/issue.ts';
 import { EdgeListener } from './edge-listener.ts';
 
 const pool = createUpstreamPool(49983);

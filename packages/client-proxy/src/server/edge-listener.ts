@@ -3,10 +3,10 @@ import { createSecureServer, type Http2SecureServer, type Http2Stream } from 'no
 import type { AddressInfo, Socket } from 'node:net';
 import type { Duplex } from 'node:stream';
 import type { TLSSocket } from 'node:tls';
+import type { Certificate } from '@islet/certificates';
 import { type ClientLimits, createHttp1Server, type Front, type Share, type Turns } from '@islet/proxy';
 import { clientOf } from '../limits/client-address.ts';
 import { ClientConnections, type ConnectionLimits } from '../limits/client-connections.ts';
-import type { Certificate } from '../tls/certificate.ts';
 import { limitResets } from './http2-resets.ts';
 
 /** The first byte of a TLS handshake record; no HTTP request begins with it. */

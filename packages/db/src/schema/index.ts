@@ -1,3 +1,4 @@
+export * from './cluster.ts';
 export * from './keys.ts';
 export * from './limits.ts';
 export * from './paused.ts';

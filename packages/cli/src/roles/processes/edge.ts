@@ -1,5 +1,5 @@
 import { createClient } from '@connectrpc/connect';
-import type { Certificate } from '@islet/client-proxy';
+import type { Certificate } from '@islet/certificates';
 import { edgeProto } from '@islet/contracts';
 import { openCertificate } from '../../up/certificate.ts';
 import { edgePorts } from '../../up/claim.ts';

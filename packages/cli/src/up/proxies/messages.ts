@@ -1,6 +1,6 @@
 import type { MessagePort } from 'node:worker_threads';
 import type { Route, SignedFile, WakeCredentials, WakeOutcome } from '@islet/catalog';
-import type { Certificate } from '@islet/client-proxy';
+import type { Certificate } from '@islet/certificates';
 import { type HostPattern, IsletError, receivedError } from '@islet/contracts';
 import type { LoggerOptions } from '@islet/telemetry';
 

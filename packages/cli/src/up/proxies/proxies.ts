@@ -1,11 +1,6 @@
 import { type FedRoutes, type FindSigner, openFedRoutes, type Wake } from '@islet/catalog';
-import {
-  type Certificate,
-  type ClientProxy,
-  createClientProxy,
-  gateWakes,
-  type LookUp,
-} from '@islet/client-proxy';
+import type { Certificate } from '@islet/certificates';
+import { type ClientProxy, createClientProxy, gateWakes, type LookUp } from '@islet/client-proxy';
 import { PORTS } from '@islet/contracts';
 import { createSandboxProxy, RunUses, Turns } from '@islet/proxy';
 import type { Logger } from '@islet/telemetry';

@@ -10,7 +10,7 @@ import { pathToFileURL } from 'node:url';
 import { BroadcastChannel } from 'node:worker_threads';
 import { createMemoryRoutes, type FindSigner, type Route, type Wake } from '@islet/catalog';
 import { testRoute } from '@islet/catalog/contract';
-import { type Certificate, issueCertificate, makeAuthority } from '@islet/client-proxy';
+import { type Certificate, issueCertificate, makeAuthority } from '@islet/certificates';
 import { IsletError, newSandboxId } from '@islet/contracts';
 import { createLogger } from '@islet/telemetry';
 import { afterAll, afterEach, beforeAll, beforeEach, expect, it } from 'vitest';

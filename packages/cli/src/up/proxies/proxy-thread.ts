@@ -1,7 +1,8 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { MessageChannel, type MessagePort, Worker } from 'node:worker_threads';
 import { type FindSigner, feedRoutes, type Wake, type WatchableRoutes } from '@islet/catalog';
-import type { Certificate, LookUp } from '@islet/client-proxy';
+import type { Certificate } from '@islet/certificates';
+import type { LookUp } from '@islet/client-proxy';
 import { IsletError } from '@islet/contracts';
 import type { Logger } from '@islet/telemetry';
 import {

@@ -1,31 +1,25 @@
-import { createPrivateKey, randomBytes, webcrypto } from 'node:crypto';
+import { randomBytes, webcrypto } from 'node:crypto';
 import type { GeneralSubtree } from '@peculiar/asn1-x509';
-import type { Extension, JsonGeneralName, X509Certificate } from '@peculiar/x509';
-import type { Certificate } from './certificate.ts';
+import type { Extension, JsonGeneralName } from '@peculiar/x509';
+import type { Certificate } from '../certificate.ts';
+import {
+  ALGORITHM,
+  BACKDATED_MS,
+  DAY_MS,
+  exportKey,
+  importKey,
+  loadX509,
+  newKeys,
+  newSerial,
+  pemOf,
+} from '../x509.ts';
 import { permittedNames, servedNames } from './names.ts';
 
-const HOUR_MS = 60 * 60 * 1000;
-const DAY_MS = 24 * HOUR_MS;
 const AUTHORITY_LIFE_MS = 3650 * DAY_MS;
 /** The key of one that was stolen is worth little for long. */
 export const CERTIFICATE_LIFE_MS = 7 * DAY_MS;
-/** Clocks of clients may be late. */
-const BACKDATED_MS = HOUR_MS;
 
-const ALGORITHM = { name: 'ECDSA', namedCurve: 'P-256', hash: 'SHA-256' };
 const NAME_CONSTRAINTS = '2.5.29.30';
-
-/** Takes a while to load, and is needed only when something is signed. */
-async function loadX509() {
-  // The library asks for the polyfill before it.
-  await import('reflect-metadata');
-  const [x509, asn1, asn1X509] = await Promise.all([
-    import('@peculiar/x509'),
-    import('@peculiar/asn1-schema'),
-    import('@peculiar/asn1-x509'),
-  ]);
-  return { x509, asn1, asn1X509 };
-}
 
 /**
  * Makes an authority that may sign for the edge of `domain` alone, whatever its key is used for.
@@ -33,8 +27,7 @@ async function loadX509() {
  */
 export async function makeAuthority(domain: string, holder: string, now: Date): Promise<Certificate> {
   const { x509 } = await loadX509();
-  const { subtle } = webcrypto;
-  const keys = await subtle.generateKey(ALGORITHM, true, ['sign', 'verify']);
+  const keys = await newKeys();
   const mark = randomBytes(4).toString('hex');
   const certificate = await x509.X509CertificateGenerator.createSelfSigned(
     {
@@ -72,9 +65,8 @@ export async function issueCertificate(
   now: Date,
 ): Promise<Certificate> {
   const { x509 } = await loadX509();
-  const { subtle } = webcrypto;
   const issuer = new x509.X509Certificate(authority.cert);
-  const keys = await subtle.generateKey(ALGORITHM, true, ['sign', 'verify']);
+  const keys = await newKeys();
   const certificate = await x509.X509CertificateGenerator.create(
     {
       serialNumber: newSerial(),
@@ -117,26 +109,4 @@ async function nameConstraints(domain: string): Promise<Extension> {
   ];
   const constraints = new NameConstraints({ permittedSubtrees: new GeneralSubtrees(permitted) });
   return new x509.Extension(NAME_CONSTRAINTS, true, asn1.AsnConvert.serialize(constraints));
-}
-
-/** 16 bytes, the first bit clear and the second set: a positive number of that length. */
-function newSerial(): string {
-  return `4${randomBytes(16).toString('hex').slice(1)}`;
-}
-
-function pemOf(certificate: X509Certificate): string {
-  return `${certificate.toString('pem')}\n`;
-}
-
-async function exportKey(key: webcrypto.CryptoKey): Promise<string> {
-  const pkcs8 = Buffer.from(await webcrypto.subtle.exportKey('pkcs8', key));
-  return createPrivateKey({ key: pkcs8, format: 'der', type: 'pkcs8' }).export({
-    type: 'pkcs8',
-    format: 'pem',
-  }) as string;
-}
-
-function importKey(pem: string): Promise<webcrypto.CryptoKey> {
-  const pkcs8 = createPrivateKey(pem).export({ format: 'der', type: 'pkcs8' });
-  return webcrypto.subtle.importKey('pkcs8', pkcs8, ALGORITHM, false, ['sign']);
 }

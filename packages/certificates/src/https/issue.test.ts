@@ -4,7 +4,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import type { Certificate } from './certificate.ts';
+import type { Certificate } from '../certificate.ts';
 import { issueCertificate, makeAuthority, permits } from './issue.ts';
 
 const NOW = new Date();

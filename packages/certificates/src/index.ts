@@ -1,0 +1,21 @@
+export type { Certificate } from './certificate.ts';
+export {
+  BadCertificateRequest,
+  certifyMember,
+  fingerprintOf,
+  MEMBER_LIFE_MS,
+  type MemberCertificate,
+  makeClusterAuthority,
+  requestCertificate,
+} from './cluster/authority.ts';
+export { type Identity, isMemberName, newIdentity, ROLES, type Role } from './cluster/identity.ts';
+export {
+  clientOptions,
+  type Expected,
+  type LinkCredentials,
+  peerOf,
+  serverOptions,
+  WrongPeer,
+} from './cluster/links.ts';
+export { CERTIFICATE_LIFE_MS, issueCertificate, makeAuthority, permits } from './https/issue.ts';
+export { LOCAL_DOMAIN, servedNames } from './https/names.ts';
