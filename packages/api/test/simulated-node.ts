@@ -38,6 +38,8 @@ export class SimulatedNode {
   /** As large as it says that it is. */
   cpuCount = 4;
   memoryMb = 8 * 1024;
+  /** What it shares with other nodes: paused sandboxes by id and run. Undefined: nothing. */
+  store: Map<string, Sandbox> | undefined;
   readonly id: string;
   readonly #watchers = new Set<(event: Event | undefined) => void>();
   readonly #timers = new Map<string, NodeJS.Timeout>();
@@ -149,8 +151,10 @@ export class SimulatedNode {
             throw new IsletError(409, `Error pausing sandbox - sandbox '${sandboxId}' is already paused`);
           }
           clearTimeout(this.#timers.get(sandboxId));
-          Object.assign(sandbox, { filesOnly, endAtMs: Date.now(), savedBytes: this.savedBytes });
+          const stored = this.store !== undefined;
+          Object.assign(sandbox, { filesOnly, endAtMs: Date.now(), savedBytes: this.savedBytes, stored });
           this.setState(sandboxId, SandboxState.PAUSED);
+          this.store?.set(`${sandboxId}/${sandbox.executionId}`, clone(sandbox));
           return { sandbox: clone(sandbox) };
         }),
       resumeSandbox: ({ sandboxId, timeoutMs, autoPause }) =>
@@ -165,6 +169,7 @@ export class SimulatedNode {
             startedAtMs: now,
             endAtMs: now + timeoutMs,
             executionId: crypto.randomUUID(),
+            stored: false,
           });
           if (sandbox.config && autoPause !== undefined) sandbox.config.autoPause = autoPause;
           this.setState(sandboxId, SandboxState.RUNNING);
@@ -202,8 +207,19 @@ export class SimulatedNode {
         this.builds.delete(buildId);
         return {};
       },
-      killSandbox: ({ sandboxId, reason }) =>
+      adoptSandbox: ({ sandboxId, executionId }) =>
         answer(async () => {
+          const stored = this.store?.get(`${sandboxId}/${executionId}`);
+          if (!stored || this.sandboxes.has(sandboxId)) throw sandboxNotFound(sandboxId);
+          const sandbox = { ...clone(stored), nodeId: this.id };
+          this.sandboxes.set(sandboxId, sandbox);
+          this.#tell({ case: 'changed', value: clone(sandbox) });
+          return { sandbox: clone(sandbox) };
+        }),
+      killSandbox: ({ sandboxId, reason, executionId }) =>
+        answer(async () => {
+          const isMeant = executionId === undefined || this.#known(sandboxId).executionId === executionId;
+          if (!isMeant) throw sandboxNotFound(sandboxId);
           this.end(sandboxId, reason);
           return {};
         }),

@@ -1,5 +1,6 @@
 export type { CommandEnd, SandboxCommand } from './envd/command.ts';
 export {
+  type BuildOutcome,
   type Orchestrator,
   type OrchestratorOptions,
   startOrchestrator,

@@ -9,9 +9,10 @@ import { openHostExec, readProcessor, readProcessorFeatures } from '@islet/host'
 import { claimSubnet, GUEST, NetworkPool, VOLUMES_PORT } from '@islet/network';
 import { VolumeServerThread } from '@islet/nfs';
 import type { Sinks } from '@islet/sinks';
-import { DirectorySnapshots } from '@islet/snapshots';
+import { CachedSnapshots, DirectorySnapshots, type ObjectStore, SharedStates } from '@islet/snapshots';
 import type { Logger } from '@islet/telemetry';
 import { chooseDriver, openDrivers } from './drivers.ts';
+import { Exchange } from './exchange/exchange.ts';
 import { guestDir, installGuest, removeUnusedGuests } from './guest/guest.ts';
 import { STATIC_TOOLS } from './guest/guest-files.ts';
 import { Journals } from './past/journals.ts';
@@ -23,6 +24,7 @@ import { adoptSandboxes, heldSlots } from './sandbox/adoption.ts';
 import type { SandboxEvent } from './sandbox/events.ts';
 import { RecordStore } from './sandbox/record.ts';
 import { Sandboxes } from './sandbox/sandboxes.ts';
+import type { TemplateBuild } from './templates/build.ts';
 import { type BuildSandbox, type BuildSandboxRequest, openBuildSandbox } from './templates/build-sandbox.ts';
 import { type SealRequest, type SealResult, sealTemplate } from './templates/seal.ts';
 import { TemplateStore } from './templates/store.ts';
@@ -59,15 +61,27 @@ export interface OrchestratorOptions {
   warmMemoryMb: number;
   /** After which sandboxes that nobody uses are frozen, ms; undefined: none are, but those that say so themselves. */
   freezeAfterMs: number | undefined;
+  /** What all nodes of the installation share; undefined: this is the only one. */
+  store: ObjectStore | undefined;
+  /** A pause is answered when the store has the sandbox. */
+  durablePause: boolean;
   /** Take what is noted of sandboxes for their owners. */
   sinks: Sinks;
   logger: Logger;
 }
 
+/** What is known of a build that is done. */
+export type BuildOutcome = Pick<
+  TemplateBuild,
+  'cpuCount' | 'memoryMb' | 'diskSizeMb' | 'envdVersion' | 'defaultUser' | 'defaultWorkdir'
+>;
+
 /** Templates as the node runs them. */
 export interface TemplateRuntime {
   /** True if the build can start here and its envd is the current one. */
   has(buildId: string): boolean;
+  /** What a build comes to, if it is here or any node of the installation has made it. */
+  bring(buildId: string): Promise<BuildOutcome | undefined>;
   /** Boots a root file system and takes the snapshot its sandboxes start from. */
   seal(request: SealRequest, signal?: AbortSignal): Promise<SealResult>;
   /** The root file system of a build that can start here. @throws IsletError 404, 503. */
@@ -111,12 +125,14 @@ export async function startOrchestrator(options: OrchestratorOptions): Promise<O
     await writeFile('/proc/sys/net/ipv4/ip_forward', '1');
     const claim = await claimSubnet(instance, SUBNET_CLAIMS, exec);
     undo.add('the claim of the addresses', () => claim.release());
-    const snapshots = await DirectorySnapshots.open(join(dataDir, 'states'));
+    const shared = options.store && new SharedStates(options.store);
+    const states = await DirectorySnapshots.open(join(dataDir, 'states'));
+    const snapshots = shared ? new CachedSnapshots(states, shared) : states;
     const roots = await RootFileSystems.open(join(dataDir, 'roots'));
     const processor = await readProcessorFeatures();
     const templatesDir = join(dataDir, 'templates');
     const records = new RecordStore(join(dataDir, 'sandboxes'));
-    await upgradeFromVersion2({ templatesDir, sandboxesDir: records.root, snapshots, roots, logger });
+    await upgradeFromVersion2({ templatesDir, sandboxesDir: records.root, snapshots: states, roots, logger });
     const found = await records.readAll();
     const chosen = await chooseDriver(options.drivers, options.isolation, { exec, logger });
     const network = await NetworkPool.open(
@@ -179,6 +195,14 @@ export async function startOrchestrator(options: OrchestratorOptions): Promise<O
       guestsDir,
       exec,
     );
+    const exchange =
+      shared &&
+      (await Exchange.open({
+        ...{ shared, snapshots, roots, guestsDir, exec, dir: join(dataDir, 'exchange') },
+        logger: logger.child({ component: 'exchange' }),
+      }));
+    undo.add('the exchange with the store', () => exchange?.[Symbol.asyncDispose]());
+    const send = (build: TemplateBuild) => exchange?.sendBuild(build, () => templates.noteStored(build));
     const templates = await TemplateStore.open({
       dir: templatesDir,
       snapshots,
@@ -188,7 +212,13 @@ export async function startOrchestrator(options: OrchestratorOptions): Promise<O
         guestDigest: guest.digest,
       },
       now: Date.now,
+      onPut: send,
     });
+    await exchange?.removeUnused([
+      ...templates.list().map(({ needs }) => needs),
+      ...adopted.map(({ base }) => base),
+    ]);
+    for (const build of templates.list()) if (!build.stored) send(build);
     await removeUnreferenced(snapshots, templates.list(), adopted);
     await removeUnusedGuests(
       guestsDir,
@@ -217,6 +247,7 @@ export async function startOrchestrator(options: OrchestratorOptions): Promise<O
         ...warmCounts(options.warmMemoryMb),
         freezeAfterMs: options.freezeAfterMs,
         nodeId: hostname(),
+        ...{ exchange, durablePause: options.durablePause },
         // With two a core a burst of twenty was done no sooner, and what was started took twice as long to its first answer.
         startsAtOnce: Math.max(2, availableParallelism()),
         logger,
@@ -277,6 +308,10 @@ export async function startOrchestrator(options: OrchestratorOptions): Promise<O
       }),
       volumes: volumesService(volumes, sandboxes),
       templates: {
+        bring: async (buildId) => {
+          await sandboxes.bringBuild(buildId);
+          return templates.has(buildId) ? templates.get(buildId) : undefined;
+        },
         has: (buildId) => templates.isCurrent(buildId) && roots.has(templates.get(buildId).needs.rootfs),
         seal: (request, signal) => sealTemplate(sealContext, request, signal),
         rootfsOf: (buildId) => {

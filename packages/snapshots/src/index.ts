@@ -9,4 +9,13 @@ export type {
   SnapshotSubject,
 } from './manifest.ts';
 export { readSealed, sealWithSums } from './seal.ts';
+export { CachedSnapshots } from './shared/cached-snapshots.ts';
+export { ObjectDirectory } from './shared/object-directory.ts';
+export {
+  assertObjectKey,
+  type ListedObject,
+  type ObjectStore,
+  StoreUnavailableError,
+} from './shared/object-store.ts';
+export { SharedStates } from './shared/shared-states.ts';
 export type { OpenSnapshot, SnapshotStore, StoredSnapshot } from './snapshot-store.ts';

@@ -58,6 +58,8 @@ export async function openSite({ cacheDir }: SiteOptions = {}): Promise<Site> {
     drivers: [gvisorKind({ checkpointReader: join(dist, 'islet/checkpoint-reader.mjs') })],
     warmMemoryMb: 0,
     freezeAfterMs: undefined,
+    store: undefined,
+    durablePause: false,
     sinks: { samples: { record() {} }, logs: { record() {} }, events: { record() {} } },
     logger,
   });

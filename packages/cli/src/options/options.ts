@@ -16,6 +16,7 @@ import {
   parseNetworks,
   parsePort,
   parseSeconds,
+  parseStore,
   parseSwitch,
 } from './parse.ts';
 import type { OptionSpec } from './spec.ts';
@@ -111,6 +112,23 @@ export const OPTIONS = {
     description:
       'Where uploads for COPY steps are kept, which API and nodes share (default <data dir>/artifacts)',
     parse: parseDirectory,
+  },
+  store: {
+    flag: 'store',
+    env: 'ISLET_STORE',
+    hint: 'where',
+    description:
+      'Where saved states are kept for all nodes: s3://bucket/prefix, or a directory that every node mounts (default: each node has its own alone)',
+    parse: parseStore,
+  },
+  durablePause: {
+    flag: 'durable-pause',
+    env: 'ISLET_DURABLE_PAUSE',
+    hint: 'on|off',
+    kind: 'switch',
+    description: 'Answer a pause when the store has the sandbox, not when this disk has it',
+    fallback: 'off',
+    parse: parseSwitch,
   },
   domain: {
     flag: 'domain',

@@ -28,7 +28,7 @@ export const NODE_OPTIONS: readonly OptionName[] = [
   ...PROCESS_OPTIONS,
   ...(['cacheDir', 'sandboxProxyPort', 'orchestratorPort', 'templateManagerPort', 'artifactsDir'] as const),
   ...(['dns', 'debianMirror', 'registryAllow', 'isolation', 'kernel', 'firecracker', 'jailer'] as const),
-  ...(['machineMemory', 'warmMemory', 'freezeAfter'] as const),
+  ...(['machineMemory', 'warmMemory', 'freezeAfter', 'store', 'durablePause'] as const),
 ];
 
 /** What the roles are told of each other. */
@@ -64,12 +64,22 @@ export function readEdgeConfig(sources: OptionSources) {
   };
 }
 
+function readStoreSettings(sources: OptionSources) {
+  const [store, durablePause] = [
+    readOption(OPTIONS.store, sources),
+    requireOption(OPTIONS.durablePause, sources),
+  ];
+  if (durablePause && !store) throw new OptionError('--durable-pause needs a --store');
+  return { store, durablePause };
+}
+
 /** @throws OptionError naming the option that is wrong. */
 export function readNodeConfig(sources: OptionSources) {
   return {
     ...readRoleSettings(sources),
     ...readNodeSettings(sources),
     artifactsDir: readOption(OPTIONS.artifactsDir, sources),
+    ...readStoreSettings(sources),
   };
 }
 

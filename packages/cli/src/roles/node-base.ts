@@ -4,7 +4,13 @@ import { Code, ConnectError, type ServiceImpl } from '@connectrpc/connect';
 import type { nodeProto } from '@islet/contracts';
 import { Type } from 'typebox';
 import { Value } from 'typebox/value';
-import { type BaseBuild, type BuildBaseDeps, buildBase, wantedBase } from '../up/base-template.ts';
+import {
+  type BaseBuild,
+  type BuildBaseDeps,
+  broughtBase,
+  buildBase,
+  wantedBase,
+} from '../up/base-template.ts';
 
 const Count = Type.Integer({ minimum: 0, maximum: 2 ** 32 - 1 });
 const Text = Type.String({ maxLength: 4096 });
@@ -38,7 +44,7 @@ export class NodeBase {
     const wanted = await wantedBase(deps.shipped);
     const known = await this.#read();
     const isThere = known?.buildId === wanted && deps.runtime.has(wanted);
-    const built = isThere ? known : await buildBase(deps, signal);
+    const built = isThere ? known : ((await broughtBase(deps)) ?? (await buildBase(deps, signal)));
     if (!isThere) await this.#write(built);
     this.#built = built;
     return built;

@@ -7,6 +7,7 @@ import { orchestratorProto, outboxProto, templateProto, Undo, volumesProto } fro
 import { waitForFileLock } from '@islet/host';
 import { type Orchestrator, startOrchestrator } from '@islet/orchestrator';
 import { Outbox, type OutboxClient, outboxService } from '@islet/sinks';
+import type { ObjectStore } from '@islet/snapshots';
 import type { Logger } from '@islet/telemetry';
 import {
   type Builds,
@@ -69,6 +70,10 @@ export interface NodeOptions {
   /** Where the node's own proxy is opened. */
   proxies: ProxyThread;
   config: NodeSettings;
+  /** What all nodes of the installation share; undefined: this is the only one. */
+  store: ObjectStore | undefined;
+  /** A pause is answered when the store has the sandbox. */
+  durablePause: boolean;
   /** Whether images for builds may come from this machine and its private networks. */
   pullsFromOwnNetworks: boolean;
   /** Serves more to the node's callers. */
@@ -96,6 +101,7 @@ export async function startNode(options: NodeOptions): Promise<Node> {
       isolation: config.isolation,
       warmMemoryMb: config.warmMemoryMb,
       freezeAfterMs: config.freezeAfterMs,
+      ...{ store: options.store, durablePause: options.durablePause },
       dns: config.dns ?? (await resolversOfHost()),
       version,
       logger: logger.child({ component: 'orchestrator' }),

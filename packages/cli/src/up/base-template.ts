@@ -39,6 +39,25 @@ export async function wantedBase(shipped: ShippedTemplates): Promise<string> {
   return (await shipped.spec('base', BASE_TEMPLATE_ID)).buildId;
 }
 
+/** The build of `base`, if another node of the installation has made it and this one can start it. */
+export async function broughtBase({
+  shipped,
+  runtime,
+  logger,
+}: BuildBaseDeps): Promise<BaseBuild | undefined> {
+  const { templateId, buildId, freeDiskMb } = await shipped.spec('base', BASE_TEMPLATE_ID);
+  const outcome = await runtime.bring(buildId).catch((error: unknown) => {
+    logger.warn({ err: error }, 'the template base cannot be had from the store: it is built here');
+    return undefined;
+  });
+  if (!outcome || !runtime.has(buildId)) return undefined;
+  const { cpuCount, memoryMb, diskSizeMb, envdVersion, defaultUser, defaultWorkdir } = outcome;
+  return {
+    ...{ templateId, buildId, cpuCount, memoryMb, freeDiskMb },
+    ...{ diskSizeMb, envdVersion, defaultUser, defaultWorkdir },
+  };
+}
+
 /** Builds what of the template `base` is missing here. */
 export async function buildBase(deps: BuildBaseDeps, signal: AbortSignal): Promise<BaseBuild> {
   const { shipped, reporter, logger } = deps;

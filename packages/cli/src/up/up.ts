@@ -50,6 +50,7 @@ async function start(options: ProcessOptions<UpConfig>, undo: Undo): Promise<Rea
   const [database, node] = await Promise.allSettled([
     opening,
     startNode({
+      ...{ store: undefined, durablePause: false },
       ...{ config, instance, layout, version, logger, proxies },
       artifacts: uploads.artifacts,
       pullsFromOwnNetworks: isLoopbackHost(config.host),

@@ -45,6 +45,15 @@ export function sandboxPaused(sandboxId: string, deed: string): IsletError {
   return new IsletError(409, `Sandbox '${sandboxId}' is paused and cannot be ${deed}; resume it first`);
 }
 
+/** It is paused on its node, and sent to the store when the store takes it. */
+export function pausedNotStored(sandboxId: string, cause: unknown): IsletError {
+  return new IsletError(
+    503,
+    `Sandbox ${sandboxId} is paused, but the store does not have it yet: its node sends it as soon as the store takes it`,
+    { cause },
+  );
+}
+
 /** @param why what is wrong with the saved state, such as `is damaged` */
 export function savedStateUnusable(
   status: 409 | 422 | 500 | 503,

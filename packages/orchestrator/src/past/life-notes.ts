@@ -86,7 +86,8 @@ export class LifeNotes {
     const { config } = sandbox;
     const before = this.#seen.get(config.sandboxId);
     this.#seen.set(config.sandboxId, seenOf(sandbox));
-    if (before?.isPaused) return;
+    // One that nobody here has seen running was taken over: its pause was noted where it ran.
+    if (!before || before.isPaused) return;
     this.#log(config, 'info', 'sandbox is paused', { template_id: config.templateId });
     this.#event('paused', sandbox, { execution: executionOf(sandbox, sandbox.endAtMs) });
   }
@@ -95,6 +96,8 @@ export class LifeNotes {
     const { config } = sandbox;
     const wasPaused = this.#seen.get(config.sandboxId)?.isPaused;
     this.#seen.delete(config.sandboxId);
+    // It lives on elsewhere, and is noted there.
+    if (reason === KillReason.TAKEN_OVER) return;
     const level = reason === KillReason.EXITED ? 'error' : 'info';
     this.#log(config, level, 'sandbox ended', { kill_reason: KillReason[reason].toLowerCase() });
     const until = wasPaused ? sandbox.endAtMs : this.#options.now();

@@ -75,9 +75,11 @@ export function orchestratorService(parts: NodeParts): Service {
         await sandboxes.dropBuild(buildId);
         return {};
       }),
-    killSandbox: ({ sandboxId, reason }) =>
+    adoptSandbox: ({ sandboxId, executionId }) =>
+      answer(async () => ({ sandbox: await sandboxes.adopt(sandboxId, executionId) })),
+    killSandbox: ({ sandboxId, reason, executionId }) =>
       answer(async () => {
-        await sandboxes.kill(sandboxId, reason);
+        await sandboxes.kill(sandboxId, reason, executionId);
         return {};
       }),
     collectSandboxLogs: ({ sandboxId }) =>

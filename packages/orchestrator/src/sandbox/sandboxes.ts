@@ -10,10 +10,12 @@ import {
   sandboxNotFound,
   sandboxNotStarted,
 } from '@islet/contracts';
+import type { Exchange } from '../exchange/exchange.ts';
 import type { MachineBase } from '../machine/run.ts';
 import type { StartedRun } from '../machine/start.ts';
 import type { TemplateBuild } from '../templates/build.ts';
 import { changeEgress, changeEnd } from './changes.ts';
+import { Departures } from './departures.ts';
 import type { SandboxEvents } from './events.ts';
 import { expire } from './expiry.ts';
 import { Freezer } from './freezer.ts';
@@ -23,7 +25,7 @@ import { Provisioner, type ProvisionerOptions } from './provisioner.ts';
 import type { RecordStore, SandboxRecord } from './record.ts';
 import { Snapshotter } from './snapshotter.ts';
 import { Starts } from './starts.ts';
-import { type RunningEntry, SandboxTable, view } from './table.ts';
+import { type Entry, type RunningEntry, SandboxTable, view } from './table.ts';
 
 const { KillReason, SandboxState } = orchestratorProto;
 type SandboxConfig = orchestratorProto.SandboxConfig;
@@ -33,6 +35,10 @@ export interface SandboxesOptions extends Omit<ProvisionerOptions, 'isBusy' | 'o
   records: RecordStore;
   /** After which sandboxes that nobody uses are frozen, ms; undefined: none are, but those that say so themselves. */
   freezeAfterMs: number | undefined;
+  /** With the other nodes of the installation; undefined: there are none that could take anything over. */
+  exchange: Exchange | undefined;
+  /** A pause is answered when the installation's store has the sandbox. */
+  durablePause: boolean;
 }
 
 export interface SandboxCounts {
@@ -72,16 +78,27 @@ export class Sandboxes {
   readonly #liveness: { close(): Promise<void> };
   readonly #provisioner: Provisioner;
   readonly #freezer: Freezer;
+  readonly #departures: Departures | undefined;
   #createSuccesses = 0;
   #createFails = 0;
 
   constructor(options: SandboxesOptions, adopted: readonly SandboxRecord[]) {
     this.#options = options;
     this.#starts = new Starts(options);
-    this.#table = new SandboxTable({ ...options, onTime: (sandboxId) => this.#expire(sandboxId) });
+    this.#table = new SandboxTable({
+      ...options,
+      onTime: (sandboxId) => this.#expire(sandboxId),
+      onLeft: (sandbox, saved) => this.#departures?.gone(sandbox, saved),
+    });
     this.events = this.#table.events;
     this.#snapshotter = new Snapshotter(options, this.#table);
-    for (const record of adopted) this.#table.add(record);
+    const inTurn = (sandboxId: string, task: () => Promise<void>) => this.#queue.run(sandboxId, task);
+    const { exchange } = options;
+    this.#departures = exchange && new Departures({ exchange, table: this.#table, inTurn });
+    for (const record of adopted) {
+      const entry = this.#table.add(record);
+      if (!entry.run) this.#departures?.send(entry);
+    }
     this.#provisioner = new Provisioner({
       ...options,
       isBusy: () => this.#starts.isBusy,
@@ -142,8 +159,44 @@ export class Sandboxes {
 
   /** Frees a build's snapshot and its sandboxes kept ready; unknown ones are no error. */
   async dropBuild(buildId: string): Promise<void> {
-    await this.#options.templates.remove(buildId);
+    const { exchange, templates } = this.#options;
+    const build = await templates.remove(buildId);
+    if (build) exchange?.dropBuild(build);
     this.#provisioner.dropWarm(buildId);
+  }
+
+  /** Makes sure that a build is here if any node of the installation has made it. @throws IsletError 503 if the store is away */
+  async bringBuild(buildId: string): Promise<void> {
+    const { exchange, templates } = this.#options;
+    if (!exchange || templates.has(buildId)) return;
+    const build = await exchange.bringBuild(buildId);
+    if (build && !templates.has(buildId)) await templates.adopt(build);
+  }
+
+  /**
+   * Takes over a paused sandbox of another node, from the store; it stays paused.
+   * @throws IsletError 404 if the store has no such run of it, 409 if it is here already, 503 if the store is away
+   */
+  adopt(sandboxId: string, executionId: string): Promise<Sandbox> {
+    return this.#queue.run(sandboxId, async () => {
+      const known = this.#table.get(sandboxId);
+      // The answer to an earlier call was lost.
+      if (known?.sandbox.executionId === executionId && !known.run) return view(known);
+      if (known) throw sandboxAlreadyExists(sandboxId);
+      const { exchange, nodeId, records } = this.#options;
+      const brought = await exchange?.bringSandbox({ config: { sandboxId }, executionId });
+      if (!brought) throw sandboxNotFound(sandboxId);
+      const entry = this.#table.add({ ...brought, run: undefined });
+      entry.sandbox.nodeId = nodeId;
+      try {
+        await records.make(sandboxId);
+        await this.#table.save(entry);
+      } catch (error) {
+        await this.#table.drop(sandboxId);
+        throw error;
+      }
+      return view(entry);
+    });
   }
 
   /** What builds' snapshots and paused sandboxes hold on disk, bytes. */
@@ -182,7 +235,10 @@ export class Sandboxes {
    * @throws IsletError 404 unknown build, 409 id in use, 503 no room or the node stops, 500 the start failed.
    */
   create(config: SandboxConfig, timeoutMs: number, signal?: AbortSignal): Promise<Sandbox> {
-    return this.#createBy(config, timeoutMs, () => this.#provisioner.startNew(config, signal));
+    return this.#createBy(config, timeoutMs, async () => {
+      if (!this.#options.templates.has(config.buildId)) await this.bringBuild(config.buildId);
+      return this.#provisioner.startNew(config, signal);
+    });
   }
 
   /**
@@ -263,7 +319,11 @@ export class Sandboxes {
         }
         const entry = this.#table.running(sandboxId);
         await this.#freezer.wake(entry);
-        await this.#snapshotter.pause(entry, filesOnly);
+        await this.#pause(entry, filesOnly);
+        return entry as Entry;
+      })
+      .then(async (entry) => {
+        if (this.#options.durablePause) await this.#departures?.sendNow(entry);
         return view(entry);
       })
       .finally(() => this.#pausing.delete(sandboxId));
@@ -290,21 +350,22 @@ export class Sandboxes {
       config.autoPause = request.autoPause ?? config.autoPause;
       sandbox.filesOnly = false;
       await this.#table.becomeRunning(entry, run, request.timeoutMs);
-      // Nobody waits for it: the next pause saves under another name.
-      if (saved !== undefined) this.#table.behind(sandboxId, this.#options.snapshots.delete(saved));
       return view(entry);
     });
   }
 
   /**
    * Ends a sandbox; when it returns nothing of it runs, and what it held is being freed. A resume under way is given up:
-   * its machine may take long to answer. @throws IsletError 404.
+   * its machine may take long to answer.
+   * @param executionId the only run of it that is meant; absent: any
+   * @throws IsletError 404.
    */
-  kill(sandboxId: string, reason: orchestratorProto.KillReason): Promise<void> {
-    this.#starts.giveUpResume(sandboxId);
+  kill(sandboxId: string, reason: orchestratorProto.KillReason, executionId?: string): Promise<void> {
+    if (executionId === undefined) this.#starts.giveUpResume(sandboxId);
     return this.#queue.run(sandboxId, async () => {
       const entry = this.#table.get(sandboxId);
-      if (!entry) throw sandboxNotFound(sandboxId);
+      const isMeant = executionId === undefined || entry?.sandbox.executionId === executionId;
+      if (!entry || !isMeant) throw sandboxNotFound(sandboxId);
       await this.#table.end(entry, reason);
     });
   }
@@ -341,6 +402,11 @@ export class Sandboxes {
     });
   }
 
+  async #pause(entry: RunningEntry, filesOnly: boolean): Promise<void> {
+    await this.#snapshotter.pause(entry, filesOnly);
+    this.#departures?.send(entry);
+  }
+
   #createBy(
     config: SandboxConfig,
     timeoutMs: number,
@@ -367,7 +433,7 @@ export class Sandboxes {
   #expire(sandboxId: string): void {
     const pause = async (entry: RunningEntry) => {
       await this.#freezer.wake(entry);
-      await this.#snapshotter.pause(entry, !entry.sandbox.config.autoPauseMemory);
+      await this.#pause(entry, !entry.sandbox.config.autoPauseMemory);
     };
     this.#queue
       .run(sandboxId, () => expire(sandboxId, { table: this.#table, pause, now: this.#options.now }))

@@ -4,13 +4,14 @@ import { clone } from '@bufbuild/protobuf';
 import { orchestratorProto, type Sandbox, sandboxNotFound } from '@islet/contracts';
 import type { SnapshotStore } from '@islet/snapshots';
 import type { Logger } from '@islet/telemetry';
+import type { SandboxName } from '../exchange/movable.ts';
 import type { MachineRun } from '../machine/run.ts';
 import { freeMachine, type StartContext, type StartedRun } from '../machine/start.ts';
 import { EndTimers } from './end-timers.ts';
 import { SandboxEvents } from './events.ts';
 import type { RecordStore, SandboxRecord } from './record.ts';
 
-const { SandboxSchema, SandboxState } = orchestratorProto;
+const { KillReason, SandboxSchema, SandboxState } = orchestratorProto;
 
 /** How long after a sandbox could not be ended at its time it is tried again, ms. */
 const END_AGAIN_MS = 10_000;
@@ -25,6 +26,8 @@ export interface RunningEntry extends Entry {
 export interface TableOptions extends StartContext {
   records: RecordStore;
   snapshots: SnapshotStore;
+  /** The run of a paused sandbox is over, and with it what the installation's store has of it. */
+  onLeft: (sandbox: SandboxName, saved: string) => void;
   /** The sandbox's time may have come. */
   onTime: (sandboxId: string) => void;
   logger: Logger;
@@ -109,12 +112,14 @@ export class SandboxTable {
     const startedAtMs = this.#options.now();
     const before = clone(SandboxSchema, sandbox);
     const { saved } = entry;
+    const { executionId } = sandbox;
     Object.assign(sandbox, {
       state: SandboxState.RUNNING,
       startedAtMs,
       endAtMs: startedAtMs + Math.min(timeoutMs, config.maxLengthMs),
       executionId: randomUUID(),
       address: run.address,
+      stored: false,
     });
     const { machine, slotIndex } = run;
     Object.assign(entry, { run: { machine, slotIndex }, saved: undefined });
@@ -128,6 +133,10 @@ export class SandboxTable {
       throw error;
     }
     this.ends.set(config.sandboxId, sandbox.endAtMs);
+    if (saved === undefined) return;
+    // Nobody waits for it: the next pause saves under another name.
+    this.behind(config.sandboxId, this.#options.snapshots.delete(saved));
+    this.#options.onLeft({ config, executionId }, saved);
   }
 
   /** Ends a sandbox; what it held is freed behind that. If it cannot be ended it is what it was before, and it is tried again. */
@@ -152,7 +161,10 @@ export class SandboxTable {
     this.events.emit({ kind: 'ended', sandbox: view(entry), reason });
     const removeFolder = () => rm(records.dir(id), { recursive: true, force: true });
     this.behind(id, run ? freeMachine(this.#options, run).finally(removeFolder) : removeFolder());
-    if (saved !== undefined) this.behind(id, snapshots.delete(saved));
+    if (saved === undefined) return;
+    this.behind(id, snapshots.delete(saved));
+    // Whoever has taken it over needs it.
+    if (reason !== KillReason.TAKEN_OVER) this.#options.onLeft(sandbox, saved);
   }
 
   /** Lets work on a sandbox's remains go on by itself; what fails of it is logged. */

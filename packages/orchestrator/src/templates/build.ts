@@ -32,6 +32,8 @@ export interface TemplateBuild {
   startCommand?: StartCommand;
   /** Of a sandbox's snapshot: what its envd asks for until it is given another identity. */
   envdAccessToken?: string;
+  /** The store of the installation has it. */
+  stored?: boolean;
 }
 
 const Runtime = Type.Object({ name: Type.String(), digest: Type.String() });
@@ -55,13 +57,18 @@ const Build = Type.Object({
     }),
   ),
   envdAccessToken: Type.Optional(Type.String()),
+  stored: Type.Optional(Type.Boolean()),
 });
+
+/** Undefined if it is no build that this Islet reads. */
+export function checkBuild(value: unknown): TemplateBuild | undefined {
+  return Value.Check(Build, value) ? (value as TemplateBuild) : undefined;
+}
 
 /** Undefined if the text is no build that this Islet reads. */
 export function parseBuild(text: string): TemplateBuild | undefined {
   try {
-    const value: unknown = JSON.parse(text);
-    return Value.Check(Build, value) ? (value as TemplateBuild) : undefined;
+    return checkBuild(JSON.parse(text));
   } catch (error) {
     if (error instanceof SyntaxError) return undefined;
     throw error;

@@ -25,10 +25,12 @@ export interface TemplateStoreOptions {
   host: StoreHost;
   /** Unix ms. */
   now: () => number;
+  /** A build is new, or has another state than before. */
+  onPut?: (build: TemplateBuild) => void;
 }
 
 /** A build that is new to the node. */
-export type NewBuild = Omit<TemplateBuild, 'version' | 'createdAt' | 'snapshot'>;
+export type NewBuild = Omit<TemplateBuild, 'version' | 'createdAt' | 'snapshot' | 'stored'>;
 
 /** A build's saved state, or why nothing can be started from it. */
 export type OpenedBuild = { snapshot: OpenSnapshot } | { obstacle: string };
@@ -54,7 +56,8 @@ export class TemplateStore {
       const build = parseBuild(await readFile(join(dir, name), 'utf8'));
       if (build?.buildId !== name.slice(0, -SUFFIX.length)) continue;
       store.#known.set(build.buildId, build);
-      if (!(await snapshots.has(build.snapshot))) store.#missing.add(build.snapshot);
+      const isThere = build.stored || (await snapshots.has(build.snapshot));
+      if (!isThere) store.#missing.add(build.snapshot);
     }
     return store;
   }
@@ -64,6 +67,21 @@ export class TemplateStore {
     const build = this.#known.get(buildId);
     if (!build) throw buildNotOnNode(buildId);
     return build;
+  }
+
+  has(buildId: string): boolean {
+    return this.#known.has(buildId);
+  }
+
+  /** Enters a build of another node; its saved state comes from the store when it is opened. */
+  async adopt(build: TemplateBuild): Promise<void> {
+    await this.#enter({ ...build, stored: true });
+  }
+
+  /** The installation's store has a build as it is here. */
+  async noteStored({ buildId, snapshot }: TemplateBuild): Promise<void> {
+    const build = this.#known.get(buildId);
+    if (build?.snapshot === snapshot && !build.stored) await this.#enter({ ...build, stored: true });
   }
 
   list(): TemplateBuild[] {
@@ -124,17 +142,23 @@ export class TemplateStore {
     // What is left of the earlier one keeps nobody from using the new one, and the next process removes it.
     if (earlier && earlier.snapshot !== digest)
       await snapshots.delete(earlier.snapshot).catch(() => undefined);
+    this.#options.onPut?.(complete);
     return complete;
   }
 
-  /** Forgets a build and frees its saved state. Sandboxes that run need it no more. False if there is none. */
-  async remove(buildId: string): Promise<boolean> {
+  /** Forgets a build and frees its saved state. Sandboxes that run need it no more. @returns what it was, if it was there */
+  async remove(buildId: string): Promise<TemplateBuild | undefined> {
     const build = this.#known.get(buildId);
-    if (!build) return false;
+    if (!build) return undefined;
     await rm(this.#file(buildId), { force: true });
     this.#known.delete(buildId);
     await this.#options.snapshots.delete(build.snapshot);
-    return true;
+    return build;
+  }
+
+  async #enter(build: TemplateBuild): Promise<void> {
+    await this.#write(build);
+    this.#known.set(build.buildId, build);
   }
 
   /** An earlier file is replaced at once. */

@@ -118,6 +118,8 @@ export class SimulatedNode {
           warmAtMost,
           placesAtMost,
           freezeAfterMs: undefined,
+          exchange: undefined,
+          durablePause: false,
           nodeId: 'simulated',
           startsAtOnce: 2,
         },

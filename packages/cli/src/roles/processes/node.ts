@@ -7,6 +7,7 @@ import { ProxyThread } from '../../up/proxies/proxy-thread.ts';
 import type { NodeConfig } from '../config.ts';
 import { startNode } from '../node.ts';
 import { NodeBase } from '../node-base.ts';
+import { openStore } from '../store.ts';
 import { readRoleToken } from '../token.ts';
 import { openProcess, type ProcessOptions, serveUntil } from './process.ts';
 
@@ -22,6 +23,8 @@ export function runNode(options: ProcessOptions<NodeConfig>): Promise<void> {
     const base = new NodeBase(instance.dataDir);
     const node = await startNode({
       ...{ config, instance, layout, version, logger, proxies, token },
+      store: config.store && (await openStore(config.store)),
+      durablePause: config.durablePause,
       // It signs no addresses of uploads: those are the API's.
       artifacts: createDirectoryArtifacts({
         directory: config.artifactsDir ?? join(instance.dataDir, 'artifacts'),

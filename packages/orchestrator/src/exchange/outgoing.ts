@@ -1,0 +1,96 @@
+import { setTimeout as sleep } from 'node:timers/promises';
+import type { Logger } from '@islet/telemetry';
+
+/** Errands under way: one that takes long does not keep all others. */
+const AT_ONCE = 2;
+const FIRST_BACKOFF_MS = 1_000;
+const LONGEST_BACKOFF_MS = 30_000;
+
+/** What is to be done at the store. It is done again if it fails, and may have been done in part before. */
+export type Errand = (signal: AbortSignal) => Promise<void>;
+
+interface Pending {
+  errand: Errand;
+  /** Called when this errand, or a later one in its place, is done. */
+  waiting: (() => void)[];
+  /** How long to wait after the next failure, ms. */
+  backoffMs: number;
+}
+
+/**
+ * What a node has to do at the store behind its answers: some errands at a time, the oldest first, each again until it is done. In
+ * memory only: the next process finds out by itself what is left to do.
+ */
+export class Outgoing {
+  readonly #logger: Logger;
+  readonly #stop = new AbortController();
+  readonly #pending = new Map<string, Pending>();
+  readonly #underWay = new Map<string, Promise<void>>();
+  /** Failed, and tried again after a while. */
+  readonly #resting = new Set<Promise<void>>();
+
+  constructor(logger: Logger) {
+    this.#logger = logger;
+  }
+
+  /** Takes the place of what is to be done for a key; what has begun for it ends first. */
+  add(key: string, errand: Errand): void {
+    this.#add(key, { errand, waiting: [], backoffMs: FIRST_BACKOFF_MS });
+  }
+
+  /** As `add`, and waits until it is done. @throws the signal's reason if that comes before */
+  async done(key: string, errand: Errand, signal: AbortSignal): Promise<void> {
+    const ended = AbortSignal.any([signal, this.#stop.signal]);
+    ended.throwIfAborted();
+    await new Promise<void>((resolve, reject) => {
+      ended.addEventListener('abort', () => reject(ended.reason), { once: true });
+      this.#add(key, { errand, waiting: [resolve], backoffMs: FIRST_BACKOFF_MS });
+    });
+  }
+
+  /** Leaves the rest undone. */
+  async close(): Promise<void> {
+    this.#stop.abort(new Error('the node stops'));
+    await Promise.all([...this.#underWay.values(), ...this.#resting]);
+  }
+
+  #add(key: string, added: Pending): void {
+    if (this.#stop.signal.aborted) return;
+    const waiting = this.#pending.get(key)?.waiting ?? [];
+    this.#pending.set(key, { ...added, waiting: [...waiting, ...added.waiting] });
+    this.#next();
+  }
+
+  #next(): void {
+    for (const [key, pending] of this.#pending) {
+      if (this.#underWay.size >= AT_ONCE || this.#stop.signal.aborted) return;
+      if (this.#underWay.has(key)) continue;
+      this.#pending.delete(key);
+      const work = this.#run(key, pending).finally(() => {
+        this.#underWay.delete(key);
+        this.#next();
+      });
+      this.#underWay.set(key, work);
+    }
+  }
+
+  async #run(key: string, pending: Pending): Promise<void> {
+    const { signal } = this.#stop;
+    try {
+      await pending.errand(signal);
+      for (const resolve of pending.waiting) resolve();
+    } catch (error) {
+      if (signal.aborted) return;
+      this.#logger.warn({ err: error, key }, 'the store has not taken something: it is tried again');
+      const again = this.#again(key, pending).finally(() => this.#resting.delete(again));
+      this.#resting.add(again);
+    }
+  }
+
+  async #again(key: string, failed: Pending): Promise<void> {
+    await sleep(failed.backoffMs, undefined, { signal: this.#stop.signal }).catch(() => undefined);
+    const newer = this.#pending.get(key);
+    if (newer) newer.waiting.push(...failed.waiting);
+    else this.#add(key, { ...failed, backoffMs: Math.min(failed.backoffMs * 2, LONGEST_BACKOFF_MS) });
+  }
+}
