@@ -29,8 +29,12 @@ export class Roles implements AsyncDisposable {
     this.sandboxUrl = urls.sandboxUrl;
   }
 
-  /** Starts all three. @param dir an empty directory for all that they keep */
-  static async start(dir: string): Promise<Roles> {
+  /**
+   * Starts all three.
+   * @param dir an empty directory for all that they keep
+   * @param more options of a role, beside those that the others need
+   */
+  static async start(dir: string, more: Partial<Record<Role, readonly string[]>> = {}): Promise<Roles> {
     const [api, edge, link, proxy, orchestrator, templates] = await freePorts(6);
     const [tokenFile, nodes] = [join(dir, 'token'), join(dir, 'nodes.json')];
     await writeFile(tokenFile, randomBytes(32).toString('hex'), { mode: 0o600 });
@@ -41,7 +45,10 @@ export class Roles implements AsyncDisposable {
       sandboxProxy: `127.0.0.1:${proxy}`,
     };
     await writeFile(nodes, JSON.stringify([node]));
-    const common = (role: Role) => ['--json', '--data-dir', join(dir, role), '--token-file', tokenFile];
+    const common = (role: Role) => [
+      ...['--json', '--data-dir', join(dir, role), '--token-file', tokenFile],
+      ...(more[role] ?? []),
+    ];
     const words = (options: Record<string, unknown>) =>
       Object.entries(options).flatMap(([name, value]) => [`--${name}`, String(value)]);
     const started = new Roles(

@@ -26,6 +26,7 @@ import { addMetricsRoutes } from './metrics/routes.ts';
 import { PausedRows } from './nodes/paused-rows.ts';
 import { NodeRegistry } from './nodes/registry.ts';
 import { addNodeRoutes } from './nodes/routes.ts';
+import { startNodes } from './nodes/start.ts';
 import { KnownSandboxes } from './sandboxes/known-sandboxes.ts';
 import { addLifetimeRoutes } from './sandboxes/lifetime-routes.ts';
 import { addSandboxListRoutes } from './sandboxes/list-routes.ts';
@@ -54,8 +55,6 @@ import { createVolumeTokens } from './volumes/token.ts';
 
 /** Nobody but programs, and pages that the API itself would serve, by names of this machine. */
 const LOCAL_WEB: WebAccess = { hosts: [], origins: [] };
-/** How long the start waits for the nodes to tell what lives on them. */
-const FIRST_REPORT_MS = 5_000;
 /** Longest wait for a request to arrive in full, if its route sets no other. */
 const REQUEST_TIMEOUT_MS = 70_000;
 /** Longest wait for a request's headers. */
@@ -133,15 +132,15 @@ export async function createApi(deps: ApiDeps): Promise<Api> {
 
   closeConnectionsWithServer(app);
   const sweep = startUploadSweep(context.artifacts, context.clock, deps.logger);
+  let nodesStarted: AsyncDisposable | undefined;
   app.addHook('onReady', async () => {
-    const silent = await context.nodes.start(FIRST_REPORT_MS);
-    if (silent.length > 0) {
-      deps.logger.warn({ nodes: silent }, 'nodes do not answer yet: their sandboxes show up when they do');
-    }
+    const { nodes } = context;
+    nodesStarted = await startNodes({ nodes, contents: deps.contents, logger: deps.logger });
     await context.builds.resume();
   });
   app.addHook('onClose', async () => {
     context.usage.close();
+    await nodesStarted?.[Symbol.asyncDispose]();
     await Promise.all([context.nodes.stop(), context.builds.close(), sweep.close()]);
     await context.rows.settled();
     await Promise.all([context.authenticator.close(), context.templates.close(), context.spawns.flush()]);

@@ -1,5 +1,5 @@
 import type { ArchiveInspector, ArtifactStore, UploadSignatures } from '@islet/artifacts';
-import type { Reservations, Routes } from '@islet/catalog';
+import type { Reservations, Routes, StoreContents } from '@islet/catalog';
 import type { Database } from '@islet/db';
 import type { EventSource, LogSource, SampleSource } from '@islet/sinks';
 import type { Logger } from '@islet/telemetry';
@@ -33,6 +33,8 @@ export interface ApiDeps {
   sandboxes?: KnownSandboxes | undefined;
   /** Of all control planes of the installation. */
   reservations: Reservations;
+  /** Of the store of both. Absent: it loses nothing while the API runs. */
+  contents?: StoreContents | undefined;
   /** Where sandboxes run, templates are built and volumes are. */
   discovery: NodeDiscovery;
   /** Keeps the files of COPY steps for those that build. */

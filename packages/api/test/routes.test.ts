@@ -66,6 +66,9 @@ it('outlive the end that their sandbox has, and are renewed if it has none', asy
     routes,
     reservations: createMemoryReservations(() => now),
     rows: new PausedRows(api.db, createLogger({ service: 'test', level: 'silent' })),
+    onOwed: (error) => {
+      throw error;
+    },
     clock: { now: () => now, monotonic: () => now },
     logger: createLogger({ service: 'test', level: 'silent' }),
   });

@@ -1,3 +1,4 @@
+export type { KeptContents, StoreContents } from './contents.ts';
 export { createMemoryReservations } from './reservations/memory.ts';
 export {
   type HeldPlace,

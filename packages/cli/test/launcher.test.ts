@@ -310,6 +310,18 @@ describe('the launcher', () => {
       expect({ code, stdout }).toEqual({ code: 0, stdout: 'ran: [up] [--json]\n' });
     });
 
+    it('stops the services of what tests need, which Debian starts, and no others', async () => {
+      const path = await barePath();
+      await rm(join(bin, 'runsc'));
+      await fake('apt-get', 'exit 0');
+      await fake('apt-cache', 'exit 0');
+      await fake('systemctl', `echo "systemctl $*" >>${JSON.stringify(join(bin, 'told'))}`);
+      await run(['up', '--with-tests'], { path });
+      const told = (await readFile(join(bin, 'told'), 'utf8')).trim().split('\n');
+      expect(told).toEqual(expect.arrayContaining(['systemctl disable --now redis-server.service']));
+      expect(told).not.toContain('systemctl disable --now runsc.service');
+    });
+
     it('says where to get runsc when the archive has none', async () => {
       const path = await barePath();
       await rm(join(bin, 'runsc'));

@@ -5,7 +5,7 @@ import { createClient, ErrorReply } from '@redis/client';
 export interface RedisOptions {
   /** `redis://`, `rediss://` or `unix://`, with name and password if the server asks for them. */
   url: string;
-  /** Before every key and channel, so that several Islets may share a server. */
+  /** Before every key and channel, so that several Islets may share a server. Without characters of patterns. */
   prefix: string;
   /** Told of each failure of the connection, which is made again by itself. */
   onError: (error: unknown) => void;
@@ -13,11 +13,12 @@ export interface RedisOptions {
   onBack?: () => void;
 }
 
-/** Longest wait for a server to answer a command, ms. */
+/** Longest wait for a server to answer a command, or to greet, ms. The client itself waits for ever for what it has sent. */
 const ANSWER_TIMEOUT_MS = 5_000;
-const CONNECT_TIMEOUT_MS = 5_000;
-/** Between tries to connect again, ms: twice as long after each, up to the second. */
-const AGAIN_MS = { least: 50, most: 2_000 };
+/** How often one that only hears is asked whether it is there, ms. */
+const PING_MS = 3_000;
+/** Between tries to connect again, ms: twice as long after each, up to `most`. */
+const AGAIN_MS = { least: 50, most: 1_000 };
 
 /** A script that the server runs in one step. */
 export interface Script {
@@ -35,26 +36,24 @@ export function defineScript(text: string): Script {
  */
 export class RedisConnection implements AsyncDisposable {
   readonly #options: RedisOptions;
-  readonly #client: RedisClient;
+  #client: RedisClient;
+  #wasThere = false;
 
-  private constructor(options: RedisOptions, client: RedisClient) {
+  private constructor(options: RedisOptions) {
     this.#options = options;
-    this.#client = client;
+    this.#client = this.#newClient();
   }
 
   /** @throws Error if the server does not answer, or refuses */
   static async open(options: RedisOptions): Promise<RedisConnection> {
-    let wasThere = false;
-    const client = openClient(
-      options,
-      (retries) => wasThere && Math.min(AGAIN_MS.least * 2 ** retries, AGAIN_MS.most),
-    );
-    client.on('ready', () => {
-      if (wasThere) options.onBack?.();
-      wasThere = true;
-    });
-    await client.connect();
-    return new RedisConnection(options, client);
+    const connection = new RedisConnection(options);
+    try {
+      await inTime(connection.#client.connect());
+    } catch (error) {
+      await connection[Symbol.asyncDispose]();
+      throw error;
+    }
+    return connection;
   }
 
   /** Names a key or a channel of this Islet. */
@@ -64,8 +63,9 @@ export class RedisConnection implements AsyncDisposable {
 
   /** Asks the server. @throws IsletError 503 if it does not answer */
   async ask<T>(question: (commands: RedisClient) => Promise<T>): Promise<T> {
+    const client = this.#client;
     try {
-      return await question(this.#client);
+      return await inTime(question(client), () => this.#replace(client));
     } catch (error) {
       throw liveStoreUnavailable(error);
     }
@@ -95,26 +95,58 @@ export class RedisConnection implements AsyncDisposable {
     onMessage: (message: string) => void,
     onLost: (error: unknown) => void,
   ): Promise<() => void> {
+    let pinging: NodeJS.Timeout | undefined;
     let isOver = false;
+    const end = () => {
+      isOver = true;
+      clearInterval(pinging);
+      client.destroy();
+    };
     const lose = (error: unknown) => {
       if (isOver) return;
-      isOver = true;
+      end();
       onLost(error);
     };
     const client = openClient({ url: this.#options.url, onError: lose }, false);
     client.on('end', () => lose(new Error('the server has closed the connection')));
-    await client.connect();
-    await client.subscribe(channel, (message) => {
+    const listener = (message: string) => {
       if (!isOver) onMessage(message);
-    });
-    return () => {
-      isOver = true;
-      client.destroy();
     };
+    try {
+      await inTime(client.connect());
+      await inTime(client.subscribe(channel, listener));
+    } catch (error) {
+      end();
+      throw error;
+    }
+    // A server whose machine is gone says nothing, and nor does one that has nothing to say.
+    pinging = setInterval(() => void inTime(client.ping()).catch(lose), PING_MS).unref();
+    return end;
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
-    if (this.#client.isOpen) this.#client.destroy();
+    this.#client.destroy();
+  }
+
+  /** One that connects again whenever it breaks off; the first of all is to connect at once. */
+  #newClient(): RedisClient {
+    const client = openClient(this.#options, (retries) =>
+      this.#wasThere ? Math.min(AGAIN_MS.least * 2 ** retries, AGAIN_MS.most) : false,
+    );
+    client.on('ready', () => {
+      const isBack = this.#wasThere;
+      this.#wasThere = true;
+      if (isBack) this.#options.onBack?.();
+    });
+    return client;
+  }
+
+  /** Gives up a connection whose server says nothing: what is sent on it may be on its way for minutes. */
+  #replace(client: RedisClient): void {
+    if (client !== this.#client) return;
+    this.#client = this.#newClient();
+    client.destroy();
+    this.#client.connect().catch(this.#options.onError);
   }
 }
 
@@ -125,15 +157,30 @@ function openClient(
   reconnectStrategy: false | ((retries: number) => number | false),
 ) {
   const socket = url.startsWith('unix://')
-    ? { path: url.slice('unix://'.length), tls: false as const }
+    ? { path: decodeURIComponent(url.slice('unix://'.length)), tls: false as const }
     : undefined;
   const client = createClient({
     ...(socket ? {} : { url }),
-    socket: { ...socket, connectTimeout: CONNECT_TIMEOUT_MS, reconnectStrategy },
+    socket: { ...socket, connectTimeout: ANSWER_TIMEOUT_MS, reconnectStrategy },
     disableOfflineQueue: true,
-    commandOptions: { timeout: ANSWER_TIMEOUT_MS },
     maintNotifications: 'disabled',
   });
   client.on('error', onError);
   return client;
+}
+
+/** @throws Error if the answer takes longer than any may; `onLate` is called before */
+async function inTime<T>(answer: Promise<T>, onLate: () => void = () => undefined): Promise<T> {
+  let timer: NodeJS.Timeout | undefined;
+  const late = new Promise<never>((_, reject) => {
+    timer = setTimeout(() => {
+      reject(new Error(`the server has not answered within ${ANSWER_TIMEOUT_MS} ms`));
+      onLate();
+    }, ANSWER_TIMEOUT_MS);
+  });
+  try {
+    return await Promise.race([answer, late]);
+  } finally {
+    clearTimeout(timer);
+  }
 }

@@ -1,3 +1,1 @@
-export { RedisConnection, type RedisOptions } from './connection.ts';
-export { createRedisReservations } from './reservations/redis-reservations.ts';
-export { createRedisRoutes } from './routes/redis-routes.ts';
+export { type LiveStore, type LiveStoreOptions, openLiveStore } from './live-store.ts';

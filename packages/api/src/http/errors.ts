@@ -12,6 +12,9 @@ import type { FastifyError, FastifyInstance, FastifyReply, FastifyRequest } from
 import { BODY_BYTES } from './caps.ts';
 import { drain } from './drain.ts';
 
+/** When a client is to try again what was unavailable, s. */
+const RETRY_AFTER_S = 1;
+
 /** Gives any failure the status and message that a client may see. @param bodyLimit of the route, in bytes */
 export function toIsletError(error: unknown, bodyLimit = BODY_BYTES): IsletError {
   if (error instanceof IsletError) return error;
@@ -33,6 +36,8 @@ export function useErrorShape(app: FastifyInstance, logger: Logger): void {
     if (known.status >= 500) {
       logger.error({ err: error, method: request.method, route: request.routeOptions.url }, 'request failed');
     }
+    // What does not answer now is asked for again by itself.
+    if (known.status === 503 && !reply.hasHeader('Retry-After')) reply.header('Retry-After', RETRY_AFTER_S);
     if (known.status === 413) await drain(request.raw);
     return reply.code(known.status).send(toErrorBody(known));
   };

@@ -1,20 +1,18 @@
-import { type Reservations, type Route, type Routes, routeOf } from '@islet/catalog';
+import { type Route, routeOf } from '@islet/catalog';
 import { orchestratorProto, parseSandbox, type Sandbox } from '@islet/contracts';
 import type { Logger } from '@islet/telemetry';
 import type { Clock } from '../deps.ts';
 import type { KnownSandboxes } from '../sandboxes/known-sandboxes.ts';
 import type { NodeLink } from './link.ts';
+import { LiveEntries, type LiveEntriesOptions } from './live-entries.ts';
 import type { PausedRows } from './paused-rows.ts';
 import type { Resources } from './placement.ts';
 import { Recent } from './recent.ts';
 
-export interface NodeSandboxesOptions {
-  nodeId: string;
+export interface NodeSandboxesOptions extends LiveEntriesOptions {
   link: NodeLink;
   /** Of all nodes. */
   sandboxes: KnownSandboxes;
-  routes: Routes;
-  reservations: Reservations;
   rows: Pick<PausedRows, 'paused' | 'gone' | 'reported'>;
   clock: Clock;
   logger: Logger;
@@ -30,6 +28,8 @@ const KILL_TIMEOUT_MS = 30_000;
 const ROUTE_LEASE_MS = 86_400_000;
 /** How often routes are renewed, ms. */
 export const ROUTE_RENEWAL_MS = ROUTE_LEASE_MS / 3;
+/** Routes to sandboxes without an end end at the same time, whoever writes them: what each says anew is no news then. */
+const ROUTE_GRAIN_MS = 3_600_000;
 const NOTHING: Resources = { cpuCount: 0, memoryMb: 0 };
 
 interface Known extends Resources {
@@ -42,6 +42,7 @@ interface Known extends Resources {
  */
 export class NodeSandboxes {
   readonly #options: NodeSandboxesOptions;
+  readonly #live: LiveEntries;
   /** Whose each sandbox is, and what it takes. */
   readonly #known = new Map<string, Known>();
   readonly #taken: Resources = { ...NOTHING };
@@ -51,13 +52,12 @@ export class NodeSandboxes {
   /** Creates that failed for the client, but may have succeeded on the node. */
   readonly #abandoned: Recent;
   readonly #background = new Set<Promise<void>>();
-  /** Of the places, when the report was asked for. */
-  #mark = 0;
   /** Unix milliseconds. */
   #renewedAt: number;
 
   constructor(options: NodeSandboxesOptions) {
     this.#options = options;
+    this.#live = new LiveEntries(options);
     this.#renewedAt = options.clock.now();
     this.#tombstones = new Recent(options.clock, REMEMBERED_MS);
     this.#abandoned = new Recent(options.clock, REMEMBERED_MS);
@@ -81,35 +81,39 @@ export class NodeSandboxes {
   /** The next report is made from now on. */
   async expectReport(): Promise<void> {
     this.#fresh.clear();
-    this.#mark = await this.#options.reservations.mark();
+    await this.#live.expectReport();
+  }
+
+  /** Whether it would be of use to write what others share. */
+  storeAnswers(): Promise<boolean> {
+    return this.#live.answers();
   }
 
   /**
-   * Makes known what a report says, and forgets what it does not name. A report that is not whole takes nothing away:
-   * what it leaves out may live.
+   * Makes known what a report says, and forgets what it does not name, before it returns. A report that is not whole takes
+   * nothing away: what it leaves out may live.
+   * @returns resolves when what others share is written: false if some of it could not be
    */
-  async reconcile(report: readonly orchestratorProto.Sandbox[]): Promise<void> {
+  reconcile(report: readonly orchestratorProto.Sandbox[]): Promise<boolean> {
+    const { nodeId, rows, sandboxes: all, logger } = this.#options;
+    const sandboxes = report.map(parseSandbox);
+    const written: Promise<void>[] = [];
     const reported = new Set<string>();
-    let isWhole = true;
-    for (const message of report) {
-      const sandbox = parseSandbox(message);
-      if (sandbox) reported.add(sandbox.config.sandboxId);
-      else isWhole = false;
-      if (sandbox) await this.#take(sandbox, { isReport: true });
+    for (const sandbox of sandboxes) {
+      if (!sandbox) continue;
+      reported.add(sandbox.config.sandboxId);
+      written.push(this.#take(sandbox, { isReport: true }));
     }
-    if (!isWhole) {
-      this.#options.logger.error(
-        'the report of a node names sandboxes without their config: nothing is removed',
-      );
-      return;
+    if (reported.size < sandboxes.length) {
+      logger.error('the report of a node names sandboxes without their config: nothing is removed');
+      return Promise.all(written).then(() => true);
     }
     for (const id of [...this.#known.keys()]) {
-      if (!reported.has(id) && !this.#fresh.has(id)) await this.#forget(id);
+      if (!reported.has(id) && !this.#fresh.has(id)) written.push(this.#forget(id));
     }
-    // Of sandboxes that this control plane never knew, too.
-    const { nodeId, reservations, rows, sandboxes: all } = this.#options;
     rows.reported(nodeId, all.onNode(nodeId).filter(isPaused));
-    await reservations.reconcile(nodeId, new Set([...reported, ...this.#fresh]), this.#mark);
+    // Of sandboxes that this control plane never knew, too.
+    return this.#live.reconcile(new Set([...reported, ...this.#fresh]), written);
   }
 
   /** Takes in what an event says. */
@@ -137,18 +141,19 @@ export class NodeSandboxes {
   }
 
   /**
-   * Renews, if it is time to, the routes that would expire though their sandboxes have no end, or are still there behind it.
+   * Renews, if it is time to, the routes that would expire though their sandboxes have no end, or are still there behind it, and
+   * the places.
    * To be called every minute or so: while the machine sleeps, routes grow old and no timer goes on.
    */
   async renew(): Promise<void> {
-    const { nodeId, clock, sandboxes, routes } = this.#options;
+    const { nodeId, clock, sandboxes } = this.#options;
     const now = clock.now();
     if (now - this.#renewedAt < ROUTE_RENEWAL_MS) return;
     this.#renewedAt = now;
     const soon = now + ROUTE_RENEWAL_MS;
     for (const sandbox of sandboxes.onNode(nodeId)) {
       const isStillSo = sandboxes.get(sandbox.config.sandboxId) === sandbox;
-      if (isStillSo && sandbox.endAtMs < soon) await routes.put(this.#routeTo(sandbox));
+      if (isStillSo && (sandbox.endAtMs < soon || !isPaused(sandbox))) await this.#share(sandbox);
     }
   }
 
@@ -194,7 +199,7 @@ export class NodeSandboxes {
 
   /** @param isReport all of the node's rows are made right at its end */
   async #put(sandbox: Sandbox, { isReport }: { isReport: boolean }): Promise<void> {
-    const { nodeId, sandboxes, reservations, routes } = this.#options;
+    const { nodeId, sandboxes } = this.#options;
     // It is where its report came from, whatever it says.
     sandbox.nodeId = nodeId;
     const before = sandboxes.get(sandbox.config.sandboxId);
@@ -202,28 +207,33 @@ export class NodeSandboxes {
     if (!isReport) this.#writeDown(sandbox, before);
     const { sandboxId, teamId } = sandbox.config;
     this.#count(sandboxId, teamId, isPaused(sandbox) ? NOTHING : sandbox.config);
-    await Promise.all([
-      routes.put(this.#routeTo(sandbox)),
-      reservations[isPaused(sandbox) ? 'release' : 'hold']({ teamId, sandboxId, nodeId }),
-    ]);
+    await this.#share(sandbox);
+  }
+
+  #share(sandbox: Sandbox): Promise<void> {
+    const { teamId, sandboxId } = sandbox.config;
+    return this.#live.put(this.#routeTo(sandbox), { teamId, sandboxId }, { holds: !isPaused(sandbox) });
   }
 
   #routeTo(sandbox: Sandbox): Route {
     const { nodeId, link, clock } = this.#options;
+    const now = clock.now();
+    const endMs = sandbox.endAtMs > now ? sandbox.endAtMs : Math.ceil(now / ROUTE_GRAIN_MS) * ROUTE_GRAIN_MS;
     return routeOf(sandbox, {
       nodeId,
       proxyAddress: link.proxyAddress,
-      expiresAtMs: Math.max(sandbox.endAtMs, clock.now()) + ROUTE_LEASE_MS,
+      expiresAtMs: endMs + ROUTE_LEASE_MS,
     });
   }
 
   async #forget(sandboxId: string, executionId?: string): Promise<void> {
-    const { nodeId, sandboxes, reservations, routes } = this.#options;
+    const { nodeId, sandboxes } = this.#options;
+    const writes: Promise<void>[] = [];
     const counted = this.#known.get(sandboxId);
     if (counted) {
       this.#count(sandboxId, counted.teamId, NOTHING);
       this.#known.delete(sandboxId);
-      await reservations.release({ teamId: counted.teamId, sandboxId, nodeId });
+      writes.push(this.#live.release({ teamId: counted.teamId, sandboxId }));
     }
     this.#fresh.delete(sandboxId);
     this.#abandoned.delete(sandboxId);
@@ -232,7 +242,8 @@ export class NodeSandboxes {
     const isHere = known?.nodeId === nodeId;
     if (isHere) sandboxes.remove(sandboxId);
     const run = executionId ?? (isHere ? known.executionId : undefined);
-    if (run !== undefined) await routes.remove(sandboxId, run);
+    if (run !== undefined) writes.push(this.#live.removeRoute(sandboxId, run));
+    await Promise.all(writes);
   }
 
   #count(sandboxId: string, teamId: string, { cpuCount, memoryMb }: Resources): void {

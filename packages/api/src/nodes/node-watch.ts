@@ -10,8 +10,8 @@ export interface NodeWatchOptions {
   logger: Logger;
   /** The node is asked for a report, and for its events from then on. */
   onAsking: () => Promise<void>;
-  /** Each thing that it says, in order; the next one waits for it. */
-  onEvent: (event: WatchEvent) => Promise<void>;
+  /** Each thing that it says, in order. */
+  onEvent: (event: WatchEvent) => void;
   /** Its events ended. `isGone`: it did not answer when it was asked, or fell silent. */
   onLost: (isGone: boolean) => void;
 }
@@ -27,11 +27,17 @@ const LONGEST_BACKOFF_MS = 5_000;
 export class NodeWatch implements AsyncDisposable {
   readonly #options: NodeWatchOptions;
   readonly #stop = new AbortController();
+  #again = new AbortController();
   readonly #loop: Promise<void>;
 
   constructor(options: NodeWatchOptions) {
     this.#options = options;
     this.#loop = this.#run();
+  }
+
+  /** Asks the node for another report now. It is there all the while. */
+  askAgain(): void {
+    this.#again.abort(new Error('the node is asked again'));
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
@@ -45,16 +51,20 @@ export class NodeWatch implements AsyncDisposable {
     let backoff = FIRST_BACKOFF_MS;
     while (!signal.aborted) {
       const silence = new AbortController();
+      const again = new AbortController();
+      this.#again = again;
       let told = false;
       try {
-        await this.#follow(silence, () => {
+        await this.#follow(silence, again.signal, () => {
           told = true;
         });
       } catch (error) {
         if (signal.aborted) return;
+        if (again.signal.aborted) continue;
         logger.warn({ err: error }, 'lost the events of a node, asking again');
       }
       if (signal.aborted) return;
+      if (again.signal.aborted) continue;
       if (told) backoff = FIRST_BACKOFF_MS;
       onLost(!told || silence.signal.aborted);
       await sleep(backoff, undefined, { signal }).catch(() => undefined);
@@ -62,7 +72,7 @@ export class NodeWatch implements AsyncDisposable {
     }
   }
 
-  async #follow(silence: AbortController, onTold: () => void): Promise<void> {
+  async #follow(silence: AbortController, again: AbortSignal, onTold: () => void): Promise<void> {
     const { link, onAsking, onEvent } = this.#options;
     // Counted by a timer of this process: while it is stopped, it hears nothing either.
     let silences = 0;
@@ -71,11 +81,11 @@ export class NodeWatch implements AsyncDisposable {
     }, link.heartbeatMs ?? DEFAULT_HEARTBEAT_MS);
     try {
       await onAsking();
-      const signal = AbortSignal.any([this.#stop.signal, silence.signal]);
+      const signal = AbortSignal.any([this.#stop.signal, silence.signal, again]);
       const asked = link.heartbeatMs === undefined ? {} : { heartbeatMs: link.heartbeatMs };
       for await (const { event } of link.sandboxes.watchSandboxes(asked, { signal })) {
         silences = 0;
-        await onEvent(event);
+        onEvent(event);
         onTold();
       }
     } finally {

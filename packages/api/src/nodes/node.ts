@@ -18,7 +18,7 @@ export interface NodeCallOptions {
 
 export type NodeCall<T> = (link: NodeLink, options: NodeCallOptions) => Promise<T>;
 
-export interface NodeOptions extends Omit<NodeSandboxesOptions, 'nodeId' | 'link'> {
+export interface NodeOptions extends Omit<NodeSandboxesOptions, 'nodeId' | 'link' | 'onOwed'> {
   /** The node has told of itself anew, builds included. */
   onReport: (node: Node, builds: readonly string[]) => void;
 }
@@ -27,6 +27,8 @@ export interface NodeOptions extends Omit<NodeSandboxesOptions, 'nodeId' | 'link
 const FACTS_TIMEOUT_MS = 5_000;
 /** How often it is looked whether routes are to be renewed, ms. */
 const RENEWAL_CHECK_MS = 60_000;
+/** Before a node is asked again for what could not be written, ms: twice as long after each time in vain, up to `most`. */
+const OWED_MS = { least: 200, most: 3_000 };
 const MIB = 1024 * 1024;
 
 /** One node: its link, what is known of it, and what lives there. */
@@ -44,9 +46,12 @@ export class Node implements PlacementNode, AsyncDisposable {
   #facts: NodeFacts | undefined;
   /** Aborted once the node counts as gone; another one follows when it is back. */
   #presence = presence();
-  #reported: () => void = () => undefined;
-  /** Settles with the first report. */
-  readonly firstReport: Promise<void>;
+  /** Counts how often it was asked for a report, and for which of these times the present one is. */
+  #asked = 0;
+  #askedNow = 0;
+  readonly #awaiting = new Set<{ asked: number; done: () => void }>();
+  #owedMs = OWED_MS.least;
+  #owed: NodeJS.Timeout | undefined;
 
   constructor({ id, labels, link }: DiscoveredNode, options: NodeOptions) {
     this.id = id;
@@ -54,15 +59,18 @@ export class Node implements PlacementNode, AsyncDisposable {
     this.#options = options;
     this.#link = link;
     const logger = options.logger.child({ nodeId: id });
-    this.sandboxes = new NodeSandboxes({ ...options, logger, nodeId: id, link });
-    this.firstReport = new Promise((resolve) => {
-      this.#reported = resolve;
+    this.sandboxes = new NodeSandboxes({
+      ...{ ...options, logger, nodeId: id, link },
+      onOwed: (error) => this.#owe(error),
     });
     this.#renewal = setInterval(() => this.#renew(), RENEWAL_CHECK_MS).unref();
     this.#watch = new NodeWatch({
       link,
       logger,
-      onAsking: () => this.sandboxes.expectReport(),
+      onAsking: () => {
+        this.#askedNow = this.#asked;
+        return this.sandboxes.expectReport();
+      },
       onEvent: (event) => this.#take(event),
       onLost: (isGone) => this.#lost(isGone),
     });
@@ -96,6 +104,19 @@ export class Node implements PlacementNode, AsyncDisposable {
       cpuCount: cpuCount + this.#starting.cpuCount,
       memoryMb: memoryMb + this.#starting.memoryMb,
     };
+  }
+
+  /** Resolves when all that it says of itself is written where others read it, from its next whole report on. */
+  reported(): Promise<void> {
+    return new Promise((done) => this.#awaiting.add({ asked: this.#asked, done }));
+  }
+
+  /** Has it tell anew what lives there; resolves as `reported`, or when it does not answer any more. */
+  tellAnew(): Promise<void> {
+    this.#asked++;
+    const reported = this.reported();
+    this.#watch.askAgain();
+    return reported;
   }
 
   /** Counts what is being started here as taken until it is disposed of. */
@@ -155,22 +176,23 @@ export class Node implements PlacementNode, AsyncDisposable {
 
   async [Symbol.asyncDispose](): Promise<void> {
     clearInterval(this.#renewal);
+    clearTimeout(this.#owed);
     await this.#watch[Symbol.asyncDispose]();
     this.#presence.abort();
     await Promise.all([...this.#background, this.sandboxes.settled()]);
   }
 
-  async #take(event: orchestratorProto.WatchSandboxesResponse['event']): Promise<void> {
+  #take(event: orchestratorProto.WatchSandboxesResponse['event']): void {
     switch (event.case) {
       case 'snapshot':
-        await this.sandboxes.reconcile(event.value.sandboxes);
+        this.#write(this.sandboxes.reconcile(event.value.sandboxes));
         this.#back();
         break;
       case 'changed':
-        await this.sandboxes.changed(event.value);
+        this.#told(this.sandboxes.changed(event.value));
         break;
       case 'ended':
-        await this.#ended(event.value.sandbox);
+        this.#ended(event.value.sandbox);
         break;
       default:
         // It lives, but did not say what it is when it was asked.
@@ -178,20 +200,69 @@ export class Node implements PlacementNode, AsyncDisposable {
     }
   }
 
-  async #ended(sandbox: orchestratorProto.Sandbox | undefined): Promise<void> {
-    if (sandbox?.config) await this.sandboxes.ended(sandbox.config.sandboxId, sandbox.executionId);
+  #ended(sandbox: orchestratorProto.Sandbox | undefined): void {
+    if (sandbox?.config) this.#told(this.sandboxes.ended(sandbox.config.sandboxId, sandbox.executionId));
+  }
+
+  #told(work: Promise<void>): void {
+    this.#inBackground(work.catch((error: unknown) => this.#owe(error)));
+  }
+
+  /** Its report is being written where others read it. */
+  #write(report: Promise<boolean>): void {
+    const asked = this.#askedNow;
+    this.#told(
+      report.then((isWritten) => {
+        if (!isWritten) return;
+        this.#owedMs = OWED_MS.least;
+        this.#settle((awaiting) => awaiting.asked <= asked);
+      }),
+    );
+  }
+
+  #settle(isOver: (awaiting: { asked: number }) => boolean): void {
+    for (const awaiting of this.#awaiting) {
+      if (!isOver(awaiting)) continue;
+      this.#awaiting.delete(awaiting);
+      awaiting.done();
+    }
+  }
+
+  /** Something that it said was not written where others read it: asks for a report once that is of use. */
+  #owe(error: unknown): void {
+    if (this.#owed) return;
+    const { logger } = this.#options;
+    logger.warn(
+      { err: error, nodeId: this.id },
+      'not all that a node says was written down, asking it again',
+    );
+    const pay = async () => {
+      if (await this.sandboxes.storeAnswers()) this.#watch.askAgain();
+      else this.#oweLater(pay);
+    };
+    this.#oweLater(pay);
+  }
+
+  #oweLater(pay: () => Promise<void>): void {
+    this.#owed = setTimeout(() => {
+      this.#owed = undefined;
+      this.#inBackground(pay());
+    }, this.#owedMs).unref();
+    this.#owedMs = Math.min(this.#owedMs * 2, OWED_MS.most);
   }
 
   #back(): void {
     if (this.#presence.signal.aborted) this.#presence = presence();
     this.#status = 'ready';
     this.#learn();
-    this.#reported();
   }
 
   #lost(isGone: boolean): void {
     this.#status = isGone ? 'unhealthy' : 'connecting';
-    if (isGone) this.#presence.abort();
+    if (!isGone) return;
+    this.#presence.abort();
+    // With the first report it is still waited for, however long it was gone.
+    this.#settle(({ asked }) => asked > 0);
   }
 
   /** Not for a node that does not say any more what lives there. */

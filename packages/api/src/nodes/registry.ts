@@ -1,4 +1,4 @@
-import { nodeUnavailable, type Sandbox } from '@islet/contracts';
+import { Deadline, nodeUnavailable, type Sandbox } from '@islet/contracts';
 import { BuildsIndex } from './builds-index.ts';
 import type { DiscoveredNode, NodeDiscovery } from './discovery.ts';
 import { Node, type NodeOptions } from './node.ts';
@@ -40,14 +40,21 @@ export class NodeRegistry {
   async start(timeoutMs: number): Promise<string[]> {
     this.#stopDiscovery = this.#options.discovery.watch((nodes) => this.#follow(nodes));
     const silent = new Set(this.#all);
-    const told = this.#all.map((node) => node.firstReport.then(() => silent.delete(node)));
-    let timer: NodeJS.Timeout | undefined;
-    const timeout = new Promise((resolve) => {
-      timer = setTimeout(resolve, timeoutMs);
-    });
-    await Promise.race([Promise.all(told), timeout]);
-    clearTimeout(timer);
+    const told = this.#all.map((node) => node.reported().then(() => silent.delete(node)));
+    await within(timeoutMs, Promise.all(told));
     return [...silent].map(({ id }) => id);
+  }
+
+  /**
+   * Has all nodes that answer tell anew what lives on them. Resolves when that is written where others read it.
+   * @throws Error after `timeoutMs`
+   */
+  async tellAnew(timeoutMs: number): Promise<void> {
+    const telling = new Set(this.#all.filter(({ status }) => status === 'ready'));
+    const told = [...telling].map((node) => node.tellAnew().then(() => telling.delete(node)));
+    await within(timeoutMs, Promise.all(told));
+    const [silent] = telling;
+    if (silent) throw new Error(`what node ${silent.id} says is not written down yet`);
   }
 
   /** Ends the links; what is known stays. */
@@ -157,4 +164,14 @@ export class NodeRegistry {
       .finally(() => this.#leaving.delete(leaving));
     this.#leaving.add(leaving);
   }
+}
+
+/** Waits for something, but not for longer. */
+async function within(timeoutMs: number, work: Promise<unknown>): Promise<void> {
+  using timeout = new Deadline(timeoutMs);
+  const { signal } = timeout;
+  const over = new Promise<void>((resolve) => {
+    signal.addEventListener('abort', () => resolve(), { once: true });
+  });
+  await Promise.race([work, over]);
 }

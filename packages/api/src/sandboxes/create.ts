@@ -23,7 +23,7 @@ import type { ApiContext } from '../context.ts';
 import type { ResolvedTemplate } from '../templates/resolver.ts';
 import { type ResolvedMount, resolveMounts } from '../volumes/mounts.ts';
 import { parseEgress, parseIngress } from './network-rules.ts';
-import { takePlace } from './places.ts';
+import { giveBackPlace, takePlace } from './places.ts';
 import type { NewSandbox } from './shapes.ts';
 import { startPlaced } from './start.ts';
 
@@ -149,7 +149,7 @@ export async function createSandbox(
     context.usage.created(team.id);
     return sandbox;
   } catch (error) {
-    await context.reservations.giveBack({ teamId: team.id, sandboxId });
+    await giveBackPlace(context, { teamId: team.id, sandboxId });
     throw error;
   }
 }

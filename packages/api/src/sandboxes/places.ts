@@ -1,6 +1,7 @@
-import type { Reservations, TakeOutcome } from '@islet/catalog';
+import type { Place, Reservations, TakeOutcome } from '@islet/catalog';
 import { tooManySandboxes } from '@islet/contracts';
 import type { Team } from '@islet/db';
+import type { ApiContext } from '../context.ts';
 
 /**
  * Takes a place for a sandbox of the team that is about to start.
@@ -15,4 +16,16 @@ export async function takePlace(
   const outcome = await reservations.take({ teamId: team.id, sandboxId }, limit);
   if (outcome !== 'full') return outcome;
   throw tooManySandboxes(limit);
+}
+
+/** Gives the place of a start that has failed back. If that fails, too, the place is free when its lease ends. */
+export async function giveBackPlace(
+  { reservations, logger }: Pick<ApiContext, 'reservations' | 'logger'>,
+  { teamId, sandboxId }: Place,
+): Promise<void> {
+  try {
+    await reservations.giveBack({ teamId, sandboxId });
+  } catch (error) {
+    logger.warn({ err: error, sandboxId }, 'a place is not given back before its lease ends');
+  }
 }

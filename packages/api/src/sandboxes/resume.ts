@@ -3,7 +3,7 @@ import { refusalToWake, type Wake, type WakeOutcome } from '@islet/catalog';
 import { IsletError, orchestratorProto, parseSandbox, type Sandbox, sandboxBusy } from '@islet/contracts';
 import { findTeam, type Team } from '@islet/db';
 import type { ApiContext } from '../context.ts';
-import { takePlace } from './places.ts';
+import { giveBackPlace, takePlace } from './places.ts';
 
 const { SandboxState } = orchestratorProto;
 
@@ -45,7 +45,7 @@ export async function resumeSandbox(
   } catch (error) {
     // It runs: its node holds the place, or will.
     const runs = error instanceof IsletError && error.status === 409;
-    if (taken && !runs) await reservations.giveBack({ teamId: team.id, sandboxId });
+    if (taken && !runs) await giveBackPlace(context, { teamId: team.id, sandboxId });
     throw error;
   }
 }

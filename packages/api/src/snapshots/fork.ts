@@ -14,7 +14,7 @@ import {
 import type { Team } from '@islet/db';
 import type { ApiContext } from '../context.ts';
 import { assertTimeoutAllowed } from '../sandboxes/create.ts';
-import { takePlace } from '../sandboxes/places.ts';
+import { giveBackPlace, takePlace } from '../sandboxes/places.ts';
 import { assertRunning } from './snapshot.ts';
 
 type SandboxConfig = orchestratorProto.SandboxConfig;
@@ -56,7 +56,7 @@ export async function forkSandbox(
       return started.get(each.sandboxId) ?? { error: sandboxEnded() };
     });
   } catch (error) {
-    for (const config of configs) await context.reservations.giveBack(config);
+    await Promise.all(configs.map((config) => giveBackPlace(context, config)));
     throw error;
   }
 }
@@ -87,11 +87,12 @@ async function admit(
 }
 
 async function start(
-  { nodes, reservations, spawns, usage, clock }: ApiContext,
+  context: ApiContext,
   source: Sandbox,
   configs: SandboxConfig[],
   timeoutMs: number,
 ): Promise<Map<string, ForkResult>> {
+  const { nodes, spawns, usage, clock } = context;
   const results = new Map<string, ForkResult>();
   if (configs.length === 0) return results;
   const { sandboxId } = source.config;
@@ -109,7 +110,7 @@ async function start(
       usage.created(config.teamId);
       continue;
     }
-    await reservations.giveBack(config);
+    await giveBackPlace(context, config);
     const error = outcome?.case === 'error' ? receivedError(outcome.value) : sandboxEnded();
     results.set(config.sandboxId, { error });
   }

@@ -123,6 +123,29 @@ export function routesContract(name: string, open: () => Promise<Routes>): void 
       expect(await routes.get('a')).toMatchObject({ revision: 1 });
     });
 
+    it('leads to a node for what it says that it has, of what it was known for when it was asked', async () => {
+      const elsewhere = { nodeId: 'm' };
+      for (const id of ['kept', 'gone', 'moved']) await routes.put(testRoute(id));
+      await routes.put(testRoute('of another', elsewhere));
+      const mark = await routes.mark();
+      // It was made when the report was on its way.
+      await routes.put(testRoute('fresh'));
+      await routes.put(testRoute('moved', { ...elsewhere, revision: 2 }));
+      // Said again, as with every event.
+      const gone = await routes.get('gone');
+      if (gone) await routes.put(gone);
+      const witness = new Witness();
+      const end = await routes.watch(witness);
+      await routes.reconcile('n', new Set(['kept']), mark);
+      const left = ['kept', 'moved', 'of another', 'fresh'];
+      await expect.poll(() => Object.keys(witness.left).sort()).toEqual([...left].sort());
+      expect(witness.told.at(-1)).toEqual({ kind: 'remove', sandboxId: 'gone', executionId: 'run-of-gone' });
+      await routes.reconcile('n', new Set(), await routes.mark());
+      await expect.poll(() => Object.keys(witness.left).sort()).toEqual(['moved', 'of another']);
+      for (const id of ['kept', 'gone', 'fresh']) expect(await routes.get(id)).toBeUndefined();
+      end();
+    });
+
     describe('a watch', () => {
       it('tells what is there at its start, and then each change in order', async () => {
         await routes.put(testRoute('a'));
@@ -153,6 +176,8 @@ export function routesContract(name: string, open: () => Promise<Routes>): void 
         await routes.put(testRoute('a', { revision: 1 }));
         await routes.remove('a', 'another run');
         await routes.remove('b', 'run-of-b');
+        const same = await routes.get('a');
+        if (same) expect(await routes.put(same)).toBe(true);
         await routes.put(testRoute('last'));
         await expect.poll(() => witness.left.last).toBeDefined();
         expect(witness.told.map(({ kind }) => kind)).toEqual(['put', 'put']);

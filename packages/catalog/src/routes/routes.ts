@@ -29,8 +29,18 @@ export interface WatchableRoutes {
 export interface Routes extends WatchableRoutes {
   /** Undefined also if it has expired. */
   get(sandboxId: string): Promise<Route | undefined>;
-  /** Writes what is known of a sandbox now. False if a later revision is there: that one stays. One step. */
+  /**
+   * Writes what is known of a sandbox now. False if a later revision is there: that one stays. No watch is told of what was there
+   * already as it is. One step.
+   */
   put(route: Route): Promise<boolean>;
   /** Removes what this run of the sandbox wrote. False if another one did, or nothing is there. One step. */
   remove(sandboxId: string, executionId: string): Promise<boolean>;
+  /** This moment, in the order of all changes; for `reconcile`. */
+  mark(): Promise<number>;
+  /**
+   * Removes the routes that lead to a node for other sandboxes than these, of all that were written before the mark. One step.
+   * @param sandboxIds all that the node has, as it said after the mark
+   */
+  reconcile(nodeId: string, sandboxIds: ReadonlySet<string>, mark: number): Promise<void>;
 }

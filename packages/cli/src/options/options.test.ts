@@ -4,8 +4,9 @@ import { JSON_FLAG } from '../command-line/flags.ts';
 import { readWords } from '../command-line/words.ts';
 import { readUpConfig } from '../up/config.ts';
 import { webAccessOf } from '../up/web-access.ts';
-import type { OptionName } from './options.ts';
-import { OptionError } from './spec.ts';
+import { OPTIONS, type OptionName } from './options.ts';
+import { parseRedisPrefix, parseRedisUrl } from './parse.ts';
+import { OptionError, readOption } from './spec.ts';
 
 const read = (flags: Record<string, string | undefined>, env: Record<string, string> = {}) =>
   readUpConfig({ flags, env });
@@ -68,6 +69,30 @@ describe('options of islet up', () => {
     const attempt = () => read({}, { DATABASE_URL: 'mysql://root:hunter2@h/db' });
     expect(attempt).toThrow('DATABASE_URL must be a postgres:// address');
     expect(attempt).not.toThrow(/hunter2/);
+  });
+
+  it.each([
+    'redis://:hunter2@127.0.0.1:6379',
+    'rediss://islet:hunter2@redis.example.org/',
+    'unix:///run/redis/redis.sock',
+  ])('take %s for a Redis', (url) => {
+    expect(parseRedisUrl(url)).toBe(url);
+  });
+
+  it.each([
+    ['http://:hunter2@h', 'must be a redis://, rediss:// or unix:// address'],
+    ['redis://', 'must name a server'],
+    ['unix://run/redis.sock', 'must name a server'],
+    ['redis://:hunter2@h/3', 'must name no database: --redis-prefix'],
+  ])('do not take %s for a Redis, nor repeat its password', (url, message) => {
+    const attempt = () => readOption(OPTIONS.redisUrl, { flags: {}, env: { ISLET_REDIS_URL: url } });
+    expect(attempt).toThrow(`ISLET_REDIS_URL ${message}`);
+    expect(attempt).not.toThrow(/hunter2/);
+  });
+
+  it('keep out of the prefix of keys what means something in patterns', () => {
+    expect(parseRedisPrefix('islet.one-2')).toBe('islet.one-2');
+    for (const prefix of ['', 'a*', 'a:b', 'a b']) expect(() => parseRedisPrefix(prefix)).toThrow(RangeError);
   });
 
   it('accept several resolvers, a domain with a port, and localhost as a host', () => {

@@ -15,6 +15,8 @@ import {
   parseMebibytes,
   parseNetworks,
   parsePort,
+  parseRedisPrefix,
+  parseRedisUrl,
   parseSeconds,
   parseStore,
   parseSwitch,
@@ -205,6 +207,23 @@ export const OPTIONS = {
     description: 'PostgreSQL to use in place of the embedded database',
     secret: true,
     parse: parseDatabaseUrl,
+  },
+  redisUrl: {
+    flag: 'redis-url',
+    env: 'ISLET_REDIS_URL',
+    hint: 'url',
+    description:
+      'Redis or Valkey that several APIs share: redis://, rediss:// or unix://; a password belongs into the variable',
+    secret: true,
+    parse: parseRedisUrl,
+  },
+  redisPrefix: {
+    flag: 'redis-prefix',
+    env: 'ISLET_REDIS_PREFIX',
+    hint: 'name',
+    description: 'What the keys in Redis begin with: one for each Islet that uses the same server',
+    fallback: 'islet',
+    parse: parseRedisPrefix,
   },
   tlsCert: {
     flag: 'tls-cert',

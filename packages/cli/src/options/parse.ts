@@ -139,6 +139,33 @@ export function parseDatabaseUrl(text: string): string {
   return text;
 }
 
+const REDIS_PROTOCOLS = ['redis:', 'rediss:', 'unix:'];
+
+/** A server, without the number of a database: channels are of all databases, so prefixes keep installations apart. */
+export function parseRedisUrl(text: string): string {
+  const url = URL.canParse(text) ? new URL(text) : undefined;
+  if (!url || !REDIS_PROTOCOLS.includes(url.protocol)) {
+    throw new RangeError('must be a redis://, rediss:// or unix:// address');
+  }
+  const { hostname, pathname } = url;
+  const isUnix = url.protocol === 'unix:';
+  if (isUnix ? hostname !== '' || pathname.length < 2 : hostname === '') {
+    throw new RangeError('must name a server: redis://host:6379, or unix:///path/of/the/socket');
+  }
+  if (!isUnix && pathname !== '' && pathname !== '/') {
+    throw new RangeError('must name no database: --redis-prefix keeps several Islets apart');
+  }
+  return text;
+}
+
+/** Without the characters that mean something in patterns of keys. */
+export function parseRedisPrefix(text: string): string {
+  if (!/^[A-Za-z0-9._-]{1,64}$/.test(text)) {
+    throw new RangeError('must be 1 to 64 letters, digits, dots, dashes and underscores');
+  }
+  return text;
+}
+
 const ISOLATIONS = ['auto', 'gvisor', 'microvm'] as const;
 
 export function parseIsolation(text: string): (typeof ISOLATIONS)[number] {

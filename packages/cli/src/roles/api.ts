@@ -17,6 +17,7 @@ type Given =
   | 'db'
   | 'routes'
   | 'reservations'
+  | 'contents'
   | 'discovery'
   | 'artifacts'
   | 'uploads'

@@ -17,6 +17,7 @@ export const API_OPTIONS: readonly OptionName[] = [
     'allowOrigin',
   ] as const),
   ...(['localDevKey', 'secureByDefault', 'databaseUrl', 'volumeSize', 'artifactsDir'] as const),
+  ...(['redisUrl', 'redisPrefix'] as const),
 ];
 
 export const EDGE_OPTIONS: readonly OptionName[] = [
@@ -52,7 +53,14 @@ export function readApiConfig(sources: OptionSources) {
     edgeLinkPort: requireOption(OPTIONS.edgeLinkPort, sources),
     nodesFile: requireOption(OPTIONS.nodes, sources),
     artifactsDir: readOption(OPTIONS.artifactsDir, sources),
+    redis: readRedis(sources),
   };
+}
+
+/** Undefined: what is live is kept in memory, for one API. */
+function readRedis(sources: OptionSources): { url: string; prefix: string } | undefined {
+  const url = readOption(OPTIONS.redisUrl, sources);
+  return url === undefined ? undefined : { url, prefix: requireOption(OPTIONS.redisPrefix, sources) };
 }
 
 /** @throws OptionError naming the option that is wrong. */

@@ -50,6 +50,7 @@ export function domainOf({ domain }: Pick<UpConfig, 'domain'>): string {
 const OTHERS_OPTIONS: readonly OptionName[] = [
   ...(['apiUrl', 'apiKey'] as const),
   ...(['edgeLinkPort', 'controlPlane', 'nodes', 'tokenFile', 'artifactsDir'] as const),
+  ...(['redisUrl', 'redisPrefix'] as const),
 ];
 
 export const UP_OPTIONS = (Object.keys(OPTIONS) as OptionName[]).filter(

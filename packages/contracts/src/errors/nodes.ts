@@ -21,9 +21,10 @@ export function controlPlaneUnavailable(cause: unknown): IsletError {
   return new IsletError(503, 'The control plane does not answer. Try again in a moment.', { cause });
 }
 
-/** 503: what keeps routes and teams' places does not answer. */
+/** 503: what keeps routes and teams' places does not answer, or what was in it is being written anew. */
 export function liveStoreUnavailable(cause: unknown): IsletError {
   return new IsletError(503, 'The store of what is live (Redis) does not answer. Try again in a moment.', {
+    errorCode: 'live_store_unavailable',
     cause,
   });
 }

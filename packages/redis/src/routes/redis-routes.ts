@@ -1,55 +1,51 @@
 import type { RouteListener, Routes } from '@islet/catalog';
-import { defineScript, type RedisConnection } from '../connection.ts';
+import type { RedisConnection, Script } from '../connection.ts';
+import type { Epoch } from '../epoch/epoch.ts';
+import { PUT, RECONCILE, REMOVE } from './scripts.ts';
 import { changeFromMessage, type NumberedChange, routeFromText, routeToText } from './stored-route.ts';
-
-/** KEYS: the route, the count of changes. ARGV: the channel, revision, run, text, expiry in Unix ms. */
-const PUT = defineScript(`
-local revision = redis.call('HGET', KEYS[1], 'revision')
-if revision and tonumber(revision) > tonumber(ARGV[2]) then return 0 end
-local sequence = redis.call('INCR', KEYS[2])
-redis.call('HSET', KEYS[1], 'revision', ARGV[2], 'run', ARGV[3], 'route', ARGV[4], 'sequence', sequence)
-redis.call('PEXPIREAT', KEYS[1], ARGV[5])
-redis.call('PUBLISH', ARGV[1], cjson.encode({ sequence = sequence, route = ARGV[4] }))
-return 1
-`);
-
-/** KEYS: as above. ARGV: the channel, the sandbox, its run. */
-const REMOVE = defineScript(`
-if redis.call('HGET', KEYS[1], 'run') ~= ARGV[3] then return 0 end
-redis.call('DEL', KEYS[1])
-local sequence = redis.call('INCR', KEYS[2])
-redis.call('PUBLISH', ARGV[1], cjson.encode({ sequence = sequence, sandboxId = ARGV[2], executionId = ARGV[3] }))
-return 1
-`);
 
 /** Keys that the server looks at in one step when a watch begins. */
 const SCAN_COUNT = 1_000;
 
-/** Routes that any number of control planes and proxies share. Each is a hash of its own, which expires with it. */
-export function createRedisRoutes(redis: RedisConnection): Routes {
-  const channel = redis.key('routes');
-  const sequence = redis.key('routes', 'changes');
+/**
+ * Routes that any number of control planes and proxies share. As long as this one has not written what it knows in the epoch,
+ * nobody is told that a route is not there: whoever follows keeps what they knew.
+ */
+export function createRedisRoutes(
+  redis: RedisConnection,
+  epoch: Pick<Epoch, 'assertWritten' | 'assertLasting'>,
+): Routes {
+  const [prefix, channel, changes] = [redis.key(), redis.key('routes'), redis.key('routes', 'changes')];
   const keyOf = (sandboxId: string) => redis.key('route', sandboxId);
+  const run = (script: Script, ...args: (string | number)[]) =>
+    redis.run(script, [changes], [prefix, channel, ...args]);
 
   return {
     async get(sandboxId) {
       const text = await redis.ask((commands) => commands.hGet(keyOf(sandboxId), 'route'));
-      return text == null ? undefined : routeFromText(text);
+      if (text != null) return routeFromText(text);
+      epoch.assertWritten();
+      return undefined;
     },
     async put(route) {
-      const { sandboxId, revision, executionId, expiresAtMs } = route;
-      const args = [channel, revision, executionId, routeToText(route), Math.ceil(expiresAtMs)];
-      return (await redis.run(PUT, [keyOf(sandboxId), sequence], args)) === 1;
+      const { sandboxId, revision, executionId, nodeId, expiresAtMs } = route;
+      const args = [sandboxId, revision, executionId, nodeId, routeToText(route), Math.ceil(expiresAtMs)];
+      return (await run(PUT, ...args)) === 1;
     },
     async remove(sandboxId, executionId) {
-      const args = [channel, sandboxId, executionId];
-      return (await redis.run(REMOVE, [keyOf(sandboxId), sequence], args)) === 1;
+      return (await run(REMOVE, sandboxId, executionId)) === 1;
+    },
+    async mark() {
+      return Number((await redis.ask((commands) => commands.get(changes))) ?? 0);
+    },
+    async reconcile(nodeId, sandboxIds, mark) {
+      await run(RECONCILE, nodeId, mark, ...sandboxIds);
     },
     async watch(listener) {
       const watch = new Watch(listener);
       const end = await redis.subscribe(channel, (message) => watch.hear(message), watch.lose);
       try {
-        await watch.begin(storedRoutes(redis, keyOf('*')));
+        await watch.begin(storedRoutes(redis, keyOf('*')), () => epoch.assertLasting());
         return end;
       } catch (error) {
         end();
@@ -99,7 +95,8 @@ class Watch {
     else this.#listener.changed(numbered.change);
   }
 
-  async begin(stored: AsyncIterable<NumberedChange>): Promise<void> {
+  /** @param assertWhole throws if what is stored is not all that there is */
+  async begin(stored: AsyncIterable<NumberedChange>, assertWhole: () => Promise<void>): Promise<void> {
     /** By sandbox: the change that was told last. */
     const told = new Map<string, number>();
     for await (const { sequence, change } of stored) {
@@ -109,6 +106,7 @@ class Watch {
       told.set(id, sequence);
       this.#listener.changed(change);
     }
+    await assertWhole();
     for (const { sequence, change } of this.#waiting ?? []) {
       if ((told.get(sandboxOf(change)) ?? -1) < sequence) this.#listener.changed(change);
     }

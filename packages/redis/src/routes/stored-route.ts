@@ -11,8 +11,8 @@ export interface NumberedChange {
 }
 
 const Published = Type.Union([
-  Type.Object({ sequence: Type.Number(), route: Type.String() }),
-  Type.Object({ sequence: Type.Number(), sandboxId: Type.String(), executionId: Type.String() }),
+  Type.Object({ sequence: Type.String(), route: Type.String() }),
+  Type.Object({ sequence: Type.String(), sandboxId: Type.String(), executionId: Type.String() }),
 ]);
 
 export function routeToText(route: Route): string {
@@ -28,7 +28,7 @@ export function routeFromText(text: string): Route {
 export function changeFromMessage(message: string): NumberedChange {
   const value: unknown = JSON.parse(message);
   if (!Value.Check(Published, value)) throw new TypeError('not a change of a route');
-  const { sequence } = value;
+  const sequence = Number(value.sequence);
   if ('route' in value) return { sequence, change: { kind: 'put', route: routeFromText(value.route) } };
   const { sandboxId, executionId } = value;
   return { sequence, change: { kind: 'remove', sandboxId, executionId } };

@@ -2,7 +2,6 @@ import { hostname } from 'node:os';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { createClient } from '@connectrpc/connect';
 import { edgeService, staticNodes } from '@islet/api';
-import { createMemoryReservations, createMemoryRoutes } from '@islet/catalog';
 import { edgeProto, orchestratorProto } from '@islet/contracts';
 import { credentialFile } from '../../host/local-credentials.ts';
 import { apiPorts, LOCAL_HOST } from '../../up/claim.ts';
@@ -15,6 +14,7 @@ import { registerBaseOfNodes } from '../bases.ts';
 import type { ApiConfig } from '../config.ts';
 import { openPreparedDatabase } from '../database.ts';
 import { sandboxDomain } from '../edge.ts';
+import { openLive } from '../live.ts';
 import { readNodesFile } from '../nodes-file.ts';
 import { openStores } from '../stores.ts';
 import { readRoleToken } from '../token.ts';
@@ -43,6 +43,8 @@ export function runApi(options: ProcessOptions<ApiConfig>): Promise<void> {
     );
     const token = await readRoleToken(config.token, secrets.nodeToken);
     const nodes = await readNodesFile(config.nodesFile, token);
+    const live = await openLive(config.redis, logger);
+    undo.add('the store of what is live', () => live[Symbol.asyncDispose]());
     const { db, isNew, wellKnown } = await openPreparedDatabase(config, instance, layout);
     undo.add('the database', () => db.close());
     signal.throwIfAborted();
@@ -50,14 +52,14 @@ export function runApi(options: ProcessOptions<ApiConfig>): Promise<void> {
     undo.add('the registration of the base template', () => bases[Symbol.asyncDispose]());
     await Promise.race([bases.done, sleep(BASE_MS, undefined, { ref: false })]);
 
-    const routes = createMemoryRoutes(Date.now);
+    const { routes, reservations, contents } = live;
     const sandboxUrl = `http://${urlHost(config.host)}:${config.proxyPort}`;
     const [first] = nodes;
     const api = await openApi({
-      ...{ config, instance, db, routes, secrets, unexpected, version, logger, sandboxUrl },
+      ...{ config, instance, db, secrets, unexpected, version, logger, sandboxUrl },
+      ...{ routes, reservations, contents },
       ...openUploads(artifactsDir(instance, config.artifactsDir), secrets, layout),
       ...(await openStores(instance, logger, undo)),
-      reservations: createMemoryReservations(() => performance.now()),
       discovery: staticNodes(nodes),
       web: webAccessOf(config, hostname()),
       domain: sandboxDomain(config, config.proxyPort),

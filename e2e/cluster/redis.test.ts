@@ -1,0 +1,180 @@
+import { once } from 'node:events';
+import { request } from 'node:http';
+import { join } from 'node:path';
+import { TestServer } from '@islet/redis/test-server';
+import { Sandbox } from 'e2b';
+import { afterAll, beforeAll, expect, it } from 'vitest';
+import { Roles } from '../roles/roles.ts';
+import { runIslet } from '../setup/command.ts';
+import { newDataDir, removeDataDir } from '../setup/instance.ts';
+import { until } from '../setup/until.ts';
+
+const PORT = 8000;
+const LIFE_MS = 600_000;
+const LIMIT = 3;
+
+let dir: string;
+let server: TestServer;
+let roles: Roles;
+let connection: { apiUrl: string; sandboxUrl: string; apiKey: string };
+beforeAll(async () => {
+  dir = await newDataDir();
+  server = await TestServer.start('redis-server');
+  roles = await Roles.start(dir, { api: ['--redis-url', server.url] });
+  const { apiUrl, sandboxUrl } = roles;
+  const { slug } = await tell<{ slug: string }>('teams', 'create', '--name', 'live');
+  await tell('teams', 'limit', slug, '--sandboxes', String(LIMIT));
+  const { key } = await tell<{ key: string }>('keys', 'create', '--team', slug);
+  connection = { apiUrl, sandboxUrl, apiKey: key };
+});
+afterAll(async () => {
+  await roles?.[Symbol.asyncDispose]();
+  await server?.[Symbol.asyncDispose]();
+  await removeDataDir(dir);
+});
+
+/** Runs a command of the operator beside the API. */
+async function tell<T>(...words: string[]): Promise<T> {
+  const { code, stdout, stderr } = await runIslet([...words, '--json', '--data-dir', join(dir, 'api')]);
+  if (code !== 0) throw new Error(`islet ${words.join(' ')} ended with ${code}: ${stderr}`);
+  return JSON.parse(stdout) as T;
+}
+
+const create = () => Sandbox.create('base', { ...connection, timeoutMs: LIFE_MS });
+
+/** A create without the SDK, which says less of a refusal. */
+async function post(): Promise<{ status: number; retryAfter: string | null; code?: string; id?: string }> {
+  const answer = await fetch(`${connection.apiUrl}/sandboxes`, {
+    method: 'POST',
+    headers: { 'X-API-Key': connection.apiKey, 'Content-Type': 'application/json' },
+    body: JSON.stringify({ templateID: 'base', timeout: LIFE_MS / 1000 }),
+  });
+  const { error_code: code, sandboxID: id } = (await answer.json()) as Record<string, string>;
+  const retryAfter = answer.headers.get('Retry-After');
+  return { status: answer.status, retryAfter, ...(code && { code }), ...(id && { id }) };
+}
+
+/** An exchange that goes on until it is ended: what was sent comes back. */
+async function echo({ sandboxId }: Sandbox) {
+  const headers = { 'E2b-Sandbox-Id': sandboxId, 'E2b-Sandbox-Port': String(PORT) };
+  const sent = request(roles.sandboxUrl, { method: 'POST', headers });
+  let failure: unknown;
+  sent.on('error', (error) => {
+    failure = error;
+  });
+  sent.write('first\n');
+  const [answer] = await once(sent, 'response');
+  let heard = '';
+  answer.setEncoding('utf8').on('data', (text: string) => {
+    heard += text;
+  });
+  return {
+    async says(line: string) {
+      sent.write(`${line}\n`);
+      await until(`"${line}" comes back`, 60_000, async () => heard.includes(`${line}\n`), Boolean);
+      expect(failure).toBeUndefined();
+    },
+    end: () => sent.destroy(),
+  };
+}
+
+const ECHO = `require('node:http').createServer((q, a) => { a.flushHeaders(); q.pipe(a) }).listen(${PORT})`;
+
+it('serves the core of the SDK', async () => {
+  const sandbox = await until('a sandbox is created', 60_000, create, () => true);
+  expect((await sandbox.commands.run('echo hello')).stdout).toBe('hello\n');
+  await sandbox.files.write('/home/user/note', 'kept');
+  expect(await sandbox.pause()).toBe(true);
+  const resumed = await Sandbox.connect(sandbox.sandboxId, connection);
+  expect(await resumed.files.read('/home/user/note')).toBe('kept');
+  expect(await resumed.kill()).toBe(true);
+});
+
+it('goes on with what runs while Redis is dead, says what it cannot do, and has forgotten nothing when it is back, empty', async () => {
+  const sandbox = await create();
+  await sandbox.files.write('/home/user/echo.js', ECHO);
+  await sandbox.commands.run('/opt/islet/bin/node echo.js || node echo.js', {
+    background: true,
+    timeoutMs: 0,
+  });
+  const exchange = await until(
+    'the port is open',
+    60_000,
+    () => echo(sandbox),
+    () => true,
+  );
+  await exchange.says('before');
+  let counted = 0;
+  const stream = await sandbox.commands.run('i=0; while :; do i=$((i+1)); echo $i; sleep 0.1; done', {
+    background: true,
+    timeoutMs: 0,
+    onStdout: (text) => {
+      counted = Number(text.trim().split('\n').at(-1));
+    },
+  });
+  const goesOn = async () => {
+    const seen = counted;
+    await expect.poll(() => counted).toBeGreaterThan(seen + 3);
+  };
+  await goesOn();
+
+  await server.stop();
+  await expect.poll(post).toEqual({ status: 503, retryAfter: '1', code: 'live_store_unavailable' });
+  await goesOn();
+  await exchange.says('meanwhile');
+  expect((await sandbox.commands.run('echo new')).stdout).toBe('new\n');
+  expect(await Sandbox.getInfo(sandbox.sandboxId, connection)).toMatchObject({ state: 'running' });
+  // Longer than an edge waits before it takes up what has broken off.
+  await goesOn();
+
+  await server.restart();
+  const made: string[] = [];
+  const again = async () => {
+    const { status, id } = await post();
+    if (id) made.push(id);
+    return status;
+  };
+  await until('a sandbox is created', 60_000, again, (status) => status === 201);
+  await goesOn();
+  await exchange.says('after');
+  expect(await Promise.all(Array.from({ length: 6 }, again))).toEqual(
+    expect.arrayContaining([201, 429, 429, 429, 429, 429]),
+  );
+  expect(made).toHaveLength(LIMIT - 1);
+  for (const id of made) {
+    const other = await Sandbox.connect(id, connection);
+    expect((await other.commands.run('echo found')).stdout).toBe('found\n');
+    expect(await other.kill()).toBe(true);
+  }
+  exchange.end();
+  await stream.kill();
+  expect(await sandbox.kill()).toBe(true);
+});
+
+it('does not start without its Redis, and says what to do, but no password', async () => {
+  const nowhere = join(dir, 'nobody.sock');
+  const refused = (url: string) =>
+    runIslet(
+      [
+        'api',
+        '--data-dir',
+        join(dir, 'other'),
+        '--nodes',
+        join(dir, 'nodes.json'),
+        '--api-port',
+        '0',
+        '--edge-link-port',
+        '0',
+      ],
+      {
+        env: { ISLET_REDIS_URL: url },
+      },
+    );
+  const away = await refused(`unix://${nowhere}`);
+  expect(away.code).toBe(1);
+  expect(away.stderr).toContain(`unix://${nowhere} cannot be used`);
+  expect(away.stderr).toContain('ISLET_REDIS_URL');
+  const tcp = await refused('redis://islet:hunter2@127.0.0.1:1');
+  expect(tcp.stderr).toContain('redis://127.0.0.1:1 cannot be used');
+  expect(tcp.stdout + tcp.stderr).not.toContain('hunter2');
+});

@@ -1,0 +1,47 @@
+import type { Reservations, Routes, StoreContents } from '@islet/catalog';
+import type { Logger } from '@islet/telemetry';
+import { RedisConnection } from './connection.ts';
+import { Epoch, GRACE_MS } from './epoch/epoch.ts';
+import { createRedisReservations } from './reservations/redis-reservations.ts';
+import { createRedisRoutes } from './routes/redis-routes.ts';
+
+export interface LiveStoreOptions {
+  /** `redis://`, `rediss://` or `unix://` */
+  url: string;
+  /** Before every key, so that several Islets may share a server. Without characters of patterns. */
+  prefix: string;
+  logger: Logger;
+}
+
+/** What is live, in a Redis or Valkey that any number of control planes share. */
+export interface LiveStore extends AsyncDisposable {
+  routes: Routes;
+  reservations: Reservations;
+  contents: StoreContents;
+}
+
+/** @throws Error if the server does not answer, or refuses */
+export async function openLiveStore({ url, prefix, logger }: LiveStoreOptions): Promise<LiveStore> {
+  let epoch: Epoch | undefined;
+  let isAway = false;
+  const redis = await RedisConnection.open({
+    ...{ url, prefix },
+    // Once, though each try to connect again fails.
+    onError: (error) => {
+      if (!isAway) logger.warn({ err: error }, 'Redis does not answer');
+      isAway = true;
+    },
+    onBack: () => {
+      isAway = false;
+      logger.warn('Redis answers again');
+      epoch?.back();
+    },
+  });
+  epoch = new Epoch({ redis, graceMs: GRACE_MS, logger });
+  return {
+    routes: createRedisRoutes(redis, epoch),
+    reservations: createRedisReservations(redis, epoch),
+    contents: epoch,
+    [Symbol.asyncDispose]: () => redis[Symbol.asyncDispose](),
+  };
+}
