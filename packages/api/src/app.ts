@@ -27,6 +27,7 @@ import { PausedRows } from './nodes/paused-rows.ts';
 import { NodeRegistry } from './nodes/registry.ts';
 import { addNodeRoutes } from './nodes/routes.ts';
 import { startNodes } from './nodes/start.ts';
+import { CurrentSandboxes } from './sandboxes/current-sandboxes.ts';
 import { KnownSandboxes } from './sandboxes/known-sandboxes.ts';
 import { addLifetimeRoutes } from './sandboxes/lifetime-routes.ts';
 import { addSandboxListRoutes } from './sandboxes/list-routes.ts';
@@ -136,10 +137,12 @@ export async function createApi(deps: ApiDeps): Promise<Api> {
   app.addHook('onReady', async () => {
     const { nodes } = context;
     nodesStarted = await startNodes({ nodes, contents: deps.contents, logger: deps.logger });
+    context.current.start();
     await context.builds.resume();
   });
   app.addHook('onClose', async () => {
     context.usage.close();
+    context.current.stop();
     await nodesStarted?.[Symbol.asyncDispose]();
     await Promise.all([context.nodes.stop(), context.builds.close(), sweep.close()]);
     await context.rows.settled();
@@ -162,11 +165,13 @@ function buildContext(deps: ApiDeps): ApiContext {
     ...{ discovery, sandboxes, routes, reservations, rows, clock, logger },
     random: Math.random,
   });
+  const current = new CurrentSandboxes({ known: sandboxes, routes, nodes, logger });
   return {
     ...deps,
     clock,
     sandboxes,
-    paused: new PausedQuota(sandboxes),
+    current,
+    paused: new PausedQuota(current),
     volumeTokens: createVolumeTokens({ tokenSeed: deps.tokenSeed, domain: deps.domain, clock }),
     authenticator: new Authenticator({ db, clock, logger, adminToken }),
     templates,

@@ -10,6 +10,7 @@ import type { Authenticator } from './auth/authenticator.ts';
 import type { ApiDeps, Clock } from './deps.ts';
 import type { PausedRows } from './nodes/paused-rows.ts';
 import type { NodeRegistry } from './nodes/registry.ts';
+import type { CurrentSandboxes } from './sandboxes/current-sandboxes.ts';
 import type { KnownSandboxes } from './sandboxes/known-sandboxes.ts';
 import type { PausedQuota } from './sandboxes/paused-quota.ts';
 import type { TeamUsage } from './teams/usage.ts';
@@ -30,7 +31,10 @@ export type ApiApp = FastifyInstance<
 /** What routes work with. */
 export interface ApiContext extends Omit<ApiDeps, 'clock' | 'sandboxes'> {
   clock: Clock;
+  /** What the nodes have told, a moment ago. */
   sandboxes: KnownSandboxes;
+  /** What is so now: for all that a client asks. */
+  current: CurrentSandboxes;
   authenticator: Authenticator;
   templates: TemplateResolver;
   builds: Builds;

@@ -52,7 +52,7 @@ it('stay if another run than the one that ends has written them', async () => {
   const next = { ...route, executionId: 'the next run', revision: route.revision + 10, nodeId: 'another' };
   await api.routes.put(next);
   api.node.end(sandboxID, KillReason.TIMEOUT);
-  await expect.poll(async () => (await api.call('GET', `/sandboxes/${sandboxID}`)).status).toBe(404);
+  await expect.poll(() => api.sandboxes.get(sandboxID)).toBeUndefined();
   expect(await api.routes.get(sandboxID)).toEqual(next);
 });
 

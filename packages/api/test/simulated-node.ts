@@ -70,7 +70,7 @@ export class SimulatedNode {
   setState(sandboxId: string, state: orchestratorProto.SandboxState): void {
     const sandbox = this.#known(sandboxId);
     sandbox.state = state;
-    this.#tell({ case: 'changed', value: clone(sandbox) });
+    this.#changed(sandbox);
   }
 
   /** Ends a sandbox, as its own exit or its timeout would. */
@@ -134,14 +134,14 @@ export class SimulatedNode {
           const sandbox = this.#known(sandboxId);
           if (!onlyExtend || endAtMs > sandbox.endAtMs) sandbox.endAtMs = endAtMs;
           this.#schedule(sandbox);
-          this.#tell({ case: 'changed', value: clone(sandbox) });
+          this.#changed(sandbox);
           return { sandbox: clone(sandbox) };
         }),
       setSandboxEgress: ({ sandboxId, egress }) =>
         answer(async () => {
           const sandbox = this.#known(sandboxId);
           if (sandbox.config && egress) sandbox.config.egress = egress;
-          this.#tell({ case: 'changed', value: clone(sandbox) });
+          this.#changed(sandbox);
           return { sandbox: clone(sandbox) };
         }),
       pauseSandbox: ({ sandboxId, filesOnly }) =>
@@ -224,6 +224,7 @@ export class SimulatedNode {
           return {};
         }),
       collectSandboxLogs: () => ({}),
+      getSandbox: ({ sandboxId }) => answer(async () => ({ sandbox: clone(this.#known(sandboxId)) })),
       listSandboxes: () => ({ sandboxes: [...this.sandboxes.values()].map(clone) }),
       watchSandboxes: ({ heartbeatMs }, { signal }) => this.#watch(signal, heartbeatMs),
       getNode: () => ({
@@ -264,7 +265,7 @@ export class SimulatedNode {
     this.#made++;
     this.sandboxes.set(request.config.sandboxId, sandbox);
     this.#schedule(sandbox);
-    this.#tell({ case: 'changed', value: clone(sandbox) });
+    this.#changed(sandbox);
     signal.throwIfAborted();
     return { sandbox: clone(sandbox) };
   }
@@ -281,6 +282,11 @@ export class SimulatedNode {
     const end = () => this.end(id, KillReason.TIMEOUT);
     // Node fires timers of more than 2^31 ms at once.
     this.#timers.set(id, setTimeout(end, Math.min(Math.max(0, sandbox.endAtMs - Date.now()), 2 ** 31 - 1)));
+  }
+
+  #changed(sandbox: Sandbox): void {
+    sandbox.revision++;
+    this.#tell({ case: 'changed', value: clone(sandbox) });
   }
 
   #tell(event: Event | undefined): void {

@@ -27,7 +27,7 @@ export function addAdminRoutes(app: ApiApp, context: ApiContext): void {
     },
     async (request) => {
       const team = await adminTeam(context, request.params.teamID);
-      const sandboxes = context.sandboxes.ofTeam(team.id);
+      const sandboxes = await context.current.ofTeam(team.id);
       const kills = await Promise.allSettled(
         sandboxes.map((sandbox) => killSandbox(context, sandbox, orchestratorProto.KillReason.ADMIN)),
       );

@@ -203,7 +203,11 @@ export class NodeSandboxes {
     // It is where its report came from, whatever it says.
     sandbox.nodeId = nodeId;
     const before = sandboxes.get(sandbox.config.sandboxId);
-    if (!sandboxes.put(sandbox)) return;
+    if (!sandboxes.put(sandbox)) {
+      // Whoever waits for this to be written waits for what is later: another control plane reads that.
+      if (before?.nodeId === nodeId && !isReport) await this.#share(before);
+      return;
+    }
     if (!isReport) this.#writeDown(sandbox, before);
     const { sandboxId, teamId } = sandbox.config;
     this.#count(sandboxId, teamId, isPaused(sandbox) ? NOTHING : sandbox.config);

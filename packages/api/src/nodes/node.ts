@@ -1,5 +1,5 @@
 import { setMaxListeners } from 'node:events';
-import { nodeUnavailable, type orchestratorProto } from '@islet/contracts';
+import { IsletError, nodeUnavailable, type orchestratorProto, type Sandbox } from '@islet/contracts';
 import type { DiscoveredNode } from './discovery.ts';
 import type { NodeLink } from './link.ts';
 import { nodeError } from './node-call.ts';
@@ -23,7 +23,7 @@ export interface NodeOptions extends Omit<NodeSandboxesOptions, 'nodeId' | 'link
   onReport: (node: Node, builds: readonly string[]) => void;
 }
 
-/** Of questions about the node itself. */
+/** Of questions about the node itself, or what lives there. */
 const FACTS_TIMEOUT_MS = 5_000;
 /** How often it is looked whether routes are to be renewed, ms. */
 const RENEWAL_CHECK_MS = 60_000;
@@ -172,6 +172,24 @@ export class Node implements PlacementNode, AsyncDisposable {
       sandboxes.getNode({}, options),
     );
     return this.#facts;
+  }
+
+  /**
+   * Asks for a sandbox as it is now, and makes that known. Undefined if it is not there any more.
+   * @param executionId its last run, as far as is known
+   * @throws IsletError 503 if the node does not answer
+   */
+  async look(sandboxId: string, executionId?: string): Promise<Sandbox | undefined> {
+    try {
+      const { sandbox } = await this.call(FACTS_TIMEOUT_MS, ({ sandboxes }, options) =>
+        sandboxes.getSandbox({ sandboxId }, options),
+      );
+      return await this.sandboxes.admit(sandbox);
+    } catch (error) {
+      if (!(error instanceof IsletError) || error.status !== 404) throw error;
+      await this.sandboxes.ended(sandboxId, executionId);
+      return undefined;
+    }
   }
 
   async [Symbol.asyncDispose](): Promise<void> {

@@ -44,7 +44,7 @@ export function addSandboxListRoutes(app: ApiApp, context: ApiContext): void {
     },
     async (request, reply) => {
       const matches = filterBy({ metadata: request.query.metadata, states: new Set(['running']) });
-      return sendRows(reply, context.sandboxes.ofTeam(callingTeam(request).id), (sandbox) =>
+      return sendRows(reply, await context.current.ofTeam(callingTeam(request).id), (sandbox) =>
         matches(sandbox) ? presentListed(sandbox) : undefined,
       );
     },
@@ -76,7 +76,7 @@ async function listPage(
     startedAfterMs: query.startedAfter === undefined ? undefined : Date.parse(query.startedAfter),
     templateId,
   });
-  const sandboxes = context.sandboxes.ofTeam(team.id);
+  const sandboxes = await context.current.ofTeam(team.id);
   if (order === 'asc') sandboxes.reverse();
   // One pass: a team may have thousands, of which a page shows a few.
   const rows: Sandbox[] = [];

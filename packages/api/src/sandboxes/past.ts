@@ -9,8 +9,9 @@ const CATCH_UP_TIMEOUT_MS = 3_000;
  * on which it ended not long ago. If that cannot be had in time, what is known has to do.
  */
 export async function catchUp(context: ApiContext, teamId: string, sandboxId: string): Promise<void> {
-  const { sandboxes, nodes, collector, logger } = context;
-  const sandbox = sandboxes.get(sandboxId);
+  const { current, sandboxes, nodes, collector, logger } = context;
+  // A node that cannot be asked has no newer past either.
+  const sandbox = await current.find(sandboxId).catch(() => sandboxes.get(sandboxId));
   if (sandbox && sandbox.config.teamId !== teamId) return;
   const node = sandbox ? nodes.find(sandbox.nodeId) : nodes.lastHomeOf(sandboxId);
   if (!node) return;

@@ -1,6 +1,6 @@
 import { assertWithin, type orchestratorProto } from '@islet/contracts';
 import type { Team } from '@islet/db';
-import type { KnownSandboxes } from './known-sandboxes.ts';
+import type { CurrentSandboxes } from './current-sandboxes.ts';
 import { isPaused } from './live.ts';
 
 const MIB = 1024 * 1024;
@@ -19,11 +19,11 @@ interface Held {
  * its place from its start on: no end of a sandbox's time ever finds the quota used up, so that none is lost for it.
  */
 export class PausedQuota {
-  readonly #sandboxes: KnownSandboxes;
+  readonly #sandboxes: Pick<CurrentSandboxes, 'ofTeam'>;
   /** Places of sandboxes that are being started, which are not known yet. */
   readonly #starting = new Map<string, number>();
 
-  constructor(sandboxes: KnownSandboxes) {
+  constructor(sandboxes: Pick<CurrentSandboxes, 'ofTeam'>) {
     this.#sandboxes = sandboxes;
   }
 
@@ -33,7 +33,7 @@ export class PausedQuota {
    * @throws IsletError 403 if the team has no room for them
    */
   async promise(team: Team, count: number): Promise<Disposable> {
-    this.#assertRoom(this.#held(team), team, count);
+    this.#assertRoom(await this.#held(team), team, count);
     this.#add(team.id, count);
     return { [Symbol.dispose]: () => this.#add(team.id, -count) };
   }
@@ -45,12 +45,12 @@ export class PausedQuota {
   async assertMayPause(team: Team, config: orchestratorProto.SandboxConfig): Promise<void> {
     // It was promised.
     if (config.autoPause) return;
-    this.#assertRoom(this.#held(team), team, 1);
+    this.#assertRoom(await this.#held(team), team, 1);
   }
 
-  #held({ id }: Team): Held {
+  async #held({ id }: Team): Promise<Held> {
     const held: Held = { places: 0, megabytes: 0 };
-    for (const sandbox of this.#sandboxes.ofTeam(id)) {
+    for (const sandbox of await this.#sandboxes.ofTeam(id)) {
       const paused = isPaused(sandbox);
       if (paused || sandbox.config.autoPause) held.places++;
       if (paused) held.megabytes += sandbox.savedBytes / MIB;

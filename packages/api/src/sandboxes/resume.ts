@@ -54,7 +54,8 @@ export async function resumeSandbox(
 export function createWake(context: ApiContext): Wake {
   const underWay = new Map<string, Promise<WakeOutcome>>();
   return async (sandboxId, credentials) => {
-    const [route, sandbox] = [await context.routes.get(sandboxId), context.sandboxes.get(sandboxId)];
+    const sandbox = await context.current.find(sandboxId);
+    const route = await context.routes.get(sandboxId);
     if (!route || !sandbox) return { kind: 'not-found' };
     if (route.state === 'running') return { kind: 'resumed', route };
     const refusal = refusalToWake(route, credentials);

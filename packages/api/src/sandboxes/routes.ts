@@ -93,5 +93,5 @@ export async function killSandbox(
   } catch (error) {
     if (!(error instanceof IsletError) || error.status !== 404) throw error;
   }
-  await node.sandboxes.ended(sandboxId);
+  await node.sandboxes.ended(sandboxId, sandbox.executionId);
 }

@@ -70,7 +70,7 @@ export function addTemplateWriteRoutes(app: ApiApp, context: ApiContext): void {
     },
     async (request, reply) => {
       const template = await own(request);
-      assertUnused(context, template.id);
+      await assertUnused(context, template.id);
       const deleted = await deleteTemplate(db, template.id);
       templates.clear();
       await freeSnapshots(context, deleted);
@@ -114,8 +114,8 @@ async function claimOwnAliases(context: ApiContext, templateId: string): Promise
 }
 
 /** @throws IsletError 400 where sandboxes of the template exist, whichever team's */
-function assertUnused(context: ApiContext, templateId: string): void {
-  const sandbox = context.sandboxes.anyOf(templateId);
+async function assertUnused(context: ApiContext, templateId: string): Promise<void> {
+  const sandbox = await context.current.anyOf(templateId);
   if (!sandbox) return;
   const state = isPaused(sandbox) ? 'paused' : 'running';
   throw templateInUse(templateId, state);

@@ -57,6 +57,9 @@ async function watchOnce(
     changed: (change) => {
       if (!isOver) sink.changed(change);
     },
+    reached: (mark) => {
+      if (!isOver) sink.reached?.(mark);
+    },
     lost,
   });
   try {

@@ -15,10 +15,14 @@ export function createMemoryRoutes(now: () => number): Routes {
   let changes = 0;
   const remove = (sandboxId: string, executionId: string) => {
     routes.delete(sandboxId);
+    changes++;
     tell({ kind: 'remove', sandboxId, executionId });
   };
   const tell = (change: RouteChange) => {
-    for (const listener of listeners) listener.changed(change);
+    for (const listener of listeners) {
+      listener.changed(change);
+      listener.reached?.(changes);
+    }
   };
 
   return {
@@ -51,6 +55,7 @@ export function createMemoryRoutes(now: () => number): Routes {
     },
     async watch(listener) {
       for (const route of routes.all()) listener.changed({ kind: 'put', route });
+      listener.reached?.(changes);
       listeners.add(listener);
       return () => listeners.delete(listener);
     },

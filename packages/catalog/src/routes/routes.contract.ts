@@ -26,10 +26,16 @@ export function testRoute(sandboxId: string, over: Partial<Route> = {}): Route {
 /** Writes down what a watch tells. */
 class Witness implements RouteListener {
   readonly told: RouteChange[] = [];
+  /** Marks, each with how much had been told by then. */
+  readonly marks: { mark: number; told: number }[] = [];
   readonly losses: unknown[] = [];
 
   changed(change: RouteChange): void {
     this.told.push(change);
+  }
+
+  reached(mark: number): void {
+    this.marks.push({ mark, told: this.told.length });
   }
 
   lost(error: unknown): void {
@@ -214,6 +220,25 @@ export function routesContract(name: string, open: () => Promise<Routes>): void 
         expect(first.told).toHaveLength(2);
         endOther();
         endSecond();
+      });
+
+      it('reaches each mark, and has told by then what was written before it', async () => {
+        await routes.put(testRoute('before'));
+        await routes.remove('before', 'run-of-before');
+        const atStart = await routes.mark();
+        const witness = new Witness();
+        const end = await routes.watch(witness);
+        const reached = (mark: number) => () => witness.marks.some((each) => each.mark >= mark);
+        await expect.poll(reached(atStart)).toBe(true);
+        for (let round = 0; round < 20; round++) {
+          await Promise.all([1, 2, 3].map((each) => routes.put(testRoute(`s${round}-${each}`))));
+          if (round % 2) await routes.remove(`s${round}-1`, `run-of-s${round}-1`);
+          const mark = await routes.mark();
+          await expect.poll(reached(mark), { interval: 1 }).toBe(true);
+          const told = witness.marks.find((each) => each.mark >= mark)?.told;
+          expect(told).toBe(witness.told.length);
+        }
+        end();
       });
 
       it('has told at its start no route that has expired', async () => {

@@ -9,6 +9,8 @@ export type RouteChange =
 export interface RouteListener {
   /** In the order of the changes. */
   changed(change: RouteChange): void;
+  /** All that was written up to this moment, as `Routes.mark` names it, has been told. */
+  reached?(mark: number): void;
   /** The watch has broken off, and nothing more is told: what happens from now on is not known until another one. */
   lost(error: unknown): void;
 }
@@ -36,7 +38,7 @@ export interface Routes extends WatchableRoutes {
   put(route: Route): Promise<boolean>;
   /** Removes what this run of the sandbox wrote. False if another one did, or nothing is there. One step. */
   remove(sandboxId: string, executionId: string): Promise<boolean>;
-  /** This moment, in the order of all changes; for `reconcile`. */
+  /** This moment, in the order of all changes: a watch that has reached it has told what was written before. */
   mark(): Promise<number>;
   /**
    * Removes the routes that lead to a node for other sandboxes than these, of all that were written before the mark. One step.

@@ -31,6 +31,8 @@ export interface RouteSink {
   changed(change: RouteChange): void;
   /** All that was there at its start was told: what was not is gone. */
   complete(): void;
+  /** See `RouteListener`. */
+  reached?(mark: number): void;
 }
 
 /** A copy of the routes that a watch keeps equal to them. */

@@ -87,6 +87,7 @@ export function orchestratorService(parts: NodeParts): Service {
         await journals.caughtUp(sandboxId);
         return {};
       }),
+    getSandbox: ({ sandboxId }) => answer(async () => ({ sandbox: sandboxes.show(sandboxId) })),
     listSandboxes: () => ({ sandboxes: sandboxes.list() }),
     watchSandboxes: ({ heartbeatMs }, { signal }) => watch(sandboxes, heartbeatMs, signal),
     getNode: async () => {

@@ -137,6 +137,13 @@ export class Sandboxes {
     return this.#table.all().map(view);
   }
 
+  /** One of the list. @throws IsletError 404 */
+  show(sandboxId: string): Sandbox {
+    const entry = this.#table.get(sandboxId);
+    if (!entry) throw sandboxNotFound(sandboxId);
+    return view(entry);
+  }
+
   /** Traffic begins to use a run, or has not for a while. */
   use(executionId: string, inUse: boolean): void {
     this.#freezer.use(executionId, inUse);

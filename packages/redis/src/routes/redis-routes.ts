@@ -20,7 +20,10 @@ export function createRedisRoutes(
   const run = (script: Script, ...args: (string | number)[]) =>
     redis.run(script, [changes], [prefix, channel, ...args]);
 
+  const mark = async () => Number((await redis.ask((commands) => commands.get(changes))) ?? 0);
+
   return {
+    mark,
     async get(sandboxId) {
       const text = await redis.ask((commands) => commands.hGet(keyOf(sandboxId), 'route'));
       if (text != null) return routeFromText(text);
@@ -35,9 +38,6 @@ export function createRedisRoutes(
     async remove(sandboxId, executionId) {
       return (await run(REMOVE, sandboxId, executionId)) === 1;
     },
-    async mark() {
-      return Number((await redis.ask((commands) => commands.get(changes))) ?? 0);
-    },
     async reconcile(nodeId, sandboxIds, mark) {
       await run(RECONCILE, nodeId, mark, ...sandboxIds);
     },
@@ -45,7 +45,8 @@ export function createRedisRoutes(
       const watch = new Watch(listener);
       const end = await redis.subscribe(channel, (message) => watch.hear(message), watch.lose);
       try {
-        await watch.begin(storedRoutes(redis, keyOf('*')), () => epoch.assertLasting());
+        const stored = storedRoutes(redis, keyOf('*'));
+        await watch.begin(await mark(), stored, () => epoch.assertLasting());
         return end;
       } catch (error) {
         end();
@@ -92,11 +93,18 @@ class Watch {
       return;
     }
     if (this.#waiting) this.#waiting.push(numbered);
-    else this.#listener.changed(numbered.change);
+    else this.#tell(numbered);
   }
 
-  /** @param assertWhole throws if what is stored is not all that there is */
-  async begin(stored: AsyncIterable<NumberedChange>, assertWhole: () => Promise<void>): Promise<void> {
+  /**
+   * @param mark of a moment between the first message that can be heard and the look at what is stored
+   * @param assertWhole throws if what is stored is not all that there is
+   */
+  async begin(
+    mark: number,
+    stored: AsyncIterable<NumberedChange>,
+    assertWhole: () => Promise<void>,
+  ): Promise<void> {
     /** By sandbox: the change that was told last. */
     const told = new Map<string, number>();
     for await (const { sequence, change } of stored) {
@@ -110,7 +118,14 @@ class Watch {
     for (const { sequence, change } of this.#waiting ?? []) {
       if ((told.get(sandboxOf(change)) ?? -1) < sequence) this.#listener.changed(change);
     }
+    this.#listener.reached?.(Math.max(mark, this.#waiting?.at(-1)?.sequence ?? 0));
     this.#waiting = undefined;
+  }
+
+  /** The server publishes changes in their order. */
+  #tell({ sequence, change }: NumberedChange): void {
+    this.#listener.changed(change);
+    this.#listener.reached?.(sequence);
   }
 }
 
