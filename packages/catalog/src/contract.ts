@@ -1,2 +1,2 @@
 export { reservationsContract } from './reservations/reservations.contract.ts';
-export { routesContract, testRoute } from './routes/routes.contract.ts';
+export { marksContract, routesContract, testRoute } from './routes/routes.contract.ts';

@@ -1,5 +1,5 @@
 import type { Routes } from '@islet/catalog';
-import { reservationsContract, routesContract, testRoute } from '@islet/catalog/contract';
+import { marksContract, reservationsContract, routesContract, testRoute } from '@islet/catalog/contract';
 import { IsletError } from '@islet/contracts';
 import { createLogger } from '@islet/telemetry';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
@@ -66,6 +66,7 @@ describe.each(['redis-server', 'valkey-server'])('%s', (program) => {
   };
 
   routesContract(program, openRoutes);
+  marksContract(program, openRoutes);
   reservationsContract(program, openPlaces);
 
   it('is refused at the start if nobody answers', async () => {

@@ -1,4 +1,5 @@
 import { createMemoryRoutes } from './memory.ts';
-import { routesContract } from './routes.contract.ts';
+import { marksContract, routesContract } from './routes.contract.ts';
 
 routesContract('memory', async () => createMemoryRoutes(Date.now));
+marksContract('memory', async () => createMemoryRoutes(Date.now));

@@ -222,25 +222,6 @@ export function routesContract(name: string, open: () => Promise<Routes>): void 
         endSecond();
       });
 
-      it('reaches each mark, and has told by then what was written before it', async () => {
-        await routes.put(testRoute('before'));
-        await routes.remove('before', 'run-of-before');
-        const atStart = await routes.mark();
-        const witness = new Witness();
-        const end = await routes.watch(witness);
-        const reached = (mark: number) => () => witness.marks.some((each) => each.mark >= mark);
-        await expect.poll(reached(atStart)).toBe(true);
-        for (let round = 0; round < 20; round++) {
-          await Promise.all([1, 2, 3].map((each) => routes.put(testRoute(`s${round}-${each}`))));
-          if (round % 2) await routes.remove(`s${round}-1`, `run-of-s${round}-1`);
-          const mark = await routes.mark();
-          await expect.poll(reached(mark), { interval: 1 }).toBe(true);
-          const told = witness.marks.find((each) => each.mark >= mark)?.told;
-          expect(told).toBe(witness.told.length);
-        }
-        end();
-      });
-
       it('has told at its start no route that has expired', async () => {
         await routes.put(testRoute('a', { expiresAtMs: Date.now() + 30 }));
         await routes.put(testRoute('b'));
@@ -287,5 +268,28 @@ export function routesContract(name: string, open: () => Promise<Routes>): void 
         { numRuns: 50 },
       );
     });
+  });
+}
+
+/** What every adapter must do whose watches say how far they are: those of control planes. */
+export function marksContract(name: string, open: () => Promise<Routes>): void {
+  it(`routes: ${name}: a watch reaches each mark, and has told by then what was written before it`, async () => {
+    const routes = await open();
+    await routes.put(testRoute('before'));
+    await routes.remove('before', 'run-of-before');
+    const atStart = await routes.mark();
+    const witness = new Witness();
+    const end = await routes.watch(witness);
+    const reached = (mark: number) => () => witness.marks.some((each) => each.mark >= mark);
+    await expect.poll(reached(atStart)).toBe(true);
+    for (let round = 0; round < 20; round++) {
+      await Promise.all([1, 2, 3].map((each) => routes.put(testRoute(`s${round}-${each}`))));
+      if (round % 2) await routes.remove(`s${round}-1`, `run-of-s${round}-1`);
+      const mark = await routes.mark();
+      await expect.poll(reached(mark), { interval: 1 }).toBe(true);
+      const told = witness.marks.find((each) => each.mark >= mark)?.told;
+      expect(told).toBe(witness.told.length);
+    }
+    end();
   });
 }

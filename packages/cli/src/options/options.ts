@@ -10,6 +10,7 @@ import {
   parseFile,
   parseHost,
   parseHttpUrl,
+  parseHttpUrls,
   parseIsolation,
   parseLogLevel,
   parseMebibytes,
@@ -87,10 +88,12 @@ export const OPTIONS = {
   controlPlane: {
     flag: 'control-plane',
     env: 'ISLET_CONTROL_PLANE',
-    hint: 'url',
-    description: 'Where the API answers edges: its --edge-link-port',
+    hint: 'url,url',
+    kind: 'list',
+    description:
+      'Where the APIs answer edges: their --edge-link-port; one is followed, any that answers is asked',
     fallback: `http://127.0.0.1:${PORTS.edgeLink}`,
-    parse: parseHttpUrl,
+    parse: parseHttpUrls,
   },
   nodes: {
     flag: 'nodes',

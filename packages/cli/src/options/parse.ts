@@ -130,6 +130,13 @@ export function parseHttpUrl(text: string): string {
   return text;
 }
 
+/** At least one, comma-separated. */
+export function parseHttpUrls(text: string): string[] {
+  const urls = partsOf(text).map(parseHttpUrl);
+  if (urls.length === 0) throw new RangeError('must be http:// or https:// addresses');
+  return urls;
+}
+
 /** A postgres:// address. The message must not repeat it: it may hold a password. */
 export function parseDatabaseUrl(text: string): string {
   const protocol = URL.canParse(text) ? new URL(text).protocol : undefined;

@@ -68,7 +68,7 @@ export function readEdgeConfig(sources: OptionSources) {
   return {
     ...readRoleSettings(sources),
     ...readEdgeSettings(sources),
-    controlPlane: requireOption(OPTIONS.controlPlane, sources),
+    controlPlanes: requireOption(OPTIONS.controlPlane, sources),
   };
 }
 

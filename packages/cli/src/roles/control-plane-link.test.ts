@@ -11,10 +11,10 @@ import {
 import { routesContract, testRoute } from '@islet/catalog/contract';
 import { edgeProto, IsletError } from '@islet/contracts';
 import { createLogger } from '@islet/telemetry';
-import { afterAll, expect, it } from 'vitest';
+import { afterAll, describe, expect, it } from 'vitest';
 import { closeServer, listen } from '../up/listen.ts';
 import { createNodeServer } from '../up/node-server.ts';
-import { type ControlPlaneLink, linkControlPlane } from './control-plane-link.ts';
+import { type ControlPlaneLink, linkControlPlanes } from './control-plane-link.ts';
 import { transportTo } from './processes/transport.ts';
 
 const TOKEN = 'token-of-the-roles-that-know-each-other';
@@ -40,8 +40,12 @@ async function serve(routes: Routes, answers: Answers = {}, at = 0) {
   return { port, close: () => closeServer(server) };
 }
 
-const link = (port: number, token = TOKEN): ControlPlaneLink =>
-  linkControlPlane(createClient(edgeProto.ControlPlane, transportTo(`http://127.0.0.1:${port}`, token)));
+const link = (ports: number | number[], token = TOKEN): ControlPlaneLink =>
+  linkControlPlanes(
+    [ports]
+      .flat()
+      .map((port) => createClient(edgeProto.ControlPlane, transportTo(`http://127.0.0.1:${port}`, token))),
+  );
 
 /** Written beside the service, read and watched through it. */
 routesContract('over a network', async () => {
@@ -135,4 +139,66 @@ it('is followed again after the control plane was away, and makes up for what ch
   for (const id of ['stays', 'comes']) await rebuilt.put(testRoute(id));
   await serve(rebuilt, {}, first.port);
   await expect.poll(known).toEqual(['stays', 'comes']);
+});
+
+describe('with several control planes', () => {
+  const noFile = { username: '', signature: 'v1_x', expiration: undefined, operations: ['read'] as const };
+
+  it('goes on with another that shares the routes when the one it follows is gone, and back', async () => {
+    const routes = createMemoryRoutes(Date.now);
+    await routes.put(testRoute('a'));
+    const first = await serve(routes);
+    const second = await serve(routes);
+    const table = new RouteTable(Date.now);
+    const { routes: remote, lookUp } = link([first.port, second.port]);
+    using _ = followRoutes(remote, table, () => {});
+    await expect.poll(() => table.find('a')).toBeDefined();
+    await first.close();
+    await routes.put(testRoute('b'));
+    expect((await lookUp('b'))?.sandboxId).toBe('b');
+    await expect.poll(() => table.find('b')).toBeDefined();
+    await serve(routes, {}, first.port);
+    await second.close();
+    await routes.put(testRoute('c'));
+    expect((await lookUp('c'))?.sandboxId).toBe('c');
+    await expect.poll(() => table.find('c')).toBeDefined();
+    expect(table.find('a')).toBeDefined();
+  });
+
+  it('asks another if the first does not answer in time, and hears what it refuses', async () => {
+    const routes = createMemoryRoutes(Date.now);
+    await routes.put(testRoute('a'));
+    const never = new Promise<never>(() => undefined);
+    const hangs = await serve({ ...routes, get: () => never }, { wake: () => never });
+    const answers = await serve(routes, {
+      wake: async () => ({ kind: 'limit-reached', message: 'too many' }),
+      findSigner: async () => {
+        throw new IsletError(429, 'too many');
+      },
+    });
+    const remote = link([hangs.port, answers.port]);
+    expect((await remote.lookUp('a'))?.sandboxId).toBe('a');
+    const credentials = { port: 80, envdAccessToken: undefined, trafficAccessToken: undefined };
+    expect(await remote.wake('a', credentials)).toEqual({ kind: 'limit-reached', message: 'too many' });
+    await expect(remote.findSigner({ ...noFile, path: '/a' })).rejects.toMatchObject({ status: 429 });
+  });
+
+  it('asks all who signed an address before it says that no one did', async () => {
+    const routes = createMemoryRoutes(Date.now);
+    const knows = (path: string, sandboxId: string) =>
+      serve(routes, { findSigner: async (file) => (file.path === path ? sandboxId : undefined) });
+    const [first, second] = [await knows('/a', 'ia'), await knows('/b', 'ib')];
+    const remote = link([first.port, second.port]);
+    for (const _ of [1, 2]) {
+      expect(await remote.findSigner({ ...noFile, path: '/a' })).toBe('ia');
+      expect(await remote.findSigner({ ...noFile, path: '/b' })).toBe('ib');
+      expect(await remote.findSigner({ ...noFile, path: '/c' })).toBeUndefined();
+    }
+    await first.close();
+    expect(await remote.findSigner({ ...noFile, path: '/b' })).toBe('ib');
+    expect(await remote.findSigner({ ...noFile, path: '/a' })).toBeUndefined();
+    await second.close();
+    await expect(remote.findSigner({ ...noFile, path: '/b' })).rejects.toMatchObject({ status: 503 });
+    await expect(remote.lookUp('a')).rejects.toMatchObject({ status: 503 });
+  });
 });

@@ -9,13 +9,14 @@ import {
   type WatchableRoutes,
 } from '@islet/catalog';
 import { controlPlaneUnavailable, edgeProto, fromConnectError } from '@islet/contracts';
+import { ControlPlanes } from './control-planes.ts';
 
 export type ControlPlaneClient = Client<typeof edgeProto.ControlPlane>;
 
-/** A control plane in another process, as an edge uses it. */
+/** Control planes in other processes, as an edge uses them. */
 export interface ControlPlaneLink {
   routes: WatchableRoutes;
-  /** The route as the control plane has it now, for what a watch has not told yet. */
+  /** The route as the control planes have it now, for what a watch has not told yet. */
   lookUp(sandboxId: string): Promise<Route | undefined>;
   wake: Wake;
   findSigner: FindSigner;
@@ -29,45 +30,90 @@ const LOOK_UP_TIMEOUT_MS = 5_000;
 /** A resume waits for a pause under way. */
 const WAKE_TIMEOUT_MS = 70_000;
 const FIND_TIMEOUT_MS = 60_000;
+/** How long one control plane may take until the next is asked as well, ms. */
+const PATIENCE_MS = { lookUp: 1_000, wake: 5_000, findSigner: 5_000 };
 
 const { FileOperation } = edgeProto;
 
-/** Calls a control plane. What it says for clients is thrown as an IsletError. */
-export function linkControlPlane(client: ControlPlaneClient): ControlPlaneLink {
+/**
+ * Calls control planes that share their routes: follows one, goes to the next when it falls silent, and asks any that answers.
+ * What they say for clients is thrown as an IsletError.
+ * @param clients at least one
+ */
+export function linkControlPlanes(clients: readonly ControlPlaneClient[]): ControlPlaneLink {
+  const planes = new ControlPlanes(clients);
+  let followed = planes.first;
+  const ask = <T>(
+    patienceMs: number,
+    question: (client: ControlPlaneClient) => Promise<T>,
+    isEnough?: (answer: T) => boolean,
+  ) => planes.ask({ ask: question, patienceMs, isAnswer, ...(isEnough && { isEnough }) }).catch(asKnownError);
   return {
-    routes: { watch: (listener) => watch(client, listener) },
+    routes: {
+      watch: async (listener) => {
+        const client = followed;
+        const leave = () => {
+          if (followed === client) followed = planes.after(client);
+        };
+        try {
+          return await watch(client, {
+            changed: (change) => listener.changed(change),
+            lost: (error) => {
+              leave();
+              listener.lost(error);
+            },
+          });
+        } catch (error) {
+          leave();
+          throw error;
+        }
+      },
+    },
     async lookUp(sandboxId) {
-      const { route } = await client
-        .getRoute({ sandboxId }, { timeoutMs: LOOK_UP_TIMEOUT_MS })
-        .catch(asKnownError);
+      const { route } = await ask(PATIENCE_MS.lookUp, (client) =>
+        client.getRoute({ sandboxId }, { timeoutMs: LOOK_UP_TIMEOUT_MS }),
+      );
       return route && routeFromWire(route);
     },
     async wake(sandboxId, { port, envdAccessToken, trafficAccessToken }) {
-      const ask = {
+      const asked = {
         ...{ sandboxId, port },
         ...(envdAccessToken !== undefined && { envdAccessToken }),
         ...(trafficAccessToken !== undefined && { trafficAccessToken }),
       };
-      const { outcome } = await client.wakeSandbox(ask, { timeoutMs: WAKE_TIMEOUT_MS }).catch(asKnownError);
+      // Two that resume one sandbox are told of one resume.
+      const { outcome } = await ask(PATIENCE_MS.wake, (client) =>
+        client.wakeSandbox(asked, { timeoutMs: WAKE_TIMEOUT_MS }),
+      );
       return fromWire(outcome);
     },
     async findSigner({ path, username, signature, expiration, operations }) {
-      const ask = {
+      const asked = {
         ...{ path, username, signature },
         ...(expiration !== undefined && { expiration }),
         operations: operations.map((operation) =>
           operation === 'read' ? FileOperation.READ : FileOperation.WRITE,
         ),
       };
-      const { sandboxId } = await client.findSigner(ask, { timeoutMs: FIND_TIMEOUT_MS }).catch(asKnownError);
+      const { sandboxId } = await ask(
+        PATIENCE_MS.findSigner,
+        (client) => client.findSigner(asked, { timeoutMs: FIND_TIMEOUT_MS }),
+        // Of a sandbox that is new, another one may know the token already.
+        (answer) => answer.sandboxId !== undefined,
+      );
       return sandboxId;
     },
   };
 }
 
-/** Clients are told what the control plane says for them, and nothing of why it does not answer. */
+/** Whether a control plane said it: else it has not answered, or broke off. */
+function isAnswer(error: unknown): boolean {
+  return ConnectError.from(error).metadata.has('islet-status');
+}
+
+/** Clients are told what a control plane says for them, and nothing of why none answers. */
 function asKnownError(error: unknown): never {
-  if (ConnectError.from(error).metadata.has('islet-status')) throw fromConnectError(error);
+  if (isAnswer(error)) throw fromConnectError(error);
   throw controlPlaneUnavailable(error);
 }
 

@@ -5,7 +5,7 @@ import { openCertificate } from '../../up/certificate.ts';
 import { edgePorts } from '../../up/claim.ts';
 import { ProxyThread } from '../../up/proxies/proxy-thread.ts';
 import type { EdgeConfig } from '../config.ts';
-import { linkControlPlane } from '../control-plane-link.ts';
+import { linkControlPlanes } from '../control-plane-link.ts';
 import { openEdge } from '../edge.ts';
 import { readRoleToken } from '../token.ts';
 import { openProcess, type ProcessOptions, serveUntil } from './process.ts';
@@ -23,9 +23,8 @@ export function runEdge(options: ProcessOptions<EdgeConfig>): Promise<void> {
     const use = (certificate: Certificate) => proxies.useCertificate(certificate);
     const { certificate } = await openCertificate({ config, instance, use, clock, logger });
     undo.add('the care for the certificate', () => certificate[Symbol.dispose]());
-    const transport = transportTo(config.controlPlane, token);
-    const { routes, lookUp, wake, findSigner } = linkControlPlane(
-      createClient(edgeProto.ControlPlane, transport),
+    const { routes, lookUp, wake, findSigner } = linkControlPlanes(
+      config.controlPlanes.map((url) => createClient(edgeProto.ControlPlane, transportTo(url, token))),
     );
     const edge = await openEdge({
       ...{ config, proxies, routes, lookUp, wake, findSigner },
