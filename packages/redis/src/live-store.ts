@@ -26,9 +26,9 @@ export async function openLiveStore({ url, prefix, logger }: LiveStoreOptions): 
   let isAway = false;
   const redis = await RedisConnection.open({
     ...{ url, prefix },
-    // Once, though each try to connect again fails.
+    // Once, though each try to connect again fails; not at the start, which throws it.
     onError: (error) => {
-      if (!isAway) logger.warn({ err: error }, 'Redis does not answer');
+      if (epoch && !isAway) logger.warn({ err: error }, 'Redis does not answer');
       isAway = true;
     },
     onBack: () => {

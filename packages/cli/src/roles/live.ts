@@ -36,16 +36,11 @@ export async function openLive(
     return await openLiveStore({ ...redis, logger: logger.child({ component: 'redis' }) });
   } catch (cause) {
     throw new StartRefused(
-      `${serverOf(redis.url)} cannot be used (${reasonOf(cause)}): start the server, or correct --redis-url (ISLET_REDIS_URL)`,
-      { cause },
+      `${serverOf(redis.url)} cannot be used: start the server, or correct --redis-url (ISLET_REDIS_URL)`,
+      // One that failed at several addresses of a name says nothing itself.
+      { cause: cause instanceof AggregateError ? cause.errors[0] : cause },
     );
   }
-}
-
-/** One that failed at several addresses of a name has a code, but no message. */
-function reasonOf(error: unknown): string {
-  if (!(error instanceof Error)) return String(error);
-  return error.message || String((error as NodeJS.ErrnoException).code);
 }
 
 /** An address without name and password. */
