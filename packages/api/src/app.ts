@@ -23,6 +23,7 @@ import { useSchemaValidation } from './http/validation.ts';
 import { addKeyRoutes } from './keys/routes.ts';
 import { addLogRoutes } from './logs/routes.ts';
 import { addMetricsRoutes } from './metrics/routes.ts';
+import { Moves } from './nodes/moves.ts';
 import { PausedRows } from './nodes/paused-rows.ts';
 import { NodeRegistry } from './nodes/registry.ts';
 import { addNodeRoutes } from './nodes/routes.ts';
@@ -161,8 +162,9 @@ function buildContext(deps: ApiDeps): ApiContext {
   const sandboxes = deps.sandboxes ?? new KnownSandboxes();
   const templates = new TemplateResolver({ db, clock, logger });
   const rows = new PausedRows(db, logger);
+  const moves = new Moves(db, logger);
   const nodes = new NodeRegistry({
-    ...{ discovery, sandboxes, routes, reservations, rows, clock, logger },
+    ...{ discovery, sandboxes, routes, reservations, rows, moves, clock, logger },
     random: Math.random,
   });
   const current = new CurrentSandboxes({ known: sandboxes, routes, nodes, logger });

@@ -3,6 +3,7 @@ import { createMemoryReservations, createMemoryRoutes, RouteTable } from '@islet
 import { orchestratorProto } from '@islet/contracts';
 import { createLogger } from '@islet/telemetry';
 import { afterAll, beforeAll, expect, it } from 'vitest';
+import { Moves } from '../src/nodes/moves.ts';
 import { NodeSandboxes, ROUTE_RENEWAL_MS } from '../src/nodes/node-sandboxes.ts';
 import { PausedRows } from '../src/nodes/paused-rows.ts';
 import { KnownSandboxes } from '../src/sandboxes/known-sandboxes.ts';
@@ -69,6 +70,7 @@ it('outlive the end that their sandbox has, and are renewed if it has none', asy
     onOwed: (error) => {
       throw error;
     },
+    moves: new Moves(api.db, createLogger({ service: 'test', level: 'silent' })),
     clock: { now: () => now, monotonic: () => now },
     logger: createLogger({ service: 'test', level: 'silent' }),
   });

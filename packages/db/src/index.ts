@@ -57,6 +57,18 @@ export {
 export { LOCAL_DEV } from './local-dev.ts';
 export { type MigrationStatus, migrate, migrationStatus } from './migrations/migrate.ts';
 export {
+  claimRun,
+  dropClaim,
+  finishMove,
+  finishResume,
+  forgetMoves,
+  forgetResume,
+  movedFrom,
+  type PausedRun,
+  passClaim,
+  type RunClaim,
+} from './paused/claims.ts';
+export {
   findPaused,
   forgetPaused,
   type PausedSandbox,

@@ -2,11 +2,20 @@ import { randomUUID } from 'node:crypto';
 import { describe, expect, it } from 'vitest';
 import {
   BASE_TIER,
+  claimRun,
   createTeam,
   type Database,
+  dropClaim,
   findPaused,
+  finishMove,
+  finishResume,
+  forgetMoves,
   forgetPaused,
+  forgetResume,
+  movedFrom,
+  type PausedRun,
   type PausedSandbox,
+  passClaim,
   reconcilePaused,
   recordPaused,
 } from '../src/index.ts';
@@ -20,6 +29,7 @@ export function pausedContract(database: () => Database): void {
     };
     const paused = (teamId: string, nodeId: string): PausedSandbox => ({
       ...{ sandboxId: randomUUID(), teamId, nodeId, pausedAt: new Date('2026-01-01T00:00:00.123Z') },
+      ...{ executionId: randomUUID() },
     });
     const find = ({ teamId, sandboxId }: PausedSandbox) => findPaused(database(), teamId, sandboxId);
 
@@ -48,9 +58,91 @@ export function pausedContract(database: () => Database): void {
       expect(await find(kept)).toEqual(kept);
       expect(await find(gone)).toBeUndefined();
       expect(await find(elsewhere)).toEqual(elsewhere);
+      const again = { ...kept, executionId: randomUUID() };
+      await reconcilePaused(database(), node, [again, ...many]);
+      expect(await find(kept)).toEqual(again);
+      await reconcilePaused(database(), node, [kept, ...many]);
       expect(await find(many.at(-1) as PausedSandbox)).toEqual(many.at(-1));
       await reconcilePaused(database(), node, []);
       for (const each of [kept, ...many.slice(-1)]) expect(await find(each)).toBeUndefined();
+    });
+
+    describe('that nodes go on with', () => {
+      const run = () => ({ sandboxId: randomUUID(), executionId: randomUUID(), nodeId: randomUUID() });
+      const claimedAt = new Date('2026-01-01T00:00:00.123Z');
+      const claim = (of: PausedRun, holderId: string) => claimRun(database(), { ...of, holderId, claimedAt });
+
+      it('go on at one, whoever asks at the same time', async () => {
+        const paused = run();
+        const holders = Array.from({ length: 20 }, () => randomUUID());
+        const stand = await Promise.all(holders.map((holder) => claim(paused, holder)));
+        expect(new Set(stand.map(({ holderId }) => holderId)).size).toBe(1);
+        expect(stand[0]).toEqual({ ...paused, holderId: stand[0]?.holderId, claimedAt, isDone: false });
+        // Another run of it, and the same run on the node that has it now.
+        const [executionId, nodeId] = [randomUUID(), randomUUID()];
+        for (const other of [
+          { ...paused, executionId },
+          { ...paused, nodeId },
+        ]) {
+          expect((await claim(other, 'another')).holderId).toBe('another');
+        }
+      });
+
+      it('can be passed on once, and given up by the holder alone', async () => {
+        const paused = run();
+        const first = await claim(paused, 'first');
+        const now = new Date('2026-01-02T00:00:00.000Z');
+        const passed = await Promise.all(['a', 'b', 'c'].map((to) => passClaim(database(), first, to, now)));
+        expect(passed.filter(Boolean)).toHaveLength(1);
+        await dropClaim(database(), paused, 'first');
+        const { holderId } = await claim(paused, 'second');
+        expect(['a', 'b', 'c']).toContain(holderId);
+        await dropClaim(database(), paused, holderId);
+        expect((await claim(paused, 'second')).holderId).toBe('second');
+      });
+
+      it('are taken back by the node that has gone on with them, unless their move is done', async () => {
+        const [now, quiet, moving, moved] = [new Date(), run(), run(), run()];
+        for (const paused of [quiet, moving, moved]) {
+          await claim(paused, paused.nodeId);
+          const own = { ...paused, holderId: paused.nodeId, claimedAt, isDone: false };
+          if (paused !== quiet) expect(await passClaim(database(), own, 'holder', now)).toBe(true);
+        }
+        expect(await finishMove(database(), moved, 'holder')).toBe(true);
+        expect(await finishResume(database(), quiet, now)).toBe(true);
+        expect(await finishResume(database(), moving, now)).toBe(true);
+        // Nobody may go on with that run any more, and no node has to free it.
+        expect(await claim(quiet, 'another')).toMatchObject({ holderId: quiet.nodeId, isDone: true });
+        expect(await movedFrom(database(), quiet.nodeId)).toEqual([]);
+        await forgetResume(database(), quiet);
+        expect(await claim(quiet, 'another')).toMatchObject({ holderId: 'another' });
+        expect(await finishMove(database(), moving, 'holder')).toBe(false);
+        expect(await finishResume(database(), moved, now)).toBe(false);
+      });
+
+      it('are remembered when they have moved, until their node has freed them', async () => {
+        const [moved, other] = [run(), run()];
+        await claim(moved, 'holder');
+        expect(await movedFrom(database(), moved.nodeId)).toEqual([]);
+        await finishMove(database(), moved, 'nobody');
+        expect(await movedFrom(database(), moved.nodeId)).toEqual([]);
+        await finishMove(database(), moved, 'holder');
+        await dropClaim(database(), moved, 'holder');
+        expect(await movedFrom(database(), moved.nodeId)).toEqual([moved.sandboxId]);
+        expect(
+          await passClaim(
+            database(),
+            { ...moved, holderId: 'holder', claimedAt, isDone: false },
+            'x',
+            claimedAt,
+          ),
+        ).toBe(false);
+        await forgetMoves(database(), other.nodeId, [moved.sandboxId]);
+        await forgetMoves(database(), moved.nodeId, []);
+        expect(await movedFrom(database(), moved.nodeId)).toEqual([moved.sandboxId]);
+        await forgetMoves(database(), moved.nodeId, [moved.sandboxId]);
+        expect(await movedFrom(database(), moved.nodeId)).toEqual([]);
+      });
     });
   });
 }

@@ -30,6 +30,13 @@ export function wasNeverSent(error: unknown): boolean {
   return false;
 }
 
+/** True if nobody knows whether a node does what it was called for. */
+export function isUnknown(error: unknown): boolean {
+  if (!(error instanceof IsletError)) return true;
+  // Without a cause it was not even called.
+  return error.errorCode === 'sandbox_node_unavailable' && error.cause !== undefined && !wasNeverSent(error);
+}
+
 export function isDeadline(error: unknown): boolean {
   return ConnectError.from(error).code === Code.DeadlineExceeded;
 }

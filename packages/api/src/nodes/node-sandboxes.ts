@@ -5,6 +5,7 @@ import type { Clock } from '../deps.ts';
 import type { KnownSandboxes } from '../sandboxes/known-sandboxes.ts';
 import type { NodeLink } from './link.ts';
 import { LiveEntries, type LiveEntriesOptions } from './live-entries.ts';
+import type { Moves } from './moves.ts';
 import type { PausedRows } from './paused-rows.ts';
 import type { Resources } from './placement.ts';
 import { Recent } from './recent.ts';
@@ -14,6 +15,7 @@ export interface NodeSandboxesOptions extends LiveEntriesOptions {
   /** Of all nodes. */
   sandboxes: KnownSandboxes;
   rows: Pick<PausedRows, 'paused' | 'gone' | 'reported'>;
+  moves: Pick<Moves, 'from' | 'freed'>;
   clock: Clock;
   logger: Logger;
 }
@@ -52,6 +54,10 @@ export class NodeSandboxes {
   /** Creates that failed for the client, but may have succeeded on the node. */
   readonly #abandoned: Recent;
   readonly #background = new Set<Promise<void>>();
+  /** Moved to another node, and not freed here yet: nothing that is told of them counts. */
+  readonly #moved = new Set<string>();
+  /** What was moved away by the time when the report was asked for. */
+  #movedAway: readonly string[] = [];
   /** Unix milliseconds. */
   #renewedAt: number;
 
@@ -81,6 +87,7 @@ export class NodeSandboxes {
   /** The next report is made from now on. */
   async expectReport(): Promise<void> {
     this.#fresh.clear();
+    this.#movedAway = await this.#options.moves.from(this.#options.nodeId);
     await this.#live.expectReport();
   }
 
@@ -99,6 +106,7 @@ export class NodeSandboxes {
     const sandboxes = report.map(parseSandbox);
     const written: Promise<void>[] = [];
     const reported = new Set<string>();
+    this.#fence(report);
     for (const sandbox of sandboxes) {
       if (!sandbox) continue;
       reported.add(sandbox.config.sandboxId);
@@ -127,12 +135,16 @@ export class NodeSandboxes {
     const sandbox = message && parseSandbox(message);
     if (!sandbox || this.#tombstones.has(sandbox.config.sandboxId)) return undefined;
     this.#fresh.add(sandbox.config.sandboxId);
+    // It is back.
+    this.#moved.delete(sandbox.config.sandboxId);
     await this.#put(sandbox, { isReport: false });
     return sandbox;
   }
 
   /** Takes out a sandbox that has ended. @param executionId its last run, if the node has said so */
   async ended(sandboxId: string, executionId?: string): Promise<void> {
+    // It lives on elsewhere.
+    if (this.#moved.delete(sandboxId)) return;
     this.#tombstones.add(sandboxId);
     const { nodeId, rows, sandboxes } = this.#options;
     const known = sandboxes.get(sandboxId);
@@ -168,6 +180,39 @@ export class NodeSandboxes {
     this.#killOrphan(sandboxId);
   }
 
+  /** Has the node free what was moved away from it while nobody could tell it so. */
+  #fence(report: readonly orchestratorProto.Sandbox[]): void {
+    const there = new Map(report.map((message) => [message.config?.sandboxId, message]));
+    this.#moved.clear();
+    for (const sandboxId of this.#movedAway) {
+      const sandbox = there.get(sandboxId);
+      if (sandbox) this.#free(sandboxId, sandbox.executionId);
+    }
+    if (there.has(undefined)) return;
+    const freed = this.#movedAway.filter((sandboxId) => !there.has(sandboxId));
+    this.#behind(this.#options.moves.freed(this.#options.nodeId, freed));
+  }
+
+  #free(sandboxId: string, executionId: string): void {
+    const { nodeId, link, logger, moves } = this.#options;
+    const reason = orchestratorProto.KillReason.TAKEN_OVER;
+    this.#moved.add(sandboxId);
+    this.#behind(
+      link.sandboxes
+        .killSandbox({ sandboxId, reason, executionId }, { timeoutMs: KILL_TIMEOUT_MS })
+        .then(() => moves.freed(nodeId, [sandboxId]))
+        // Its next report has it again.
+        .catch((error: unknown) =>
+          logger.warn({ err: error, sandboxId }, 'a node still has a sandbox that was moved away from it'),
+        ),
+    );
+  }
+
+  #behind(work: Promise<void>): void {
+    const tracked = work.finally(() => this.#background.delete(tracked));
+    this.#background.add(tracked);
+  }
+
   #killOrphan(sandboxId: string): void {
     const { link, logger } = this.#options;
     const { ORPHANED } = orchestratorProto.KillReason;
@@ -184,7 +229,7 @@ export class NodeSandboxes {
 
   async #take(sandbox: Sandbox, { isReport }: { isReport: boolean }): Promise<void> {
     const id = sandbox.config.sandboxId;
-    if (this.#tombstones.has(id)) return;
+    if (this.#tombstones.has(id) || this.#moved.has(id)) return;
     if (this.#abandoned.has(id)) return this.#killOrphan(id);
     await this.#put(sandbox, { isReport });
   }

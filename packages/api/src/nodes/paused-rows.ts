@@ -45,7 +45,7 @@ export class PausedRows {
   }
 }
 
-function rowOf({ config, endAtMs, nodeId }: Sandbox): PausedSandbox {
+function rowOf({ config, endAtMs, nodeId, executionId }: Sandbox): PausedSandbox {
   const { sandboxId, teamId } = config;
-  return { sandboxId, teamId, nodeId, pausedAt: new Date(endAtMs) };
+  return { sandboxId, teamId, nodeId, pausedAt: new Date(endAtMs), executionId };
 }

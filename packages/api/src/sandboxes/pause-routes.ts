@@ -7,7 +7,7 @@ import type { ApiApp, ApiContext } from '../context.ts';
 import { assertTimeoutAllowed } from './create.ts';
 import { moveEnd } from './lifetime.ts';
 import { isPaused } from './live.ts';
-import { readOwnSandbox } from './own.ts';
+import { reachOwnSandbox, readOwnSandbox } from './own.ts';
 import { presentSandbox } from './present.ts';
 import { resumeSandbox, withSettledSandbox } from './resume.ts';
 import { ErrorShape, NoContent, SandboxParams, SandboxShape, Seconds } from './shapes.ts';
@@ -63,7 +63,7 @@ export function addPauseRoutes(app: ApiApp, context: ApiContext): void {
   ) => {
     assertTimeoutAllowed(timeout, team);
     return withSettledSandbox(
-      () => readOwnSandbox(context, team, text),
+      () => reachOwnSandbox(context, team, text),
       async (sandbox) => {
         if (!isPaused(sandbox)) {
           await moveEnd(context, sandbox, timeout, { onlyExtend: true });
@@ -121,7 +121,7 @@ export function addPauseRoutes(app: ApiApp, context: ApiContext): void {
       const team = callingTeam(request);
       const { timeout = DEFAULT_RESUME_S, autoPause, memory = true } = request.body;
       assertTimeoutAllowed(timeout, team);
-      const sandbox = await readOwnSandbox(context, team, request.params.sandboxID);
+      const sandbox = await reachOwnSandbox(context, team, request.params.sandboxID);
       const { sandboxId } = sandbox.config;
       if (sandbox.state === SandboxState.KILLING) throw sandboxNotFound(sandboxId);
       if (sandbox.state === SandboxState.SNAPSHOTTING) throw sandboxBusy(sandboxId, 'snapshotted');

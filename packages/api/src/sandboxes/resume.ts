@@ -3,6 +3,7 @@ import { refusalToWake, type Wake, type WakeOutcome } from '@islet/catalog';
 import { IsletError, orchestratorProto, parseSandbox, type Sandbox, sandboxBusy } from '@islet/contracts';
 import { findTeam, type Team } from '@islet/db';
 import type { ApiContext } from '../context.ts';
+import { whileClaimed, withinReach } from './move.ts';
 import { giveBackPlace, takePlace } from './places.ts';
 
 const { SandboxState } = orchestratorProto;
@@ -19,7 +20,7 @@ export interface ResumeOptions {
 }
 
 /**
- * Starts a paused sandbox; waits for its pause if that is still under way.
+ * Starts a paused sandbox, on another node if its own is away; waits for its pause if that is still under way.
  * @throws IsletError 404 it has ended, 409 it runs, 429 the team's limit, 5xx it could not be started and stays paused
  */
 export async function resumeSandbox(
@@ -29,25 +30,31 @@ export async function resumeSandbox(
   options: ResumeOptions,
 ): Promise<Sandbox> {
   const { sandboxId } = sandbox.config;
-  const { reservations, nodes } = context;
-  const node = nodes.of(sandbox);
+  const { reservations } = context;
   const taken = (await takePlace(reservations, team, sandboxId)) === 'taken';
   try {
-    const { timeoutMs, autoPause, filesOnly = false } = options;
-    const ask = { sandboxId, timeoutMs, filesOnly, ...(autoPause === undefined ? {} : { autoPause }) };
-    const answer = await node.call(RESUME_TIMEOUT_MS, ({ sandboxes }, callOptions) =>
-      sandboxes.resumeSandbox(ask, callOptions),
-    );
-    const resumed = answer.sandbox && parseSandbox(answer.sandbox);
-    if (!resumed) throw new Error('the node answered a resume without its sandbox');
-    await node.sandboxes.admit(resumed);
-    return resumed;
+    const paused = await withinReach(context, sandbox);
+    return await whileClaimed(context, paused, (claimed) => resumeOn(context, claimed, options));
   } catch (error) {
     // It runs: its node holds the place, or will.
     const runs = error instanceof IsletError && error.status === 409;
     if (taken && !runs) await giveBackPlace(context, { teamId: team.id, sandboxId });
     throw error;
   }
+}
+
+async function resumeOn(context: ApiContext, sandbox: Sandbox, options: ResumeOptions): Promise<Sandbox> {
+  const { sandboxId } = sandbox.config;
+  const node = context.nodes.of(sandbox);
+  const { timeoutMs, autoPause, filesOnly = false } = options;
+  const ask = { sandboxId, timeoutMs, filesOnly, ...(autoPause === undefined ? {} : { autoPause }) };
+  const answer = await node.call(RESUME_TIMEOUT_MS, ({ sandboxes }, callOptions) =>
+    sandboxes.resumeSandbox(ask, callOptions),
+  );
+  const resumed = answer.sandbox && parseSandbox(answer.sandbox);
+  if (!resumed) throw new Error('the node answered a resume without its sandbox');
+  await node.sandboxes.admit(resumed);
+  return resumed;
 }
 
 /** Each request is checked for its own credentials. */

@@ -4,7 +4,9 @@ import type { ApiApp, ApiContext } from '../context.ts';
 import { CREATE_BODY_BYTES } from '../http/caps.ts';
 import { NODE_CALL_TIMEOUT_MS } from '../nodes/node-call.ts';
 import { createSandbox } from './create.ts';
-import { readOwnSandbox } from './own.ts';
+import { isPaused } from './live.ts';
+import { withinReach } from './move.ts';
+import { reachOwnSandbox, readOwnSandbox } from './own.ts';
 import { presentDetail, presentSandbox, publicState } from './present.ts';
 import {
   ErrorShape,
@@ -69,7 +71,7 @@ export function addSandboxRoutes(app: ApiApp, context: ApiContext): void {
       schema: { params: SandboxParams, response: { 204: NoContent, '4xx': ErrorShape } },
     },
     async (request, reply) => {
-      const sandbox = await readOwnSandbox(context, callingTeam(request), request.params.sandboxID);
+      const sandbox = await reachOwnSandbox(context, callingTeam(request), request.params.sandboxID);
       await killSandbox(context, sandbox, orchestratorProto.KillReason.REQUEST);
       return reply.code(204).send();
     },
@@ -80,12 +82,13 @@ export function addSandboxRoutes(app: ApiApp, context: ApiContext): void {
  * Ends a sandbox and forgets it. One that ended by itself meanwhile counts as ended by this call.
  */
 export async function killSandbox(
-  { nodes }: ApiContext,
+  context: ApiContext,
   sandbox: Sandbox,
   reason: orchestratorProto.KillReason,
 ): Promise<void> {
   const { sandboxId } = sandbox.config;
-  const node = nodes.of(sandbox);
+  const reached = isPaused(sandbox) ? await withinReach(context, sandbox) : sandbox;
+  const node = context.nodes.of(reached);
   try {
     await node.call(NODE_CALL_TIMEOUT_MS, ({ sandboxes }, options) =>
       sandboxes.killSandbox({ sandboxId, reason }, options),

@@ -9,9 +9,11 @@ export interface PausedSandbox {
   /** The node that has its saved state. */
   nodeId: string;
   pausedAt: Date;
+  /** The run of it that was paused; null if that was not written down. */
+  executionId: string | null;
 }
 
-/** Of one statement; a row has four parameters, and a statement at most 65,535. */
+/** Of one statement; a row has five parameters, and a statement at most 65,535. */
 const ROWS_AT_ONCE = 1_000;
 
 /** Writes down where sandboxes are paused; what was known of them before counts no more. */
@@ -22,7 +24,11 @@ export async function recordPaused(db: Queries, paused: readonly PausedSandbox[]
       .values(paused.slice(from, from + ROWS_AT_ONCE))
       .onConflictDoUpdate({
         target: pausedSandboxes.sandboxId,
-        set: { nodeId: sql`excluded.node_id`, pausedAt: sql`excluded.paused_at` },
+        set: {
+          nodeId: sql`excluded.node_id`,
+          pausedAt: sql`excluded.paused_at`,
+          executionId: sql`excluded.execution_id`,
+        },
       });
   }
 }
@@ -47,20 +53,17 @@ export async function reconcilePaused(
   nodeId: string,
   paused: readonly PausedSandbox[],
 ): Promise<void> {
-  const rows = await db.orm
-    .select({ sandboxId: pausedSandboxes.sandboxId })
-    .from(pausedSandboxes)
-    .where(eq(pausedSandboxes.nodeId, nodeId));
+  const rows = await db.orm.select().from(pausedSandboxes).where(eq(pausedSandboxes.nodeId, nodeId));
   const reported = new Set(paused.map(({ sandboxId }) => sandboxId));
-  const known = new Set(rows.map(({ sandboxId }) => sandboxId));
+  const known = new Map(rows.map((row) => [row.sandboxId, row]));
   await forgetPaused(
     db,
     nodeId,
-    [...known].filter((id) => !reported.has(id)),
+    [...known.keys()].filter((id) => !reported.has(id)),
   );
   await recordPaused(
     db,
-    paused.filter(({ sandboxId }) => !known.has(sandboxId)),
+    paused.filter(({ sandboxId, executionId }) => known.get(sandboxId)?.executionId !== executionId),
   );
 }
 

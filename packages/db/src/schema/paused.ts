@@ -1,4 +1,4 @@
-import { index, pgTable, text, uuid } from 'drizzle-orm/pg-core';
+import { boolean, index, pgTable, primaryKey, text, uuid } from 'drizzle-orm/pg-core';
 import { instant } from './columns.ts';
 import { teams } from './teams.ts';
 
@@ -13,6 +13,31 @@ export const pausedSandboxes = pgTable(
     /** The node that has its saved state. */
     nodeId: text('node_id').notNull(),
     pausedAt: instant('paused_at').notNull(),
+    /** The run of it that was paused; null in rows of earlier versions. */
+    executionId: text('execution_id'),
   },
   (table) => [index('paused_sandboxes_node').on(table.nodeId)],
+);
+
+/**
+ * Who may go on with a paused sandbox of a node: at most one. A node's own resume, and a move to another node, have to enter a row
+ * first. Rows of moves stay until the node that had the sandbox has freed what it had of it.
+ */
+export const runClaims = pgTable(
+  'run_claims',
+  {
+    sandboxId: text('sandbox_id').notNull(),
+    executionId: text('execution_id').notNull(),
+    /** The node that has it paused. */
+    nodeId: text('node_id').notNull(),
+    /** The node that goes on with it: the same one, or another. */
+    holderId: text('holder_id').notNull(),
+    claimedAt: instant('claimed_at').notNull(),
+    /** The holder has gone on with it, or can. */
+    isDone: boolean('is_done').notNull().default(false),
+  },
+  (table) => [
+    primaryKey({ columns: [table.sandboxId, table.executionId, table.nodeId] }),
+    index('run_claims_node').on(table.nodeId),
+  ],
 );

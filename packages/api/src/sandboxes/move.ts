@@ -1,0 +1,203 @@
+import {
+  IsletError,
+  nodeUnavailable,
+  orchestratorProto,
+  parseSandbox,
+  type Sandbox,
+  sandboxAlreadyRunning,
+  sandboxNotFound,
+} from '@islet/contracts';
+import {
+  claimRun,
+  dropClaim,
+  findPaused,
+  finishMove,
+  finishResume,
+  forgetResume,
+  type PausedRun,
+  passClaim,
+  type RunClaim,
+  type Team,
+} from '@islet/db';
+import type { ApiContext } from '../context.ts';
+import type { Node } from '../nodes/node.ts';
+import { isUnknown } from '../nodes/node-call.ts';
+import type { Resources } from '../nodes/placement.ts';
+import type { StartAsk } from '../nodes/registry.ts';
+
+/** For a node to get what a sandbox needs to start; its saved state comes later, ms. */
+const ADOPT_TIMEOUT_MS = 60_000;
+
+/** For a node to free what it took over in vain, or went on with, ms. */
+const FREE_TIMEOUT_MS = 30_000;
+
+/** How long a node that is away may still be going on with a paused sandbox by itself, ms. If it does, it loses: see `finishResume`. */
+const STALE_CLAIM_MS = 15_000;
+
+/** A paused sandbox that is to move, and what it will take when it runs, as far as that is known. */
+interface Moving {
+  run: PausedRun;
+  size: Resources;
+  from: StartAsk['from'];
+}
+
+/** A small sandbox: how large it is, its node finds in the store. */
+const UNKNOWN_SIZE: Resources = { cpuCount: 1, memoryMb: 512 };
+
+/**
+ * A paused sandbox where it can be resumed: as it is if its node is there, else taken over by another node from the installation's
+ * store.
+ * @throws IsletError 503 if its node is away, and the store does not have it or no other node can take it
+ */
+export async function withinReach(context: ApiContext, sandbox: Sandbox): Promise<Sandbox> {
+  if (!isAway(context, sandbox.nodeId)) return sandbox;
+  const { nodeId, config } = sandbox;
+  const { sandboxId, buildId, teamId } = config;
+  const size = { cpuCount: config.cpuCount, memoryMb: config.memoryMb };
+  const run = await writtenRun(context, teamId, sandboxId);
+  // Its own node has gone on with it, and was not heard of by this api.
+  if (run?.nodeId !== nodeId || run.executionId !== sandbox.executionId) throw nodeUnavailable();
+  return move(context, { run, size, from: { buildId, madeOn: nodeId } });
+}
+
+/**
+ * A team's paused sandbox of a node that is away since before this api began, taken over by another node. Undefined if there is none.
+ * @throws IsletError 503 as `withinReach`
+ */
+export async function bringPaused(
+  context: ApiContext,
+  team: Team,
+  sandboxId: string,
+): Promise<Sandbox | undefined> {
+  const run = await writtenRun(context, team.id, sandboxId);
+  if (!run) return undefined;
+  if (!isAway(context, run.nodeId)) throw nodeUnavailable();
+  return move(context, { run, size: UNKNOWN_SIZE, from: undefined });
+}
+
+/** The run of a sandbox that is paused, as all apis have it. */
+async function writtenRun(
+  { db, rows }: ApiContext,
+  teamId: string,
+  sandboxId: string,
+): Promise<PausedRun | undefined> {
+  // What this api was told of it is written behind that.
+  await rows.settled();
+  const row = await findPaused(db, teamId, sandboxId);
+  return row && row.executionId !== null
+    ? { sandboxId, nodeId: row.nodeId, executionId: row.executionId }
+    : undefined;
+}
+
+/**
+ * Runs the resume of a paused sandbox while nobody else may go on with it. Where no other node could, it just runs.
+ * @param resume throws what the node answered
+ */
+export async function whileClaimed(
+  context: ApiContext,
+  sandbox: Sandbox,
+  resume: (sandbox: Sandbox) => Promise<Sandbox>,
+): Promise<Sandbox> {
+  const { db, nodes, rows, clock, logger } = context;
+  if (!sandbox.stored && nodes.all.length < 2) return resume(sandbox);
+  const { nodeId, executionId, config } = sandbox;
+  const run = { sandboxId: config.sandboxId, executionId, nodeId };
+  const claim = await claimRun(db, { ...run, holderId: nodeId, claimedAt: new Date(clock.now()) });
+  // Another api has begun to move it.
+  if (claim.holderId !== nodeId) return resume(await adopt(context, nodes.recorded(claim.holderId), run));
+  // It goes on there already.
+  if (claim.isDone) throw sandboxAlreadyRunning(config.sandboxId);
+  try {
+    const resumed = await resume(sandbox);
+    if (await finishResume(db, run, new Date(clock.now()))) {
+      // Until its row is gone, another api may take it for paused.
+      void rows
+        .settled()
+        .then(() => forgetResume(db, run))
+        .catch((error: unknown) => logger.warn({ err: error, ...run }, 'a row of a resume is left'));
+      return resumed;
+    }
+    await free(context, nodes.of(resumed), resumed);
+    throw nodeUnavailable();
+  } catch (error) {
+    // If the node fell silent, it may go on with it.
+    if (!isUnknown(error)) await dropClaim(db, run, nodeId);
+    throw error;
+  }
+}
+
+function isAway({ nodes }: ApiContext, nodeId: string): boolean {
+  const node = nodes.find(nodeId);
+  return !node || node.status === 'unhealthy';
+}
+
+async function move(context: ApiContext, { run, size, from }: Moving): Promise<Sandbox> {
+  const { db, nodes, clock, logger } = context;
+  const placement = nodes.place({ ...size, from });
+  const candidates = placement.kind === 'nodes' ? placement.nodes : [];
+  const [first, ...others] = candidates.filter(({ id, status }) => id !== run.nodeId && status === 'ready');
+  if (!first) throw nodeUnavailable();
+  const now = () => new Date(clock.now());
+  let claim = await claimRun(db, { ...run, holderId: first.id, claimedAt: now() });
+  let holder = holderOf(context, claim, first);
+  for (const next of [...others, undefined]) {
+    if (claim.holderId !== holder.id) {
+      const claimedAt = now();
+      if (!(await passClaim(db, claim, holder.id, claimedAt))) throw nodeUnavailable();
+      claim = { ...claim, holderId: holder.id, claimedAt };
+    }
+    try {
+      return await adopt(context, holder, run);
+    } catch (error) {
+      logger.warn({ err: error, ...run, to: holder.id }, 'a node did not take a paused sandbox over');
+      // It may have taken it: only the same node may be asked again.
+      if (isUnknown(error)) throw error;
+      if (next === undefined) {
+        await dropClaim(db, run, holder.id);
+        throw error instanceof IsletError && error.status === 404 ? nodeUnavailable(error) : error;
+      }
+      holder = next;
+    }
+  }
+  throw nodeUnavailable();
+}
+
+/** The node that is to take it over: whichever has begun to, unless that is away. @throws IsletError 503 if its own node may go on */
+function holderOf({ clock, nodes }: ApiContext, claim: RunClaim, wanted: Node): Node {
+  const isOwn = claim.holderId === claim.nodeId;
+  // It has gone on with it.
+  if (isOwn && claim.isDone) throw nodeUnavailable();
+  if (isOwn && clock.now() - claim.claimedAt.getTime() < STALE_CLAIM_MS) throw nodeUnavailable();
+  const begun = isOwn ? undefined : nodes.find(claim.holderId);
+  return begun && begun.status !== 'unhealthy' ? begun : wanted;
+}
+
+/** Has a node take over a paused sandbox that was claimed for it; if it has it already, that is as good. */
+async function adopt(context: ApiContext, node: Node, run: PausedRun): Promise<Sandbox> {
+  const { sandboxId, executionId } = run;
+  const { sandbox } = await node.call(ADOPT_TIMEOUT_MS, ({ sandboxes }, options) =>
+    sandboxes.adoptSandbox({ sandboxId, executionId }, options),
+  );
+  const adopted = sandbox && parseSandbox(sandbox);
+  if (!adopted) throw sandboxNotFound(sandboxId);
+  if (!(await finishMove(context.db, run, node.id))) {
+    await free(context, node, adopted);
+    throw nodeUnavailable();
+  }
+  await node.sandboxes.admit(adopted);
+  return adopted;
+}
+
+/** Has a node free what another one goes on with. */
+async function free({ logger }: ApiContext, node: Node, sandbox: Sandbox): Promise<void> {
+  const { executionId } = sandbox;
+  const { sandboxId } = sandbox.config;
+  const reason = orchestratorProto.KillReason.TAKEN_OVER;
+  await node
+    .call(FREE_TIMEOUT_MS, ({ sandboxes }, options) =>
+      sandboxes.killSandbox({ sandboxId, reason, executionId }, options),
+    )
+    .catch((error: unknown) =>
+      logger.warn({ err: error, sandboxId, nodeId: node.id }, 'a run was not freed'),
+    );
+}
