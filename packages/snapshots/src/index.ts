@@ -10,6 +10,7 @@ export type {
 } from './manifest.ts';
 export { readSealed, sealWithSums } from './seal.ts';
 export { CachedSnapshots } from './shared/cached-snapshots.ts';
+export { type Collected, collectGarbage, LEAST_GRACE_MS } from './shared/collect.ts';
 export { ObjectDirectory } from './shared/object-directory.ts';
 export {
   assertObjectKey,

@@ -19,7 +19,7 @@ import {
   parseRedisPrefix,
   parseRedisUrl,
   parseSeconds,
-  parseStore,
+  parseSharedDirectory,
   parseSwitch,
 } from './parse.ts';
 import type { OptionSpec } from './spec.ts';
@@ -121,10 +121,10 @@ export const OPTIONS = {
   store: {
     flag: 'store',
     env: 'ISLET_STORE',
-    hint: 'where',
+    hint: 'dir',
     description:
-      'Where saved states are kept for all nodes: s3://bucket/prefix, or a directory that every node mounts (default: each node has its own alone)',
-    parse: parseStore,
+      'A directory that every node mounts, where builds and paused sandboxes are kept for all of them (default: each node has its own alone)',
+    parse: parseSharedDirectory,
   },
   durablePause: {
     flag: 'durable-pause',

@@ -34,21 +34,11 @@ export function parseDirectory(text: string): string {
   return resolve(text);
 }
 
-/** Where all nodes of an installation keep what they share. */
-export type StoreLocation =
-  | { kind: 'directory'; directory: string }
-  /** Keys begin with the prefix, which is empty or ends with a slash. */
-  | { kind: 's3'; bucket: string; prefix: string };
-
-const S3_URL = /^s3:\/\/([a-z0-9][a-z0-9.-]{1,61}[a-z0-9])((?:\/[A-Za-z0-9][A-Za-z0-9._-]{0,127}){0,8})\/?$/;
-
-export function parseStore(text: string): StoreLocation {
-  const [, bucket, path = ''] = S3_URL.exec(text) ?? [];
-  if (bucket !== undefined) return { kind: 's3', bucket, prefix: path === '' ? '' : `${path.slice(1)}/` };
-  if (text.includes('://') || !text.startsWith('/') || text.includes('\0')) {
-    throw new RangeError('must be s3://bucket/prefix or the absolute path of a directory');
-  }
-  return { kind: 'directory', directory: resolve(text) };
+/** A directory that is the same on every machine: its path must not depend on where a command is run. */
+export function parseSharedDirectory(text: string): string {
+  if (!text.startsWith('/') || text.includes('\0'))
+    throw new RangeError('must be the absolute path of a directory');
+  return resolve(text);
 }
 
 export function parseFile(text: string): string {

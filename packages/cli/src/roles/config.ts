@@ -77,7 +77,7 @@ function readStoreSettings(sources: OptionSources) {
     readOption(OPTIONS.store, sources),
     requireOption(OPTIONS.durablePause, sources),
   ];
-  if (durablePause && !store) throw new OptionError('--durable-pause needs a --store');
+  if (durablePause && store === undefined) throw new OptionError('--durable-pause needs a --store');
   return { store, durablePause };
 }
 

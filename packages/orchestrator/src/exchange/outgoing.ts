@@ -1,4 +1,3 @@
-import { setTimeout as sleep } from 'node:timers/promises';
 import type { Logger } from '@islet/telemetry';
 
 /** Errands under way: one that takes long does not keep all others. */
@@ -27,7 +26,7 @@ export class Outgoing {
   readonly #pending = new Map<string, Pending>();
   readonly #underWay = new Map<string, Promise<void>>();
   /** Failed, and tried again after a while. */
-  readonly #resting = new Set<Promise<void>>();
+  readonly #resting = new Map<string, { failed: Pending; timer: NodeJS.Timeout }>();
 
   constructor(logger: Logger) {
     this.#logger = logger;
@@ -51,12 +50,16 @@ export class Outgoing {
   /** Leaves the rest undone. */
   async close(): Promise<void> {
     this.#stop.abort(new Error('the node stops'));
-    await Promise.all([...this.#underWay.values(), ...this.#resting]);
+    for (const { timer } of this.#resting.values()) clearTimeout(timer);
+    await Promise.all(this.#underWay.values());
   }
 
   #add(key: string, added: Pending): void {
     if (this.#stop.signal.aborted) return;
-    const waiting = this.#pending.get(key)?.waiting ?? [];
+    const resting = this.#resting.get(key);
+    clearTimeout(resting?.timer);
+    this.#resting.delete(key);
+    const waiting = [...(resting?.failed.waiting ?? []), ...(this.#pending.get(key)?.waiting ?? [])];
     this.#pending.set(key, { ...added, waiting: [...waiting, ...added.waiting] });
     this.#next();
   }
@@ -82,15 +85,21 @@ export class Outgoing {
     } catch (error) {
       if (signal.aborted) return;
       this.#logger.warn({ err: error, key }, 'the store has not taken something: it is tried again');
-      const again = this.#again(key, pending).finally(() => this.#resting.delete(again));
-      this.#resting.add(again);
+      this.#again(key, pending);
     }
   }
 
-  async #again(key: string, failed: Pending): Promise<void> {
-    await sleep(failed.backoffMs, undefined, { signal: this.#stop.signal }).catch(() => undefined);
+  #again(key: string, failed: Pending): void {
     const newer = this.#pending.get(key);
-    if (newer) newer.waiting.push(...failed.waiting);
-    else this.#add(key, { ...failed, backoffMs: Math.min(failed.backoffMs * 2, LONGEST_BACKOFF_MS) });
+    if (newer) {
+      newer.waiting.push(...failed.waiting);
+      return;
+    }
+    const backoffMs = Math.min(failed.backoffMs * 2, LONGEST_BACKOFF_MS);
+    const timer = setTimeout(() => {
+      this.#resting.delete(key);
+      this.#add(key, { ...failed, backoffMs });
+    }, failed.backoffMs);
+    this.#resting.set(key, { failed, timer });
   }
 }

@@ -117,6 +117,14 @@ export class SharedStates {
     return true;
   }
 
+  /** Digests of the chunks that the state or the tree under a key of the store has; none if it is not there. */
+  async chunksOf(key: string, signal?: AbortSignal): Promise<string[]> {
+    const files = key.startsWith(TREES)
+      ? [(await this.#read(key, TreeDocument, signal))?.archive]
+      : ((await this.#read(key, StateDocument, signal))?.files ?? []).map(({ file }) => file);
+    return files.flatMap((file) => file?.chunks ?? []).filter((chunk) => chunk !== null);
+  }
+
   /** Puts a record of what is in the store already. @param name two words, such as `builds/<id>` */
   async putRecord(name: string, record: StoredRecord, signal?: AbortSignal): Promise<void> {
     await this.#write(RECORDS + name, { version: 1, ...record }, signal);

@@ -2,12 +2,12 @@ import { randomBytes } from 'node:crypto';
 import { join } from 'node:path';
 import { createDirectoryArtifacts, UploadSignatures } from '@islet/artifacts';
 import { nodeProto } from '@islet/contracts';
+import { ObjectDirectory } from '@islet/snapshots';
 import { nodePorts } from '../../up/claim.ts';
 import { ProxyThread } from '../../up/proxies/proxy-thread.ts';
 import type { NodeConfig } from '../config.ts';
 import { startNode } from '../node.ts';
 import { NodeBase } from '../node-base.ts';
-import { openStore } from '../store.ts';
 import { readRoleToken } from '../token.ts';
 import { openProcess, type ProcessOptions, serveUntil } from './process.ts';
 
@@ -23,7 +23,7 @@ export function runNode(options: ProcessOptions<NodeConfig>): Promise<void> {
     const base = new NodeBase(instance.dataDir);
     const node = await startNode({
       ...{ config, instance, layout, version, logger, proxies, token },
-      store: config.store && (await openStore(config.store)),
+      store: config.store === undefined ? undefined : await ObjectDirectory.open(config.store),
       durablePause: config.durablePause,
       // It signs no addresses of uploads: those are the API's.
       artifacts: createDirectoryArtifacts({
