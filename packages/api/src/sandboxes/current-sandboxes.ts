@@ -21,8 +21,8 @@ const ATTEMPTS = 3;
 
 /**
  * Sandboxes as they are now, whichever control plane has changed them last. A control plane writes the route before it
- * answers its client. So if the routes are ahead of what nodes have told this one, it asks the node, and no answer is older than
- * its question. In an installation of one the two never differ.
+ * answers its client. So if the routes are ahead of what nodes have told this one, it asks the node, and no answer is
+ * older than its question. In an installation of one the two never differ.
  */
 export class CurrentSandboxes {
   readonly #options: CurrentSandboxesOptions;
@@ -46,7 +46,10 @@ export class CurrentSandboxes {
     this.#following?.[Symbol.dispose]();
   }
 
-  /** @throws IsletError 503 if it changed elsewhere and its node does not answer, or nothing is known and nobody can be asked */
+  /**
+   * @throws IsletError 503 if it changed elsewhere and its node does not answer, or nothing is known and nobody can
+   * be asked
+   */
   async find(sandboxId: string): Promise<Sandbox | undefined> {
     const { known, nodes } = this.#options;
     for (let attempt = 1; ; attempt++) {
@@ -85,8 +88,8 @@ export class CurrentSandboxes {
   }
 
   /**
-   * Makes known what was answered for anywhere by now. Of nodes that do not answer only that is known which they have told;
-   * they tell all when they are back.
+   * Makes known what was answered for anywhere by now. Of nodes that do not answer only that is known which they have
+   * told; they tell all when they are back.
    */
   async #catchUp(teamId?: string): Promise<void> {
     const { routes, logger } = this.#options;

@@ -5,8 +5,8 @@ import { bringPaused } from './move.ts';
 
 /**
  * The team's sandbox that an id in a path names.
- * @throws IsletError 400 no id, 404 missing or another team's: the two must look alike; 503 if it is paused on a node that has not
- * told what it has, or its node cannot be asked for what another control plane has changed
+ * @throws IsletError 400 no id, 404 missing or another team's: the two must look alike; 503 if it is paused on a node
+ * that has not told what it has, or its node cannot be asked for what another control plane has changed
  */
 export async function readOwnSandbox(
   { db, nodes, current }: ApiContext,

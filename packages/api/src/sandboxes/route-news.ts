@@ -10,8 +10,8 @@ interface Ahead {
 const SMALLEST = 64;
 
 /**
- * What the shared routes tell of sandboxes before their nodes have told this control plane: changes that another one has
- * answered for. Most of it is known a moment later.
+ * What the shared routes tell of sandboxes before their nodes have told this control plane: changes that another one
+ * has answered for. Most of it is known a moment later.
  */
 export class RouteNews implements RouteSink {
   readonly #known: KnownSandboxes;

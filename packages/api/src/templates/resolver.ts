@@ -31,10 +31,15 @@ interface Entry {
   loadedAt: number;
 }
 
-/** Older entries are served and read again behind the request: another process may have built or deleted meanwhile. */
-const FRESH_MS = 4_000;
-/** Older entries are read again before they are served. */
-const STALE_MS = 60_000;
+/**
+ * Entries older than `fresh` are served and read again behind the request, those older than `stale` before it, ms. A
+ * database of one process changes through this one, which clears them all; in one that control planes share, what
+ * another one has built, deleted or published is right here within 5 s.
+ */
+const AGES_MS: Record<Database['kind'], { fresh: number; stale: number }> = {
+  pglite: { fresh: 4_000, stale: 60_000 },
+  postgresql: { fresh: 2_000, stale: 4_500 },
+};
 const MAX_ENTRIES = 10_000;
 
 /** Finds templates by reference, from memory if the same team asked before. */
@@ -57,8 +62,9 @@ export class TemplateResolver {
     const key = `${team.id}\n${text}`;
     const entry = this.#entries.get(key);
     const age = entry ? this.#options.clock.monotonic() - entry.loadedAt : Number.POSITIVE_INFINITY;
-    if (entry && age < STALE_MS) {
-      if (age > FRESH_MS) this.#refresh(key, team, text);
+    const { fresh, stale } = AGES_MS[this.#options.db.kind];
+    if (entry && age < stale) {
+      if (age > fresh) this.#refresh(key, team, text);
       return entry.value;
     }
     return this.#load(key, team, text);

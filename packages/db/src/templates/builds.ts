@@ -48,9 +48,14 @@ export interface UnfinishedBuild {
   /** Null: it was given to none yet, or to the only one. */
   nodeId: string | null;
   createdAt: Date;
+  /** It began moments ago: whoever begins it may not have given it to its node yet. */
+  isBeginning: boolean;
   tags: string[];
   templateDeleted: boolean;
 }
+
+/** Longest time from a build's begin until its node has it, s. */
+const BEGINNING_S = 45;
 
 /** Oldest first; of one team, or of all. Those of deleted templates are among them. */
 export async function listUnfinishedBuilds(db: Queries, teamId?: string): Promise<UnfinishedBuild[]> {
@@ -61,6 +66,7 @@ export async function listUnfinishedBuilds(db: Queries, teamId?: string): Promis
       status: envBuilds.status,
       nodeId: envBuilds.nodeId,
       createdAt: envBuilds.createdAt,
+      isBeginning: sql<boolean>`${envBuilds.updatedAt} > now() - make_interval(secs => ${BEGINNING_S})`,
       templateDeleted: sql<boolean>`${envs.deletedAt} is not null`,
       tags: sql<string[]>`array(
         select ${envBuildAssignments.tag} from ${envBuildAssignments}
