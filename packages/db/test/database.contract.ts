@@ -20,6 +20,7 @@ import {
 } from '../src/index.ts';
 import { buildsContract } from './builds.contract.ts';
 import { clusterContract } from './cluster.contract.ts';
+import { installationContract } from './installation.contract.ts';
 import { keysContract } from './keys.contract.ts';
 import { pausedContract } from './paused.contract.ts';
 import { snapshotsContract } from './snapshots.contract.ts';
@@ -98,5 +99,6 @@ export function databaseContract(name: string, open: () => Promise<Database>): v
     pausedContract(database);
     snapshotsContract(database);
     clusterContract(database);
+    installationContract(database);
   });
 }

@@ -18,7 +18,7 @@ export interface Secrets {
  */
 export async function loadSecrets(dataDir: string): Promise<Secrets> {
   const dir = await openSecrets(dataDir);
-  const load = (name: string) => loadSecret(join(dir, name), (text) => SEED.test(text), newSeed);
+  const load = (name: string) => loadSecret(join(dir, name), isSeed, newSeed);
   const [tokenSeed, adminToken, nodeToken] = await Promise.all([
     load('token-seed'),
     load('admin-token'),
@@ -28,6 +28,12 @@ export async function loadSecrets(dataDir: string): Promise<Secrets> {
 }
 
 const SEED = /^[0-9a-f]{64}$/;
+
+/** Whether a text has the form of a seed. */
+export function isSeed(text: string): boolean {
+  return SEED.test(text);
+}
+
 const newSeed = () => randomBytes(32).toString('hex');
 
 /** The directory of secrets, made where it is missing. */

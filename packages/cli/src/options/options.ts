@@ -110,6 +110,14 @@ export const OPTIONS = {
       'What API, edge and nodes know each other by; the variable ISLET_TOKEN may hold it instead (default <data dir>/secrets/node-token)',
     parse: parseFile,
   },
+  secretsDir: {
+    flag: 'secrets-dir',
+    env: 'ISLET_SECRETS_DIR',
+    hint: 'dir',
+    description:
+      'The token-seed and admin-token that all APIs of an installation share (default <data dir>/secrets)',
+    parse: parseDirectory,
+  },
   artifactsDir: {
     flag: 'artifacts-dir',
     env: 'ISLET_ARTIFACTS_DIR',

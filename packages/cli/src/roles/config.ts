@@ -16,7 +16,7 @@ export const API_OPTIONS: readonly OptionName[] = [
     'allowHost',
     'allowOrigin',
   ] as const),
-  ...(['localDevKey', 'secureByDefault', 'databaseUrl', 'volumeSize', 'artifactsDir'] as const),
+  ...(['localDevKey', 'secureByDefault', 'databaseUrl', 'volumeSize', 'artifactsDir', 'secretsDir'] as const),
   ...(['redisUrl', 'redisPrefix'] as const),
 ];
 
@@ -54,6 +54,7 @@ export function readApiConfig(sources: OptionSources) {
     nodesFile: requireOption(OPTIONS.nodes, sources),
     artifactsDir: readOption(OPTIONS.artifactsDir, sources),
     redis: readRedis(sources),
+    secretsDir: readOption(OPTIONS.secretsDir, sources),
   };
 }
 

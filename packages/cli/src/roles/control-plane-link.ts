@@ -36,8 +36,8 @@ const PATIENCE_MS = { lookUp: 1_000, wake: 5_000, findSigner: 5_000 };
 const { FileOperation } = edgeProto;
 
 /**
- * Calls control planes that share their routes: follows one, goes to the next when it falls silent, and asks any that answers.
- * What they say for clients is thrown as an IsletError.
+ * Calls control planes that share their routes: follows one, goes to the next when it falls silent, and asks any that
+ * answers. What they say for clients is thrown as an IsletError.
  * @param clients at least one
  */
 export function linkControlPlanes(clients: readonly ControlPlaneClient[]): ControlPlaneLink {

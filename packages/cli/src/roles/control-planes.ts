@@ -32,8 +32,8 @@ export class ControlPlanes<C> {
   }
 
   /**
-   * Asks the one that answered last. If it does not answer, or has not in time, or knows too little, the next one is asked, and so
-   * on: the first answer that is enough counts.
+   * Asks the one that answered last. If it does not answer, or has not in time, or knows too little, the next one is
+   * asked, and so on: the first answer that is enough counts.
    * @throws what one answered, or what kept the last from answering
    */
   async ask<T>(question: Question<C, T>): Promise<T> {

@@ -2,9 +2,11 @@ import { type Database, LOCAL_TEAM_LIMITS, migrate, openDatabase, seed, type Wel
 import { databaseDir } from '../control/open.ts';
 import type { Instance } from '../host/instance.ts';
 import { makeLocalCredentials } from '../host/local-credentials.ts';
+import type { Secrets } from '../host/secrets.ts';
 import type { Layout } from '../layout.ts';
 import type { UpConfig } from '../up/config.ts';
 import { settleWellKnown } from '../up/credentials.ts';
+import { assertSharedSeed } from './shared-secrets.ts';
 
 /** A database that a start can work with. */
 export interface PreparedDatabase {
@@ -17,12 +19,13 @@ export interface PreparedDatabase {
 
 /**
  * The database, with the schema, the local-dev team and no other well-known credentials than were asked for.
- * @throws StartRefused if others than this machine could use those.
+ * @throws StartRefused if others than this machine could use those, or other APIs of the database have another token seed.
  */
 export async function openPreparedDatabase(
   config: Pick<UpConfig, 'databaseUrl' | 'dataDir' | 'host' | 'localDevKey'>,
   instance: Instance,
   layout: Layout,
+  secrets: Pick<Secrets, 'tokenSeed'>,
 ): Promise<PreparedDatabase> {
   const db = await openDatabase({
     url: config.databaseUrl,
@@ -31,6 +34,7 @@ export async function openPreparedDatabase(
   });
   try {
     await migrate(db);
+    await assertSharedSeed(db, secrets);
     const { isNew } = await seed(db, {
       limits: LOCAL_TEAM_LIMITS,
       credentials: () => makeLocalCredentials(instance.dataDir),

@@ -44,7 +44,7 @@ async function start(options: ProcessOptions<UpConfig>, undo: Undo): Promise<Rea
   undo.add('the care for the certificate', () => certificate[Symbol.dispose]());
   // The two longest parts wait for different things: the database for one core, the node for the kernel.
   const starting = reporter.step('services', 'Starting the database and the node');
-  const opening = openPreparedDatabase(config, instance, layout);
+  const opening = openPreparedDatabase(config, instance, layout, secrets);
   // A start that its credentials forbid must leave what runs alone.
   if (!isLoopbackHost(config.host)) await opening;
   const [database, node] = await Promise.allSettled([

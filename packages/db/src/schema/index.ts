@@ -1,4 +1,5 @@
 export * from './cluster.ts';
+export * from './installation.ts';
 export * from './keys.ts';
 export * from './limits.ts';
 export * from './paused.ts';

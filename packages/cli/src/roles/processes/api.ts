@@ -16,6 +16,7 @@ import { openPreparedDatabase } from '../database.ts';
 import { sandboxDomain } from '../edge.ts';
 import { openLive } from '../live.ts';
 import { readNodesFile } from '../nodes-file.ts';
+import { readSharedSecrets } from '../shared-secrets.ts';
 import { openStores } from '../stores.ts';
 import { readRoleToken } from '../token.ts';
 import { artifactsDir, openUploads } from '../uploads.ts';
@@ -36,16 +37,18 @@ export function runApi(options: ProcessOptions<ApiConfig>): Promise<void> {
       host: LOCAL_HOST,
       port: config.edgeLinkPort,
     };
-    const { instance, secrets, logger, unexpected } = await openProcess(
-      config,
-      [...apiPorts(config), link],
-      undo,
-    );
-    const token = await readRoleToken(config.token, secrets.nodeToken);
+    const {
+      instance,
+      secrets: own,
+      logger,
+      unexpected,
+    } = await openProcess(config, [...apiPorts(config), link], undo);
+    const token = await readRoleToken(config.token, own.nodeToken);
+    const secrets = await readSharedSecrets(own, config.secretsDir);
     const nodes = await readNodesFile(config.nodesFile, token);
     const live = await openLive(config.redis, logger);
     undo.add('the store of what is live', () => live[Symbol.asyncDispose]());
-    const { db, isNew, wellKnown } = await openPreparedDatabase(config, instance, layout);
+    const { db, isNew, wellKnown } = await openPreparedDatabase(config, instance, layout, secrets);
     undo.add('the database', () => db.close());
     signal.throwIfAborted();
     const bases = registerBaseOfNodes(nodes, db, logger);

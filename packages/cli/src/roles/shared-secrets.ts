@@ -1,0 +1,51 @@
+import { createHmac } from 'node:crypto';
+import { join } from 'node:path';
+import { type Database, settleFact } from '@islet/db';
+import { damagedSecret, isSeed, readSecret, type Secrets } from '../host/secrets.ts';
+import { StartRefused } from '../up/claim.ts';
+
+/** What all APIs of an installation must have alike. */
+export type SharedSecrets = Pick<Secrets, 'tokenSeed' | 'adminToken'>;
+
+/**
+ * The secrets that APIs share: those of a directory that was named, which is only read, else the data directory's own.
+ * @throws Error with what to do if one is missing or damaged
+ */
+export async function readSharedSecrets(
+  own: SharedSecrets,
+  directory: string | undefined,
+): Promise<SharedSecrets> {
+  if (directory === undefined) return own;
+  const read = async (name: string) => {
+    const path = join(directory, name);
+    const text = await readSecret(path);
+    if (text === undefined) {
+      throw new Error(`${path} is not there: copy it from secrets/ in the data directory of the first API`);
+    }
+    if (!isSeed(text)) throw damagedSecret(path);
+    return text;
+  };
+  const [tokenSeed, adminToken] = await Promise.all([read('token-seed'), read('admin-token')]);
+  return { tokenSeed, adminToken };
+}
+
+/**
+ * Makes sure that an API gives the same tokens as the others of its database, which keeps a digest of the first one's
+ * seed. A database of one process has no others.
+ * @throws StartRefused
+ */
+export async function assertSharedSeed(
+  db: Database,
+  { tokenSeed }: Pick<Secrets, 'tokenSeed'>,
+): Promise<void> {
+  if (db.kind === 'pglite') return;
+  const digest = createHmac('sha256', tokenSeed).update('digest of the token seed').digest('hex');
+  if ((await settleFact(db, 'token-seed-digest', digest)) === digest) return;
+  throw new StartRefused(
+    `this API's token seed is not the one of the other APIs on ${db.location}: it would give sandboxes tokens that ` +
+      'those refuse. Copy token-seed and admin-token from secrets/ in the data directory of the first API into ' +
+      'secrets/ in the data directory of this one, or name a directory that holds both with --secrets-dir\n' +
+      'To replace the seed on purpose, which ends the use of all tokens given so far: stop all APIs, and run on the ' +
+      "database: DELETE FROM installation_facts WHERE name = 'token-seed-digest'",
+  );
+}
