@@ -80,3 +80,20 @@ it('leaves no watch behind', async () => {
   followRoutes(store.watchable, new RouteTable(Date.now), () => {})[Symbol.dispose]();
   await expect.poll(() => store.open.size).toBe(0);
 });
+
+it('holds on to nothing of watches that broke off', async () => {
+  const store = breakable(createMemoryRoutes(Date.now));
+  const warnings: string[] = [];
+  const onWarning = ({ name }: Error) => warnings.push(name);
+  process.on('warning', onWarning);
+  using _ = followRoutes(store.watchable, new RouteTable(Date.now), () => {});
+  // Node.js warns of the eleventh listener of one signal.
+  for (let round = 0; round < 12; round++) {
+    await expect.poll(() => store.open.size).toBe(1);
+    store.leave();
+    store.comeBack();
+  }
+  await expect.poll(() => store.open.size).toBe(1);
+  process.off('warning', onWarning);
+  expect(warnings).toEqual([]);
+});

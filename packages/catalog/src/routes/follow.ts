@@ -48,9 +48,11 @@ async function watchOnce(
   const broken = new Promise<never>((_, reject) => {
     lost = reject;
   });
+  let stop: () => void = () => undefined;
   const stopped = new Promise<void>((resolve) => {
-    signal.addEventListener('abort', () => resolve(), { once: true });
+    stop = resolve;
   });
+  signal.addEventListener('abort', stop, { once: true });
   let isOver = false;
   sink.begin();
   const watching = routes.watch({
@@ -71,6 +73,7 @@ async function watchOnce(
     await Promise.race([broken, stopped]);
   } finally {
     isOver = true;
+    signal.removeEventListener('abort', stop);
     // Also one that had not begun yet.
     watching.then((end) => end()).catch(() => undefined);
   }
