@@ -46,10 +46,7 @@ export class CurrentSandboxes {
     this.#following?.[Symbol.dispose]();
   }
 
-  /**
-   * @throws IsletError 503 if it changed elsewhere and its node does not answer, or nothing is known and nobody can
-   * be asked
-   */
+  /** @throws IsletError 503 if it changed elsewhere, and its node does not answer */
   async find(sandboxId: string): Promise<Sandbox | undefined> {
     const { known, nodes } = this.#options;
     for (let attempt = 1; ; attempt++) {
