@@ -4,7 +4,13 @@ import { join } from 'node:path';
 import { create } from '@bufbuild/protobuf';
 import { createApi } from '@islet/api';
 import { createDirectoryArtifacts, UploadSignatures } from '@islet/artifacts';
-import { createMemoryReservations, createMemoryRoutes } from '@islet/catalog';
+import {
+  createMemoryReservations,
+  createMemoryRoutes,
+  type Reservations,
+  type Routes,
+  type StoreContents,
+} from '@islet/catalog';
 import { newSandboxId, newTemplateId, orchestratorProto } from '@islet/contracts';
 import {
   addWellKnownCredentials,
@@ -21,6 +27,20 @@ import { SimulatedNode } from '../../packages/api/test/simulated-node.ts';
 
 const DAY_MS = 86_400_000;
 
+/** Where it keeps what is live. */
+export interface LiveParts {
+  routes: Routes;
+  reservations: Reservations;
+  contents?: StoreContents;
+}
+
+function inMemory(): LiveParts {
+  return {
+    routes: createMemoryRoutes(Date.now),
+    reservations: createMemoryReservations(() => performance.now()),
+  };
+}
+
 /** The API over a real database and a node that runs nothing but knows many sandboxes. */
 export class ControlPlaneUnderTest implements AsyncDisposable {
   readonly #url: string;
@@ -33,7 +53,7 @@ export class ControlPlaneUnderTest implements AsyncDisposable {
     this.#close = close;
   }
 
-  static async open(known: number): Promise<ControlPlaneUnderTest> {
+  static async open(known: number, live: LiveParts = inMemory()): Promise<ControlPlaneUnderTest> {
     const directory = await mkdtemp(join(tmpdir(), 'islet-bench-api-'));
     const db = await openDatabase({ dataDir: join(directory, 'db'), migrationsDir: MIGRATIONS_DIR });
     await migrate(db);
@@ -62,8 +82,7 @@ export class ControlPlaneUnderTest implements AsyncDisposable {
     }
     const { app } = await createApi({
       db,
-      routes: createMemoryRoutes(Date.now),
-      reservations: createMemoryReservations(() => performance.now()),
+      ...live,
       discovery: onlyNode(node),
       artifacts: createDirectoryArtifacts({
         directory: join(directory, 'artifacts'),

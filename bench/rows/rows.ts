@@ -8,6 +8,7 @@ import { firstOutputRow } from './first-output.ts';
 import { forkRow } from './fork.ts';
 import { httpRow } from './http.ts';
 import { isolationRow } from './isolation.ts';
+import { liveStoreRow } from './live-store.ts';
 import { loadRow } from './load.ts';
 import { memoryRow } from './memory.ts';
 import { neighbourRow } from './neighbour.ts';
@@ -34,6 +35,7 @@ export const ROWS: readonly Row[] = [
   memoryRow,
   densityRow,
   controlPlaneRow,
+  liveStoreRow,
   loadRow,
   neighbourRow,
   templatesRow,

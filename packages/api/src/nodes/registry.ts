@@ -50,7 +50,7 @@ export class NodeRegistry {
    * @throws Error after `timeoutMs`
    */
   async tellAnew(timeoutMs: number): Promise<void> {
-    const telling = new Set(this.#all.filter(({ status }) => status === 'ready'));
+    const telling = new Set(this.#all.filter(({ status }) => status !== 'unhealthy'));
     const told = [...telling].map((node) => node.tellAnew().then(() => telling.delete(node)));
     await within(timeoutMs, Promise.all(told));
     const [silent] = telling;
