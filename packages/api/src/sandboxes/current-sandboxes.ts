@@ -96,18 +96,20 @@ export class CurrentSandboxes {
     } catch (error) {
       logger.debug({ err: error }, 'what other control planes did last is not to be had');
     }
-    await Promise.all(this.#news.sandboxes(teamId).map((id) => this.#settle(id)));
+    const { nodes } = this.#options;
+    const ahead = this.#news.sandboxes(teamId).filter(({ nodeId }) => nodes.find(nodeId)?.status === 'ready');
+    await Promise.all(ahead.map(({ sandboxId }) => this.#settle(sandboxId)));
   }
 
   async #settle(sandboxId: string): Promise<void> {
-    const { routes, known, nodes, logger } = this.#options;
     try {
-      const nodeId = (await routes.get(sandboxId))?.nodeId ?? known.get(sandboxId)?.nodeId ?? '';
-      if (nodes.find(nodeId)?.status !== 'ready') return;
       await this.find(sandboxId);
       this.#news.settled(sandboxId);
     } catch (error) {
-      logger.debug({ err: error, sandboxId }, 'a sandbox that changed elsewhere is not to be had');
+      this.#options.logger.debug(
+        { err: error, sandboxId },
+        'a sandbox that changed elsewhere is not to be had',
+      );
     }
   }
 }

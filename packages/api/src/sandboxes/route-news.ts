@@ -3,6 +3,8 @@ import type { KnownSandboxes } from './known-sandboxes.ts';
 
 interface Ahead {
   teamId: string;
+  /** Where it lives, or lived. */
+  nodeId: string;
   change: RouteChange;
 }
 
@@ -36,8 +38,10 @@ export class RouteNews implements RouteSink {
       this.#ahead.delete(sandboxId);
       return;
     }
-    const teamId = change.kind === 'put' ? change.route.teamId : this.#known.get(sandboxId)?.config.teamId;
-    if (teamId !== undefined) this.#ahead.set(sandboxId, { teamId, change });
+    const known = this.#known.get(sandboxId);
+    const place =
+      change.kind === 'put' ? change.route : known && { nodeId: known.nodeId, teamId: known.config.teamId };
+    if (place) this.#ahead.set(sandboxId, { teamId: place.teamId, nodeId: place.nodeId, change });
     if (this.#ahead.size >= this.#sweepAt) this.#sweep();
   }
 
@@ -66,13 +70,12 @@ export class RouteNews implements RouteSink {
     }
   }
 
-  /** Sandboxes of which more is known than their nodes have told. @param teamId absent: of all teams */
-  sandboxes(teamId?: string): string[] {
+  /** Sandboxes of which more is known than their nodes have told, with their nodes. @param teamId absent: of all teams */
+  sandboxes(teamId?: string): { sandboxId: string; nodeId: string }[] {
     this.#sweep();
-    const found: string[] = [];
-    for (const [id, ahead] of this.#ahead)
-      if (teamId === undefined || ahead.teamId === teamId) found.push(id);
-    return found;
+    return [...this.#ahead]
+      .filter(([, ahead]) => teamId === undefined || ahead.teamId === teamId)
+      .map(([sandboxId, { nodeId }]) => ({ sandboxId, nodeId }));
   }
 
   /** The node was asked. */
