@@ -23,10 +23,12 @@ import { useSchemaValidation } from './http/validation.ts';
 import { addKeyRoutes } from './keys/routes.ts';
 import { addLogRoutes } from './logs/routes.ts';
 import { addMetricsRoutes } from './metrics/routes.ts';
+import type { NodeClient } from './nodes/link.ts';
 import { Moves } from './nodes/moves.ts';
 import { PausedRows } from './nodes/paused-rows.ts';
 import { NodeRegistry } from './nodes/registry.ts';
 import { addNodeRoutes } from './nodes/routes.ts';
+import { NodeStandings } from './nodes/standings.ts';
 import { startNodes } from './nodes/start.ts';
 import { CurrentSandboxes } from './sandboxes/current-sandboxes.ts';
 import { KnownSandboxes } from './sandboxes/known-sandboxes.ts';
@@ -69,6 +71,8 @@ export interface Api {
   wake: Wake;
   /** Says for the edge whose signature a file URL has. */
   findSigner: FindSigner;
+  /** The ways to the nodes that there are now. */
+  nodeClients(): readonly NodeClient[];
   /** Refuses credentials that were taken back in the database from the next request on. */
   forget(revoked: Revoked): void;
 }
@@ -136,6 +140,7 @@ export async function createApi(deps: ApiDeps): Promise<Api> {
   const sweep = startUploadSweep(context.artifacts, context.clock, deps.logger);
   let nodesStarted: AsyncDisposable | undefined;
   app.addHook('onReady', async () => {
+    await context.standings.start();
     const { nodes } = context;
     nodesStarted = await startNodes({ nodes, contents: deps.contents, logger: deps.logger });
     context.current.start();
@@ -146,6 +151,7 @@ export async function createApi(deps: ApiDeps): Promise<Api> {
     context.current.stop();
     await nodesStarted?.[Symbol.asyncDispose]();
     await Promise.all([context.nodes.stop(), context.builds.close(), sweep.close()]);
+    await context.standings[Symbol.asyncDispose]();
     await context.rows.settled();
     await Promise.all([context.authenticator.close(), context.templates.close(), context.spawns.flush()]);
   });
@@ -153,6 +159,7 @@ export async function createApi(deps: ApiDeps): Promise<Api> {
     app,
     wake: createWake(context),
     findSigner: createFindSigner(context.sandboxes),
+    nodeClients: () => context.nodes.all.map(({ link }) => link.sandboxes),
     forget: (revoked) => context.authenticator.forget(revoked),
   };
 }
@@ -163,8 +170,9 @@ function buildContext(deps: ApiDeps): ApiContext {
   const templates = new TemplateResolver({ db, clock, logger });
   const rows = new PausedRows(db, logger);
   const moves = new Moves(db, logger);
+  const standings = new NodeStandings({ db, clock, logger });
   const nodes = new NodeRegistry({
-    ...{ discovery, sandboxes, routes, reservations, rows, moves, clock, logger },
+    ...{ standings, discovery, sandboxes, routes, reservations, rows, moves, clock, logger },
     random: Math.random,
   });
   const current = new CurrentSandboxes({ known: sandboxes, routes, nodes, logger });
@@ -181,6 +189,7 @@ function buildContext(deps: ApiDeps): ApiContext {
     spawns: new SpawnCounter(db, logger),
     usage: new TeamUsage({ reservations, now: () => clock.now(), logger }),
     nodes,
+    standings,
     rows,
   };
 }

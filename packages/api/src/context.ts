@@ -10,6 +10,7 @@ import type { Authenticator } from './auth/authenticator.ts';
 import type { ApiDeps, Clock } from './deps.ts';
 import type { PausedRows } from './nodes/paused-rows.ts';
 import type { NodeRegistry } from './nodes/registry.ts';
+import type { NodeStandings } from './nodes/standings.ts';
 import type { CurrentSandboxes } from './sandboxes/current-sandboxes.ts';
 import type { KnownSandboxes } from './sandboxes/known-sandboxes.ts';
 import type { PausedQuota } from './sandboxes/paused-quota.ts';
@@ -42,6 +43,7 @@ export interface ApiContext extends Omit<ApiDeps, 'clock' | 'sandboxes'> {
   usage: TeamUsage;
   paused: PausedQuota;
   nodes: NodeRegistry;
+  standings: NodeStandings;
   rows: PausedRows;
   volumeTokens: VolumeTokens;
 }

@@ -6,7 +6,10 @@ export {
 } from './deps.ts';
 export { type EdgeServiceOptions, edgeService } from './edges/service.ts';
 export type { WebAccess } from './http/cors.ts';
+export { Members, type MembersListener, type MembersOptions } from './members/members.ts';
+export { type MembershipOptions, membershipService } from './members/service.ts';
 export { Collector, type CollectorOptions } from './nodes/collector.ts';
 export { type DiscoveredNode, fixedNodes, localNode, type NodeDiscovery } from './nodes/discovery.ts';
+export { joinedNodes, type TransportTo } from './nodes/joined-nodes.ts';
 export type { NodeClient, NodeLink, TemplateManagerClient, VolumesClient } from './nodes/link.ts';
 export { type StaticNode, staticNodes } from './nodes/static-nodes.ts';

@@ -10,10 +10,14 @@ export {
 } from './cluster/authority.ts';
 export { type Identity, isMemberName, newIdentity, ROLES, type Role } from './cluster/identity.ts';
 export {
-  clientOptions,
   type Expected,
+  identityOf,
+  type LinkClient,
   type LinkCredentials,
+  lapsedPeerOf,
+  linkClient,
   peerOf,
+  type Stranger,
   serverOptions,
   WrongPeer,
 } from './cluster/links.ts';

@@ -1,6 +1,6 @@
 import type { AddressInfo } from 'node:net';
 import type { FindSigner, RouteView } from '@islet/catalog';
-import type { Certificate } from '@islet/certificates';
+import { type Certificate, type LinkClient, type LinkCredentials, linkClient } from '@islet/certificates';
 import type { HostPattern } from '@islet/contracts';
 import {
   createUpstreamPool,
@@ -44,6 +44,8 @@ export interface ClientProxyOptions {
   turns?: Turns;
   /** See `FrontOptions`. */
   uses?: RunUses;
+  /** Of the edge in its cluster, for connections to nodes; absent: they are plain HTTP. */
+  links?: LinkCredentials | undefined;
 }
 
 /** The edge: everything that reaches sandboxes from outside goes through it. */
@@ -52,6 +54,8 @@ export interface ClientProxy {
   address(): AddressInfo;
   /** Serves another certificate from now on; connections that are open go on. */
   useCertificate(certificate: Certificate): void;
+  /** What it shows nodes from now on; connections that are open go on. */
+  useLinks(links: LinkCredentials): void;
   /** True between `listen` and `close`. */
   isServing(): boolean;
   /** Takes no more connections, gives requests `drainMs` (default 0) to end, then ends them. */
@@ -63,7 +67,8 @@ const KEEPALIVE_MS = 610_000;
 
 export function createClientProxy(options: ClientProxyOptions): ClientProxy {
   const { routes, envdPort, logger, connectionLimit, wake, findSigner, lookUp, hosts } = options;
-  const pool = createUpstreamPool(envdPort);
+  let client: LinkClient | undefined = options.links && linkClient(options.links);
+  const pool = createUpstreamPool(envdPort, (name) => client?.({ role: 'node', name }));
   const admission = { envdPort, connectionLimit };
   const router = new EdgeRouter({ routes, admission, wake, findSigner, lookUp, hosts });
   const turns = options.turns ?? new Turns();
@@ -101,6 +106,9 @@ export function createClientProxy(options: ClientProxyOptions): ClientProxy {
     },
     address: () => listening().address(),
     useCertificate: (certificate) => listening().useCertificate(certificate),
+    useLinks: (links) => {
+      client = linkClient(links);
+    },
     isServing: () => listener !== undefined,
     async close(drainMs = 0) {
       const closing = listener;

@@ -1,7 +1,14 @@
 import { once } from 'node:events';
 import type { AddressInfo } from 'node:net';
 import { type Route, RouteTable, type WakeCredentials, type WakeOutcome } from '@islet/catalog';
-import { createSandboxProxy } from '@islet/proxy';
+import {
+  certifyMember,
+  type LinkCredentials,
+  makeClusterAuthority,
+  newIdentity,
+  requestCertificate,
+} from '@islet/certificates';
+import { createSandboxProxy, type SandboxProxy } from '@islet/proxy';
 import { createLogger } from '@islet/telemetry';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { WebSocket } from 'ws';
@@ -14,9 +21,22 @@ const TOKEN = 'f'.repeat(64);
 const TRAFFIC = 'e2b-traffic-access-token';
 const browser = { 'user-agent': 'Mozilla/5.0', accept: 'text/html' };
 
+/** An edge, and the node that all routes of tests name. */
+async function newCluster(): Promise<Record<'edge' | 'node', LinkCredentials>> {
+  const authority = await makeClusterAuthority(new Date());
+  const join = async (role: 'edge' | 'node', name: string) => {
+    const { key, request } = await requestCertificate();
+    const { cert } = await certifyMember(authority, request, newIdentity(role, name), new Date());
+    return { cert, key, authority: authority.cert };
+  };
+  return { edge: await join('edge', 'e'), node: await join('node', 'n') };
+}
+
 /** The same checks hold in one hop and in two. */
-describe.each(['direct', 'through the node'])('%s', (way) => {
+describe.each(['direct', 'through the node', 'through the node of a cluster'])('%s', (way) => {
+  const isCluster = way.includes('cluster');
   let edge: Edge;
+  let node: SandboxProxy;
   let port: number;
   const open = sandboxRoute(ADDRESS, {
     // biome-ignore lint/suspicious/noTemplateCurlyInString: the mask's own placeholder
@@ -27,13 +47,15 @@ describe.each(['direct', 'through the node'])('%s', (way) => {
   const entries: Route[] = [open, closed, tokenless];
   const routes = new RouteTable(Date.now);
   for (const route of entries) routes.changed({ kind: 'put', route });
-  const node = createSandboxProxy({
-    routes,
-    logger: createLogger({ service: 'node-test', level: 'silent' }),
-  });
 
   beforeAll(async () => {
-    edge = await Edge.start();
+    const links = isCluster ? await newCluster() : undefined;
+    node = createSandboxProxy({
+      routes,
+      logger: createLogger({ service: 'node-test', level: 'silent' }),
+      links: links?.node,
+    });
+    edge = await Edge.start({ links: links?.edge });
     await new Promise<void>((resolve) => node.server.listen(0, '127.0.0.1', resolve));
     const proxyAddress = `127.0.0.1:${(node.server.address() as AddressInfo).port}`;
     for (const entry of entries) {

@@ -1,5 +1,6 @@
 export * from './deadline.ts';
 export * from './errors/builds.ts';
+export * from './errors/cluster.ts';
 export * from './errors/daemon.ts';
 export * from './errors/error.ts';
 export * from './errors/files.ts';
@@ -18,6 +19,7 @@ export * from './errors/uploads.ts';
 export * from './errors/volumes.ts';
 export * from './events.ts';
 export * as filesystemProto from './gen/filesystem/filesystem_pb.ts';
+export * as clusterProto from './gen/islet/cluster/v1/cluster_pb.ts';
 export * as edgeProto from './gen/islet/edge/v1/edge_pb.ts';
 export * as nodeProto from './gen/islet/node/v1/node_pb.ts';
 export * as orchestratorProto from './gen/islet/orchestrator/v1/orchestrator_pb.ts';

@@ -1,5 +1,5 @@
 import type { Client } from '@connectrpc/connect';
-import type { orchestratorProto, templateProto, volumesProto } from '@islet/contracts';
+import type { nodeProto, orchestratorProto, templateProto, volumesProto } from '@islet/contracts';
 import type { OutboxClient } from '@islet/sinks';
 
 export type NodeClient = Client<typeof orchestratorProto.Orchestrator>;
@@ -15,6 +15,8 @@ export interface NodeLink {
   volumes: VolumesClient;
   /** What the node has noted of its sandboxes. Absent: the node itself brings it to where it is read. */
   outbox?: OutboxClient;
+  /** What the node says of the templates that come with it. Absent: its own process enters them into the database. */
+  shipped?: Client<typeof nodeProto.ShippedTemplates>;
   /** `host:port` of the node's proxy. Absent: the edge is on the node's machine, and reaches its sandboxes itself. */
   proxyAddress?: string;
   /** How often the node is to say that it lives, ms: after three silences it counts as gone. Absent: as it likes. */

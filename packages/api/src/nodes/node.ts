@@ -1,11 +1,13 @@
 import { setMaxListeners } from 'node:events';
 import { IsletError, nodeUnavailable, type orchestratorProto, type Sandbox } from '@islet/contracts';
+import type { Standing } from '@islet/db';
 import type { DiscoveredNode } from './discovery.ts';
 import type { NodeLink } from './link.ts';
 import { nodeError } from './node-call.ts';
 import { NodeSandboxes, type NodeSandboxesOptions } from './node-sandboxes.ts';
 import { NodeWatch } from './node-watch.ts';
 import type { NodeIdentity, NodeStatus, PlacementNode, Resources } from './placement.ts';
+import type { NodeStandings } from './standings.ts';
 
 export type NodeFacts = orchestratorProto.GetNodeResponse;
 
@@ -21,6 +23,7 @@ export type NodeCall<T> = (link: NodeLink, options: NodeCallOptions) => Promise<
 export interface NodeOptions extends Omit<NodeSandboxesOptions, 'nodeId' | 'link' | 'onOwed'> {
   /** The node has told of itself anew, builds included. */
   onReport: (node: Node, builds: readonly string[]) => void;
+  standings: Pick<NodeStandings, 'of'>;
 }
 
 /** Of questions about the node itself, or what lives there. */
@@ -78,6 +81,15 @@ export class Node implements PlacementNode, AsyncDisposable {
 
   get status(): NodeStatus {
     return this.#status;
+  }
+
+  /** What its operator said of it. */
+  get standing(): Standing {
+    return this.#options.standings.of(this.id);
+  }
+
+  get isOpen(): boolean {
+    return this.standing === 'ready';
   }
 
   /** What it last said of itself. */

@@ -8,6 +8,7 @@ function node(id: string, over: Partial<PlacementNode> = {}): PlacementNode {
   return {
     id,
     status: 'ready',
+    isOpen: true,
     labels: {},
     identity: { isolation: 'gvisor', runtime: 'a', cpu: 'amd64/6/85' },
     capacity: { cpuCount: 8, memoryMb: 8192 },

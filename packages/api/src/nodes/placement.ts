@@ -26,6 +26,8 @@ export interface Resources {
 export interface PlacementNode {
   readonly id: string;
   readonly status: NodeStatus;
+  /** Something new may be started on it: its operator says nothing else. */
+  readonly isOpen: boolean;
   readonly labels: Readonly<Record<string, string>>;
   /** Undefined until the node has said. */
   readonly identity: NodeIdentity | undefined;
@@ -84,7 +86,7 @@ function refusal<N extends PlacementNode>(
   { identity, labels = {} }: PlacementAsk<N>,
   isHolder: boolean,
 ): Refusal | undefined {
-  if (node.status === 'unhealthy') return 'unavailable';
+  if (node.status === 'unhealthy' || !node.isOpen) return 'unavailable';
   if (Object.entries(labels).some(([name, value]) => node.labels[name] !== value)) return 'incompatible';
   const differs = !isHolder && identity && node.identity && !isSame(node.identity, identity);
   return differs ? 'incompatible' : undefined;

@@ -1,11 +1,11 @@
 import { create } from '@bufbuild/protobuf';
-import { nodeNotFound, orchestratorProto, type Sandbox } from '@islet/contracts';
+import { nodeNotFound, nodeStatusUnknown, orchestratorProto, type Sandbox } from '@islet/contracts';
 import { type Static, Type } from 'typebox';
 import { access } from '../auth/guard.ts';
 import type { ApiApp, ApiContext } from '../context.ts';
 import { named } from '../http/caps.ts';
 import { presentListed, publicState } from '../sandboxes/present.ts';
-import { ErrorShape, ListedSandbox } from '../sandboxes/shapes.ts';
+import { ErrorShape, ListedSandbox, NoContent } from '../sandboxes/shapes.ts';
 import type { Node, NodeFacts } from './node.ts';
 
 /** The cluster of an installation that has one. */
@@ -13,11 +13,19 @@ const LOCAL_CLUSTER = '00000000-0000-0000-0000-000000000000';
 
 const errors = { '4xx': ErrorShape };
 
+const Status = Type.Union([
+  Type.Literal('ready'),
+  Type.Literal('draining'),
+  Type.Literal('connecting'),
+  Type.Literal('unhealthy'),
+  Type.Literal('standby'),
+]);
+
 const nodeFields = {
   id: Type.String(),
   serviceInstanceID: Type.String(),
   clusterID: Type.String(),
-  status: Type.Union([Type.Literal('ready'), Type.Literal('connecting'), Type.Literal('unhealthy')]),
+  status: Status,
   sandboxCount: Type.Integer(),
   sandboxStartingCount: Type.Integer(),
   createSuccesses: Type.Integer(),
@@ -82,6 +90,27 @@ export function addNodeRoutes(app: ApiApp, context: ApiContext): void {
       return { ...(await readNode(context, node)), sandboxes: sandboxes.map(presentListed) };
     },
   );
+
+  app.post(
+    '/nodes/:nodeID',
+    {
+      config: { access: access.admin },
+      schema: {
+        params: Type.Object({ nodeID: Type.String() }),
+        body: Type.Object({ status: Status, clusterID: Type.Optional(named()) }),
+        response: { 204: NoContent, ...errors },
+      },
+    },
+    async (request, reply) => {
+      const { status } = request.body;
+      const node = context.nodes.find(request.params.nodeID);
+      if (!node) throw nodeNotFound();
+      // It connects by itself.
+      if (status === 'connecting') throw nodeStatusUnknown(status);
+      await context.standings.set(node.id, status);
+      return reply.code(204).send();
+    },
+  );
 }
 
 /** As it is now, or as it last was if it does not answer. */
@@ -92,14 +121,18 @@ async function readNode(context: ApiContext, node: Node): Promise<Static<typeof 
   return presentNode(node, facts, context.sandboxes.onNode(node.id));
 }
 
-function presentNode({ id, status }: Node, facts: NodeFacts, sandboxes: Sandbox[]): Static<typeof NodeShape> {
+function presentNode(
+  { id, status, standing }: Node,
+  facts: NodeFacts,
+  sandboxes: Sandbox[],
+): Static<typeof NodeShape> {
   const sum = (of: (config: orchestratorProto.SandboxConfig) => number) =>
     sandboxes.reduce((total, { config }) => total + of(config), 0);
   return {
     id,
     serviceInstanceID: id,
     clusterID: LOCAL_CLUSTER,
-    status,
+    status: standing === 'ready' ? status : standing,
     sandboxCount: facts.sandboxCount,
     sandboxStartingCount: facts.sandboxStartingCount,
     createSuccesses: facts.createSuccesses,

@@ -1,7 +1,8 @@
-import { createClient, type Interceptor } from '@connectrpc/connect';
+import { createClient, type Interceptor, type Transport } from '@connectrpc/connect';
 import { createConnectTransport } from '@connectrpc/connect-node';
-import { orchestratorProto, outboxProto, templateProto, volumesProto } from '@islet/contracts';
+import { nodeProto, orchestratorProto, outboxProto, templateProto, volumesProto } from '@islet/contracts';
 import { type DiscoveredNode, fixedNodes, type NodeDiscovery } from './discovery.ts';
+import type { NodeLink } from './link.ts';
 
 /** A node at addresses that an operator wrote down. */
 export interface StaticNode {
@@ -32,17 +33,26 @@ function toDiscovered({ id, labels = {}, token, proxyAddress, ...urls }: StaticN
   };
   const to = (baseUrl: string) =>
     createConnectTransport({ baseUrl, httpVersion: '1.1', interceptors: [withToken] });
-  const orchestrator = to(urls.orchestratorUrl);
+  const [orchestrator, templateManager] = [to(urls.orchestratorUrl), to(urls.templateManagerUrl)];
+  return { id, labels, link: linkOver({ orchestrator, templateManager, proxyAddress }) };
+}
+
+/** The ways to a node on another machine. */
+export interface NodeTransports {
+  orchestrator: Transport;
+  templateManager: Transport;
+  /** Of its sandbox proxy, `host:port`. */
+  proxyAddress: string;
+}
+
+export function linkOver({ orchestrator, templateManager, proxyAddress }: NodeTransports): NodeLink {
   return {
-    id,
-    labels,
-    link: {
-      sandboxes: createClient(orchestratorProto.Orchestrator, orchestrator),
-      volumes: createClient(volumesProto.Volumes, orchestrator),
-      outbox: createClient(outboxProto.Outbox, orchestrator),
-      templates: createClient(templateProto.TemplateManager, to(urls.templateManagerUrl)),
-      proxyAddress,
-      heartbeatMs: HEARTBEAT_MS,
-    },
+    sandboxes: createClient(orchestratorProto.Orchestrator, orchestrator),
+    volumes: createClient(volumesProto.Volumes, orchestrator),
+    outbox: createClient(outboxProto.Outbox, orchestrator),
+    shipped: createClient(nodeProto.ShippedTemplates, orchestrator),
+    templates: createClient(templateProto.TemplateManager, templateManager),
+    proxyAddress,
+    heartbeatMs: HEARTBEAT_MS,
   };
 }

@@ -13,7 +13,14 @@ import {
   requestCertificate,
 } from './authority.ts';
 import { type Identity, newIdentity, type Role } from './identity.ts';
-import { clientOptions, type Expected, type LinkCredentials, peerOf, serverOptions } from './links.ts';
+import {
+  type Expected,
+  type LinkCredentials,
+  lapsedPeerOf,
+  linkClient,
+  peerOf,
+  serverOptions,
+} from './links.ts';
 
 const NOW = new Date();
 let ours: Certificate;
@@ -50,7 +57,7 @@ async function listen(credentials: LinkCredentials, roles: Role[] = ['api']): Pr
 
 /** What a client hears; '' if the connection ends without a word. */
 function ask(server: Server, credentials: LinkCredentials, expected: Expected = { role: 'node' }) {
-  return hear(server, clientOptions(credentials, expected));
+  return hear(server, linkClient(credentials)(expected));
 }
 
 async function hear(server: Server, options: ConnectionOptions): Promise<string> {
@@ -61,6 +68,11 @@ async function hear(server: Server, options: ConnectionOptions): Promise<string>
   });
   await once(socket, 'close');
   return heard;
+}
+
+/** A client that is content with any server, and shows what it has. */
+function showing({ cert, key }: Certificate): ConnectionOptions {
+  return { rejectUnauthorized: false, ...(cert && { cert, key }) };
 }
 
 describe('a link between members of a cluster', () => {
@@ -74,7 +86,7 @@ describe('a link between members of a cluster', () => {
     expect(await ask(server, api)).toBe('some');
     expect(await ask(server, api, { role: 'node', name: 'one' })).toBe('some');
     await expect(
-      hear(server, { ...clientOptions(api, { role: 'node' }), maxVersion: 'TLSv1.2', minVersion: 'TLSv1.2' }),
+      hear(server, { ...showing(api), maxVersion: 'TLSv1.2', minVersion: 'TLSv1.2' }),
     ).rejects.toThrow();
   });
 
@@ -105,12 +117,7 @@ describe('a link between members of a cluster', () => {
     ['with one that a member has signed', async () => member(api, 'api')],
   ])('does not answer a client %s', async (_, make) => {
     const { cert, key } = await make();
-    const options = {
-      ...clientOptions(api, { role: 'node' }),
-      cert: cert || undefined,
-      key: key || undefined,
-    };
-    expect(await hear(server, options).catch(() => '')).toBe('');
+    expect(await hear(server, showing({ cert, key })).catch(() => '')).toBe('');
   });
 
   it('is refused to a server of another cluster, or one that has expired', async () => {
@@ -132,7 +139,7 @@ describe('a link between members of a cluster', () => {
     echo.listen(0, '127.0.0.1');
     await once(echo, 'listening');
     const { port } = echo.address() as AddressInfo;
-    const open = () => connect({ ...clientOptions(api, identity), host: '127.0.0.1', port });
+    const open = () => connect({ ...linkClient(api)(identity), host: '127.0.0.1', port });
     const first = open();
     await once(first, 'secureConnect');
     const newer = await certified(ours, identity);
@@ -176,4 +183,39 @@ it('names an authority by a fingerprint', () => {
   expect(fingerprintOf(ours.cert)).toMatch(/^[0-9a-f]{64}$/);
   expect(fingerprintOf(ours.cert)).not.toBe(fingerprintOf(theirs.cert));
   expect(fingerprintOf(node.authority)).toBe(fingerprintOf(ours.cert));
+});
+
+describe('a member that was away for longer than its certificate lasts', () => {
+  const past = new Date(NOW.getTime() - 2 * DAY_MS);
+
+  /** Who a server of ours takes the client for if it looks at nothing but the time. */
+  async function seen(credentials: Certificate): Promise<Identity | undefined> {
+    let found: Identity | undefined;
+    const options = { ...serverOptions(api), rejectUnauthorized: false };
+    const server = createServer(options, (socket) => {
+      found = lapsedPeerOf(socket, ours.cert, ['edge', 'node']);
+      socket.end('seen');
+    });
+    server.listen(0, '127.0.0.1');
+    await once(server, 'listening');
+    expect(await hear(server, showing(credentials))).toBe('seen');
+    server.close();
+    return found;
+  }
+
+  it('is known, and nobody else is', async () => {
+    expect(await seen(await member(ours, 'node', 'late', past))).toMatchObject({
+      role: 'node',
+      name: 'late',
+    });
+    for (const other of [
+      await member(ours, 'node'),
+      await member(ours, 'api', 'late', past),
+      await member(theirs, 'node', 'late', past),
+      await member(await member(ours, 'node'), 'node', 'late', past),
+      { cert: '', key: '' },
+    ]) {
+      expect(await seen(other)).toBeUndefined();
+    }
+  });
 });

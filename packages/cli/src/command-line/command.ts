@@ -1,11 +1,11 @@
 import type { Environment, OptionSources } from '../options/spec.ts';
 import type { Flags, FlagValues } from './flags.ts';
-import type { Signature, Words } from './signature.ts';
+import type { Signature, Words, WordValues } from './signature.ts';
 import { readWords } from './words.ts';
 
 /** What a command was given. */
 export interface Given<F extends Flags, W extends Words> {
-  words: { readonly [Name in keyof W]: string };
+  words: WordValues<W>;
   flags: FlagValues<F>;
   /** Where its options are read from. */
   sources: OptionSources;
@@ -32,6 +32,8 @@ export interface CommandGroup {
   summary: string;
   /** By name. A function loads the command if it is asked for. */
   commands: Readonly<Record<string, AnyCommand | (() => Promise<AnyCommand>)>>;
+  /** What it does if none of them is named. */
+  itself?: Command;
 }
 
 export type AnyCommand = Command | CommandGroup;

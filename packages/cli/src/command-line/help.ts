@@ -17,40 +17,46 @@ type Paint = (style: Style, text: string) => string;
 type Row = readonly [term: string, meaning: string];
 
 /** The help of a command that does something. */
-export function commandHelp({ summary, signature }: Command, target: HelpTarget): string {
+export function commandHelp(command: Command, target: HelpTarget): string {
+  const { summary, signature } = command;
   const flags = Object.entries(flagsOf(signature));
   const needed = flags.filter(([, flag]) => flag.kind === 'text' && flag.isRequired);
   const usage = [
     ...(flags.length > 0 ? ['[OPTIONS]'] : []),
-    ...Object.keys(signature.words).map((name) => `<${name.toUpperCase()}>`),
+    ...Object.entries(signature.words).map(([name, word]) =>
+      typeof word === 'string' ? `<${name.toUpperCase()}>` : `[${name.toUpperCase()}]`,
+    ),
     ...needed.map(([name, flag]) => written(name, flag)),
   ];
-  const words = Object.entries(signature.words).map(([name, meaning]): Row => [name.toUpperCase(), meaning]);
+  const words = Object.entries(signature.words).map(
+    ([name, word]): Row => [name.toUpperCase(), typeof word === 'string' ? word : word.meaning],
+  );
   const paint = painter(target);
   return [
     ...opening(summary, usage.join(' '), target),
     ...section('ARGUMENTS', words, paint),
-    ...section(
-      'OPTIONS',
-      flags.flatMap(([name, flag]) => flagRows(name, flag)),
-      paint,
-    ),
+    ...section('OPTIONS', optionRows(command), paint),
   ].join('\n');
 }
 
 /** The help of a command that stands for others. `commands`: these, loaded. */
 export function groupHelp(
-  { summary }: CommandGroup,
+  { summary, itself }: CommandGroup,
   commands: Readonly<Record<string, AnyCommand>>,
   target: HelpTarget,
 ): string {
   const paint = painter(target);
   const rows = Object.entries(commands).map(([name, command]): Row => [name, command.summary]);
   return [
-    ...opening(summary, Object.keys(commands).join('|'), target),
+    ...opening(summary, `${itself ? '[OPTIONS] or ' : ''}${Object.keys(commands).join('|')}`, target),
+    ...(itself ? section('OPTIONS', optionRows(itself), paint) : []),
     ...section('COMMANDS', rows, paint),
     `Use ${paint('cyan', `${target.name} <command> --help`)} for more information about a command.`,
   ].join('\n');
+}
+
+function optionRows({ signature }: Command): Row[] {
+  return Object.entries(flagsOf(signature)).flatMap(([name, flag]) => flagRows(name, flag));
 }
 
 function painter({ color }: HelpTarget): Paint {

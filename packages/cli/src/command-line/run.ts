@@ -31,6 +31,7 @@ export async function runProgram(
   };
   if ('commands' in command) {
     refuseUnknown(command, path, rest[0]);
+    if (command.itself && !asksHelp(rest)) return command.itself.run(rest);
     if (!asksHelp(rest)) refuseFlags(rest);
     io.print(await helpOf(command, target));
     if (!asksHelp(rest) && words.length > 0) io.setExitCode(1);

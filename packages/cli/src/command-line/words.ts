@@ -2,11 +2,11 @@ import { OPTIONS } from '../options/options.ts';
 import { parseSwitch } from '../options/parse.ts';
 import { OptionError, type OptionSpec, type OptionTexts, parseText } from '../options/spec.ts';
 import type { Flag, Flags, FlagValues } from './flags.ts';
-import { flagsOf, type Signature, type Words } from './signature.ts';
+import { flagsOf, type Signature, type Words, type WordValues } from './signature.ts';
 import { sortTokens } from './tokens.ts';
 
 export interface ReadWords<F extends Flags, W extends Words> {
-  words: { readonly [Name in keyof W]: string };
+  words: WordValues<W>;
   flags: FlagValues<F>;
   /** What was given for the options that commands share. */
   options: OptionTexts;
@@ -24,7 +24,9 @@ export function readWords<F extends Flags, W extends Words>(
   const problems = sorted.problems.map((problem) => new OptionError(problem));
   const textsOf = (flag: string) => sorted.texts.get(flag) ?? [];
 
-  const missing = names[sorted.words.length];
+  const missing = Object.entries(signature.words).find(
+    ([, word], index) => index >= sorted.words.length && typeof word === 'string',
+  )?.[0];
   if (missing) problems.push(new OptionError(`${missing.toUpperCase()} is needed (see --help)`));
   const surplus = sorted.words[names.length];
   if (surplus !== undefined) problems.push(new OptionError(`"${surplus}" is a word too many (see --help)`));

@@ -4,6 +4,7 @@ import {
   BASE_TIER,
   createAccessToken,
   createApiKey,
+  createJoinToken,
   createTeam,
   type Database,
   findWellKnown,
@@ -16,14 +17,17 @@ import {
   listKeyDefects,
   listTeams,
   listUserTeams,
+  type MemberRole,
   migrationStatus,
   type Revoked,
+  removeMember,
   revokeAccessToken,
   revokeApiKey,
   setProjectLimits,
   type Team,
   type WellKnown,
 } from '@islet/db';
+import { writeJoinToken } from '../cluster/join-token.ts';
 import type { NodeClient } from '../roles/node.ts';
 import { limitOverrides, limitsView, type TeamLimitsChange, type TeamLimitsView } from './team-limits.ts';
 
@@ -99,6 +103,20 @@ export interface SnapshotView {
   inUse: boolean;
 }
 
+/** What lets one machine join a cluster. */
+export interface JoinTokenView {
+  id: string;
+  /** Shown this once. */
+  token: string;
+  role: MemberRole;
+  /** Where the machine will ask for the API. */
+  api: string;
+  /** Fingerprint of the cluster's authority. */
+  authority: string;
+  /** ISO 8601. */
+  expiresAt: string;
+}
+
 /** What an operator does to an installation besides running sandboxes. */
 export interface Administration {
   /** `team` is a team's id or slug; the local-dev team if it is absent. */
@@ -111,6 +129,10 @@ export interface Administration {
   listTokens(request: object): Promise<TokenView[]>;
   /** `selector` as of keys. */
   revokeToken(request: { selector: string }): Promise<TokenView>;
+  /** `lifeMs`: how long it may be used. */
+  createJoinToken(request: { role: MemberRole; lifeMs: number }): Promise<JoinTokenView>;
+  /** Takes a node out of the cluster. */
+  removeNode(request: { name: string }): Promise<{ name: string }>;
   createTeam(request: { name: string }): Promise<TeamView>;
   listTeams(request: object): Promise<TeamView[]>;
   /** Sets limits of one team, whatever its tier says. */
@@ -127,9 +149,21 @@ export class AdministrationError extends Error {
   override readonly name = 'AdministrationError';
 }
 
+/** Where machines join a cluster, and how they know that it is the one. */
+export interface ClusterPlace {
+  /** `host:port` */
+  api: string;
+  /** Of the cluster's authority. */
+  fingerprint: string;
+  /** The members are others than before. */
+  membersChanged(): Promise<void>;
+}
+
 /** The services that run on the database; commands beside a stopped Islet have none. */
 export interface RunningServices {
-  node: NodeClient;
+  nodes(): readonly NodeClient[];
+  /** Undefined if it is open to no other machine. */
+  cluster(): ClusterPlace | undefined;
   /** Has them refuse what was revoked from the next request on. */
   forget(revoked: Revoked): void;
 }
@@ -150,15 +184,23 @@ export function administrationOf(db: Database, running?: RunningServices): Admin
     return keys.map((key) => toView(key, slugs.get(key.teamId) ?? key.teamId));
   };
 
-  const runningNode = () => {
-    if (running) return running.node;
+  const runningServices = () => {
+    if (running) return running;
     throw new AdministrationError(
       'Islet does not run on this data directory: start it with `islet up` first',
     );
   };
   const snapshots = async (): Promise<SnapshotView[]> => {
-    // The node first: a snapshot that begins in between is in the database before it is on the node.
-    const { builds } = await runningNode().listBuilds({});
+    // The nodes first: a snapshot that begins in between is in the database before it is on a node.
+    const listed = await Promise.all(
+      runningServices()
+        .nodes()
+        .map((node) => node.listBuilds({})),
+    );
+    // Several nodes may have the same.
+    const builds = [
+      ...new Map(listed.flatMap(({ builds }) => builds).map((build) => [build.buildId, build])).values(),
+    ];
     const known = await keepKnownBuilds(
       db,
       builds.map(({ buildId }) => buildId),
@@ -179,7 +221,13 @@ export function administrationOf(db: Database, running?: RunningServices): Admin
     listSnapshots: snapshots,
     async collectSnapshots() {
       const unused = (await snapshots()).filter(({ inUse }) => !inUse);
-      for (const { buildId } of unused) await runningNode().deleteBuild({ buildId });
+      for (const { buildId } of unused) {
+        await Promise.all(
+          runningServices()
+            .nodes()
+            .map((node) => node.deleteBuild({ buildId })),
+        );
+      }
       return unused;
     },
     async createKey({ name, team }) {
@@ -218,6 +266,31 @@ export function administrationOf(db: Database, running?: RunningServices): Admin
       if (result.outcome === 'ambiguous') throw severalNamed('tokens', selector, result.keys);
       running?.forget(result.revoked);
       return toTokenView(result.token);
+    },
+    async createJoinToken({ role, lifeMs }) {
+      const cluster = runningServices().cluster();
+      if (!cluster) {
+        throw new AdministrationError(
+          'this Islet is open to no other machine: start its API with --advertise <address of this machine>',
+        );
+      }
+      const now = new Date();
+      const expiresAt = new Date(now.getTime() + lifeMs);
+      const { id, secret } = await createJoinToken(db, { role, now, expiresAt });
+      const { api, fingerprint: authority } = cluster;
+      return {
+        ...{ id, role, api, authority, expiresAt: expiresAt.toISOString() },
+        token: writeJoinToken({ role, api, authority, secret }),
+      };
+    },
+    async removeNode({ name }) {
+      if (!(await removeMember(db, 'node', name))) {
+        throw new AdministrationError(
+          `no node has joined as ${name}: those of a list are removed from the list`,
+        );
+      }
+      await runningServices().cluster()?.membersChanged();
+      return { name };
     },
     async createTeam({ name }) {
       const { id } = await createTeam(db, { name, email: '', tier: BASE_TIER.id });

@@ -55,6 +55,13 @@ export async function openInstallation(options: InstallationOptions): Promise<Op
   }
 }
 
+/** An installation as the Islet that runs it has it, and not its database alone. @throws Error if none runs */
+export async function openRunning(dataDir: string): Promise<Administration> {
+  const path = controlSocket(await openInstance(dataDir));
+  if (await readStatus(path)) return administrationThrough(path);
+  throw new Error(`no API runs on ${dataDir}: start it first, or give the --data-dir of one that does`);
+}
+
 async function throughInstance(instance: Instance, held: LockHeldError): Promise<OpenInstallation> {
   const path = controlSocket(instance);
   if (!(await readStatus(path))) {

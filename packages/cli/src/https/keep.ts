@@ -32,7 +32,7 @@ export async function keepCertificate(options: KeepOptions): Promise<KeptCertifi
     if (newest === served) return;
     served = newest;
     use(newest);
-    logger.info('the edge serves a newer certificate');
+    logger.info('a newer certificate is in use');
   };
   const timer = setInterval(() => {
     if (looking) return;

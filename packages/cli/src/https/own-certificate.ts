@@ -8,8 +8,9 @@ import {
   permits,
   servedNames,
 } from '@islet/certificates';
-import { closeSecret, damagedSecret, keepSecret, openSecrets, readSecret } from '../host/secrets.ts';
+import { openSecrets } from '../host/secrets.ts';
 import { type CertificateSource, isPair } from './certificate-source.ts';
+import { keepPair, readAuthority, readPair } from './pair-file.ts';
 
 /** One that has less of its life left is followed by another: a machine may be off for half a week. */
 const LEAST_LEFT_MS = CERTIFICATE_LIFE_MS / 2;
@@ -65,32 +66,6 @@ export function ownCertificate(options: OwnCertificateOptions): OwnCertificate {
       return known;
     },
   };
-}
-
-/** A damaged one is an error: whoever trusted it would have to trust another. */
-async function readAuthority(path: string): Promise<Certificate | undefined> {
-  const text = await readSecret(path);
-  if (text === undefined) return undefined;
-  const pair = pairIn(text);
-  if (!pair || !isPair(pair)) throw damagedSecret(path);
-  await closeSecret(path);
-  return pair;
-}
-
-async function readPair(path: string): Promise<Certificate | undefined> {
-  const text = await readSecret(path);
-  return text === undefined ? undefined : pairIn(text);
-}
-
-/** In one file, since two cannot be replaced at once. */
-async function keepPair(path: string, { cert, key }: Certificate): Promise<void> {
-  await keepSecret(path, `${key.trim()}\n${cert.trim()}`);
-}
-
-function pairIn(text: string): Certificate | undefined {
-  const [key] = /-----BEGIN PRIVATE KEY-----[^-]+-----END PRIVATE KEY-----/.exec(text) ?? [];
-  const [cert] = /-----BEGIN CERTIFICATE-----[^-]+-----END CERTIFICATE-----/.exec(text) ?? [];
-  return key && cert ? { key: `${key}\n`, cert: `${cert}\n` } : undefined;
 }
 
 function serves(pair: Certificate, authority: Certificate, domain: string, now: Date): boolean {

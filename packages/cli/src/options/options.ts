@@ -1,5 +1,6 @@
 import { PORTS } from '@islet/contracts';
 import {
+  parseAddress,
   parseAllowedHosts,
   parseAllowedOrigins,
   parseApiKey,
@@ -101,6 +102,13 @@ export const OPTIONS = {
     hint: 'file',
     description: 'The nodes: a JSON list of their ids and addresses',
     parse: parseFile,
+  },
+  advertise: {
+    flag: 'advertise',
+    env: 'ISLET_ADVERTISE',
+    hint: 'address',
+    description: 'Address of this machine for the other machines of a cluster, which is open to them there',
+    parse: parseAddress,
   },
   tokenFile: {
     flag: 'token-file',

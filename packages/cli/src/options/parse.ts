@@ -56,6 +56,14 @@ export function parseHost(text: string): string {
   return isIP(text) === 6 ? (parseAuthority(`[${text}]`)?.host ?? text) : text;
 }
 
+/** One address of a machine, which others can be told. */
+export function parseAddress(text: string): string {
+  if (isIP(text) === 0 || /^(?:0\.0\.0\.0|[0:]*)$/.test(text)) {
+    throw new RangeError('must be one IP address of this machine, such as 10.0.0.5');
+  }
+  return text;
+}
+
 /** Yes or no; a flag without a value is `on`. */
 export function parseSwitch(text: string): boolean {
   if (['on', 'true', 'yes', '1'].includes(text)) return true;

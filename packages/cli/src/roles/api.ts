@@ -1,7 +1,7 @@
 import { type Api, type ApiDeps, type Collector, createApi } from '@islet/api';
 import { Undo } from '@islet/contracts';
 import type { Logger } from '@islet/telemetry';
-import { administrationOf } from '../control/administration.ts';
+import { administrationOf, type ClusterPlace } from '../control/administration.ts';
 import { controlSocket } from '../control/open.ts';
 import { serveControl } from '../control/socket.ts';
 import type { Instance } from '../host/instance.ts';
@@ -10,7 +10,6 @@ import { shareApi } from '../up/api-connections.ts';
 import type { UpConfig } from '../up/config.ts';
 import { urlHost } from '../up/listen.ts';
 import type { UnexpectedErrors } from '../up/unexpected.ts';
-import type { NodeClient } from './node.ts';
 
 /** What the API takes as it is. */
 type Given =
@@ -36,8 +35,8 @@ export interface ApiRoleOptions extends Pick<ApiDeps, Given> {
   domain: string;
   /** Where the edge is, for people. */
   sandboxUrl: string;
-  /** Whose snapshots the operator lists and collects. */
-  snapshotsOf: NodeClient;
+  /** Where other machines join; undefined if it is open to none. */
+  cluster: () => ClusterPlace | undefined;
   unexpected: UnexpectedErrors;
   version: string;
   logger: Logger;
@@ -53,8 +52,7 @@ export interface ApiRole extends AsyncDisposable {
 
 /** The API of an installation. It serves when it knows what lives on its nodes, or they are silent for some seconds. */
 export async function openApi(options: ApiRoleOptions): Promise<ApiRole> {
-  const { config, instance, secrets, domain, sandboxUrl, snapshotsOf, unexpected, version, ...given } =
-    options;
+  const { config, instance, secrets, domain, sandboxUrl, cluster, unexpected, version, ...given } = options;
   const undo = new Undo();
   try {
     given.collector.follow(given.discovery);
@@ -73,7 +71,11 @@ export async function openApi(options: ApiRoleOptions): Promise<ApiRole> {
     const apiUrl = `http://${urlHost(config.host)}:${port}`;
     const control = await serveControl({
       path: controlSocket(instance),
-      administration: administrationOf(given.db, { node: snapshotsOf, forget: api.forget }),
+      administration: administrationOf(given.db, {
+        nodes: api.nodeClients,
+        cluster,
+        forget: api.forget,
+      }),
       status: () => ({
         ...{ pid: process.pid, version, apiUrl, sandboxUrl },
         unexpectedErrors: unexpected.count,

@@ -11,6 +11,7 @@ export const API_OPTIONS: readonly OptionName[] = [
     'apiPort',
     'proxyPort',
     'edgeLinkPort',
+    'advertise',
     'nodes',
     'domain',
     'allowHost',
@@ -51,7 +52,7 @@ export function readApiConfig(sources: OptionSources) {
     ...readRoleSettings(sources),
     ...settings,
     edgeLinkPort: requireOption(OPTIONS.edgeLinkPort, sources),
-    nodesFile: requireOption(OPTIONS.nodes, sources),
+    ...readWhoIsThere(sources),
     artifactsDir: readOption(OPTIONS.artifactsDir, sources),
     redis: readRedis(sources),
     secretsDir: readOption(OPTIONS.secretsDir, sources),
@@ -62,6 +63,18 @@ export function readApiConfig(sources: OptionSources) {
 function readRedis(sources: OptionSources): { url: string; prefix: string } | undefined {
   const url = readOption(OPTIONS.redisUrl, sources);
   return url === undefined ? undefined : { url, prefix: requireOption(OPTIONS.redisPrefix, sources) };
+}
+
+/** Where an API's nodes come from: a file, or those that join. */
+function readWhoIsThere(sources: OptionSources) {
+  const advertise = readOption(OPTIONS.advertise, sources);
+  if (advertise === undefined) {
+    return { advertise, nodesFile: requireOption(OPTIONS.nodes, sources) };
+  }
+  if (readOption(OPTIONS.nodes, sources) !== undefined) {
+    throw new OptionError('--advertise and --nodes exclude each other: the nodes of a cluster join it');
+  }
+  return { advertise, nodesFile: undefined };
 }
 
 /** @throws OptionError naming the option that is wrong. */

@@ -5,7 +5,8 @@ import { urlHost } from '../up/listen.ts';
 import type { EdgeOptions, ProxyThread } from '../up/proxies/proxy-thread.ts';
 import { webAccessOf } from '../up/web-access.ts';
 
-export interface EdgeRoleOptions extends Pick<EdgeOptions, 'routes' | 'wake' | 'findSigner' | 'lookUp'> {
+export interface EdgeRoleOptions
+  extends Pick<EdgeOptions, 'routes' | 'wake' | 'findSigner' | 'lookUp' | 'links'> {
   config: Pick<UpConfig, 'host' | 'proxyPort' | 'domain' | 'allowHost'>;
   /** Where it is opened. */
   proxies: ProxyThread;

@@ -17,15 +17,14 @@ import {
   openClientBuilds,
   type ShippedTemplates,
 } from '@islet/template-manager';
+import type { NodeLinks } from '../cluster/links.ts';
 import type { Instance } from '../host/instance.ts';
 import { sandboxResolvers } from '../host/resolvers.ts';
 import type { Layout } from '../layout.ts';
 import { BASE_TEMPLATE_ID } from '../up/base-template.ts';
-import { LOCAL_HOST } from '../up/claim.ts';
 import type { readNodeSettings } from '../up/config.ts';
 import { driverKinds } from '../up/drivers.ts';
 import { closeServer, listen } from '../up/listen.ts';
-import { createNodeServer } from '../up/node-server.ts';
 import type { ProxyThread } from '../up/proxies/proxy-thread.ts';
 import { registryProxy } from '../up/registry-proxy.ts';
 
@@ -63,8 +62,8 @@ export interface Node extends AsyncDisposable {
 export type NodeSettings = ReturnType<typeof readNodeSettings>;
 
 export interface NodeOptions {
-  /** What callers of the node's ports have to know. */
-  token: string;
+  /** How the node answers its callers. */
+  links: NodeLinks;
   /** What clients uploaded for COPY steps. */
   artifacts: ArtifactStore;
   /** Where the node's own proxy is opened. */
@@ -85,7 +84,7 @@ export interface NodeOptions {
 }
 
 export async function startNode(options: NodeOptions): Promise<Node> {
-  const { config, instance, layout, proxies, version, logger } = options;
+  const { config, instance, layout, links, proxies, version, logger } = options;
   const undo = new Undo();
   try {
     const outbox = new Outbox({ ...OUTBOX, logger: logger.child({ component: 'outbox' }) });
@@ -109,10 +108,13 @@ export async function startNode(options: NodeOptions): Promise<Node> {
     undo.add('the orchestrator', () => orchestrator.close());
 
     const sandboxProxy = await proxies.openNodeProxy({
-      address: { host: LOCAL_HOST, port: config.sandboxProxyPort },
+      address: { host: links.host, port: config.sandboxProxyPort },
       routes: routesOf(orchestrator),
+      links: links.member?.credentials(),
       onUse: (executionId, inUse) => orchestrator.use(executionId, inUse),
     });
+    const stopRenewing = links.member?.follow((credentials) => proxies.useLinks(credentials));
+    undo.add('the renewal of links', async () => void stopRenewing?.());
     undo.add('the sandbox proxy', () => proxies.close('node'));
 
     const { templatesDir } = layout;
@@ -150,19 +152,19 @@ export async function startNode(options: NodeOptions): Promise<Node> {
       router.service(volumesProto.Volumes, orchestrator.volumes);
       router.service(outboxProto.Outbox, outboxService(outbox));
     };
-    const orchestratorServer = createNodeServer(options.token, (router) => {
+    const orchestratorServer = links.serve((router) => {
       addServices(router);
       options.addServices?.(router);
     });
-    const templateServer = createNodeServer(options.token, (router) =>
+    const templateServer = links.serve((router) =>
       router.service(templateProto.TemplateManager, templateService),
     );
     undo.add('the orchestrator service', () => closeServer(orchestratorServer));
     undo.add('the template manager service', () => closeServer(templateServer));
     const ports = {
       sandboxProxy,
-      orchestrator: await listen(orchestratorServer, LOCAL_HOST, config.orchestratorPort),
-      templateManager: await listen(templateServer, LOCAL_HOST, config.templateManagerPort),
+      orchestrator: await listen(orchestratorServer, links.host, config.orchestratorPort),
+      templateManager: await listen(templateServer, links.host, config.templateManagerPort),
     };
 
     const transport = createRouterTransport((router) => {

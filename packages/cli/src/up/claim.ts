@@ -27,8 +27,12 @@ export function edgePorts({ host, proxyPort }: Pick<Ports, 'host' | 'proxyPort'>
   return [{ flag: 'proxy-port', purpose: 'the client proxy', host, port: proxyPort }];
 }
 
-export function nodePorts(config: Omit<Ports, 'host' | 'apiPort' | 'proxyPort'>): PortWish[] {
-  const local = (flag: string, purpose: string, port: number) => ({ flag, purpose, host: LOCAL_HOST, port });
+/** @param host the address that the node's ports listen on */
+export function nodePorts(
+  config: Omit<Ports, 'host' | 'apiPort' | 'proxyPort'>,
+  host = LOCAL_HOST,
+): PortWish[] {
+  const local = (flag: string, purpose: string, port: number) => ({ flag, purpose, host, port });
   return [
     local('sandbox-proxy-port', 'the sandbox proxy', config.sandboxProxyPort),
     local('orchestrator-port', 'the orchestrator', config.orchestratorPort),

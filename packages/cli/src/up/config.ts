@@ -49,7 +49,15 @@ export function domainOf({ domain }: Pick<UpConfig, 'domain'>): string {
 /** Those of commands that call an API, and those of roles that run as processes of their own. */
 const OTHERS_OPTIONS: readonly OptionName[] = [
   ...(['apiUrl', 'apiKey'] as const),
-  ...(['edgeLinkPort', 'controlPlane', 'nodes', 'tokenFile', 'secretsDir', 'artifactsDir'] as const),
+  ...([
+    'advertise',
+    'edgeLinkPort',
+    'controlPlane',
+    'nodes',
+    'tokenFile',
+    'secretsDir',
+    'artifactsDir',
+  ] as const),
   ...(['redisUrl', 'redisPrefix'] as const),
 ];
 

@@ -1,5 +1,5 @@
-import type { Server } from 'node:http';
-import type { AddressInfo } from 'node:net';
+import type { Server as HttpServer } from 'node:http';
+import type { AddressInfo, Server } from 'node:net';
 
 /** Listens and gives the port, which is the system's choice where 0 was asked for. */
 export function listen(server: Server, host: string, port: number): Promise<number> {
@@ -13,7 +13,7 @@ export function listen(server: Server, host: string, port: number): Promise<numb
 }
 
 /** Stops listening and cuts what is still connected. */
-export function closeServer(server: Server): Promise<void> {
+export function closeServer(server: HttpServer): Promise<void> {
   return new Promise((resolve) => {
     server.close(() => resolve());
     server.closeAllConnections();

@@ -3,14 +3,17 @@ import type { ConnectRouter } from '@connectrpc/connect';
 import { connectNodeAdapter } from '@connectrpc/connect-node';
 import { secretsEqual } from '@islet/contracts';
 
-/** Longest wait for a request's headers, ms. */
-const HEADERS_TIMEOUT_MS = 10_000;
-/** Longest wait for all of a request: as long as a file may take on its way into a volume, ms. */
-const REQUEST_TIMEOUT_MS = 3_600_000;
+/** What one caller, and all together, may take of a server. */
+export const CALLER_LIMITS = {
+  /** Longest wait for a request's headers, ms. */
+  headersTimeout: 10_000,
+  /** Longest wait for all of a request: as long as a file may take on its way into a volume, ms. */
+  requestTimeout: 3_600_000,
+  /** The control plane needs a few. */
+  maxConnections: 1024,
+};
 /** Longest message: a fork of a hundred sandboxes with all that each may say. */
-const MESSAGE_BYTES = 64 * 1024 * 1024;
-/** The control plane needs a few; whoever else connects is a program of this machine without the token. */
-const MOST_CONNECTIONS = 1024;
+export const MESSAGE_BYTES = 64 * 1024 * 1024;
 
 /**
  * A server of the node's services. The ports are open to every user of the machine, and what they serve is root's to
@@ -19,11 +22,8 @@ const MOST_CONNECTIONS = 1024;
  */
 export function createNodeServer(token: string, routes: (router: ConnectRouter) => void): Server {
   const serve = connectNodeAdapter({ routes, readMaxBytes: MESSAGE_BYTES });
-  const server = createServer(
-    { headersTimeout: HEADERS_TIMEOUT_MS, requestTimeout: REQUEST_TIMEOUT_MS },
-    withToken(token, serve),
-  );
-  server.maxConnections = MOST_CONNECTIONS;
+  const server = createServer(CALLER_LIMITS, withToken(token, serve));
+  server.maxConnections = CALLER_LIMITS.maxConnections;
   return server;
 }
 

@@ -3,6 +3,7 @@ import { type Api, localNode } from '@islet/api';
 import { createMemoryReservations, createMemoryRoutes } from '@islet/catalog';
 import type { Certificate } from '@islet/certificates';
 import { isLoopbackHost, type Undo } from '@islet/contracts';
+import { localLinks } from '../cluster/links.ts';
 import { evaluateOtherFirewalls, probeOtherFirewalls } from '../doctor/checks/other-firewalls.ts';
 import { runHost } from '../doctor/run.ts';
 import { loadNodeId } from '../host/node-id.ts';
@@ -54,7 +55,7 @@ async function start(options: ProcessOptions<UpConfig>, undo: Undo): Promise<Rea
       ...{ config, instance, layout, version, logger, proxies },
       artifacts: uploads.artifacts,
       pullsFromOwnNetworks: isLoopbackHost(config.host),
-      token: secrets.nodeToken,
+      links: localLinks(secrets.nodeToken),
     }),
   ]);
   if (database.status === 'fulfilled') undo.add('the database', () => database.value.db.close());
@@ -95,7 +96,7 @@ async function start(options: ProcessOptions<UpConfig>, undo: Undo): Promise<Rea
     discovery: localNode(nodeId, { sandboxes: client, templates, volumes, outbox }),
     web: webAccessOf(config, hostname()),
     sandboxUrl: edge.url,
-    snapshotsOf: client,
+    cluster: () => undefined,
   });
   undo.add('the API', () => api[Symbol.asyncDispose]());
   opened = api;

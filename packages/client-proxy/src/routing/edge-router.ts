@@ -165,13 +165,14 @@ export class EdgeRouter {
     nodeFields: readonly string[],
   ): Destination {
     const { admission } = this.#options;
-    const { executionId, teamId: tenant, proxyAddress } = route;
+    const { executionId, teamId: tenant, nodeId, proxyAddress } = route;
     if (proxyAddress === undefined) return admit(route, target, request, admission);
     return {
       upstream: {
         sandboxId: target.sandboxId,
         executionId,
         tenant,
+        nodeId,
         ...parseAddress(proxyAddress),
       },
       sandboxPort: target.port,

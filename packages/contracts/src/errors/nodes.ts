@@ -16,6 +16,16 @@ export function nodeNotFound(): IsletError {
   return new IsletError(404, 'Node not found');
 }
 
+/** 409: what is being drained cannot stand by. */
+export function nodeStatusRefused(from: string, to: string): IsletError {
+  return new IsletError(409, `cannot change node status from ${from} to ${to}`);
+}
+
+/** 500: a status that nodes have and nobody gives them. */
+export function nodeStatusUnknown(status: string): IsletError {
+  return new IsletError(500, `Error when sending status change: unknown service info status: ${status}`);
+}
+
 /** 503 of an edge that cannot ask the api. */
 export function controlPlaneUnavailable(cause: unknown): IsletError {
   return new IsletError(503, 'The control plane does not answer. Try again in a moment.', { cause });

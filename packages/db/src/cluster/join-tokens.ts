@@ -3,7 +3,8 @@ import { and, eq, gt, isNull, lt } from 'drizzle-orm';
 import type { Database, Queries } from '../connection/database.ts';
 import { clusterMembers, joinTokens } from '../schema/index.ts';
 
-export type MemberRole = 'api' | 'edge' | 'node';
+/** What joins: an API has the database itself. */
+export type MemberRole = 'edge' | 'node';
 
 /** Somebody who joins. */
 export interface NewMember {
@@ -18,7 +19,9 @@ export interface NewMember {
 export type JoinResult =
   | { outcome: 'joined'; role: MemberRole }
   /** Nothing was done. */
-  | { outcome: 'unknown' | 'used' | 'expired' }
+  | { outcome: 'unknown' }
+  | { outcome: 'used' }
+  | { outcome: 'expired' }
   /** Somebody of the role has that name. The token is as good as before. */
   | { outcome: 'name-taken'; role: MemberRole };
 

@@ -5,7 +5,7 @@ import { createdAt, instant } from './columns.ts';
 export const joinTokens = pgTable('join_tokens', {
   id: uuid('id').primaryKey().defaultRandom(),
   secretHash: text('secret_hash').notNull().unique(),
-  /** `api`, `edge` or `node`: what comes in with it. */
+  /** `edge` or `node`: what comes in with it. */
   role: text('role').notNull(),
   createdAt: createdAt(),
   expiresAt: instant('expires_at').notNull(),

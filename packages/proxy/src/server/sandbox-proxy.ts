@@ -1,8 +1,9 @@
-import type { Server } from 'node:http';
-import type { Socket } from 'node:net';
+import type { Server as HttpServer } from 'node:http';
+import type { Server, Socket } from 'node:net';
+import { createServer as createTlsServer } from 'node:tls';
 import { type RouteView, servesTraffic } from '@islet/catalog';
+import { type LinkCredentials, peerOf, serverOptions } from '@islet/certificates';
 import { invalidHost } from '@islet/contracts';
-
 import type { Logger } from '@islet/telemetry';
 import { sandboxGone } from '../errors/proxy-error.ts';
 import { Turns } from '../fairness/turns.ts';
@@ -10,7 +11,7 @@ import type { ProxyRequest } from '../forwarding/proxy-request.ts';
 import { type AdmissionSettings, admit, DEFAULT_ADMISSION, refuseReserved } from '../routing/admission.ts';
 import { endWithRuns } from '../routing/run-ends.ts';
 import { parseTarget, SANDBOX_ID_HEADER, SANDBOX_PORT_HEADER, type Target } from '../routing/target.ts';
-import { UpstreamPool } from '../upstream/pool.ts';
+import { UpstreamPool, type UpstreamPoolOptions } from '../upstream/pool.ts';
 import { Front } from './front.ts';
 import { createHttp1Server, HEAD_TIMEOUT_MS } from './http-server.ts';
 import type { RunUses } from './run-uses.ts';
@@ -24,12 +25,16 @@ export interface SandboxProxyOptions {
   turns?: Turns;
   /** See `FrontOptions`. */
   uses?: RunUses;
+  /** Of the node in its cluster: edges and APIs of it alone are answered. Absent: plain HTTP. */
+  links?: LinkCredentials | undefined;
 }
 
 /** The node's hop from the edge into its sandboxes. */
 export interface SandboxProxy {
   /** Not listening yet. */
   readonly server: Server;
+  /** What it shows in handshakes from now on. */
+  useLinks(links: LinkCredentials): void;
   /** Stops listening and ends every connection. */
   close(): Promise<void>;
 }
@@ -63,21 +68,32 @@ export function createSandboxProxy(options: SandboxProxyOptions): SandboxProxy {
     keepAliveMs: KEEPALIVE_MS,
     headTimeoutMs: HEAD_TIMEOUT_MS,
   });
-  // All of them are the edge's, which holds clients to limits of their own.
-  server.maxConnections = MAX_CONNECTIONS;
   front.attach(server, (socket) => server.emit('connection', socket));
   const stranger = turns.of('connections of edges');
   server.on('connection', (socket: Socket) => front.pace(socket, stranger));
+  const secure = options.links && secured(server, options.links);
+  const listening = secure ?? server;
+  // All of them are edges', which hold clients to limits of their own.
+  listening.maxConnections = MAX_CONNECTIONS;
   return {
-    server,
+    server: listening,
+    useLinks: (links) => secure?.setSecureContext(serverOptions(links)),
     close: () =>
       new Promise((resolve) => {
         stopEnding();
-        server.close(() => resolve());
+        listening.close(() => resolve());
         pool.close();
         server.closeAllConnections();
       }),
   };
+}
+
+/** Hands a server the connections of the cluster's edges and APIs; all others are cut off behind the handshake. */
+function secured(server: HttpServer, links: LinkCredentials) {
+  return createTlsServer(serverOptions(links), (socket) => {
+    if (peerOf(socket, ['api', 'edge'])) server.emit('connection', socket);
+    else socket.destroy();
+  }).on('tlsClientError', (_, socket) => socket.destroy());
 }
 
 /**
@@ -102,8 +118,9 @@ const MAX_IDLE_PER_RUN = 256;
 const MAX_DIALS_PER_RUN = 64;
 
 /** Connections to sandboxes, with the idle times that fit envd and servers of users. */
-export function createUpstreamPool(envdPort: number): UpstreamPool {
+export function createUpstreamPool(envdPort: number, secure?: UpstreamPoolOptions['secure']): UpstreamPool {
   return new UpstreamPool({
+    secure,
     idleMs: (port) => (port === envdPort ? ENVD_IDLE_MS : USER_IDLE_MS),
     now: () => performance.now(),
     maxIdlePerRun: MAX_IDLE_PER_RUN,

@@ -1,4 +1,5 @@
 import { connect, type Socket } from 'node:net';
+import { type ConnectionOptions, connect as connectSecurely } from 'node:tls';
 import { onceReadOut } from './read-out.ts';
 import { resetAtOnce } from './reset.ts';
 import { ResponseParser, type ResponseSink } from './response-parser.ts';
@@ -213,25 +214,24 @@ export interface DialOptions {
   /** For the connection to be established, in milliseconds. */
   timeoutMs: number;
   signal: AbortSignal;
+  /** For TLS. */
+  secure?: ConnectionOptions | undefined;
 }
 
-/** Opens a TCP connection. Rejects with the system's error, or with the signal's reason. */
+/** Opens a connection. Rejects with the system's error, or with the signal's reason. */
 export function dial(options: DialOptions): Promise<Socket> {
   return new Promise((resolve, reject) => {
-    const socket = connect({
-      host: options.host,
-      port: options.port,
-      noDelay: true,
-      keepAlive: true,
-      keepAliveInitialDelay: TCP_KEEPALIVE_MS,
-    });
+    const { host, port, secure } = options;
+    const tcp = { host, port, noDelay: true, keepAlive: true, keepAliveInitialDelay: TCP_KEEPALIVE_MS };
+    const socket = secure ? connectSecurely({ ...tcp, ...secure }) : connect(tcp);
+    const opened = secure ? 'secureConnect' : 'connect';
     const timer = setTimeout(() => {
       socket.destroy(new Error(`no connection within ${options.timeoutMs} ms`));
     }, options.timeoutMs);
     const settle = () => {
       clearTimeout(timer);
       options.signal.removeEventListener('abort', abort);
-      socket.off('connect', connected);
+      socket.off(opened, connected);
       socket.off('error', failed);
     };
     const connected = () => {
@@ -249,7 +249,7 @@ export function dial(options: DialOptions): Promise<Socket> {
       socket.destroy();
       reject(options.signal.reason);
     };
-    socket.once('connect', connected);
+    socket.once(opened, connected);
     socket.once('error', failed);
     if (options.signal.aborted) abort();
     else options.signal.addEventListener('abort', abort);

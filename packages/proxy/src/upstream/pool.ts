@@ -1,5 +1,6 @@
 import type { Socket } from 'node:net';
 import { setTimeout as sleep } from 'node:timers/promises';
+import type { ConnectionOptions } from 'node:tls';
 import { type ConnectionOwner, dial, UpstreamConnection } from './connection.ts';
 import { DialSlots } from './dial-slots.ts';
 import { resetAtOnce } from './reset.ts';
@@ -17,6 +18,8 @@ export interface Upstream extends RunId {
   tenant: string;
   host: string;
   port: number;
+  /** The node whose proxy is there; undefined: the sandbox itself. */
+  nodeId?: string | undefined;
 }
 
 /** The run that a connection belonged to is over: the sandbox was killed or paused. */
@@ -44,6 +47,8 @@ export interface UpstreamPoolOptions {
   maxIdlePerRun: number;
   /** Connections of a run that are being made at once; more wait. A sandbox may leave each unanswered for long. */
   maxDialsPerRun: number;
+  /** What connections to a node's proxy are secured with; absent: they are on one machine. */
+  secure?: ((nodeId: string) => ConnectionOptions | undefined) | undefined;
 }
 
 /** Anything of a run that has to end with it. */
@@ -271,9 +276,10 @@ export class UpstreamPool {
   async #attempt(run: Run, upstream: Upstream, attempts: number, signal: AbortSignal) {
     for (let attempt = 1; ; attempt++) {
       try {
-        const { host, port } = upstream;
+        const { host, port, nodeId } = upstream;
+        const secure = nodeId === undefined ? undefined : this.#options.secure?.(nodeId);
         const socket = await run.dials.use(signal, () =>
-          dial({ host, port, timeoutMs: DIAL_TIMEOUT_MS, signal }),
+          dial({ host, port, secure, timeoutMs: DIAL_TIMEOUT_MS, signal }),
         );
         if (run.closed) {
           socket.destroy();

@@ -1,9 +1,13 @@
+import type { Server } from 'node:http';
+import { isIPv6 } from 'node:net';
 import { hostname } from 'node:os';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { createClient } from '@connectrpc/connect';
-import { edgeService, staticNodes } from '@islet/api';
-import { edgeProto, orchestratorProto } from '@islet/contracts';
+import { edgeService, type NodeDiscovery, staticNodes } from '@islet/api';
+import { edgeProto, type Undo } from '@islet/contracts';
+import { type ApiCluster, type ApiClusterOptions, openApiCluster } from '../../cluster/api-cluster.ts';
+import type { ClusterPlace } from '../../control/administration.ts';
 import { credentialFile } from '../../host/local-credentials.ts';
+import type { Secrets } from '../../host/secrets.ts';
 import { apiPorts, LOCAL_HOST } from '../../up/claim.ts';
 import { tellWellKnown } from '../../up/credentials.ts';
 import { closeServer, listen, urlHost } from '../../up/listen.ts';
@@ -21,7 +25,6 @@ import { openStores } from '../stores.ts';
 import { readRoleToken } from '../token.ts';
 import { artifactsDir, openUploads } from '../uploads.ts';
 import { openProcess, type ProcessOptions, serveUntil } from './process.ts';
-import { transportTo } from './transport.ts';
 
 /** How long the start waits for a node to tell of its template `base`, ms: one that builds it takes minutes. */
 const BASE_MS = 5_000;
@@ -34,7 +37,7 @@ export function runApi(options: ProcessOptions<ApiConfig>): Promise<void> {
     const link = {
       flag: 'edge-link-port',
       purpose: 'the edges',
-      host: LOCAL_HOST,
+      host: config.advertise ?? LOCAL_HOST,
       port: config.edgeLinkPort,
     };
     const {
@@ -43,41 +46,43 @@ export function runApi(options: ProcessOptions<ApiConfig>): Promise<void> {
       logger,
       unexpected,
     } = await openProcess(config, [...apiPorts(config), link], undo);
-    const token = await readRoleToken(config.token, own.nodeToken);
     const secrets = await readSharedSecrets(own, config.secretsDir);
-    const nodes = await readNodesFile(config.nodesFile, token);
     const live = await openLive(config.redis, logger);
     undo.add('the store of what is live', () => live[Symbol.asyncDispose]());
     const { db, isNew, wellKnown } = await openPreparedDatabase(config, instance, layout, secrets);
     undo.add('the database', () => db.close());
     signal.throwIfAborted();
-    const bases = registerBaseOfNodes(nodes, db, logger);
+    const { discovery, serveEdges, cluster } = await openNeighbours(
+      { ...{ config, db, clock, logger }, secrets: own, dataDir: instance.dataDir },
+      undo,
+    );
+    const bases = registerBaseOfNodes(discovery, db, logger);
     undo.add('the registration of the base template', () => bases[Symbol.asyncDispose]());
     await Promise.race([bases.done, sleep(BASE_MS, undefined, { ref: false })]);
 
     const { routes, reservations, contents } = live;
     const sandboxUrl = `http://${urlHost(config.host)}:${config.proxyPort}`;
-    const [first] = nodes;
+    let place: ClusterPlace | undefined;
     const api = await openApi({
       ...{ config, instance, db, secrets, unexpected, version, logger, sandboxUrl },
       ...{ routes, reservations, contents },
       ...openUploads(artifactsDir(instance, config.artifactsDir), secrets, layout),
       ...(await openStores(instance, logger, undo)),
-      discovery: staticNodes(nodes),
+      discovery,
+      cluster: () => place,
       web: webAccessOf(config, hostname()),
       domain: sandboxDomain(config, config.proxyPort),
-      snapshotsOf: createClient(
-        orchestratorProto.Orchestrator,
-        transportTo(first?.orchestratorUrl ?? '', token),
-      ),
     });
     undo.add('the API', () => api[Symbol.asyncDispose]());
     const { wake, findSigner } = api;
-    const edges = createNodeServer(token, (router) =>
-      router.service(edgeProto.ControlPlane, edgeService({ routes, wake, findSigner, logger })),
-    );
+    const edges = serveEdges(edgeService({ routes, wake, findSigner, logger }));
     undo.add('the link of the edges', () => closeServer(edges));
-    const edgeLink = await listen(edges, LOCAL_HOST, config.edgeLinkPort);
+    const edgeLink = await listen(edges, link.host, config.edgeLinkPort);
+    if (cluster) {
+      const host = isIPv6(link.host) ? `[${link.host}]` : link.host;
+      const { fingerprint, members } = cluster;
+      place = { api: `${host}:${edgeLink}`, fingerprint, membersChanged: () => members.look() };
+    }
     const warning = tellWellKnown(wellKnown);
     if (warning !== undefined) reporter.note(warning);
     if (isNew) reporter.note(`The first API key is in ${credentialFile(instance.dataDir, 'apiKey')}`);
@@ -87,4 +92,33 @@ export function runApi(options: ProcessOptions<ApiConfig>): Promise<void> {
       startedInMs: Math.round(clock() - startedAt),
     });
   });
+}
+
+interface NeighboursOptions extends ApiClusterOptions {
+  config: ApiConfig;
+  secrets: Pick<Secrets, 'nodeToken'>;
+}
+
+/** What an API works with beside its database. */
+interface Neighbours {
+  /** Undefined if there is none. */
+  cluster: ApiCluster | undefined;
+  discovery: NodeDiscovery;
+  serveEdges(service: ReturnType<typeof edgeService>): Server;
+}
+
+/** Those of a list, which share a token with the API on this machine, or those that join the cluster. */
+async function openNeighbours(options: NeighboursOptions, undo: Undo): Promise<Neighbours> {
+  const { config, secrets } = options;
+  if (config.nodesFile === undefined) {
+    const cluster = await openApiCluster(options, undo);
+    return { cluster, discovery: cluster.discovery, serveEdges: cluster.serve };
+  }
+  const token = await readRoleToken(config.token, secrets.nodeToken);
+  return {
+    cluster: undefined,
+    discovery: staticNodes(await readNodesFile(config.nodesFile, token)),
+    serveEdges: (service) =>
+      createNodeServer(token, (router) => router.service(edgeProto.ControlPlane, service)),
+  };
 }

@@ -1,6 +1,10 @@
-import { createClient } from '@connectrpc/connect';
+import { createClient, type Transport } from '@connectrpc/connect';
 import type { Certificate } from '@islet/certificates';
 import { edgeProto } from '@islet/contracts';
+import { openJoined } from '../../cluster/joined.ts';
+import { transportToMember } from '../../cluster/links.ts';
+import { type Membership, readOwnMembership } from '../../cluster/membership.ts';
+import type { Secrets } from '../../host/secrets.ts';
 import { openCertificate } from '../../up/certificate.ts';
 import { edgePorts } from '../../up/claim.ts';
 import { ProxyThread } from '../../up/proxies/proxy-thread.ts';
@@ -17,19 +21,29 @@ export function runEdge(options: ProcessOptions<EdgeConfig>): Promise<void> {
   return serveUntil(options, async (undo) => {
     const startedAt = clock();
     const { instance, secrets, logger } = await openProcess(config, edgePorts(config), undo);
-    const token = await readRoleToken(config.token, secrets.nodeToken);
+    const membership = await readOwnMembership(instance.dataDir, 'edge');
+    const member =
+      membership && (await openJoined({ ...{ dataDir: instance.dataDir, membership }, clock, logger }));
+    undo.add('the care for the certificate of the cluster', async () => member?.[Symbol.dispose]());
     const proxies = new ProxyThread({ program: layout.proxies, logLevel: config.logLevel, logger });
     undo.add('the thread of the proxies', () => proxies[Symbol.asyncDispose]());
     const use = (certificate: Certificate) => proxies.useCertificate(certificate);
     const { certificate } = await openCertificate({ config, instance, use, clock, logger });
     undo.add('the care for the certificate', () => certificate[Symbol.dispose]());
+    const transports =
+      member && membership
+        ? apisOf(config, membership).map((url) => transportToMember(member.credentials, url, { role: 'api' }))
+        : await localTransports(config, secrets);
     const { routes, lookUp, wake, findSigner } = linkControlPlanes(
-      config.controlPlanes.map((url) => createClient(edgeProto.ControlPlane, transportTo(url, token))),
+      transports.map((transport) => createClient(edgeProto.ControlPlane, transport)),
     );
+    const stopRenewing = member?.follow((credentials) => proxies.useLinks(credentials));
     const edge = await openEdge({
       ...{ config, proxies, routes, lookUp, wake, findSigner },
       certificate: certificate.first,
+      links: member?.credentials(),
     });
+    undo.add('the renewal of links', async () => void stopRenewing?.());
     undo.add('the edge', () => edge[Symbol.asyncDispose]());
     reporter.serving({
       ...{ role: 'edge', dataDir: instance.dataDir, pid: process.pid },
@@ -37,4 +51,18 @@ export function runEdge(options: ProcessOptions<EdgeConfig>): Promise<void> {
       startedInMs: Math.round(clock() - startedAt),
     });
   });
+}
+
+/** Those that the operator names, with https since they are the cluster's; else the one that the machine has joined at. */
+function apisOf({ controlPlanes }: Pick<EdgeConfig, 'controlPlanes'>, { api }: Membership): string[] {
+  const named = controlPlanes.filter((url) => url.startsWith('https:'));
+  return named.length > 0 ? named : [`https://${api}`];
+}
+
+async function localTransports(
+  { controlPlanes, token }: Pick<EdgeConfig, 'controlPlanes' | 'token'>,
+  { nodeToken }: Pick<Secrets, 'nodeToken'>,
+): Promise<Transport[]> {
+  const shared = await readRoleToken(token, nodeToken);
+  return controlPlanes.map((url) => transportTo(url, shared));
 }

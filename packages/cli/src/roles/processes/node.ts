@@ -3,6 +3,9 @@ import { join } from 'node:path';
 import { createDirectoryArtifacts, UploadSignatures } from '@islet/artifacts';
 import { nodeProto } from '@islet/contracts';
 import { ObjectDirectory } from '@islet/snapshots';
+import { announceNode, openJoined } from '../../cluster/joined.ts';
+import { localLinks, memberLinks } from '../../cluster/links.ts';
+import { readOwnMembership } from '../../cluster/membership.ts';
 import { nodePorts } from '../../up/claim.ts';
 import { ProxyThread } from '../../up/proxies/proxy-thread.ts';
 import type { NodeConfig } from '../config.ts';
@@ -16,13 +19,21 @@ export function runNode(options: ProcessOptions<NodeConfig>): Promise<void> {
   const { config, layout, version, reporter, signal, clock } = options;
   return serveUntil(options, async (undo) => {
     const startedAt = clock();
-    const { instance, secrets, logger } = await openProcess(config, nodePorts(config), undo);
-    const token = await readRoleToken(config.token, secrets.nodeToken);
+    const membership = await readOwnMembership(config.dataDir, 'node');
+    const ports = nodePorts(config, membership?.advertise);
+    const { instance, secrets, logger } = await openProcess(config, ports, undo);
+    const member =
+      membership && (await openJoined({ ...{ dataDir: instance.dataDir, membership }, clock, logger }));
+    undo.add('the care for the certificate', async () => member?.[Symbol.dispose]());
+    const links =
+      member && membership
+        ? memberLinks(member, membership.advertise)
+        : localLinks(await readRoleToken(config.token, secrets.nodeToken));
     const proxies = new ProxyThread({ program: layout.proxies, logLevel: config.logLevel, logger });
     undo.add('the thread of the proxies', () => proxies[Symbol.asyncDispose]());
     const base = new NodeBase(instance.dataDir);
     const node = await startNode({
-      ...{ config, instance, layout, version, logger, proxies, token },
+      ...{ config, instance, layout, version, logger, proxies, links },
       store: config.store === undefined ? undefined : await ObjectDirectory.open(config.store),
       durablePause: config.durablePause,
       // It signs no addresses of uploads: those are the API's.
@@ -34,7 +45,7 @@ export function runNode(options: ProcessOptions<NodeConfig>): Promise<void> {
       addServices: (router) => router.service(nodeProto.ShippedTemplates, base.service),
     });
     undo.add('the node', () => node[Symbol.asyncDispose]());
-    const { shipped, orchestrator, builds, ports } = node;
+    const { shipped, orchestrator, builds } = node;
     if (orchestrator.slowness !== undefined) reporter.note(orchestrator.slowness);
     const { buildId } = await base.ensure(
       { shipped, runtime: orchestrator.templates, reporter, logger },
@@ -42,9 +53,13 @@ export function runNode(options: ProcessOptions<NodeConfig>): Promise<void> {
     );
     orchestrator.templates.keepWarm(buildId);
     await builds.resume();
+    if (member && membership) {
+      const announced = announceNode(member, membership, node.ports, logger);
+      undo.add('the announcement of the node', () => announced[Symbol.asyncDispose]());
+    }
     reporter.serving({
       ...{ role: 'node', dataDir: instance.dataDir, pid: process.pid },
-      ...{ urls: {}, ports },
+      ...{ urls: {}, ports: node.ports },
       startedInMs: Math.round(clock() - startedAt),
     });
   });

@@ -1,6 +1,6 @@
 import type { MessagePort } from 'node:worker_threads';
 import type { Route, SignedFile, WakeCredentials, WakeOutcome } from '@islet/catalog';
-import type { Certificate } from '@islet/certificates';
+import type { Certificate, LinkCredentials } from '@islet/certificates';
 import { type HostPattern, IsletError, receivedError } from '@islet/contracts';
 import type { LoggerOptions } from '@islet/telemetry';
 
@@ -22,6 +22,13 @@ export interface EdgeSettings {
   certificate: Certificate | undefined;
   /** Whether there is somebody to ask for a sandbox that the routes do not tell of. */
   looksUp: boolean;
+  /** What it shows nodes; undefined: they are on this machine. */
+  links?: LinkCredentials | undefined;
+}
+
+export interface NodeProxySettings {
+  /** What the node shows, and whom it believes; undefined: who asks is on this machine. */
+  links?: LinkCredentials | undefined;
 }
 
 /**
@@ -33,10 +40,12 @@ export type ProxyName = 'edge' | 'node';
 /** What the thread is asked; it answers those with an id. */
 export type ThreadRequest =
   | { kind: 'open-edge'; id: number; address: Address; routes: MessagePort; settings: EdgeSettings }
-  | { kind: 'open-node'; id: number; address: Address; routes: MessagePort }
+  | { kind: 'open-node'; id: number; address: Address; routes: MessagePort; settings: NodeProxySettings }
   | { kind: 'close'; id: number; proxy: ProxyName }
   /** What the edge serves from now on. */
   | { kind: 'certificate'; certificate: Certificate }
+  /** What both proxies show other members of the cluster from now on. */
+  | { kind: 'links'; links: LinkCredentials }
   /** Asks whether the thread still takes messages; it answers with the same. */
   | { kind: 'pulse' }
   /** Answers a question of the thread. */

@@ -1,5 +1,5 @@
 import { type FedRoutes, type FindSigner, openFedRoutes, type Wake } from '@islet/catalog';
-import type { Certificate } from '@islet/certificates';
+import type { Certificate, LinkCredentials } from '@islet/certificates';
 import { type ClientProxy, createClientProxy, gateWakes, type LookUp } from '@islet/client-proxy';
 import { PORTS } from '@islet/contracts';
 import { createSandboxProxy, RunUses, Turns } from '@islet/proxy';
@@ -23,6 +23,7 @@ export interface ProxiesOptions {
 interface Opened {
   port: number;
   routes: FedRoutes;
+  useLinks(links: LinkCredentials): void;
   close(): Promise<void>;
 }
 
@@ -44,6 +45,8 @@ export class Proxies {
   #edge: ClientProxy | undefined;
   /** The newest that was sent, which may be while the edge opens. */
   #certificate: Certificate | undefined;
+  /** Likewise. */
+  #links: LinkCredentials | undefined;
   readonly #uses: RunUses;
   readonly #waiting = new Map<number, Waiting>();
   #nextQuestion = 0;
@@ -68,6 +71,10 @@ export class Proxies {
         this.#certificate = request.certificate;
         this.#edge?.useCertificate(request.certificate);
         break;
+      case 'links':
+        this.#links = request.links;
+        for (const proxy of this.#opened.values()) proxy.useLinks(request.links);
+        break;
       case 'pulse':
         this.#options.say({ kind: 'pulse' });
         break;
@@ -90,6 +97,7 @@ export class Proxies {
 
   async #open(name: ProxyName, opening: Promise<Opened>): Promise<number> {
     const opened = await opening;
+    if (this.#links) opened.useLinks(this.#links);
     this.#opened.set(name, opened);
     return opened.port;
   }
@@ -106,25 +114,33 @@ export class Proxies {
       uses: this.#uses,
       hosts: settings.hosts,
       certificate: settings.certificate,
+      links: settings.links,
       logger: this.#options.logger.child({ component: 'client-proxy' }),
     });
     await edge.listen(address);
     if (this.#certificate) edge.useCertificate(this.#certificate);
     this.#edge = edge;
-    return { port: edge.address().port, routes, close: () => edge.close() };
+    return {
+      port: edge.address().port,
+      routes,
+      useLinks: (links) => edge.useLinks(links),
+      close: () => edge.close(),
+    };
   }
 
-  async #openNode({ address, routes: port }: Request<'open-node'>): Promise<Opened> {
+  async #openNode({ address, routes: port, settings }: Request<'open-node'>): Promise<Opened> {
     const routes = openFedRoutes(port, Date.now);
     const proxy = createSandboxProxy({
       routes,
       turns: this.#turns,
       uses: this.#uses,
+      links: settings.links,
       logger: this.#options.logger.child({ component: 'sandbox-proxy' }),
     });
     return {
       port: await listen(proxy.server, address.host, address.port),
       routes,
+      useLinks: (links) => proxy.useLinks(links),
       close: () => proxy.close(),
     };
   }

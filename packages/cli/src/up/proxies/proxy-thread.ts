@@ -1,7 +1,7 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { MessageChannel, type MessagePort, Worker } from 'node:worker_threads';
 import { type FindSigner, feedRoutes, type Wake, type WatchableRoutes } from '@islet/catalog';
-import type { Certificate } from '@islet/certificates';
+import type { Certificate, LinkCredentials } from '@islet/certificates';
 import type { LookUp } from '@islet/client-proxy';
 import { IsletError } from '@islet/contracts';
 import type { Logger } from '@islet/telemetry';
@@ -11,6 +11,7 @@ import {
   type EdgeQuestions,
   type EdgeSettings,
   fromFailure,
+  type NodeProxySettings,
   type ProxyName,
   type ThreadMessage,
   type ThreadRequest,
@@ -28,7 +29,7 @@ export interface ProxyThreadOptions extends ThreadSettings {
   pulseMs?: number;
 }
 
-export interface NodeProxyOptions {
+export interface NodeProxyOptions extends NodeProxySettings {
   address: Address;
   /** To the node's own sandboxes. */
   routes: WatchableRoutes;
@@ -67,7 +68,9 @@ const CLOSE_MS = 5_000;
 
 /** How a proxy is opened, by this thread and by each that follows. */
 interface Plan {
-  question: { kind: 'open-edge'; settings: EdgeSettings } | { kind: 'open-node' };
+  question:
+    | { kind: 'open-edge'; settings: EdgeSettings }
+    | { kind: 'open-node'; settings: NodeProxySettings };
   address: Address;
   routes: WatchableRoutes;
   /** The edge's. */
@@ -112,8 +115,8 @@ export class ProxyThread implements AsyncDisposable {
   }
 
   /** Opens the edge; gives its port. @throws Error if it cannot listen, or has no certificate. */
-  openEdge({ address, routes, hosts, certificate, ...answers }: EdgeOptions): Promise<number> {
-    const settings = { hosts, certificate, looksUp: answers.lookUp !== undefined };
+  openEdge({ address, routes, hosts, certificate, links, ...answers }: EdgeOptions): Promise<number> {
+    const settings = { hosts, certificate, links, looksUp: answers.lookUp !== undefined };
     return this.#open('edge', {
       question: { kind: 'open-edge', settings },
       ...{ address, routes, answers },
@@ -121,8 +124,11 @@ export class ProxyThread implements AsyncDisposable {
   }
 
   /** Opens the node's proxy; gives its port. @throws Error if it cannot listen. */
-  openNodeProxy({ address, routes, onUse }: NodeProxyOptions): Promise<number> {
-    return this.#open('node', { question: { kind: 'open-node' }, ...{ address, routes, onUse } });
+  openNodeProxy({ address, routes, onUse, links }: NodeProxyOptions): Promise<number> {
+    return this.#open('node', {
+      question: { kind: 'open-node', settings: { links } },
+      ...{ address, routes, onUse },
+    });
   }
 
   /** Stops listening, and ends the proxy's connections. */
@@ -142,6 +148,16 @@ export class ProxyThread implements AsyncDisposable {
       this.#plans.set('edge', { ...plan, question: { kind: 'open-edge', settings } });
     }
     this.#tell({ kind: 'certificate', certificate });
+  }
+
+  /** Has the proxies show other members of the cluster what their own is now, also on the threads that follow. */
+  useLinks(links: LinkCredentials): void {
+    for (const [proxy, plan] of this.#plans) {
+      const { kind, settings } = plan.question;
+      const question = { kind, settings: { ...settings, links } } as Plan['question'];
+      this.#plans.set(proxy, { ...plan, question });
+    }
+    this.#tell({ kind: 'links', links });
   }
 
   /** Ends the thread with all that it has open. */

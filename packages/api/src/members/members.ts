@@ -1,0 +1,94 @@
+import { type Database, listMembers, type Member } from '@islet/db';
+import type { Logger } from '@islet/telemetry';
+
+export interface MembersOptions {
+  db: Database;
+  logger: Logger;
+  /** From one look at the database to the next, ms. */
+  lookMs?: number;
+}
+
+/** Removed members are out, and new ones in, within this and the time that the database takes. */
+const LOOK_MS = 2_000;
+
+/** Told of all members, within the call that begins it and whenever one comes, goes or changes. */
+export type MembersListener = (members: readonly Member[]) => void;
+
+/**
+ * Who the members of the cluster are, by the database. While that does not answer, they are those that it told of last: a
+ * cluster goes on without its database.
+ */
+export class Members implements AsyncDisposable {
+  readonly #options: MembersOptions;
+  readonly #listeners = new Set<MembersListener>();
+  readonly #timer: NodeJS.Timeout;
+  #all: readonly Member[];
+  #ids: ReadonlySet<string>;
+  /** What the members are, as a text to compare. */
+  #told: string;
+  #looking: Promise<void> | undefined;
+
+  private constructor(options: MembersOptions, all: readonly Member[]) {
+    this.#options = options;
+    this.#all = all;
+    this.#ids = idsOf(all);
+    this.#told = JSON.stringify(all);
+    this.#timer = setInterval(() => void this.look(), options.lookMs ?? LOOK_MS).unref();
+  }
+
+  static async open(options: MembersOptions): Promise<Members> {
+    return new Members(options, await listMembers(options.db));
+  }
+
+  get all(): readonly Member[] {
+    return this.#all;
+  }
+
+  /** Whether somebody is a member. One that was not known yet is looked up: another API may just have let it in. */
+  async has(memberId: string): Promise<boolean> {
+    if (!this.#ids.has(memberId)) await this.look();
+    return this.#ids.has(memberId);
+  }
+
+  /** Gives back the way to end it. */
+  watch(listener: MembersListener): () => void {
+    this.#listeners.add(listener);
+    listener(this.#all);
+    return () => this.#listeners.delete(listener);
+  }
+
+  /** Looks at the database, once for all who ask at a time. */
+  look(): Promise<void> {
+    this.#looking ??= this.#look().finally(() => {
+      this.#looking = undefined;
+    });
+    return this.#looking;
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    clearInterval(this.#timer);
+    this.#listeners.clear();
+    await this.#looking;
+  }
+
+  async #look(): Promise<void> {
+    try {
+      const all = await listMembers(this.#options.db);
+      const told = JSON.stringify(all);
+      if (told === this.#told) return;
+      this.#told = told;
+      this.#all = all;
+      this.#ids = idsOf(all);
+      for (const listener of this.#listeners) listener(all);
+    } catch (error) {
+      this.#options.logger.warn(
+        { err: error },
+        'the members of the cluster cannot be read; they stay as known',
+      );
+    }
+  }
+}
+
+function idsOf(members: readonly Member[]): ReadonlySet<string> {
+  return new Set(members.map(({ id }) => id));
+}

@@ -1,0 +1,65 @@
+import type { Server } from 'node:http';
+import { hostname } from 'node:os';
+import { type edgeService, joinedNodes, Members, membershipService, type NodeDiscovery } from '@islet/api';
+import { type Certificate, fingerprintOf, isMemberName } from '@islet/certificates';
+import { clusterProto, edgeProto, type Undo } from '@islet/contracts';
+import type { Database } from '@islet/db';
+import type { Logger } from '@islet/telemetry';
+import { callerOf, createApiServer } from './api-server.ts';
+import { openAuthority } from './authority.ts';
+import { transportToMember } from './links.ts';
+import { type ClusterMember, openMember, ownSource } from './member.ts';
+
+export interface ApiClusterOptions {
+  dataDir: string;
+  db: Database;
+  /** Unix milliseconds. */
+  clock: () => number;
+  logger: Logger;
+}
+
+/** The cluster as one of its APIs has it. */
+export interface ApiCluster {
+  authority: Certificate;
+  /** Names the authority. */
+  fingerprint: string;
+  member: ClusterMember;
+  members: Members;
+  /** The nodes that have joined. */
+  discovery: NodeDiscovery;
+  /** What answers the members. */
+  serve(service: ReturnType<typeof edgeService>): Server;
+}
+
+/** Opens the API's part of a cluster; what it makes is added to `undo`. */
+export async function openApiCluster(options: ApiClusterOptions, undo: Undo): Promise<ApiCluster> {
+  const { dataDir, db, clock, logger } = options;
+  const authority = await openAuthority(dataDir, new Date(clock()));
+  const name = isMemberName(hostname()) ? hostname() : 'api';
+  const member = await openMember({
+    source: ownSource(authority, name),
+    ...{ authority: authority.cert, clock, logger },
+  });
+  undo.add('the care for the certificate of the cluster', async () => member[Symbol.dispose]());
+  const members = await Members.open({ db, logger });
+  undo.add('the watch of the members', () => members[Symbol.asyncDispose]());
+  const { join, renew, announce } = membershipService({
+    ...{ db, authority, members, clock, logger },
+    peerOf: callerOf,
+  });
+  const { method } = clusterProto.Membership;
+  return {
+    ...{ authority, fingerprint: fingerprintOf(authority.cert), member, members },
+    discovery: joinedNodes(members, (baseUrl, expected) =>
+      transportToMember(member.credentials, baseUrl, expected),
+    ),
+    serve: (service) =>
+      createApiServer({
+        ...{ member, members },
+        forStrangers: (router) => router.rpc(method.join, join),
+        forLapsed: (router) => router.rpc(method.renew, renew),
+        forMembers: (router) => router.rpc(method.renew, renew).rpc(method.announce, announce),
+        forEdges: (router) => router.service(edgeProto.ControlPlane, service),
+      }),
+  };
+}
