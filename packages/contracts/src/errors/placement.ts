@@ -68,6 +68,12 @@ export function rootFileSystemMissing(digest: string): IsletError {
   return placementFailed(503, `root file system ${digest} is not on this node`, 'sandbox_no_compatible_node');
 }
 
+/** What it starts from cannot be brought to this node now; another node may have it. */
+export function notBrought(cause: unknown): IsletError {
+  const why = cause instanceof Error ? cause.message : String(cause);
+  return placementFailed(503, `it cannot be brought here: ${why}`, 'sandbox_capacity_unavailable', cause);
+}
+
 export function endedBeforeAdmission(): IsletError {
   return placementFailed(500, 'the sandbox ended while it started', 'sandbox_create_failed');
 }

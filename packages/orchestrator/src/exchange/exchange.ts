@@ -1,6 +1,6 @@
 import { mkdir, readdir, rm } from 'node:fs/promises';
 import { join } from 'node:path';
-import { IsletError, placementFailed } from '@islet/contracts';
+import { IsletError, notBrought } from '@islet/contracts';
 import type { Exec } from '@islet/host';
 import type { SharedStates, SnapshotStore } from '@islet/snapshots';
 import type { Logger } from '@islet/telemetry';
@@ -56,8 +56,10 @@ export class Exchange implements AsyncDisposable {
   async removeUnused(bases: Iterable<Pick<MachineBase, 'rootfs'>>): Promise<void> {
     const used = new Set([...bases].map(({ rootfs }) => rootfs));
     const names = await readdir(this.#rootsDir()).catch(() => []);
-    for (const name of names) {
-      if (!used.has(name)) await rm(join(this.#rootsDir(), name), { recursive: true, force: true });
+    for (const name of names.filter((each) => !used.has(each))) {
+      const dir = join(this.#rootsDir(), name);
+      await this.#options.roots.forget({ digest: name, dir });
+      await rm(dir, { recursive: true, force: true });
     }
   }
 
@@ -192,7 +194,6 @@ async function asRefusal<T>(bring: () => Promise<T>): Promise<T> {
     return await bring();
   } catch (error) {
     if (error instanceof IsletError) throw error;
-    const why = error instanceof Error ? error.message : String(error);
-    throw placementFailed(503, `it cannot be brought here: ${why}`, 'sandbox_capacity_unavailable', error);
+    throw notBrought(error);
   }
 }

@@ -83,6 +83,13 @@ export class RootFileSystems {
     return this.#known.has(digest);
   }
 
+  /** What is where it was is about to be removed. */
+  async forget({ digest, dir }: RootFileSystem): Promise<void> {
+    if (this.#known.get(digest) !== dir) return;
+    this.#known.delete(digest);
+    await rm(join(this.#dir, digest), { force: true });
+  }
+
   /** Undefined if nothing of it is known. */
   digestOf(dir: string): string | undefined {
     return [...this.#known].find(([, each]) => each === dir)?.[0];

@@ -12,6 +12,7 @@ import {
   type OpenSnapshot,
   type ProcessorNeeds,
   type SnapshotStore,
+  StoreUnavailableError,
 } from '@islet/snapshots';
 import { EnvdSilentError } from '../envd/client.ts';
 import { startInSandbox } from '../envd/command.ts';
@@ -226,7 +227,9 @@ export class Provisioner {
   async #openSaved(sandboxId: string, saved: string | undefined): Promise<OpenSnapshot> {
     const { driver, processor, snapshots } = this.#options;
     const snapshot = await snapshots.open(saved ?? '').catch((error: unknown) => {
-      throw error instanceof DamagedSnapshotError ? damaged(sandboxId, error) : error;
+      if (error instanceof DamagedSnapshotError) throw damaged(sandboxId, error);
+      if (!(error instanceof StoreUnavailableError)) throw error;
+      throw savedStateUnusable(503, sandboxId, `cannot be had now: ${error.message}`, error);
     });
     if (!snapshot) throw savedStateUnusable(500, sandboxId, 'is not on this node');
     const runtime = { name: driver.name, digest: driver.runtimeDigest };

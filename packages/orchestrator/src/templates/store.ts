@@ -1,6 +1,6 @@
 import { mkdir, readdir, readFile, rename, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { buildNotOnNode } from '@islet/contracts';
+import { buildNotOnNode, notBrought } from '@islet/contracts';
 import { DamagedSnapshotError } from '@islet/driver';
 import {
   incompatibility,
@@ -8,6 +8,7 @@ import {
   type SnapshotFacts,
   type SnapshotHost,
   type SnapshotStore,
+  StoreUnavailableError,
 } from '@islet/snapshots';
 import { parseBuild, type TemplateBuild } from './build.ts';
 
@@ -110,6 +111,7 @@ export class TemplateStore {
       return snapshot ? { snapshot } : { obstacle: 'its saved state is not on this node' };
     } catch (error) {
       if (error instanceof DamagedSnapshotError) return { obstacle: `it is damaged: ${error.message}` };
+      if (error instanceof StoreUnavailableError) throw notBrought(error);
       throw error;
     }
   }

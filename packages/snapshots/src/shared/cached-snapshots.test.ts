@@ -1,7 +1,9 @@
+import { execFile } from 'node:child_process';
 import { createHash, randomBytes } from 'node:crypto';
 import { mkdir, mkdtemp, readdir, readFile, rm, stat, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { promisify } from 'node:util';
 import { DamagedSnapshotError } from '@islet/driver';
 import { afterEach, beforeEach, expect, it } from 'vitest';
 import { DirectorySnapshots } from '../directory.ts';
@@ -17,6 +19,8 @@ const FACTS: SnapshotFacts = {
   createdAt: '2026-01-01T00:00:00.000Z',
   needs: { runtime: { name: 'gvisor', digest: 'r' }, guest: 'g', rootfs: 'f' },
 };
+
+const run = promisify(execFile);
 
 let base: string;
 let objects: ObjectDirectory;
@@ -167,4 +171,22 @@ it('sends what is left of a state whose sending was cut off, and shows nothing o
   await new SharedStates(cut(Number.POSITIVE_INFINITY)).putState(digest, from);
   expect(sentBytes).toBeLessThan(1.1 * CHUNK_BYTES);
   expect(await new SharedStates(objects).hasState(digest)).toBe(true);
+});
+
+it('says of a disk that is full that it is, and has no part of the state then', async () => {
+  const digest = await sent();
+  const small = join(base, 'small');
+  await mkdir(small);
+  await run('mount', ['-t', 'tmpfs', '-o', 'size=1m', 'islet-test', small]);
+  try {
+    const { local, snapshots } = await machine('small');
+    await expect(snapshots.open(digest)).rejects.toThrow(StoreUnavailableError);
+    expect(await local.has(digest)).toBe(false);
+    expect(await readdir(small)).toEqual([]);
+    await run('mount', ['-o', 'remount,size=64m', small]);
+    await using snapshot = await snapshots.open(digest);
+    expect(snapshot?.digest).toBe(digest);
+  } finally {
+    await run('umount', [small]);
+  }
 });

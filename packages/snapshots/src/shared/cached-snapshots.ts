@@ -4,6 +4,7 @@ import type { DirectorySnapshots } from '../directory.ts';
 import { isSnapshotDigest, type SnapshotFacts } from '../manifest.ts';
 import { readSealed } from '../seal.ts';
 import type { OpenSnapshot, PutOptions, SnapshotStore, StoredSnapshot } from '../snapshot-store.ts';
+import { StoreUnavailableError } from './object-store.ts';
 import type { SharedStates } from './shared-states.ts';
 
 /**
@@ -28,7 +29,7 @@ export class CachedSnapshots implements SnapshotStore {
     return this.#local.put(dir, facts, options);
   }
 
-  /** Waits for the state to come from the store if it is not here. @throws StoreUnavailableError */
+  /** Waits for the state to come from the store if it is not here. @throws StoreUnavailableError also if there is no room for it here */
   async open(digest: string): Promise<OpenSnapshot | undefined> {
     const here = await this.#local.open(digest);
     if (here || !isSnapshotDigest(digest)) return here;
@@ -68,6 +69,9 @@ export class CachedSnapshots implements SnapshotStore {
       const { version: _, files: __, ...facts } = sealed.manifest;
       await this.#local.put(stage, facts, { sync: true });
       return true;
+    } catch (cause) {
+      if ((cause as NodeJS.ErrnoException).code !== 'ENOSPC') throw cause;
+      throw new StoreUnavailableError('the disk of this node is full', { cause });
     } finally {
       await rm(stage, { recursive: true, force: true });
     }
