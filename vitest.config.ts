@@ -33,6 +33,7 @@ export default defineConfig({
             'bench/**/*.test.ts',
             'fuzz/**/*.test.ts',
             'packaging/**/*.test.ts',
+            'deploy/**/*.test.ts',
             'machines/**/*.test.ts',
           ],
           testTimeout: 120_000,

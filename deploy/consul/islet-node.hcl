@@ -1,0 +1,13 @@
+# On each node: put in the address that it advertises to the cluster.
+service {
+  name    = "islet-node"
+  address = "10.0.0.2"
+  port    = 5008
+
+  check {
+    name     = "listens"
+    tcp      = "10.0.0.2:5008"
+    interval = "5s"
+    timeout  = "2s"
+  }
+}
