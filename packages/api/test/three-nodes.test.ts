@@ -329,3 +329,30 @@ describe('a node that is gone', () => {
     expect(b.sandboxes.size).toBe(0);
   });
 });
+
+describe('what an operator says of nodes', () => {
+  const say = async (node: string, status: string) =>
+    (await api.call('POST', `/nodes/${node}`, { ...asOperator, body: { status } })).status;
+  it('keeps new sandboxes off those that are not ready', async () => {
+    for (const status of ['draining', 'standby', 'unhealthy']) {
+      expect(await say('a', 'ready')).toBe(204);
+      expect(await say('a', status)).toBe(204);
+      expect(await statuses()).toEqual({ a: status, b: 'ready', c: 'ready' });
+      for (const { status: made } of await many(4)) expect(made).toBe(201);
+      expect(counts()[0]).toBe(0);
+    }
+    expect(await say('a', 'ready')).toBe(204);
+    await many(6);
+    expect(counts()[0]).toBeGreaterThan(0);
+  });
+
+  it('cannot be that it stands by while it is drained, or that it connects, and not of nodes that are not there', async () => {
+    expect(await say('a', 'draining')).toBe(204);
+    expect(await say('a', 'standby')).toBe(409);
+    expect(await say('a', 'connecting')).toBe(500);
+    expect(await say('a', 'broken')).toBe(400);
+    expect(await say('d', 'draining')).toBe(404);
+    expect((await api.call('POST', '/nodes/a', { body: { status: 'ready' } })).status).toBe(401);
+    expect(await say('a', 'ready')).toBe(204);
+  });
+});
