@@ -1,4 +1,4 @@
-import { access, readdir } from 'node:fs/promises';
+import { access, readdir, readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { Sandbox } from 'e2b';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
@@ -65,6 +65,9 @@ describe('two nodes that share a store', () => {
     expect(await sandbox.pause()).toBe(true);
     const records = () => readdir(join(dir, 'store/records/sandboxes', sandboxId));
     await until('the store has it', 60_000, records, (names) => names.length === 1);
+    // Or it would send it once more when it is back.
+    const noted = () => readFile(join(dir, home, 'sandboxes', sandboxId, 'state.json'), 'utf8');
+    await until('its node knows that', 60_000, noted, (text) => text.includes('"stored":true'));
     await nodes.end(home, 'SIGKILL');
 
     const resumed = await until(
