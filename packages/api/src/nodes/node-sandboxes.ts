@@ -45,11 +45,12 @@ export class NodeSandboxes {
   /** Whose each sandbox is, and what it takes. */
   readonly #known = new Map<string, Known>();
   readonly #taken: Resources = { ...NOTHING };
-  readonly #tombstones: Recent;
+  /** With the team that each was of, if it was known. */
+  readonly #tombstones: Recent<string | undefined>;
   /** Entered by answers since the watch was opened: the report that comes may be older than they are. */
   readonly #fresh = new Set<string>();
   /** Creates that failed for the client, but may have succeeded on the node. */
-  readonly #abandoned: Recent;
+  readonly #abandoned: Recent<true>;
   readonly #background = new Set<Promise<void>>();
   /** Of the places, when the report was asked for. */
   #mark = 0;
@@ -68,9 +69,9 @@ export class NodeSandboxes {
     return this.#taken;
   }
 
-  /** Ended here in the last minutes. */
-  hasLatelyEnded(sandboxId: string): boolean {
-    return this.#tombstones.has(sandboxId);
+  /** Whether a sandbox of the team has ended here in the last minutes. */
+  hasLatelyEnded(teamId: string, sandboxId: string): boolean {
+    return this.#tombstones.get(sandboxId) === teamId;
   }
 
   /** Waits for what is under way behind the calls. */
@@ -129,7 +130,7 @@ export class NodeSandboxes {
 
   /** Takes out a sandbox that has ended. @param executionId its last run, if the node has said so */
   async ended(sandboxId: string, executionId?: string): Promise<void> {
-    this.#tombstones.add(sandboxId);
+    this.#tombstones.add(sandboxId, this.#known.get(sandboxId)?.teamId ?? this.#tombstones.get(sandboxId));
     const { nodeId, rows, sandboxes } = this.#options;
     const known = sandboxes.get(sandboxId);
     if (known?.nodeId === nodeId && isPaused(known)) rows.gone(known);
@@ -159,7 +160,7 @@ export class NodeSandboxes {
 
   /** The client was told that this create failed: ends the sandbox if the node made it all the same. */
   abandon(sandboxId: string): void {
-    this.#abandoned.add(sandboxId);
+    this.#abandoned.add(sandboxId, true);
     this.#killOrphan(sandboxId);
   }
 
