@@ -17,9 +17,13 @@ const e2e = {
 /** What virtual machines could get wrong where gVisor does not: starts from a snapshot, saves, clocks, randomness, disks. */
 const MICROVM = ['e2e/microvm/**/*.test.ts'];
 
+/** What asks Islet by its addresses alone, whatever processes are behind them. */
+const ROLES = ['sdk', 'templates', 'official-cli', 'limits'].map((folder) => `e2e/${folder}/**/*.test.ts`);
+
 // `unit` needs nothing but Node (some suites need root and say so). `resumed` and `forked` run the tests of the SDK on sandboxes
 // that were paused and resumed, or forked, between the tests; see docs/testing.md. `microvm` wants an Islet whose sandboxes are
-// virtual machines: `npm run test:microvm`.
+// virtual machines: `npm run test:microvm`. `roles` runs what needs no more than an address of Islet against API, edge and node in
+// processes of their own.
 export default defineConfig({
   test: {
     projects: [
@@ -49,6 +53,7 @@ export default defineConfig({
         },
       },
       { test: { ...e2e, ...UNHURRIED, name: 'microvm', include: MICROVM } },
+      { test: { ...e2e, globalSetup: ['e2e/roles/setup.ts'], name: 'roles', include: ROLES } },
       ...['resumed', 'forked'].map((mode) => ({
         test: { ...e2e, name: mode, include: ['e2e/sdk/**/*.test.ts'], env: { ISLET_E2E_MODE: mode } },
       })),

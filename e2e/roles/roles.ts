@@ -97,6 +97,12 @@ export class Roles implements AsyncDisposable {
     throw new Error(`islet ${role} ended before it was ready:\n${said.slice(-5).join('\n')}\n${this.log}`);
   }
 
+  pidOf(role: Role): number {
+    const pid = this.#running.get(role)?.child.pid;
+    if (pid === undefined) throw new Error(`no ${role} runs`);
+    return pid;
+  }
+
   /** Ends one; gives its exit code, null if a signal ended it. */
   async end(role: Role, signal: NodeJS.Signals): Promise<number | null> {
     const running = this.#running.get(role);

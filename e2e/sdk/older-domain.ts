@@ -1,6 +1,6 @@
 import { readFile } from 'node:fs/promises';
 import { type AddressInfo, connect } from 'node:net';
-import { join } from 'node:path';
+import { resolve } from 'node:path';
 import { createServer } from 'node:tls';
 import { inject } from 'vitest';
 
@@ -15,9 +15,9 @@ export interface OlderDomain extends AsyncDisposable {
 }
 
 export async function serveOlderDomain(): Promise<OlderDomain> {
-  const { apiUrl, dataDir } = inject('islet');
-  // Both in one file: for `api.<domain>` as for sandboxes.
-  const pair = await readFile(join(dataDir, 'secrets', 'certificate'));
+  const { apiUrl, trust } = inject('islet');
+  // Both in one file, in the data directory of the edge: for `api.<domain>` as for sandboxes.
+  const pair = await readFile(resolve(trust.authorityFile, '../../secrets/certificate'));
   const { hostname, port } = new URL(apiUrl);
   const sockets = new Set<{ destroy(): void }>();
   const server = createServer({ cert: pair, key: pair }, (outside) => {
@@ -32,12 +32,12 @@ export async function serveOlderDomain(): Promise<OlderDomain> {
     }
     outside.pipe(inside).pipe(outside);
   });
-  await new Promise<void>((resolve) => server.listen(0, 'localhost', resolve));
+  await new Promise<void>((listening) => server.listen(0, 'localhost', listening));
   return {
     domain: `islet.localhost:${(server.address() as AddressInfo).port}`,
     async [Symbol.asyncDispose]() {
       for (const socket of sockets) socket.destroy();
-      await new Promise((resolve) => server.close(resolve));
+      await new Promise((closed) => server.close(closed));
     },
   };
 }

@@ -35,6 +35,8 @@ const stores = {
   events: createMemoryEvents({ eventsPerSandbox: 100, events: 1_000 }),
 };
 let collector: Collector;
+/** Nodes that were asked for what they had noted. */
+const asked: string[] = [];
 let api: Harness;
 
 const clientOf = (outbox: Outbox) =>
@@ -51,7 +53,11 @@ beforeAll(async () => {
   );
   collector = new Collector({ stores, logger });
   collector.follow(discovery);
-  api = await startHarness({ discovery, ...stores, collector });
+  const caughtUp: Collector['caughtUp'] = (nodeId, signal) => {
+    asked.push(nodeId);
+    return collector.caughtUp(nodeId, signal);
+  };
+  api = await startHarness({ discovery, ...stores, collector: { caughtUp } });
 });
 afterAll(async () => {
   await api.close();
@@ -87,6 +93,23 @@ it('reads what a sandbox had said by its end, and that it ended', async () => {
   expect(said.logs).toMatchObject([{ message: 'last words' }]);
   home?.outbox.events.record(event({ sandboxId, id: id(1), type: 'killed', killReason: 'timeout' }));
   expect((await api.call('GET', `/events/sandboxes/${sandboxId}`)).body).toHaveLength(2);
+});
+
+it('asks no node for the past of another team’s sandbox, so that no time tells whether there was one', async () => {
+  const { key } = await api.team('strangers');
+  const { body } = await api.call('POST', '/sandboxes', { body: { templateID: 'base', timeout: 600 } });
+  const id = body.sandboxID as string;
+  const paths = [`/v2/sandboxes/${id}/logs`, `/events/sandboxes/${id}`];
+  const home = nodes.find(({ node }) => node.sandboxes.has(id));
+  const asStranger = () => Promise.all(paths.map((path) => api.call('GET', path, { key })));
+  asked.length = 0;
+  await asStranger();
+  home?.node.end(id, orchestratorProto.KillReason.TIMEOUT);
+  await expect.poll(() => api.sandboxes.get(id)).toBeUndefined();
+  await asStranger();
+  expect(asked).toEqual([]);
+  for (const path of paths) await api.call('GET', path);
+  expect(asked).toEqual([home?.node.id, home?.node.id]);
 });
 
 it('gives what is known of a sandbox whose node does not hand over more', async () => {

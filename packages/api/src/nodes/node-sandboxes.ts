@@ -48,11 +48,12 @@ export class NodeSandboxes {
   /** Whose each sandbox is, and what it takes. */
   readonly #known = new Map<string, Known>();
   readonly #taken: Resources = { ...NOTHING };
-  readonly #tombstones: Recent;
+  /** With the team that each was of, if it was known. */
+  readonly #tombstones: Recent<string | undefined>;
   /** Entered by answers since the watch was opened: the report that comes may be older than they are. */
   readonly #fresh = new Set<string>();
   /** Creates that failed for the client, but may have succeeded on the node. */
-  readonly #abandoned: Recent;
+  readonly #abandoned: Recent<true>;
   readonly #background = new Set<Promise<void>>();
   /** Moved to another node, and not freed here yet: nothing that is told of them counts. */
   readonly #moved = new Set<string>();
@@ -74,9 +75,9 @@ export class NodeSandboxes {
     return this.#taken;
   }
 
-  /** Ended here in the last minutes. */
-  hasLatelyEnded(sandboxId: string): boolean {
-    return this.#tombstones.has(sandboxId);
+  /** Whether a sandbox of the team has ended here in the last minutes. */
+  hasLatelyEnded(teamId: string, sandboxId: string): boolean {
+    return this.#tombstones.get(sandboxId) === teamId;
   }
 
   /** Waits for what is under way behind the calls. */
@@ -145,7 +146,7 @@ export class NodeSandboxes {
   async ended(sandboxId: string, executionId?: string): Promise<void> {
     // It lives on elsewhere.
     if (this.#moved.delete(sandboxId)) return;
-    this.#tombstones.add(sandboxId);
+    this.#tombstones.add(sandboxId, this.#known.get(sandboxId)?.teamId ?? this.#tombstones.get(sandboxId));
     const { nodeId, rows, sandboxes } = this.#options;
     const known = sandboxes.get(sandboxId);
     if (known?.nodeId === nodeId && isPaused(known)) rows.gone(known);
@@ -176,7 +177,7 @@ export class NodeSandboxes {
 
   /** The client was told that this create failed: ends the sandbox if the node made it all the same. */
   abandon(sandboxId: string): void {
-    this.#abandoned.add(sandboxId);
+    this.#abandoned.add(sandboxId, true);
     this.#killOrphan(sandboxId);
   }
 

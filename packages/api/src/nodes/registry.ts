@@ -91,9 +91,9 @@ export class NodeRegistry {
     return this.#byId.get(nodeId);
   }
 
-  /** The node on which a sandbox ended not long ago. */
-  lastHomeOf(sandboxId: string): Node | undefined {
-    return this.#all.find(({ sandboxes }) => sandboxes.hasLatelyEnded(sandboxId));
+  /** The node on which a team's sandbox ended not long ago. */
+  lastHomeOf(teamId: string, sandboxId: string): Node | undefined {
+    return this.#all.find(({ sandboxes }) => sandboxes.hasLatelyEnded(teamId, sandboxId));
   }
 
   /** Where to start something. */

@@ -13,7 +13,7 @@ export async function catchUp(context: ApiContext, teamId: string, sandboxId: st
   // A node that cannot be asked has no newer past either.
   const sandbox = await current.find(sandboxId).catch(() => sandboxes.get(sandboxId));
   if (sandbox && sandbox.config.teamId !== teamId) return;
-  const node = sandbox ? nodes.find(sandbox.nodeId) : nodes.lastHomeOf(sandboxId);
+  const node = sandbox ? nodes.find(sandbox.nodeId) : nodes.lastHomeOf(teamId, sandboxId);
   if (!node) return;
   try {
     using deadline = new Deadline(CATCH_UP_TIMEOUT_MS);
