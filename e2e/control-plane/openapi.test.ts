@@ -212,6 +212,14 @@ describe('/openapi.json', () => {
       ['GET', '/nodes', '/nodes', 200, admin],
       ['GET', '/nodes', '/nodes', 401],
       ['GET', '/nodes/{nodeID}', `/nodes/${nodes.body[0]?.id}`, 200, admin],
+      [
+        'POST',
+        '/nodes/{nodeID}',
+        `/nodes/${nodes.body[0]?.id}`,
+        204,
+        { ...admin, body: { status: 'ready' } },
+      ],
+      ['POST', '/nodes/{nodeID}', '/nodes/unheard-of', 404, { ...admin, body: { status: 'ready' } }],
       ['GET', '/admin/sandboxes/running-counts', '/admin/sandboxes/running-counts', 200, admin],
       ['DELETE', '/admin/teams/{teamID}/api-keys/{apiKeyID}', `${adminKeys}/${adminKey.body.id}`, 204, admin],
       [
