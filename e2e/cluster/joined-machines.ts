@@ -1,17 +1,10 @@
-import { type ChildProcess, spawn } from 'node:child_process';
+import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { readFile } from 'node:fs/promises';
-import { join, resolve } from 'node:path';
-import { createInterface } from 'node:readline';
-
-const LAUNCHER = resolve(import.meta.dirname, '../../islet');
+import { join } from 'node:path';
+import { LAUNCHER, Processes } from '../setup/processes.ts';
 
 export type Machine = 'api' | 'edge' | 'node';
-
-interface Running {
-  child: ChildProcess;
-  ended: Promise<number | null>;
-}
 
 /** What a command has printed, and how it ended. */
 export interface Outcome {
@@ -26,11 +19,9 @@ export interface Outcome {
  */
 export class JoinedMachines implements AsyncDisposable {
   readonly #dir: string;
-  readonly #running = new Map<Machine, Running>();
+  readonly #processes = new Processes<Machine>();
   /** Of each machine. */
   readonly addresses: Record<Machine, string>;
-  /** What they said on stderr. */
-  log = '';
 
   /** @param dir an empty directory */
   constructor(dir: string) {
@@ -51,8 +42,13 @@ export class JoinedMachines implements AsyncDisposable {
     return `http://${this.addresses.edge}:3002`;
   }
 
+  /** What they said on stderr. */
+  get log(): string {
+    return this.#processes.log;
+  }
+
   pid(machine: Machine): number {
-    return this.#running.get(machine)?.child.pid ?? 0;
+    return this.#processes.pidOf(machine);
   }
 
   async secret(machine: Machine, name: string): Promise<string> {
@@ -75,22 +71,9 @@ export class JoinedMachines implements AsyncDisposable {
   }
 
   /** Starts a command that serves, and waits until it does. @throws Error with what it said if it ends before */
-  async serve(machine: Machine, words: readonly string[], input = ''): Promise<void> {
-    const child = spawn(LAUNCHER, [...words, '--json', '--data-dir', this.dataDir(machine)]);
-    const ended = new Promise<number | null>((done) => child.once('exit', done));
-    this.#running.set(machine, { child, ended });
-    child.stderr.setEncoding('utf8').on('data', (text: string) => {
-      this.log += text;
-    });
-    child.stdin.end(input);
-    const said: string[] = [];
-    for await (const line of createInterface(child.stdout)) {
-      said.push(line);
-      if (!line.includes('"event":"ready"')) continue;
-      child.stdout.resume();
-      return;
-    }
-    throw new Error(`${words[0]} ended before it served:\n${said.slice(-5).join('\n')}\n${this.log}`);
+  serve(machine: Machine, words: readonly string[], input = ''): Promise<void> {
+    const own = ['--json', '--data-dir', this.dataDir(machine)];
+    return this.#processes.start(machine, [...words, ...own], { input });
   }
 
   /** A token that works. */
@@ -100,15 +83,11 @@ export class JoinedMachines implements AsyncDisposable {
     return (JSON.parse(stdout) as { token: string }).token;
   }
 
-  async end(machine: Machine, signal: NodeJS.Signals): Promise<number | null> {
-    const running = this.#running.get(machine);
-    if (!running) throw new Error(`no ${machine} runs`);
-    this.#running.delete(machine);
-    running.child.kill(signal);
-    return running.ended;
+  end(machine: Machine, signal: NodeJS.Signals): Promise<number | null> {
+    return this.#processes.end(machine, signal);
   }
 
-  async [Symbol.asyncDispose](): Promise<void> {
-    for (const machine of [...this.#running.keys()]) await this.end(machine, 'SIGTERM');
+  [Symbol.asyncDispose](): Promise<void> {
+    return this.#processes[Symbol.asyncDispose]();
   }
 }

@@ -1,18 +1,9 @@
-import { type ChildProcess, spawn } from 'node:child_process';
 import { randomBytes } from 'node:crypto';
 import { readFile, writeFile } from 'node:fs/promises';
-import { type AddressInfo, createServer } from 'node:net';
-import { join, resolve } from 'node:path';
-import { createInterface } from 'node:readline';
-
-const LAUNCHER = resolve(import.meta.dirname, '../../islet');
+import { join } from 'node:path';
+import { freePorts, Processes } from '../setup/processes.ts';
 
 export type Part = 'api' | 'edge' | 'one' | 'two';
-
-interface Running {
-  child: ChildProcess;
-  ended: Promise<number | null>;
-}
 
 export interface TwoNodesOptions {
   /** An empty directory for all that they keep. */
@@ -27,11 +18,9 @@ export class TwoNodes implements AsyncDisposable {
   readonly #dir: string;
   readonly #env: NodeJS.ProcessEnv;
   readonly #args: Record<Part, string[]>;
-  readonly #running = new Map<Part, Running>();
+  readonly #processes = new Processes<Part>();
   readonly apiUrl: string;
   readonly sandboxUrl: string;
-  /** What they said on stderr. */
-  log = '';
 
   private constructor(
     options: TwoNodesOptions,
@@ -94,46 +83,16 @@ export class TwoNodes implements AsyncDisposable {
   }
 
   /** Starts one and waits until it serves. @throws Error with what it said if it ends before */
-  async run(part: Part): Promise<void> {
-    const child = spawn(LAUNCHER, this.#args[part], { stdio: ['ignore', 'pipe', 'pipe'], env: this.#env });
-    const ended = new Promise<number | null>((done) => child.once('exit', done));
-    this.#running.set(part, { child, ended });
-    child.stderr.setEncoding('utf8').on('data', (text: string) => {
-      this.log += text;
-    });
-    const said: string[] = [];
-    for await (const line of createInterface(child.stdout)) {
-      said.push(line);
-      if (!line.includes('"event":"ready"')) continue;
-      child.stdout.resume();
-      return;
-    }
-    throw new Error(`${part} ended before it was ready:\n${said.slice(-5).join('\n')}\n${this.log}`);
+  run(part: Part): Promise<void> {
+    return this.#processes.start(part, this.#args[part], { env: this.#env });
   }
 
   /** Ends one; gives its exit code, null if a signal ended it. */
-  async end(part: Part, signal: NodeJS.Signals): Promise<number | null> {
-    const running = this.#running.get(part);
-    if (!running) throw new Error(`${part} does not run`);
-    this.#running.delete(part);
-    running.child.kill(signal);
-    return running.ended;
+  end(part: Part, signal: NodeJS.Signals): Promise<number | null> {
+    return this.#processes.end(part, signal);
   }
 
-  async [Symbol.asyncDispose](): Promise<void> {
-    for (const part of ['edge', 'api', 'one', 'two'] as const) {
-      if (this.#running.has(part)) await this.end(part, 'SIGTERM');
-    }
+  [Symbol.asyncDispose](): Promise<void> {
+    return this.#processes.endAll(['edge', 'api', 'one', 'two']);
   }
-}
-
-/** Ports that nobody had a moment ago; they are to be the same after a restart. */
-async function freePorts(count: number): Promise<number[]> {
-  const servers = Array.from({ length: count }, () => createServer());
-  for (const server of servers) {
-    await new Promise<void>((done) => server.listen(0, '127.0.0.1', done));
-  }
-  const ports = servers.map((server) => (server.address() as AddressInfo).port);
-  await Promise.all(servers.map((server) => new Promise((done) => server.close(done))));
-  return ports;
 }

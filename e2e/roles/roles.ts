@@ -1,27 +1,16 @@
-import { type ChildProcess, spawn } from 'node:child_process';
 import { randomBytes } from 'node:crypto';
 import { writeFile } from 'node:fs/promises';
-import { type AddressInfo, createServer } from 'node:net';
-import { join, resolve } from 'node:path';
-import { createInterface } from 'node:readline';
-
-const LAUNCHER = resolve(import.meta.dirname, '../../islet');
+import { join } from 'node:path';
+import { freePorts, Processes } from '../setup/processes.ts';
 
 export type Role = 'api' | 'edge' | 'node';
-
-interface Running {
-  child: ChildProcess;
-  ended: Promise<number | null>;
-}
 
 /** API, edge and node as three processes, each of which can be ended and started again on its own. */
 export class Roles implements AsyncDisposable {
   readonly #args: Record<Role, string[]>;
-  readonly #running = new Map<Role, Running>();
+  readonly #processes = new Processes<Role>();
   readonly apiUrl: string;
   readonly sandboxUrl: string;
-  /** What they said on stderr. */
-  log = '';
 
   private constructor(args: Record<Role, string[]>, urls: { apiUrl: string; sandboxUrl: string }) {
     this.#args = args;
@@ -80,52 +69,20 @@ export class Roles implements AsyncDisposable {
   }
 
   /** Starts one and waits until it serves. @throws Error with what it said if it ends before */
-  async run(role: Role): Promise<void> {
-    const child = spawn(LAUNCHER, [role, ...this.#args[role]], { stdio: ['ignore', 'pipe', 'pipe'] });
-    const ended = new Promise<number | null>((done) => child.once('exit', done));
-    this.#running.set(role, { child, ended });
-    child.stderr.setEncoding('utf8').on('data', (text: string) => {
-      this.log += text;
-    });
-    const said: string[] = [];
-    for await (const line of createInterface(child.stdout)) {
-      said.push(line);
-      if (!line.includes('"event":"ready"')) continue;
-      child.stdout.resume();
-      return;
-    }
-    throw new Error(`islet ${role} ended before it was ready:\n${said.slice(-5).join('\n')}\n${this.log}`);
+  run(role: Role): Promise<void> {
+    return this.#processes.start(role, [role, ...this.#args[role]]);
   }
 
   pidOf(role: Role): number {
-    const pid = this.#running.get(role)?.child.pid;
-    if (pid === undefined) throw new Error(`no ${role} runs`);
-    return pid;
+    return this.#processes.pidOf(role);
   }
 
   /** Ends one; gives its exit code, null if a signal ended it. */
-  async end(role: Role, signal: NodeJS.Signals): Promise<number | null> {
-    const running = this.#running.get(role);
-    if (!running) throw new Error(`no ${role} runs`);
-    this.#running.delete(role);
-    running.child.kill(signal);
-    return running.ended;
+  end(role: Role, signal: NodeJS.Signals): Promise<number | null> {
+    return this.#processes.end(role, signal);
   }
 
-  async [Symbol.asyncDispose](): Promise<void> {
-    for (const role of ['edge', 'api', 'node'] as const) {
-      if (this.#running.has(role)) await this.end(role, 'SIGTERM');
-    }
+  [Symbol.asyncDispose](): Promise<void> {
+    return this.#processes.endAll(['edge', 'api', 'node']);
   }
-}
-
-/** Ports that nobody had a moment ago; they are to be the same after a restart. */
-async function freePorts(count: number): Promise<number[]> {
-  const servers = Array.from({ length: count }, () => createServer());
-  for (const server of servers) {
-    await new Promise<void>((done) => server.listen(0, '127.0.0.1', done));
-  }
-  const ports = servers.map((server) => (server.address() as AddressInfo).port);
-  await Promise.all(servers.map((server) => new Promise((done) => server.close(done))));
-  return ports;
 }
