@@ -54,13 +54,7 @@ export async function getFile(
     await eachChunk(chunks.length, async (index) => {
       const name = chunks[index];
       if (typeof name !== 'string') return;
-      const content = await getChunk(store, name, signal);
-      await handle.write(
-        content,
-        0,
-        Math.min(content.length, bytes - index * CHUNK_BYTES),
-        index * CHUNK_BYTES,
-      );
+      await writePiece(handle, await getChunk(store, name, signal), index, bytes);
     });
     await handle.datasync();
   } finally {
@@ -77,6 +71,15 @@ async function readPiece(handle: FileHandle, index: number, bytes: number): Prom
     read += bytesRead;
   }
   return piece;
+}
+
+/** A nearly full disk takes a part, and says so with the next write. */
+async function writePiece(handle: FileHandle, content: Buffer, index: number, bytes: number): Promise<void> {
+  const start = index * CHUNK_BYTES;
+  const length = Math.min(content.length, bytes - start);
+  for (let written = 0; written < length; ) {
+    written += (await handle.write(content, written, length - written, start + written)).bytesWritten;
+  }
 }
 
 /** Some at a time, in order. What is under way when one fails has ended when this throws. */
