@@ -1,0 +1,142 @@
+import { readFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { type PostgresCluster, startPostgres } from '@islet/db/test-server';
+import { TestServer } from '@islet/redis/test-server';
+import { Sandbox } from 'e2b';
+import { afterAll, beforeAll, expect, it } from 'vitest';
+import { runIslet } from '../setup/command.ts';
+import { newDataDir, removeDataDir } from '../setup/instance.ts';
+import { until } from '../setup/until.ts';
+import { Installation } from './installation.ts';
+
+const LIMIT = 5;
+const LIFE_MS = 600_000;
+
+let dir: string;
+let databaseUrl: string;
+let database: PostgresCluster;
+let redis: TestServer;
+let all: Installation;
+let apiKey: string;
+/** Through the first API and edge, and through the second. */
+let one: { apiUrl: string; sandboxUrl: string; apiKey: string };
+let other: typeof one;
+beforeAll(async () => {
+  dir = await newDataDir();
+  [database, redis] = await Promise.all([startPostgres(), TestServer.start('redis-server')]);
+  databaseUrl = await database.createDatabase('islet');
+  all = await Installation.start({ dir, databaseUrl, redisUrl: redis.url });
+  const { slug } = await tell<{ slug: string }>('teams', 'create', '--name', 'shared');
+  await tell('teams', 'limit', slug, '--sandboxes', String(LIMIT));
+  apiKey = (await tell<{ key: string }>('keys', 'create', '--team', slug)).key;
+  const [first, second] = all.apiUrls;
+  one = { apiUrl: first, sandboxUrl: all.edgeUrls[0], apiKey };
+  other = { apiUrl: second, sandboxUrl: all.edgeUrls[1], apiKey };
+});
+afterAll(async () => {
+  await all?.[Symbol.asyncDispose]();
+  await redis?.[Symbol.asyncDispose]();
+  await database?.stop();
+  await removeDataDir(dir);
+});
+
+async function tell<T>(...words: string[]): Promise<T> {
+  const { code, stdout, stderr } = await runIslet([...words, '--json', '--data-dir', join(dir, 'api-1')]);
+  if (code !== 0) throw new Error(`islet ${words.join(' ')} ended with ${code}: ${stderr}`);
+  return JSON.parse(stdout) as T;
+}
+
+const create = (through: typeof one, timeoutMs = LIFE_MS) =>
+  Sandbox.create('base', { ...through, timeoutMs });
+
+async function idsAt({ apiUrl }: typeof one): Promise<string[]> {
+  const answer = await fetch(`${apiUrl}/v2/sandboxes`, { headers: { 'X-API-Key': apiKey } });
+  return ((await answer.json()) as { sandboxID: string }[]).map(({ sandboxID }) => sandboxID);
+}
+
+async function killAll(): Promise<void> {
+  for (const id of await idsAt(one)) await Sandbox.kill(id, other);
+  expect(await idsAt(one)).toEqual([]);
+}
+
+it('answers at each API and edge for what was done through the other', async () => {
+  for (let round = 0; round < 2; round++) {
+    const [here, there] = round % 2 ? [other, one] : [one, other];
+    const sandbox = await create(here);
+    const id = sandbox.sandboxId;
+    expect(await idsAt(there)).toContain(id);
+    const met = await Sandbox.connect(id, there);
+    await met.files.write('/home/user/note', `round ${round}`);
+    expect(await met.pause()).toBe(true);
+    expect(await Sandbox.getInfo(id, here)).toMatchObject({ state: 'paused' });
+    const again = await Sandbox.connect(id, here);
+    expect(await again.files.read('/home/user/note')).toBe(`round ${round}`);
+    expect(await Sandbox.getInfo(id, there)).toMatchObject({ state: 'running' });
+    expect(await Sandbox.kill(id, there)).toBe(true);
+    await expect(Sandbox.getInfo(id, here)).rejects.toThrow();
+    expect(await idsAt(here)).not.toContain(id);
+  }
+});
+
+it('holds a limit exactly, however many creates race at both', async () => {
+  const race = await Promise.all(
+    Array.from({ length: 12 }, async (_, index) => {
+      const { apiUrl } = index % 2 ? one : other;
+      const headers = { 'X-API-Key': apiKey, 'Content-Type': 'application/json' };
+      const body = JSON.stringify({ templateID: 'base', timeout: 600 });
+      return (await fetch(`${apiUrl}/sandboxes`, { method: 'POST', headers, body })).status;
+    }),
+  );
+  expect(race.filter((status) => status === 201)).toHaveLength(LIMIT);
+  expect(race.filter((status) => status === 429)).toHaveLength(12 - LIMIT);
+  await killAll();
+});
+
+it('ends a sandbox once when its time is over, and both say so', async () => {
+  const { sandboxId } = await create(one, 2_000);
+  const events = async ({ apiUrl }: typeof one) => {
+    const answer = await fetch(`${apiUrl}/events/sandboxes/${sandboxId}`, {
+      headers: { 'X-API-Key': apiKey },
+    });
+    return ((await answer.json()) as { type: string }[]).map(({ type }) => type.split('.').at(-1));
+  };
+  await expect.poll(async () => await events(one)).toContain('killed');
+  await expect.poll(async () => await events(other)).toContain('killed');
+  for (const at of [one, other]) expect(await events(at)).toEqual(['killed', 'created']);
+});
+
+it('goes on when an API and an edge are killed under load', async () => {
+  const lasting = await create(one);
+  const answers = async (through: typeof one) =>
+    (await (await Sandbox.connect(lasting.sandboxId, through)).commands.run('echo here')).stdout === 'here\n';
+  for (const [names, left, back] of [
+    [['api-1', 'edge-1'], other, one],
+    [['api-2', 'edge-2'], one, other],
+  ] as const) {
+    let isOver = false;
+    const load = Array.from({ length: 2 }, async () => {
+      while (!isOver) expect(await answers(left)).toBe(true);
+    });
+    await Promise.all(names.map((name) => all.end(name, 'SIGKILL')));
+    const made = await create(left);
+    expect((await made.commands.run('echo new')).stdout).toBe('new\n');
+    expect(await made.kill()).toBe(true);
+    isOver = true;
+    await Promise.all(load);
+    await Promise.all(names.map((name) => all.run(name)));
+    await until(`${names} serve again`, 60_000, () => answers(back), Boolean);
+  }
+  await killAll();
+});
+
+it('does not let an API in that has another token seed', async () => {
+  const { code, stdout, stderr } = await runIslet([
+    ...['api', '--data-dir', join(dir, 'stranger'), '--nodes', join(dir, 'nodes.json')],
+    ...['--database-url', databaseUrl, '--redis-url', redis.url, '--api-port', '0', '--edge-link-port', '0'],
+  ]);
+  expect(code).toBe(1);
+  expect(stdout + stderr).toContain('--secrets-dir');
+  expect(stdout + stderr).not.toContain(
+    (await readFile(join(dir, 'api-1/secrets/token-seed'), 'utf8')).trim(),
+  );
+});
