@@ -163,6 +163,8 @@ export {
   setTierLimits,
   type TeamLimits,
 } from './tiers/limits.ts';
+export { countRows, readContent, type TableContent } from './transfer/content.ts';
+export { type CopyOptions, copyContent } from './transfer/copy.ts';
 export {
   createVolume,
   deleteVolume,

@@ -38,7 +38,8 @@ export function serveCommand<Config>(io: CommandIo, command: ServeCommand<Config
   });
 }
 
-function reporterOf(io: CommandIo, isJson: boolean): Reporter {
+/** Tells people at a terminal or in a log, or a program. */
+export function reporterOf(io: CommandIo, isJson: boolean): Reporter {
   if (isJson) return createJsonReporter((text) => io.stdout.write(text), Date.now);
   return createTextReporter(io.stdout, Date.now, {
     read: io.env.SUDO_USER ? 'sudo cat' : 'cat',

@@ -38,9 +38,7 @@ export async function assertSharedSeed(
   db: Database,
   { tokenSeed }: Pick<Secrets, 'tokenSeed'>,
 ): Promise<void> {
-  if (db.kind === 'pglite') return;
-  const digest = createHmac('sha256', tokenSeed).update('digest of the token seed').digest('hex');
-  if ((await settleFact(db, 'token-seed-digest', digest)) === digest) return;
+  if (db.kind === 'pglite' || (await settleSeed(db, tokenSeed))) return;
   throw new StartRefused(
     `this API's token seed is not the one of the other APIs on ${db.location}: it would give sandboxes tokens that ` +
       'those refuse. Copy token-seed and admin-token from secrets/ in the data directory of the first API into ' +
@@ -48,4 +46,10 @@ export async function assertSharedSeed(
       'To replace the seed on purpose, which ends the use of all tokens given so far: stop all APIs, and run on the ' +
       "database: DELETE FROM installation_facts WHERE name = 'token-seed-digest'",
   );
+}
+
+/** Writes down whose tokens a database's sandboxes have, unless that is settled. False if it is settled otherwise. */
+export async function settleSeed(db: Database, tokenSeed: string): Promise<boolean> {
+  const digest = createHmac('sha256', tokenSeed).update('digest of the token seed').digest('hex');
+  return (await settleFact(db, 'token-seed-digest', digest)) === digest;
 }

@@ -9,8 +9,9 @@ import type { MachineBase } from '../machine/run.ts';
 import type { RootFileSystems } from '../roots/root-file-systems.ts';
 import { checkBuild, type TemplateBuild } from '../templates/build.ts';
 import { type MovableRecord, readSharedRecord, type SandboxName, sharedRecordOf } from './movable.ts';
+import { buildRecord, sandboxRecord, treesOf } from './names.ts';
 import { Outgoing } from './outgoing.ts';
-import { Trees, treeName } from './trees.ts';
+import { Trees } from './trees.ts';
 
 export interface ExchangeOptions {
   shared: SharedStates;
@@ -174,18 +175,6 @@ export class Exchange implements AsyncDisposable {
   #rootsDir(): string {
     return join(this.#options.dir, 'roots');
   }
-}
-
-function sandboxRecord({ config: { sandboxId }, executionId }: SandboxName): string {
-  return `sandboxes/${sandboxId}/${executionId}`;
-}
-
-function buildRecord(buildId: string): string {
-  return `builds/${buildId}`;
-}
-
-function treesOf({ guest, rootfs }: MachineBase): string[] {
-  return [treeName('guests', guest), treeName('roots', rootfs)];
 }
 
 /** That something cannot be brought now says nothing of the node next to this one. */

@@ -3,8 +3,9 @@ import { dirname, join } from 'node:path';
 import { DamagedSnapshotError } from '@islet/driver';
 import { type Static, type TSchema, Type } from 'typebox';
 import { Value } from 'typebox/value';
-import { snapshotDigest } from '../manifest.ts';
+import { parseManifest, snapshotDigest } from '../manifest.ts';
 import { MANIFEST } from '../seal.ts';
+import { CHUNK_BYTES, chunkKey } from './chunks.ts';
 import { getFile, putFile, StoredFile } from './files.ts';
 import type { ObjectStore } from './object-store.ts';
 
@@ -117,6 +118,33 @@ export class SharedStates {
     return true;
   }
 
+  /**
+   * Makes sure that the store has a state, with its manifest and each piece of its files.
+   * @param seen keys of objects that were found before, and are added to
+   * @throws DamagedSnapshotError naming what is missing
+   */
+  async assertState(digest: string, seen: Set<string>, signal?: AbortSignal): Promise<void> {
+    const document = await this.#read(STATES + digest, StateDocument, signal);
+    if (!document || snapshotDigest(document.manifest) !== digest) throw this.#damaged(STATES + digest);
+    const manifest = parseManifest(document.manifest);
+    const stored = new Map(document.files.map(({ path, file }) => [path, file.bytes]));
+    for (const [name, { bytes }] of Object.entries(manifest?.files ?? {})) {
+      if (stored.get(name) !== bytes) throw this.#damaged(`${STATES}${digest}: ${name}`);
+    }
+    await this.#assertFiles(
+      document.files.map(({ file }) => file),
+      seen,
+      signal,
+    );
+  }
+
+  /** As `assertState`, for a tree. */
+  async assertTree(name: string, seen: Set<string>, signal?: AbortSignal): Promise<void> {
+    const document = await this.#read(TREES + name, TreeDocument, signal);
+    if (!document) throw this.#damaged(TREES + name);
+    await this.#assertFiles([document.archive], seen, signal);
+  }
+
   /** Digests of the chunks that the state or the tree under a key of the store has; none if it is not there. */
   async chunksOf(key: string, signal?: AbortSignal): Promise<string[]> {
     const files = key.startsWith(TREES)
@@ -136,6 +164,18 @@ export class SharedStates {
 
   async deleteRecord(name: string, signal?: AbortSignal): Promise<void> {
     await this.#store.delete([RECORDS + name], signal);
+  }
+
+  async #assertFiles(files: readonly StoredFile[], seen: Set<string>, signal?: AbortSignal): Promise<void> {
+    for (const { chunks, bytes } of files) {
+      if (chunks.length !== Math.ceil(bytes / CHUNK_BYTES)) throw this.#damaged('a list of chunks');
+      for (const chunk of chunks) {
+        if (chunk === null || seen.has(chunk)) continue;
+        const found = await this.#store.look(chunkKey(chunk), signal);
+        if (!found) throw this.#damaged(chunkKey(chunk));
+        seen.add(chunk);
+      }
+    }
   }
 
   async #write(key: string, document: object, signal: AbortSignal | undefined): Promise<void> {
