@@ -3,6 +3,8 @@ import { connect as connectPlainly, type Socket } from 'node:net';
 import { join } from 'node:path';
 import { type ConnectionOptions, connect } from 'node:tls';
 import { certifyMember, makeClusterAuthority, newIdentity, requestCertificate } from '@islet/certificates';
+import { type PostgresCluster, startPostgres } from '@islet/db/test-server';
+import { TestServer } from '@islet/redis/test-server';
 import { Sandbox } from 'e2b';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { newDataDir, removeDataDir } from '../setup/instance.ts';
@@ -13,21 +15,28 @@ const PORT = 8000;
 
 describe('machines that join a cluster', () => {
   let dir: string;
+  let postgres: PostgresCluster;
+  let redis: TestServer;
   let machines: JoinedMachines;
   /** What the edge was told that joined once more. */
   let twice: string;
   let connection: { apiUrl: string; sandboxUrl: string; apiKey: string };
   beforeAll(async () => {
     dir = await newDataDir();
-    machines = new JoinedMachines(dir);
+    [postgres, redis] = await Promise.all([startPostgres(), TestServer.start('redis-server')]);
+    const env = { DATABASE_URL: await postgres.createDatabase('cluster'), ISLET_REDIS_URL: redis.url };
+    machines = new JoinedMachines(dir, env);
     const { addresses } = machines;
-    await machines.serve('api', ['api', '--advertise', addresses.api, '--host', addresses.api]);
+    await machines.serve('api', ['api', '--advertise', addresses.api]);
     const edge = await machines.token('edge');
     await machines.command('edge', ['join', '--advertise', addresses.edge], `${edge}\n`);
     twice = (await machines.command('edge', ['join', edge])).stderr;
     await writeFile(join(dir, 'token'), await machines.token('node'));
     await Promise.all([
-      machines.serve('edge', ['edge', '--host', addresses.edge]),
+      machines.serve('edge', [
+        'edge',
+        ...['--control-plane', `https://${addresses.api}:5010,https://${addresses.second}:5010`],
+      ]),
       machines.serve('node', [
         ...['join', '--start', '--name', 'one', '--labels', 'zone=a'],
         ...['--advertise', addresses.node, '--token-file', join(dir, 'token')],
@@ -38,6 +47,8 @@ describe('machines that join a cluster', () => {
   });
   afterAll(async () => {
     await machines?.[Symbol.asyncDispose]();
+    await redis?.[Symbol.asyncDispose]();
+    await postgres?.stop();
     await removeDataDir(dir);
   });
 
@@ -103,6 +114,40 @@ describe('machines that join a cluster', () => {
       if (at.port === 5007) expect(ofEdge).toMatch(/^HTTP\/1.1 400 /);
       else expect(ofEdge).toBe('');
     }
+  });
+
+  it('become another API, with which the first may die', async () => {
+    const { addresses } = machines;
+    const sandbox = await create();
+    const token = await machines.token('api');
+    await machines.serve('second', ['join', '--start', '--advertise', addresses.second], `${token}\n`);
+    for (const name of ['cluster-authority', 'token-seed', 'admin-token']) {
+      expect(await machines.secret('second', name)).toBe(await machines.secret('api', name));
+    }
+    const used = await machines.command('edge', ['join', token, '--data-dir', join(dir, 'nobody')]);
+    expect(used.stderr).toMatch(/was used already/);
+    const unused = await machines.token('api');
+    await machines.end('api', 'SIGKILL');
+    // Nor does it take the place of what is there.
+    expect((await machines.command('api', ['join', unused])).stderr).toMatch(/token-seed is of an API/);
+    const other = { ...connection, apiUrl: `http://${addresses.second}:3000` };
+    const known = await Sandbox.connect(sandbox.sandboxId, other);
+    expect((await known.commands.run('echo still')).stdout).toBe('still\n');
+    const made = await until(
+      'the second creates',
+      60_000,
+      () => Sandbox.create('base', other),
+      () => true,
+    );
+    const said = await until(
+      'the edge finds it',
+      60_000,
+      () => made.commands.run('echo new'),
+      () => true,
+    );
+    expect(said.stdout).toBe('new\n');
+    for (const each of [known, made]) expect(await each.kill()).toBe(true);
+    await machines.serve('api', ['api', '--advertise', addresses.api]);
   });
 
   describe('as nodes that an operator', () => {

@@ -4,7 +4,7 @@ import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { LAUNCHER, Processes } from '../setup/processes.ts';
 
-export type Machine = 'api' | 'edge' | 'node';
+export type Machine = 'api' | 'edge' | 'node' | 'second';
 
 /** What a command has printed, and how it ended. */
 export interface Outcome {
@@ -19,15 +19,26 @@ export interface Outcome {
  */
 export class JoinedMachines implements AsyncDisposable {
   readonly #dir: string;
+  readonly #env: NodeJS.ProcessEnv;
   readonly #processes = new Processes<Machine>();
   /** Of each machine. */
   readonly addresses: Record<Machine, string>;
 
-  /** @param dir an empty directory */
-  constructor(dir: string) {
+  /**
+   * @param dir an empty directory
+   * @param env what all have in their environment
+   */
+  constructor(dir: string, env: NodeJS.ProcessEnv = {}) {
     this.#dir = dir;
+    this.#env = { ...process.env, ...env };
     const network = `127.91.${process.pid % 256}`;
-    this.addresses = { api: `${network}.1`, edge: `${network}.2`, node: `${network}.3` };
+    const [api, edge, node, second] = [1, 2, 3, 4].map((host) => `${network}.${host}`) as [
+      string,
+      string,
+      string,
+      string,
+    ];
+    this.addresses = { api, edge, node, second };
   }
 
   dataDir(machine: Machine): string {
@@ -58,7 +69,7 @@ export class JoinedMachines implements AsyncDisposable {
   /** Runs a command of a machine to its end. @param input what it reads */
   async command(machine: Machine, words: readonly string[], input = ''): Promise<Outcome> {
     const own = words.includes('--data-dir') ? [] : ['--data-dir', this.dataDir(machine)];
-    const child = spawn(LAUNCHER, [...words, ...own]);
+    const child = spawn(LAUNCHER, [...words, ...own], { env: this.#env });
     const said = { stdout: '', stderr: '' };
     for (const stream of ['stdout', 'stderr'] as const) {
       child[stream].setEncoding('utf8').on('data', (text: string) => {
@@ -73,11 +84,14 @@ export class JoinedMachines implements AsyncDisposable {
   /** Starts a command that serves, and waits until it does. @throws Error with what it said if it ends before */
   serve(machine: Machine, words: readonly string[], input = ''): Promise<void> {
     const own = ['--json', '--data-dir', this.dataDir(machine)];
-    return this.#processes.start(machine, [...words, ...own], { input });
+    return this.#processes.start(machine, [...words, ...own], {
+      input,
+      env: { ...this.#env, ISLET_HOST: this.addresses[machine] },
+    });
   }
 
   /** A token that works. */
-  async token(role: 'edge' | 'node'): Promise<string> {
+  async token(role: 'api' | 'edge' | 'node'): Promise<string> {
     const { code, stdout, stderr } = await this.command('api', ['token', 'create', '--role', role, '--json']);
     if (code !== 0) throw new Error(stderr);
     return (JSON.parse(stdout) as { token: string }).token;

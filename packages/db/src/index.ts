@@ -1,6 +1,7 @@
 export {
   createJoinToken,
   type JoinResult,
+  type JoinRole,
   joinWithToken,
   type MemberRole,
   type NewMember,

@@ -50,6 +50,16 @@ export function clusterContract(database: () => Database): void {
       expect(await join('anything')).toEqual({ outcome: 'unknown' });
     });
 
+    it('let an API in once, which is no member', async () => {
+      const { secret } = await createJoinToken(database(), { role: 'api', now: NOW, expiresAt: later(60) });
+      const before = await listMembers(database());
+      const admit = () => Promise.reject(new Error('nobody is to be made'));
+      const join = () => joinWithToken(database(), { secret, now: later(1) }, admit);
+      expect(await join()).toEqual({ outcome: 'joined', role: 'api' });
+      expect(await join()).toEqual({ outcome: 'used' });
+      expect(await listMembers(database())).toEqual(before);
+    });
+
     it('let one in, however many come at once', async () => {
       const secret = await newToken();
       const members = Array.from({ length: 50 }, () => someone());

@@ -31,6 +31,8 @@ export interface MembershipOptions {
   db: Database;
   /** Of the cluster; signs for its members. */
   authority: Certificate;
+  /** What another API is given. */
+  secrets: { tokenSeed: string; adminToken: string };
   members: Pick<Members, 'look'>;
   /** Whose certificate a caller has shown. */
   peerOf: (context: HandlerContext) => Identity | undefined;
@@ -47,7 +49,7 @@ const LABELS = { most: 64, name: 64, value: 256 };
 
 /** What an API answers its cluster's members, and who wants to be one. */
 export function membershipService(options: MembershipOptions): Membership {
-  const { db, authority, members, peerOf, clock, logger } = options;
+  const { db, authority, secrets, members, peerOf, clock, logger } = options;
   const certify = async (request: string, identity: Identity): Promise<MemberCertificate> => {
     try {
       return await certifyMember(authority, request, identity, new Date(clock()));
@@ -69,6 +71,10 @@ export function membershipService(options: MembershipOptions): Membership {
       throw toConnectError(internalError(error));
     }
   };
+  const apiSecrets = {
+    ...{ authorityKey: authority.key, authorityCertificate: authority.cert },
+    ...secrets,
+  };
   return {
     join: ({ secret, name, certificateRequest }) =>
       answer(async () => {
@@ -87,8 +93,9 @@ export function membershipService(options: MembershipOptions): Membership {
         if (result.outcome === 'expired') throw joinTokenExpired();
         if (result.outcome === 'name-taken') throw memberNameTaken(result.role, name);
         logger.info({ role: result.role, name }, 'a machine has joined the cluster');
+        if (result.role === 'api') return { given: { case: 'secrets', value: apiSecrets } };
         await members.look();
-        return { certificate };
+        return { given: { case: 'certificate', value: certificate } };
       }),
     renew: ({ certificateRequest }, context) =>
       answer(async () => {

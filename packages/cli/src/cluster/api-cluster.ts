@@ -5,6 +5,7 @@ import { type Certificate, fingerprintOf, isMemberName } from '@islet/certificat
 import { clusterProto, edgeProto, type Undo } from '@islet/contracts';
 import type { Database } from '@islet/db';
 import type { Logger } from '@islet/telemetry';
+import type { SharedSecrets } from '../roles/shared-secrets.ts';
 import { callerOf, createApiServer } from './api-server.ts';
 import { openAuthority } from './authority.ts';
 import { transportToMember } from './links.ts';
@@ -13,6 +14,8 @@ import { type ClusterMember, openMember, ownSource } from './member.ts';
 export interface ApiClusterOptions {
   dataDir: string;
   db: Database;
+  /** What all APIs have alike. */
+  secrets: SharedSecrets;
   /** Unix milliseconds. */
   clock: () => number;
   logger: Logger;
@@ -33,7 +36,7 @@ export interface ApiCluster {
 
 /** Opens the API's part of a cluster; what it makes is added to `undo`. */
 export async function openApiCluster(options: ApiClusterOptions, undo: Undo): Promise<ApiCluster> {
-  const { dataDir, db, clock, logger } = options;
+  const { dataDir, db, secrets, clock, logger } = options;
   const authority = await openAuthority(dataDir, new Date(clock()));
   const name = isMemberName(hostname()) ? hostname() : 'api';
   const member = await openMember({
@@ -44,7 +47,7 @@ export async function openApiCluster(options: ApiClusterOptions, undo: Undo): Pr
   const members = await Members.open({ db, logger });
   undo.add('the watch of the members', () => members[Symbol.asyncDispose]());
   const { join, renew, announce } = membershipService({
-    ...{ db, authority, members, clock, logger },
+    ...{ db, authority, secrets, members, clock, logger },
     peerOf: callerOf,
   });
   const { method } = clusterProto.Membership;

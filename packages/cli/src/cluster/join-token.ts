@@ -6,7 +6,7 @@ const MOST_CHARACTERS = 2_048;
 
 const Content = Type.Object(
   {
-    role: Type.Union([Type.Literal('edge'), Type.Literal('node')]),
+    role: Type.Union([Type.Literal('api'), Type.Literal('edge'), Type.Literal('node')]),
     /** Where the API answers: `host:port`. */
     api: Type.String({ pattern: '^(\\[[0-9a-fA-F:]+\\]|[^\\s:/\\[\\]]+):[0-9]{1,5}$', maxLength: 300 }),
     /** Fingerprint of the cluster's authority. */

@@ -3,6 +3,7 @@ import { connect, type DetailedPeerCertificate, type TLSSocket } from 'node:tls'
 import { createClient } from '@connectrpc/connect';
 import { fingerprintOf, requestCertificate } from '@islet/certificates';
 import { clusterProto, fromConnectError } from '@islet/contracts';
+import { type ApiSecrets, readApiSecrets } from './api-secrets.ts';
 import type { JoinToken } from './join-token.ts';
 import { transportToMember } from './links.ts';
 import type { Membership } from './membership.ts';
@@ -23,6 +24,11 @@ export interface JoinOptions {
 
 const CONNECT_MS = 10_000;
 const CALL_MS = 30_000;
+/** What a machine has become. */
+export type Joined =
+  | { role: 'api'; advertise: string; secrets: ApiSecrets }
+  | { role: Membership['role']; advertise: string; membership: Membership };
+
 /** Certificates that are shown behind one another. */
 const LONGEST_CHAIN = 5;
 
@@ -31,22 +37,31 @@ const LONGEST_CHAIN = 5;
  * token names.
  * @throws JoinError
  */
-export async function joinCluster({ token, name, advertise, labels }: JoinOptions): Promise<Membership> {
+export async function joinCluster({ token, name, advertise, labels }: JoinOptions): Promise<Joined> {
   const { authority, localAddress } = await meet(token);
   const { key, request } = await requestCertificate();
   const stranger = { authority };
   const transport = transportToMember(() => stranger, `https://${token.api}`, { role: 'api' });
-  const { certificate } = await createClient(clusterProto.Membership, transport)
+  const { given } = await createClient(clusterProto.Membership, transport)
     .join({ secret: token.secret, name, certificateRequest: request }, { timeoutMs: CALL_MS })
     .catch((cause: unknown) => {
       const { message, status } = fromConnectError(cause);
       if (status < 500) throw new JoinError(message);
       throw new JoinError(`the API at ${token.api} did not answer`, { cause });
     });
-  return {
-    ...{ role: token.role, api: token.api, advertise: advertise ?? localAddress, labels },
-    ...{ authority, cert: certificate, key },
-  };
+  const at = advertise ?? localAddress;
+  if (token.role === 'api') {
+    const secrets = given.case === 'secrets' ? readApiSecrets(given.value, token.authority) : undefined;
+    if (secrets) return { role: 'api', advertise: at, secrets };
+  } else if (given.case === 'certificate') {
+    const { role, api } = token;
+    const membership = { role, api, advertise: at, labels, authority, cert: given.value, key };
+    return { role, advertise: at, membership };
+  }
+  throw new JoinError(
+    `the API at ${token.api} gave what is not for a machine of role ${token.role}: is it of the same version? ` +
+      'Make another token',
+  );
 }
 
 /** Asks who is there, and says nothing: gives the authority's certificate if it is that of the token. */

@@ -1,13 +1,15 @@
 import { readFile, stat } from 'node:fs/promises';
-import { JoinError, joinCluster } from '../cluster/join.ts';
+import { findApiSecret, keepApiSecrets } from '../cluster/api-secrets.ts';
+import { JoinError, type Joined, joinCluster } from '../cluster/join.ts';
 import { type JoinToken, readJoinToken } from '../cluster/join-token.ts';
-import { keepMembership, type Membership, readMembership } from '../cluster/membership.ts';
+import { keepMembership, readMembership } from '../cluster/membership.ts';
 import { type Command, defineCommand } from '../command-line/command.ts';
 import { INSTALL_FLAG } from '../command-line/flags.ts';
 import { loadNodeId } from '../host/node-id.ts';
 import { OPTIONS } from '../options/options.ts';
 import { OptionError, readOption, requireOption } from '../options/spec.ts';
 import { claimHost } from '../up/claim.ts';
+import { apiCommand } from './api.ts';
 import { edgeCommand } from './edge.ts';
 import type { CommandIo } from './io.ts';
 import { nodeCommand } from './node.ts';
@@ -50,17 +52,27 @@ export function joinCommand(io: CommandIo): Command {
       // Nothing that runs on the data directory is to find itself in a cluster.
       const joined = await (async () => {
         await using claim = await claimHost(dataDir, []);
-        await refuseTwice(claim.instance.dataDir);
-        const name = flags.name ?? (await loadNodeId(claim.instance.dataDir));
+        const { instance } = claim;
+        await refuseTwice(instance.dataDir, token.role);
+        const name = flags.name ?? (await loadNodeId(instance.dataDir));
         const advertise = readOption(OPTIONS.advertise, sources);
-        const membership = await joinCluster({ token, name, advertise, labels });
-        await keepMembership(claim.instance.dataDir, membership);
-        return { name, membership };
+        const joined = await joinCluster({ token, name, advertise, labels });
+        if ('secrets' in joined) await keepApiSecrets(instance.dataDir, joined.secrets);
+        else await keepMembership(instance.dataDir, joined.membership);
+        return { name, api: token.api, ...joined };
       })();
       tell(io, joined, flags);
       if (!flags.start) return;
-      const command = token.role === 'edge' ? edgeCommand(io) : nodeCommand(io).itself;
-      await command.run(['--data-dir', dataDir, ...(flags.json ? ['--json'] : [])]);
+      const { role, advertise } = joined;
+      const commands = {
+        api: () => apiCommand(io),
+        edge: () => edgeCommand(io),
+        node: () => nodeCommand(io).itself,
+      };
+      await commands[role]().run([
+        ...['--data-dir', dataDir, ...(flags.json ? ['--json'] : [])],
+        ...(role === 'api' ? ['--advertise', advertise] : []),
+      ]);
     },
   });
 }
@@ -109,8 +121,14 @@ function parseLabels(parts: readonly string[]): Record<string, string> {
   );
 }
 
-async function refuseTwice(dataDir: string): Promise<void> {
+async function refuseTwice(dataDir: string, role: JoinToken['role']): Promise<void> {
   const known = await readMembership(dataDir);
+  const secret = role === 'api' ? await findApiSecret(dataDir) : undefined;
+  if (secret !== undefined) {
+    throw new JoinError(
+      `${secret} is of an API: the secrets of the cluster would take its place. Give another --data-dir, or move that away`,
+    );
+  }
   if (!known) return;
   throw new JoinError(
     `${dataDir} is of a machine that has joined already, as ${known.role} of the cluster at ${known.api}. ` +
@@ -120,14 +138,20 @@ async function refuseTwice(dataDir: string): Promise<void> {
 
 function tell(
   io: CommandIo,
-  { name, membership }: { name: string; membership: Membership },
+  { name, api, ...joined }: { name: string; api: string } & Joined,
   { json, start }: { json: boolean; start: boolean },
 ): void {
-  const { role, api, advertise, labels } = membership;
+  const { role, advertise } = joined;
   if (json) {
+    const labels = 'membership' in joined ? joined.membership.labels : {};
     io.print(JSON.stringify({ event: 'joined', role, name, api, advertise, labels }));
     return;
   }
   io.print(`Joined the cluster at ${api} as ${role} ${name}; others reach it at ${advertise}.`);
-  if (!start) io.print(`Start it with: ./islet ${role}`);
+  if (start) return;
+  if (role !== 'api') io.print(`Start it with: ./islet ${role}`);
+  else
+    io.print(
+      `Start it with the DATABASE_URL and ISLET_REDIS_URL of the first API: ./islet api --advertise ${advertise}`,
+    );
 }

@@ -1,4 +1,4 @@
-import type { MemberRole } from '@islet/db';
+import type { JoinRole } from '@islet/db';
 import { type CommandGroup, defineCommand } from '../command-line/command.ts';
 import { JSON_FLAG } from '../command-line/flags.ts';
 import { openRunning } from '../control/open.ts';
@@ -7,7 +7,13 @@ import { OptionError, requireOption } from '../options/spec.ts';
 import type { CommandIo } from './io.ts';
 
 const UNITS_MS = { s: 1_000, m: 60_000, h: 3_600_000, d: 86_400_000 };
-const LONGEST_MS = 30 * UNITS_MS.d;
+/** How long a token may be used that says nothing of it, and how long at most. */
+const LIVES: Record<JoinRole, { usual: string; longest: string }> = {
+  node: { usual: '1h', longest: '30d' },
+  edge: { usual: '1h', longest: '30d' },
+  // As good as the authority's key.
+  api: { usual: '10m', longest: '1h' },
+};
 
 /** `islet token …`: what lets other machines join. */
 export function tokenCommand(io: CommandIo): CommandGroup {
@@ -16,21 +22,22 @@ export function tokenCommand(io: CommandIo): CommandGroup {
     flags: {
       role: {
         kind: 'text',
-        hint: 'node|edge',
+        hint: 'node|edge|api',
         description: 'What the machine is to be',
         fallback: 'node',
       },
       expires: {
         kind: 'text',
         hint: 'time',
-        description: 'How long it may be used, such as 30m, 1h or 2d',
-        fallback: '1h',
+        description:
+          'How long it may be used, such as 30m, 1h or 2d (default 1h; 10m for an API, which has at most 1h)',
       },
       json: JSON_FLAG,
     },
     options: ['dataDir'],
     async run({ flags, sources }) {
-      const request = { role: parseRole(flags.role), lifeMs: parseLife(flags.expires) };
+      const role = parseRole(flags.role);
+      const request = { role, lifeMs: parseLife(flags.expires, role) };
       const running = await openRunning(requireOption(OPTIONS.dataDir, sources));
       const made = await running.createJoinToken(request);
       if (flags.json) return io.print(JSON.stringify(made));
@@ -41,6 +48,7 @@ export function tokenCommand(io: CommandIo): CommandGroup {
           `It works once, until ${made.expiresAt}. On the machine that is to be the ${made.role}, which must reach ${made.api}:`,
           '',
           '  ./islet join --start     and paste it there',
+          ...(role === 'api' ? ['', WARNING] : []),
         ].join('\n'),
       );
     },
@@ -48,21 +56,24 @@ export function tokenCommand(io: CommandIo): CommandGroup {
   return { summary: 'Let other machines join the cluster', commands: { create } };
 }
 
-function parseRole(text: string): MemberRole {
-  if (text === 'node' || text === 'edge') return text;
-  if (text === 'api') {
-    throw new OptionError(
-      '--role api: another API does not join. Give it the same database and a copy of the secrets: see docs/cluster.md',
-    );
-  }
-  throw new OptionError(`--role takes node or edge, not "${text}"`);
+const WARNING =
+  "Whoever uses it first gets the key of the cluster's authority and the secrets of all APIs: show it to no one else.";
+
+function parseRole(text: string): JoinRole {
+  if (text === 'node' || text === 'edge' || text === 'api') return text;
+  throw new OptionError(`--role takes node, edge or api, not "${text}"`);
 }
 
-function parseLife(text: string): number {
+function parseLife(text: string | undefined, role: JoinRole): number {
+  const { usual, longest } = LIVES[role];
+  const ms = toMs(text ?? usual);
+  if (ms !== undefined && ms <= Number(toMs(longest))) return ms;
+  throw new OptionError(
+    `--expires takes a time up to ${longest} for role ${role}, such as ${usual}, not "${text}"`,
+  );
+}
+
+function toMs(text: string): number | undefined {
   const [, count, unit] = /^([1-9]\d{0,5})([smhd])$/.exec(text) ?? [];
-  const ms = Number(count) * UNITS_MS[(unit ?? 's') as keyof typeof UNITS_MS];
-  if (!(ms <= LONGEST_MS)) {
-    throw new OptionError(`--expires takes a time up to 30d, such as 30m, 1h or 2d, not "${text}"`);
-  }
-  return ms;
+  return unit === undefined ? undefined : Number(count) * UNITS_MS[unit as keyof typeof UNITS_MS];
 }

@@ -9,6 +9,7 @@ import {
   type Database,
   findWellKnown,
   formatMask,
+  type JoinRole,
   type KeyDefectRow,
   keepKnownBuilds,
   LOCAL_DEV,
@@ -17,7 +18,6 @@ import {
   listKeyDefects,
   listTeams,
   listUserTeams,
-  type MemberRole,
   migrationStatus,
   type Revoked,
   removeMember,
@@ -108,7 +108,7 @@ export interface JoinTokenView {
   id: string;
   /** Shown this once. */
   token: string;
-  role: MemberRole;
+  role: JoinRole;
   /** Where the machine will ask for the API. */
   api: string;
   /** Fingerprint of the cluster's authority. */
@@ -130,7 +130,7 @@ export interface Administration {
   /** `selector` as of keys. */
   revokeToken(request: { selector: string }): Promise<TokenView>;
   /** `lifeMs`: how long it may be used. */
-  createJoinToken(request: { role: MemberRole; lifeMs: number }): Promise<JoinTokenView>;
+  createJoinToken(request: { role: JoinRole; lifeMs: number }): Promise<JoinTokenView>;
   /** Takes a node out of the cluster. */
   removeNode(request: { name: string }): Promise<{ name: string }>;
   createTeam(request: { name: string }): Promise<TeamView>;
@@ -272,6 +272,11 @@ export function administrationOf(db: Database, running?: RunningServices): Admin
       if (!cluster) {
         throw new AdministrationError(
           'this Islet is open to no other machine: start its API with --advertise <address of this machine>',
+        );
+      }
+      if (role === 'api' && db.kind === 'pglite') {
+        throw new AdministrationError(
+          'another API needs the database of this one, which is embedded and of one process: move to PostgreSQL first (islet migrate)',
         );
       }
       const now = new Date();

@@ -3,8 +3,11 @@ import { and, eq, gt, isNull, lt } from 'drizzle-orm';
 import type { Database, Queries } from '../connection/database.ts';
 import { clusterMembers, joinTokens } from '../schema/index.ts';
 
-/** What joins: an API has the database itself. */
+/** Who has a row among the members. */
 export type MemberRole = 'edge' | 'node';
+
+/** What joins. An API is no member: it has the authority's key, and so lets in itself. */
+export type JoinRole = MemberRole | 'api';
 
 /** Somebody who joins. */
 export interface NewMember {
@@ -17,7 +20,7 @@ export interface NewMember {
 }
 
 export type JoinResult =
-  | { outcome: 'joined'; role: MemberRole }
+  | { outcome: 'joined'; role: JoinRole }
   /** Nothing was done. */
   | { outcome: 'unknown' }
   | { outcome: 'used' }
@@ -31,7 +34,7 @@ const KEPT_MS = 7 * 24 * 60 * 60 * 1000;
 /** Makes a token that one machine may join with until `expiresAt`; gives its secret, this once. */
 export async function createJoinToken(
   db: Queries,
-  { role, now, expiresAt }: { role: MemberRole; now: Date; expiresAt: Date },
+  { role, now, expiresAt }: { role: JoinRole; now: Date; expiresAt: Date },
 ): Promise<{ id: string; secret: string }> {
   await db.orm.delete(joinTokens).where(lt(joinTokens.expiresAt, new Date(now.getTime() - KEPT_MS)));
   const secret = randomBytes(32).toString('base64url');
@@ -45,7 +48,7 @@ export async function createJoinToken(
 
 /**
  * Spends a token and writes down who came with it, or does neither. However many bring the same one, it lets one in.
- * @param admit makes whoever comes, by the role that the token is for; if it throws, the token stays as it is
+ * @param admit makes whoever comes as a member; if it throws, the token stays as it is
  */
 export async function joinWithToken(
   db: Database,
@@ -71,7 +74,8 @@ export async function joinWithToken(
         if (!row) return { outcome: 'unknown' };
         return { outcome: row.usedAt ? 'used' : 'expired' };
       }
-      const role = spent.role as MemberRole;
+      const role = spent.role as JoinRole;
+      if (role === 'api') return { outcome: 'joined', role };
       const member = await admit(role);
       const [joined] = await tx
         .insert(clusterMembers)

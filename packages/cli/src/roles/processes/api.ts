@@ -7,7 +7,6 @@ import { edgeProto, type Undo } from '@islet/contracts';
 import { type ApiCluster, type ApiClusterOptions, openApiCluster } from '../../cluster/api-cluster.ts';
 import type { ClusterPlace } from '../../control/administration.ts';
 import { credentialFile } from '../../host/local-credentials.ts';
-import type { Secrets } from '../../host/secrets.ts';
 import { apiPorts, LOCAL_HOST } from '../../up/claim.ts';
 import { tellWellKnown } from '../../up/credentials.ts';
 import { closeServer, listen, urlHost } from '../../up/listen.ts';
@@ -53,7 +52,7 @@ export function runApi(options: ProcessOptions<ApiConfig>): Promise<void> {
     undo.add('the database', () => db.close());
     signal.throwIfAborted();
     const { discovery, serveEdges, cluster } = await openNeighbours(
-      { ...{ config, db, clock, logger }, secrets: own, dataDir: instance.dataDir },
+      { ...{ config, db, secrets, clock, logger }, nodeToken: own.nodeToken, dataDir: instance.dataDir },
       undo,
     );
     const bases = registerBaseOfNodes(discovery, db, logger);
@@ -96,7 +95,8 @@ export function runApi(options: ProcessOptions<ApiConfig>): Promise<void> {
 
 interface NeighboursOptions extends ApiClusterOptions {
   config: ApiConfig;
-  secrets: Pick<Secrets, 'nodeToken'>;
+  /** Of this data directory. */
+  nodeToken: string;
 }
 
 /** What an API works with beside its database. */
@@ -109,12 +109,12 @@ interface Neighbours {
 
 /** Those of a list, which share a token with the API on this machine, or those that join the cluster. */
 async function openNeighbours(options: NeighboursOptions, undo: Undo): Promise<Neighbours> {
-  const { config, secrets } = options;
+  const { config, nodeToken } = options;
   if (config.nodesFile === undefined) {
     const cluster = await openApiCluster(options, undo);
     return { cluster, discovery: cluster.discovery, serveEdges: cluster.serve };
   }
-  const token = await readRoleToken(config.token, secrets.nodeToken);
+  const token = await readRoleToken(config.token, nodeToken);
   return {
     cluster: undefined,
     discovery: staticNodes(await readNodesFile(config.nodesFile, token)),

@@ -12,7 +12,7 @@ import type { Message } from "@bufbuild/protobuf";
  * Describes the file islet/cluster/v1/cluster.proto.
  */
 export const file_islet_cluster_v1_cluster: GenFile = /*@__PURE__*/
-  fileDesc("Ch5pc2xldC9jbHVzdGVyL3YxL2NsdXN0ZXIucHJvdG8SEGlzbGV0LmNsdXN0ZXIudjEiSAoLSm9pblJlcXVlc3QSDgoGc2VjcmV0GAEgASgJEgwKBG5hbWUYAiABKAkSGwoTY2VydGlmaWNhdGVfcmVxdWVzdBgDIAEoCSIjCgxKb2luUmVzcG9uc2USEwoLY2VydGlmaWNhdGUYASABKAkiKwoMUmVuZXdSZXF1ZXN0EhsKE2NlcnRpZmljYXRlX3JlcXVlc3QYASABKAkiJAoNUmVuZXdSZXNwb25zZRITCgtjZXJ0aWZpY2F0ZRgBIAEoCSLmAQoPQW5ub3VuY2VSZXF1ZXN0Eg8KB2FkZHJlc3MYASABKAkSGgoSc2FuZGJveF9wcm94eV9wb3J0GAIgASgNEhkKEW9yY2hlc3RyYXRvcl9wb3J0GAMgASgNEh0KFXRlbXBsYXRlX21hbmFnZXJfcG9ydBgEIAEoDRI9CgZsYWJlbHMYBSADKAsyLS5pc2xldC5jbHVzdGVyLnYxLkFubm91bmNlUmVxdWVzdC5MYWJlbHNFbnRyeRotCgtMYWJlbHNFbnRyeRILCgNrZXkYASABKAkSDQoFdmFsdWUYAiABKAk6AjgBIhIKEEFubm91bmNlUmVzcG9uc2Uy8AEKCk1lbWJlcnNoaXASRQoESm9pbhIdLmlzbGV0LmNsdXN0ZXIudjEuSm9pblJlcXVlc3QaHi5pc2xldC5jbHVzdGVyLnYxLkpvaW5SZXNwb25zZRJICgVSZW5ldxIeLmlzbGV0LmNsdXN0ZXIudjEuUmVuZXdSZXF1ZXN0Gh8uaXNsZXQuY2x1c3Rlci52MS5SZW5ld1Jlc3BvbnNlElEKCEFubm91bmNlEiEuaXNsZXQuY2x1c3Rlci52MS5Bbm5vdW5jZVJlcXVlc3QaIi5pc2xldC5jbHVzdGVyLnYxLkFubm91bmNlUmVzcG9uc2ViBnByb3RvMw");
+  fileDesc("Ch5pc2xldC9jbHVzdGVyL3YxL2NsdXN0ZXIucHJvdG8SEGlzbGV0LmNsdXN0ZXIudjEiSAoLSm9pblJlcXVlc3QSDgoGc2VjcmV0GAEgASgJEgwKBG5hbWUYAiABKAkSGwoTY2VydGlmaWNhdGVfcmVxdWVzdBgDIAEoCSJfCgxKb2luUmVzcG9uc2USFQoLY2VydGlmaWNhdGUYASABKAlIABIvCgdzZWNyZXRzGAIgASgLMhwuaXNsZXQuY2x1c3Rlci52MS5BcGlTZWNyZXRzSABCBwoFZ2l2ZW4iawoKQXBpU2VjcmV0cxIVCg1hdXRob3JpdHlfa2V5GAEgASgJEh0KFWF1dGhvcml0eV9jZXJ0aWZpY2F0ZRgCIAEoCRISCgp0b2tlbl9zZWVkGAMgASgJEhMKC2FkbWluX3Rva2VuGAQgASgJIisKDFJlbmV3UmVxdWVzdBIbChNjZXJ0aWZpY2F0ZV9yZXF1ZXN0GAEgASgJIiQKDVJlbmV3UmVzcG9uc2USEwoLY2VydGlmaWNhdGUYASABKAki5gEKD0Fubm91bmNlUmVxdWVzdBIPCgdhZGRyZXNzGAEgASgJEhoKEnNhbmRib3hfcHJveHlfcG9ydBgCIAEoDRIZChFvcmNoZXN0cmF0b3JfcG9ydBgDIAEoDRIdChV0ZW1wbGF0ZV9tYW5hZ2VyX3BvcnQYBCABKA0SPQoGbGFiZWxzGAUgAygLMi0uaXNsZXQuY2x1c3Rlci52MS5Bbm5vdW5jZVJlcXVlc3QuTGFiZWxzRW50cnkaLQoLTGFiZWxzRW50cnkSCwoDa2V5GAEgASgJEg0KBXZhbHVlGAIgASgJOgI4ASISChBBbm5vdW5jZVJlc3BvbnNlMvABCgpNZW1iZXJzaGlwEkUKBEpvaW4SHS5pc2xldC5jbHVzdGVyLnYxLkpvaW5SZXF1ZXN0Gh4uaXNsZXQuY2x1c3Rlci52MS5Kb2luUmVzcG9uc2USSAoFUmVuZXcSHi5pc2xldC5jbHVzdGVyLnYxLlJlbmV3UmVxdWVzdBofLmlzbGV0LmNsdXN0ZXIudjEuUmVuZXdSZXNwb25zZRJRCghBbm5vdW5jZRIhLmlzbGV0LmNsdXN0ZXIudjEuQW5ub3VuY2VSZXF1ZXN0GiIuaXNsZXQuY2x1c3Rlci52MS5Bbm5vdW5jZVJlc3BvbnNlYgZwcm90bzM");
 
 /**
  * @generated from message islet.cluster.v1.JoinRequest
@@ -50,11 +50,25 @@ export const JoinRequestSchema: GenMessage<JoinRequest> = /*@__PURE__*/
  */
 export type JoinResponse = Message<"islet.cluster.v1.JoinResponse"> & {
   /**
-   * The new member's, then the authority's, PEM.
-   *
-   * @generated from field: string certificate = 1;
+   * @generated from oneof islet.cluster.v1.JoinResponse.given
    */
-  certificate: string;
+  given: {
+    /**
+     * Of an edge or a node: its own, then the authority's, PEM.
+     *
+     * @generated from field: string certificate = 1;
+     */
+    value: string;
+    case: "certificate";
+  } | {
+    /**
+     * Of another API.
+     *
+     * @generated from field: islet.cluster.v1.ApiSecrets secrets = 2;
+     */
+    value: ApiSecrets;
+    case: "secrets";
+  } | { case: undefined; value?: undefined };
 };
 
 /**
@@ -63,6 +77,44 @@ export type JoinResponse = Message<"islet.cluster.v1.JoinResponse"> & {
  */
 export const JoinResponseSchema: GenMessage<JoinResponse> = /*@__PURE__*/
   messageDesc(file_islet_cluster_v1_cluster, 1);
+
+/**
+ * What all APIs of a cluster have alike. Whoever has it is the cluster.
+ *
+ * @generated from message islet.cluster.v1.ApiSecrets
+ */
+export type ApiSecrets = Message<"islet.cluster.v1.ApiSecrets"> & {
+  /**
+   * The authority's key and its certificate, PEM.
+   *
+   * @generated from field: string authority_key = 1;
+   */
+  authorityKey: string;
+
+  /**
+   * @generated from field: string authority_certificate = 2;
+   */
+  authorityCertificate: string;
+
+  /**
+   * Sandboxes' tokens are derived from it.
+   *
+   * @generated from field: string token_seed = 3;
+   */
+  tokenSeed: string;
+
+  /**
+   * @generated from field: string admin_token = 4;
+   */
+  adminToken: string;
+};
+
+/**
+ * Describes the message islet.cluster.v1.ApiSecrets.
+ * Use `create(ApiSecretsSchema)` to create a new message.
+ */
+export const ApiSecretsSchema: GenMessage<ApiSecrets> = /*@__PURE__*/
+  messageDesc(file_islet_cluster_v1_cluster, 2);
 
 /**
  * @generated from message islet.cluster.v1.RenewRequest
@@ -79,7 +131,7 @@ export type RenewRequest = Message<"islet.cluster.v1.RenewRequest"> & {
  * Use `create(RenewRequestSchema)` to create a new message.
  */
 export const RenewRequestSchema: GenMessage<RenewRequest> = /*@__PURE__*/
-  messageDesc(file_islet_cluster_v1_cluster, 2);
+  messageDesc(file_islet_cluster_v1_cluster, 3);
 
 /**
  * @generated from message islet.cluster.v1.RenewResponse
@@ -96,7 +148,7 @@ export type RenewResponse = Message<"islet.cluster.v1.RenewResponse"> & {
  * Use `create(RenewResponseSchema)` to create a new message.
  */
 export const RenewResponseSchema: GenMessage<RenewResponse> = /*@__PURE__*/
-  messageDesc(file_islet_cluster_v1_cluster, 3);
+  messageDesc(file_islet_cluster_v1_cluster, 4);
 
 /**
  * @generated from message islet.cluster.v1.AnnounceRequest
@@ -135,7 +187,7 @@ export type AnnounceRequest = Message<"islet.cluster.v1.AnnounceRequest"> & {
  * Use `create(AnnounceRequestSchema)` to create a new message.
  */
 export const AnnounceRequestSchema: GenMessage<AnnounceRequest> = /*@__PURE__*/
-  messageDesc(file_islet_cluster_v1_cluster, 4);
+  messageDesc(file_islet_cluster_v1_cluster, 5);
 
 /**
  * @generated from message islet.cluster.v1.AnnounceResponse
@@ -148,7 +200,7 @@ export type AnnounceResponse = Message<"islet.cluster.v1.AnnounceResponse"> & {
  * Use `create(AnnounceResponseSchema)` to create a new message.
  */
 export const AnnounceResponseSchema: GenMessage<AnnounceResponse> = /*@__PURE__*/
-  messageDesc(file_islet_cluster_v1_cluster, 5);
+  messageDesc(file_islet_cluster_v1_cluster, 6);
 
 /**
  * @generated from service islet.cluster.v1.Membership
