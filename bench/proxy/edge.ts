@@ -22,6 +22,7 @@ routes.changed({
     ingress: { publicTraffic: true, trafficTokenDigest: undefined, maskRequestHost: undefined },
     envdTokenDigest: undefined,
     wakes: false,
+    moving: false,
     expiresAtMs: Number.POSITIVE_INFINITY,
   },
 });

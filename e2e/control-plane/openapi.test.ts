@@ -220,6 +220,13 @@ describe('/openapi.json', () => {
         { ...admin, body: { status: 'ready' } },
       ],
       ['POST', '/nodes/{nodeID}', '/nodes/unheard-of', 404, { ...admin, body: { status: 'ready' } }],
+      [
+        'POST',
+        '/nodes/{nodeID}/sandboxes/{sandboxID}/move',
+        '/nodes/unheard-of/sandboxes/ia/move',
+        404,
+        admin,
+      ],
       ['GET', '/admin/sandboxes/running-counts', '/admin/sandboxes/running-counts', 200, admin],
       ['DELETE', '/admin/teams/{teamID}/api-keys/{apiKeyID}', `${adminKeys}/${adminKey.body.id}`, 204, admin],
       [

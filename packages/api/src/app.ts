@@ -24,6 +24,7 @@ import { addKeyRoutes } from './keys/routes.ts';
 import { addLogRoutes } from './logs/routes.ts';
 import { addMetricsRoutes } from './metrics/routes.ts';
 import type { NodeClient } from './nodes/link.ts';
+import { addMoveRoutes } from './nodes/move-routes.ts';
 import { Moves } from './nodes/moves.ts';
 import { PausedRows } from './nodes/paused-rows.ts';
 import { NodeRegistry } from './nodes/registry.ts';
@@ -34,6 +35,7 @@ import { CurrentSandboxes } from './sandboxes/current-sandboxes.ts';
 import { KnownSandboxes } from './sandboxes/known-sandboxes.ts';
 import { addLifetimeRoutes } from './sandboxes/lifetime-routes.ts';
 import { addSandboxListRoutes } from './sandboxes/list-routes.ts';
+import { MoveKeeper } from './sandboxes/move-keeper.ts';
 import { addPauseRoutes } from './sandboxes/pause-routes.ts';
 import { PausedQuota } from './sandboxes/paused-quota.ts';
 import { createWake } from './sandboxes/resume.ts';
@@ -129,6 +131,7 @@ export async function createApi(deps: ApiDeps): Promise<Api> {
     addTeamMetricsRoutes,
     addKeyRoutes,
     addNodeRoutes,
+    addMoveRoutes,
     addAdminRoutes,
     addVolumeRoutes,
     addVolumeContentRoutes,
@@ -138,17 +141,20 @@ export async function createApi(deps: ApiDeps): Promise<Api> {
 
   closeConnectionsWithServer(app);
   const sweep = startUploadSweep(context.artifacts, context.clock, deps.logger);
+  const moves = new MoveKeeper(context, deps.moves);
   let nodesStarted: AsyncDisposable | undefined;
   app.addHook('onReady', async () => {
     await context.standings.start();
     const { nodes } = context;
     nodesStarted = await startNodes({ nodes, contents: deps.contents, logger: deps.logger });
     context.current.start();
+    moves.start();
     await context.builds.resume();
   });
   app.addHook('onClose', async () => {
     context.usage.close();
     context.current.stop();
+    await moves[Symbol.asyncDispose]();
     await nodesStarted?.[Symbol.asyncDispose]();
     await Promise.all([context.nodes.stop(), context.builds.close(), sweep.close()]);
     await context.standings[Symbol.asyncDispose]();

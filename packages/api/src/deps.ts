@@ -7,6 +7,7 @@ import type { WebAccess } from './http/cors.ts';
 import type { Collector } from './nodes/collector.ts';
 import type { NodeDiscovery } from './nodes/discovery.ts';
 import type { KnownSandboxes } from './sandboxes/known-sandboxes.ts';
+import type { MoveKeeperTimes } from './sandboxes/move-keeper.ts';
 
 export interface Clock {
   /** Unix milliseconds. */
@@ -61,6 +62,8 @@ export interface ApiDeps {
   events?: EventSource | undefined;
   /** Brings there what nodes note. Absent: they do so themselves. */
   collector?: Pick<Collector, 'caughtUp'> | undefined;
+  /** When moves are finished that were left unfinished; absent: the usual times. */
+  moves?: Partial<MoveKeeperTimes> | undefined;
   /** Most that a new volume may hold, MiB; absent: the installation has no volumes. */
   volumeSizeMb?: number | undefined;
 }

@@ -8,7 +8,15 @@ import {
   type Interceptor,
   type ServiceImpl,
 } from '@connectrpc/connect';
-import { IsletError, orchestratorProto, sandboxNotFound, toConnectError } from '@islet/contracts';
+import {
+  IsletError,
+  orchestratorProto,
+  sandboxAlreadyRunning,
+  sandboxMoving,
+  sandboxNotFound,
+  sandboxStays,
+  toConnectError,
+} from '@islet/contracts';
 import type { NodeClient } from '../src/index.ts';
 
 type Sandbox = orchestratorProto.Sandbox;
@@ -27,7 +35,9 @@ export class SimulatedNode {
   readonly builds = new Map<string, orchestratorProto.Build>();
   /** What every create waits for, where set. */
   gate: Promise<void> | undefined;
-  /** What every create fails with, where set. */
+  /** What the store waits for before it has what is paused, where set. */
+  storing: Promise<void> | undefined;
+  /** What every create and every resume fails with, where set. */
   failure: Error | undefined;
   /** Calls over `client` find nobody; those under way go on, see `die`. */
   isDown = false;
@@ -144,15 +154,19 @@ export class SimulatedNode {
           this.#changed(sandbox);
           return { sandbox: clone(sandbox) };
         }),
-      pauseSandbox: ({ sandboxId, filesOnly }) =>
+      pauseSandbox: ({ sandboxId, filesOnly, toMove }) =>
         answer(async () => {
           const sandbox = this.#known(sandboxId);
+          if (sandbox.state === SandboxState.PAUSED && toMove) return { sandbox: clone(sandbox) };
+          if (sandbox.state === SandboxState.PAUSED && sandbox.moving) throw sandboxMoving(sandboxId);
           if (sandbox.state === SandboxState.PAUSED) {
             throw new IsletError(409, `Error pausing sandbox - sandbox '${sandboxId}' is already paused`);
           }
-          clearTimeout(this.#timers.get(sandboxId));
+          if (!toMove) clearTimeout(this.#timers.get(sandboxId));
           const stored = this.store !== undefined;
-          Object.assign(sandbox, { filesOnly, endAtMs: Date.now(), savedBytes: this.savedBytes, stored });
+          const endAtMs = toMove ? sandbox.endAtMs : Date.now();
+          const { savedBytes } = this;
+          Object.assign(sandbox, { filesOnly, endAtMs, savedBytes, stored, moving: toMove });
           this.setState(sandboxId, SandboxState.PAUSED);
           this.store?.set(`${sandboxId}/${sandbox.executionId}`, clone(sandbox));
           return { sandbox: clone(sandbox) };
@@ -164,14 +178,16 @@ export class SimulatedNode {
           if (sandbox.state !== SandboxState.PAUSED) {
             throw new IsletError(409, `Sandbox ${sandboxId} is already running`);
           }
+          if (this.failure) throw this.failure;
           const now = Date.now();
+          const { moving } = sandbox;
           Object.assign(sandbox, {
-            startedAtMs: now,
-            endAtMs: now + timeoutMs,
+            ...(!moving && { startedAtMs: now, endAtMs: now + timeoutMs }),
             executionId: crypto.randomUUID(),
             stored: false,
+            moving: false,
           });
-          if (sandbox.config && autoPause !== undefined) sandbox.config.autoPause = autoPause;
+          if (sandbox.config && autoPause !== undefined && !moving) sandbox.config.autoPause = autoPause;
           this.setState(sandboxId, SandboxState.RUNNING);
           this.#schedule(sandbox);
           return { sandbox: clone(sandbox) };
@@ -207,6 +223,14 @@ export class SimulatedNode {
         this.builds.delete(buildId);
         return {};
       },
+      storeSandbox: ({ sandboxId }) =>
+        answer(async () => {
+          const sandbox = this.#known(sandboxId);
+          await this.storing;
+          if (sandbox.state !== SandboxState.PAUSED) throw sandboxAlreadyRunning(sandboxId);
+          if (!this.store) throw sandboxStays(sandboxId, 'its node has no store');
+          return { sandbox: clone(sandbox) };
+        }),
       adoptSandbox: ({ sandboxId, executionId }) =>
         answer(async () => {
           const stored = this.store?.get(`${sandboxId}/${executionId}`);

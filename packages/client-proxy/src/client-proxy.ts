@@ -78,7 +78,7 @@ export function createClientProxy(options: ClientProxyOptions): ClientProxy {
     uses: options.uses,
     logger,
     resolve: (request) => router.resolve(request),
-    isRunning: (run) => router.isRunning(run),
+    fateOf: (run) => router.fateOf(run),
     places: options.places ?? DEFAULT_PLACES,
   });
   let listener: EdgeListener | undefined;

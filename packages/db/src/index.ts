@@ -69,10 +69,12 @@ export {
   type PausedRun,
   passClaim,
   type RunClaim,
+  unfinishedMoves,
 } from './paused/claims.ts';
 export {
   findPaused,
   forgetPaused,
+  isPausedRun,
   type PausedSandbox,
   reconcilePaused,
   recordPaused,

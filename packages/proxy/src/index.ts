@@ -27,6 +27,7 @@ export {
 } from './routing/admission.ts';
 export { reservedPath } from './routing/control-plane.ts';
 export { endWithRuns } from './routing/run-ends.ts';
+export { type RunFate, runFate } from './routing/run-fate.ts';
 export {
   parseTarget,
   SANDBOX_ID_HEADER,

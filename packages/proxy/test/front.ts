@@ -70,7 +70,7 @@ export class TestFront {
       pool: this.#pool,
       logger: createLogger({ service: 'front-test', level: 'silent' }),
       resolve: (request) => toLoopback(Number(request.host)),
-      isRunning: () => true,
+      fateOf: () => 'running',
       places,
     });
     front.attach(this.#server, (socket) => this.#server.emit('connection', socket));

@@ -70,7 +70,7 @@ export class NodeSandboxes {
     this.#abandoned = new Recent(options.clock, REMEMBERED_MS);
   }
 
-  /** What those take that are not paused. */
+  /** What those take that are not paused, or only to be moved. */
   get taken(): Readonly<Resources> {
     return this.#taken;
   }
@@ -142,6 +142,23 @@ export class NodeSandboxes {
     return sandbox;
   }
 
+  /**
+   * A run of a sandbox is here no more, since another node has taken it over. It may come back at any time, so nothing that is told of
+   * it later is too late.
+   */
+  async left(sandboxId: string, executionId: string): Promise<void> {
+    this.#moved.delete(sandboxId);
+    const { nodeId, rows, sandboxes } = this.#options;
+    const known = sandboxes.get(sandboxId);
+    if (known?.nodeId === nodeId) {
+      // It is back.
+      if (known.executionId !== executionId) return;
+      if (isPaused(known)) rows.gone(known);
+      sandboxes.remove(sandboxId);
+    }
+    await this.#uncount(sandboxId);
+  }
+
   /** Takes out a sandbox that has ended. @param executionId its last run, if the node has said so */
   async ended(sandboxId: string, executionId?: string): Promise<void> {
     // It lives on elsewhere.
@@ -166,7 +183,7 @@ export class NodeSandboxes {
     const soon = now + ROUTE_RENEWAL_MS;
     for (const sandbox of sandboxes.onNode(nodeId)) {
       const isStillSo = sandboxes.get(sandbox.config.sandboxId) === sandbox;
-      if (isStillSo && (sandbox.endAtMs < soon || !isPaused(sandbox))) await this.#share(sandbox);
+      if (isStillSo && (sandbox.endAtMs < soon || !takesNothing(sandbox))) await this.#share(sandbox);
     }
   }
 
@@ -198,10 +215,14 @@ export class NodeSandboxes {
     const { nodeId, link, logger, moves } = this.#options;
     const reason = orchestratorProto.KillReason.TAKEN_OVER;
     this.#moved.add(sandboxId);
+    const free = async () => {
+      // It may have come back while the node reported.
+      if (!(await moves.from(nodeId)).includes(sandboxId)) return;
+      await link.sandboxes.killSandbox({ sandboxId, reason, executionId }, { timeoutMs: KILL_TIMEOUT_MS });
+      await moves.freed(nodeId, [sandboxId]);
+    };
     this.#behind(
-      link.sandboxes
-        .killSandbox({ sandboxId, reason, executionId }, { timeoutMs: KILL_TIMEOUT_MS })
-        .then(() => moves.freed(nodeId, [sandboxId]))
+      free()
         // Its next report has it again.
         .catch((error: unknown) =>
           logger.warn({ err: error, sandboxId }, 'a node still has a sandbox that was moved away from it'),
@@ -256,13 +277,13 @@ export class NodeSandboxes {
     }
     if (!isReport) this.#writeDown(sandbox, before);
     const { sandboxId, teamId } = sandbox.config;
-    this.#count(sandboxId, teamId, isPaused(sandbox) ? NOTHING : sandbox.config);
+    this.#count(sandboxId, teamId, takesNothing(sandbox) ? NOTHING : sandbox.config);
     await this.#share(sandbox);
   }
 
   #share(sandbox: Sandbox): Promise<void> {
     const { teamId, sandboxId } = sandbox.config;
-    return this.#live.put(this.#routeTo(sandbox), { teamId, sandboxId }, { holds: !isPaused(sandbox) });
+    return this.#live.put(this.#routeTo(sandbox), { teamId, sandboxId }, { holds: !takesNothing(sandbox) });
   }
 
   #routeTo(sandbox: Sandbox): Route {
@@ -278,15 +299,7 @@ export class NodeSandboxes {
 
   async #forget(sandboxId: string, executionId?: string): Promise<void> {
     const { nodeId, sandboxes } = this.#options;
-    const writes: Promise<void>[] = [];
-    const counted = this.#known.get(sandboxId);
-    if (counted) {
-      this.#count(sandboxId, counted.teamId, NOTHING);
-      this.#known.delete(sandboxId);
-      writes.push(this.#live.release({ teamId: counted.teamId, sandboxId }));
-    }
-    this.#fresh.delete(sandboxId);
-    this.#abandoned.delete(sandboxId);
+    const writes = [this.#uncount(sandboxId)];
     const known = sandboxes.get(sandboxId);
     // It may live on elsewhere.
     const isHere = known?.nodeId === nodeId;
@@ -294,6 +307,17 @@ export class NodeSandboxes {
     const run = executionId ?? (isHere ? known.executionId : undefined);
     if (run !== undefined) writes.push(this.#live.removeRoute(sandboxId, run));
     await Promise.all(writes);
+  }
+
+  /** It takes nothing here any more; its team's place may be another node's by now. */
+  async #uncount(sandboxId: string): Promise<void> {
+    this.#fresh.delete(sandboxId);
+    this.#abandoned.delete(sandboxId);
+    const counted = this.#known.get(sandboxId);
+    if (!counted) return;
+    this.#count(sandboxId, counted.teamId, NOTHING);
+    this.#known.delete(sandboxId);
+    await this.#live.release({ teamId: counted.teamId, sandboxId });
   }
 
   #count(sandboxId: string, teamId: string, { cpuCount, memoryMb }: Resources): void {
@@ -307,4 +331,9 @@ export class NodeSandboxes {
 /** Saved, and nothing of it runs. */
 function isPaused({ state }: Sandbox): boolean {
   return state === orchestratorProto.SandboxState.PAUSED;
+}
+
+/** One that is being moved keeps its place: it is about to run again, here or at another node. */
+function takesNothing(sandbox: Sandbox): boolean {
+  return isPaused(sandbox) && !sandbox.moving;
 }

@@ -1,5 +1,5 @@
 import { setMaxListeners } from 'node:events';
-import { IsletError, nodeUnavailable, type orchestratorProto, type Sandbox } from '@islet/contracts';
+import { IsletError, nodeUnavailable, orchestratorProto, type Sandbox } from '@islet/contracts';
 import type { Standing } from '@islet/db';
 import type { DiscoveredNode } from './discovery.ts';
 import type { NodeLink } from './link.ts';
@@ -222,7 +222,7 @@ export class Node implements PlacementNode, AsyncDisposable {
         this.#told(this.sandboxes.changed(event.value));
         break;
       case 'ended':
-        this.#ended(event.value.sandbox);
+        this.#ended(event.value);
         break;
       default:
         // It lives, but did not say what it is when it was asked.
@@ -230,8 +230,11 @@ export class Node implements PlacementNode, AsyncDisposable {
     }
   }
 
-  #ended(sandbox: orchestratorProto.Sandbox | undefined): void {
-    if (sandbox?.config) this.#told(this.sandboxes.ended(sandbox.config.sandboxId, sandbox.executionId));
+  #ended({ sandbox, reason }: orchestratorProto.WatchSandboxesResponse_SandboxEnded): void {
+    if (!sandbox?.config) return;
+    const { sandboxId } = sandbox.config;
+    const isMoved = reason === orchestratorProto.KillReason.TAKEN_OVER;
+    this.#told(this.sandboxes[isMoved ? 'left' : 'ended'](sandboxId, sandbox.executionId));
   }
 
   #told(work: Promise<void>): void {

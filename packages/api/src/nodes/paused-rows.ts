@@ -20,9 +20,9 @@ export class PausedRows {
     this.#next(() => recordPaused(this.#db, [rowOf(sandbox)]));
   }
 
-  /** It was resumed, or has ended. */
-  gone({ nodeId, config }: Sandbox): void {
-    this.#next(() => forgetPaused(this.#db, nodeId, [config.sandboxId]));
+  /** That run of it was resumed, or has ended. */
+  gone({ nodeId, config: { sandboxId }, executionId }: Sandbox): void {
+    this.#next(() => forgetPaused(this.#db, nodeId, [{ sandboxId, executionId }]));
   }
 
   /** Those that a node has, by a report that is whole. */

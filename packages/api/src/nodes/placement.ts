@@ -88,11 +88,13 @@ function refusal<N extends PlacementNode>(
 ): Refusal | undefined {
   if (node.status === 'unhealthy' || !node.isOpen) return 'unavailable';
   if (Object.entries(labels).some(([name, value]) => node.labels[name] !== value)) return 'incompatible';
-  const differs = !isHolder && identity && node.identity && !isSame(node.identity, identity);
+  const differs = !isHolder && !isSameIdentity(node.identity, identity);
   return differs ? 'incompatible' : undefined;
 }
 
-function isSame(a: NodeIdentity, b: NodeIdentity): boolean {
+/** Whether what one of two nodes has saved may start on the other; what is not known of either speaks against nothing. */
+export function isSameIdentity(a: NodeIdentity | undefined, b: NodeIdentity | undefined): boolean {
+  if (!a || !b) return true;
   return a.isolation === b.isolation && a.runtime === b.runtime && a.cpu === b.cpu;
 }
 

@@ -49,6 +49,8 @@ export class KnownSandboxes {
   readonly #teams = new Map<string, TeamRows>();
   readonly #nodes = new Groups();
   readonly #templates = new Groups();
+  /** Ids of those that are being moved. */
+  readonly #moving = new Set<string>();
   /** Access tokens, by sandbox: of those that ask for one. */
   readonly #tokens = new Map<string, string>();
 
@@ -77,6 +79,11 @@ export class KnownSandboxes {
     return [...this.#tokens];
   }
 
+  /** Those that are stopped to be moved to another node. */
+  moving(): Sandbox[] {
+    return [...this.#moving].flatMap((id) => this.get(id) ?? []);
+  }
+
   /** Enters what is known of a sandbox now. False if a later revision of it is there already: that one stays. */
   put(sandbox: Sandbox): boolean {
     const { sandboxId, teamId, templateId, envdAccessToken } = sandbox.config;
@@ -92,6 +99,7 @@ export class KnownSandboxes {
     this.#teams.set(teamId, rows);
     this.#nodes.add(sandbox.nodeId, sandbox);
     this.#templates.add(templateId, sandbox);
+    if (sandbox.moving) this.#moving.add(sandboxId);
     if (envdAccessToken !== undefined) this.#tokens.set(sandboxId, envdAccessToken);
     return true;
   }
@@ -106,6 +114,7 @@ export class KnownSandboxes {
     if (!known) return;
     const { sandbox, position } = known;
     this.#known.delete(sandboxId);
+    this.#moving.delete(sandboxId);
     this.#nodes.delete(sandbox.nodeId, sandboxId);
     this.#templates.delete(sandbox.config.templateId, sandboxId);
     const rows = this.#teams.get(sandbox.config.teamId);

@@ -15,6 +15,7 @@ import { moveEnd } from './lifetime.ts';
 import { parseEgress } from './network-rules.ts';
 import { readOwnSandbox } from './own.ts';
 import { ErrorShape, NetworkUpdate, NoContent, SandboxParams, Seconds } from './shapes.ts';
+import { withSteadySandbox } from './steady.ts';
 
 const { SandboxState } = orchestratorProto;
 
@@ -31,6 +32,16 @@ const noContent = { 204: NoContent, '4xx': ErrorShape };
 
 /** Moving a sandbox's end, and its outgoing rules. */
 export function addLifetimeRoutes(app: ApiApp, context: ApiContext): void {
+  const withRunning = (text: string, team: Team, step: (sandbox: Sandbox) => Promise<void>) =>
+    withSteadySandbox(
+      context,
+      () => readOwnSandbox(context, team, text),
+      (sandbox) => {
+        assertRuns(sandbox);
+        return step(sandbox);
+      },
+    );
+
   app.post(
     '/sandboxes/:sandboxID/timeout',
     {
@@ -38,8 +49,10 @@ export function addLifetimeRoutes(app: ApiApp, context: ApiContext): void {
       schema: { params: SandboxParams, body: Type.Object({ timeout: Seconds }), response: noContent },
     },
     async (request, reply) => {
-      const sandbox = await runningSandbox(context, request.params.sandboxID, callingTeam(request));
-      await moveEnd(context, sandbox, request.body.timeout, { onlyExtend: false });
+      const { timeout } = request.body;
+      await withRunning(request.params.sandboxID, callingTeam(request), (sandbox) =>
+        moveEnd(context, sandbox, timeout, { onlyExtend: false }),
+      );
       return reply.code(204).send();
     },
   );
@@ -55,9 +68,10 @@ export function addLifetimeRoutes(app: ApiApp, context: ApiContext): void {
       },
     },
     async (request, reply) => {
-      const sandbox = await runningSandbox(context, request.params.sandboxID, callingTeam(request));
       const duration = Math.max(request.body.duration ?? MIN_REFRESH, MIN_REFRESH);
-      await moveEnd(context, sandbox, duration, { onlyExtend: true });
+      await withRunning(request.params.sandboxID, callingTeam(request), (sandbox) =>
+        moveEnd(context, sandbox, duration, { onlyExtend: true }),
+      );
       return reply.code(204).send();
     },
   );
@@ -70,28 +84,26 @@ export function addLifetimeRoutes(app: ApiApp, context: ApiContext): void {
       schema: { params: SandboxParams, body: NetworkUpdate, response: noContent },
     },
     async (request, reply) => {
-      const sandbox = await runningSandbox(context, request.params.sandboxID, callingTeam(request));
-      const { sandboxId } = sandbox.config;
-      const egress = parseEgress(request.body);
-      const node = context.nodes.of(sandbox);
-      const answer = await node.call(NODE_CALL_TIMEOUT_MS, ({ sandboxes }, options) =>
-        sandboxes.setSandboxEgress({ sandboxId, egress }, options),
-      );
-      await node.sandboxes.admit(answer.sandbox);
+      await withRunning(request.params.sandboxID, callingTeam(request), async (sandbox) => {
+        const { sandboxId } = sandbox.config;
+        const egress = parseEgress(request.body);
+        const node = context.nodes.of(sandbox);
+        const answer = await node.call(NODE_CALL_TIMEOUT_MS, ({ sandboxes }, options) =>
+          sandboxes.setSandboxEgress({ sandboxId, egress }, options),
+        );
+        await node.sandboxes.admit(answer.sandbox);
+      });
       return reply.code(204).send();
     },
   );
 }
 
 /**
- * A team's sandbox, which runs.
- * @throws IsletError 404 if it is unknown, another team's, or shown as paused; 409 if it is between other states
+ * Makes sure that a team's sandbox runs.
+ * @throws IsletError 404 if it is shown as paused, or on its way out; 409 if it is between other states
  */
-async function runningSandbox(context: ApiContext, text: string, team: Team): Promise<Sandbox> {
-  const sandbox = await readOwnSandbox(context, team, text);
-  const { sandboxId } = sandbox.config;
-  const transition = TRANSITIONS[sandbox.state];
+function assertRuns({ config: { sandboxId }, state }: Sandbox): void {
+  const transition = TRANSITIONS[state];
   if (transition) throw sandboxBusy(sandboxId, transition);
-  if (sandbox.state !== SandboxState.RUNNING) throw sandboxNotFound(sandboxId);
-  return sandbox;
+  if (state !== SandboxState.RUNNING) throw sandboxNotFound(sandboxId);
 }

@@ -3,10 +3,12 @@ import { orchestratorProto, type Sandbox } from '@islet/contracts';
 const { SandboxState } = orchestratorProto;
 
 /**
- * True for a sandbox that a resume can start: paused, or about to be. Clients are not told of the difference: whatever they ask
+ * True for a sandbox that a resume can start: paused, or about to be. One that is stopped only to be moved is none: for its clients
+ * it runs, and `steadySandbox` waits for it. Clients are not told of the difference: whatever they ask
  * for, one that is being saved is answered as a paused one.
  */
 export function isPaused(sandbox: Sandbox): boolean {
+  if (sandbox.moving) return false;
   return sandbox.state === SandboxState.PAUSED || sandbox.state === SandboxState.PAUSING;
 }
 

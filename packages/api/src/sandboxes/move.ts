@@ -13,7 +13,9 @@ import {
   findPaused,
   finishMove,
   finishResume,
+  forgetMoves,
   forgetResume,
+  isPausedRun,
   type PausedRun,
   passClaim,
   type RunClaim,
@@ -117,7 +119,7 @@ export async function whileClaimed(
         .catch((error: unknown) => logger.warn({ err: error, ...run }, 'a row of a resume is left'));
       return resumed;
     }
-    await free(context, nodes.of(resumed), resumed);
+    await free(context, nodes.of(resumed), { sandboxId: config.sandboxId, executionId: resumed.executionId });
     throw nodeUnavailable();
   } catch (error) {
     // If the node fell silent, it may go on with it.
@@ -132,14 +134,35 @@ function isAway({ nodes }: ApiContext, nodeId: string): boolean {
 }
 
 async function move(context: ApiContext, { run, size, from }: Moving): Promise<Sandbox> {
-  const { db, nodes, clock, logger } = context;
-  const placement = nodes.place({ ...size, from });
+  const placement = context.nodes.place({ ...size, from });
   const candidates = placement.kind === 'nodes' ? placement.nodes : [];
-  const [first, ...others] = candidates.filter(({ id, status }) => id !== run.nodeId && status === 'ready');
+  return handOver(
+    context,
+    run,
+    candidates.filter(({ id, status }) => id !== run.nodeId && status === 'ready'),
+  );
+}
+
+/**
+ * Has the first of some nodes that can take a paused sandbox over. The one that had it is to let go of it then.
+ * @throws IsletError 503 if none can, or another control plane moves it; what the last one answered
+ */
+export async function handOver(
+  context: ApiContext,
+  run: PausedRun,
+  [first, ...others]: readonly Node[],
+): Promise<Sandbox> {
+  const { clock, db, logger, rows } = context;
   if (!first) throw nodeUnavailable();
   const now = () => new Date(clock.now());
   let claim = await claimRun(db, { ...run, holderId: first.id, claimedAt: now() });
   let holder = holderOf(context, claim, first);
+  await rows.settled();
+  if (!(await isPausedRun(db, run))) {
+    // Its node went on with it before this claim: the row goes before the claim of that.
+    await dropClaim(db, run, holder.id);
+    throw nodeUnavailable();
+  }
   for (const next of [...others, undefined]) {
     if (claim.holderId !== holder.id) {
       const claimedAt = now();
@@ -181,23 +204,41 @@ async function adopt(context: ApiContext, node: Node, run: PausedRun): Promise<S
   const adopted = sandbox && parseSandbox(sandbox);
   if (!adopted) throw sandboxNotFound(sandboxId);
   if (!(await finishMove(context.db, run, node.id))) {
-    await free(context, node, adopted);
+    await free(context, node, run);
     throw nodeUnavailable();
   }
+  // It may have come back to where it was moved away from.
+  await forgetMoves(context.db, node.id, [sandboxId]);
   await node.sandboxes.admit(adopted);
   return adopted;
 }
 
-/** Has a node free what another one goes on with. */
-async function free({ logger }: ApiContext, node: Node, sandbox: Sandbox): Promise<void> {
-  const { executionId } = sandbox;
-  const { sandboxId } = sandbox.config;
+/** Has the node that had a sandbox free it, now that another one has. If it does not answer, it is told by its next report. */
+export async function letGo(
+  context: ApiContext,
+  { sandboxId, executionId, nodeId }: PausedRun,
+): Promise<void> {
+  const node = context.nodes.find(nodeId);
+  const isFreed = node && (await free(context, node, { sandboxId, executionId }));
+  if (!isFreed) return;
+  await node.sandboxes.left(sandboxId, executionId);
+  await forgetMoves(context.db, nodeId, [sandboxId]);
+}
+
+/** Has a node free what another one goes on with. False if it is not known that it has. */
+async function free(
+  { logger }: ApiContext,
+  node: Node,
+  { sandboxId, executionId }: Pick<PausedRun, 'sandboxId' | 'executionId'>,
+): Promise<boolean> {
   const reason = orchestratorProto.KillReason.TAKEN_OVER;
-  await node
-    .call(FREE_TIMEOUT_MS, ({ sandboxes }, options) =>
+  try {
+    await node.call(FREE_TIMEOUT_MS, ({ sandboxes }, options) =>
       sandboxes.killSandbox({ sandboxId, reason, executionId }, options),
-    )
-    .catch((error: unknown) =>
-      logger.warn({ err: error, sandboxId, nodeId: node.id }, 'a run was not freed'),
     );
+    return true;
+  } catch (error) {
+    logger.warn({ err: error, sandboxId, nodeId: node.id }, 'a run was not freed');
+    return false;
+  }
 }

@@ -11,6 +11,7 @@ import { reachOwnSandbox, readOwnSandbox } from './own.ts';
 import { presentSandbox } from './present.ts';
 import { resumeSandbox, withSettledSandbox } from './resume.ts';
 import { ErrorShape, NoContent, SandboxParams, SandboxShape, Seconds } from './shapes.ts';
+import { steadySandbox, withSteadySandbox } from './steady.ts';
 
 const { SandboxState } = orchestratorProto;
 
@@ -37,17 +38,19 @@ export function addPauseRoutes(app: ApiApp, context: ApiContext): void {
     },
     async (request, reply) => {
       const team = callingTeam(request);
-      const sandbox = await readOwnSandbox(context, team, request.params.sandboxID);
-      const { config, state } = sandbox;
-      const { sandboxId } = config;
-      if (state === SandboxState.KILLING) throw sandboxNotFound(sandboxId);
-      if (state === SandboxState.RUNNING) await context.paused.assertMayPause(team, config);
       const filesOnly = request.body.memory === false;
-      const node = context.nodes.of(sandbox);
-      const answer = await node.call(PAUSE_TIMEOUT_MS, ({ sandboxes }, options) =>
-        sandboxes.pauseSandbox({ sandboxId, filesOnly }, options),
-      );
-      await node.sandboxes.admit(answer.sandbox);
+      const read = () => readOwnSandbox(context, team, request.params.sandboxID);
+      await withSteadySandbox(context, read, async (sandbox) => {
+        const { config, state } = sandbox;
+        const { sandboxId } = config;
+        if (state === SandboxState.KILLING) throw sandboxNotFound(sandboxId);
+        if (state === SandboxState.RUNNING) await context.paused.assertMayPause(team, config);
+        const node = context.nodes.of(sandbox);
+        const answer = await node.call(PAUSE_TIMEOUT_MS, ({ sandboxes }, options) =>
+          sandboxes.pauseSandbox({ sandboxId, filesOnly }, options),
+        );
+        await node.sandboxes.admit(answer.sandbox);
+      });
       return reply.code(204).send();
     },
   );
@@ -63,7 +66,7 @@ export function addPauseRoutes(app: ApiApp, context: ApiContext): void {
   ) => {
     assertTimeoutAllowed(timeout, team);
     return withSettledSandbox(
-      () => reachOwnSandbox(context, team, text),
+      async () => steadySandbox(context, await reachOwnSandbox(context, team, text)),
       async (sandbox) => {
         if (!isPaused(sandbox)) {
           await moveEnd(context, sandbox, timeout, { onlyExtend: true });
@@ -121,7 +124,8 @@ export function addPauseRoutes(app: ApiApp, context: ApiContext): void {
       const team = callingTeam(request);
       const { timeout = DEFAULT_RESUME_S, autoPause, memory = true } = request.body;
       assertTimeoutAllowed(timeout, team);
-      const sandbox = await reachOwnSandbox(context, team, request.params.sandboxID);
+      const reached = await reachOwnSandbox(context, team, request.params.sandboxID);
+      const sandbox = await steadySandbox(context, reached);
       const { sandboxId } = sandbox.config;
       if (sandbox.state === SandboxState.KILLING) throw sandboxNotFound(sandboxId);
       if (sandbox.state === SandboxState.SNAPSHOTTING) throw sandboxBusy(sandboxId, 'snapshotted');

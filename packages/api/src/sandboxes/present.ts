@@ -7,8 +7,10 @@ const { SandboxState } = orchestratorProto;
 
 /** What clients call a state; undefined for one on its way out, which they are told is gone. */
 export function publicState(sandbox: Sandbox): 'running' | 'paused' | undefined {
+  if (sandbox.state === SandboxState.KILLING) return undefined;
   if (isPaused(sandbox)) return 'paused';
-  const isRunning = sandbox.state === SandboxState.RUNNING || sandbox.state === SandboxState.SNAPSHOTTING;
+  const isRunning =
+    sandbox.moving || sandbox.state === SandboxState.RUNNING || sandbox.state === SandboxState.SNAPSHOTTING;
   return isRunning ? 'running' : undefined;
 }
 

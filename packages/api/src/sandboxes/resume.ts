@@ -43,7 +43,12 @@ export async function resumeSandbox(
   }
 }
 
-async function resumeOn(context: ApiContext, sandbox: Sandbox, options: ResumeOptions): Promise<Sandbox> {
+/** Has its node start a paused sandbox. @throws IsletError what the node answers */
+export async function resumeOn(
+  context: ApiContext,
+  sandbox: Sandbox,
+  options: ResumeOptions,
+): Promise<Sandbox> {
   const { sandboxId } = sandbox.config;
   const node = context.nodes.of(sandbox);
   const { timeoutMs, autoPause, filesOnly = false } = options;

@@ -17,6 +17,7 @@ import {
   SandboxParams,
   SandboxShape,
 } from './shapes.ts';
+import { steadySandbox } from './steady.ts';
 
 const created = { 201: SandboxShape, '4xx': ErrorShape, '5xx': ErrorShape };
 
@@ -87,7 +88,8 @@ export async function killSandbox(
   reason: orchestratorProto.KillReason,
 ): Promise<void> {
   const { sandboxId } = sandbox.config;
-  const reached = isPaused(sandbox) ? await withinReach(context, sandbox) : sandbox;
+  const steady = await steadySandbox(context, sandbox);
+  const reached = isPaused(steady) ? await withinReach(context, steady) : steady;
   const node = context.nodes.of(reached);
   try {
     await node.call(NODE_CALL_TIMEOUT_MS, ({ sandboxes }, options) =>
@@ -96,5 +98,8 @@ export async function killSandbox(
   } catch (error) {
     if (!(error instanceof IsletError) || error.status !== 404) throw error;
   }
-  await node.sandboxes.ended(sandboxId, sandbox.executionId);
+  await node.sandboxes.ended(sandboxId, steady.executionId);
+  // It was moved under the call.
+  const now = context.sandboxes.get(sandboxId);
+  if (now && now.nodeId !== node.id) await killSandbox(context, now, reason);
 }

@@ -8,6 +8,7 @@ import { decodePageToken, pageQuery, sendPage } from '../http/paging.ts';
 import { readOwnSandbox } from '../sandboxes/own.ts';
 import { presentSandbox } from '../sandboxes/present.ts';
 import { ErrorShape, SandboxParams, SandboxShape, Seconds } from '../sandboxes/shapes.ts';
+import { withSteadySandbox } from '../sandboxes/steady.ts';
 import { publicNames } from '../templates/present.ts';
 import { parseTemplateReference } from '../templates/reference.ts';
 import { forkSandbox } from './fork.ts';
@@ -38,8 +39,11 @@ export function addSnapshotRoutes(app: ApiApp, context: ApiContext): void {
     },
     async (request, reply) => {
       const team = callingTeam(request);
-      const sandbox = await readOwnSandbox(context, team, request.params.sandboxID);
-      return reply.code(201).send(await takeSnapshot(context, team, sandbox, request.body.name));
+      const read = () => readOwnSandbox(context, team, request.params.sandboxID);
+      const taken = await withSteadySandbox(context, read, (sandbox) =>
+        takeSnapshot(context, team, sandbox, request.body.name),
+      );
+      return reply.code(201).send(taken);
     },
   );
 
@@ -59,8 +63,10 @@ export function addSnapshotRoutes(app: ApiApp, context: ApiContext): void {
     async (request, reply) => {
       const team = callingTeam(request);
       const { count = 1, timeout = DEFAULT_FORK_S } = request.body;
-      const source = await readOwnSandbox(context, team, request.params.sandboxID);
-      const results = await forkSandbox(context, team, source, { count, timeout });
+      const read = () => readOwnSandbox(context, team, request.params.sandboxID);
+      const results = await withSteadySandbox(context, read, (source) =>
+        forkSandbox(context, team, source, { count, timeout }),
+      );
       return reply
         .code(201)
         .send(

@@ -41,6 +41,7 @@ export function routeOf(sandbox: orchestratorProto.Sandbox, place: RoutePlace): 
     },
     envdTokenDigest: envdAccessToken === undefined ? undefined : tokenDigest(envdAccessToken),
     wakes: config.autoResume && !sandbox.filesOnly,
+    moving: sandbox.moving,
     expiresAtMs: place.expiresAtMs,
   };
 }

@@ -34,6 +34,8 @@ export interface Route {
   envdTokenDigest: string | undefined;
   /** Traffic may wake it when it is paused. */
   wakes: boolean;
+  /** It is stopped only to be moved to another node, and goes on by itself: requests wait for that. */
+  moving: boolean;
   /** Unix milliseconds. Who wrote the route keeps this ahead of the sandbox's end. */
   expiresAtMs: number;
 }

@@ -18,6 +18,7 @@ export function testRoute(sandboxId: string, over: Partial<Route> = {}): Route {
     ingress: { publicTraffic: true, trafficTokenDigest: undefined, maskRequestHost: undefined },
     envdTokenDigest: undefined,
     wakes: false,
+    moving: false,
     expiresAtMs: Date.now() + HOUR_MS,
     ...over,
   };
@@ -71,6 +72,7 @@ export function routesContract(name: string, open: () => Promise<Routes>): void 
         ingress: { publicTraffic: false, trafficTokenDigest: 'digest', maskRequestHost: 'app.test' },
         envdTokenDigest: 'other',
         wakes: true,
+        moving: true,
       });
       expect(await routes.put(whole)).toBe(true);
       expect(await routes.put(testRoute('b'))).toBe(true);

@@ -26,6 +26,8 @@ export type Wake = (sandboxId: string, credentials: WakeCredentials) => Promise<
 
 /** Why traffic does not wake this sandbox; undefined if it may. */
 export function refusalToWake(route: Route, credentials: WakeCredentials): WakeOutcome | undefined {
+  // It goes on by itself.
+  if (route.moving) return { kind: 'transitioning' };
   const sleeps = route.state === 'paused' || route.state === 'pausing';
   if (!route.wakes || !sleeps) return { kind: 'not-found' };
   const isEnvd = credentials.port === PORTS.envd;

@@ -37,9 +37,10 @@ export function routeToWire(route: Route): edgeProto.Route {
  * The reverse of `routeToWire`. Nobody is sent to a sandbox whose state is not known here, nor let in without ingress rules.
  */
 export function routeFromWire(wire: edgeProto.Route): Route {
-  const { sandboxId, executionId, revision, teamId, nodeId, address, wakes, expiresAtMs, ingress } = wire;
+  const { sandboxId, executionId, revision, teamId, nodeId, address, wakes, moving, expiresAtMs, ingress } =
+    wire;
   return {
-    ...{ sandboxId, executionId, revision, teamId, nodeId, address, wakes, expiresAtMs },
+    ...{ sandboxId, executionId, revision, teamId, nodeId, address, wakes, moving, expiresAtMs },
     state: FROM_WIRE.get(wire.state) ?? 'killing',
     proxyAddress: wire.proxyAddress,
     ingress: {

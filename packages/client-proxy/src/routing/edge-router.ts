@@ -12,8 +12,10 @@ import {
   type Destination,
   type ProxyRequest,
   parseTarget,
+  type RunFate,
   type RunId,
   refuseReserved,
+  runFate,
   SANDBOX_ID_HEADER,
   SANDBOX_PORT_HEADER,
   sandboxGone,
@@ -43,8 +45,12 @@ function isReachable(route: Route | undefined): route is Route {
   return route !== undefined && servesTraffic(route);
 }
 
-/** How long requests are held while a sandbox is being snapshotted, ms. */
-const HOLD_MS = 30_000;
+function isSettled(route: Route): boolean {
+  return route.state !== 'snapshotting' && !route.moving;
+}
+
+/** How long requests are held while a sandbox is being snapshotted, or moved: its memory goes over the network, ms. */
+const HOLD_MS = { snapshot: 30_000, move: 120_000 };
 
 /** `host:port`, also `[v6]:port`. */
 function parseAddress(address: string): { host: string; port: number } {
@@ -92,10 +98,9 @@ export class EdgeRouter {
     return this.#destination(await this.#route(target, request), target, request, []);
   }
 
-  /** Whether a run still is its sandbox's current one. */
-  async isRunning(run: RunId): Promise<boolean> {
-    const route = await this.#current(run.sandboxId);
-    return isReachable(route) && route.executionId === run.executionId;
+  /** What has become of a run. */
+  async fateOf(run: RunId): Promise<RunFate> {
+    return runFate(run, await this.#current(run.sandboxId));
   }
 
   async #resolveUnnamed(request: ProxyRequest): Promise<Destination> {
@@ -135,11 +140,11 @@ export class EdgeRouter {
     }
   }
 
-  /** Holds a request while its sandbox is stopped for a snapshot: it goes on from the same instant within moments. */
+  /** Holds a request while its sandbox is stopped for a snapshot, or to be moved: it goes on from the same instant by itself. */
   async #settled(sandboxId: string): Promise<Route | undefined> {
     const route = await this.#current(sandboxId);
-    if (route?.state !== 'snapshotting') return route;
-    return this.#held.together(sandboxId, () => this.#settle(sandboxId));
+    if (!route || isSettled(route)) return route;
+    return this.#held.together(sandboxId, () => this.#settle(route));
   }
 
   async #current(sandboxId: string): Promise<Route | undefined> {
@@ -147,12 +152,20 @@ export class EdgeRouter {
     return isReachable(known) || !this.#lookUp ? known : this.#lookUp(sandboxId);
   }
 
-  async #settle(sandboxId: string): Promise<Route | undefined> {
+  async #settle({ sandboxId, moving, revision }: Route): Promise<Route | undefined> {
     const deadline = new AbortController();
-    const timer = setTimeout(() => deadline.abort(sandboxTransitioning(sandboxId)), HOLD_MS);
+    const holdMs = moving ? HOLD_MS.move : HOLD_MS.snapshot;
+    const timer = setTimeout(() => deadline.abort(sandboxTransitioning(sandboxId)), holdMs);
     try {
-      const isSettled = (route: Route | undefined) => route?.state !== 'snapshotting';
-      return await this.#options.routes.until(sandboxId, isSettled, deadline.signal);
+      const { routes } = this.#options;
+      // What was looked up may be ahead of what the routes tell here.
+      let isKnown = routes.find(sandboxId) !== undefined;
+      const isOver = (route: Route | undefined) => {
+        if (!route) return isKnown;
+        isKnown = true;
+        return route.revision >= revision && isSettled(route);
+      };
+      return await routes.until(sandboxId, isOver, deadline.signal);
     } finally {
       clearTimeout(timer);
     }

@@ -23,7 +23,7 @@ beforeAll(async () => {
     resolve: () => {
       throw new IsletError(400, 'here I am');
     },
-    isRunning: () => true,
+    fateOf: () => 'running',
   });
   const authority = await makeAuthority('x.test', 'tests', new Date());
   const certificate = await issueCertificate(authority, 'x.test', new Date());

@@ -5,6 +5,7 @@ export type ErrorCode =
   | 'sandbox_no_compatible_node'
   | 'sandbox_node_unavailable'
   | 'sandbox_create_failed'
+  | 'sandbox_moving'
   | 'live_store_unavailable'
   | 'sandbox_memory_override_disabled'
   | 'quota_exceeded'

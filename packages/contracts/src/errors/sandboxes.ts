@@ -32,6 +32,18 @@ export function sandboxBusy(sandboxId: string, transition: Transition): IsletErr
   return new IsletError(409, `Sandbox "${sandboxId}" is being ${transition}`);
 }
 
+/** 409: it goes on on another node in a moment, and is asked again there. */
+export function sandboxMoving(sandboxId: string): IsletError {
+  return new IsletError(409, `Sandbox "${sandboxId}" is being moved to another node, try again`, {
+    errorCode: 'sandbox_moving',
+  });
+}
+
+/** 409 for operators: it cannot be moved. @param why such as `it mounts volumes of its node` */
+export function sandboxStays(sandboxId: string, why: string, cause?: unknown): IsletError {
+  return new IsletError(409, `Sandbox ${sandboxId} stays where it is: ${why}`, { cause });
+}
+
 export function sandboxAlreadyRunning(sandboxId: string): IsletError {
   return new IsletError(409, `Sandbox ${sandboxId} is already running`);
 }

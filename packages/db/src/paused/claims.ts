@@ -1,4 +1,4 @@
-import { and, eq, inArray, ne } from 'drizzle-orm';
+import { and, eq, inArray, lt, ne } from 'drizzle-orm';
 import type { Database } from '../connection/database.ts';
 import { runClaims } from '../schema/index.ts';
 
@@ -103,6 +103,14 @@ export async function movedFrom(db: Database, nodeId: string): Promise<string[]>
     .from(runClaims)
     .where(and(eq(runClaims.nodeId, nodeId), ne(runClaims.holderId, nodeId), eq(runClaims.isDone, true)));
   return [...new Set(rows.map(({ sandboxId }) => sandboxId))];
+}
+
+/** Claims of moves that began before a moment, and after which the node that had the sandbox has not freed it yet. */
+export async function unfinishedMoves(db: Database, before: Date): Promise<RunClaim[]> {
+  return db.orm
+    .select()
+    .from(runClaims)
+    .where(and(ne(runClaims.holderId, runClaims.nodeId), lt(runClaims.claimedAt, before)));
 }
 
 /** A node has nothing any more of sandboxes that were moved away from it. */

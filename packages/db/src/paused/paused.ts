@@ -1,4 +1,4 @@
-import { and, eq, inArray, sql } from 'drizzle-orm';
+import { and, eq, inArray, isNull, or, sql } from 'drizzle-orm';
 import type { Database, Queries } from '../connection/database.ts';
 import { pausedSandboxes } from '../schema/index.ts';
 
@@ -33,17 +33,21 @@ export async function recordPaused(db: Queries, paused: readonly PausedSandbox[]
   }
 }
 
-/** A node has these sandboxes as paused no more. What another node has since is left as it is. */
+/** A node has these runs of sandboxes as paused no more. What another node has since, or it has paused since, is left as it is. */
 export async function forgetPaused(
   db: Queries,
   nodeId: string,
-  sandboxIds: readonly string[],
+  runs: readonly Pick<PausedSandbox, 'sandboxId' | 'executionId'>[],
 ): Promise<void> {
-  for (let from = 0; from < sandboxIds.length; from += ROWS_AT_ONCE) {
-    const ids = sandboxIds.slice(from, from + ROWS_AT_ONCE);
+  for (let from = 0; from < runs.length; from += ROWS_AT_ONCE) {
+    const some = runs.slice(from, from + ROWS_AT_ONCE);
+    const ids = some.map(({ sandboxId }) => sandboxId);
+    const executions = some.flatMap(({ executionId }) => executionId ?? []);
+    // No two sandboxes have a run in common.
+    const isOne = or(isNull(pausedSandboxes.executionId), inArray(pausedSandboxes.executionId, executions));
     await db.orm
       .delete(pausedSandboxes)
-      .where(and(eq(pausedSandboxes.nodeId, nodeId), inArray(pausedSandboxes.sandboxId, ids)));
+      .where(and(eq(pausedSandboxes.nodeId, nodeId), inArray(pausedSandboxes.sandboxId, ids), isOne));
   }
 }
 
@@ -59,12 +63,30 @@ export async function reconcilePaused(
   await forgetPaused(
     db,
     nodeId,
-    [...known.keys()].filter((id) => !reported.has(id)),
+    rows.filter(({ sandboxId }) => !reported.has(sandboxId)),
   );
   await recordPaused(
     db,
     paused.filter(({ sandboxId, executionId }) => known.get(sandboxId)?.executionId !== executionId),
   );
+}
+
+/** Whether a node has a run of a sandbox as paused. */
+export async function isPausedRun(
+  db: Database,
+  { sandboxId, nodeId, executionId }: Pick<PausedSandbox, 'sandboxId' | 'nodeId'> & { executionId: string },
+): Promise<boolean> {
+  const rows = await db.orm
+    .select({ sandboxId: pausedSandboxes.sandboxId })
+    .from(pausedSandboxes)
+    .where(
+      and(
+        eq(pausedSandboxes.sandboxId, sandboxId),
+        eq(pausedSandboxes.nodeId, nodeId),
+        eq(pausedSandboxes.executionId, executionId),
+      ),
+    );
+  return rows.length > 0;
 }
 
 /** Undefined if the team has no such sandbox that is paused. */

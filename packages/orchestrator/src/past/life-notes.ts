@@ -27,9 +27,10 @@ export interface LifeNotesOptions {
   now: () => number;
 }
 
-/** A sandbox as it was last seen running or paused. */
+/** A sandbox as it was last seen running, paused, or stopped to be moved: its owner is not told of that as of a pause. */
 interface Seen {
   isPaused: boolean;
+  isMoving: boolean;
   executionId: string;
   endAtMs: number;
   egress: string;
@@ -69,11 +70,13 @@ export class LifeNotes {
     const before = this.#seen.get(config.sandboxId);
     const seen = seenOf(sandbox);
     this.#seen.set(config.sandboxId, seen);
-    if (before?.executionId !== seen.executionId) {
+    if (before?.isMoving) this.#log(config, 'info', 'sandbox was moved', { template_id: config.templateId });
+    else if (before?.executionId !== seen.executionId) {
       this.#log(config, 'info', 'sandbox runs', { template_id: config.templateId });
       this.#event(before ? 'resumed' : 'created', sandbox);
       return;
     }
+    if (!before) return;
     const { allowOut = [], denyOut = [] } = config.egress ?? {};
     const changed = {
       ...(before.endAtMs !== seen.endAtMs && { endAtMs: seen.endAtMs }),
@@ -87,7 +90,7 @@ export class LifeNotes {
     const before = this.#seen.get(config.sandboxId);
     this.#seen.set(config.sandboxId, seenOf(sandbox));
     // One that nobody here has seen running was taken over: its pause was noted where it ran.
-    if (!before || before.isPaused) return;
+    if (!before || before.isPaused || sandbox.moving) return;
     this.#log(config, 'info', 'sandbox is paused', { template_id: config.templateId });
     this.#event('paused', sandbox, { execution: executionOf(sandbox, sandbox.endAtMs) });
   }
@@ -128,10 +131,12 @@ export class LifeNotes {
   }
 }
 
-function seenOf({ config, state, executionId, endAtMs }: Sandbox): Seen {
+function seenOf({ config, state, moving, executionId, endAtMs }: Sandbox): Seen {
   const { allowInternetAccess, allowOut, denyOut } = config.egress ?? {};
   return {
-    ...{ isPaused: state === SandboxState.PAUSED, executionId, endAtMs },
+    isPaused: state === SandboxState.PAUSED && !moving,
+    isMoving: state === SandboxState.PAUSED && moving,
+    ...{ executionId, endAtMs },
     egress: JSON.stringify([allowInternetAccess, allowOut ?? [], denyOut ?? []]),
   };
 }

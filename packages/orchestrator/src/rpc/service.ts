@@ -50,8 +50,10 @@ export function orchestratorService(parts: NodeParts): Service {
         const rules = egress ?? create(orchestratorProto.EgressSchema);
         return { sandbox: await sandboxes.setEgress(sandboxId, rules) };
       }),
-    pauseSandbox: ({ sandboxId, filesOnly }) =>
-      answer(async () => ({ sandbox: await sandboxes.pause(sandboxId, filesOnly) })),
+    pauseSandbox: ({ sandboxId, filesOnly, toMove }) =>
+      answer(async () => ({
+        sandbox: await (toMove ? sandboxes.stopToMove(sandboxId) : sandboxes.pause(sandboxId, filesOnly)),
+      })),
     resumeSandbox: ({ sandboxId, timeoutMs, autoPause, filesOnly }) =>
       answer(async () => ({
         sandbox: await sandboxes.resume(sandboxId, { timeoutMs, autoPause, filesOnly }),
@@ -75,6 +77,7 @@ export function orchestratorService(parts: NodeParts): Service {
         await sandboxes.dropBuild(buildId);
         return {};
       }),
+    storeSandbox: ({ sandboxId }) => answer(async () => ({ sandbox: await sandboxes.store(sandboxId) })),
     adoptSandbox: ({ sandboxId, executionId }) =>
       answer(async () => ({ sandbox: await sandboxes.adopt(sandboxId, executionId) })),
     killSandbox: ({ sandboxId, reason, executionId }) =>

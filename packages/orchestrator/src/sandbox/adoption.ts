@@ -99,7 +99,10 @@ async function asRunning(record: SandboxRecord, records: RecordStore): Promise<S
   const { sandbox } = record;
   if (sandbox.state === SandboxState.RUNNING) return record;
   const revision = sandbox.revision + 1;
-  const running = { ...record, sandbox: { ...sandbox, revision, state: SandboxState.RUNNING } };
+  const running = {
+    ...record,
+    sandbox: { ...sandbox, revision, state: SandboxState.RUNNING, moving: false },
+  };
   // Or the next process would take it for one that is being paused.
   await records.write(running, { durable: false });
   return running;
@@ -129,7 +132,7 @@ async function takePause(
       ...sandbox,
       revision: sandbox.revision + 1,
       state: SandboxState.PAUSED,
-      endAtMs: now(),
+      endAtMs: sandbox.moving ? sandbox.endAtMs : now(),
       address: '',
     },
   };

@@ -1,5 +1,5 @@
 import { orchestratorProto, UnsavableError } from '@islet/contracts';
-import type { RunningEntry, SandboxTable } from './table.ts';
+import type { Entry, RunningEntry, SandboxTable } from './table.ts';
 
 /** How long after a pause at its time failed it is tried again, ms. */
 const PAUSE_AGAIN_MS = 10_000;
@@ -16,17 +16,18 @@ export interface ExpiryOptions {
 }
 
 /**
- * Ends or pauses a sandbox whose time has come, in its turn.
+ * Ends or pauses a sandbox whose time has come, in its turn; one that is stopped to be moved, too.
  * @throws what keeps it from being paused; it is tried again, or ended in the end
  */
 export async function expire(sandboxId: string, { table, pause, now }: ExpiryOptions): Promise<void> {
   const entry = table.get(sandboxId);
-  if (!entry?.run) return;
+  if (!entry?.run && !entry?.sandbox.moving) return;
   const { config, endAtMs } = entry.sandbox;
   // A later end may have been set while this waited for its turn, or the timer was cut short.
   if (endAtMs > now()) return table.ends.set(sandboxId, endAtMs);
   const { TIMEOUT } = orchestratorProto.KillReason;
   if (!config.autoPause) return table.end(entry, TIMEOUT);
+  if (!entry.run) return stayPaused(entry, table);
   try {
     await pause(table.running(sandboxId));
   } catch (error) {
@@ -35,4 +36,10 @@ export async function expire(sandboxId: string, { table, pause, now }: ExpiryOpt
     else if (table.get(sandboxId)) table.ends.set(sandboxId, now() + PAUSE_AGAIN_MS);
     throw error;
   }
+}
+
+/** It is saved already: from now on it is paused like any other. */
+async function stayPaused(entry: Entry, table: SandboxTable): Promise<void> {
+  entry.sandbox.moving = false;
+  await table.note(entry);
 }

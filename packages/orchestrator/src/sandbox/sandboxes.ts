@@ -5,7 +5,6 @@ import {
   orchestratorProto,
   type Sandbox,
   sandboxAlreadyExists,
-  sandboxAlreadyPaused,
   sandboxAlreadyRunning,
   sandboxNotFound,
   sandboxNotStarted,
@@ -21,13 +20,14 @@ import { expire } from './expiry.ts';
 import { Freezer } from './freezer.ts';
 import { KeyedQueue } from './keyed-queue.ts';
 import { watchLiveness } from './liveness.ts';
+import { Pauses } from './pauses.ts';
 import { Provisioner, type ProvisionerOptions } from './provisioner.ts';
 import type { RecordStore, SandboxRecord } from './record.ts';
 import { Snapshotter } from './snapshotter.ts';
 import { Starts } from './starts.ts';
-import { type Entry, type RunningEntry, SandboxTable, view } from './table.ts';
+import { type RunningEntry, SandboxTable, view } from './table.ts';
 
-const { KillReason, SandboxState } = orchestratorProto;
+const { KillReason } = orchestratorProto;
 type SandboxConfig = orchestratorProto.SandboxConfig;
 
 export interface SandboxesOptions extends Omit<ProvisionerOptions, 'isBusy' | 'onLoss'> {
@@ -73,12 +73,12 @@ export class Sandboxes {
   readonly #table: SandboxTable;
   readonly #snapshotter: Snapshotter;
   readonly #starts: Starts;
-  readonly #pausing = new Map<string, Promise<Sandbox>>();
   readonly #queue = new KeyedQueue();
   readonly #liveness: { close(): Promise<void> };
   readonly #provisioner: Provisioner;
   readonly #freezer: Freezer;
   readonly #departures: Departures | undefined;
+  readonly #pauses: Pauses;
   #createSuccesses = 0;
   #createFails = 0;
 
@@ -113,6 +113,10 @@ export class Sandboxes {
         if (entry?.run?.machine !== machine) return;
         this.#snapshotter.stoodStill({ ...entry, run: entry.run }, standstill);
       },
+    });
+    this.#pauses = new Pauses({
+      ...{ table: this.#table, queue: this.#queue, freezer: this.#freezer, snapshotter: this.#snapshotter },
+      ...{ departures: this.#departures, durable: options.durablePause },
     });
     this.#liveness = watchLiveness({
       driver: options.driver,
@@ -312,34 +316,23 @@ export class Sandboxes {
     });
   }
 
-  /**
-   * Saves a sandbox and frees the rest of it. Calls made while it is being paused share the outcome.
-   * @throws IsletError 404; 409 if it is paused already; 503 if it cannot be saved now and still runs.
-   */
+  /** See `Pauses.pause`. */
   pause(sandboxId: string, filesOnly: boolean): Promise<Sandbox> {
-    const underWay = this.#pausing.get(sandboxId);
-    if (underWay) return underWay;
-    const pause = this.#queue
-      .run(sandboxId, async () => {
-        if (this.#table.get(sandboxId)?.sandbox.state === SandboxState.PAUSED) {
-          throw sandboxAlreadyPaused(sandboxId);
-        }
-        const entry = this.#table.running(sandboxId);
-        await this.#freezer.wake(entry);
-        await this.#pause(entry, filesOnly);
-        return entry as Entry;
-      })
-      .then(async (entry) => {
-        if (this.#options.durablePause) await this.#departures?.sendNow(entry);
-        return view(entry);
-      })
-      .finally(() => this.#pausing.delete(sandboxId));
-    this.#pausing.set(sandboxId, pause);
-    return pause;
+    return this.#pauses.pause(sandboxId, filesOnly);
+  }
+
+  /** See `Pauses.stopToMove`. */
+  stopToMove(sandboxId: string): Promise<Sandbox> {
+    return this.#pauses.stopToMove(sandboxId);
+  }
+
+  /** See `Pauses.store`. */
+  store(sandboxId: string): Promise<Sandbox> {
+    return this.#pauses.store(sandboxId);
   }
 
   /**
-   * Starts a paused sandbox from where it was saved.
+   * Starts a paused sandbox from where it was saved. One that was stopped to be moved goes on as it was, whatever is asked for.
    * @throws IsletError 404, also if it is killed meanwhile; 409 if it runs; 503 no room; 500 if its saved state
    * does not start: it stays paused.
    */
@@ -350,11 +343,12 @@ export class Sandboxes {
       if (entry.run) throw sandboxAlreadyRunning(sandboxId);
       const { base, sandbox, saved } = entry;
       const { config } = sandbox;
-      const reboot = sandbox.filesOnly || request.filesOnly;
+      const { moving } = sandbox;
+      const reboot = sandbox.filesOnly || (request.filesOnly && !moving);
       const run = await this.#starts.resume(sandboxId, (givenUp) =>
         this.#provisioner.startSaved(config, base, saved, reboot, givenUp),
       );
-      config.autoPause = request.autoPause ?? config.autoPause;
+      if (!moving) config.autoPause = request.autoPause ?? config.autoPause;
       sandbox.filesOnly = false;
       await this.#table.becomeRunning(entry, run, request.timeoutMs);
       return view(entry);
@@ -409,11 +403,6 @@ export class Sandboxes {
     });
   }
 
-  async #pause(entry: RunningEntry, filesOnly: boolean): Promise<void> {
-    await this.#snapshotter.pause(entry, filesOnly);
-    this.#departures?.send(entry);
-  }
-
   #createBy(
     config: SandboxConfig,
     timeoutMs: number,
@@ -439,8 +428,7 @@ export class Sandboxes {
 
   #expire(sandboxId: string): void {
     const pause = async (entry: RunningEntry) => {
-      await this.#freezer.wake(entry);
-      await this.#pause(entry, !entry.sandbox.config.autoPauseMemory);
+      await this.#pauses.save(entry, { filesOnly: !entry.sandbox.config.autoPauseMemory, toMove: false });
     };
     this.#queue
       .run(sandboxId, () => expire(sandboxId, { table: this.#table, pause, now: this.#options.now }))

@@ -35,23 +35,27 @@ export class Snapshotter {
     this.#table = table;
   }
 
-  /** Saves a sandbox and frees the rest of it. */
-  async pause(entry: RunningEntry, filesOnly: boolean): Promise<void> {
+  /** Saves a sandbox and frees the rest of it. One that is to be moved keeps its end. */
+  async pause(
+    entry: RunningEntry,
+    { filesOnly, toMove }: { filesOnly: boolean; toMove: boolean },
+  ): Promise<void> {
     const { records, snapshots, now } = this.#options;
     const { run, sandbox } = entry;
     const { config } = sandbox;
     const dir = records.savingDir(config.sandboxId);
     // Of an earlier pause, if it is still there: what is being saved beside a sandbox is always of this pause.
     await rm(dir, { recursive: true, force: true });
-    const { digest } = await this.#whileSaving(entry, SandboxState.PAUSING, (saving) =>
+    const pausing = { state: SandboxState.PAUSING, moving: toMove };
+    const { digest } = await this.#whileSaving(entry, pausing, (saving) =>
       saveAndEnd(saving, dir, () => snapshots.put(dir, factsOf(entry, this.#options), { sync: false })),
     );
-    this.#table.ends.clear(config.sandboxId);
+    if (!toMove) this.#table.ends.clear(config.sandboxId);
     Object.assign(entry, { run: undefined, saved: digest });
     const savedBytes = await snapshots.bytes([digest]);
     Object.assign(sandbox, {
       state: SandboxState.PAUSED,
-      endAtMs: now(),
+      endAtMs: toMove ? sandbox.endAtMs : now(),
       address: '',
       filesOnly,
       savedBytes,
@@ -92,8 +96,9 @@ export class Snapshotter {
   async live(entry: RunningEntry, snapshotDir: string): Promise<number> {
     const save = (saving: Saving) => saveLive(saving, snapshotDir);
     // Nobody has to know: its connections stay, and it is back before a request would have been held.
-    if (this.#options.driver.keepsConnections) return this.#whileSaving(entry, SandboxState.RUNNING, save);
-    const stoppedMs = await this.#whileSaving(entry, SandboxState.SNAPSHOTTING, save);
+    if (this.#options.driver.keepsConnections)
+      return this.#whileSaving(entry, { state: SandboxState.RUNNING }, save);
+    const stoppedMs = await this.#whileSaving(entry, { state: SandboxState.SNAPSHOTTING }, save);
     const to = this.#options.now();
     this.stoodStill(entry, { from: to - stoppedMs, to });
     entry.sandbox.state = SandboxState.RUNNING;
@@ -119,7 +124,7 @@ export class Snapshotter {
   /** Saves a sandbox in a state that says so. If that fails it runs as before, or has ended. */
   async #whileSaving<T>(
     entry: RunningEntry,
-    state: orchestratorProto.SandboxState,
+    { state, moving = false }: { state: orchestratorProto.SandboxState; moving?: boolean },
     save: (saving: Saving) => Promise<T>,
   ): Promise<T> {
     const { driver, records, volumes, logger } = this.#options;
@@ -132,7 +137,7 @@ export class Snapshotter {
     }
     try {
       if (sandbox.state !== state) {
-        sandbox.state = state;
+        Object.assign(sandbox, { state, moving });
         await this.#table.save(entry);
       }
       return await volumes.whileQuiet(run.machine.id, () => save(saving));
@@ -144,7 +149,7 @@ export class Snapshotter {
         throw lostWhileSaved(config.sandboxId, cause, error);
       }
       if (sandbox.state !== SandboxState.RUNNING) {
-        sandbox.state = SandboxState.RUNNING;
+        Object.assign(sandbox, { state: SandboxState.RUNNING, moving: false });
         await this.#table.note(entry);
       }
       throw error;

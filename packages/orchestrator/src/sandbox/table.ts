@@ -1,7 +1,7 @@
 import { randomUUID } from 'node:crypto';
 import { rm } from 'node:fs/promises';
 import { clone } from '@bufbuild/protobuf';
-import { orchestratorProto, type Sandbox, sandboxNotFound } from '@islet/contracts';
+import { orchestratorProto, type Sandbox, sandboxMoving, sandboxNotFound } from '@islet/contracts';
 import type { SnapshotStore } from '@islet/snapshots';
 import type { Logger } from '@islet/telemetry';
 import type { SandboxName } from '../exchange/movable.ts';
@@ -57,9 +57,10 @@ export class SandboxTable {
     return this.#entries.get(sandboxId);
   }
 
-  /** @throws IsletError 404 if it is unknown or paused. */
+  /** @throws IsletError 404 if it is unknown or paused, 409 if it is being moved. */
   running(sandboxId: string): RunningEntry {
     const entry = this.#entries.get(sandboxId);
+    if (entry?.sandbox.moving && !entry.run) throw sandboxMoving(sandboxId);
     if (!entry?.run) throw sandboxNotFound(sandboxId);
     return entry as RunningEntry;
   }
@@ -69,7 +70,7 @@ export class SandboxTable {
     const entry: Entry = { ...record };
     const { config, endAtMs } = entry.sandbox;
     this.#entries.set(config.sandboxId, entry);
-    if (entry.run) this.ends.set(config.sandboxId, endAtMs);
+    if (entry.run || entry.sandbox.moving) this.ends.set(config.sandboxId, endAtMs);
     return entry;
   }
 
@@ -105,21 +106,25 @@ export class SandboxTable {
     }
   }
 
-  /** Hands a started machine to a sandbox. If that cannot be written down, the machine is freed and nothing has changed. */
+  /**
+   * Hands a started machine to a sandbox, whose time begins; one that was moved has the time that it had. If that cannot be written
+   * down, the machine is freed and nothing has changed.
+   */
   async becomeRunning(entry: Entry, run: StartedRun, timeoutMs: number): Promise<void> {
     const { sandbox } = entry;
     const { config } = sandbox;
-    const startedAtMs = this.#options.now();
     const before = clone(SandboxSchema, sandbox);
+    const { startedAtMs, endAtMs } = sandbox.moving ? sandbox : this.#lifeFromNow(config, timeoutMs);
     const { saved } = entry;
     const { executionId } = sandbox;
     Object.assign(sandbox, {
       state: SandboxState.RUNNING,
       startedAtMs,
-      endAtMs: startedAtMs + Math.min(timeoutMs, config.maxLengthMs),
+      endAtMs,
       executionId: randomUUID(),
       address: run.address,
       stored: false,
+      moving: false,
     });
     const { machine, slotIndex } = run;
     Object.assign(entry, { run: { machine, slotIndex }, saved: undefined });
@@ -175,6 +180,14 @@ export class SandboxTable {
       )
       .finally(() => this.#cleanups.delete(cleanup));
     this.#cleanups.add(cleanup);
+  }
+
+  #lifeFromNow(
+    { maxLengthMs }: orchestratorProto.SandboxConfig,
+    timeoutMs: number,
+  ): { startedAtMs: number; endAtMs: number } {
+    const startedAtMs = this.#options.now();
+    return { startedAtMs, endAtMs: startedAtMs + Math.min(timeoutMs, maxLengthMs) };
   }
 
   #tell(entry: Entry): void {

@@ -109,16 +109,20 @@ export function tooManyConnections(sandboxId: string, connectionLimit: number): 
 }
 
 /** An answer about a sandbox that has no page of its own. */
-function sandboxRefused(status: number, sandboxId: string, message: string): ProxyError {
-  return new ProxyError(status, message, {
-    fields: { sandboxId, message },
-    page: { title: 'Sandbox Not Available', lines: [message, `Sandbox ${sandboxId}`] },
-  });
+function sandboxRefused(status: number, sandboxId: string, message: string, cause?: unknown): ProxyError {
+  const page = { title: 'Sandbox Not Available', lines: [message, `Sandbox ${sandboxId}`] };
+  return new ProxyError(status, message, { fields: { sandboxId, message }, page }, cause);
 }
 
 /** The sandbox is between two states for longer than requests are held. */
 export function sandboxTransitioning(sandboxId: string): ProxyError {
   return sandboxRefused(409, sandboxId, 'The sandbox is still transitioning. Try again in a moment.');
+}
+
+/** The sandbox was stopped while the request was under way, and goes on elsewhere: nobody knows what it did of it. */
+export function sandboxMoved(sandboxId: string, cause?: unknown): ProxyError {
+  const message = 'The sandbox was moved while this request was under way. Try again.';
+  return sandboxRefused(503, sandboxId, message, cause);
 }
 
 /** The sandbox is paused, and the request may not resume it. */

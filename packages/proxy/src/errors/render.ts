@@ -7,24 +7,27 @@ export interface RenderedError {
   status: number;
   contentType: string;
   body: string;
+  /** When to try again, whole seconds; undefined: nobody can say. */
+  retryAfterS: number | undefined;
 }
+
+/** What is away for a moment is asked again after it, s: as the api says. */
+const RETRY_AFTER_S = 1;
 
 /** The one place where an error becomes an answer. What is not meant for clients becomes a 500 without its text. */
 export function renderError(error: unknown, audience: AudienceHints): RenderedError {
   const known = toProxyError(error);
+  const { status, message } = known;
   const { fields, page } = known.detail;
+  const common = { status, retryAfterS: status === 503 ? RETRY_AFTER_S : undefined };
   if (page && wantsPage(audience)) {
-    return {
-      status: known.status,
-      contentType: 'text/html; charset=utf-8',
-      body: renderPage(known.status, page),
-    };
+    return { ...common, contentType: 'text/html; charset=utf-8', body: renderPage(status, page) };
   }
   if (fields) {
-    const body = JSON.stringify({ ...fields, code: known.status });
-    return { status: known.status, contentType: 'application/json; charset=utf-8', body };
+    const body = JSON.stringify({ ...fields, code: status });
+    return { ...common, contentType: 'application/json; charset=utf-8', body };
   }
-  return { status: known.status, contentType: 'text/plain; charset=utf-8', body: known.message };
+  return { ...common, contentType: 'text/plain; charset=utf-8', body: message };
 }
 
 function toProxyError(error: unknown): ProxyError {

@@ -105,6 +105,7 @@ export class Http1Downstream implements Downstream {
     response.writeHead(error.status, {
       'Content-Type': error.contentType,
       'Content-Length': Buffer.byteLength(error.body),
+      ...(error.retryAfterS !== undefined && { 'Retry-After': error.retryAfterS }),
     });
     response.end(bodyless ? undefined : error.body);
   }

@@ -137,6 +137,7 @@ export class Http2Downstream implements Downstream {
         ':status': error.status,
         'content-type': error.contentType,
         'content-length': Buffer.byteLength(error.body),
+        ...(error.retryAfterS !== undefined && { 'retry-after': String(error.retryAfterS) }),
       },
       { endStream: bodyless },
     );

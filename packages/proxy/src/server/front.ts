@@ -4,7 +4,7 @@ import type { Socket } from 'node:net';
 import type { Duplex } from 'node:stream';
 import { connectNotSupported, IsletError } from '@islet/contracts';
 import type { Logger } from '@islet/telemetry';
-import { ProxyError, portClosed, routingFailed, sandboxGone } from '../errors/proxy-error.ts';
+import { ProxyError, portClosed, routingFailed, sandboxGone, sandboxMoved } from '../errors/proxy-error.ts';
 import { renderError } from '../errors/render.ts';
 import { PacedInput } from '../fairness/paced-input.ts';
 import { type Share, Turns } from '../fairness/turns.ts';
@@ -16,6 +16,7 @@ import { Http1Downstream } from '../forwarding/http1-downstream.ts';
 import { Http2Downstream } from '../forwarding/http2-downstream.ts';
 import { audienceOf, type ProxyRequest, parseRequest } from '../forwarding/proxy-request.ts';
 import { Tunnel } from '../forwarding/tunnel.ts';
+import type { RunFate } from '../routing/run-fate.ts';
 import { DialError, RunClosedError, type RunId, type UpstreamPool } from '../upstream/pool.ts';
 import type { ResponseHead } from '../upstream/response-head.ts';
 import { DEFAULT_PLACES, type PlaceLimits, RunPlaces } from './run-places.ts';
@@ -27,8 +28,8 @@ export interface FrontOptions {
   logger: Logger;
   /** Decides where a request goes. Throws an IsletError for the client if it goes nowhere. */
   resolve: (request: ProxyRequest) => Destination | Promise<Destination>;
-  /** Whether a run still is its sandbox's current one; asked after a failure, to name its cause. */
-  isRunning: (run: RunId) => boolean | Promise<boolean>;
+  /** What has become of a run; asked after a failure, to name its cause. */
+  fateOf: (run: RunId) => RunFate | Promise<RunFate>;
   /** Requests and tunnels at once; `DEFAULT_PLACES` if absent. */
   places?: PlaceLimits;
   /** Told of the runs that are used; absent: nobody wants to know. */
@@ -227,9 +228,10 @@ export class Front {
     const { upstream, sandboxPort, hop } = destination;
     const { sandboxId } = upstream;
     this.#options.logger.debug({ sandboxId, port: sandboxPort, err: error }, 'no answer from the sandbox');
-    if (error instanceof RunClosedError) return sandboxGone(sandboxId, error);
     try {
-      if (!(await this.#options.isRunning(upstream))) return sandboxGone(sandboxId, error);
+      const fate = await this.#options.fateOf(upstream);
+      if (fate === 'moved') return sandboxMoved(sandboxId, error);
+      if (fate === 'over' || error instanceof RunClosedError) return sandboxGone(sandboxId, error);
     } catch (lookupError) {
       return routingFailed(lookupError);
     }

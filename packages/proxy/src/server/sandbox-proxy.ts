@@ -5,11 +5,12 @@ import { type RouteView, servesTraffic } from '@islet/catalog';
 import { type LinkCredentials, peerOf, serverOptions } from '@islet/certificates';
 import { invalidHost } from '@islet/contracts';
 import type { Logger } from '@islet/telemetry';
-import { sandboxGone } from '../errors/proxy-error.ts';
+import { sandboxGone, sandboxMoved } from '../errors/proxy-error.ts';
 import { Turns } from '../fairness/turns.ts';
 import type { ProxyRequest } from '../forwarding/proxy-request.ts';
 import { type AdmissionSettings, admit, DEFAULT_ADMISSION, refuseReserved } from '../routing/admission.ts';
 import { endWithRuns } from '../routing/run-ends.ts';
+import { runFate } from '../routing/run-fate.ts';
 import { parseTarget, SANDBOX_ID_HEADER, SANDBOX_PORT_HEADER, type Target } from '../routing/target.ts';
 import { UpstreamPool, type UpstreamPoolOptions } from '../upstream/pool.ts';
 import { Front } from './front.ts';
@@ -56,13 +57,12 @@ export function createSandboxProxy(options: SandboxProxyOptions): SandboxProxy {
       const target = targetOf(request);
       refuseReserved(target, request, admission.envdPort);
       const route = routes.find(target.sandboxId);
+      // The edge has not heard of it yet.
+      if (route?.moving) throw sandboxMoved(target.sandboxId);
       if (!route || !servesTraffic(route)) throw sandboxGone(target.sandboxId);
       return admit(route, target, request, admission);
     },
-    isRunning: ({ sandboxId, executionId }) => {
-      const route = routes.find(sandboxId);
-      return route !== undefined && servesTraffic(route) && route.executionId === executionId;
-    },
+    fateOf: (run) => runFate(run, routes.find(run.sandboxId)),
   });
   const server = createHttp1Server({
     keepAliveMs: KEEPALIVE_MS,

@@ -1,0 +1,126 @@
+import {
+  IsletError,
+  orchestratorProto,
+  parseSandbox,
+  type Sandbox,
+  sandboxNotFound,
+  sandboxStays,
+} from '@islet/contracts';
+import type { ApiContext } from '../context.ts';
+import type { Node } from '../nodes/node.ts';
+import { isUnknown } from '../nodes/node-call.ts';
+import { isSameIdentity } from '../nodes/placement.ts';
+import { handOver, letGo, whileClaimed } from './move.ts';
+import { resumeOn } from './resume.ts';
+
+const { SandboxState } = orchestratorProto;
+
+/** Writing a sandbox's memory takes as long as its disk needs. */
+const STOP_TIMEOUT_MS = 65_000;
+/** For the store to have it all, ms: a little longer than its node waits for that. */
+const STORE_TIMEOUT_MS = 60_000;
+
+/** A sandbox that has another node. */
+export interface Relocated {
+  /** Where it is now. */
+  nodeId: string;
+  /** From when it was to stop until it answered again, ms. Undefined if it was paused, and is. */
+  gapMs: number | undefined;
+}
+
+/**
+ * Moves a sandbox away from a node that answers: a running one is stopped, taken over by another node and goes on there, and a
+ * paused one is taken over as it is. What cannot go on elsewhere goes on where it was.
+ * @throws IsletError 404 if the node does not have it, 409 with why it stays, 503 if it is not known what became of the move:
+ * `MoveKeeper` finishes it then
+ */
+export async function relocate(context: ApiContext, from: Node, sandboxId: string): Promise<Relocated> {
+  const { clock, sandboxes } = context;
+  const sandbox = sandboxes.get(sandboxId);
+  if (sandbox?.nodeId !== from.id) throw sandboxNotFound(sandboxId);
+  const candidates = destinations(context, from, sandbox);
+  const stoppedAt = clock.monotonic();
+  const stopped = await stop(from, sandbox);
+  let away: Sandbox;
+  try {
+    const { sandbox: stored } = await from.call(STORE_TIMEOUT_MS, ({ sandboxes }, options) =>
+      sandboxes.storeSandbox({ sandboxId }, options),
+    );
+    await from.sandboxes.admit(stored);
+    away = await take(context, stopped, candidates);
+  } catch (error) {
+    if (stopped.moving && !isUnknown(error)) await goOn(context, stopped);
+    throw asReason(sandboxId, error);
+  }
+  if (!away.moving) return { nodeId: away.nodeId, gapMs: undefined };
+  const untried = candidates.filter(({ id }) => id !== away.nodeId);
+  const running = await goOnSomewhere(context, away, [...untried, from]);
+  return { nodeId: running.nodeId, gapMs: clock.monotonic() - stoppedAt };
+}
+
+/** Has a sandbox that was stopped to be moved go on where it is. @throws what its node answers; it stays as it is then */
+export async function goOn(context: ApiContext, stopped: Sandbox): Promise<Sandbox> {
+  return whileClaimed(context, stopped, (claimed) => resumeOn(context, claimed, { timeoutMs: 0 }));
+}
+
+/** Nodes that may take a sandbox over, best first. @throws IsletError 409 if there is none */
+function destinations({ nodes }: ApiContext, from: Node, sandbox: Sandbox): Node[] {
+  const { sandboxId, buildId, cpuCount, memoryMb } = sandbox.config;
+  const placement = nodes.place({ cpuCount, memoryMb, from: { buildId, madeOn: from.id } });
+  const open = placement.kind === 'nodes' ? placement.nodes : [];
+  const others = open.filter(({ id, status }) => id !== from.id && status === 'ready');
+  if (others.length === 0) {
+    const isOther = placement.kind === 'none' && placement.reason === 'incompatible';
+    throw sandboxStays(sandboxId, isOther ? OTHER_MACHINES : 'there is no other node that takes anything');
+  }
+  const fit = others.filter(({ identity }) => isSameIdentity(identity, from.identity));
+  if (fit.length === 0) throw sandboxStays(sandboxId, OTHER_MACHINES);
+  return fit;
+}
+
+const OTHER_MACHINES = 'no other node has the same runtime and processor';
+
+/** Stops a running sandbox; one that is paused, or being paused, is so. */
+async function stop(node: Node, { config: { sandboxId } }: Sandbox): Promise<Sandbox> {
+  const answer = await node.call(STOP_TIMEOUT_MS, ({ sandboxes }, options) =>
+    sandboxes.pauseSandbox({ sandboxId, toMove: true }, options),
+  );
+  const stopped = answer.sandbox && parseSandbox(answer.sandbox);
+  if (stopped?.state !== SandboxState.PAUSED) throw new Error('the node answered a stop with what runs');
+  await node.sandboxes.admit(stopped);
+  return stopped;
+}
+
+/** Has the first of some nodes that can take a stopped sandbox over, and the one that had it let go. */
+async function take(context: ApiContext, stopped: Sandbox, nodes: readonly Node[]): Promise<Sandbox> {
+  const { nodeId, executionId, config } = stopped;
+  const run = { sandboxId: config.sandboxId, executionId, nodeId };
+  const taken = await handOver(context, run, nodes);
+  await letGo(context, run);
+  return taken;
+}
+
+/** @param others where it may go on if it cannot where it is, the node that it came from last */
+async function goOnSomewhere(context: ApiContext, away: Sandbox, others: readonly Node[]): Promise<Sandbox> {
+  const { sandboxId } = away.config;
+  let [at, refusal]: [Sandbox, unknown] = [away, undefined];
+  for (const next of [...others, undefined]) {
+    try {
+      const running = await goOn(context, at);
+      // It is back where it came from.
+      if (refusal !== undefined && next === undefined) throw asReason(sandboxId, refusal);
+      return running;
+    } catch (error) {
+      if (next === undefined || isUnknown(error)) throw asReason(sandboxId, error);
+      refusal ??= error;
+      at = await take(context, at, [next]);
+    }
+  }
+  throw asReason(sandboxId, refusal);
+}
+
+/** What an operator is told of a sandbox that was not moved. */
+function asReason(sandboxId: string, error: unknown): unknown {
+  if (!(error instanceof IsletError) || isUnknown(error) || error.status === 404) return error;
+  return error.status === 409 ? error : sandboxStays(sandboxId, error.message, error);
+}

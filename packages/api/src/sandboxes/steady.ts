@@ -1,0 +1,60 @@
+import { setTimeout as sleep } from 'node:timers/promises';
+import { IsletError, type Sandbox, sandboxMoving, sandboxNotFound } from '@islet/contracts';
+import type { ApiContext } from '../context.ts';
+
+/** Longest wait for a sandbox that is being moved, ms: within the 70 s that a request may take. */
+const MOVE_WAIT_MS = 60_000;
+/** Between two looks at what nodes have told. */
+const LOOK_MS = 25;
+/** How often a call is made again whose sandbox was moved under it. */
+const ATTEMPTS = 3;
+
+type Known = Pick<ApiContext, 'clock' | 'current' | 'sandboxes'>;
+
+/**
+ * A sandbox that is not being moved: nothing that is asked of one can be done before it goes on.
+ * @throws IsletError 404 if it ends meanwhile, 409 if it does not go on in time
+ */
+export async function steadySandbox(
+  { clock, current, sandboxes }: Known,
+  sandbox: Sandbox,
+): Promise<Sandbox> {
+  if (!sandbox.moving) return sandbox;
+  const { sandboxId } = sandbox.config;
+  const deadline = clock.monotonic() + MOVE_WAIT_MS;
+  while (sandboxes.get(sandboxId)?.moving) {
+    if (clock.monotonic() > deadline) throw sandboxMoving(sandboxId);
+    await sleep(LOOK_MS);
+  }
+  const steady = await current.find(sandboxId);
+  if (!steady) throw sandboxNotFound(sandboxId);
+  return steady.moving ? steadySandbox({ clock, current, sandboxes }, steady) : steady;
+}
+
+/**
+ * Runs `step` with a sandbox that is not being moved, again if it was moved under the call.
+ * @throws what `read` and `step` throw, or `steadySandbox`
+ */
+export async function withSteadySandbox<T>(
+  context: Known,
+  read: () => Promise<Sandbox>,
+  step: (sandbox: Sandbox) => Promise<T>,
+): Promise<T> {
+  for (let attempt = 1; ; attempt++) {
+    const sandbox = await steadySandbox(context, await read());
+    try {
+      return await step(sandbox);
+    } catch (error) {
+      if (attempt === ATTEMPTS || !(await wasMoved(context, sandbox, error))) throw error;
+    }
+  }
+}
+
+/** Whether a call failed since its sandbox was stopped to be moved, or is at another node by now. */
+async function wasMoved({ current }: Known, sandbox: Sandbox, error: unknown): Promise<boolean> {
+  if (!(error instanceof IsletError)) return false;
+  if (error.errorCode === 'sandbox_moving') return true;
+  if (error.status !== 404) return false;
+  const now = await current.find(sandbox.config.sandboxId);
+  return now !== undefined && (now.moving || now.nodeId !== sandbox.nodeId);
+}
