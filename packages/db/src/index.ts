@@ -8,6 +8,7 @@ export {
 } from './cluster/join-tokens.ts';
 export {
   announceMember,
+  enrollMember,
   listMembers,
   type Member,
   type MemberAddress,

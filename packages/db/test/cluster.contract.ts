@@ -4,6 +4,7 @@ import {
   announceMember,
   createJoinToken,
   type Database,
+  enrollMember,
   type JoinResult,
   joinWithToken,
   listMembers,
@@ -29,6 +30,18 @@ export function clusterContract(database: () => Database): void {
   const join = (secret: string, member = someone(), now = later(1)): Promise<JoinResult> =>
     joinWithToken(database(), { secret, now }, async () => member);
   const find = async (id: string) => (await listMembers(database())).find((member) => member.id === id);
+
+  it('enrolls a node by its own process, and no other one under its name', async () => {
+    const at = { address: '10.0.0.1', sandboxProxyPort: 1, orchestratorPort: 2, templateManagerPort: 3 };
+    const own = { ...someone(), role: 'node', joinedAt: NOW, labels: {}, at } as const;
+    expect(await enrollMember(database(), own)).toBe(true);
+    const moved = { ...own, at: { ...at, address: '10.0.0.2' } };
+    expect(await enrollMember(database(), moved)).toBe(true);
+    expect(await find(own.id)).toEqual(moved);
+    expect(await enrollMember(database(), { ...own, id: randomUUID() })).toBe(false);
+    expect(await join(await newToken(), someone(own.name))).toMatchObject({ outcome: 'name-taken' });
+    expect(await find(own.id)).toEqual(moved);
+  });
 
   describe('join tokens', () => {
     it('let one in, for the role that they were made for', async () => {

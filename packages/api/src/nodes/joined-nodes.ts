@@ -8,8 +8,15 @@ import { linkOver } from './static-nodes.ts';
 /** The way to a member's service, which is refused to anybody else who answers there. */
 export type TransportTo = (baseUrl: string, expected: Identity) => Transport;
 
-/** The nodes that have joined the cluster, and said where they are. */
-export function joinedNodes(members: Pick<Members, 'watch'>, transportTo: TransportTo): NodeDiscovery {
+/**
+ * The nodes that have joined the cluster, and said where they are.
+ * @param own those of this process, by the member that each is
+ */
+export function joinedNodes(
+  members: Pick<Members, 'watch'>,
+  transportTo: TransportTo,
+  own: ReadonlyMap<string, DiscoveredNode> = new Map(),
+): NodeDiscovery {
   return {
     watch(listener) {
       /** By all that makes one another node than before. */
@@ -20,7 +27,7 @@ export function joinedNodes(members: Pick<Members, 'watch'>, transportTo: Transp
         const next = new Map(
           nodes.map((member) => {
             const key = keyOf(member);
-            return [key, known.get(key) ?? toDiscovered(member, transportTo)] as const;
+            return [key, own.get(member.id) ?? known.get(key) ?? toDiscovered(member, transportTo)] as const;
           }),
         );
         known = next;

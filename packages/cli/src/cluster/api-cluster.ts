@@ -1,10 +1,19 @@
 import type { Server } from 'node:http';
+import { isIPv6 } from 'node:net';
 import { hostname } from 'node:os';
-import { type edgeService, joinedNodes, Members, membershipService, type NodeDiscovery } from '@islet/api';
-import { type Certificate, fingerprintOf, isMemberName } from '@islet/certificates';
+import {
+  type DiscoveredNode,
+  type edgeService,
+  joinedNodes,
+  Members,
+  membershipService,
+  type NodeDiscovery,
+} from '@islet/api';
+import { type Certificate, fingerprintOf, isMemberName, newIdentity } from '@islet/certificates';
 import { clusterProto, edgeProto, type Undo } from '@islet/contracts';
 import type { Database } from '@islet/db';
 import type { Logger } from '@islet/telemetry';
+import type { ClusterPlace } from '../control/administration.ts';
 import type { SharedSecrets } from '../roles/shared-secrets.ts';
 import { callerOf, createApiServer } from './api-server.ts';
 import { openAuthority } from './authority.ts';
@@ -16,6 +25,8 @@ export interface ApiClusterOptions {
   db: Database;
   /** What all APIs have alike. */
   secrets: SharedSecrets;
+  /** Nodes of this process, which are called without a link, by the member that each is. */
+  ownNodes?: ReadonlyMap<string, DiscoveredNode>;
   /** Unix milliseconds. */
   clock: () => number;
   logger: Logger;
@@ -40,7 +51,7 @@ export async function openApiCluster(options: ApiClusterOptions, undo: Undo): Pr
   const authority = await openAuthority(dataDir, new Date(clock()));
   const name = isMemberName(hostname()) ? hostname() : 'api';
   const member = await openMember({
-    source: ownSource(authority, name),
+    source: ownSource(authority, newIdentity('api', name)),
     ...{ authority: authority.cert, clock, logger },
   });
   undo.add('the care for the certificate of the cluster', async () => member[Symbol.dispose]());
@@ -53,8 +64,10 @@ export async function openApiCluster(options: ApiClusterOptions, undo: Undo): Pr
   const { method } = clusterProto.Membership;
   return {
     ...{ authority, fingerprint: fingerprintOf(authority.cert), member, members },
-    discovery: joinedNodes(members, (baseUrl, expected) =>
-      transportToMember(member.credentials, baseUrl, expected),
+    discovery: joinedNodes(
+      members,
+      (baseUrl, expected) => transportToMember(member.credentials, baseUrl, expected),
+      options.ownNodes,
     ),
     serve: (service) =>
       createApiServer({
@@ -65,4 +78,14 @@ export async function openApiCluster(options: ApiClusterOptions, undo: Undo): Pr
         forEdges: (router) => router.service(edgeProto.ControlPlane, service),
       }),
   };
+}
+
+/** Where machines join the cluster. @param host the address at which its API listens */
+export function placeOf(
+  { fingerprint, members }: Pick<ApiCluster, 'fingerprint' | 'members'>,
+  host: string,
+  port: number,
+): ClusterPlace {
+  const api = `${isIPv6(host) ? `[${host}]` : host}:${port}`;
+  return { api, fingerprint, membersChanged: () => members.look() };
 }

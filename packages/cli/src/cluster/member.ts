@@ -6,7 +6,6 @@ import {
   identityOf,
   type LinkCredentials,
   MEMBER_LIFE_MS,
-  newIdentity,
   requestCertificate,
 } from '@islet/certificates';
 import type { Logger } from '@islet/telemetry';
@@ -57,9 +56,8 @@ export async function openMember({ source, authority, ...keeping }: MemberOption
   };
 }
 
-/** The certificates of an API, which has the authority's key and signs for itself. */
-export function ownSource(authority: Certificate, name: string): CertificateSource {
-  const identity = newIdentity('api', name);
+/** The certificates of a part of an API's process, which has the authority's key and signs for itself. */
+export function ownSource(authority: Certificate, identity: Identity): CertificateSource {
   let known: Certificate | undefined;
   return {
     async at(now) {

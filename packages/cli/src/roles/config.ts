@@ -1,6 +1,12 @@
 import { OPTIONS, type OptionName } from '../options/options.ts';
 import { OptionError, type OptionSources, readOption, requireOption } from '../options/spec.ts';
-import { readApiSettings, readEdgeSettings, readNodeSettings, readProcessSettings } from '../up/config.ts';
+import {
+  readApiSettings,
+  readEdgeSettings,
+  readNodeSettings,
+  readProcessSettings,
+  readStoreSettings,
+} from '../up/config.ts';
 
 const PROCESS_OPTIONS = ['dataDir', 'tokenFile', 'logLevel'] as const satisfies readonly OptionName[];
 
@@ -84,15 +90,6 @@ export function readEdgeConfig(sources: OptionSources) {
     ...readEdgeSettings(sources),
     controlPlanes: requireOption(OPTIONS.controlPlane, sources),
   };
-}
-
-function readStoreSettings(sources: OptionSources) {
-  const [store, durablePause] = [
-    readOption(OPTIONS.store, sources),
-    requireOption(OPTIONS.durablePause, sources),
-  ];
-  if (durablePause && store === undefined) throw new OptionError('--durable-pause needs a --store');
-  return { store, durablePause };
 }
 
 /** @throws OptionError naming the option that is wrong. */

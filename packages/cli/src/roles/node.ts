@@ -113,7 +113,7 @@ export async function startNode(options: NodeOptions): Promise<Node> {
       links: links.member?.credentials(),
       onUse: (executionId, inUse) => orchestrator.use(executionId, inUse),
     });
-    const stopRenewing = links.member?.follow((credentials) => proxies.useLinks(credentials));
+    const stopRenewing = links.member?.follow((credentials) => proxies.useLinks('node', credentials));
     undo.add('the renewal of links', async () => void stopRenewing?.());
     undo.add('the sandbox proxy', () => proxies.close('node'));
 

@@ -39,6 +39,12 @@ export interface UpConfig {
   /** 0: there are no volumes. */
   volumeSizeMb: number;
   logLevel: 'debug' | 'info' | 'warn' | 'error' | 'silent';
+  /** The address at which other machines join; undefined: it is open to none. */
+  advertise: string | undefined;
+  edgeLinkPort: number;
+  /** What all nodes share; undefined: each keeps its own. */
+  store: string | undefined;
+  durablePause: boolean;
 }
 
 /** The name that sandboxes are reached under, without a port. */
@@ -49,15 +55,7 @@ export function domainOf({ domain }: Pick<UpConfig, 'domain'>): string {
 /** Those of commands that call an API, and those of roles that run as processes of their own. */
 const OTHERS_OPTIONS: readonly OptionName[] = [
   ...(['apiUrl', 'apiKey'] as const),
-  ...([
-    'advertise',
-    'edgeLinkPort',
-    'controlPlane',
-    'nodes',
-    'tokenFile',
-    'secretsDir',
-    'artifactsDir',
-  ] as const),
+  ...(['controlPlane', 'nodes', 'tokenFile', 'secretsDir', 'artifactsDir'] as const),
   ...(['redisUrl', 'redisPrefix'] as const),
 ];
 
@@ -72,6 +70,9 @@ export function readUpConfig(sources: OptionSources): UpConfig {
     ...readApiSettings(sources),
     ...readEdgeSettings(sources),
     ...readNodeSettings(sources),
+    ...readStoreSettings(sources),
+    advertise: readOption(OPTIONS.advertise, sources),
+    edgeLinkPort: requireOption(OPTIONS.edgeLinkPort, sources),
   };
 }
 
@@ -139,6 +140,16 @@ export function readNodeSettings(sources: OptionSources) {
     warmMemoryMb: requireOption(OPTIONS.warmMemory, sources),
     freezeAfterMs: requireOption(OPTIONS.freezeAfter, sources) * 1000 || undefined,
   };
+}
+
+/** Of what nodes share. @throws OptionError naming the option that is wrong. */
+export function readStoreSettings(sources: OptionSources) {
+  const [store, durablePause] = [
+    readOption(OPTIONS.store, sources),
+    requireOption(OPTIONS.durablePause, sources),
+  ];
+  if (durablePause && store === undefined) throw new OptionError('--durable-pause needs a --store');
+  return { store, durablePause };
 }
 
 function readFirecracker(sources: OptionSources): FirecrackerPaths | undefined {

@@ -1,12 +1,16 @@
 import { hostname } from 'node:os';
-import { type Api, localNode } from '@islet/api';
+import { type Api, edgeService, localNode } from '@islet/api';
 import { createMemoryReservations, createMemoryRoutes } from '@islet/catalog';
 import type { Certificate } from '@islet/certificates';
 import { isLoopbackHost, type Undo } from '@islet/contracts';
+import { ObjectDirectory } from '@islet/snapshots';
+import { placeOf } from '../cluster/api-cluster.ts';
 import { localLinks } from '../cluster/links.ts';
+import type { ClusterPlace } from '../control/administration.ts';
 import { evaluateOtherFirewalls, probeOtherFirewalls } from '../doctor/checks/other-firewalls.ts';
 import { runHost } from '../doctor/run.ts';
 import { loadNodeId } from '../host/node-id.ts';
+import type { PortWish } from '../host/ports.ts';
 import type { ReadyInfo, Reporter } from '../output/reporter.ts';
 import { openApi } from '../roles/api.ts';
 import { openPreparedDatabase } from '../roles/database.ts';
@@ -17,9 +21,12 @@ import { openStores } from '../roles/stores.ts';
 import { artifactsDir, openUploads } from '../roles/uploads.ts';
 import { BASE_TEMPLATE_ID, ensureBaseTemplate } from './base-template.ts';
 import { openCertificate } from './certificate.ts';
-import { portWishes } from './claim.ts';
+import { apiPorts, edgePorts, nodePorts } from './claim.ts';
 import type { UpConfig } from './config.ts';
 import { clientCredentials, tellWellKnown } from './credentials.ts';
+import { closeServer, listen } from './listen.ts';
+import { nearRoutes } from './near-routes.ts';
+import { openOwnCluster, openOwnMembers } from './own-members.ts';
 import { ProxyThread } from './proxies/proxy-thread.ts';
 import { webAccessOf } from './web-access.ts';
 
@@ -34,7 +41,8 @@ export function up(options: ProcessOptions<UpConfig>): Promise<void> {
 async function start(options: ProcessOptions<UpConfig>, undo: Undo): Promise<ReadyInfo> {
   const { config, layout, version, reporter, signal, clock } = options;
   const startedAt = clock();
-  const { instance, secrets, logger, unexpected } = await openProcess(config, portWishes(config), undo);
+  const { advertise } = config;
+  const { instance, secrets, logger, unexpected } = await openProcess(config, portsOf(config), undo);
   signal.throwIfAborted();
   const stores = await openStores(instance, logger, undo);
   const uploads = openUploads(artifactsDir(instance, undefined), secrets, layout);
@@ -43,6 +51,12 @@ async function start(options: ProcessOptions<UpConfig>, undo: Undo): Promise<Rea
   const use = (certificate: Certificate) => proxies.useCertificate(certificate);
   const { certificate, trust } = await openCertificate({ config, instance, use, clock, logger });
   undo.add('the care for the certificate', () => certificate[Symbol.dispose]());
+  const nodeId = await loadNodeId(instance.dataDir);
+  const own =
+    advertise === undefined
+      ? undefined
+      : await openOwnMembers({ dataDir: instance.dataDir, nodeId, advertise, clock, logger }, undo);
+  const store = config.store === undefined ? undefined : await ObjectDirectory.open(config.store);
   // The two longest parts wait for different things: the database for one core, the node for the kernel.
   const starting = reporter.step('services', 'Starting the database and the node');
   const opening = openPreparedDatabase(config, instance, layout, secrets);
@@ -51,11 +65,11 @@ async function start(options: ProcessOptions<UpConfig>, undo: Undo): Promise<Rea
   const [database, node] = await Promise.allSettled([
     opening,
     startNode({
-      ...{ store: undefined, durablePause: false },
+      ...{ store, durablePause: config.durablePause },
       ...{ config, instance, layout, version, logger, proxies },
       artifacts: uploads.artifacts,
       pullsFromOwnNetworks: isLoopbackHost(config.host),
-      links: localLinks(secrets.nodeToken),
+      links: own?.links ?? localLinks(secrets.nodeToken),
     }),
   ]);
   if (database.status === 'fulfilled') undo.add('the database', () => database.value.db.close());
@@ -78,28 +92,44 @@ async function start(options: ProcessOptions<UpConfig>, undo: Undo): Promise<Rea
 
   const serving = reporter.step('listen', 'Opening the API and the proxy');
   const routes = createMemoryRoutes(Date.now);
+  const near = own && nearRoutes(routes, nodeId);
   // The edge opens before the API, whose answers name its port.
   let opened: Pick<Api, 'wake' | 'findSigner'> | undefined;
   const edge = await openEdge({
-    ...{ config, proxies, routes, certificate: certificate.first },
-    wake: async (...asked) => (await opened?.wake(...asked)) ?? { kind: 'not-found' },
+    ...{ config, proxies, routes: near?.routes ?? routes, certificate: certificate.first },
+    links: own?.edge.credentials(),
+    wake: async (...asked) => {
+      const woken = (await opened?.wake(...asked)) ?? { kind: 'not-found' };
+      return near?.outcome(woken) ?? woken;
+    },
     findSigner: async (file) => opened?.findSigner(file),
   });
   undo.add('the edge', () => edge[Symbol.asyncDispose]());
+  const stopRenewing = own?.edge.follow((credentials) => proxies.useLinks('edge', credentials));
+  undo.add('the renewal of links', async () => stopRenewing?.());
   const domain = sandboxDomain(config, edge.port);
-  const nodeId = await loadNodeId(instance.dataDir);
+  const cluster = own && (await openOwnCluster({ own, node: node.value, db, secrets }, undo));
+  let place: ClusterPlace | undefined;
+  let edgeLink: number | undefined;
   const api = await openApi({
     ...{ config, instance, db, routes, secrets, unexpected, version, logger, domain },
     ...stores,
     ...uploads,
     reservations: createMemoryReservations(() => performance.now()),
-    discovery: localNode(nodeId, { sandboxes: client, templates, volumes, outbox }),
+    discovery: cluster?.discovery ?? localNode(nodeId, { sandboxes: client, templates, volumes, outbox }),
     web: webAccessOf(config, hostname()),
     sandboxUrl: edge.url,
-    cluster: () => undefined,
+    cluster: () => place,
   });
   undo.add('the API', () => api[Symbol.asyncDispose]());
   opened = api;
+  if (cluster && advertise !== undefined) {
+    const { wake, findSigner } = api;
+    const others = cluster.serve(edgeService({ routes, wake, findSigner, logger }));
+    undo.add('the link of other machines', () => closeServer(others));
+    edgeLink = await listen(others, advertise, config.edgeLinkPort);
+    place = placeOf(cluster, advertise, edgeLink);
+  }
   serving.done('API and proxy are open');
   const warning = tellWellKnown(wellKnown);
   if (warning !== undefined) reporter.note(warning);
@@ -113,9 +143,23 @@ async function start(options: ProcessOptions<UpConfig>, undo: Undo): Promise<Rea
     templateId: BASE_TEMPLATE_ID,
     dataDir: instance.dataDir,
     pid: process.pid,
-    ports: { ...node.value.ports, api: api.port, clientProxy: edge.port },
+    ports: {
+      ...node.value.ports,
+      ...{ api: api.port, clientProxy: edge.port },
+      ...(edgeLink !== undefined && { edgeLink }),
+    },
     startedInMs: Math.round(clock() - startedAt),
   };
+}
+
+/** What is to be free: of a cluster, also the link at which other machines join. */
+function portsOf(config: UpConfig): PortWish[] {
+  const { advertise, edgeLinkPort: port } = config;
+  const link = { flag: 'edge-link-port', purpose: 'other machines', host: advertise ?? '', port };
+  return [
+    ...[...apiPorts(config), ...edgePorts(config), ...nodePorts(config, advertise)],
+    ...(advertise === undefined ? [] : [link]),
+  ];
 }
 
 /** Its own sandboxes have to pass the firewall of Docker and others, which may not let them. */

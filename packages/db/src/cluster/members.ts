@@ -42,6 +42,25 @@ export async function listMembers(db: Database): Promise<Member[]> {
   });
 }
 
+/** Writes down a member that needs no token, since its process has the authority's key. False if another one has its name. */
+export async function enrollMember(
+  db: Queries,
+  member: Omit<Member, 'at'> & { at: MemberAddress },
+): Promise<boolean> {
+  const { id, role, name, at, ...rest } = member;
+  const written = { ...rest, ...at };
+  const rows = await db.orm
+    .insert(clusterMembers)
+    .values({ id, role, name, ...written })
+    .onConflictDoUpdate({
+      target: [clusterMembers.role, clusterMembers.name],
+      set: written,
+      setWhere: eq(clusterMembers.id, id),
+    })
+    .returning({ id: clusterMembers.id });
+  return rows.length > 0;
+}
+
 /** Writes down where a member listens and what its operator says of it. False if there is no such member any more. */
 export async function announceMember(
   db: Queries,

@@ -1,10 +1,14 @@
 import type { Server } from 'node:http';
-import { isIPv6 } from 'node:net';
 import { hostname } from 'node:os';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { edgeService, type NodeDiscovery, staticNodes } from '@islet/api';
 import { edgeProto, type Undo } from '@islet/contracts';
-import { type ApiCluster, type ApiClusterOptions, openApiCluster } from '../../cluster/api-cluster.ts';
+import {
+  type ApiCluster,
+  type ApiClusterOptions,
+  openApiCluster,
+  placeOf,
+} from '../../cluster/api-cluster.ts';
 import type { ClusterPlace } from '../../control/administration.ts';
 import { credentialFile } from '../../host/local-credentials.ts';
 import { apiPorts, LOCAL_HOST } from '../../up/claim.ts';
@@ -77,11 +81,7 @@ export function runApi(options: ProcessOptions<ApiConfig>): Promise<void> {
     const edges = serveEdges(edgeService({ routes, wake, findSigner, logger }));
     undo.add('the link of the edges', () => closeServer(edges));
     const edgeLink = await listen(edges, link.host, config.edgeLinkPort);
-    if (cluster) {
-      const host = isIPv6(link.host) ? `[${link.host}]` : link.host;
-      const { fingerprint, members } = cluster;
-      place = { api: `${host}:${edgeLink}`, fingerprint, membersChanged: () => members.look() };
-    }
+    if (cluster) place = placeOf(cluster, link.host, edgeLink);
     const warning = tellWellKnown(wellKnown);
     if (warning !== undefined) reporter.note(warning);
     if (isNew) reporter.note(`The first API key is in ${credentialFile(instance.dataDir, 'apiKey')}`);

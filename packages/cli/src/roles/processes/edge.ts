@@ -37,7 +37,7 @@ export function runEdge(options: ProcessOptions<EdgeConfig>): Promise<void> {
     const { routes, lookUp, wake, findSigner } = linkControlPlanes(
       transports.map((transport) => createClient(edgeProto.ControlPlane, transport)),
     );
-    const stopRenewing = member?.follow((credentials) => proxies.useLinks(credentials));
+    const stopRenewing = member?.follow((credentials) => proxies.useLinks('edge', credentials));
     const edge = await openEdge({
       ...{ config, proxies, routes, lookUp, wake, findSigner },
       certificate: certificate.first,

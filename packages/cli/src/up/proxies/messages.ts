@@ -44,8 +44,8 @@ export type ThreadRequest =
   | { kind: 'close'; id: number; proxy: ProxyName }
   /** What the edge serves from now on. */
   | { kind: 'certificate'; certificate: Certificate }
-  /** What both proxies show other members of the cluster from now on. */
-  | { kind: 'links'; links: LinkCredentials }
+  /** What a proxy shows other members of the cluster from now on. */
+  | { kind: 'links'; proxy: ProxyName; links: LinkCredentials }
   /** Asks whether the thread still takes messages; it answers with the same. */
   | { kind: 'pulse' }
   /** Answers a question of the thread. */

@@ -45,8 +45,8 @@ export class Proxies {
   #edge: ClientProxy | undefined;
   /** The newest that was sent, which may be while the edge opens. */
   #certificate: Certificate | undefined;
-  /** Likewise. */
-  #links: LinkCredentials | undefined;
+  /** Likewise, of each proxy. */
+  readonly #links = new Map<ProxyName, LinkCredentials>();
   readonly #uses: RunUses;
   readonly #waiting = new Map<number, Waiting>();
   #nextQuestion = 0;
@@ -72,8 +72,8 @@ export class Proxies {
         this.#edge?.useCertificate(request.certificate);
         break;
       case 'links':
-        this.#links = request.links;
-        for (const proxy of this.#opened.values()) proxy.useLinks(request.links);
+        this.#links.set(request.proxy, request.links);
+        this.#opened.get(request.proxy)?.useLinks(request.links);
         break;
       case 'pulse':
         this.#options.say({ kind: 'pulse' });
@@ -97,7 +97,8 @@ export class Proxies {
 
   async #open(name: ProxyName, opening: Promise<Opened>): Promise<number> {
     const opened = await opening;
-    if (this.#links) opened.useLinks(this.#links);
+    const links = this.#links.get(name);
+    if (links) opened.useLinks(links);
     this.#opened.set(name, opened);
     return opened.port;
   }

@@ -150,14 +150,15 @@ export class ProxyThread implements AsyncDisposable {
     this.#tell({ kind: 'certificate', certificate });
   }
 
-  /** Has the proxies show other members of the cluster what their own is now, also on the threads that follow. */
-  useLinks(links: LinkCredentials): void {
-    for (const [proxy, plan] of this.#plans) {
+  /** Has a proxy show other members of the cluster what its own is now, also on the threads that follow. */
+  useLinks(proxy: ProxyName, links: LinkCredentials): void {
+    const plan = this.#plans.get(proxy);
+    if (plan) {
       const { kind, settings } = plan.question;
       const question = { kind, settings: { ...settings, links } } as Plan['question'];
       this.#plans.set(proxy, { ...plan, question });
     }
-    this.#tell({ kind: 'links', links });
+    this.#tell({ kind: 'links', proxy, links });
   }
 
   /** Ends the thread with all that it has open. */
