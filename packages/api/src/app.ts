@@ -109,7 +109,7 @@ export async function createApi(deps: ApiDeps): Promise<Api> {
   requireDeclaredAccess(app);
   useCors(app, deps.web ?? LOCAL_WEB);
   useOpenApi(app, { title: 'Islet', version: '0.1.0' });
-  useAuthentication(app, context.authenticator);
+  useAuthentication(app, context.authenticator, deps.rateLimit);
   useUnderWayLimit(app);
   addHealthRoute(app);
   for (const addRoutes of [

@@ -3,6 +3,7 @@ import type { Reservations, Routes, StoreContents } from '@islet/catalog';
 import type { Database } from '@islet/db';
 import type { EventSource, LogSource, SampleSource } from '@islet/sinks';
 import type { Logger } from '@islet/telemetry';
+import type { RateLimit } from './auth/rate-limit.ts';
 import type { WebAccess } from './http/cors.ts';
 import type { Collector } from './nodes/collector.ts';
 import type { NodeDiscovery } from './nodes/discovery.ts';
@@ -34,6 +35,8 @@ export interface ApiDeps {
   sandboxes?: KnownSandboxes | undefined;
   /** Of all control planes of the installation. */
   reservations: Reservations;
+  /** How many requests a team may send; absent: any number. */
+  rateLimit?: RateLimit | undefined;
   /** Of the store of both. Absent: it loses nothing while the API runs. */
   contents?: StoreContents | undefined;
   /** Where sandboxes run, templates are built and volumes are. */

@@ -1,2 +1,3 @@
+export { ratesContract } from './rates/rates.contract.ts';
 export { reservationsContract } from './reservations/reservations.contract.ts';
 export { marksContract, routesContract, testRoute } from './routes/routes.contract.ts';

@@ -1,7 +1,14 @@
-import type { Reservations, Routes, StoreContents } from '@islet/catalog';
+import {
+  createMemoryRates,
+  type Rates,
+  type Reservations,
+  type Routes,
+  type StoreContents,
+} from '@islet/catalog';
 import type { Logger } from '@islet/telemetry';
 import { RedisConnection } from './connection.ts';
 import { Epoch, GRACE_MS } from './epoch/epoch.ts';
+import { createRedisRates } from './rates/redis-rates.ts';
 import { createRedisReservations } from './reservations/redis-reservations.ts';
 import { createRedisRoutes } from './routes/redis-routes.ts';
 
@@ -17,6 +24,7 @@ export interface LiveStoreOptions {
 export interface LiveStore extends AsyncDisposable {
   routes: Routes;
   reservations: Reservations;
+  rates: Rates;
   contents: StoreContents;
 }
 
@@ -41,6 +49,10 @@ export async function openLiveStore({ url, prefix, logger }: LiveStoreOptions): 
   return {
     routes: createRedisRoutes(redis, epoch),
     reservations: createRedisReservations(redis, epoch),
+    rates: createRedisRates(
+      redis,
+      createMemoryRates(() => performance.now()),
+    ),
     contents: epoch,
     [Symbol.asyncDispose]: () => redis[Symbol.asyncDispose](),
   };

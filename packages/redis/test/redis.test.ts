@@ -1,10 +1,17 @@
-import type { Routes } from '@islet/catalog';
-import { marksContract, reservationsContract, routesContract, testRoute } from '@islet/catalog/contract';
+import { createMemoryRates, type Routes } from '@islet/catalog';
+import {
+  marksContract,
+  ratesContract,
+  reservationsContract,
+  routesContract,
+  testRoute,
+} from '@islet/catalog/contract';
 import { IsletError } from '@islet/contracts';
 import { createLogger } from '@islet/telemetry';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { RedisConnection } from '../src/connection.ts';
 import { Epoch } from '../src/epoch/epoch.ts';
+import { createRedisRates } from '../src/rates/redis-rates.ts';
 import { createRedisReservations } from '../src/reservations/redis-reservations.ts';
 import { createRedisRoutes } from '../src/routes/redis-routes.ts';
 import { TestServer } from './server.ts';
@@ -68,6 +75,10 @@ describe.each(['redis-server', 'valkey-server'])('%s', (program) => {
   routesContract(program, openRoutes);
   marksContract(program, openRoutes);
   reservationsContract(program, openPlaces);
+  ratesContract(program, async (monotonic) => {
+    const { redis } = await emptied();
+    return createRedisRates(redis, createMemoryRates(monotonic), monotonic);
+  });
 
   it('is refused at the start if nobody answers', async () => {
     const options = { url: `${server.url}-not-there`, prefix: 'test', onError: () => undefined };
@@ -113,6 +124,26 @@ describe.each(['redis-server', 'valkey-server'])('%s', (program) => {
     expect(await places.take(of('b'), 2)).toBe('full');
     expect(await routes.get('known')).toEqual(known);
     expect(await routes.get('lost')).toBeUndefined();
+  });
+
+  it('counts for all control planes together, and for each alone while the server is away', async () => {
+    const rate = { requests: 10, periodMs: 3_600_000 };
+    const both = await Promise.all([1, 2].map(() => open({ prefix: 'rates-of-two' })));
+    const [one, two] = both.map(({ redis }) =>
+      createRedisRates(
+        redis,
+        createMemoryRates(() => performance.now()),
+      ),
+    );
+    const admitted = async (count: number) => {
+      const asked = Array.from({ length: count }, (_, index) => (index % 2 ? one : two)?.take('t', rate));
+      return (await Promise.all(asked)).filter((outcome) => outcome?.isAdmitted).length;
+    };
+    expect(await admitted(100)).toBe(10);
+    await server.stop();
+    expect(await admitted(100)).toBe(20);
+    await server.restart();
+    await expect.poll(() => admitted(2)).toBeLessThan(2);
   });
 
   it('gives out no place, and tells of no route as gone, before what was lost is written anew', async () => {

@@ -2,6 +2,7 @@ import { otherTeamThanKey, teamBanned, teamBlocked } from '@islet/contracts';
 import type { Team } from '@islet/db';
 import type { FastifyInstance, FastifyRequest } from 'fastify';
 import type { Authenticator, Caller, Scheme } from './authenticator.ts';
+import { countRequest, type RateLimit } from './rate-limit.ts';
 
 /** What a route asks of its callers. */
 export interface RouteAccess {
@@ -60,10 +61,14 @@ export function requireDeclaredAccess(app: FastifyInstance): void {
   });
 }
 
-/** Authenticates each request before anything of it is read. */
-export function useAuthentication(app: FastifyInstance, authenticator: Authenticator): void {
+/** Authenticates each request, and counts it, before anything of it is read. @param limit absent: none is counted */
+export function useAuthentication(
+  app: FastifyInstance,
+  authenticator: Authenticator,
+  limit?: RateLimit,
+): void {
   app.decorateRequest('caller');
-  app.addHook('onRequest', async (request) => {
+  app.addHook('onRequest', async (request, reply) => {
     // What belongs to no route is answered by the one handler that says so.
     if (request.is404) {
       request.caller = { kind: 'nobody' };
@@ -71,6 +76,7 @@ export function useAuthentication(app: FastifyInstance, authenticator: Authentic
     }
     const routeAccess = accessOf(request);
     request.caller = await authenticator.authenticate(request, routeAccess.schemes);
+    if (limit) await countRequest(limit, request.caller, reply);
     if (request.caller.kind === 'team') assertStanding(request.caller.team, routeAccess);
   });
 }

@@ -39,6 +39,11 @@ describe('options of islet up', () => {
     });
   });
 
+  it('read a rate of requests', () => {
+    expect(read({}).rateLimit).toBeUndefined();
+    expect(read({ 'rate-limit': '600/m' }).rateLimit).toEqual({ requests: 600, periodMs: 60_000 });
+  });
+
   it('take an empty variable for one that is not set', () => {
     expect(read({}, { ISLET_API_PORT: '' }).apiPort).toBe(3000);
   });
@@ -60,6 +65,8 @@ describe('options of islet up', () => {
     [{ host: '::' }, { ISLET_LOCAL_DEV_KEY: 'on' }, '--local-dev-key and --host :: exclude each other'],
     [{ 'tls-cert': '/a' }, {}, '--tls-cert and --tls-key belong together'],
     [{ 'data-dir': ' ' }, {}, '--data-dir must be a directory'],
+    [{ 'rate-limit': '10' }, {}, '--rate-limit must be requests in a time, such as 50/s'],
+    [{}, { ISLET_RATE_LIMIT: '0/s' }, 'ISLET_RATE_LIMIT must be requests in a time'],
   ])('are refused by name: %o %o', (flags, env, message) => {
     expect(() => read(flags as Record<string, string>, env as Record<string, string>)).toThrow(OptionError);
     expect(() => read(flags as Record<string, string>, env as Record<string, string>)).toThrow(message);

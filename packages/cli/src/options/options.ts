@@ -17,6 +17,7 @@ import {
   parseMebibytes,
   parseNetworks,
   parsePort,
+  parseRate,
   parseRedisPrefix,
   parseRedisUrl,
   parseSeconds,
@@ -319,6 +320,14 @@ export const OPTIONS = {
     description: 'Most that a new volume may hold; 0 turns volumes off',
     fallback: '10240',
     parse: parseMebibytes,
+  },
+  rateLimit: {
+    flag: 'rate-limit',
+    env: 'ISLET_RATE_LIMIT',
+    hint: 'rate',
+    description:
+      'Requests to the API that a team may send, such as 50/s or 600/m; more get a 429 (default any number)',
+    parse: parseRate,
   },
   apiUrl: {
     flag: 'api-url',

@@ -17,6 +17,7 @@ type Given =
   | 'routes'
   | 'reservations'
   | 'contents'
+  | 'rateLimit'
   | 'discovery'
   | 'artifacts'
   | 'uploads'

@@ -23,7 +23,15 @@ export const API_OPTIONS: readonly OptionName[] = [
     'allowHost',
     'allowOrigin',
   ] as const),
-  ...(['localDevKey', 'secureByDefault', 'databaseUrl', 'volumeSize', 'artifactsDir', 'secretsDir'] as const),
+  ...([
+    'localDevKey',
+    'secureByDefault',
+    'databaseUrl',
+    'volumeSize',
+    'rateLimit',
+    'artifactsDir',
+    'secretsDir',
+  ] as const),
   ...(['redisUrl', 'redisPrefix'] as const),
 ];
 

@@ -1,6 +1,8 @@
 import {
+  createMemoryRates,
   createMemoryReservations,
   createMemoryRoutes,
+  type Rates,
   type Reservations,
   type Routes,
   type StoreContents,
@@ -13,6 +15,7 @@ import { StartRefused } from '../up/claim.ts';
 export interface Live extends AsyncDisposable {
   routes: Routes;
   reservations: Reservations;
+  rates: Rates;
   /** Absent: what is in memory is not lost while the API runs. */
   contents?: StoreContents;
 }
@@ -29,6 +32,7 @@ export async function openLive(
     return {
       routes: createMemoryRoutes(Date.now),
       reservations: createMemoryReservations(() => performance.now()),
+      rates: createMemoryRates(() => performance.now()),
       [Symbol.asyncDispose]: async () => undefined,
     };
   }

@@ -1,3 +1,4 @@
+import type { Rate } from '@islet/catalog';
 import { LOCAL_DOMAIN } from '@islet/certificates';
 import { type HostPattern, isLoopbackHost, type OriginPattern } from '@islet/contracts';
 import type { FirecrackerPaths } from '@islet/driver-microvm';
@@ -38,6 +39,8 @@ export interface UpConfig {
   freezeAfterMs: number | undefined;
   /** 0: there are no volumes. */
   volumeSizeMb: number;
+  /** Requests that a team may send; undefined: any number. */
+  rateLimit: Rate | undefined;
   logLevel: 'debug' | 'info' | 'warn' | 'error' | 'silent';
   /** The address at which other machines join; undefined: it is open to none. */
   advertise: string | undefined;
@@ -104,6 +107,7 @@ export function readApiSettings(sources: OptionSources) {
     secureByDefault: requireOption(OPTIONS.secureByDefault, sources),
     databaseUrl: readOption(OPTIONS.databaseUrl, sources),
     volumeSizeMb: requireOption(OPTIONS.volumeSize, sources),
+    rateLimit: readOption(OPTIONS.rateLimit, sources),
   };
 }
 

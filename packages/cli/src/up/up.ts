@@ -1,6 +1,6 @@
 import { hostname } from 'node:os';
 import { type Api, edgeService, localNode } from '@islet/api';
-import { createMemoryReservations, createMemoryRoutes } from '@islet/catalog';
+import { createMemoryRates, createMemoryReservations, createMemoryRoutes } from '@islet/catalog';
 import type { Certificate } from '@islet/certificates';
 import { isLoopbackHost, type Undo } from '@islet/contracts';
 import { ObjectDirectory } from '@islet/snapshots';
@@ -116,6 +116,10 @@ async function start(options: ProcessOptions<UpConfig>, undo: Undo): Promise<Rea
     ...stores,
     ...uploads,
     reservations: createMemoryReservations(() => performance.now()),
+    rateLimit: config.rateLimit && {
+      rates: createMemoryRates(() => performance.now()),
+      rate: config.rateLimit,
+    },
     discovery: cluster?.discovery ?? localNode(nodeId, { sandboxes: client, templates, volumes, outbox }),
     web: webAccessOf(config, hostname()),
     sandboxUrl: edge.url,

@@ -63,6 +63,12 @@ export function tooManySandboxesAsked(most: number): IsletError {
   return new IsletError(400, `Too many sandboxes requested, maximum is ${most}`);
 }
 
+// How many come
+
+export function rateLimitExceeded(): IsletError {
+  return new IsletError(429, 'Rate limit exceeded');
+}
+
 // Who calls, by the headers of browsers
 
 export function hostHeaderWithoutHost(): IsletError {

@@ -63,12 +63,13 @@ export function runApi(options: ProcessOptions<ApiConfig>): Promise<void> {
     undo.add('the registration of the base template', () => bases[Symbol.asyncDispose]());
     await Promise.race([bases.done, sleep(BASE_MS, undefined, { ref: false })]);
 
-    const { routes, reservations, contents } = live;
+    const { routes, reservations, rates, contents } = live;
     const sandboxUrl = `http://${urlHost(config.host)}:${config.proxyPort}`;
     let place: ClusterPlace | undefined;
     const api = await openApi({
       ...{ config, instance, db, secrets, unexpected, version, logger, sandboxUrl },
       ...{ routes, reservations, contents },
+      rateLimit: config.rateLimit && { rates, rate: config.rateLimit },
       ...openUploads(artifactsDir(instance, config.artifactsDir), secrets, layout),
       ...(await openStores(instance, logger, undo)),
       discovery,
