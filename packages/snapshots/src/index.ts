@@ -14,6 +14,7 @@ export { type Collected, collectGarbage, LEAST_GRACE_MS } from './shared/collect
 export { ObjectDirectory } from './shared/object-directory.ts';
 export {
   assertObjectKey,
+  isObjectKey,
   type ListedObject,
   type ObjectStore,
   StoreUnavailableError,

@@ -1,10 +1,11 @@
 import { openDatabase } from '@islet/db';
-import { ObjectDirectory } from '@islet/snapshots';
 import { type Command, defineCommand } from '../command-line/command.ts';
 import { type Migration, migrateInstallation, planMigration } from '../migrate/migrate.ts';
 import { openSource } from '../migrate/source.ts';
 import { OPTIONS } from '../options/options.ts';
 import { OptionError, type OptionSources, parseText, readOption, requireOption } from '../options/spec.ts';
+import { openStore } from '../store/open.ts';
+import { nameOfStore, readStore, STORE_OPTIONS } from '../store/settings.ts';
 import type { CommandIo } from './io.ts';
 import { reporterOf } from './serve.ts';
 
@@ -27,10 +28,10 @@ export function migrateCommand(io: CommandIo): Command {
       },
       json: { kind: 'switch', description: 'Print one JSON object a line' },
     },
-    options: ['dataDir', 'store'],
+    options: ['dataDir', ...STORE_OPTIONS],
     async run({ flags, sources }) {
       const url = readTarget(flags.to, sources);
-      const store = readOption(OPTIONS.store, sources);
+      const store = readStore(sources);
       const reporter = reporterOf(io, flags.json);
       const layout = io.layout();
       await using source = await openSource(requireOption(OPTIONS.dataDir, sources), layout);
@@ -41,11 +42,17 @@ export function migrateCommand(io: CommandIo): Command {
           ? await planMigration({ source, target })
           : await migrateInstallation({
               ...{ source, target, reporter, signal: io.interrupted },
-              openStore: store === undefined ? undefined : () => ObjectDirectory.open(store),
+              openStore: store && (() => openStore(store)),
               leaveDamaged: flags['leave-damaged'],
             });
         if (flags.json) io.print(jsonOf(migration, isDry));
-        else for (const line of linesOf(migration, { isDry, store, dataDir: source.dataDir })) io.print(line);
+        else
+          for (const line of linesOf(migration, {
+            isDry,
+            store: store && nameOfStore(store),
+            dataDir: source.dataDir,
+          }))
+            io.print(line);
       } finally {
         await target.close();
       }

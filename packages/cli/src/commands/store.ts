@@ -1,8 +1,9 @@
-import { collectGarbage, LEAST_GRACE_MS, ObjectDirectory } from '@islet/snapshots';
+import { collectGarbage, LEAST_GRACE_MS } from '@islet/snapshots';
 import { type CommandGroup, defineCommand } from '../command-line/command.ts';
 import { JSON_FLAG } from '../command-line/flags.ts';
-import { OPTIONS } from '../options/options.ts';
-import { requireOption } from '../options/spec.ts';
+import { OptionError } from '../options/spec.ts';
+import { openStore } from '../store/open.ts';
+import { readStore, STORE_OPTIONS } from '../store/settings.ts';
 import type { CommandIo } from './io.ts';
 
 const HOUR_MS = 3_600_000;
@@ -19,9 +20,11 @@ export function storeCommand(io: CommandIo): CommandGroup {
       'dry-run': { kind: 'switch', description: 'Only tell what would be removed' },
       json: JSON_FLAG,
     },
-    options: ['store'],
+    options: STORE_OPTIONS,
     async run({ flags, sources }) {
-      const store = await ObjectDirectory.open(requireOption(OPTIONS.store, sources));
+      const settings = readStore(sources);
+      if (!settings) throw new OptionError('--store (or ISLET_STORE) is needed');
+      const store = await openStore(settings);
       const dryRun = flags['dry-run'];
       const collected = await collectGarbage(store, { graceMs: GRACE_MS, dryRun });
       if (flags.json) return io.print(JSON.stringify(collected));

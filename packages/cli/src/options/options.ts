@@ -20,8 +20,9 @@ import {
   parseRate,
   parseRedisPrefix,
   parseRedisUrl,
+  parseRegion,
   parseSeconds,
-  parseSharedDirectory,
+  parseStore,
   parseSwitch,
 } from './parse.ts';
 import type { OptionSpec } from './spec.ts';
@@ -138,10 +139,34 @@ export const OPTIONS = {
   store: {
     flag: 'store',
     env: 'ISLET_STORE',
-    hint: 'dir',
+    hint: 'where',
     description:
-      'A directory that every node mounts, where builds and paused sandboxes are kept for all of them (default: each node has its own alone)',
-    parse: parseSharedDirectory,
+      'Where builds and paused sandboxes are kept for all nodes: a directory that every node mounts, or s3://<bucket>/<prefix> (default: each node has its own alone)',
+    parse: parseStore,
+  },
+  storeEndpoint: {
+    flag: 'store-endpoint',
+    env: 'AWS_ENDPOINT_URL_S3',
+    hint: 'url',
+    description: "Server of an s3:// store (default Amazon's)",
+    parse: parseHttpUrl,
+  },
+  storeRegion: {
+    flag: 'store-region',
+    env: 'AWS_REGION',
+    hint: 'region',
+    description:
+      "Region of an s3:// store (default us-east-1 with --store-endpoint, else what Amazon's files say)",
+    parse: parseRegion,
+  },
+  storePathStyle: {
+    flag: 'store-path-style',
+    env: 'ISLET_STORE_PATH_STYLE',
+    hint: 'on|off',
+    kind: 'switch',
+    description:
+      'Name the bucket of an s3:// store in the path, not in the host (default on with --store-endpoint)',
+    parse: parseSwitch,
   },
   durablePause: {
     flag: 'durable-pause',

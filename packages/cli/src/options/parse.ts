@@ -36,10 +36,30 @@ export function parseDirectory(text: string): string {
 }
 
 /** A directory that is the same on every machine: its path must not depend on where a command is run. */
-export function parseSharedDirectory(text: string): string {
-  if (!text.startsWith('/') || text.includes('\0'))
-    throw new RangeError('must be the absolute path of a directory');
-  return resolve(text);
+/** Where nodes share what they save. */
+export type StoreAddress =
+  | { kind: 'directory'; path: string }
+  /** The prefix has no slash at its ends, and may be empty. */
+  | { kind: 's3'; bucket: string; prefix: string };
+
+/** Names of buckets as Amazon has them, and prefixes that are keys of every kind of server. */
+const BUCKET =
+  /^s3:\/\/([a-z0-9][a-z0-9.-]{1,61}[a-z0-9])(?:\/((?:[A-Za-z0-9][A-Za-z0-9._-]{0,63}\/?){0,8}))?$/;
+
+export function parseStore(text: string): StoreAddress {
+  const [, bucket, prefix = ''] = BUCKET.exec(text) ?? [];
+  if (bucket !== undefined) return { kind: 's3', bucket, prefix: prefix.replace(/\/$/, '') };
+  if (!text.startsWith('/') || text.includes('\0')) {
+    throw new RangeError('must be the absolute path of a directory, or s3://<bucket>/<prefix>');
+  }
+  return { kind: 'directory', path: resolve(text) };
+}
+
+/** A region as servers name theirs. */
+export function parseRegion(text: string): string {
+  if (!/^[a-z0-9][a-z0-9-]{0,62}$/i.test(text))
+    throw new RangeError('must be the name of a region, such as eu-central-1');
+  return text;
 }
 
 export function parseFile(text: string): string {

@@ -1,5 +1,6 @@
 import { OPTIONS, type OptionName } from '../options/options.ts';
 import { OptionError, type OptionSources, readOption, requireOption } from '../options/spec.ts';
+import { STORE_OPTIONS } from '../store/settings.ts';
 import {
   readApiSettings,
   readEdgeSettings,
@@ -44,7 +45,8 @@ export const NODE_OPTIONS: readonly OptionName[] = [
   ...PROCESS_OPTIONS,
   ...(['cacheDir', 'sandboxProxyPort', 'orchestratorPort', 'templateManagerPort', 'artifactsDir'] as const),
   ...(['dns', 'debianMirror', 'registryAllow', 'isolation', 'kernel', 'firecracker', 'jailer'] as const),
-  ...(['machineMemory', 'warmMemory', 'freezeAfter', 'store', 'durablePause'] as const),
+  ...(['machineMemory', 'warmMemory', 'freezeAfter', 'durablePause'] as const),
+  ...STORE_OPTIONS,
 ];
 
 /** What the roles are told of each other. */

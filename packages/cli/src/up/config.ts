@@ -4,6 +4,7 @@ import { type HostPattern, isLoopbackHost, type OriginPattern } from '@islet/con
 import type { FirecrackerPaths } from '@islet/driver-microvm';
 import { OPTIONS, type OptionName } from '../options/options.ts';
 import { OptionError, type OptionSources, readOption, requireOption } from '../options/spec.ts';
+import { readStore, type StoreSettings } from '../store/settings.ts';
 
 /** What `islet up` was asked to start. */
 export interface UpConfig {
@@ -46,7 +47,7 @@ export interface UpConfig {
   advertise: string | undefined;
   edgeLinkPort: number;
   /** What all nodes share; undefined: each keeps its own. */
-  store: string | undefined;
+  store: StoreSettings | undefined;
   durablePause: boolean;
 }
 
@@ -148,10 +149,7 @@ export function readNodeSettings(sources: OptionSources) {
 
 /** Of what nodes share. @throws OptionError naming the option that is wrong. */
 export function readStoreSettings(sources: OptionSources) {
-  const [store, durablePause] = [
-    readOption(OPTIONS.store, sources),
-    requireOption(OPTIONS.durablePause, sources),
-  ];
+  const [store, durablePause] = [readStore(sources), requireOption(OPTIONS.durablePause, sources)];
   if (durablePause && store === undefined) throw new OptionError('--durable-pause needs a --store');
   return { store, durablePause };
 }

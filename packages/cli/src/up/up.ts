@@ -3,7 +3,6 @@ import { type Api, edgeService, localNode } from '@islet/api';
 import { createMemoryRates, createMemoryReservations, createMemoryRoutes } from '@islet/catalog';
 import type { Certificate } from '@islet/certificates';
 import { isLoopbackHost, type Undo } from '@islet/contracts';
-import { ObjectDirectory } from '@islet/snapshots';
 import { placeOf } from '../cluster/api-cluster.ts';
 import { localLinks } from '../cluster/links.ts';
 import type { ClusterPlace } from '../control/administration.ts';
@@ -19,6 +18,7 @@ import { startNode } from '../roles/node.ts';
 import { openProcess, type ProcessOptions, serveUntil } from '../roles/processes/process.ts';
 import { openStores } from '../roles/stores.ts';
 import { artifactsDir, openUploads } from '../roles/uploads.ts';
+import { openStore } from '../store/open.ts';
 import { BASE_TEMPLATE_ID, ensureBaseTemplate } from './base-template.ts';
 import { openCertificate } from './certificate.ts';
 import { apiPorts, edgePorts, nodePorts } from './claim.ts';
@@ -56,7 +56,7 @@ async function start(options: ProcessOptions<UpConfig>, undo: Undo): Promise<Rea
     advertise === undefined
       ? undefined
       : await openOwnMembers({ dataDir: instance.dataDir, nodeId, advertise, clock, logger }, undo);
-  const store = config.store === undefined ? undefined : await ObjectDirectory.open(config.store);
+  const store = config.store && (await openStore(config.store));
   // The two longest parts wait for different things: the database for one core, the node for the kernel.
   const starting = reporter.step('services', 'Starting the database and the node');
   const opening = openPreparedDatabase(config, instance, layout, secrets);

@@ -7,6 +7,7 @@ import { RECORDS, SharedStates, STATES, TREES } from './shared-states.ts';
 /** What is being written has no owner yet; a chunk that is found is used again until it is six hours old, and takes hours to send. */
 export const LEAST_GRACE_MS = 12 * 3_600_000;
 
+/** What is put to see whether the store works: left over if whoever put it was killed. */
 const PROBES = 'probes/';
 
 export interface Collected {
@@ -37,7 +38,7 @@ export async function collectGarbage(store: ObjectStore, options: CollectOptions
   const shared = new SharedStates(store);
   const before = (await storeTime(store, signal)) - graceMs;
   // In this order: what a node writes meanwhile it writes from the other end, and it is young.
-  const candidates = await list(store, [CHUNKS, TREES, STATES], signal);
+  const candidates = await list(store, [CHUNKS, TREES, STATES, PROBES], signal);
   const records = await list(store, [RECORDS], signal);
   const needed = new Set<string>();
   for (const { key } of records) {

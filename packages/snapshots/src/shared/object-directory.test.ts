@@ -40,3 +40,16 @@ it('removes what a killed writer left unfinished a day ago, and no younger', asy
     await remove();
   }
 });
+
+it('lists nothing that is no object, such as what a server of NFS keeps of a file that is removed while it is open', async () => {
+  const { root, store, remove } = await open();
+  try {
+    await store.put('states/one', Buffer.from('1'));
+    await writeFile(join(root, 'states', '.nfs0000000000000001'), 'removed');
+    const keys = [];
+    for await (const { key } of store.list('states/')) keys.push(key);
+    expect(keys).toEqual(['states/one']);
+  } finally {
+    await remove();
+  }
+});

@@ -4,6 +4,7 @@ import { dirname, join } from 'node:path';
 import { syncDirectory } from '@islet/host';
 import {
   assertObjectKey,
+  isObjectKey,
   type ListedObject,
   type ObjectStore,
   StoreUnavailableError,
@@ -82,6 +83,8 @@ export class ObjectDirectory implements ObjectStore {
     const names = await this.#unlessMissing(() => readdir(this.#file(folder), { recursive: true }));
     for (const name of names ?? []) {
       const key = `${folder}/${name}`;
+      // A server of NFS keeps what is removed while it is open, under a name of its own.
+      if (!isObjectKey(key)) continue;
       const found = await this.#unlessMissing(() => lookAt(join(this.#root, key), key));
       if (found) yield found;
     }

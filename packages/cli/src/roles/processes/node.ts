@@ -2,10 +2,10 @@ import { randomBytes } from 'node:crypto';
 import { join } from 'node:path';
 import { createDirectoryArtifacts, UploadSignatures } from '@islet/artifacts';
 import { nodeProto } from '@islet/contracts';
-import { ObjectDirectory } from '@islet/snapshots';
 import { announceNode, openJoined } from '../../cluster/joined.ts';
 import { localLinks, memberLinks } from '../../cluster/links.ts';
 import { readOwnMembership } from '../../cluster/membership.ts';
+import { openStore } from '../../store/open.ts';
 import { nodePorts } from '../../up/claim.ts';
 import { ProxyThread } from '../../up/proxies/proxy-thread.ts';
 import type { NodeConfig } from '../config.ts';
@@ -34,7 +34,7 @@ export function runNode(options: ProcessOptions<NodeConfig>): Promise<void> {
     const base = new NodeBase(instance.dataDir);
     const node = await startNode({
       ...{ config, instance, layout, version, logger, proxies, links },
-      store: config.store === undefined ? undefined : await ObjectDirectory.open(config.store),
+      store: config.store && (await openStore(config.store)),
       durablePause: config.durablePause,
       // It signs no addresses of uploads: those are the API's.
       artifacts: createDirectoryArtifacts({

@@ -1,0 +1,2 @@
+export { openS3Objects } from './open.ts';
+export type { S3Place } from './place.ts';
