@@ -51,7 +51,7 @@ describe('an Islet of one machine that other machines join', () => {
     const own = nodes.find(({ id }) => id !== 'second')?.id ?? '';
     const made: Sandbox[] = [];
     for (const drained of ['second', own]) {
-      await operate('drain', drained);
+      await operate('drain', drained, '--keep-sandboxes');
       made.push(await Sandbox.create('base', { ...near, timeoutMs: LIFE_MS }));
       await operate('undrain', drained);
     }

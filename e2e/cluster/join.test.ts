@@ -161,7 +161,13 @@ describe('machines that join a cluster', () => {
     it('drains, get nothing new, and go on with what they have', async () => {
       const before = await create();
       expect(await node('list')).toMatchObject([{ id: 'one', status: 'ready', sandboxCount: 1 }]);
-      await node('drain', 'one');
+      // It has nowhere to go.
+      const drained = await machines.command('api', ['node', 'drain', 'one', '--json']);
+      expect(drained.code).toBe(1);
+      expect(JSON.parse(drained.stdout)).toMatchObject({
+        ...{ id: 'one', status: 'draining', moved: [] },
+        stayed: [{ sandboxID: before.sandboxId, reason: expect.stringMatching(/no other node/) }],
+      });
       expect(await node('show', 'one')).toMatchObject({
         ...{ id: 'one', status: 'draining' },
         sandboxes: [{ sandboxID: before.sandboxId }],

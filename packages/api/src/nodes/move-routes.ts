@@ -29,7 +29,7 @@ export function addMoveRoutes(app: ApiApp, context: ApiContext): void {
       const node = context.nodes.find(nodeID);
       if (!node) throw nodeNotFound();
       const { nodeId, gapMs } = await relocate(context, node, parseSandboxId(sandboxID));
-      return { sandboxID, nodeID: nodeId, gapMs: gapMs === undefined ? null : Math.round(gapMs) };
+      return { sandboxID, nodeID: nodeId, gapMs: gapMs ?? null };
     },
   );
 }

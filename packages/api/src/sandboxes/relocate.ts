@@ -7,6 +7,7 @@ import {
   sandboxStays,
 } from '@islet/contracts';
 import type { ApiContext } from '../context.ts';
+import type { Clock } from '../deps.ts';
 import type { Node } from '../nodes/node.ts';
 import { isUnknown } from '../nodes/node-call.ts';
 import { isSameIdentity } from '../nodes/placement.ts';
@@ -35,19 +36,22 @@ export interface Relocated {
  * `MoveKeeper` finishes it then
  */
 export async function relocate(context: ApiContext, from: Node, sandboxId: string): Promise<Relocated> {
-  const { clock, sandboxes } = context;
+  const { clock, logger, sandboxes } = context;
   const sandbox = sandboxes.get(sandboxId);
   if (sandbox?.nodeId !== from.id) throw sandboxNotFound(sandboxId);
   const candidates = destinations(context, from, sandbox);
-  const stoppedAt = clock.monotonic();
+  const times = stopwatch(clock);
   const stopped = await stop(from, sandbox);
+  times.lap('stoppedMs');
   let away: Sandbox;
   try {
     const { sandbox: stored } = await from.call(STORE_TIMEOUT_MS, ({ sandboxes }, options) =>
       sandboxes.storeSandbox({ sandboxId }, options),
     );
     await from.sandboxes.admit(stored);
+    times.lap('storedMs');
     away = await take(context, stopped, candidates);
+    times.lap('takenMs');
   } catch (error) {
     if (stopped.moving && !isUnknown(error)) await goOn(context, stopped);
     throw asReason(sandboxId, error);
@@ -55,7 +59,24 @@ export async function relocate(context: ApiContext, from: Node, sandboxId: strin
   if (!away.moving) return { nodeId: away.nodeId, gapMs: undefined };
   const untried = candidates.filter(({ id }) => id !== away.nodeId);
   const running = await goOnSomewhere(context, away, [...untried, from]);
-  return { nodeId: running.nodeId, gapMs: clock.monotonic() - stoppedAt };
+  times.lap('resumedMs');
+  const { nodeId } = running;
+  logger.info({ sandboxId, from: from.id, nodeId, ...times.laps }, 'a sandbox was moved');
+  return { nodeId, gapMs: times.total() };
+}
+
+/** Whole milliseconds from its making to each lap. */
+function stopwatch(clock: Pick<Clock, 'monotonic'>) {
+  const from = clock.monotonic();
+  const total = () => Math.round(clock.monotonic() - from);
+  const laps: Record<string, number> = {};
+  return {
+    laps,
+    total,
+    lap: (name: string) => {
+      laps[name] = total();
+    },
+  };
 }
 
 /** Has a sandbox that was stopped to be moved go on where it is. @throws what its node answers; it stays as it is then */

@@ -2,14 +2,13 @@ import { type Command, type CommandGroup, defineCommand } from '../command-line/
 import { JSON_FLAG } from '../command-line/flags.ts';
 import { openNodes } from '../control/nodes.ts';
 import { OPTIONS } from '../options/options.ts';
-import { type OptionSources, requireOption } from '../options/spec.ts';
+import { type OptionSources, readOption, requireOption } from '../options/spec.ts';
 import { NODE_OPTIONS, readNodeConfig } from '../roles/config.ts';
 import { runNode } from '../roles/processes/node.ts';
 import type { CommandIo } from './io.ts';
+import { CONTROL_OPTIONS, drainCommand, NODE_WORD } from './node-drain.ts';
 import { serveCommand } from './serve.ts';
 import { table } from './table.ts';
-
-const NODE_WORD = { node: "The node's id, as `islet node list` has it" };
 
 /** `islet node …`: itself it is a node; its commands are for the operator, on the machine of an API. */
 export function nodeCommand(io: CommandIo): CommandGroup & { itself: Command } {
@@ -19,12 +18,13 @@ export function nodeCommand(io: CommandIo): CommandGroup & { itself: Command } {
     read: readNodeConfig,
     run: runNode,
   });
-  const nodesOf = (sources: OptionSources) => openNodes(requireOption(OPTIONS.dataDir, sources));
+  const nodesOf = (sources: OptionSources) =>
+    openNodes(requireOption(OPTIONS.dataDir, sources), readOption(OPTIONS.secretsDir, sources));
 
   const list = defineCommand(io, {
     summary: 'List nodes, on the machine of an API',
     flags: { json: JSON_FLAG },
-    options: ['dataDir'],
+    options: CONTROL_OPTIONS,
     async run({ flags, sources }) {
       const nodes = await (await nodesOf(sources)).list();
       if (flags.json) return io.print(JSON.stringify(nodes));
@@ -41,7 +41,7 @@ export function nodeCommand(io: CommandIo): CommandGroup & { itself: Command } {
     summary: 'Show a node and its sandboxes',
     words: NODE_WORD,
     flags: { json: JSON_FLAG },
-    options: ['dataDir'],
+    options: CONTROL_OPTIONS,
     async run({ words, flags, sources }) {
       const node = await (await nodesOf(sources)).show(words.node);
       if (flags.json) return io.print(JSON.stringify(node));
@@ -52,18 +52,18 @@ export function nodeCommand(io: CommandIo): CommandGroup & { itself: Command } {
     },
   });
 
-  const change = (status: 'draining' | 'ready', summary: string, said: string) =>
-    defineCommand(io, {
-      summary,
-      words: NODE_WORD,
-      flags: { json: JSON_FLAG },
-      options: ['dataDir'],
-      async run({ words, flags, sources }) {
-        const nodes = await nodesOf(sources);
-        await nodes.setStatus(words.node, status);
-        io.print(flags.json ? JSON.stringify({ id: words.node, status }) : `Node ${words.node} ${said}.`);
-      },
-    });
+  const undrain = defineCommand(io, {
+    summary: 'Have new things started on a node again',
+    words: NODE_WORD,
+    flags: { json: JSON_FLAG },
+    options: CONTROL_OPTIONS,
+    async run({ words, flags, sources }) {
+      const nodes = await nodesOf(sources);
+      await nodes.setStatus(words.node, 'ready');
+      const status = { id: words.node, status: 'ready' };
+      io.print(flags.json ? JSON.stringify(status) : `Node ${words.node} is given new things again.`);
+    },
+  });
 
   const remove = defineCommand(io, {
     summary: 'Take a node out of the cluster: its certificate is good for nothing any more',
@@ -72,7 +72,7 @@ export function nodeCommand(io: CommandIo): CommandGroup & { itself: Command } {
       force: { kind: 'switch', description: 'Also if it has sandboxes, or does not say' },
       json: JSON_FLAG,
     },
-    options: ['dataDir'],
+    options: CONTROL_OPTIONS,
     async run({ words, flags, sources }) {
       const nodes = await nodesOf(sources);
       await nodes.remove(words.node, flags.force);
@@ -90,8 +90,8 @@ export function nodeCommand(io: CommandIo): CommandGroup & { itself: Command } {
     commands: {
       list,
       show,
-      drain: change('draining', 'Have nothing new started on a node', 'is given nothing new any more'),
-      undrain: change('ready', 'Have new things started on a node again', 'is given new things again'),
+      drain: drainCommand(io, nodesOf),
+      undrain,
       remove,
     },
   };

@@ -18,6 +18,7 @@ interface Over {
   executionId?: string;
   startedAtMs?: number;
   endAtMs?: number;
+  moving?: boolean;
   config?: MessageInitShape<typeof orchestratorProto.SandboxConfigSchema>;
 }
 
@@ -154,4 +155,20 @@ it('makes ids in order, whatever the clock does', () => {
   expect(ids.toSorted()).toEqual(ids);
   expect(new Set(ids.map((id) => id.slice(0, 18))).size).toBe(7);
   expect(ids.at(-1)).toMatch(/^018bcfe5-6800-7000-[89ab][0-9a-f]{3}-[0-9a-f]{12}$/);
+});
+
+it('notes no pause and no resume of a sandbox that is moved, and its life as one', () => {
+  const { RUNNING, PAUSED } = SandboxState;
+  const home = noted([changed(RUNNING), changed(PAUSED, { moving: true }), ended(KillReason.TAKEN_OVER)]);
+  expect(home.types()).toEqual(['created']);
+  const next = noted([
+    changed(PAUSED, { moving: true }),
+    changed(RUNNING, { executionId: 'e2' }),
+    changed(PAUSED, { executionId: 'e2', endAtMs: 5_000 }),
+  ]);
+  expect(next.types()).toEqual(['paused']);
+  expect(next.events[0]?.execution).toMatchObject({ startedAtMs: 1_000, lengthMs: 4_000 });
+  // Its time was over before another node had it.
+  const late = noted([changed(RUNNING), changed(PAUSED, { moving: true }), changed(PAUSED)]);
+  expect(late.types()).toEqual(['created', 'paused']);
 });

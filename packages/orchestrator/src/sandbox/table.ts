@@ -151,14 +151,16 @@ export class SandboxTable {
     const id = entry.sandbox.config.sandboxId;
     const { state } = sandbox;
     this.ends.clear(id);
+    // It does not end: what this node says of it later than the one that has it now would be taken for news.
+    const isTold = reason !== KillReason.TAKEN_OVER;
     sandbox.state = SandboxState.KILLING;
-    this.#tell(entry);
+    if (isTold) this.#tell(entry);
     try {
       if (run) await driver.kill(run.machine);
       await records.forget(id);
     } catch (error) {
       sandbox.state = state;
-      this.#tell(entry);
+      if (isTold) this.#tell(entry);
       if (run) this.ends.set(id, Math.max(sandbox.endAtMs, now() + END_AGAIN_MS));
       throw error;
     }

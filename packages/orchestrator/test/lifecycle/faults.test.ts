@@ -7,7 +7,7 @@ import { configOf, World } from './world.ts';
 vi.mock('node:fs/promises', async (real) => (await import('./files.ts')).faultyFiles(await real()));
 
 const HOUR_MS = 3_600_000;
-const { REQUEST } = orchestratorProto.KillReason;
+const { REQUEST, TAKEN_OVER } = orchestratorProto.KillReason;
 const RESUME = { timeoutMs: HOUR_MS, autoPause: undefined, filesOnly: false };
 
 /** A world in which the next step of a name fails, or worse, from when that is said; `passing` of them go well before. */
@@ -114,4 +114,23 @@ it('writes down that a sandbox runs on whose pause the node did not live to see'
   const told = world.node.told.get('s');
   await world.settle(modelled('s', 'running'));
   expect(world.node.sandboxes.get('s')?.revision).toBeGreaterThan(told?.revision ?? Number.POSITIVE_INFINITY);
+});
+
+it('says nothing of a sandbox that it lets another node have, but that it is here no more', async () => {
+  const { world } = await openWorld();
+  await using _ = world;
+  await create(world);
+  await world.node.ask((sandboxes) => sandboxes.pause('s', false));
+  const said: { kind: string; state: orchestratorProto.SandboxState }[] = [];
+  const stop = new AbortController();
+  const events = world.node.sandboxes.events.subscribe(stop.signal);
+  const listening = (async () => {
+    for await (const { kind, sandbox } of events) said.push({ kind, state: sandbox.state });
+  })();
+  await world.node.ask((sandboxes) => sandboxes.kill('s', TAKEN_OVER));
+  stop.abort();
+  await listening;
+  // In a revision that the other node has long passed it would be taken for news.
+  expect(said.map(({ kind }) => kind)).toEqual(['ended']);
+  await world.settle(new Map());
 });
