@@ -10,11 +10,14 @@ const TOKEN = 'the-token-of-the-node';
 const nodes = [new SimulatedNode('one'), new SimulatedNode('two')];
 const servers: Server[] = [];
 const refused: string[] = [];
+/** The end of the paths of calls in whose middle the node dies. */
+let deadly: string | undefined;
 let api: Harness;
 
 async function serve(node: SimulatedNode): Promise<string> {
   const adapter = connectNodeAdapter({ routes: (router) => node.addTo(router) });
   const server = createServer((request, response) => {
+    if (deadly !== undefined && request.url?.endsWith(deadly)) return request.socket.destroy();
     if (request.headers.authorization === `Bearer ${TOKEN}`) return adapter(request, response);
     refused.push(request.url ?? '');
     response.writeHead(401).end();
@@ -59,6 +62,19 @@ it('links the nodes of a list, each with its token', async () => {
     expect((await api.call('DELETE', `/sandboxes/${id}`)).status).toBe(204);
   }
   expect(refused).toEqual([]);
+});
+
+it('says 503 of a node that dies with a call under way', async () => {
+  const create = () => api.call('POST', '/sandboxes', { body: { templateID: 'base', timeout: 600 } });
+  const { body } = await create();
+  deadly = '/PauseSandbox';
+  expect(await api.call('POST', `/sandboxes/${body.sandboxID}/pause`)).toMatchObject({
+    status: 503,
+    body: { error_code: 'sandbox_node_unavailable' },
+  });
+  deadly = '/CreateSandbox';
+  expect((await create()).status).toBe(503);
+  deadly = undefined;
 });
 
 it('takes no list with one name twice', () => {

@@ -24,6 +24,7 @@ export {
 } from './cluster/standings.ts';
 export { type Database, DatabaseError, type Queries } from './connection/database.ts';
 export { MIGRATIONS_DIR, type OpenDatabaseOptions, openDatabase } from './connection/open.ts';
+export { isDatabaseUnavailable } from './connection/unavailable.ts';
 export { settleFact } from './installation/facts.ts';
 export {
   type AccessToken,

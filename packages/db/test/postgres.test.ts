@@ -1,7 +1,18 @@
+import { sql } from 'drizzle-orm';
 import { afterAll, beforeAll, expect, it } from 'vitest';
-import { MIGRATIONS_DIR, migrate, migrationStatus, openDatabase } from '../src/index.ts';
+import {
+  isDatabaseUnavailable,
+  MIGRATIONS_DIR,
+  migrate,
+  migrationStatus,
+  openDatabase,
+} from '../src/index.ts';
 import { databaseContract } from './database.contract.ts';
 import { type PostgresCluster, startPostgres } from './postgres.ts';
+
+/** Finds queries of others. */
+const UNDER_WAY =
+  "select pid from pg_stat_activity where state = 'active' and query like '%pg_sleep%' and pid <> pg_backend_pid()";
 
 let cluster: PostgresCluster;
 beforeAll(async () => {
@@ -33,4 +44,24 @@ it('says what it cannot reach, without the password', async () => {
     migrationsDir: MIGRATIONS_DIR,
   });
   await expect(refused).rejects.toThrow('cannot reach postgres://islet@127.0.0.1:1/x');
+});
+
+it('says that it is away from a server that crashes, and works with it when it is back', async () => {
+  const db = await open('crashes');
+  try {
+    const ask = (sleepS: number) => db.orm.execute(sql`select pg_sleep(${sleepS})`);
+    const failure = (work: Promise<unknown>) => work.then(() => undefined, isDatabaseUnavailable);
+    await ask(0);
+    const underWay = failure(ask(60));
+    await expect.poll(() => cluster.query('crashes', UNDER_WAY)).toHaveLength(1);
+    await cluster.crash();
+    expect(await underWay).toBe(true);
+    expect(await failure(ask(0))).toBe(true);
+    expect(await failure(db.orm.transaction(() => Promise.resolve()))).toBe(true);
+    await cluster.restart();
+    await ask(0);
+    expect(await failure(db.orm.execute(sql`select nonsense`))).toBe(false);
+  } finally {
+    await db.close();
+  }
 });

@@ -1,5 +1,5 @@
 import { execFile, spawn } from 'node:child_process';
-import { chown, mkdtemp, readdir, rm } from 'node:fs/promises';
+import { appendFile, chown, mkdtemp, readdir, rm } from 'node:fs/promises';
 import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -11,7 +11,13 @@ const run = promisify(execFile);
 export interface PostgresCluster {
   /** Makes an empty database and returns its address. */
   createDatabase(name: string): Promise<string>;
-  /** Stops the server as a crash would: open connections break. */
+  /** The rows that a query gives, a text each. */
+  query(database: string, sql: string): Promise<string[]>;
+  /** Ends the server as a crash would: open connections break. */
+  crash(): Promise<void>;
+  /** Starts it again after a crash. */
+  restart(): Promise<void>;
+  /** As `crash`, and removes all that it kept. */
   stop(): Promise<void>;
 }
 
@@ -44,7 +50,17 @@ async function serverIdentity(): Promise<{ uid: number; gid: number } | undefine
   return uid === undefined || gid === undefined ? undefined : { uid, gid };
 }
 
-export async function startPostgres(): Promise<PostgresCluster> {
+export interface PostgresOptions {
+  /** Where it listens. */
+  host?: string;
+  /** The file of the network namespace that it runs in. */
+  netns?: string;
+}
+
+export async function startPostgres({
+  host = '127.0.0.1',
+  netns,
+}: PostgresOptions = {}): Promise<PostgresCluster> {
   const bin = await findBinaries();
   const identity = await serverIdentity();
   const directory = await mkdtemp(join(tmpdir(), 'islet-postgres-'));
@@ -56,37 +72,57 @@ export async function startPostgres(): Promise<PostgresCluster> {
     ['-D', data, '-U', 'islet', '-A', 'trust', '-E', 'UTF8', '--no-sync'],
     options,
   );
+  // Whoever reaches a server that is not on the loopback address may use it.
+  await appendFile(join(data, 'pg_hba.conf'), 'host all all samenet trust\n');
   const port = await freePort();
-  const server = spawn(
-    join(bin, 'postgres'),
-    ['-D', data, '-p', String(port), '-h', '127.0.0.1', '-k', directory, '-F'],
-    { ...options, stdio: ['ignore', 'ignore', 'pipe'] },
-  );
-  let log = '';
-  server.stderr.on('data', (chunk) => {
-    log += chunk;
-  });
-  const exited = new Promise<void>((done) => server.once('exit', () => done()));
-  const connection = ['-h', '127.0.0.1', '-p', String(port), '-U', 'islet'];
-  const deadline = Date.now() + 30_000;
-  for (;;) {
-    const ready = await run(join(bin, 'pg_isready'), connection).then(
-      () => true,
-      () => false,
-    );
-    if (ready) break;
-    if (server.exitCode !== null || Date.now() > deadline)
-      throw new Error(`PostgreSQL did not start:\n${log}`);
-    await new Promise((done) => setTimeout(done, 50));
-  }
+  // nsenter needs root, and becomes the server's user by itself.
+  const [file = '', ...words] = [
+    ...(netns === undefined
+      ? []
+      : ['nsenter', `--net=${netns}`, `--setuid=${identity?.uid}`, `--setgid=${identity?.gid}`]),
+    ...[join(bin, 'postgres'), '-D', data, '-p', String(port), '-h', host, '-k', directory, '-F'],
+  ];
+  const launch = async () => {
+    const own = netns === undefined ? options : { cwd: directory };
+    const server = spawn(file, words, { ...own, stdio: ['ignore', 'ignore', 'pipe'] });
+    let log = '';
+    server.stderr.on('data', (chunk) => {
+      log += chunk;
+    });
+    const exited = new Promise<void>((done) => server.once('exit', () => done()));
+    const deadline = Date.now() + 30_000;
+    for (;;) {
+      const ready = await run(join(bin, 'pg_isready'), connection).then(
+        () => true,
+        () => false,
+      );
+      if (ready) return { server, exited };
+      if (server.exitCode !== null || Date.now() > deadline)
+        throw new Error(`PostgreSQL did not start:\n${log}`);
+      await new Promise((done) => setTimeout(done, 50));
+    }
+  };
+  const connection = ['-h', directory, '-p', String(port), '-U', 'islet'];
+  let running = await launch();
+  const crash = async () => {
+    running.server.kill('SIGQUIT');
+    await running.exited;
+  };
   return {
     async createDatabase(name) {
       await run(join(bin, 'createdb'), [...connection, name]);
-      return `postgres://islet@127.0.0.1:${port}/${name}`;
+      return `postgres://islet@${host}:${port}/${name}`;
+    },
+    async query(database, sql) {
+      const { stdout } = await run(join(bin, 'psql'), [...connection, '-d', database, '-Atc', sql]);
+      return stdout.split('\n').filter((line) => line !== '');
+    },
+    crash,
+    async restart() {
+      running = await launch();
     },
     async stop() {
-      server.kill('SIGQUIT');
-      await exited;
+      await crash();
       await rm(directory, { recursive: true, force: true });
     },
   };

@@ -3,6 +3,7 @@ import type { ServiceImpl } from '@connectrpc/connect';
 import { type FindSigner, type Routes, routeToWire, type Wake, type WakeOutcome } from '@islet/catalog';
 import { edgeProto, type FileOperation, IsletError, toConnectError } from '@islet/contracts';
 import type { Logger } from '@islet/telemetry';
+import { toIsletError } from '../http/errors.ts';
 import { watchStream } from './watch.ts';
 
 type WireOutcome = NonNullable<MessageInitShape<typeof edgeProto.WakeSandboxResponseSchema>['outcome']>;
@@ -28,7 +29,7 @@ export function edgeService(options: EdgeServiceOptions): ServiceImpl<typeof edg
     } catch (error) {
       if (!(error instanceof IsletError))
         logger.error({ err: error }, 'a question of an edge was not answered');
-      throw toConnectError(error);
+      throw toConnectError(toIsletError(error));
     }
   };
   return {

@@ -1,5 +1,6 @@
 import {
   bodyTooLarge,
+  databaseUnavailable,
   IsletError,
   internalError,
   invalidRequest,
@@ -7,6 +8,7 @@ import {
   toErrorBody,
   unreadableRequest,
 } from '@islet/contracts';
+import { isDatabaseUnavailable } from '@islet/db';
 import type { Logger } from '@islet/telemetry';
 import type { FastifyError, FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
 import { BODY_BYTES } from './caps.ts';
@@ -26,7 +28,7 @@ export function toIsletError(error: unknown, bodyLimit = BODY_BYTES): IsletError
   if (statusCode !== undefined && statusCode >= 400 && statusCode < 500) {
     return unreadableRequest(message ?? '', error, statusCode === 415 ? 400 : statusCode);
   }
-  return internalError(error);
+  return isDatabaseUnavailable(error) ? databaseUnavailable(error) : internalError(error);
 }
 
 /** Renders every failure, known or not, in the one error shape. */

@@ -8,7 +8,7 @@ export const NODE_CALL_TIMEOUT_MS = 30_000;
 export function nodeError(error: unknown): IsletError {
   const known = fromConnectError(error);
   if (known.status < 500 || isNodesOwn(error)) return known;
-  if (known.status === 503) return nodeUnavailable(error);
+  if (known.status === 503 || isBrokenLink(error)) return nodeUnavailable(error);
   if (known.status === 504) return nodeTimedOut(error);
   return internalError(error);
 }
@@ -20,12 +20,23 @@ export function isNodesOwn(error: unknown): boolean {
 }
 
 /** Of connections that were never made. */
-const NOT_CONNECTED = new Set(['ECONNREFUSED', 'EHOSTUNREACH', 'ENETUNREACH', 'ENOTFOUND']);
+const NOT_CONNECTED = ['ECONNREFUSED', 'EHOSTUNREACH', 'ENETUNREACH', 'ENOTFOUND'];
+
+/** Of connections that ended before an answer came, as they do when a node dies with a call under way. */
+const BROKEN_OFF = ['ECONNRESET', 'EPIPE', 'ETIMEDOUT', 'ERR_STREAM_PREMATURE_CLOSE'];
 
 /** True if a call did not reach its node: nothing of it can have been done. */
 export function wasNeverSent(error: unknown): boolean {
+  return hasCode(error, NOT_CONNECTED);
+}
+
+function isBrokenLink(error: unknown): boolean {
+  return hasCode(error, NOT_CONNECTED) || hasCode(error, BROKEN_OFF);
+}
+
+function hasCode(error: unknown, codes: readonly string[]): boolean {
   for (let cause = error; cause instanceof Error; cause = cause.cause) {
-    if (NOT_CONNECTED.has((cause as NodeJS.ErrnoException).code ?? '')) return true;
+    if (codes.includes((cause as NodeJS.ErrnoException).code ?? '')) return true;
   }
   return false;
 }

@@ -1,7 +1,8 @@
 import { drizzle } from 'drizzle-orm/node-postgres';
-import { Pool } from 'pg';
+import { Pool, type PoolClient } from 'pg';
 import * as schema from '../schema/index.ts';
 import { type Database, DatabaseError, type Orm } from './database.ts';
+import { DatabaseUnreachable } from './unavailable.ts';
 
 /** How long a new connection may take before the database counts as unreachable. */
 const CONNECT_TIMEOUT_MS = 10_000;
@@ -17,13 +18,29 @@ function withoutPassword(url: string): string {
   return parsed.href;
 }
 
+/** Says of a connection that cannot be had that it is that. */
+class NamingPool extends Pool {
+  override connect(): Promise<PoolClient>;
+  override connect(done: Parameters<Pool['connect']>[0]): void;
+  override connect(done?: Parameters<Pool['connect']>[0]): Promise<PoolClient> | undefined {
+    // Queries come this way, and drizzle-orm says of each that it failed.
+    if (done) {
+      super.connect(done);
+      return;
+    }
+    return super.connect().catch((cause: unknown) => {
+      throw new DatabaseUnreachable(cause);
+    });
+  }
+}
+
 /**
  * Connects to a PostgreSQL server (15 or later).
  * @throws DatabaseError if it cannot be reached.
  */
 export async function openPostgres(url: string, migrationsDir: string): Promise<Database> {
   const location = withoutPassword(url);
-  const pool = new Pool({
+  const pool = new NamingPool({
     connectionString: url,
     max: MAX_CONNECTIONS,
     connectionTimeoutMillis: CONNECT_TIMEOUT_MS,
