@@ -7,6 +7,8 @@ import { registerBase } from '../up/base-template.ts';
 export interface BaseRegistration extends AsyncDisposable {
   /** Resolves when the template `base` is a node's build. */
   done: Promise<void>;
+  /** Whether there is a node that may have it. */
+  readonly hasNodes: boolean;
 }
 
 const ASK_TIMEOUT_MS = 5_000;
@@ -46,6 +48,9 @@ export function registerBaseOfNodes(
   const done = ask().finally(unwatch);
   return {
     done,
+    get hasNodes() {
+      return links.length > 0;
+    },
     async [Symbol.asyncDispose]() {
       stop.abort();
       await done;

@@ -61,7 +61,8 @@ export function runApi(options: ProcessOptions<ApiConfig>): Promise<void> {
     );
     const bases = registerBaseOfNodes(discovery, db, logger);
     undo.add('the registration of the base template', () => bases[Symbol.asyncDispose]());
-    await Promise.race([bases.done, sleep(BASE_MS, undefined, { ref: false })]);
+    // The first API of a cluster starts before any node has joined.
+    if (bases.hasNodes) await Promise.race([bases.done, sleep(BASE_MS, undefined, { ref: false })]);
 
     const { routes, reservations, rates, contents } = live;
     const sandboxUrl = `http://${urlHost(config.host)}:${config.proxyPort}`;
