@@ -14,6 +14,8 @@ export interface ProcessOptions {
   env?: NodeJS.ProcessEnv;
   /** What it reads on its standard input. */
   input?: string;
+  /** A command that runs the launcher, such as one that enters a namespace. */
+  through?: readonly string[];
 }
 
 /** Processes of Islet that belong together, each of which can be ended and started again on its own. */
@@ -23,8 +25,13 @@ export class Processes<Name extends string> implements AsyncDisposable {
   log = '';
 
   /** Starts one with `--json` among its words, and waits until it serves. @throws Error with what it said if it ends before */
-  async start(name: Name, words: readonly string[], { env, input = '' }: ProcessOptions = {}): Promise<void> {
-    const child = spawn(LAUNCHER, words, { env: env ?? process.env });
+  async start(
+    name: Name,
+    words: readonly string[],
+    { env, input = '', through = [] }: ProcessOptions = {},
+  ): Promise<void> {
+    const [file = LAUNCHER, ...rest] = [...through, LAUNCHER, ...words];
+    const child = spawn(file, rest, { env: env ?? process.env });
     const ended = new Promise<number | null>((done) => child.once('exit', done));
     this.#running.set(name, { child, ended });
     child.stderr.setEncoding('utf8').on('data', (text: string) => {

@@ -1,27 +1,52 @@
-import { type ChildProcess, spawn } from 'node:child_process';
+import { type ChildProcess, execFile, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
+import { promisify } from 'node:util';
 
-/** A Redis or Valkey of its own, on a socket below the system's temporary directory, which keeps nothing on disk. */
+const run = promisify(execFile);
+
+export interface TestServerOptions {
+  /** Where it listens. Absent: on a socket below the system's temporary directory. */
+  address?: { host: string; port: number };
+  /** The file of the network namespace that it runs in. */
+  netns?: string;
+}
+
+/** A Redis or Valkey of its own, which keeps nothing on disk. */
 export class TestServer implements AsyncDisposable {
   readonly url: string;
-  readonly #program: string;
+  readonly #words: readonly string[];
   readonly #dir: string;
   #process: ChildProcess;
 
-  private constructor(program: string, dir: string, process: ChildProcess) {
-    this.url = `unix://${socketIn(dir)}`;
-    this.#program = program;
+  private constructor(url: string, words: readonly string[], dir: string, process: ChildProcess) {
+    this.url = url;
+    this.#words = words;
     this.#dir = dir;
     this.#process = process;
   }
 
-  static async start(program: string): Promise<TestServer> {
+  static async start(program: string, { address, netns }: TestServerOptions = {}): Promise<TestServer> {
     const dir = await mkdtemp(join(tmpdir(), 'islet-redis-'));
-    return new TestServer(program, dir, await launch(program, dir));
+    const socket = join(dir, 'socket');
+    const words = [
+      ...(netns === undefined ? [] : ['nsenter', `--net=${netns}`]),
+      ...[program, '--save', '', '--appendonly', 'no', '--dir', dir],
+      ...(address
+        ? ['--port', String(address.port), '--bind', address.host, '--protected-mode', 'no']
+        : ['--port', '0', '--unixsocket', socket]),
+    ];
+    const url = address ? `redis://${address.host}:${address.port}` : `unix://${socket}`;
+    return new TestServer(url, words, dir, await launch(words));
+  }
+
+  /** The lines of what `redis-cli` answers. */
+  async command(...words: string[]): Promise<string[]> {
+    const { stdout } = await run('redis-cli', [...connectionTo(this.url), ...words]);
+    return stdout.split('\n').filter((line) => line !== '');
   }
 
   /** Ends it as a loss of power would. */
@@ -32,7 +57,7 @@ export class TestServer implements AsyncDisposable {
 
   /** Starts it again after `stop`, with nothing in it. */
   async restart(): Promise<void> {
-    this.#process = await launch(this.#program, this.#dir);
+    this.#process = await launch(this.#words);
   }
 
   /** Has it stand still, with its connections open. */
@@ -50,12 +75,13 @@ export class TestServer implements AsyncDisposable {
   }
 }
 
-const socketIn = (dir: string) => join(dir, 'socket');
+function connectionTo(url: string): string[] {
+  return url.startsWith('unix://') ? ['-s', url.slice('unix://'.length)] : ['-u', url];
+}
 
 /** Starts it and waits until it serves. */
-async function launch(program: string, dir: string): Promise<ChildProcess> {
-  const args = ['--port', '0', '--unixsocket', socketIn(dir), '--save', '', '--appendonly', 'no'];
-  const process = spawn(program, [...args, '--dir', dir], { stdio: ['ignore', 'pipe', 'inherit'] });
+async function launch([program = '', ...args]: readonly string[]): Promise<ChildProcess> {
+  const process = spawn(program, args, { stdio: ['ignore', 'pipe', 'inherit'] });
   const said: string[] = [];
   for await (const line of createInterface(process.stdout)) {
     said.push(line);

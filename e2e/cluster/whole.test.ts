@@ -1,0 +1,133 @@
+import { readFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { Sandbox } from 'e2b';
+import { afterAll, beforeAll, expect, it } from 'vitest';
+import { runIslet } from '../setup/command.ts';
+import { newDataDir, removeDataDir } from '../setup/instance.ts';
+import { until } from '../setup/until.ts';
+import { Cluster, type Way } from './whole/cluster.ts';
+
+const LIMIT = 5;
+const LIFE_MS = 600_000;
+const START_MS = 180_000;
+
+const said: string[] = [];
+let cluster: Cluster;
+let apiKey: string;
+/** Through the first API and edge, and through the second. */
+let one: Way;
+let other: Way;
+beforeAll(async () => {
+  cluster = await Cluster.start((text) => said.push(text));
+  apiKey = await cluster.newTeam('shared', LIMIT);
+  one = { ...cluster.way('api-1', 'edge-1'), apiKey };
+  other = { ...cluster.way('api-2', 'edge-2'), apiKey };
+  for (const way of [one, other]) {
+    await until(
+      'a sandbox is created',
+      60_000,
+      () => create(way),
+      () => true,
+    );
+  }
+  await killAll();
+}, START_MS);
+afterAll(() => cluster?.[Symbol.asyncDispose]());
+
+const create = (through: Way, timeoutMs = LIFE_MS) => Sandbox.create('base', { ...through, timeoutMs });
+
+async function idsAt({ apiUrl }: Way): Promise<string[]> {
+  const answer = await fetch(`${apiUrl}/v2/sandboxes`, { headers: { 'X-API-Key': apiKey } });
+  return ((await answer.json()) as { sandboxID: string }[]).map(({ sandboxID }) => sandboxID);
+}
+
+async function killAll(): Promise<void> {
+  for (const id of await idsAt(one)) await Sandbox.kill(id, other);
+  expect(await idsAt(one)).toEqual([]);
+}
+
+it('answers at each API and edge for what was done through the other', async () => {
+  for (let round = 0; round < 2; round++) {
+    const [here, there] = round % 2 ? [other, one] : [one, other];
+    const sandbox = await create(here);
+    const id = sandbox.sandboxId;
+    expect(await idsAt(there)).toContain(id);
+    const met = await Sandbox.connect(id, there);
+    await met.files.write('/home/user/note', `round ${round}`);
+    expect(await met.pause()).toBe(true);
+    expect(await Sandbox.getInfo(id, here)).toMatchObject({ state: 'paused' });
+    const again = await Sandbox.connect(id, here);
+    expect(await again.files.read('/home/user/note')).toBe(`round ${round}`);
+    expect(await Sandbox.getInfo(id, there)).toMatchObject({ state: 'running' });
+    expect(await Sandbox.kill(id, there)).toBe(true);
+    await expect(Sandbox.getInfo(id, here)).rejects.toThrow();
+    expect(await idsAt(here)).not.toContain(id);
+  }
+});
+
+it('holds a limit exactly, however many creates race at both', async () => {
+  const race = await Promise.all(
+    Array.from({ length: 12 }, async (_, index) => {
+      const { apiUrl } = index % 2 ? one : other;
+      const headers = { 'X-API-Key': apiKey, 'Content-Type': 'application/json' };
+      const body = JSON.stringify({ templateID: 'base', timeout: 600 });
+      return (await fetch(`${apiUrl}/sandboxes`, { method: 'POST', headers, body })).status;
+    }),
+  );
+  expect(race.filter((status) => status === 201)).toHaveLength(LIMIT);
+  expect(race.filter((status) => status === 429)).toHaveLength(12 - LIMIT);
+  await killAll();
+});
+
+it('ends a sandbox once when its time is over, and both say so', async () => {
+  const { sandboxId } = await create(one, 2_000);
+  const events = async ({ apiUrl }: Way) => {
+    const answer = await fetch(`${apiUrl}/events/sandboxes/${sandboxId}`, {
+      headers: { 'X-API-Key': apiKey },
+    });
+    return ((await answer.json()) as { type: string }[]).map(({ type }) => type.split('.').at(-1));
+  };
+  await expect.poll(async () => await events(one)).toContain('killed');
+  await expect.poll(async () => await events(other)).toContain('killed');
+  for (const at of [one, other]) expect(await events(at)).toEqual(['killed', 'created']);
+});
+
+it('goes on when an API and an edge are killed under load', async () => {
+  const lasting = await create(one);
+  const answers = async (through: Way) =>
+    (await (await Sandbox.connect(lasting.sandboxId, through)).commands.run('echo here')).stdout === 'here\n';
+  for (const [names, left, back] of [
+    [['api-1', 'edge-1'], other, one],
+    [['api-2', 'edge-2'], one, other],
+  ] as const) {
+    let isOver = false;
+    const load = Array.from({ length: 2 }, async () => {
+      while (!isOver) expect(await answers(left)).toBe(true);
+    });
+    await Promise.all(names.map((name) => cluster.end(name, 'SIGKILL')));
+    const made = await create(left);
+    expect((await made.commands.run('echo new')).stdout).toBe('new\n');
+    expect(await made.kill()).toBe(true);
+    isOver = true;
+    await Promise.all(load);
+    await Promise.all(names.map((name) => cluster.run(name)));
+    await until(`${names} serve again`, 60_000, () => answers(back), Boolean);
+  }
+  await killAll();
+});
+
+it('does not let an API in that has another token seed', async () => {
+  const dataDir = await newDataDir();
+  const words = ['api', '--advertise', cluster.network.addressOf('api-1'), '--data-dir', dataDir];
+  const { databaseUrl, redisUrl } = cluster;
+  const servers = ['--database-url', databaseUrl, '--redis-url', redisUrl];
+  const { code, stdout, stderr } = await runIslet(
+    [...words, ...servers, '--api-port', '0', '--edge-link-port', '0'],
+    { through: cluster.network.enter('api-1') },
+  );
+  await removeDataDir(dataDir);
+  expect(code).toBe(1);
+  expect(stdout + stderr).toContain('--secrets-dir');
+  const seed = await readFile(join(cluster.dataDir('api-1'), 'secrets/token-seed'), 'utf8');
+  expect(stdout + stderr).not.toContain(seed.trim());
+});

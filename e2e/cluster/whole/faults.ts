@@ -1,0 +1,132 @@
+import { setTimeout as sleep } from 'node:timers/promises';
+import type { Random } from '../../chaos/random.ts';
+import { until } from '../../setup/until.ts';
+import { APIS, type Cluster, EDGES, type Machine, NODES, PARTS, SERVERS } from './cluster.ts';
+import type { Told } from './model.ts';
+import { lost } from './model.ts';
+
+export const FAULTS = [
+  ...(['kill', 'freeze', 'cut off', 'slow link', 'drain', 'full disk', 'store away', 'power off'] as const),
+];
+export type FaultKind = (typeof FAULTS)[number];
+
+/** How long one lasts, ms. */
+const LASTS = { least: 500, most: 20_000 };
+const MACHINES: readonly Machine[] = [...PARTS, ...SERVERS];
+
+export interface FaultsOptions {
+  cluster: Cluster;
+  random: Random;
+  everyone: () => readonly Told[];
+  /** The longest that one lasts, ms. */
+  longestMs: number;
+}
+
+/** Something that is broken, and how it is repaired. */
+interface Fault {
+  what: string;
+  repair(): Promise<void>;
+}
+
+/** Breaks things of a cluster, one after the other, and repairs each. */
+export class Faults {
+  readonly #options: FaultsOptions;
+  /** How many of each kind there were. */
+  readonly counts = new Map<FaultKind, number>();
+
+  constructor(options: FaultsOptions) {
+    this.#options = options;
+  }
+
+  /** Breaks something for a while. @param say told what, and when it is repaired */
+  async injectOne(kind: FaultKind, say: (text: string) => void, signal: AbortSignal): Promise<void> {
+    const { random, longestMs } = this.#options;
+    const lastsMs = Math.min(random.integer(LASTS.least, LASTS.most), longestMs);
+    const { what, repair } = await this.#break(kind);
+    this.counts.set(kind, (this.counts.get(kind) ?? 0) + 1);
+    say(`${what} for ${(lastsMs / 1000).toFixed(1)} s`);
+    await sleep(lastsMs, undefined, { signal }).catch(() => undefined);
+    await repair();
+    say(`${what}: repaired`);
+  }
+
+  async #break(kind: FaultKind): Promise<Fault> {
+    const { cluster, random } = this.#options;
+    switch (kind) {
+      case 'kill':
+        return this.#kill(random.pick(MACHINES));
+      case 'freeze': {
+        const part = random.pick([...APIS, ...EDGES, ...NODES]);
+        const pid = cluster.pidOf(part);
+        process.kill(pid, 'SIGSTOP');
+        return { what: `${part} stands still`, repair: async () => void process.kill(pid, 'SIGCONT') };
+      }
+      case 'cut off': {
+        const machine = random.pick(MACHINES);
+        await cluster.network.setLink(machine, 'down');
+        return { what: `${machine} is cut off`, repair: () => cluster.network.setLink(machine, 'up') };
+      }
+      case 'slow link': {
+        const machine = random.pick(MACHINES);
+        await cluster.network.setSlow(machine, true);
+        return {
+          what: `the link of ${machine} is slow`,
+          repair: () => cluster.network.setSlow(machine, false),
+        };
+      }
+      case 'drain': {
+        const node = random.pick(NODES);
+        // Something else may be broken meanwhile.
+        const tell = (word: string) =>
+          until(
+            `${node} can be told`,
+            60_000,
+            () => cluster.tell('node', word, node),
+            () => true,
+          );
+        await tell('drain');
+        return { what: `${node} is drained`, repair: async () => void (await tell('undrain')) };
+      }
+      case 'full disk':
+        await cluster.disk.fill();
+        return { what: 'the small disk is full', repair: () => cluster.disk.free() };
+      case 'store away':
+        await cluster.setStore(false);
+        return { what: 'the store is away', repair: () => cluster.setStore(true) };
+      case 'power off':
+        return this.#powerOff();
+    }
+  }
+
+  async #kill(machine: Machine): Promise<Fault> {
+    const { cluster } = this.#options;
+    const what = `${machine} is killed`;
+    if (machine === 'postgres') {
+      await cluster.postgres.crash();
+      return { what, repair: () => cluster.postgres.restart() };
+    }
+    if (machine === 'redis') {
+      await cluster.redis.stop();
+      return { what, repair: () => cluster.redis.restart() };
+    }
+    await cluster.end(machine, 'SIGKILL');
+    return { what, repair: () => cluster.run(machine) };
+  }
+
+  /** What ran there is lost, and nothing else. */
+  async #powerOff(): Promise<Fault> {
+    const { cluster, random, everyone } = this.#options;
+    const node = random.pick(NODES);
+    const loseWhatRan = async () => {
+      const there = await cluster.sandboxesOn(node);
+      const ran = new Set(there.flatMap(({ id, runs }) => (runs ? [id] : [])));
+      const all = new Set(there.map(({ id }) => id));
+      for (const told of everyone()) if (ran.has(told.id) || (told.isBusy && all.has(told.id))) lost(told);
+    };
+    // Clients hear of it before it is over, and go on meanwhile.
+    await loseWhatRan();
+    await cluster.powerOff(node);
+    await loseWhatRan();
+    return { what: `${node} has no power`, repair: () => cluster.run(node) };
+  }
+}

@@ -1,0 +1,79 @@
+import { execFile } from 'node:child_process';
+import { readdir } from 'node:fs/promises';
+import { join } from 'node:path';
+import { promisify } from 'node:util';
+import { runIslet } from '../../setup/command.ts';
+import { until } from '../../setup/until.ts';
+import type { Checks } from './checks.ts';
+import { type Cluster, NODES } from './cluster.ts';
+
+const run = promisify(execFile);
+
+/** A start whose API was killed gives its place back after that, ms. */
+const LEASE_MS = 130_000;
+
+/** Ends a cluster all of whose sandboxes were killed, and says what is left of them anywhere; a line each. */
+export async function leftBehind(cluster: Cluster, checks: Checks): Promise<string[]> {
+  const left: string[] = [];
+  const note = async <T>(what: string, ask: () => Promise<T[]>, patienceMs = 60_000) => {
+    let last: T[] = [];
+    const read = async () => {
+      last = await ask();
+      return last;
+    };
+    await until(what, patienceMs, read, ({ length }) => length === 0).catch(() => {
+      left.push(...last.map((each) => `${what}: ${each}`));
+    });
+  };
+  await note('no sandbox is listed', async () => [...(await checks.listed()).keys()]);
+  for (const node of NODES) {
+    await note(`${node} has none`, async () => (await cluster.sandboxesOn(node)).map(({ id }) => id));
+  }
+  const rows = (table: string) => () => cluster.postgres.query('islet', `select * from ${table}`);
+  for (const table of ['paused_sandboxes', 'run_claims']) await note(`no rows in ${table}`, rows(table));
+  await note('no places are taken', () => placesIn(cluster), LEASE_MS);
+  await note('no routes are known', () => cluster.redis.command('--scan', '--pattern', 'islet:route:*'));
+  await note('no records of sandboxes are in the store', () =>
+    namesIn(join(cluster.store, 'records/sandboxes')),
+  );
+  left.push(...(await cluster.stop()));
+  left.push(...(await leftInStore(cluster.store)));
+  return left;
+}
+
+/** The teams' places that are still taken. Those of starts that are over are there until somebody asks for one. */
+async function placesIn({ redis }: Cluster): Promise<string[]> {
+  const keys = await redis.command('--scan', '--pattern', 'islet:places:*');
+  const places = await Promise.all(
+    keys.map(async (key) => {
+      const lines = await redis.command('hgetall', key);
+      return lines.flatMap((sandbox, index) =>
+        index % 2 ? [] : [{ sandbox, kept: lines[index + 1] ?? '' }],
+      );
+    }),
+  );
+  const isOver = (kept: string) => kept.startsWith('s:') && Number(kept.slice(2)) < Date.now();
+  return places.flat().flatMap(({ sandbox, kept }) => (isOver(kept) ? [] : [`${sandbox} ${kept}`]));
+}
+
+/** What of a store belongs to nobody and is not collected, once it is old. */
+async function leftInStore(store: string): Promise<string[]> {
+  await run('find', [store, '-exec', 'touch', '--no-dereference', '--date=-9 days', '{}', '+']);
+  const gc = async () => {
+    const { code, stdout, stderr } = await runIslet(['store', 'gc', '--store', store, '--json']);
+    if (code !== 0) throw new Error(`islet store gc ended with ${code}: ${stdout}${stderr}`);
+    return JSON.parse(stdout) as { objects: number; removedObjects: number };
+  };
+  const first = await gc();
+  const second = await gc();
+  const states = await namesIn(join(store, 'states'));
+  const builds = await namesIn(join(store, 'records/builds'));
+  if (states.length <= builds.length && second.objects === first.objects - first.removedObjects) return [];
+  return [`the store has ${states.length} states for ${builds.length} builds`];
+}
+
+async function namesIn(dir: string): Promise<string[]> {
+  return (await readdir(dir, { recursive: true, withFileTypes: true }).catch(() => []))
+    .filter((entry) => entry.isFile())
+    .map(({ name }) => name);
+}
