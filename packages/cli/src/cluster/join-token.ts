@@ -8,7 +8,7 @@ const Content = Type.Object(
   {
     role: Type.Union([Type.Literal('api'), Type.Literal('edge'), Type.Literal('node')]),
     /** Where the API answers: `host:port`. */
-    api: Type.String({ pattern: '^(\\[[0-9a-fA-F:]+\\]|[^\\s:/\\[\\]]+):[0-9]{1,5}$', maxLength: 300 }),
+    api: Type.String({ pattern: '^(\\[[0-9a-fA-F:.]+\\]|[A-Za-z0-9._-]+):[0-9]{1,5}$', maxLength: 300 }),
     /** Fingerprint of the cluster's authority. */
     authority: Type.String({ pattern: '^[0-9a-f]{64}$' }),
     /** Works once. */
@@ -33,7 +33,7 @@ export function readJoinToken(text: string): JoinToken {
   try {
     if (word.length > MOST_CHARACTERS) throw new RangeError('it is too long');
     const read: unknown = JSON.parse(Buffer.from(word.slice(PREFIX.length), 'base64url').toString());
-    if (Value.Check(Content, read)) return read;
+    if (Value.Check(Content, read) && URL.canParse(`https://${read.api}/`)) return read;
   } catch (cause) {
     throw new RangeError('is damaged: take all of what `islet token create` printed', { cause });
   }

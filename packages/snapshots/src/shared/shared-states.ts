@@ -80,7 +80,8 @@ export class SharedStates {
     const document = await this.#read(STATES + digest, StateDocument, signal);
     if (!document) return false;
     const { manifest, files } = document;
-    if (snapshotDigest(manifest) !== digest) throw this.#damaged(STATES + digest);
+    const fits = snapshotDigest(manifest) === digest && canLieTogether(files.map(({ path }) => path));
+    if (!fits) throw this.#damaged(STATES + digest);
     for (const { path, file } of files) {
       await mkdir(dirname(join(dir, path)), { recursive: true, mode: 0o700 });
       await getFile(this.#store, file, join(dir, path), signal);
@@ -211,6 +212,12 @@ async function filesOf(dir: string): Promise<string[]> {
     }),
   );
   return paths.flat().filter((path) => path !== MANIFEST);
+}
+
+/** False if two files would have one name, or one the name of another's folder, or of the manifest. */
+function canLieTogether(paths: readonly string[]): boolean {
+  const taken = new Set([MANIFEST, ...paths]);
+  return taken.size === paths.length + 1 && paths.every((path) => !taken.has(dirname(path)));
 }
 
 function parseJson(text: string): unknown {
