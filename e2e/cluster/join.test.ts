@@ -3,6 +3,7 @@ import { connect as connectPlainly, type Socket } from 'node:net';
 import { join } from 'node:path';
 import { type ConnectionOptions, connect } from 'node:tls';
 import { certifyMember, makeClusterAuthority, newIdentity, requestCertificate } from '@islet/certificates';
+import { TestAgent } from '@islet/consul/test-agent';
 import { type PostgresCluster, startPostgres } from '@islet/db/test-server';
 import { TestServer } from '@islet/redis/test-server';
 import { Sandbox } from 'e2b';
@@ -17,6 +18,7 @@ describe('machines that join a cluster', () => {
   let dir: string;
   let postgres: PostgresCluster;
   let redis: TestServer;
+  let consul: TestAgent;
   let machines: JoinedMachines;
   /** What the edge was told that joined once more. */
   let twice: string;
@@ -24,7 +26,12 @@ describe('machines that join a cluster', () => {
   beforeAll(async () => {
     dir = await newDataDir();
     [postgres, redis] = await Promise.all([startPostgres(), TestServer.start('redis-server')]);
-    const env = { DATABASE_URL: await postgres.createDatabase('cluster'), ISLET_REDIS_URL: redis.url };
+    consul = await TestAgent.start();
+    consul.checksBegin = 'passing';
+    const env = {
+      ...{ DATABASE_URL: await postgres.createDatabase('cluster'), ISLET_REDIS_URL: redis.url },
+      ISLET_CONSUL: consul.url,
+    };
     machines = new JoinedMachines(dir, env);
     const { addresses } = machines;
     await machines.serve('api', ['api', '--advertise', addresses.api]);
@@ -47,6 +54,7 @@ describe('machines that join a cluster', () => {
   });
   afterAll(async () => {
     await machines?.[Symbol.asyncDispose]();
+    await consul?.[Symbol.asyncDispose]();
     await redis?.[Symbol.asyncDispose]();
     await postgres?.stop();
     await removeDataDir(dir);
@@ -65,6 +73,28 @@ describe('machines that join a cluster', () => {
     expect(await resumed.files.read('/home/user/index.html')).toBe('from inside');
     await expect.poll(() => page(resumed)).toBe('200 from inside');
     expect(await resumed.kill()).toBe(true);
+  });
+
+  it('are in the catalogue of Consul, where the API finds its nodes', () => {
+    const { addresses } = machines;
+    const entries = [...consul.services.values()].map(
+      ({ Name, Address, Port }) => `${Name} ${Address}:${Port}`,
+    );
+    expect(entries.sort()).toEqual([
+      `islet-api ${addresses.api}:3000`,
+      `islet-edge ${addresses.edge}:3002`,
+      `islet-node ${addresses.node}:5008`,
+    ]);
+    const [node] = [...consul.services.values()].filter(({ Name }) => Name === 'islet-node');
+    expect(node).toMatchObject({
+      Meta: {
+        'islet-node': 'one',
+        'label-zone': 'a',
+        'sandbox-proxy-port': '5007',
+        'template-manager-port': '5009',
+      },
+      Check: { TCP: `${addresses.node}:5008` },
+    });
   });
 
   it('are let in by no token that was used, is damaged, unknown, or of another cluster', async () => {

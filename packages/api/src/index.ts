@@ -12,4 +12,4 @@ export { Collector, type CollectorOptions } from './nodes/collector.ts';
 export { type DiscoveredNode, fixedNodes, localNode, type NodeDiscovery } from './nodes/discovery.ts';
 export { joinedNodes, type TransportTo } from './nodes/joined-nodes.ts';
 export type { NodeClient, NodeLink, TemplateManagerClient, VolumesClient } from './nodes/link.ts';
-export { type StaticNode, staticNodes } from './nodes/static-nodes.ts';
+export { listedNodes, type NodeList, type StaticNode, staticNodes } from './nodes/static-nodes.ts';

@@ -26,6 +26,29 @@ export function staticNodes(nodes: readonly StaticNode[]): NodeDiscovery {
   return fixedNodes(nodes.map(toDiscovered));
 }
 
+/** Tells of all nodes, within the call and whenever one comes, goes or changes. Gives back the way to end it. */
+export interface NodeList {
+  watch(listener: (nodes: readonly StaticNode[]) => void): () => void;
+}
+
+/** A list of nodes that changes, each called at its addresses. */
+export function listedNodes(list: NodeList): NodeDiscovery {
+  return {
+    watch(listener) {
+      let known = new Map<string, DiscoveredNode>();
+      return list.watch((nodes) => {
+        known = new Map(
+          nodes.map((node) => {
+            const key = JSON.stringify(node);
+            return [key, known.get(key) ?? toDiscovered(node)];
+          }),
+        );
+        listener([...known.values()]);
+      });
+    },
+  };
+}
+
 function toDiscovered({ id, labels = {}, token, proxyAddress, ...urls }: StaticNode): DiscoveredNode {
   const withToken: Interceptor = (next) => (request) => {
     request.header.set('Authorization', `Bearer ${token}`);

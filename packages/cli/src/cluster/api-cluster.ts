@@ -13,6 +13,7 @@ import { type Certificate, fingerprintOf, isMemberName, newIdentity } from '@isl
 import { clusterProto, edgeProto, type Undo } from '@islet/contracts';
 import type { Database } from '@islet/db';
 import type { Logger } from '@islet/telemetry';
+import { locatedMembers, type NodeCatalogue } from '../consul/catalogue.ts';
 import type { ClusterPlace } from '../control/administration.ts';
 import type { SharedSecrets } from '../roles/shared-secrets.ts';
 import { callerOf, createApiServer } from './api-server.ts';
@@ -25,6 +26,8 @@ export interface ApiClusterOptions {
   db: Database;
   /** What all APIs have alike. */
   secrets: SharedSecrets;
+  /** Where nodes are; undefined: where they have said themselves. */
+  catalogue?: Pick<NodeCatalogue, 'watch'> | undefined;
   /** Nodes of this process, which are called without a link, by the member that each is. */
   ownNodes?: ReadonlyMap<string, DiscoveredNode>;
   /** Unix milliseconds. */
@@ -65,7 +68,7 @@ export async function openApiCluster(options: ApiClusterOptions, undo: Undo): Pr
   return {
     ...{ authority, fingerprint: fingerprintOf(authority.cert), member, members },
     discovery: joinedNodes(
-      members,
+      options.catalogue ? locatedMembers(members, options.catalogue) : members,
       (baseUrl, expected) => transportToMember(member.credentials, baseUrl, expected),
       options.ownNodes,
     ),

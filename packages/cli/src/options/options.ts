@@ -105,6 +105,14 @@ export const OPTIONS = {
     description: 'The nodes: a JSON list of their ids and addresses',
     parse: parseFile,
   },
+  consul: {
+    flag: 'consul',
+    env: 'ISLET_CONSUL',
+    hint: 'url',
+    description:
+      "Consul's agent on this machine, such as http://127.0.0.1:8500: what starts is registered there, and an API finds its nodes there",
+    parse: parseHttpUrl,
+  },
   advertise: {
     flag: 'advertise',
     env: 'ISLET_ADVERTISE',

@@ -9,7 +9,12 @@ import {
   readStoreSettings,
 } from '../up/config.ts';
 
-const PROCESS_OPTIONS = ['dataDir', 'tokenFile', 'logLevel'] as const satisfies readonly OptionName[];
+const PROCESS_OPTIONS = [
+  'dataDir',
+  'tokenFile',
+  'logLevel',
+  'consul',
+] as const satisfies readonly OptionName[];
 
 export const API_OPTIONS: readonly OptionName[] = [
   ...PROCESS_OPTIONS,
@@ -55,6 +60,7 @@ function readRoleSettings(sources: OptionSources) {
     ...readProcessSettings(sources),
     /** What they know each other by; undefined: the secret of the data directory. */
     token: { text: sources.env.ISLET_TOKEN, file: readOption(OPTIONS.tokenFile, sources) },
+    consul: readConsul(sources),
   };
 }
 
@@ -75,19 +81,30 @@ export function readApiConfig(sources: OptionSources) {
   };
 }
 
+/** Undefined: there is none. */
+function readConsul(sources: OptionSources): { url: string; token: string | undefined } | undefined {
+  const url = readOption(OPTIONS.consul, sources);
+  return url === undefined ? undefined : { url, token: sources.env.ISLET_CONSUL_TOKEN || undefined };
+}
+
 /** Undefined: what is live is kept in memory, for one API. */
 function readRedis(sources: OptionSources): { url: string; prefix: string } | undefined {
   const url = readOption(OPTIONS.redisUrl, sources);
   return url === undefined ? undefined : { url, prefix: requireOption(OPTIONS.redisPrefix, sources) };
 }
 
-/** Where an API's nodes come from: a file, or those that join. */
+/** Where an API's nodes come from: a file, Consul, or those that join. */
 function readWhoIsThere(sources: OptionSources) {
   const advertise = readOption(OPTIONS.advertise, sources);
-  if (advertise === undefined) {
+  const nodesFile = readOption(OPTIONS.nodes, sources);
+  const hasConsul = readOption(OPTIONS.consul, sources) !== undefined;
+  if (advertise === undefined && !hasConsul) {
     return { advertise, nodesFile: requireOption(OPTIONS.nodes, sources) };
   }
-  if (readOption(OPTIONS.nodes, sources) !== undefined) {
+  if (hasConsul && nodesFile !== undefined) {
+    throw new OptionError('--consul and --nodes exclude each other: the nodes are those that Consul has');
+  }
+  if (nodesFile !== undefined) {
     throw new OptionError('--advertise and --nodes exclude each other: the nodes of a cluster join it');
   }
   return { advertise, nodesFile: undefined };
@@ -115,4 +132,5 @@ export function readNodeConfig(sources: OptionSources) {
 export type ApiConfig = ReturnType<typeof readApiConfig>;
 export type EdgeConfig = ReturnType<typeof readEdgeConfig>;
 export type NodeConfig = ReturnType<typeof readNodeConfig>;
+export type ConsulConfig = NonNullable<ApiConfig['consul']>;
 export type RoleToken = NodeConfig['token'];

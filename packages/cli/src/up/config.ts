@@ -60,7 +60,7 @@ export function domainOf({ domain }: Pick<UpConfig, 'domain'>): string {
 const OTHERS_OPTIONS: readonly OptionName[] = [
   ...(['apiUrl', 'apiKey'] as const),
   ...(['controlPlane', 'nodes', 'tokenFile', 'secretsDir', 'artifactsDir'] as const),
-  ...(['redisUrl', 'redisPrefix'] as const),
+  ...(['redisUrl', 'redisPrefix', 'consul'] as const),
 ];
 
 export const UP_OPTIONS = (Object.keys(OPTIONS) as OptionName[]).filter(

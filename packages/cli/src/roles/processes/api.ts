@@ -1,7 +1,8 @@
 import type { Server } from 'node:http';
 import { hostname } from 'node:os';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { edgeService, type NodeDiscovery, staticNodes } from '@islet/api';
+import { edgeService, listedNodes, type NodeDiscovery, staticNodes } from '@islet/api';
+import { ConsulAgent, type ServiceEntry } from '@islet/consul';
 import { edgeProto, type Undo } from '@islet/contracts';
 import {
   type ApiCluster,
@@ -9,6 +10,9 @@ import {
   openApiCluster,
   placeOf,
 } from '../../cluster/api-cluster.ts';
+import { NodeCatalogue, tokenNodes } from '../../consul/catalogue.ts';
+import { registerWith } from '../../consul/register.ts';
+import { SERVICES } from '../../consul/service.ts';
 import type { ClusterPlace } from '../../control/administration.ts';
 import { credentialFile } from '../../host/local-credentials.ts';
 import { apiPorts, LOCAL_HOST } from '../../up/claim.ts';
@@ -84,6 +88,8 @@ export function runApi(options: ProcessOptions<ApiConfig>): Promise<void> {
     undo.add('the link of the edges', () => closeServer(edges));
     const edgeLink = await listen(edges, link.host, config.edgeLinkPort);
     if (cluster) place = placeOf(cluster, link.host, edgeLink);
+    const address = config.advertise ?? config.host;
+    registerWith(config.consul, apiEntry(address, config.host, api.port), logger, undo);
     const warning = tellWellKnown(wellKnown);
     if (warning !== undefined) reporter.note(warning);
     if (isNew) reporter.note(`The first API key is in ${credentialFile(instance.dataDir, 'apiKey')}`);
@@ -93,6 +99,15 @@ export function runApi(options: ProcessOptions<ApiConfig>): Promise<void> {
       startedInMs: Math.round(clock() - startedAt),
     });
   });
+}
+
+/** Its check asks for its health where it listens. */
+function apiEntry(address: string, host: string, port: number): ServiceEntry {
+  const health = `http://${urlHost(host)}:${port}/health`;
+  return {
+    ...{ id: `${SERVICES.api}-${port}`, name: SERVICES.api, address, port, meta: {} },
+    check: { http: health },
+  };
 }
 
 interface NeighboursOptions extends ApiClusterOptions {
@@ -111,15 +126,19 @@ interface Neighbours {
 
 /** Those of a list, which share a token with the API on this machine, or those that join the cluster. */
 async function openNeighbours(options: NeighboursOptions, undo: Undo): Promise<Neighbours> {
-  const { config, nodeToken } = options;
-  if (config.nodesFile === undefined) {
-    const cluster = await openApiCluster(options, undo);
+  const { config, nodeToken, logger } = options;
+  const catalogue = config.consul && new NodeCatalogue({ agent: new ConsulAgent(config.consul), logger });
+  undo.add('the watch of the nodes in Consul', async () => catalogue?.[Symbol.dispose]());
+  if (config.advertise !== undefined) {
+    const cluster = await openApiCluster({ ...options, catalogue }, undo);
     return { cluster, discovery: cluster.discovery, serveEdges: cluster.serve };
   }
   const token = await readRoleToken(config.token, nodeToken);
   return {
     cluster: undefined,
-    discovery: staticNodes(await readNodesFile(config.nodesFile, token)),
+    discovery: catalogue
+      ? listedNodes(tokenNodes(catalogue, token))
+      : staticNodes(await readNodesFile(config.nodesFile ?? '', token)),
     serveEdges: (service) =>
       createNodeServer(token, (router) => router.service(edgeProto.ControlPlane, service)),
   };

@@ -4,9 +4,12 @@ import { edgeProto } from '@islet/contracts';
 import { openJoined } from '../../cluster/joined.ts';
 import { transportToMember } from '../../cluster/links.ts';
 import { type Membership, readOwnMembership } from '../../cluster/membership.ts';
+import { registerWith } from '../../consul/register.ts';
+import { SERVICES } from '../../consul/service.ts';
 import type { Secrets } from '../../host/secrets.ts';
 import { openCertificate } from '../../up/certificate.ts';
 import { edgePorts } from '../../up/claim.ts';
+import { urlHost } from '../../up/listen.ts';
 import { ProxyThread } from '../../up/proxies/proxy-thread.ts';
 import type { EdgeConfig } from '../config.ts';
 import { linkControlPlanes } from '../control-plane-link.ts';
@@ -45,6 +48,16 @@ export function runEdge(options: ProcessOptions<EdgeConfig>): Promise<void> {
     });
     undo.add('the renewal of links', async () => void stopRenewing?.());
     undo.add('the edge', () => edge[Symbol.asyncDispose]());
+    registerWith(
+      config.consul,
+      {
+        ...{ id: `${SERVICES.edge}-${edge.port}`, name: SERVICES.edge, meta: {} },
+        ...{ address: membership?.advertise ?? config.host, port: edge.port },
+        check: { tcp: `${urlHost(config.host)}:${edge.port}` },
+      },
+      logger,
+      undo,
+    );
     reporter.serving({
       ...{ role: 'edge', dataDir: instance.dataDir, pid: process.pid },
       ...{ urls: { sandboxes: edge.url }, ports: { clientProxy: edge.port } },

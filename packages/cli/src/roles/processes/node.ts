@@ -1,10 +1,14 @@
 import { randomBytes } from 'node:crypto';
 import { join } from 'node:path';
 import { createDirectoryArtifacts, UploadSignatures } from '@islet/artifacts';
+import { identityOf } from '@islet/certificates';
 import { nodeProto } from '@islet/contracts';
 import { announceNode, openJoined } from '../../cluster/joined.ts';
 import { localLinks, memberLinks } from '../../cluster/links.ts';
 import { readOwnMembership } from '../../cluster/membership.ts';
+import { registerWith } from '../../consul/register.ts';
+import { nodeEntry } from '../../consul/service.ts';
+import { loadNodeId } from '../../host/node-id.ts';
 import { openStore } from '../../store/open.ts';
 import { nodePorts } from '../../up/claim.ts';
 import { ProxyThread } from '../../up/proxies/proxy-thread.ts';
@@ -57,6 +61,16 @@ export function runNode(options: ProcessOptions<NodeConfig>): Promise<void> {
       const announced = announceNode(member, membership, node.ports, logger);
       undo.add('the announcement of the node', () => announced[Symbol.asyncDispose]());
     }
+    const { ports: at } = node;
+    const entry = nodeEntry({
+      id: membership ? (identityOf(membership.cert)?.name ?? '') : await loadNodeId(instance.dataDir),
+      labels: membership?.labels ?? {},
+      at: {
+        ...{ address: links.host, orchestratorPort: at.orchestrator },
+        ...{ sandboxProxyPort: at.sandboxProxy, templateManagerPort: at.templateManager },
+      },
+    });
+    registerWith(config.consul, entry, logger, undo);
     reporter.serving({
       ...{ role: 'node', dataDir: instance.dataDir, pid: process.pid },
       ...{ urls: {}, ports: node.ports },
