@@ -15,6 +15,7 @@ import {
 } from '@islet/certificates';
 import { LOCAL_HOST } from '../up/claim.ts';
 import { CALLER_LIMITS, createNodeServer, MESSAGE_BYTES } from '../up/node-server.ts';
+import { boundHandshakes } from './handshakes.ts';
 import type { ClusterMember } from './member.ts';
 
 /** How a node answers the parts of its installation, and nobody else. */
@@ -54,7 +55,7 @@ export function createMemberServer(
   return server;
 }
 
-/** Has a server's HTTP begin only on connections that `admit` lets in; the others are cut off. */
+/** Has a server's HTTP begin only on connections that `admit` lets in; the others are cut off, as are those that say nothing. */
 export function admitOnly(
   server: ReturnType<typeof createServer>,
   admit: (socket: TLSSocket) => boolean,
@@ -68,6 +69,7 @@ export function admitOnly(
     }
     for (const listener of begin) listener.call(server, socket);
   });
+  boundHandshakes(server);
 }
 
 /** For handshakes from then on, the server shows what its member does. */
