@@ -8,6 +8,7 @@ export {
   makeClusterAuthority,
   requestCertificate,
 } from './cluster/authority.ts';
+export { boundHandshakes } from './cluster/handshakes.ts';
 export { type Identity, isMemberName, newIdentity, ROLES, type Role } from './cluster/identity.ts';
 export {
   type Expected,

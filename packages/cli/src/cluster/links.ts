@@ -4,6 +4,7 @@ import { connect, type TLSSocket } from 'node:tls';
 import type { ConnectRouter, Transport } from '@connectrpc/connect';
 import { connectNodeAdapter, createConnectTransport } from '@connectrpc/connect-node';
 import {
+  boundHandshakes,
   type Expected,
   type LinkClient,
   type LinkCredentials,
@@ -15,8 +16,10 @@ import {
 } from '@islet/certificates';
 import { LOCAL_HOST } from '../up/claim.ts';
 import { CALLER_LIMITS, createNodeServer, MESSAGE_BYTES } from '../up/node-server.ts';
-import { boundHandshakes } from './handshakes.ts';
 import type { ClusterMember } from './member.ts';
+
+/** Of one address: a member makes a few at once when it starts. */
+const HANDSHAKES = 64;
 
 /** How a node answers the parts of its installation, and nobody else. */
 export interface NodeLinks {
@@ -69,7 +72,7 @@ export function admitOnly(
     }
     for (const listener of begin) listener.call(server, socket);
   });
-  boundHandshakes(server);
+  boundHandshakes(server, HANDSHAKES);
 }
 
 /** For handshakes from then on, the server shows what its member does. */

@@ -2,7 +2,7 @@ import type { Server as HttpServer } from 'node:http';
 import type { Server, Socket } from 'node:net';
 import { createServer as createTlsServer } from 'node:tls';
 import { type RouteView, servesTraffic } from '@islet/catalog';
-import { type LinkCredentials, peerOf, serverOptions } from '@islet/certificates';
+import { boundHandshakes, type LinkCredentials, peerOf, serverOptions } from '@islet/certificates';
 import { invalidHost } from '@islet/contracts';
 import type { Logger } from '@islet/telemetry';
 import { sandboxGone, sandboxMoved } from '../errors/proxy-error.ts';
@@ -43,6 +43,8 @@ export interface SandboxProxy {
 /** Longer than the edge keeps its side, so that it never meets a connection that we are closing. */
 const KEEPALIVE_MS = 620_000;
 const MAX_CONNECTIONS = 16_384;
+/** Of one address: an edge dials for many clients at a time. */
+const HANDSHAKES = 1_024;
 
 export function createSandboxProxy(options: SandboxProxyOptions): SandboxProxy {
   const { routes, logger, admission = DEFAULT_ADMISSION, turns = new Turns() } = options;
@@ -90,10 +92,13 @@ export function createSandboxProxy(options: SandboxProxyOptions): SandboxProxy {
 
 /** Hands a server the connections of the cluster's edges and APIs; all others are cut off behind the handshake. */
 function secured(server: HttpServer, links: LinkCredentials) {
-  return createTlsServer(serverOptions(links), (socket) => {
+  const secure = createTlsServer(serverOptions(links), (socket) => {
     if (peerOf(socket, ['api', 'edge'])) server.emit('connection', socket);
     else socket.destroy();
-  }).on('tlsClientError', (_, socket) => socket.destroy());
+  });
+  secure.on('tlsClientError', (_, socket) => socket.destroy());
+  boundHandshakes(secure, HANDSHAKES);
+  return secure;
 }
 
 /**

@@ -1,14 +1,12 @@
-import type { Server } from 'node:https';
 import type { Socket } from 'node:net';
-
-/** Handshakes under way from one address: a member makes some at once when it starts. */
-const AT_ONCE = 64;
+import type { Server } from 'node:tls';
 
 /**
  * Keeps connections of a server that say nothing from taking the places of its members: of an address that has more than some
- * in the middle of their handshakes, the oldest goes. What the time for a handshake is bounds the rest.
+ * in the middle of their handshakes, the oldest goes. The time for a handshake bounds the rest.
+ * @param most of one address at once: as many as a member makes at a time
  */
-export function boundHandshakes(server: Server): void {
+export function boundHandshakes(server: Server, most: number): void {
   const byAddress = new Map<string, Map<number, Socket>>();
   const forget = ({ remoteAddress, remotePort }: Pick<Socket, 'remoteAddress' | 'remotePort'>) => {
     const waiting = byAddress.get(remoteAddress ?? '');
@@ -21,7 +19,7 @@ export function boundHandshakes(server: Server): void {
     byAddress.set(remoteAddress, waiting.set(remotePort, socket));
     // Once it is closed it has no address any more.
     socket.once('close', () => forget({ remoteAddress, remotePort }));
-    if (waiting.size <= AT_ONCE) return;
+    if (waiting.size <= most) return;
     const [[port, oldest] = []] = waiting;
     forget({ remoteAddress, remotePort: port });
     oldest?.destroy();
