@@ -1,5 +1,5 @@
 import { spawn } from 'node:child_process';
-import { access } from 'node:fs/promises';
+import { access, readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
 import { Sandbox } from 'e2b';
@@ -36,7 +36,7 @@ interface Drained {
   stayed: { sandboxID: string; reason: string }[];
 }
 
-describe('draining nodes', () => {
+describe('two nodes that share a store', () => {
   let dir: string;
   let nodes: TwoNodes;
   let connection: Awaited<ReturnType<TwoNodes['connection']>>;
@@ -115,7 +115,7 @@ describe('draining nodes', () => {
     return ((await answer.json()) as { type: string }[]).map(({ type }) => type);
   }
 
-  it('upgrades a cluster: no sandbox is lost, and none is answered by two nodes', async () => {
+  it('are upgraded by drains: no sandbox is lost, and none is answered by two nodes', async () => {
     const paused = await serve('one');
     await paused.files.write('/home/user/note', 'kept');
     expect(await paused.pause()).toBe(true);
@@ -159,7 +159,7 @@ describe('draining nodes', () => {
     await resumed.kill();
   });
 
-  it('goes on after the API has died in the middle of it', async () => {
+  it('are drained also if the API dies in the middle of it', async () => {
     const sandboxes = [await serve('one'), await serve('one'), await serve('one')];
     const words = ['node', 'drain', 'one', '--at-once', '1', '--data-dir', join(dir, 'api')];
     const child = spawn(LAUNCHER, words, { stdio: ['ignore', 'pipe', 'inherit'] });
@@ -181,5 +181,34 @@ describe('draining nodes', () => {
       expect(await sandbox.kill()).toBe(true);
     }
     await node('undrain', 'one');
+  });
+
+  it('end what was taken over meanwhile, and say what is lost, if one stands still', async () => {
+    const [running, paused] = [await serve('one'), await serve('one')];
+    expect(await paused.pause()).toBe(true);
+    const record = (name: NodeName) => join(dir, name, 'sandboxes', paused.sandboxId, 'state.json');
+    const noted = () => readFile(record('one'), 'utf8');
+    await until('the store has it', 60_000, noted, (text) => text.includes('"stored":true'));
+    nodes.signal('one', 'SIGSTOP');
+    const since = Date.now();
+    try {
+      await expect
+        .poll(() => Sandbox.getInfo(running.sandboxId, connection).catch(String))
+        .toMatch(/not found/i);
+      console.info(`it was said after ${Date.now() - since} ms that what ran on a node is lost`);
+      await Sandbox.connect(paused.sandboxId, { ...connection, timeoutMs: LIFE_MS });
+      await expect.poll(() => ask(paused)).toMatch(/^200 /);
+    } finally {
+      nodes.signal('one', 'SIGCONT');
+    }
+    const client = keepAsking(paused);
+    const left = () => access(record('one')).then(Boolean, () => 'nothing');
+    await until('the first has nothing of it', 60_000, left, (what) => what === 'nothing');
+    await expect.poll(() => ask(running)).toMatch(/^200 /);
+    const heard = await client.end();
+    expect(heard.filter((text) => !text.startsWith('200 '))).toEqual([]);
+    const counts = heard.map((text) => Number(text.split(' ')[1]));
+    expect(counts).toEqual([...new Set(counts)].sort((a, b) => a - b));
+    for (const sandbox of [running, paused]) expect(await sandbox.kill()).toBe(true);
   });
 });

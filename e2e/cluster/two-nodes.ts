@@ -87,6 +87,11 @@ export class TwoNodes implements AsyncDisposable {
     return this.#processes.start(part, this.#args[part], { env: this.#env });
   }
 
+  /** Has one stand still, or go on. */
+  signal(part: Part, signal: 'SIGSTOP' | 'SIGCONT'): void {
+    process.kill(this.#processes.pidOf(part), signal);
+  }
+
   /** Ends one; gives its exit code, null if a signal ended it. */
   end(part: Part, signal: NodeJS.Signals): Promise<number | null> {
     return this.#processes.end(part, signal);

@@ -66,6 +66,8 @@ const REQUEST_TIMEOUT_MS = 70_000;
 /** Longest wait for a request's headers. */
 const HEADERS_TIMEOUT_MS = 10_000;
 const KEEP_ALIVE_MS = 620_000;
+/** A node that is silent for so long has died, as far as anybody can know. */
+const NODE_LOSS_MS = 14_000;
 
 export interface Api {
   app: ApiApp;
@@ -180,6 +182,8 @@ function buildContext(deps: ApiDeps): ApiContext {
   const nodes = new NodeRegistry({
     ...{ standings, discovery, sandboxes, routes, reservations, rows, moves, clock, logger },
     random: Math.random,
+    // Where several apis share the routes, another one may hear the node that this one does not.
+    lossAfterMs: deps.contents ? undefined : (deps.nodeLossMs ?? NODE_LOSS_MS),
   });
   const current = new CurrentSandboxes({ known: sandboxes, routes, nodes, logger });
   return {

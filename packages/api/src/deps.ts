@@ -65,6 +65,8 @@ export interface ApiDeps {
   events?: EventSource | undefined;
   /** Brings there what nodes note. Absent: they do so themselves. */
   collector?: Pick<Collector, 'caughtUp'> | undefined;
+  /** After so long a silence of a node what ran on it counts as lost, ms; absent: the usual time. */
+  nodeLossMs?: number | undefined;
   /** When moves are finished that were left unfinished; absent: the usual times. */
   moves?: Partial<MoveKeeperTimes> | undefined;
   /** Most that a new volume may hold, MiB; absent: the installation has no volumes. */

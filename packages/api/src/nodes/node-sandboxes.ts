@@ -187,6 +187,20 @@ export class NodeSandboxes {
     }
   }
 
+  /**
+   * Forgets what ran: the node is silent. What it has paused stays; the node's next report brings back what is there all the same.
+   * So do the routes, which other processes take for the last word on a run.
+   */
+  async lose(): Promise<void> {
+    const { nodeId, sandboxes } = this.#options;
+    const lost = [...this.#known.keys()].filter((id) => {
+      const known = sandboxes.get(id);
+      return known?.nodeId !== nodeId || !isPaused(known);
+    });
+    for (const id of lost) if (sandboxes.get(id)?.nodeId === nodeId) sandboxes.remove(id);
+    await Promise.all(lost.map((id) => this.#uncount(id)));
+  }
+
   /** Forgets all: the node is no more. */
   async clear(): Promise<void> {
     for (const id of [...this.#known.keys()]) await this.#forget(id);
@@ -202,10 +216,15 @@ export class NodeSandboxes {
   #fence(report: readonly orchestratorProto.Sandbox[]): void {
     const there = new Map(report.map((message) => [message.config?.sandboxId, message]));
     this.#moved.clear();
-    for (const sandboxId of this.#movedAway) {
-      const sandbox = there.get(sandboxId);
-      if (sandbox) this.#free(sandboxId, sandbox.executionId);
-    }
+    const free = (movedAway: readonly string[]) => {
+      for (const sandboxId of movedAway) {
+        const sandbox = there.get(sandboxId);
+        if (sandbox && !this.#moved.has(sandboxId)) this.#free(sandboxId, sandbox.executionId);
+      }
+    };
+    free(this.#movedAway);
+    // One that stood still answers late: more may have been moved since it was asked.
+    this.#behind(this.#options.moves.from(this.#options.nodeId).then(free));
     if (there.has(undefined)) return;
     const freed = this.#movedAway.filter((sandboxId) => !there.has(sandboxId));
     this.#behind(this.#options.moves.freed(this.#options.nodeId, freed));

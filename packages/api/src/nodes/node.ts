@@ -24,6 +24,8 @@ export interface NodeOptions extends Omit<NodeSandboxesOptions, 'nodeId' | 'link
   /** The node has told of itself anew, builds included. */
   onReport: (node: Node, builds: readonly string[]) => void;
   standings: Pick<NodeStandings, 'of'>;
+  /** After so long a silence what ran on a node in another process counts as lost, ms; undefined: it never does. */
+  lossAfterMs: number | undefined;
 }
 
 /** Of questions about the node itself, or what lives there. */
@@ -32,6 +34,8 @@ const FACTS_TIMEOUT_MS = 5_000;
 const RENEWAL_CHECK_MS = 60_000;
 /** Before a node is asked again for what could not be written, ms: twice as long after each time in vain, up to `most`. */
 const OWED_MS = { least: 200, most: 3_000 };
+/** A link that breaks off has at least this share of the time to loss to be made again: this process may have stood still itself. */
+const LEAST_SHARE = 1 / 7;
 const MIB = 1024 * 1024;
 
 /** One node: its link, what is known of it, and what lives there. */
@@ -47,6 +51,10 @@ export class Node implements PlacementNode, AsyncDisposable {
   readonly #background = new Set<Promise<void>>();
   #status: NodeStatus = 'connecting';
   #facts: NodeFacts | undefined;
+  /** When it last said something, monotonic ms. */
+  #heardAt: number | undefined;
+  #loss: NodeJS.Timeout | undefined;
+  #isLost = false;
   /** Aborted once the node counts as gone; another one follows when it is back. */
   #presence = presence();
   /** Counts how often it was asked for a report, and for which of these times the present one is. */
@@ -86,6 +94,11 @@ export class Node implements PlacementNode, AsyncDisposable {
   /** What its operator said of it. */
   get standing(): Standing {
     return this.#options.standings.of(this.id);
+  }
+
+  /** It has been silent for so long that what ran there counts as lost. */
+  get isLost(): boolean {
+    return this.#isLost;
   }
 
   get isOpen(): boolean {
@@ -207,12 +220,14 @@ export class Node implements PlacementNode, AsyncDisposable {
   async [Symbol.asyncDispose](): Promise<void> {
     clearInterval(this.#renewal);
     clearTimeout(this.#owed);
+    clearTimeout(this.#loss);
     await this.#watch[Symbol.asyncDispose]();
     this.#presence.abort();
     await Promise.all([...this.#background, this.sandboxes.settled()]);
   }
 
   #take(event: orchestratorProto.WatchSandboxesResponse['event']): void {
+    this.#heardAt = this.#options.clock.monotonic();
     switch (event.case) {
       case 'snapshot':
         this.#write(this.sandboxes.reconcile(event.value.sandboxes));
@@ -286,16 +301,35 @@ export class Node implements PlacementNode, AsyncDisposable {
 
   #back(): void {
     if (this.#presence.signal.aborted) this.#presence = presence();
+    clearTimeout(this.#loss);
+    this.#loss = undefined;
+    this.#isLost = false;
     this.#status = 'ready';
     this.#learn();
   }
 
   #lost(isGone: boolean): void {
     this.#status = isGone ? 'unhealthy' : 'connecting';
+    this.#expectLoss();
     if (!isGone) return;
     this.#presence.abort();
     // With the first report it is still waited for, however long it was gone.
     this.#settle(({ asked }) => asked > 0);
+  }
+
+  #expectLoss(): void {
+    const { clock, lossAfterMs, logger } = this.#options;
+    const isElsewhere = this.#link.heartbeatMs !== undefined;
+    if (!isElsewhere || lossAfterMs === undefined || this.#heardAt === undefined || this.#loss) return;
+    const leftMs = lossAfterMs - (clock.monotonic() - this.#heardAt);
+    this.#loss = setTimeout(
+      () => {
+        logger.error({ nodeId: this.id }, 'a node is silent: what ran on it counts as lost until it is back');
+        this.#isLost = true;
+        this.#told(this.sandboxes.lose());
+      },
+      Math.max(leftMs, lossAfterMs * LEAST_SHARE),
+    ).unref();
   }
 
   /** Not for a node that does not say any more what lives there. */

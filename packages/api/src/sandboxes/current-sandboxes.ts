@@ -46,7 +46,7 @@ export class CurrentSandboxes {
     this.#following?.[Symbol.dispose]();
   }
 
-  /** @throws IsletError 503 if it changed elsewhere, and its node does not answer */
+  /** Undefined also if it ran on a node that is lost. @throws IsletError 503 if it changed elsewhere, and its node does not answer */
   async find(sandboxId: string): Promise<Sandbox | undefined> {
     const { known, nodes } = this.#options;
     for (let attempt = 1; ; attempt++) {
@@ -56,6 +56,7 @@ export class CurrentSandboxes {
       const nodeId = answer.route?.nodeId ?? sandbox?.nodeId ?? '';
       const node = nodes.find(nodeId);
       if (!node) throw nodeUnavailable();
+      if (node.isLost) return undefined;
       const found = await node.look(sandboxId, answer.route?.executionId ?? sandbox?.executionId);
       if (found || attempt === ATTEMPTS) return found;
     }

@@ -136,11 +136,11 @@ function isAway({ nodes }: ApiContext, nodeId: string): boolean {
 async function move(context: ApiContext, { run, size, from }: Moving): Promise<Sandbox> {
   const placement = context.nodes.place({ ...size, from });
   const candidates = placement.kind === 'nodes' ? placement.nodes : [];
-  return handOver(
-    context,
-    run,
-    candidates.filter(({ id, status }) => id !== run.nodeId && status === 'ready'),
-  );
+  const others = candidates.filter(({ id, status }) => id !== run.nodeId && status === 'ready');
+  const taken = await handOver(context, run, others);
+  // It may be back, and have reported before this.
+  if (!isAway(context, run.nodeId)) void letGo(context, run);
+  return taken;
 }
 
 /**
@@ -222,7 +222,9 @@ export async function letGo(
   const isFreed = node && (await free(context, node, { sandboxId, executionId }));
   if (!isFreed) return;
   await node.sandboxes.left(sandboxId, executionId);
-  await forgetMoves(context.db, nodeId, [sandboxId]);
+  await forgetMoves(context.db, nodeId, [sandboxId]).catch((error: unknown) =>
+    context.logger.warn({ err: error, sandboxId, nodeId }, 'it was not written down that a node let go'),
+  );
 }
 
 /** Has a node free what another one goes on with. False if it is not known that it has. */

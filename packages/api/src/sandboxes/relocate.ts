@@ -6,6 +6,7 @@ import {
   sandboxNotFound,
   sandboxStays,
 } from '@islet/contracts';
+import type { PausedRun } from '@islet/db';
 import type { ApiContext } from '../context.ts';
 import type { Clock } from '../deps.ts';
 import type { Node } from '../nodes/node.ts';
@@ -43,6 +44,7 @@ export async function relocate(context: ApiContext, from: Node, sandboxId: strin
   const times = stopwatch(clock);
   const stopped = await stop(from, sandbox);
   times.lap('stoppedMs');
+  const run = runOf(stopped);
   let away: Sandbox;
   try {
     const { sandbox: stored } = await from.call(STORE_TIMEOUT_MS, ({ sandboxes }, options) =>
@@ -50,33 +52,36 @@ export async function relocate(context: ApiContext, from: Node, sandboxId: strin
     );
     await from.sandboxes.admit(stored);
     times.lap('storedMs');
-    away = await take(context, stopped, candidates);
+    away = await handOver(context, run, candidates);
     times.lap('takenMs');
   } catch (error) {
     if (stopped.moving && !isUnknown(error)) await goOn(context, stopped);
     throw asReason(sandboxId, error);
   }
-  if (!away.moving) return { nodeId: away.nodeId, gapMs: undefined };
+  const letting = letGo(context, run);
+  if (!away.moving) {
+    await letting;
+    return { nodeId: away.nodeId, gapMs: undefined };
+  }
   const untried = candidates.filter(({ id }) => id !== away.nodeId);
-  const running = await goOnSomewhere(context, away, [...untried, from]);
-  times.lap('resumedMs');
+  const running = await goOnSomewhere(context, away, { untried, from, letting });
+  const gapMs = times.lap('resumedMs');
+  await letting;
   const { nodeId } = running;
   logger.info({ sandboxId, from: from.id, nodeId, ...times.laps }, 'a sandbox was moved');
-  return { nodeId, gapMs: times.total() };
+  return { nodeId, gapMs };
 }
 
 /** Whole milliseconds from its making to each lap. */
 function stopwatch(clock: Pick<Clock, 'monotonic'>) {
   const from = clock.monotonic();
-  const total = () => Math.round(clock.monotonic() - from);
   const laps: Record<string, number> = {};
-  return {
-    laps,
-    total,
-    lap: (name: string) => {
-      laps[name] = total();
-    },
+  const lap = (name: string): number => {
+    const ms = Math.round(clock.monotonic() - from);
+    laps[name] = ms;
+    return ms;
   };
+  return { laps, lap };
 }
 
 /** Has a sandbox that was stopped to be moved go on where it is. @throws what its node answers; it stays as it is then */
@@ -112,31 +117,40 @@ async function stop(node: Node, { config: { sandboxId } }: Sandbox): Promise<San
   return stopped;
 }
 
-/** Has the first of some nodes that can take a stopped sandbox over, and the one that had it let go. */
-async function take(context: ApiContext, stopped: Sandbox, nodes: readonly Node[]): Promise<Sandbox> {
-  const { nodeId, executionId, config } = stopped;
-  const run = { sandboxId: config.sandboxId, executionId, nodeId };
-  const taken = await handOver(context, run, nodes);
-  await letGo(context, run);
-  return taken;
+function runOf({ nodeId, executionId, config: { sandboxId } }: Sandbox): PausedRun {
+  return { sandboxId, executionId, nodeId };
 }
 
-/** @param others where it may go on if it cannot where it is, the node that it came from last */
-async function goOnSomewhere(context: ApiContext, away: Sandbox, others: readonly Node[]): Promise<Sandbox> {
+interface Otherwise {
+  untried: readonly Node[];
+  /** Where it came from, which is the last to be asked. */
+  from: Node;
+  /** That node lets it go, which it has to before it can have it again. */
+  letting: Promise<void>;
+}
+
+/** Has a sandbox go on that another node has taken over. @throws IsletError 409 if it had to go on where it came from, or waits */
+async function goOnSomewhere(
+  context: ApiContext,
+  away: Sandbox,
+  { untried, from, letting }: Otherwise,
+): Promise<Sandbox> {
   const { sandboxId } = away.config;
-  let [at, refusal]: [Sandbox, unknown] = [away, undefined];
-  for (const next of [...others, undefined]) {
+  let at = away;
+  let refusal: unknown;
+  for (const next of [...untried, from]) {
     try {
-      const running = await goOn(context, at);
-      // It is back where it came from.
-      if (refusal !== undefined && next === undefined) throw asReason(sandboxId, refusal);
-      return running;
+      return await goOn(context, at);
     } catch (error) {
-      if (next === undefined || isUnknown(error)) throw asReason(sandboxId, error);
+      if (isUnknown(error)) throw error;
       refusal ??= error;
-      at = await take(context, at, [next]);
     }
+    await letting;
+    const run = runOf(at);
+    at = await handOver(context, run, [next]);
+    await letGo(context, run);
   }
+  await goOn(context, at);
   throw asReason(sandboxId, refusal);
 }
 
