@@ -1,5 +1,3 @@
-import { once } from 'node:events';
-import { type IncomingMessage, request } from 'node:http';
 import { join } from 'node:path';
 import { TestServer } from '@islet/redis/test-server';
 import { Sandbox } from 'e2b';
@@ -8,8 +6,8 @@ import { Roles } from '../roles/roles.ts';
 import { runIslet } from '../setup/command.ts';
 import { newDataDir, removeDataDir } from '../setup/instance.ts';
 import { until } from '../setup/until.ts';
+import { openStreams } from './counting.ts';
 
-const PORT = 8000;
 const LIFE_MS = 600_000;
 const LIMIT = 3;
 
@@ -54,52 +52,6 @@ async function post(): Promise<{ status: number; retryAfter: string | null; code
   return { status: answer.status, retryAfter, ...(code && { code }), ...(id && { id }) };
 }
 
-/** Counts, in an answer without an end. */
-const SERVER = `
-import http.server, time
-class Counting(http.server.BaseHTTPRequestHandler):
-    def do_GET(self):
-        self.send_response(200)
-        self.end_headers()
-        count = 0
-        while True:
-            count += 1
-            self.wfile.write(b'%d\\n' % count)
-            time.sleep(0.1)
-http.server.ThreadingHTTPServer(('', ${PORT}), Counting).serve_forever()
-`;
-
-/** What counts, line by line, in something that stays open. */
-class Count {
-  #last = 0;
-  #end: unknown;
-
-  readonly hear = (text: string): void => {
-    this.#last = Number(text.trim().split('\n').at(-1));
-  };
-
-  readonly lose = (error: unknown): void => {
-    this.#end = error;
-  };
-
-  async goesOn(): Promise<void> {
-    const seen = this.#last;
-    await expect.poll(() => this.#end ?? this.#last).toBeGreaterThan(seen + 3);
-  }
-}
-
-/** An answer from inside that goes on and on. */
-async function openConnection({ sandboxId }: Sandbox): Promise<{ count: Count; end(): void }> {
-  const headers = { 'E2b-Sandbox-Id': sandboxId, 'E2b-Sandbox-Port': String(PORT) };
-  const asked = request(roles.sandboxUrl, { headers });
-  const count = new Count();
-  asked.on('error', count.lose).end();
-  const [answer] = (await once(asked, 'response')) as [IncomingMessage];
-  if (answer.statusCode !== 200) throw new Error(`the edge answered ${answer.statusCode}`);
-  answer.setEncoding('utf8').on('data', count.hear).on('error', count.lose).on('end', count.lose);
-  return { count, end: () => asked.destroy() };
-}
-
 it('serves the core of the SDK', async () => {
   const sandbox = await until('a sandbox is created', 60_000, create, () => true);
   expect((await sandbox.commands.run('echo hello')).stdout).toBe('hello\n');
@@ -112,26 +64,15 @@ it('serves the core of the SDK', async () => {
 
 it('goes on with what runs while Redis is dead, says what it cannot do, and has forgotten nothing when it is back, empty', async () => {
   const sandbox = await create();
-  await sandbox.files.write('/home/user/counting.py', SERVER);
-  await sandbox.commands.run('python3 counting.py', { background: true, timeoutMs: 0 });
-  const open = () => openConnection(sandbox);
-  const connected = await until('the port answers', 60_000, open, () => true);
-  const streamed = new Count();
-  const command = await sandbox.commands.run('i=0; while :; do i=$((i+1)); echo $i; sleep 0.1; done', {
-    background: true,
-    timeoutMs: 0,
-    onStdout: streamed.hear,
-  });
-  command.wait().catch(streamed.lose);
-  const bothGoOn = () => Promise.all([connected.count.goesOn(), streamed.goesOn()]);
-  await bothGoOn();
+  const streams = await openStreams(sandbox, roles.sandboxUrl);
+  await streams.goOn();
 
   await server.stop();
   await expect.poll(post).toEqual({ status: 503, retryAfter: '1', code: 'live_store_unavailable' });
-  await bothGoOn();
+  await streams.goOn();
   expect((await sandbox.commands.run('echo new')).stdout).toBe('new\n');
   expect(await Sandbox.getInfo(sandbox.sandboxId, connection)).toMatchObject({ state: 'running' });
-  await bothGoOn();
+  await streams.goOn();
 
   await server.restart();
   const made: string[] = [];
@@ -141,7 +82,7 @@ it('goes on with what runs while Redis is dead, says what it cannot do, and has 
     return status;
   };
   await until('a sandbox is created', 60_000, again, (status) => status === 201);
-  await bothGoOn();
+  await streams.goOn();
   expect(await Promise.all(Array.from({ length: 6 }, again))).toEqual(
     expect.arrayContaining([201, 429, 429, 429, 429, 429]),
   );
@@ -151,8 +92,7 @@ it('goes on with what runs while Redis is dead, says what it cannot do, and has 
     expect((await other.commands.run('echo found')).stdout).toBe('found\n');
     expect(await other.kill()).toBe(true);
   }
-  connected.end();
-  await command.kill();
+  await streams.end();
   expect(await sandbox.kill()).toBe(true);
 });
 

@@ -1,26 +1,37 @@
-import { access, readdir, readFile } from 'node:fs/promises';
+import { access, readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { Sandbox } from 'e2b';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { newDataDir, removeDataDir } from '../setup/instance.ts';
 import { until } from '../setup/until.ts';
+import { openStreams } from './counting.ts';
+import { openSharedStore, type SharedStore } from './shared-store.ts';
 import { TwoNodes } from './two-nodes.ts';
 
 const LIFE_MS = 600_000;
 const PORT = 8000;
 
-describe('two nodes that share a store', () => {
+/** A directory as well with ISLET_TEST_STORES=directory,S3; migrate.test.ts has one, too. */
+const STORES = (process.env.ISLET_TEST_STORES ?? 'S3').split(',') as ('directory' | 'S3')[];
+
+/** Has the store away until a pause that waits for it is refused, which takes a minute. */
+const isLong = process.env.ISLET_TEST_LONG_OUTAGE === '1';
+
+describe.each(STORES)('two nodes that share a store: %s', (kind) => {
   let dir: string;
+  let store: SharedStore;
   let nodes: TwoNodes;
   let connection: Awaited<ReturnType<TwoNodes['connection']>>;
   beforeAll(async () => {
     dir = await newDataDir();
-    nodes = await TwoNodes.prepare({ dir, store: join(dir, 'store') });
+    store = await openSharedStore(kind, dir);
+    nodes = await TwoNodes.prepare({ dir, store: store.name, ofTwo: ['--durable-pause'] });
     await Promise.all([nodes.run('one'), nodes.run('api'), nodes.run('edge')]);
     connection = await nodes.connection();
   });
   afterAll(async () => {
     await nodes?.[Symbol.asyncDispose]();
+    await store?.[Symbol.asyncDispose]();
     await removeDataDir(dir);
   });
 
@@ -35,8 +46,8 @@ describe('two nodes that share a store', () => {
     await until(
       built,
       120_000,
-      () => access(join(dir, 'store/records/builds')),
-      () => true,
+      () => store.keys('records/builds/'),
+      (keys) => keys.length > 0,
     );
     await nodes.run('two');
     await expect(access(join(dir, 'cache-of-two', 'layers'))).rejects.toThrow();
@@ -63,8 +74,7 @@ describe('two nodes that share a store', () => {
       (text) => text === '200 from before',
     );
     expect(await sandbox.pause()).toBe(true);
-    const records = () => readdir(join(dir, 'store/records/sandboxes', sandboxId));
-    await until('the store has it', 60_000, records, (names) => names.length === 1);
+    await until('the store has it', 60_000, recordsOf(sandboxId), (keys) => keys.length === 1);
     // Or it would send it once more when it is back.
     const noted = () => readFile(join(dir, home, 'sandboxes', sandboxId, 'state.json'), 'utf8');
     await until('its node knows that', 60_000, noted, (text) => text.includes('"stored":true'));
@@ -94,12 +104,77 @@ describe('two nodes that share a store', () => {
     expect(await page(sandboxId)).toBe('200 from before');
     // It was not ended by that, and what the store had of it is gone.
     expect(await lifeOf(sandboxId)).toEqual(['resumed', 'paused', 'created']);
-    await until('the store has nothing of it', 60_000, records, (names) => names.length === 0);
+    await until('the store has nothing of it', 60_000, recordsOf(sandboxId), (keys) => keys.length === 0);
     // Beside it, and of it once more.
     expect(await resumed.pause()).toBe(true);
     expect((await (await connect(sandboxId)).commands.run('cat index.html')).stdout).toBe('from before');
     expect(await resumed.kill()).toBe(true);
   });
+
+  it.skipIf(kind === 'directory')(
+    'go on with what runs while the store is away, and send what waits when it is back',
+    async () => {
+      const [onOne, onTwo] = [await createOn('one'), await createOn('two')];
+      const streams = await openStreams(onOne, nodes.sandboxUrl);
+      await streams.goOn();
+      await store.server?.stop();
+
+      await streams.goOn();
+      const waiting = await create();
+      const home = await homeOf(waiting.sandboxId);
+      await waiting.files.write('note', 'kept');
+      // On the first node it is answered when its disk has it, on the other when the store has it.
+      const durable = pause(onTwo.sandboxId);
+      const plain = home === 'one' ? waiting : await createOn('one');
+      expect(await pause(plain.sandboxId)).toEqual({ status: 204, retryAfter: null });
+      const again = await connect(plain.sandboxId);
+      expect((await again.commands.run('echo back')).stdout).toBe('back\n');
+      expect(await pause(plain.sandboxId)).toEqual({ status: 204, retryAfter: null });
+      if (isLong) expect(await durable).toEqual({ status: 503, retryAfter: '1' });
+      await streams.goOn();
+
+      await store.server?.restart();
+      for (const { sandboxId } of [plain, onTwo]) {
+        await until('the store has it', 60_000, recordsOf(sandboxId), (keys) => keys.length === 1);
+      }
+      if (!isLong) expect(await durable).toEqual({ status: 204, retryAfter: null });
+      await streams.goOn();
+      await streams.end();
+      for (const { sandboxId } of [plain, onOne, onTwo, waiting]) await Sandbox.kill(sandboxId, connection);
+    },
+  );
+
+  /** A pause without the SDK, which says less of a refusal. */
+  async function pause(sandboxId: string): Promise<{ status: number; retryAfter: string | null }> {
+    const headers = { 'X-API-Key': connection.apiKey };
+    const answer = await fetch(`${connection.apiUrl}/sandboxes/${sandboxId}/pause`, {
+      method: 'POST',
+      headers,
+    });
+    return { status: answer.status, retryAfter: answer.headers.get('Retry-After') };
+  }
+
+  /** Creates until the node gets one. */
+  async function createOn(part: 'one' | 'two'): Promise<Sandbox> {
+    const others: Sandbox[] = [];
+    const made = await until(
+      `a sandbox is created on ${part}`,
+      60_000,
+      async () => {
+        const sandbox = await create();
+        if ((await homeOf(sandbox.sandboxId)) === part) return sandbox;
+        others.push(sandbox);
+        return undefined;
+      },
+      (sandbox) => sandbox !== undefined,
+    );
+    await Promise.all(others.map((other) => other.kill()));
+    return made as Sandbox;
+  }
+
+  function recordsOf(sandboxId: string): () => Promise<string[]> {
+    return () => store.keys(`records/sandboxes/${sandboxId}/`);
+  }
 
   /** The node that has it; each keeps a folder of it. */
   async function homeOf(sandboxId: string, ...only: ('one' | 'two')[]): Promise<'one' | 'two'> {

@@ -10,6 +10,8 @@ export interface TwoNodesOptions {
   dir: string;
   /** The `--store` of both nodes. */
   store: string;
+  /** Further words of the second node. */
+  ofTwo?: readonly string[];
   env?: NodeJS.ProcessEnv;
 }
 
@@ -63,7 +65,7 @@ export class TwoNodes implements AsyncDisposable {
     const args: Record<Part, string[]> = {
       one: one.args,
       // What was built on this machine before is not there for it.
-      two: [...two.args, ...words({ 'cache-dir': join(dir, 'cache-of-two') })],
+      two: [...two.args, ...words({ 'cache-dir': join(dir, 'cache-of-two') }), ...(options.ofTwo ?? [])],
       api: [
         ...['api', '--json', ...common('api')],
         ...words({ nodes, 'api-port': api, 'edge-link-port': link, 'proxy-port': edge }),

@@ -3,6 +3,7 @@ import { nameOf, type S3Place } from './place.ts';
 
 /** What the codes of servers mean to whoever runs Islet. */
 const SAID: Readonly<Record<string, (place: S3Place) => string>> = {
+  InvalidBucketName: ({ bucket }) => `${bucket} is no name of a bucket there: correct --store`,
   NoSuchBucket: ({ bucket }) => `there is no bucket ${bucket}: make it, or correct --store`,
   AccessDenied: () => 'the credentials do not allow that: see "Permissions" in docs/cluster.md',
   InvalidAccessKeyId: () => 'the server does not know AWS_ACCESS_KEY_ID',

@@ -114,16 +114,24 @@ export class S3Objects implements ObjectStore {
     const targets = keys.map((key) => this.#target(key));
     return this.#use(signal, async (abortSignal) => {
       const work = async () => {
-        for (let next = targets.pop(); next; next = targets.pop()) {
-          try {
-            await this.#client.send(new DeleteObjectCommand(next), { abortSignal });
-          } catch (error) {
-            if (!isNoSuchKey(error)) throw error;
-          }
+        try {
+          for (let next = targets.pop(); next; next = targets.pop()) await this.#deleteOne(next, abortSignal);
+        } catch (error) {
+          targets.length = 0;
+          throw error;
         }
       };
-      await Promise.all(Array.from({ length: AT_ONCE }, work));
+      const ends = await Promise.allSettled(Array.from({ length: AT_ONCE }, work));
+      for (const end of ends) if (end.status === 'rejected') throw end.reason;
     });
+  }
+
+  async #deleteOne(target: Target, abortSignal: AbortSignal): Promise<void> {
+    try {
+      await this.#client.send(new DeleteObjectCommand(target), { abortSignal });
+    } catch (error) {
+      if (!isNoSuchKey(error)) throw error;
+    }
   }
 
   async #read(target: Target, mostBytes: number, abortSignal: AbortSignal): Promise<Buffer | undefined> {
@@ -135,7 +143,7 @@ export class S3Objects implements ObjectStore {
     const body = addAbortSignal(abortSignal, found.Body as Readable);
     if ((found.ContentLength ?? 0) > mostBytes) throw tooLarge(body, target, mostBytes);
     const content = await this.#collect(body, target, mostBytes);
-    if (content.length !== found.ContentLength)
+    if (content.length !== (found.ContentLength ?? content.length))
       throw new BrokenOffError('the content is not as long as was said');
     const sum = found.Metadata?.[SUM];
     // Whoever copies a store may leave out what lies beside its objects.
@@ -158,7 +166,7 @@ export class S3Objects implements ObjectStore {
         pieces.push(piece);
       }
     } catch (error) {
-      if (error instanceof RangeError) throw error;
+      if (error instanceof TooLargeError) throw error;
       throw new BrokenOffError('the content broke off', { cause: error });
     }
     return Buffer.concat(pieces, bytes);
@@ -187,8 +195,9 @@ export class S3Objects implements ObjectStore {
       return await task(time.signal);
     } catch (error) {
       signal?.throwIfAborted();
-      if (error instanceof RangeError || error instanceof DamagedSnapshotError) throw error;
-      throw new StoreUnavailableError(messageOf(error, this.#place), { cause: error });
+      if (error instanceof TooLargeError || error instanceof DamagedSnapshotError) throw error;
+      const cause: unknown = time.passed ? time.signal.reason : error;
+      throw new StoreUnavailableError(messageOf(cause, this.#place), { cause });
     }
   }
 }
@@ -198,9 +207,12 @@ class BrokenOffError extends Error {
   override readonly name = 'BrokenOffError';
 }
 
-function tooLarge(body: Readable, { Key }: Target, mostBytes: number): RangeError {
+/** Nothing else that is out of some range is the caller's. */
+class TooLargeError extends RangeError {}
+
+function tooLarge(body: Readable, { Key }: Target, mostBytes: number): TooLargeError {
   body.destroy();
-  return new RangeError(`${Key} has more than ${mostBytes} bytes`);
+  return new TooLargeError(`${Key} has more than ${mostBytes} bytes`);
 }
 
 function statusOf(error: unknown): number | undefined {
