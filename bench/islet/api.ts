@@ -1,6 +1,9 @@
 import type { InstanceAccess } from '../../e2e/setup/instance.ts';
 import { timed } from '../pace/timed.ts';
 
+/** What a request takes. */
+export type ApiAccess = Pick<InstanceAccess, 'apiUrl' | 'apiKey'>;
+
 export interface CreatedSandbox {
   id: string;
   /** From the request to the answer. */
@@ -8,7 +11,7 @@ export interface CreatedSandbox {
 }
 
 /** POST /sandboxes. @throws Error if it does not answer 201. */
-export async function createSandbox(access: InstanceAccess, templateID = 'base'): Promise<CreatedSandbox> {
+export async function createSandbox(access: ApiAccess, templateID = 'base'): Promise<CreatedSandbox> {
   let id = '';
   const ms = await timed(async () => {
     const response = await fetch(`${access.apiUrl}/sandboxes`, {
@@ -24,7 +27,7 @@ export async function createSandbox(access: InstanceAccess, templateID = 'base')
 }
 
 /** DELETE /sandboxes/{id}. @returns milliseconds. @throws Error if it does not answer 204. */
-export function killSandbox(access: InstanceAccess, id: string): Promise<number> {
+export function killSandbox(access: ApiAccess, id: string): Promise<number> {
   return timed(async () => {
     const response = await fetch(`${access.apiUrl}/sandboxes/${id}`, {
       method: 'DELETE',
@@ -37,23 +40,23 @@ export function killSandbox(access: InstanceAccess, id: string): Promise<number>
 }
 
 /** POST /sandboxes/{id}/pause. @returns milliseconds. @throws Error if it does not answer 204. */
-export function pauseSandbox(access: InstanceAccess, id: string): Promise<number> {
+export function pauseSandbox(access: ApiAccess, id: string): Promise<number> {
   return timed(() => post(access, `/sandboxes/${id}/pause`, {}, 204));
 }
 
 /** POST /sandboxes/{id}/connect of a paused one. @returns milliseconds. @throws Error if it does not answer 201. */
-export function resumeSandbox(access: InstanceAccess, id: string): Promise<number> {
+export function resumeSandbox(access: ApiAccess, id: string): Promise<number> {
   return timed(() => post(access, `/sandboxes/${id}/connect`, { timeout: 600 }, 201));
 }
 
 /** POST /sandboxes/{id}/snapshots. @returns the snapshot's id, to create from. @throws Error if it does not answer 201. */
-export async function snapshotSandbox(access: InstanceAccess, id: string): Promise<string> {
+export async function snapshotSandbox(access: ApiAccess, id: string): Promise<string> {
   const text = await post(access, `/sandboxes/${id}/snapshots`, {}, 201);
   return (JSON.parse(text) as { snapshotID: string }).snapshotID;
 }
 
 /** DELETE /templates/{id}. @throws Error if it does not answer 204. */
-export async function deleteSnapshot(access: InstanceAccess, snapshotId: string): Promise<void> {
+export async function deleteSnapshot(access: ApiAccess, snapshotId: string): Promise<void> {
   const response = await fetch(`${access.apiUrl}/templates/${snapshotId.replace(/:.*/, '')}`, {
     method: 'DELETE',
     headers: { 'X-API-Key': access.apiKey },
@@ -63,7 +66,7 @@ export async function deleteSnapshot(access: InstanceAccess, snapshotId: string)
 
 /** POST /sandboxes/{id}/fork. @throws Error if it does not answer 201, or a fork of it failed. */
 export async function forkSandbox(
-  access: InstanceAccess,
+  access: ApiAccess,
   id: string,
   count: number,
 ): Promise<{ ids: string[]; ms: number }> {
@@ -80,7 +83,7 @@ export async function forkSandbox(
 }
 
 async function post(
-  { apiUrl, apiKey }: InstanceAccess,
+  { apiUrl, apiKey }: ApiAccess,
   path: string,
   body: object,
   status: number,
@@ -96,7 +99,7 @@ async function post(
 }
 
 /** The token that envd asks bare clients for. @throws Error if the sandbox has none. */
-export async function envdToken(access: InstanceAccess, id: string): Promise<string> {
+export async function envdToken(access: ApiAccess, id: string): Promise<string> {
   const response = await fetch(`${access.apiUrl}/sandboxes/${id}`, {
     headers: { 'X-API-Key': access.apiKey },
   });

@@ -12,6 +12,7 @@ import { liveStoreRow } from './live-store.ts';
 import { loadRow } from './load.ts';
 import { memoryRow } from './memory.ts';
 import { neighbourRow } from './neighbour.ts';
+import { otherNodeRow } from './other-node.ts';
 import { pauseRow } from './pause.ts';
 import type { Row } from './row.ts';
 import { startRow } from './start.ts';
@@ -36,6 +37,7 @@ export const ROWS: readonly Row[] = [
   densityRow,
   controlPlaneRow,
   liveStoreRow,
+  otherNodeRow,
   loadRow,
   neighbourRow,
   templatesRow,
