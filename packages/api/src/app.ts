@@ -1,5 +1,5 @@
 import type { TypeBoxTypeProvider } from '@fastify/type-provider-typebox';
-import type { FindSigner, Wake } from '@islet/catalog';
+import { createMemoryNotices, type FindSigner, type Wake } from '@islet/catalog';
 import { toErrorBody } from '@islet/contracts';
 import type { Revoked } from '@islet/db';
 import Fastify, { type FastifyReply } from 'fastify';
@@ -178,7 +178,7 @@ function buildContext(deps: ApiDeps): ApiContext {
   const templates = new TemplateResolver({ db, clock, logger });
   const rows = new PausedRows(db, logger);
   const moves = new Moves(db, logger);
-  const standings = new NodeStandings({ db, clock, logger });
+  const standings = new NodeStandings({ db, notices: deps.notices ?? createMemoryNotices(), clock, logger });
   const nodes = new NodeRegistry({
     ...{ standings, discovery, sandboxes, routes, reservations, rows, moves, clock, logger },
     random: Math.random,

@@ -1,5 +1,5 @@
 import type { ArchiveInspector, ArtifactStore, UploadSignatures } from '@islet/artifacts';
-import type { Reservations, Routes, StoreContents } from '@islet/catalog';
+import type { Notices, Reservations, Routes, StoreContents } from '@islet/catalog';
 import type { Database } from '@islet/db';
 import type { EventSource, LogSource, SampleSource } from '@islet/sinks';
 import type { Logger } from '@islet/telemetry';
@@ -35,6 +35,8 @@ export interface ApiDeps {
   sandboxes?: KnownSandboxes | undefined;
   /** Of all control planes of the installation. */
   reservations: Reservations;
+  /** What all control planes of the installation tell each other; absent: this is the only one. */
+  notices?: Notices | undefined;
   /** How many requests a team may send; absent: any number. */
   rateLimit?: RateLimit | undefined;
   /** Of the store of both. Absent: it loses nothing while the API runs. */

@@ -1,3 +1,4 @@
+export { noticesContract } from './notices/notices.contract.ts';
 export { ratesContract } from './rates/rates.contract.ts';
 export { reservationsContract } from './reservations/reservations.contract.ts';
 export { marksContract, routesContract, testRoute } from './routes/routes.contract.ts';

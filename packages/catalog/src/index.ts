@@ -1,4 +1,6 @@
 export type { KeptContents, StoreContents } from './contents.ts';
+export { createMemoryNotices } from './notices/memory.ts';
+export type { Notices, Topic } from './notices/notices.ts';
 export { createMemoryRates } from './rates/memory.ts';
 export type { Rate, RateOutcome, Rates } from './rates/rates.ts';
 export { createMemoryReservations } from './reservations/memory.ts';

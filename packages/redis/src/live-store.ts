@@ -1,5 +1,6 @@
 import {
   createMemoryRates,
+  type Notices,
   type Rates,
   type Reservations,
   type Routes,
@@ -8,6 +9,7 @@ import {
 import type { Logger } from '@islet/telemetry';
 import { RedisConnection } from './connection.ts';
 import { Epoch, GRACE_MS } from './epoch/epoch.ts';
+import { createRedisNotices } from './notices/redis-notices.ts';
 import { createRedisRates } from './rates/redis-rates.ts';
 import { createRedisReservations } from './reservations/redis-reservations.ts';
 import { createRedisRoutes } from './routes/redis-routes.ts';
@@ -25,6 +27,7 @@ export interface LiveStore extends AsyncDisposable {
   routes: Routes;
   reservations: Reservations;
   rates: Rates;
+  notices: Notices;
   contents: StoreContents;
 }
 
@@ -46,6 +49,7 @@ export async function openLiveStore({ url, prefix, logger }: LiveStoreOptions): 
     },
   });
   epoch = new Epoch({ redis, graceMs: GRACE_MS, logger });
+  const notices = createRedisNotices(redis);
   return {
     routes: createRedisRoutes(redis, epoch),
     reservations: createRedisReservations(redis, epoch),
@@ -53,7 +57,11 @@ export async function openLiveStore({ url, prefix, logger }: LiveStoreOptions): 
       redis,
       createMemoryRates(() => performance.now()),
     ),
+    notices,
     contents: epoch,
-    [Symbol.asyncDispose]: () => redis[Symbol.asyncDispose](),
+    async [Symbol.asyncDispose]() {
+      await notices[Symbol.asyncDispose]();
+      await redis[Symbol.asyncDispose]();
+    },
   };
 }

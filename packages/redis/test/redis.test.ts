@@ -1,6 +1,7 @@
 import { createMemoryRates, type Routes } from '@islet/catalog';
 import {
   marksContract,
+  noticesContract,
   ratesContract,
   reservationsContract,
   routesContract,
@@ -11,6 +12,7 @@ import { createLogger } from '@islet/telemetry';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { RedisConnection } from '../src/connection.ts';
 import { Epoch } from '../src/epoch/epoch.ts';
+import { createRedisNotices } from '../src/notices/redis-notices.ts';
 import { createRedisRates } from '../src/rates/redis-rates.ts';
 import { createRedisReservations } from '../src/reservations/redis-reservations.ts';
 import { createRedisRoutes } from '../src/routes/redis-routes.ts';
@@ -75,6 +77,15 @@ describe.each(['redis-server', 'valkey-server'])('%s', (program) => {
   routesContract(program, openRoutes);
   marksContract(program, openRoutes);
   reservationsContract(program, openPlaces);
+  const openNotices = async (prefix: string) => {
+    const notices = createRedisNotices((await open({ prefix })).redis);
+    closing.push(async () => notices[Symbol.asyncDispose]());
+    return notices;
+  };
+  noticesContract(program, async () => {
+    const prefix = `notices-${++opened}`;
+    return [await openNotices(prefix), await openNotices(prefix)];
+  });
   ratesContract(program, async (monotonic) => {
     const { redis } = await emptied();
     return createRedisRates(redis, createMemoryRates(monotonic), monotonic);
@@ -144,6 +155,20 @@ describe.each(['redis-server', 'valkey-server'])('%s', (program) => {
     expect(await admitted(100)).toBe(20);
     await server.restart();
     await expect.poll(() => admitted(2)).toBeLessThan(2);
+  });
+
+  it('hears notices again when the server is back, and counts those as told that may have been missed', async () => {
+    const notices = await openNotices('notices-lost');
+    let heard = 0;
+    notices.watch('members', () => heard++);
+    await expect.poll(() => heard).toBeGreaterThan(0);
+    await server.stop();
+    const before = heard;
+    // Of its own it knows all the same.
+    await notices.tell('members');
+    expect(heard).toBe(before + 1);
+    await server.restart();
+    await expect.poll(() => heard).toBeGreaterThan(before + 1);
   });
 
   it('gives out no place, and tells of no route as gone, before what was lost is written anew', async () => {

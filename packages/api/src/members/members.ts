@@ -1,8 +1,12 @@
+import type { Notices } from '@islet/catalog';
 import { type Database, listMembers, type Member } from '@islet/db';
 import type { Logger } from '@islet/telemetry';
+import { Looks } from '../looks.ts';
 
 export interface MembersOptions {
   db: Database;
+  /** Of all control planes of the installation. */
+  notices: Notices;
   logger: Logger;
   /** From one look at the database to the next, ms. */
   lookMs?: number;
@@ -26,13 +30,15 @@ export class Members implements AsyncDisposable {
   #ids: ReadonlySet<string>;
   /** What the members are, as a text to compare. */
   #told: string;
-  #looking: Promise<void> | undefined;
+  readonly #looks = new Looks(() => this.#look());
+  readonly #unwatch: () => void;
 
   private constructor(options: MembersOptions, all: readonly Member[]) {
     this.#options = options;
     this.#all = all;
     this.#ids = idsOf(all);
     this.#told = JSON.stringify(all);
+    this.#unwatch = options.notices.watch('members', () => void this.look());
     this.#timer = setInterval(() => void this.look(), options.lookMs ?? LOOK_MS).unref();
   }
 
@@ -57,18 +63,21 @@ export class Members implements AsyncDisposable {
     return () => this.#listeners.delete(listener);
   }
 
-  /** Looks at the database, once for all who ask at a time. */
+  /** Looks at the database. */
   look(): Promise<void> {
-    this.#looking ??= this.#look().finally(() => {
-      this.#looking = undefined;
-    });
-    return this.#looking;
+    return this.#looks.ask();
+  }
+
+  /** The database has other members than before: looks, and has all other control planes look. */
+  async changed(): Promise<void> {
+    await Promise.all([this.look(), this.#options.notices.tell('members')]);
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
     clearInterval(this.#timer);
+    this.#unwatch();
     this.#listeners.clear();
-    await this.#looking;
+    await this.#looks.settled();
   }
 
   async #look(): Promise<void> {

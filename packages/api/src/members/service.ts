@@ -33,7 +33,7 @@ export interface MembershipOptions {
   authority: Certificate;
   /** What another API is given. */
   secrets: { tokenSeed: string; adminToken: string };
-  members: Pick<Members, 'look'>;
+  members: Pick<Members, 'changed'>;
   /** Whose certificate a caller has shown. */
   peerOf: (context: HandlerContext) => Identity | undefined;
   /** Unix milliseconds. */
@@ -94,7 +94,7 @@ export function membershipService(options: MembershipOptions): Membership {
         if (result.outcome === 'name-taken') throw memberNameTaken(result.role, name);
         logger.info({ role: result.role, name }, 'a machine has joined the cluster');
         if (result.role === 'api') return { given: { case: 'secrets', value: apiSecrets } };
-        await members.look();
+        await members.changed();
         return { given: { case: 'certificate', value: certificate } };
       }),
     renew: ({ certificateRequest }, context) =>
@@ -109,7 +109,7 @@ export function membershipService(options: MembershipOptions): Membership {
         const peer = memberIn(context);
         if (peer.role !== 'node' || !isSound(at) || !areSound(labels)) throw announcementInvalid();
         if (!(await announceMember(db, peer.memberId, { at, labels }))) throw memberRemoved();
-        await members.look();
+        await members.changed();
         return {};
       }),
   };

@@ -1,12 +1,18 @@
+import type { Notices } from '@islet/catalog';
 import { nodeStatusRefused } from '@islet/contracts';
 import { type Database, listStandings, type Standing, setStanding } from '@islet/db';
 import type { Logger } from '@islet/telemetry';
 import type { Clock } from '../deps.ts';
+import { Looks } from '../looks.ts';
 
 export interface NodeStandingsOptions {
   db: Database;
+  /** Of all control planes of the installation. */
+  notices: Notices;
   clock: Clock;
   logger: Logger;
+  /** From one look at the database to the next, ms. */
+  lookMs?: number;
 }
 
 /** From one look at what other APIs have written to the next, ms. */
@@ -17,7 +23,12 @@ export class NodeStandings implements AsyncDisposable {
   readonly #options: NodeStandingsOptions;
   #known: ReadonlyMap<string, Standing> = new Map();
   #timer: NodeJS.Timeout | undefined;
-  #looking: Promise<void> | undefined;
+  readonly #looks = new Looks(() =>
+    this.#look().catch((error: unknown) =>
+      this.#options.logger.warn({ err: error }, 'the standings of nodes cannot be read; they stay as known'),
+    ),
+  );
+  #unwatch: () => void = () => undefined;
 
   constructor(options: NodeStandingsOptions) {
     this.#options = options;
@@ -28,18 +39,9 @@ export class NodeStandings implements AsyncDisposable {
     await this.#look();
     // An embedded database is this process's alone.
     if (this.#options.db.kind === 'pglite') return;
-    this.#timer = setInterval(() => {
-      this.#looking ??= this.#look()
-        .catch((error: unknown) =>
-          this.#options.logger.warn(
-            { err: error },
-            'the standings of nodes cannot be read; they stay as known',
-          ),
-        )
-        .finally(() => {
-          this.#looking = undefined;
-        });
-    }, LOOK_MS).unref();
+    const look = () => void this.#looks.ask();
+    this.#unwatch = this.#options.notices.watch('standings', look);
+    this.#timer = setInterval(look, this.#options.lookMs ?? LOOK_MS).unref();
   }
 
   of(nodeId: string): Standing {
@@ -52,11 +54,13 @@ export class NodeStandings implements AsyncDisposable {
     const isSet = await setStanding(db, { nodeId, standing, changedAt: new Date(clock.now()) });
     if (!isSet) throw nodeStatusRefused('draining', standing);
     this.#known = new Map([...this.#known, [nodeId, standing]]);
+    await this.#options.notices.tell('standings');
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
     clearInterval(this.#timer);
-    await this.#looking;
+    this.#unwatch();
+    await this.#looks.settled();
   }
 
   async #look(): Promise<void> {

@@ -9,6 +9,7 @@ import {
   membershipService,
   type NodeDiscovery,
 } from '@islet/api';
+import type { Notices } from '@islet/catalog';
 import { type Certificate, fingerprintOf, isMemberName, newIdentity } from '@islet/certificates';
 import { clusterProto, edgeProto, type Undo } from '@islet/contracts';
 import type { Database } from '@islet/db';
@@ -24,6 +25,7 @@ import { type ClusterMember, openMember, ownSource } from './member.ts';
 export interface ApiClusterOptions {
   dataDir: string;
   db: Database;
+  notices: Notices;
   /** What all APIs have alike. */
   secrets: SharedSecrets;
   /** Where nodes are; undefined: where they have said themselves. */
@@ -50,7 +52,7 @@ export interface ApiCluster {
 
 /** Opens the API's part of a cluster; what it makes is added to `undo`. */
 export async function openApiCluster(options: ApiClusterOptions, undo: Undo): Promise<ApiCluster> {
-  const { dataDir, db, secrets, clock, logger } = options;
+  const { dataDir, db, notices, secrets, clock, logger } = options;
   const authority = await openAuthority(dataDir, new Date(clock()));
   const name = isMemberName(hostname()) ? hostname() : 'api';
   const member = await openMember({
@@ -58,7 +60,7 @@ export async function openApiCluster(options: ApiClusterOptions, undo: Undo): Pr
     ...{ authority: authority.cert, clock, logger },
   });
   undo.add('the care for the certificate of the cluster', async () => member[Symbol.dispose]());
-  const members = await Members.open({ db, logger });
+  const members = await Members.open({ db, notices, logger });
   undo.add('the watch of the members', () => members[Symbol.asyncDispose]());
   const { join, renew, announce } = membershipService({
     ...{ db, authority, secrets, members, clock, logger },
@@ -90,5 +92,5 @@ export function placeOf(
   port: number,
 ): ClusterPlace {
   const api = `${isIPv6(host) ? `[${host}]` : host}:${port}`;
-  return { api, fingerprint, membersChanged: () => members.look() };
+  return { api, fingerprint, membersChanged: () => members.changed() };
 }

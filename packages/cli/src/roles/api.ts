@@ -18,6 +18,7 @@ type Given =
   | 'reservations'
   | 'contents'
   | 'rateLimit'
+  | 'notices'
   | 'discovery'
   | 'artifacts'
   | 'uploads'

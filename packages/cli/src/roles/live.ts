@@ -1,7 +1,9 @@
 import {
+  createMemoryNotices,
   createMemoryRates,
   createMemoryReservations,
   createMemoryRoutes,
+  type Notices,
   type Rates,
   type Reservations,
   type Routes,
@@ -16,6 +18,7 @@ export interface Live extends AsyncDisposable {
   routes: Routes;
   reservations: Reservations;
   rates: Rates;
+  notices: Notices;
   /** Absent: what is in memory is not lost while the API runs. */
   contents?: StoreContents;
 }
@@ -33,6 +36,7 @@ export async function openLive(
       routes: createMemoryRoutes(Date.now),
       reservations: createMemoryReservations(() => performance.now()),
       rates: createMemoryRates(() => performance.now()),
+      notices: createMemoryNotices(),
       [Symbol.asyncDispose]: async () => undefined,
     };
   }

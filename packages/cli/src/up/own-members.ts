@@ -1,6 +1,7 @@
 import { createHash } from 'node:crypto';
 import { isIPv6 } from 'node:net';
 import type { DiscoveredNode } from '@islet/api';
+import { createMemoryNotices } from '@islet/catalog';
 import { type Certificate, fingerprintOf, identityOf, newIdentity } from '@islet/certificates';
 import type { Undo } from '@islet/contracts';
 import { type Database, enrollMember } from '@islet/db';
@@ -92,7 +93,15 @@ export async function openOwnCluster(
   }
   const discovered: DiscoveredNode = { id: nodeId, labels: {}, link };
   return openApiCluster(
-    { dataDir, db, secrets, clock, logger, ownNodes: new Map([[memberId, discovered]]) },
+    {
+      dataDir,
+      db,
+      notices: createMemoryNotices(),
+      secrets,
+      clock,
+      logger,
+      ownNodes: new Map([[memberId, discovered]]),
+    },
     undo,
   );
 }

@@ -60,7 +60,11 @@ export function runApi(options: ProcessOptions<ApiConfig>): Promise<void> {
     undo.add('the database', () => db.close());
     signal.throwIfAborted();
     const { discovery, serveEdges, cluster } = await openNeighbours(
-      { ...{ config, db, secrets, clock, logger }, nodeToken: own.nodeToken, dataDir: instance.dataDir },
+      {
+        ...{ config, db, notices: live.notices, secrets, clock, logger },
+        nodeToken: own.nodeToken,
+        dataDir: instance.dataDir,
+      },
       undo,
     );
     const bases = registerBaseOfNodes(discovery, db, logger);
@@ -68,12 +72,12 @@ export function runApi(options: ProcessOptions<ApiConfig>): Promise<void> {
     // The first API of a cluster starts before any node has joined.
     if (bases.hasNodes) await Promise.race([bases.done, sleep(BASE_MS, undefined, { ref: false })]);
 
-    const { routes, reservations, rates, contents } = live;
+    const { routes, reservations, rates, notices, contents } = live;
     const sandboxUrl = `http://${urlHost(config.host)}:${config.proxyPort}`;
     let place: ClusterPlace | undefined;
     const api = await openApi({
       ...{ config, instance, db, secrets, unexpected, version, logger, sandboxUrl },
-      ...{ routes, reservations, contents },
+      ...{ routes, reservations, notices, contents },
       rateLimit: config.rateLimit && { rates, rate: config.rateLimit },
       ...openUploads(artifactsDir(instance, config.artifactsDir), secrets, layout),
       ...(await openStores(instance, logger, undo)),
