@@ -1,9 +1,15 @@
 import type { MessageInitShape } from '@bufbuild/protobuf';
 import type { ServiceImpl } from '@connectrpc/connect';
 import { type FindSigner, type Routes, routeToWire, type Wake, type WakeOutcome } from '@islet/catalog';
-import { edgeProto, type FileOperation, IsletError, toConnectError } from '@islet/contracts';
+import {
+  databaseUnavailable,
+  edgeProto,
+  type FileOperation,
+  IsletError,
+  toConnectError,
+} from '@islet/contracts';
+import { isDatabaseUnavailable } from '@islet/db';
 import type { Logger } from '@islet/telemetry';
-import { toIsletError } from '../http/errors.ts';
 import { watchStream } from './watch.ts';
 
 type WireOutcome = NonNullable<MessageInitShape<typeof edgeProto.WakeSandboxResponseSchema>['outcome']>;
@@ -29,7 +35,8 @@ export function edgeService(options: EdgeServiceOptions): ServiceImpl<typeof edg
     } catch (error) {
       if (!(error instanceof IsletError))
         logger.error({ err: error }, 'a question of an edge was not answered');
-      throw toConnectError(toIsletError(error));
+      // Of what only this control plane fails with, the edge may ask another one.
+      throw toConnectError(isDatabaseUnavailable(error) ? databaseUnavailable(error) : error);
     }
   };
   return {
