@@ -1,8 +1,10 @@
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { setFlagsFromString } from 'node:v8';
+import { runInNewContext } from 'node:vm';
 import { create } from '@bufbuild/protobuf';
-import { createApi } from '@islet/api';
+import { createApi, fixedNodes } from '@islet/api';
 import { createDirectoryArtifacts, UploadSignatures } from '@islet/artifacts';
 import {
   createMemoryReservations,
@@ -22,7 +24,7 @@ import {
   seed,
 } from '@islet/db';
 import { createLogger } from '@islet/telemetry';
-import { onlyNode } from '../../packages/api/test/simulated-link.ts';
+import { simulatedLink } from '../../packages/api/test/simulated-link.ts';
 import { SimulatedNode } from '../../packages/api/test/simulated-node.ts';
 
 const DAY_MS = 86_400_000;
@@ -41,19 +43,50 @@ function inMemory(): LiveParts {
   };
 }
 
+interface Opened {
+  url: string;
+  anyId: string;
+  heldBytes: number;
+  routes: Routes;
+}
+
+/** Of a node, so that no create is refused. */
+const ROOM = { cpuCount: 1_024, memoryMb: 4_194_304 };
+
+/** What is reachable. */
+function heapBytes(): number {
+  setFlagsFromString('--expose-gc');
+  (runInNewContext('gc') as () => void)();
+  return process.memoryUsage().heapUsed;
+}
+
 /** The API over a real database and a node that runs nothing but knows many sandboxes. */
 export class ControlPlaneUnderTest implements AsyncDisposable {
   readonly #url: string;
-  readonly #anyId: string;
   readonly #close: () => Promise<void>;
+  /** One of the sandboxes. */
+  readonly anyId: string;
+  /** What the API holds on the heap when it has heard of all, with its routes if these are in memory. */
+  readonly heldBytes: number;
+  readonly routes: Routes;
 
-  private constructor(url: string, anyId: string, close: () => Promise<void>) {
+  private constructor({ url, anyId, heldBytes, routes }: Opened, close: () => Promise<void>) {
     this.#url = url;
-    this.#anyId = anyId;
+    this.anyId = anyId;
+    this.heldBytes = heldBytes;
+    this.routes = routes;
     this.#close = close;
   }
 
-  static async open(known: number, live: LiveParts = inMemory()): Promise<ControlPlaneUnderTest> {
+  /**
+   * @param known sandboxes, spread evenly
+   * @param nodeCount each with room for many more
+   */
+  static async open(
+    known: number,
+    live: LiveParts = inMemory(),
+    nodeCount = 1,
+  ): Promise<ControlPlaneUnderTest> {
     const directory = await mkdtemp(join(tmpdir(), 'islet-bench-api-'));
     const db = await openDatabase({ dataDir: join(directory, 'db'), migrationsDir: MIGRATIONS_DIR });
     await migrate(db);
@@ -75,15 +108,17 @@ export class ControlPlaneUnderTest implements AsyncDisposable {
       defaultWorkdir: '',
     };
     await registerTemplateBuild(db, build);
-    const node = new SimulatedNode();
+    const nodes = Array.from({ length: nodeCount }, (_, index) => new SimulatedNode(`node-${index + 1}`));
+    for (const node of nodes) Object.assign(node, ROOM);
     for (let index = 0; index < known; index++) {
       const sandbox = knownSandbox(build, index);
-      node.sandboxes.set(sandbox.config?.sandboxId ?? '', sandbox);
+      nodes[index % nodeCount]?.sandboxes.set(sandbox.config?.sandboxId ?? '', sandbox);
     }
+    const heapBefore = heapBytes();
     const { app } = await createApi({
       db,
       ...live,
-      discovery: onlyNode(node),
+      discovery: fixedNodes(nodes.map((node) => ({ id: node.id, labels: {}, link: simulatedLink(node) }))),
       artifacts: createDirectoryArtifacts({
         directory: join(directory, 'artifacts'),
         signatures: new UploadSignatures('bench'),
@@ -93,10 +128,11 @@ export class ControlPlaneUnderTest implements AsyncDisposable {
       logger: createLogger({ service: 'api', level: 'silent' }),
     });
     const url = await app.listen({ host: '127.0.0.1', port: 0 });
-    const [anyId = ''] = node.sandboxes.keys();
-    return new ControlPlaneUnderTest(url, anyId, async () => {
+    const [anyId = ''] = nodes[0]?.sandboxes.keys() ?? [];
+    const heldBytes = heapBytes() - heapBefore;
+    return new ControlPlaneUnderTest({ url, anyId, heldBytes, routes: live.routes }, async () => {
       await app.close();
-      node.close();
+      for (const node of nodes) node.close();
       await db.close();
       await rm(directory, { recursive: true, force: true });
     });
@@ -108,7 +144,7 @@ export class ControlPlaneUnderTest implements AsyncDisposable {
   }
 
   async get(): Promise<void> {
-    await this.#call('GET', `/sandboxes/${this.#anyId}`, 200);
+    await this.#call('GET', `/sandboxes/${this.anyId}`, 200);
   }
 
   async create(): Promise<void> {

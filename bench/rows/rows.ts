@@ -1,10 +1,12 @@
 import { burstRow } from './burst.ts';
+import { clusterRow } from './cluster.ts';
 import { commandRow } from './command.ts';
 import { controlPlaneRow } from './control-plane.ts';
 import { createRow } from './create.ts';
 import { densityRow } from './density.ts';
 import { filesRow } from './files.ts';
 import { firstOutputRow } from './first-output.ts';
+import { fleetRow } from './fleet.ts';
 import { forkRow } from './fork.ts';
 import { httpRow } from './http.ts';
 import { isolationRow } from './isolation.ts';
@@ -38,6 +40,8 @@ export const ROWS: readonly Row[] = [
   controlPlaneRow,
   liveStoreRow,
   otherNodeRow,
+  fleetRow,
+  clusterRow,
   loadRow,
   neighbourRow,
   templatesRow,
