@@ -7,7 +7,8 @@ const SAID: Readonly<Record<string, (place: S3Place) => string>> = {
   NoSuchBucket: ({ bucket }) => `there is no bucket ${bucket}: make it, or correct --store`,
   AccessDenied: () => 'the credentials do not allow that: see "Permissions" in docs/cluster.md',
   InvalidAccessKeyId: () => 'the server does not know AWS_ACCESS_KEY_ID',
-  SignatureDoesNotMatch: () => 'the server refuses the signature: correct AWS_SECRET_ACCESS_KEY',
+  SignatureDoesNotMatch: () =>
+    'the server refuses the credentials: correct AWS_ACCESS_KEY_ID or AWS_SECRET_ACCESS_KEY',
   ExpiredToken: () => 'the credentials are no longer valid: renew AWS_SESSION_TOKEN',
   RequestTimeTooSkewed: () => "this machine's clock is wrong",
   SlowDown: () => 'the server is asked too often',

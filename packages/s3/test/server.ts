@@ -23,6 +23,8 @@ export class TestServer implements AsyncDisposable {
     AWS_SECRET_ACCESS_KEY: KEYS.secretAccessKey,
     AWS_REGION: 'us-east-1',
   };
+  /** A key that may do nothing, with the same secret. */
+  static readonly guest = 'test:guest';
   readonly url: string;
   readonly #dir: string;
   #process: ChildProcess;

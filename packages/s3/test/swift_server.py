@@ -97,6 +97,8 @@ def configuration(server, directory, access_key, secret_key):
         '[filter:tempauth]',
         'use = egg:swift#tempauth',
         f'user_{account}_{user} = {secret_key} .admin',
+        # May do nothing.
+        f'user_{account}_guest = {secret_key}',
         '[filter:slo]',
         'use = egg:swift#slo',
     ]
