@@ -56,8 +56,6 @@ export interface ClientProxy {
   useCertificate(certificate: Certificate): void;
   /** What it shows nodes from now on; connections that are open go on. */
   useLinks(links: LinkCredentials): void;
-  /** True between `listen` and `close`. */
-  isServing(): boolean;
   /** Takes no more connections, gives requests `drainMs` (default 0) to end, then ends them. */
   close(drainMs?: number): Promise<void>;
 }
@@ -109,7 +107,6 @@ export function createClientProxy(options: ClientProxyOptions): ClientProxy {
     useLinks: (links) => {
       client = linkClient(links);
     },
-    isServing: () => listener !== undefined,
     async close(drainMs = 0) {
       const closing = listener;
       listener = undefined;

@@ -2,4 +2,3 @@ export { type ClientProxy, type ClientProxyOptions, createClientProxy } from './
 export { ClientConnections, type ConnectionLimits } from './limits/client-connections.ts';
 export type { LookUp } from './routing/look-ups.ts';
 export { gateWakes, type WakeGate } from './routing/wake-gate.ts';
-export { createHealthServer, HEALTH_PORT, type HealthServer } from './server/health-server.ts';

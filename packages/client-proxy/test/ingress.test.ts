@@ -12,7 +12,6 @@ import { createSandboxProxy, type SandboxProxy } from '@islet/proxy';
 import { createLogger } from '@islet/telemetry';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { WebSocket } from 'ws';
-import { createHealthServer } from '../src/index.ts';
 import { Edge, sandboxRoute } from './edge.ts';
 import { call, raw } from './http1.ts';
 
@@ -256,19 +255,4 @@ describe('a sandbox that is not running', () => {
     expect(answer.status).toBe(status);
     expect(JSON.parse(answer.body.toString())).toEqual({ sandboxId: id, message, code: status });
   });
-});
-
-it('tells its health on a port of its own', async () => {
-  let ready = false;
-  const health = createHealthServer(() => ready);
-  await health.listen({ host: '127.0.0.1', port: 0 });
-  try {
-    const { port } = health.address();
-    expect((await call({ port, path: '/health' })).status).toBe(503);
-    ready = true;
-    expect((await call({ port, path: '/health' })).status).toBe(200);
-    expect((await call({ port, path: '/other' })).status).toBe(404);
-  } finally {
-    await health.close();
-  }
 });

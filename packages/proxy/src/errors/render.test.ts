@@ -1,10 +1,11 @@
-import { IsletError } from '@islet/contracts';
+import { controlPlaneUnavailable, IsletError } from '@islet/contracts';
 import { expect, it } from 'vitest';
 import {
   portClosed,
   reservedEndpoint,
   routingFailed,
   sandboxGone,
+  sandboxMoved,
   tooManyConnections,
 } from './proxy-error.ts';
 import { renderError } from './render.ts';
@@ -58,4 +59,13 @@ it('shows the text of our own errors and of no others', () => {
   const internal = renderError(new TypeError('secret in here'), program);
   expect(internal.status).toBe(500);
   expect(internal.body).not.toContain('secret');
+});
+
+it('says when to try again what is away for a moment', () => {
+  expect(renderError(sandboxMoved('ia'), program)).toMatchObject({ status: 503, retryAfterS: 1 });
+  expect(renderError(controlPlaneUnavailable(undefined), browser)).toMatchObject({
+    status: 503,
+    retryAfterS: 1,
+  });
+  expect(renderError(sandboxGone('ia'), program).retryAfterS).toBeUndefined();
 });
