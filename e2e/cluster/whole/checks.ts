@@ -1,8 +1,8 @@
 import { Sandbox } from 'e2b';
 import { until } from '../../setup/until.ts';
 import { count, isMissing, resume } from './client.ts';
-import { type Cluster, NODES, type Way } from './cluster.ts';
-import { Broken, type State, statesWithin, type Told } from './model.ts';
+import { type Cluster, NODES, PARTS, type Way } from './cluster.ts';
+import { Broken, type State, statesWithin, type Told, UNKNOWN } from './model.ts';
 
 /** How long a cluster may take to find itself again once all is repaired, ms. */
 const RECOVERY_MS = 60_000;
@@ -27,6 +27,7 @@ export class Checks {
    * @throws Broken
    */
   async all(everyone: readonly Told[], unanswered: number): Promise<void> {
+    await this.#nothingOnItsWay();
     for (const told of everyone) await this.#settle(told);
     await this.#strangers(everyone, unanswered);
     const running = everyone.filter(({ states }) => states.has('running'));
@@ -67,6 +68,13 @@ export class Checks {
     return [...byApi.values()];
   }
 
+  /** What was sent before its sender gave up arrives when the cable is back, and not at once: TCP tries ever less often. */
+  async #nothingOnItsWay(): Promise<void> {
+    const { network } = this.#options.cluster;
+    const ask = async () => (await Promise.all(PARTS.map((part) => network.unsentOn(part)))).flat();
+    await until('what was sent has arrived', RECOVERY_MS, ask, (found) => found.length === 0);
+  }
+
   /** From here on it is known in which state it is. */
   async #settle(told: Told): Promise<void> {
     let last: (State | 'unknown')[] = [];
@@ -87,6 +95,7 @@ export class Checks {
       throw new Broken(kind, `${told.id} is ${last.join(', ')}, and should be ${wanted}: ${cause}`, cause);
     });
     told.states = new Set([states[0] as State]);
+    told.late = [];
   }
 
   async #strangers(everyone: readonly Told[], unanswered: number): Promise<void> {
@@ -126,7 +135,7 @@ export class Checks {
       const sandbox = await Sandbox.connect(told.id, { ...way, timeoutMs: 3_000_000 });
       for (const [path, contents] of told.files) {
         const found = (await sandbox.files.exists(path)) ? await sandbox.files.read(path) : '';
-        if (!contents.has(found) && !contents.has('cut off')) {
+        if (!contents.has(found) && !contents.has(UNKNOWN)) {
           throw new Broken('lost', `${path} of ${told.id} holds ${found.length} other characters`);
         }
         told.files.set(path, new Set([found]));

@@ -1,7 +1,7 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Random } from '../../chaos/random.ts';
 import { until } from '../../setup/until.ts';
-import { APIS, type Cluster, EDGES, type Machine, NODES, PARTS, SERVERS } from './cluster.ts';
+import { type Cluster, type Machine, NODES, type NodeName, PARTS, type Part, SERVERS } from './cluster.ts';
 import type { Told } from './model.ts';
 import { lost } from './model.ts';
 
@@ -33,6 +33,8 @@ export class Faults {
   readonly #options: FaultsOptions;
   /** How many of each kind there were. */
   readonly counts = new Map<FaultKind, number>();
+  /** What is broken now: nothing is broken twice at a time. */
+  readonly #broken = new Set<Machine | 'disk' | 'store'>();
 
   constructor(options: FaultsOptions) {
     this.#options = options;
@@ -42,60 +44,75 @@ export class Faults {
   async injectOne(kind: FaultKind, say: (text: string) => void, signal: AbortSignal): Promise<void> {
     const { random, longestMs } = this.#options;
     const lastsMs = Math.min(random.integer(LASTS.least, LASTS.most), longestMs);
-    const { what, repair } = await this.#break(kind);
+    const target = this.#targetOf(kind);
+    if (this.#broken.has(target)) return;
+    this.#broken.add(target);
+    const { what, repair } = await this.#break(kind, target);
     this.counts.set(kind, (this.counts.get(kind) ?? 0) + 1);
     say(`${what} for ${(lastsMs / 1000).toFixed(1)} s`);
     await sleep(lastsMs, undefined, { signal }).catch(() => undefined);
     await repair();
+    this.#broken.delete(target);
     say(`${what}: repaired`);
   }
 
-  async #break(kind: FaultKind): Promise<Fault> {
-    const { cluster, random } = this.#options;
-    switch (kind) {
-      case 'kill':
-        return this.#kill(random.pick(MACHINES));
-      case 'freeze': {
-        const part = random.pick([...APIS, ...EDGES, ...NODES]);
-        const pid = cluster.pidOf(part);
-        process.kill(pid, 'SIGSTOP');
-        return { what: `${part} stands still`, repair: async () => void process.kill(pid, 'SIGCONT') };
-      }
-      case 'cut off': {
-        const machine = random.pick(MACHINES);
-        await cluster.network.setLink(machine, 'down');
-        return { what: `${machine} is cut off`, repair: () => cluster.network.setLink(machine, 'up') };
-      }
-      case 'slow link': {
-        const machine = random.pick(MACHINES);
-        await cluster.network.setSlow(machine, true);
-        return {
-          what: `the link of ${machine} is slow`,
-          repair: () => cluster.network.setSlow(machine, false),
-        };
-      }
-      case 'drain': {
-        const node = random.pick(NODES);
-        // Something else may be broken meanwhile.
-        const tell = (word: string) =>
-          until(
-            `${node} can be told`,
-            60_000,
-            () => cluster.tell('node', word, node),
-            () => true,
-          );
-        await tell('drain');
-        return { what: `${node} is drained`, repair: async () => void (await tell('undrain')) };
-      }
-      case 'full disk':
-        await cluster.disk.fill();
-        return { what: 'the small disk is full', repair: () => cluster.disk.free() };
-      case 'store away':
-        await cluster.setStore(false);
-        return { what: 'the store is away', repair: () => cluster.setStore(true) };
-      case 'power off':
-        return this.#powerOff();
+  #targetOf(kind: FaultKind): Machine | 'disk' | 'store' {
+    const { random } = this.#options;
+    if (kind === 'full disk') return 'disk';
+    if (kind === 'store away') return 'store';
+    if (kind === 'freeze') return random.pick(PARTS);
+    return random.pick(kind === 'drain' || kind === 'power off' ? NODES : MACHINES);
+  }
+
+  async #break(kind: FaultKind, target: Machine | 'disk' | 'store'): Promise<Fault> {
+    const { cluster } = this.#options;
+    if (target === 'disk') {
+      await cluster.disk.fill();
+      return { what: 'the small disk is full', repair: () => cluster.disk.free() };
     }
+    if (target === 'store') {
+      await cluster.setStore(false);
+      return { what: 'the store is away', repair: () => cluster.setStore(true) };
+    }
+    switch (kind) {
+      case 'freeze':
+        return this.#freeze(target as Part);
+      case 'cut off':
+        await cluster.network.setLink(target, 'down');
+        return { what: `${target} is cut off`, repair: () => cluster.network.setLink(target, 'up') };
+      case 'slow link':
+        await cluster.network.setSlow(target, true);
+        return {
+          what: `the link of ${target} is slow`,
+          repair: () => cluster.network.setSlow(target, false),
+        };
+      case 'drain':
+        return this.#drain(target as NodeName);
+      case 'power off':
+        return this.#powerOff(target as NodeName);
+      default:
+        return this.#kill(target);
+    }
+  }
+
+  #freeze(part: Part): Fault {
+    const pid = this.#options.cluster.pidOf(part);
+    process.kill(pid, 'SIGSTOP');
+    return { what: `${part} stands still`, repair: async () => void process.kill(pid, 'SIGCONT') };
+  }
+
+  async #drain(node: NodeName): Promise<Fault> {
+    const { cluster } = this.#options;
+    // Something else may be broken meanwhile.
+    const tell = (word: string) =>
+      until(
+        `${node} can be told`,
+        60_000,
+        () => cluster.tell('node', word, node),
+        () => true,
+      );
+    await tell('drain');
+    return { what: `${node} is drained`, repair: async () => void (await tell('undrain')) };
   }
 
   async #kill(machine: Machine): Promise<Fault> {
@@ -114,9 +131,8 @@ export class Faults {
   }
 
   /** What ran there is lost, and nothing else. */
-  async #powerOff(): Promise<Fault> {
-    const { cluster, random, everyone } = this.#options;
-    const node = random.pick(NODES);
+  async #powerOff(node: NodeName): Promise<Fault> {
+    const { cluster, everyone } = this.#options;
     const loseWhatRan = async () => {
       const there = await cluster.sandboxesOn(node);
       const ran = new Set(there.flatMap(({ id, runs }) => (runs ? [id] : [])));

@@ -16,6 +16,11 @@ export interface Told {
   readonly token: string | undefined;
   /** Each it may be in. */
   states: Set<State>;
+  /**
+   * What calls that had no answer were to make of it. One that was given up may be on its way still, as when a cable was pulled, and be
+   * carried out when the cable is back.
+   */
+  late: State[];
   /** When its time is over. */
   endsAt: Span;
   onTimeout: 'kill' | 'pause';
@@ -23,18 +28,21 @@ export interface Told {
   isShort: boolean;
   /** A call to it is under way. */
   isBusy: boolean;
-  /** By path. A write that failed leaves both contents possible. */
-  files: Map<string, Set<string>>;
-  /** What its counter is at: at least what was answered, at most what was asked for. */
+  /** By path, each content that it may have. A write that failed leaves `UNKNOWN`. */
+  files: Map<string, Set<string | typeof UNKNOWN>>;
+  /** What its counter is at: at least what was answered last, at most what was asked for in all. */
   count: { least: number; most: number };
 }
+
+/** Stands for any content. */
+export const UNKNOWN = Symbol('any content');
 
 export function newTold(
   key: Pick<Told, 'id' | 'token'>,
   life: Pick<Told, 'endsAt' | 'onTimeout' | 'isShort'>,
 ): Told {
   return {
-    ...{ ...key, ...life, states: new Set(['running']), isBusy: false },
+    ...{ ...key, ...life, states: new Set(['running']), late: [], isBusy: false },
     ...{ files: new Map(), count: { least: 0, most: 0 } },
   };
 }
@@ -54,8 +62,10 @@ export function surelyRuns(told: Told, now: number): boolean {
 /** A call whose answer says that the sandbox is in another state. @returns what the call gives */
 export async function becoming<T>(told: Told, state: State, call: () => Promise<T>): Promise<T> {
   told.states.add(state);
+  told.late.push(state);
   const answer = await call();
-  told.states = new Set([state]);
+  told.late.splice(told.late.indexOf(state), 1);
+  told.states = new Set([state, ...told.late]);
   return answer;
 }
 

@@ -81,6 +81,14 @@ export class MachineNetwork<Name extends string> implements AsyncDisposable {
     return stdout.split('\n').filter((line) => line !== '');
   }
 
+  /** Connections that were closed on a machine, and whose last bytes the other end does not have yet. */
+  async unsentOn(machine: Name): Promise<string[]> {
+    const states = ['state', 'fin-wait-1', 'state', 'closing', 'state', 'last-ack'];
+    const [file = '', ...words] = [...this.enter(machine), 'ss', '--no-header', '-tn', ...states];
+    const { stdout } = await run(file, words);
+    return stdout.split('\n').filter((line) => line !== '');
+  }
+
   /** What is in them ends with the namespaces; processes there have to be over. */
   async [Symbol.asyncDispose](): Promise<void> {
     for (const name of [this.#switch, ...this.#machines.map((machine) => this.#name(machine))]) {

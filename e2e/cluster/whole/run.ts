@@ -160,7 +160,6 @@ class Run {
     const unanswered = this.#clients.reduce((sum, client) => sum + client.unanswered, 0);
     await this.#checks.all(this.#everyone, unanswered);
     for (const client of this.#clients) {
-      client.unanswered = 0;
       client.told.splice(0, client.told.length, ...client.told.filter(({ states }) => !states.has('gone')));
     }
   }
