@@ -148,13 +148,16 @@ export class Cluster implements AsyncDisposable {
 
   /** A command of the operator beside an API that runs. @throws Error with what it said if it fails */
   async tell<T>(...words: string[]): Promise<T> {
-    const api = APIS.find((each) => this.isRunning(each));
-    if (!api) throw new Error('no API runs');
-    const { code, stdout, stderr } = await runIslet([...words, '--json', '--data-dir', this.dataDir(api)], {
-      through: this.network.enter(api),
-    });
+    const { code, stdout, stderr } = await this.#command(words);
     if (code !== 0) throw new Error(`islet ${words.join(' ')} ended with ${code}: ${stdout}${stderr}`);
     return JSON.parse(stdout) as T;
+  }
+
+  /** Drains a node. Sandboxes may stay if something is broken meanwhile. @throws Error if it cannot be drained at all */
+  async drain(node: NodeName): Promise<void> {
+    const { stdout, stderr } = await this.#command(['node', 'drain', node]);
+    if (!stdout.includes('"status":"draining"'))
+      throw new Error(`${node} is not drained: ${stdout}${stderr}`);
   }
 
   /** What a node's records say, whether it runs or not. */
@@ -205,6 +208,14 @@ export class Cluster implements AsyncDisposable {
     await this.#redis?.[Symbol.asyncDispose]();
     await this.#postgres?.stop();
     await removeRun(this.#run);
+  }
+
+  #command(words: readonly string[]): ReturnType<typeof runIslet> {
+    const api = APIS.find((each) => this.isRunning(each));
+    if (!api) throw new Error('no API runs');
+    return runIslet([...words, '--json', '--data-dir', this.dataDir(api)], {
+      through: this.network.enter(api),
+    });
   }
 
   async #start(say: (text: string) => void): Promise<void> {

@@ -104,15 +104,12 @@ export class Faults {
   async #drain(node: NodeName): Promise<Fault> {
     const { cluster } = this.#options;
     // Something else may be broken meanwhile.
-    const tell = (word: string) =>
-      until(
-        `${node} can be told`,
-        60_000,
-        () => cluster.tell('node', word, node),
-        () => true,
-      );
-    await tell('drain');
-    return { what: `${node} is drained`, repair: async () => void (await tell('undrain')) };
+    const tell = (what: string, ask: () => Promise<unknown>) => until(what, 60_000, ask, () => true);
+    await tell(`${node} can be drained`, () => cluster.drain(node));
+    const repair = async () => {
+      await tell(`${node} can be undrained`, () => cluster.tell('node', 'undrain', node));
+    };
+    return { what: `${node} is drained`, repair };
   }
 
   async #kill(machine: Machine): Promise<Fault> {
