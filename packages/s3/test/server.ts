@@ -61,15 +61,6 @@ export class TestServer implements AsyncDisposable {
     this.#process = (await launch(this.#dir)).process;
   }
 
-  /** Has it stand still, with its connections open. */
-  freeze(): void {
-    this.#process.kill('SIGSTOP');
-  }
-
-  thaw(): void {
-    this.#process.kill('SIGCONT');
-  }
-
   async [Symbol.asyncDispose](): Promise<void> {
     await this.stop();
     await rm(this.#dir, { recursive: true, force: true });
