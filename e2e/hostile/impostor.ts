@@ -40,8 +40,9 @@ export async function stopEnvd(sandbox: Sandbox): Promise<void> {
   // A little later, since a stopped envd cannot say that the command has begun; on a busy machine it may not even so.
   const stop = { background: true, user: 'root', requestTimeoutMs: 3_000 } as const;
   await sandbox.commands.run('sleep 0.3; kill -STOP 1', stop).catch(() => undefined);
+  // Of a command, too, that had begun by then.
   const answers = () =>
-    sandbox.commands.run('true', { requestTimeoutMs: 1_000 }).then(
+    sandbox.commands.run('true', { requestTimeoutMs: 1_000, timeoutMs: 1_000 }).then(
       () => true,
       () => false,
     );

@@ -5,7 +5,8 @@ for pid in /proc/[0-9]*; do
     *runsc* | *qemu-system* | *islet.mjs* | *envd* | *volume-server*) echo "process ${command%% *} $(tail -n 1 "$pid/cgroup" 2>/dev/null)" ;;
   esac
 done
-awk '{ print "mount", $5 }' /proc/self/mountinfo
+# Not iproute2's folder of namespaces, which it mounts with the first one on a machine, nor the sessions of users.
+awk '$5 != "/run/netns" && $5 !~ "^/run/user/" { print "mount", $5 }' /proc/self/mountinfo
 ls /run/netns 2>/dev/null | sed 's/^/namespace /'
 ip -o link | awk -F': ' '{ sub("@.*", "", $2); print "link", $2 }'
 nft list tables 2>/dev/null | sed 's/^/firewall /'
