@@ -83,7 +83,7 @@ export function savedStateUnusable(
 export function pausedDaemonSilent(sandboxId: string, cause: unknown): IsletError {
   return new IsletError(
     422,
-    `Sandbox ${sandboxId} cannot be resumed: its daemon does not answer, as it was ended, stopped or replaced inside before the sandbox was paused. It stays paused; kill it if it is not needed.`,
+    `Sandbox ${sandboxId} cannot be resumed: its daemon does not answer. Either this node is too busy, or the daemon was ended, stopped or replaced inside before the sandbox was paused. It stays paused: try again, and kill it if it is not needed.`,
     { cause },
   );
 }

@@ -143,7 +143,11 @@ export class Provisioner {
       .run((leave) => this.#restore(source, config.egress, { signal, identity, onSilence: leave }))
       .catch((error) => {
         if (error instanceof DamagedSnapshotError) throw damaged(config.sandboxId, error);
-        if (error instanceof EnvdSilentError) throw pausedDaemonSilent(config.sandboxId, error);
+        if (error instanceof EnvdSilentError) {
+          const { sandboxId } = config;
+          this.#options.logger.warn({ err: error, sandboxId }, 'a saved sandbox does not answer');
+          throw pausedDaemonSilent(sandboxId, error);
+        }
         // Nothing but what it mounts can have lost a file.
         const isOfVolume = error instanceof MissingFileError && config.volumeMounts.length > 0;
         throw isOfVolume ? openVolumeFileGone(config.sandboxId, error) : error;
