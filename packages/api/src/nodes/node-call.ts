@@ -51,3 +51,8 @@ export function isUnknown(error: unknown): boolean {
 export function isDeadline(error: unknown): boolean {
   return ConnectError.from(error).code === Code.DeadlineExceeded;
 }
+
+/** True if the node does not have what it was called for. */
+export function isNotFound(error: unknown): boolean {
+  return ConnectError.from(error).code === Code.NotFound;
+}

@@ -6,6 +6,7 @@ import type { KnownSandboxes } from '../sandboxes/known-sandboxes.ts';
 import type { NodeLink } from './link.ts';
 import { LiveEntries, type LiveEntriesOptions } from './live-entries.ts';
 import type { Moves } from './moves.ts';
+import { isNotFound } from './node-call.ts';
 import type { PausedRows } from './paused-rows.ts';
 import type { Resources } from './placement.ts';
 import { Recent } from './recent.ts';
@@ -23,6 +24,7 @@ export interface NodeSandboxesOptions extends LiveEntriesOptions {
 /** How long an ended sandbox is remembered, against answers and events that were on their way when it ended. */
 const REMEMBERED_MS = 5 * 60_000;
 const KILL_TIMEOUT_MS = 30_000;
+const LOOK_TIMEOUT_MS = 10_000;
 /**
  * How long a route outlives its sandbox's end, ms, and how long one to a sandbox that has none lives without being renewed: what
  * a node that is gone for good leaves behind goes with it.
@@ -235,10 +237,22 @@ export class NodeSandboxes {
     const reason = orchestratorProto.KillReason.TAKEN_OVER;
     this.#moved.add(sandboxId);
     const free = async () => {
-      // It may have come back while the node reported.
-      if (!(await moves.from(nodeId)).includes(sandboxId)) return;
-      await link.sandboxes.killSandbox({ sandboxId, reason, executionId }, { timeoutMs: KILL_TIMEOUT_MS });
-      await moves.freed(nodeId, [sandboxId]);
+      if ((await moves.from(nodeId)).includes(sandboxId)) {
+        try {
+          await link.sandboxes.killSandbox(
+            { sandboxId, reason, executionId },
+            { timeoutMs: KILL_TIMEOUT_MS },
+          );
+          await moves.freed(nodeId, [sandboxId]);
+          return; // The node's event counts, which tells of its end.
+        } catch (error) {
+          if (!isNotFound(error)) throw error;
+        }
+        await moves.freed(nodeId, [sandboxId]);
+      }
+      // It came back while the node reported, or another control plane was faster, and it may come back at any time.
+      this.#moved.delete(sandboxId);
+      await this.#look(sandboxId);
     };
     this.#behind(
       free()
@@ -247,6 +261,17 @@ export class NodeSandboxes {
           logger.warn({ err: error, sandboxId }, 'a node still has a sandbox that was moved away from it'),
         ),
     );
+  }
+
+  /** Takes in what the node has of a sandbox now. */
+  async #look(sandboxId: string): Promise<void> {
+    const { link } = this.#options;
+    try {
+      const { sandbox } = await link.sandboxes.getSandbox({ sandboxId }, { timeoutMs: LOOK_TIMEOUT_MS });
+      if (sandbox) await this.changed(sandbox);
+    } catch (error) {
+      if (!isNotFound(error)) throw error;
+    }
   }
 
   #behind(work: Promise<void>): void {

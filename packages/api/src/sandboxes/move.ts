@@ -240,6 +240,8 @@ async function free(
     );
     return true;
   } catch (error) {
+    // Another control plane was faster.
+    if (error instanceof IsletError && error.status === 404) return true;
     logger.warn({ err: error, sandboxId, nodeId: node.id }, 'a run was not freed');
     return false;
   }
