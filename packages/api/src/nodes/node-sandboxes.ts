@@ -238,17 +238,18 @@ export class NodeSandboxes {
     this.#moved.add(sandboxId);
     const free = async () => {
       if ((await moves.from(nodeId)).includes(sandboxId)) {
+        let isKilled = true;
         try {
           await link.sandboxes.killSandbox(
             { sandboxId, reason, executionId },
             { timeoutMs: KILL_TIMEOUT_MS },
           );
-          await moves.freed(nodeId, [sandboxId]);
-          return; // The node's event counts, which tells of its end.
         } catch (error) {
           if (!isNotFound(error)) throw error;
+          isKilled = false;
         }
         await moves.freed(nodeId, [sandboxId]);
+        if (isKilled) return; // The node's event counts, which tells of its end.
       }
       // It came back while the node reported, or another control plane was faster, and it may come back at any time.
       this.#moved.delete(sandboxId);

@@ -1,6 +1,5 @@
 import { setMaxListeners } from 'node:events';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { Code, ConnectError } from '@connectrpc/connect';
 import type { templateProto } from '@islet/contracts';
 import {
   type Database,
@@ -12,6 +11,7 @@ import {
 } from '@islet/db';
 import type { Logger } from '@islet/telemetry';
 import type { Node } from '../../nodes/node.ts';
+import { isNotFound } from '../../nodes/node-call.ts';
 import type { NodeRegistry } from '../../nodes/registry.ts';
 
 export interface BuildsOptions {
@@ -157,7 +157,7 @@ export class Builds {
         if (await this.#watch(buildId, node)) return;
       } catch (error) {
         signal.throwIfAborted();
-        if (ConnectError.from(error).code === Code.NotFound) return await interrupt();
+        if (isNotFound(error)) return await interrupt();
         this.#options.logger.warn({ err: error, buildId }, 'lost sight of a build, asking again');
       }
       await sleep(pause, undefined, { signal });

@@ -1,8 +1,7 @@
-import { Code, ConnectError } from '@connectrpc/connect';
 import { templateProto } from '@islet/contracts';
 import type { BuildDetail } from '@islet/db';
 import type { Static } from 'typebox';
-import { NODE_CALL_TIMEOUT_MS, nodeError } from '../../nodes/node-call.ts';
+import { isNotFound, NODE_CALL_TIMEOUT_MS, nodeError } from '../../nodes/node-call.ts';
 import type { NodeRegistry } from '../../nodes/registry.ts';
 import type { BuildLogEntry, LogLevel } from './shapes.ts';
 
@@ -50,7 +49,7 @@ export async function readLog(
       ?.callAsIs(NODE_CALL_TIMEOUT_MS, ({ templates }, options) => templates.getBuildLogs(ask, options));
     if (answer) return answer.entries.map(present);
   } catch (error) {
-    if (ConnectError.from(error).code !== Code.NotFound) throw nodeError(error);
+    if (!isNotFound(error)) throw nodeError(error);
   }
   return failureOf(build).slice(offset, offset + limit);
 }
