@@ -1,3 +1,18 @@
+export type { AuditActor, AuditPlace, AuditQuery, AuditRecord, AuditStore } from './audit/audit.ts';
+export { createMemoryAudit } from './audit/memory.ts';
+export {
+  DELIVERY_ERRORS,
+  type DeliveryAttempt,
+  type DeliveryBucket,
+  type DeliveryError,
+  type DeliveryGroup,
+  type DeliveryPlace,
+  type DeliveryQuery,
+  type DeliveryStatsQuery,
+  type DeliveryStatus,
+  type DeliveryStore,
+} from './deliveries/deliveries.ts';
+export { createMemoryDeliveries, type MemoryDeliveriesOptions } from './deliveries/memory.ts';
 export type { EventQuery, EventSink, EventSource, EventStore } from './events/events.ts';
 export { createMemoryEvents, type MemoryEventsOptions } from './events/memory.ts';
 export { type JournalOptions, openJournaledLogs } from './logs/journal.ts';
