@@ -26,6 +26,8 @@ export interface SandboxLifeEvent {
   endAtMs?: number;
   /** Of updated: its new rules, if they have changed. */
   egress?: { allowOut: string[]; denyOut: string[] };
+  /** How long it is kept, as its team's tier has it; absent: 7. */
+  ttlDays?: number;
 }
 
 /** A run of a sandbox that is over. */

@@ -36,4 +36,5 @@ export * from './quota.ts';
 export * from './sandbox.ts';
 export * from './tokens.ts';
 export * from './undo.ts';
+export * from './verdicts.ts';
 export * from './web-names.ts';

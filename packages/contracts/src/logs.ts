@@ -15,3 +15,18 @@ export interface SandboxLog {
   message: string;
   fields: Record<string, string>;
 }
+
+/** A line of a template build's log, for its owner. */
+export interface BuildLog {
+  buildId: string;
+  templateId: string;
+  teamId: string;
+  /** Its place in the log, from 0. A build that goes on after a restart counts on. */
+  index: number;
+  /** Unix milliseconds. */
+  timeMs: number;
+  level: SandboxLogLevel;
+  message: string;
+  /** The step that it is from; '' if none. */
+  step: string;
+}

@@ -14,3 +14,14 @@ export interface SandboxSample {
   diskUsed: number;
   diskTotal: number;
 }
+
+/** What a team has at a moment. A control plane takes it every 5 s of each team that has something. */
+export interface TeamSample {
+  teamId: string;
+  /** Unix milliseconds. */
+  timeMs: number;
+  /** Sandboxes that run, on all nodes. */
+  running: number;
+  /** Sandboxes that this control plane has started since its sample before. */
+  created: number;
+}

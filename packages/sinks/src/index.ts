@@ -1,5 +1,11 @@
 export type { AuditActor, AuditPlace, AuditQuery, AuditRecord, AuditStore } from './audit/audit.ts';
 export { createMemoryAudit } from './audit/memory.ts';
+export type {
+  BuildLogQuery,
+  BuildLogSink,
+  BuildLogSource,
+  BuildLogStore,
+} from './build-logs/build-logs.ts';
 export {
   DELIVERY_ERRORS,
   type DeliveryAttempt,
@@ -21,6 +27,15 @@ export { createMemoryLogs, type MemoryLogsOptions } from './logs/memory.ts';
 export { type Batch, Outbox, type OutboxOptions, type Position } from './outbox/outbox.ts';
 export { type OutboxClient, OutboxReader, type OutboxReaderOptions } from './outbox/reader.ts';
 export { outboxService } from './outbox/service.ts';
+export { bucketLength, bucketStart } from './samples/buckets.ts';
 export { createMemorySamples, type MemorySamplesOptions } from './samples/memory.ts';
 export type { SampleRange, SampleSink, SampleSource, SampleStore } from './samples/samples.ts';
 export { type Note, type Sinks, type Stores, store } from './sinks.ts';
+export {
+  TEAM_SAMPLE_MS,
+  type TeamBucket,
+  type TeamRange,
+  type TeamSource,
+  type TeamStore,
+} from './teams/teams.ts';
+export type { VerdictQuery, VerdictSink, VerdictSource, VerdictStore } from './verdicts/verdicts.ts';

@@ -113,6 +113,7 @@ function configOf(
     ingress,
     resumeTimeoutMs: Math.min(Math.max(request.timeout * 1000, MIN_RESUME_MS), maxLengthMs),
     maxLengthMs,
+    eventsTtlDays: team.limits.eventsTtlDays,
     volumeMounts,
     defaultUser: build.defaultUser ?? '',
     defaultWorkdir: build.defaultWorkdir ?? '',

@@ -77,6 +77,7 @@ async function admit(
   }
   config.sandboxId = sandboxId;
   config.maxLengthMs = team.limits.maxLengthHours * HOUR_MS;
+  config.eventsTtlDays = team.limits.eventsTtlDays;
   if (config.envdAccessToken !== undefined) {
     config.envdAccessToken = envdAccessToken(context.tokenSeed, sandboxId);
   }

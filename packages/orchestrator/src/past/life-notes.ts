@@ -122,10 +122,11 @@ export class LifeNotes {
 
   #event(type: SandboxEventType, { config, executionId }: Sandbox, details: Details = {}): void {
     const { events, now } = this.#options;
-    const { sandboxId, teamId, templateId, buildId, metadata } = config;
+    const { sandboxId, teamId, templateId, buildId, metadata, eventsTtlDays } = config;
     events.record({
       ...{ id: this.#newId(), type, timeMs: now(), sandboxId, teamId, executionId, templateId, buildId },
       metadata: { ...metadata },
+      ...(eventsTtlDays !== undefined && { ttlDays: eventsTtlDays }),
       ...details,
     });
   }

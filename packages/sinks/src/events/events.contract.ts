@@ -35,7 +35,7 @@ export function eventsContract(name: string, open: OpenSink<EventSink, EventSour
     it('gives events as they were told', async () => {
       const { sink, source, settled } = subject();
       const told = [
-        event({ id: idOf('ia', 0), type: 'created', metadata: { a: 'ä' } }),
+        event({ id: idOf('ia', 0), type: 'created', metadata: { a: 'ä' }, ttlDays: 30 }),
         event({ id: idOf('ia', 1), endAtMs: BASE_MS + 5, egress: { allowOut: ['a.example'], denyOut: [] } }),
         event({
           ...{ id: idOf('ia', 2), type: 'killed', killReason: 'timeout' },

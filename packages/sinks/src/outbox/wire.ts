@@ -84,7 +84,7 @@ function logOf(log: outboxProto.Log): SandboxLog | undefined {
 
 function eventOf(event: outboxProto.Event): SandboxLifeEvent | undefined {
   const { id, timeMs, sandboxId, teamId, executionId, templateId, buildId, metadata } = event;
-  const { execution, killReason, endAtMs, egress } = event;
+  const { execution, killReason, endAtMs, egress, ttlDays } = event;
   const type = EVENT_TYPES.find((known) => known === event.type);
   if (!type || id === '' || !isNamed(sandboxId, teamId, timeMs)) return undefined;
   if (!isTime(endAtMs ?? 0) || !isTime(execution?.startedAtMs ?? 0)) return undefined;
@@ -94,6 +94,7 @@ function eventOf(event: outboxProto.Event): SandboxLifeEvent | undefined {
     ...(killReason !== undefined && { killReason }),
     ...(endAtMs !== undefined && { endAtMs }),
     ...(egress && { egress: withoutType(egress) }),
+    ...(ttlDays !== undefined && { ttlDays }),
   };
 }
 

@@ -1,6 +1,7 @@
 import type { SandboxSample } from '@islet/contracts';
 import { insertByTime } from '../ordered.ts';
 import { TeamShares } from '../team-shares.ts';
+import { bucketSamples } from './buckets.ts';
 import type { SampleStore } from './samples.ts';
 
 export interface MemorySamplesOptions {
@@ -26,10 +27,8 @@ export function createMemorySamples(options: MemorySamplesOptions): SampleStore 
     async write(samples) {
       for (const sample of samples) add(sample);
     },
-    async range(teamId, sandboxId, { startMs, endMs }) {
-      return (series.get(teamId, sandboxId) ?? []).filter(
-        ({ timeMs }) => timeMs >= (startMs ?? -Infinity) && timeMs <= (endMs ?? Infinity),
-      );
+    async range(teamId, sandboxId, range) {
+      return bucketSamples(series.get(teamId, sandboxId) ?? [], range);
     },
     async latest(teamId, sandboxIds) {
       return sandboxIds.flatMap((id) => series.get(teamId, id)?.at(-1) ?? []);

@@ -7,16 +7,19 @@ export interface SampleSink {
 }
 
 export interface SampleRange {
-  /** Unix milliseconds; if absent, the first or last sample bounds the range. */
+  /** Unix milliseconds, both included; if absent, the sandbox's first or last sample bounds the range. */
   startMs?: number | undefined;
   endMs?: number | undefined;
 }
 
 /** Reads samples; a team sees those of its own sandboxes only. */
 export interface SampleSource {
-  /** Ascending by time. */
+  /**
+   * Ascending, one row for each bucket with samples of the range: at the bucket's beginning, with the most of each value.
+   * How long buckets are, the length of the range says; see `bucketLength`.
+   */
   range(teamId: string, sandboxId: string, range: SampleRange): Promise<SandboxSample[]>;
-  /** The newest sample of each of the sandboxes that has one. */
+  /** The newest sample of each of the sandboxes that has one, as it was taken. */
   latest(teamId: string, sandboxIds: string[]): Promise<SandboxSample[]>;
 }
 

@@ -12,7 +12,7 @@ import type { Message } from "@bufbuild/protobuf";
  * Describes the file islet/outbox/v1/outbox.proto.
  */
 export const file_islet_outbox_v1_outbox: GenFile = /*@__PURE__*/
-  fileDesc("Chxpc2xldC9vdXRib3gvdjEvb3V0Ym94LnByb3RvEg9pc2xldC5vdXRib3gudjEiKwoIUG9zaXRpb24SDQoFZXBvY2gYASABKAkSEAoIc2VxdWVuY2UYAiABKAEiSwoQUmVhZE5vdGVzUmVxdWVzdBItCgVhZnRlchgBIAEoCzIZLmlzbGV0Lm91dGJveC52MS5Qb3NpdGlvbkgAiAEBQggKBl9hZnRlciJ0ChFSZWFkTm90ZXNSZXNwb25zZRIrCghwb3NpdGlvbhgBIAEoCzIZLmlzbGV0Lm91dGJveC52MS5Qb3NpdGlvbhIkCgVub3RlcxgCIAMoCzIVLmlzbGV0Lm91dGJveC52MS5Ob3RlEgwKBGxvc3QYAyABKAEihwEKBE5vdGUSKQoGc2FtcGxlGAEgASgLMhcuaXNsZXQub3V0Ym94LnYxLlNhbXBsZUgAEiMKA2xvZxgCIAEoCzIULmlzbGV0Lm91dGJveC52MS5Mb2dIABInCgVldmVudBgDIAEoCzIWLmlzbGV0Lm91dGJveC52MS5FdmVudEgAQgYKBG5vdGUixgEKBlNhbXBsZRISCgpzYW5kYm94X2lkGAEgASgJEg8KB3RlYW1faWQYAiABKAkSDwoHdGltZV9tcxgDIAEoARIRCgljcHVfY291bnQYBCABKAESFAoMY3B1X3VzZWRfcGN0GAUgASgBEhAKCG1lbV91c2VkGAYgASgBEhEKCW1lbV90b3RhbBgHIAEoARIRCgltZW1fY2FjaGUYCCABKAESEQoJZGlza191c2VkGAkgASgBEhIKCmRpc2tfdG90YWwYCiABKAEizAEKA0xvZxISCgpzYW5kYm94X2lkGAEgASgJEg8KB3RlYW1faWQYAiABKAkSDwoHdGltZV9tcxgDIAEoARINCgVsZXZlbBgEIAEoCRIOCgZsb2dnZXIYBSABKAkSDwoHbWVzc2FnZRgGIAEoCRIwCgZmaWVsZHMYByADKAsyIC5pc2xldC5vdXRib3gudjEuTG9nLkZpZWxkc0VudHJ5Gi0KC0ZpZWxkc0VudHJ5EgsKA2tleRgBIAEoCRINCgV2YWx1ZRgCIAEoCToCOAEiyAMKBUV2ZW50EgoKAmlkGAEgASgJEgwKBHR5cGUYAiABKAkSDwoHdGltZV9tcxgDIAEoARISCgpzYW5kYm94X2lkGAQgASgJEg8KB3RlYW1faWQYBSABKAkSFAoMZXhlY3V0aW9uX2lkGAYgASgJEhMKC3RlbXBsYXRlX2lkGAcgASgJEhAKCGJ1aWxkX2lkGAggASgJEjYKCG1ldGFkYXRhGAkgAygLMiQuaXNsZXQub3V0Ym94LnYxLkV2ZW50Lk1ldGFkYXRhRW50cnkSMgoJZXhlY3V0aW9uGAogASgLMhouaXNsZXQub3V0Ym94LnYxLkV4ZWN1dGlvbkgAiAEBEhgKC2tpbGxfcmVhc29uGAsgASgJSAGIAQESFgoJZW5kX2F0X21zGAwgASgBSAKIAQESLAoGZWdyZXNzGA0gASgLMhcuaXNsZXQub3V0Ym94LnYxLkVncmVzc0gDiAEBGi8KDU1ldGFkYXRhRW50cnkSCwoDa2V5GAEgASgJEg0KBXZhbHVlGAIgASgJOgI4AUIMCgpfZXhlY3V0aW9uQg4KDF9raWxsX3JlYXNvbkIMCgpfZW5kX2F0X21zQgkKB19lZ3Jlc3MiWwoJRXhlY3V0aW9uEhUKDXN0YXJ0ZWRfYXRfbXMYASABKAESEQoJbGVuZ3RoX21zGAIgASgBEhEKCWNwdV9jb3VudBgDIAEoDRIRCgltZW1vcnlfbWIYBCABKA0iLQoGRWdyZXNzEhEKCWFsbG93X291dBgBIAMoCRIQCghkZW55X291dBgCIAMoCSIPCg1HZXRFbmRSZXF1ZXN0Ij0KDkdldEVuZFJlc3BvbnNlEisKCHBvc2l0aW9uGAEgASgLMhkuaXNsZXQub3V0Ym94LnYxLlBvc2l0aW9uMqkBCgZPdXRib3gSVAoJUmVhZE5vdGVzEiEuaXNsZXQub3V0Ym94LnYxLlJlYWROb3Rlc1JlcXVlc3QaIi5pc2xldC5vdXRib3gudjEuUmVhZE5vdGVzUmVzcG9uc2UwARJJCgZHZXRFbmQSHi5pc2xldC5vdXRib3gudjEuR2V0RW5kUmVxdWVzdBofLmlzbGV0Lm91dGJveC52MS5HZXRFbmRSZXNwb25zZWIGcHJvdG8z");
+  fileDesc("Chxpc2xldC9vdXRib3gvdjEvb3V0Ym94LnByb3RvEg9pc2xldC5vdXRib3gudjEiKwoIUG9zaXRpb24SDQoFZXBvY2gYASABKAkSEAoIc2VxdWVuY2UYAiABKAEiSwoQUmVhZE5vdGVzUmVxdWVzdBItCgVhZnRlchgBIAEoCzIZLmlzbGV0Lm91dGJveC52MS5Qb3NpdGlvbkgAiAEBQggKBl9hZnRlciJ0ChFSZWFkTm90ZXNSZXNwb25zZRIrCghwb3NpdGlvbhgBIAEoCzIZLmlzbGV0Lm91dGJveC52MS5Qb3NpdGlvbhIkCgVub3RlcxgCIAMoCzIVLmlzbGV0Lm91dGJveC52MS5Ob3RlEgwKBGxvc3QYAyABKAEi5AEKBE5vdGUSKQoGc2FtcGxlGAEgASgLMhcuaXNsZXQub3V0Ym94LnYxLlNhbXBsZUgAEiMKA2xvZxgCIAEoCzIULmlzbGV0Lm91dGJveC52MS5Mb2dIABInCgVldmVudBgDIAEoCzIWLmlzbGV0Lm91dGJveC52MS5FdmVudEgAEi4KCWJ1aWxkX2xvZxgEIAEoCzIZLmlzbGV0Lm91dGJveC52MS5CdWlsZExvZ0gAEisKB3ZlcmRpY3QYBSABKAsyGC5pc2xldC5vdXRib3gudjEuVmVyZGljdEgAQgYKBG5vdGUixgEKBlNhbXBsZRISCgpzYW5kYm94X2lkGAEgASgJEg8KB3RlYW1faWQYAiABKAkSDwoHdGltZV9tcxgDIAEoARIRCgljcHVfY291bnQYBCABKAESFAoMY3B1X3VzZWRfcGN0GAUgASgBEhAKCG1lbV91c2VkGAYgASgBEhEKCW1lbV90b3RhbBgHIAEoARIRCgltZW1fY2FjaGUYCCABKAESEQoJZGlza191c2VkGAkgASgBEhIKCmRpc2tfdG90YWwYCiABKAEizAEKA0xvZxISCgpzYW5kYm94X2lkGAEgASgJEg8KB3RlYW1faWQYAiABKAkSDwoHdGltZV9tcxgDIAEoARINCgVsZXZlbBgEIAEoCRIOCgZsb2dnZXIYBSABKAkSDwoHbWVzc2FnZRgGIAEoCRIwCgZmaWVsZHMYByADKAsyIC5pc2xldC5vdXRib3gudjEuTG9nLkZpZWxkc0VudHJ5Gi0KC0ZpZWxkc0VudHJ5EgsKA2tleRgBIAEoCRINCgV2YWx1ZRgCIAEoCToCOAEi7AMKBUV2ZW50EgoKAmlkGAEgASgJEgwKBHR5cGUYAiABKAkSDwoHdGltZV9tcxgDIAEoARISCgpzYW5kYm94X2lkGAQgASgJEg8KB3RlYW1faWQYBSABKAkSFAoMZXhlY3V0aW9uX2lkGAYgASgJEhMKC3RlbXBsYXRlX2lkGAcgASgJEhAKCGJ1aWxkX2lkGAggASgJEjYKCG1ldGFkYXRhGAkgAygLMiQuaXNsZXQub3V0Ym94LnYxLkV2ZW50Lk1ldGFkYXRhRW50cnkSMgoJZXhlY3V0aW9uGAogASgLMhouaXNsZXQub3V0Ym94LnYxLkV4ZWN1dGlvbkgAiAEBEhgKC2tpbGxfcmVhc29uGAsgASgJSAGIAQESFgoJZW5kX2F0X21zGAwgASgBSAKIAQESLAoGZWdyZXNzGA0gASgLMhcuaXNsZXQub3V0Ym94LnYxLkVncmVzc0gDiAEBEhUKCHR0bF9kYXlzGA4gASgNSASIAQEaLwoNTWV0YWRhdGFFbnRyeRILCgNrZXkYASABKAkSDQoFdmFsdWUYAiABKAk6AjgBQgwKCl9leGVjdXRpb25CDgoMX2tpbGxfcmVhc29uQgwKCl9lbmRfYXRfbXNCCQoHX2VncmVzc0ILCglfdHRsX2RheXMiWwoJRXhlY3V0aW9uEhUKDXN0YXJ0ZWRfYXRfbXMYASABKAESEQoJbGVuZ3RoX21zGAIgASgBEhEKCWNwdV9jb3VudBgDIAEoDRIRCgltZW1vcnlfbWIYBCABKA0iLQoGRWdyZXNzEhEKCWFsbG93X291dBgBIAMoCRIQCghkZW55X291dBgCIAMoCSKQAQoIQnVpbGRMb2cSEAoIYnVpbGRfaWQYASABKAkSEwoLdGVtcGxhdGVfaWQYAiABKAkSDwoHdGVhbV9pZBgDIAEoCRINCgVpbmRleBgEIAEoARIPCgd0aW1lX21zGAUgASgBEg0KBWxldmVsGAYgASgJEg8KB21lc3NhZ2UYByABKAkSDAoEc3RlcBgIIAEoCSLBAgoHVmVyZGljdBIPCgd0ZWFtX2lkGAEgASgJEhIKCnNhbmRib3hfaWQYAiABKAkSFAoMZXhlY3V0aW9uX2lkGAMgASgJEhMKC3RlbXBsYXRlX2lkGAQgASgJEhAKCGJ1aWxkX2lkGAUgASgJEhUKDWZpcnN0X3NlZW5fbXMYBiABKAESFAoMbGFzdF9zZWVuX21zGAcgASgBEhAKCHByb3RvY29sGAggASgJEhYKDmRlc3RpbmF0aW9uX2lwGAkgASgJEhgKEGRlc3RpbmF0aW9uX3BvcnQYCiABKA0SGAoLc2VydmVyX25hbWUYCyABKAlIAIgBARIQCghkZWNpc2lvbhgMIAEoCRISCgptYXRjaF90eXBlGA0gASgJEhMKC2Nvbm5lY3Rpb25zGA4gASgBQg4KDF9zZXJ2ZXJfbmFtZSIPCg1HZXRFbmRSZXF1ZXN0Ij0KDkdldEVuZFJlc3BvbnNlEisKCHBvc2l0aW9uGAEgASgLMhkuaXNsZXQub3V0Ym94LnYxLlBvc2l0aW9uMqkBCgZPdXRib3gSVAoJUmVhZE5vdGVzEiEuaXNsZXQub3V0Ym94LnYxLlJlYWROb3Rlc1JlcXVlc3QaIi5pc2xldC5vdXRib3gudjEuUmVhZE5vdGVzUmVzcG9uc2UwARJJCgZHZXRFbmQSHi5pc2xldC5vdXRib3gudjEuR2V0RW5kUmVxdWVzdBofLmlzbGV0Lm91dGJveC52MS5HZXRFbmRSZXNwb25zZWIGcHJvdG8z");
 
 /**
  * @generated from message islet.outbox.v1.Position
@@ -115,6 +115,18 @@ export type Note = Message<"islet.outbox.v1.Note"> & {
      */
     value: Event;
     case: "event";
+  } | {
+    /**
+     * @generated from field: islet.outbox.v1.BuildLog build_log = 4;
+     */
+    value: BuildLog;
+    case: "buildLog";
+  } | {
+    /**
+     * @generated from field: islet.outbox.v1.Verdict verdict = 5;
+     */
+    value: Verdict;
+    case: "verdict";
   } | { case: undefined; value?: undefined };
 };
 
@@ -314,6 +326,13 @@ export type Event = Message<"islet.outbox.v1.Event"> & {
    * @generated from field: optional islet.outbox.v1.Egress egress = 13;
    */
   egress?: Egress | undefined;
+
+  /**
+   * How long it is to be kept; absent: 7.
+   *
+   * @generated from field: optional uint32 ttl_days = 14;
+   */
+  ttlDays?: number | undefined;
 };
 
 /**
@@ -378,6 +397,154 @@ export const EgressSchema: GenMessage<Egress> = /*@__PURE__*/
   messageDesc(file_islet_outbox_v1_outbox, 8);
 
 /**
+ * A line of a template build's log.
+ *
+ * @generated from message islet.outbox.v1.BuildLog
+ */
+export type BuildLog = Message<"islet.outbox.v1.BuildLog"> & {
+  /**
+   * @generated from field: string build_id = 1;
+   */
+  buildId: string;
+
+  /**
+   * @generated from field: string template_id = 2;
+   */
+  templateId: string;
+
+  /**
+   * @generated from field: string team_id = 3;
+   */
+  teamId: string;
+
+  /**
+   * Its place in the log, from 0.
+   *
+   * @generated from field: double index = 4;
+   */
+  index: number;
+
+  /**
+   * @generated from field: double time_ms = 5;
+   */
+  timeMs: number;
+
+  /**
+   * @generated from field: string level = 6;
+   */
+  level: string;
+
+  /**
+   * @generated from field: string message = 7;
+   */
+  message: string;
+
+  /**
+   * The step that it is from; empty if none.
+   *
+   * @generated from field: string step = 8;
+   */
+  step: string;
+};
+
+/**
+ * Describes the message islet.outbox.v1.BuildLog.
+ * Use `create(BuildLogSchema)` to create a new message.
+ */
+export const BuildLogSchema: GenMessage<BuildLog> = /*@__PURE__*/
+  messageDesc(file_islet_outbox_v1_outbox, 9);
+
+/**
+ * What became of the connections of a run to one destination, counted over a short time.
+ *
+ * @generated from message islet.outbox.v1.Verdict
+ */
+export type Verdict = Message<"islet.outbox.v1.Verdict"> & {
+  /**
+   * @generated from field: string team_id = 1;
+   */
+  teamId: string;
+
+  /**
+   * @generated from field: string sandbox_id = 2;
+   */
+  sandboxId: string;
+
+  /**
+   * @generated from field: string execution_id = 3;
+   */
+  executionId: string;
+
+  /**
+   * @generated from field: string template_id = 4;
+   */
+  templateId: string;
+
+  /**
+   * @generated from field: string build_id = 5;
+   */
+  buildId: string;
+
+  /**
+   * @generated from field: double first_seen_ms = 6;
+   */
+  firstSeenMs: number;
+
+  /**
+   * @generated from field: double last_seen_ms = 7;
+   */
+  lastSeenMs: number;
+
+  /**
+   * tcp or udp.
+   *
+   * @generated from field: string protocol = 8;
+   */
+  protocol: string;
+
+  /**
+   * @generated from field: string destination_ip = 9;
+   */
+  destinationIp: string;
+
+  /**
+   * @generated from field: uint32 destination_port = 10;
+   */
+  destinationPort: number;
+
+  /**
+   * @generated from field: optional string server_name = 11;
+   */
+  serverName?: string | undefined;
+
+  /**
+   * allowed or denied.
+   *
+   * @generated from field: string decision = 12;
+   */
+  decision: string;
+
+  /**
+   * The kind of rule that decided.
+   *
+   * @generated from field: string match_type = 13;
+   */
+  matchType: string;
+
+  /**
+   * @generated from field: double connections = 14;
+   */
+  connections: number;
+};
+
+/**
+ * Describes the message islet.outbox.v1.Verdict.
+ * Use `create(VerdictSchema)` to create a new message.
+ */
+export const VerdictSchema: GenMessage<Verdict> = /*@__PURE__*/
+  messageDesc(file_islet_outbox_v1_outbox, 10);
+
+/**
  * @generated from message islet.outbox.v1.GetEndRequest
  */
 export type GetEndRequest = Message<"islet.outbox.v1.GetEndRequest"> & {
@@ -388,7 +555,7 @@ export type GetEndRequest = Message<"islet.outbox.v1.GetEndRequest"> & {
  * Use `create(GetEndRequestSchema)` to create a new message.
  */
 export const GetEndRequestSchema: GenMessage<GetEndRequest> = /*@__PURE__*/
-  messageDesc(file_islet_outbox_v1_outbox, 9);
+  messageDesc(file_islet_outbox_v1_outbox, 11);
 
 /**
  * @generated from message islet.outbox.v1.GetEndResponse
@@ -405,7 +572,7 @@ export type GetEndResponse = Message<"islet.outbox.v1.GetEndResponse"> & {
  * Use `create(GetEndResponseSchema)` to create a new message.
  */
 export const GetEndResponseSchema: GenMessage<GetEndResponse> = /*@__PURE__*/
-  messageDesc(file_islet_outbox_v1_outbox, 10);
+  messageDesc(file_islet_outbox_v1_outbox, 12);
 
 /**
  * @generated from service islet.outbox.v1.Outbox
