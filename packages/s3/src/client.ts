@@ -1,4 +1,5 @@
 import { S3Client } from '@aws-sdk/client-s3';
+import { capAnswers } from './answer-cap.ts';
 import type { S3Place } from './place.ts';
 
 /** Of one request, ms: a server that is not there is found out in seconds, one that stands still too. */
@@ -20,7 +21,7 @@ export function createS3Client(
   credentials?: { accessKeyId: string; secretAccessKey: string },
 ): S3Client {
   process.env[QUIET] ??= 'true';
-  return new S3Client({
+  const client = new S3Client({
     ...(endpoint !== undefined && { endpoint }),
     ...(region !== undefined && { region }),
     ...(credentials && { credentials }),
@@ -37,4 +38,6 @@ export function createS3Client(
       httpsAgent: { keepAlive: true, maxSockets: SOCKETS },
     },
   });
+  capAnswers(client);
+  return client;
 }

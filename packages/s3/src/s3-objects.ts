@@ -34,6 +34,12 @@ const AT_ONCE = 8;
 /** After which a bucket is asked for again before an object is said not to be there, ms. */
 const BUCKET_SEEN_MS = 10_000;
 
+/** Of one list: chunks of 4 MiB of 40 TB. */
+const MOST_LISTED = 10_000_000;
+
+/** In a row: servers may give some of which nothing is left. */
+const MOST_EMPTY_PAGES = 100;
+
 /** Beside each object: the SHA-256 of its content. */
 const SUM = 'islet-sha256';
 
@@ -42,9 +48,12 @@ export class S3Objects implements ObjectStore {
   readonly name: string;
   readonly #place: S3Place;
   readonly #client: S3Client;
+  readonly #mostListed: number;
   #bucketSeenAt = Number.NEGATIVE_INFINITY;
 
-  constructor(place: S3Place, client: S3Client) {
+  /** @param mostListed a list with more objects counts as one that has no end */
+  constructor(place: S3Place, client: S3Client, mostListed = MOST_LISTED) {
+    this.#mostListed = mostListed;
     this.name = nameOf(place);
     this.#place = place;
     this.#client = client;
@@ -95,17 +104,27 @@ export class S3Objects implements ObjectStore {
   async *list(prefix: string, signal?: AbortSignal): AsyncGenerator<ListedObject> {
     const [Bucket, root] = [this.#place.bucket, this.#root()];
     let from: string | undefined;
+    let [listed, empty] = [0, 0];
     do {
       const page = await this.#use(signal, async (abortSignal) => {
         const request = { Bucket, Prefix: root + prefix, ContinuationToken: from };
         const pages = paginateListObjectsV2({ client: this.#client }, request, { abortSignal });
         return (await pages.next()).value;
       });
-      for (const { Key = '', Size = 0, LastModified } of page?.Contents ?? []) {
+      const contents = page?.Contents ?? [];
+      listed += contents.length;
+      empty = contents.length === 0 ? empty + 1 : 0;
+      const next = page?.NextContinuationToken;
+      if (listed > this.#mostListed || empty > MOST_EMPTY_PAGES || (next !== undefined && next === from)) {
+        throw new StoreUnavailableError(
+          `the store ${this.name} does not work: its list of ${prefix} has no end`,
+        );
+      }
+      for (const { Key = '', Size = 0, LastModified } of contents) {
         const key = Key.slice(root.length);
         if (isObjectKey(key)) yield { key, bytes: Size, modifiedAtMs: wholeSeconds(LastModified) };
       }
-      from = page?.NextContinuationToken;
+      from = next;
     } while (from !== undefined);
   }
 
