@@ -65,3 +65,29 @@ it('says that it is away from a server that crashes, and works with it when it i
     await db.close();
   }
 });
+
+it('says that it is away from a server that hangs, in bounded time, and works with it when it goes on', async () => {
+  const db = await open('hangs');
+  try {
+    const ask = (sleepS = 0) => db.orm.execute(sql`select pg_sleep(${sleepS})`);
+    const transaction = () => db.orm.transaction((tx) => tx.execute(sql`select 1`));
+    const failure = (work: Promise<unknown>) => work.then(() => undefined, isDatabaseUnavailable);
+    // One that is only slow.
+    await ask(7);
+    await Promise.all([ask(), transaction()]);
+    await cluster.hang();
+    try {
+      const asked = [...Array.from({ length: 8 }, transaction), ...Array.from({ length: 8 }, () => ask())];
+      expect(await Promise.all(asked.map(failure))).toEqual(asked.map(() => true));
+      expect(await failure(transaction())).toBe(true);
+    } finally {
+      await cluster.goOn();
+    }
+    await Promise.all([
+      ...Array.from({ length: 12 }, transaction),
+      ...Array.from({ length: 12 }, () => ask()),
+    ]);
+  } finally {
+    await db.close();
+  }
+}, 120_000);

@@ -1,5 +1,5 @@
 import { execFile, spawn } from 'node:child_process';
-import { appendFile, chown, mkdtemp, readdir, rm } from 'node:fs/promises';
+import { appendFile, chown, mkdtemp, readdir, readFile, rm } from 'node:fs/promises';
 import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -15,6 +15,10 @@ export interface PostgresCluster {
   query(database: string, sql: string): Promise<string[]>;
   /** Ends the server as a crash would: open connections break. */
   crash(): Promise<void>;
+  /** Has it stand still, connections and all, as on a machine that swaps. */
+  hang(): Promise<void>;
+  /** It goes on after `hang`. */
+  goOn(): Promise<void>;
   /** Starts it again after a crash. */
   restart(): Promise<void>;
   /** As `crash`, and removes all that it kept. */
@@ -108,6 +112,13 @@ export async function startPostgres({
     running.server.kill('SIGQUIT');
     await running.exited;
   };
+  const signal = async (name: NodeJS.Signals) => {
+    const { pid } = running.server;
+    if (pid === undefined) throw new Error('PostgreSQL does not run');
+    process.kill(pid, name);
+    const children = await readFile(`/proc/${pid}/task/${pid}/children`, 'utf8');
+    for (const child of children.split(' ').filter(Boolean)) process.kill(Number(child), name);
+  };
   return {
     async createDatabase(name) {
       await run(join(bin, 'createdb'), [...connection, name]);
@@ -118,6 +129,8 @@ export async function startPostgres({
       return stdout.split('\n').filter((line) => line !== '');
     },
     crash,
+    hang: () => signal('SIGSTOP'),
+    goOn: () => signal('SIGCONT'),
     async restart() {
       running = await launch();
     },

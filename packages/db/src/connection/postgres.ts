@@ -2,6 +2,7 @@ import { drizzle } from 'drizzle-orm/node-postgres';
 import { Pool, type PoolClient } from 'pg';
 import * as schema from '../schema/index.ts';
 import { type Database, DatabaseError, type Orm } from './database.ts';
+import { breakOffIfHung } from './hung.ts';
 import { DatabaseUnreachable } from './unavailable.ts';
 
 /** How long a new connection may take before the database counts as unreachable. */
@@ -18,7 +19,7 @@ function withoutPassword(url: string): string {
   return parsed.href;
 }
 
-/** Says of a connection that cannot be had that it is that. */
+/** Says of a connection that cannot be had that it is that, and takes back those that break off under a transaction. */
 class NamingPool extends Pool {
   override connect(): Promise<PoolClient>;
   override connect(done: Parameters<Pool['connect']>[0]): void;
@@ -28,10 +29,29 @@ class NamingPool extends Pool {
       super.connect(done);
       return;
     }
-    return super.connect().catch((cause: unknown) => {
+    return super.connect().then(releasedAtItsEnd, (cause: unknown) => {
       throw new DatabaseUnreachable(cause);
     });
   }
+}
+
+/** A client that goes back to its pool also if its connection ends: drizzle-orm keeps one for ever whose `begin` fails. */
+function releasedAtItsEnd(client: PoolClient): PoolClient {
+  const release = client.release.bind(client);
+  let isReleased = false;
+  // The query that is under way fails with it.
+  const onError = () => undefined;
+  const onEnd = () => client.release(true);
+  client.release = (error) => {
+    if (isReleased) return;
+    isReleased = true;
+    client.off('end', onEnd);
+    release(error);
+    client.off('error', onError);
+  };
+  client.on('error', onError);
+  client.once('end', onEnd);
+  return client;
 }
 
 /**
@@ -49,6 +69,7 @@ export async function openPostgres(url: string, migrationsDir: string): Promise<
   });
   // A server that restarts drops idle connections: the pool replaces them, and whoever queries next sees real failures.
   pool.on('error', () => undefined);
+  breakOffIfHung(pool, url);
   try {
     await pool.query('select 1');
   } catch (cause) {
