@@ -23,6 +23,13 @@ export function noRoomToSave(neededMib: number, freeMib: number): IsletError {
   );
 }
 
+/** Its runtime could not write a sandbox down, for instance on a full disk; it still runs. */
+export function notSaved(cause: unknown): IsletError {
+  return new IsletError(503, 'Error saving sandbox - its runtime could not write it down; it still runs', {
+    cause,
+  });
+}
+
 /** 503: a sandbox cannot be saved for what is going on in it; it still runs as before. */
 export class UnsavableError extends IsletError {
   /** @param why such as `its daemon does not answer` */

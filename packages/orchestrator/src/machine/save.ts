@@ -1,5 +1,5 @@
 import { mkdir, rm, statfs } from 'node:fs/promises';
-import { noRoomToSave, UnsavableError } from '@islet/contracts';
+import { noRoomToSave, notSaved, UnsavableError } from '@islet/contracts';
 import type { SandboxDriver } from '@islet/driver';
 import { waitForQuiet, waitForRequests } from '@islet/network';
 import { readRemovedFiles } from '../envd/client.ts';
@@ -49,8 +49,8 @@ export async function assertNoneRemoved({ address }: Saving, accessToken: string
 
 /**
  * Writes a sandbox's memory and files into a new folder; the machine is gone then, and `keep` makes a saved state of the folder.
- * @throws IsletError 503 if it could not begin: the sandbox still runs as before. Any other error: ask the driver
- * whether it is alive.
+ * @throws IsletError 503 if it could not be done, and the sandbox still runs as before. Any other error: ask the driver whether it
+ * is alive.
  */
 export async function saveAndEnd<T>(saving: Saving, dir: string, keep: () => Promise<T>): Promise<T> {
   const { driver, run } = saving;
@@ -58,7 +58,7 @@ export async function saveAndEnd<T>(saving: Saving, dir: string, keep: () => Pro
   else await untilQuiet(saving);
   try {
     await mkdir(dir, { mode: 0o700 });
-    await driver.checkpoint(run.machine, dir);
+    await orAlive(saving, driver.checkpoint(run.machine, dir));
     await driver.kill(run.machine);
     return await keep();
   } catch (error) {
@@ -75,8 +75,17 @@ export async function saveAndEnd<T>(saving: Saving, dir: string, keep: () => Pro
 export async function saveLive(saving: Saving, snapshotDir: string): Promise<number> {
   if (!saving.driver.keepsConnections) await untilQuiet(saving);
   const begin = performance.now();
-  await saving.driver.snapshot(saving.run.machine, snapshotDir);
+  await orAlive(saving, saving.driver.snapshot(saving.run.machine, snapshotDir));
   return performance.now() - begin;
+}
+
+/** Waits for a driver to save a sandbox. @throws IsletError 503 if it could not, and the sandbox still runs */
+async function orAlive({ driver, run }: Saving, saved: Promise<void>): Promise<void> {
+  try {
+    await saved;
+  } catch (error) {
+    throw driver.isAlive(run.machine) ? notSaved(error) : error;
+  }
 }
 
 async function untilQuiet({ address }: Saving): Promise<void> {
