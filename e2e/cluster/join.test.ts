@@ -2,7 +2,14 @@ import { readdir, readFile, readlink, writeFile } from 'node:fs/promises';
 import { connect as connectPlainly, type Socket } from 'node:net';
 import { join } from 'node:path';
 import { type ConnectionOptions, connect } from 'node:tls';
-import { certifyMember, makeClusterAuthority, newIdentity, requestCertificate } from '@islet/certificates';
+import {
+  type Certificate,
+  certifyMember,
+  identityOf,
+  makeClusterAuthority,
+  newIdentity,
+  requestCertificate,
+} from '@islet/certificates';
 import { TestAgent } from '@islet/consul/test-agent';
 import { type PostgresCluster, startPostgres } from '@islet/db/test-server';
 import { TestServer } from '@islet/redis/test-server';
@@ -209,6 +216,15 @@ describe('machines that join a cluster', () => {
       await node('undrain', 'one');
       expect(await outcome()).toBe('created');
       await expect(node('drain', 'two')).rejects.toThrow(/no such node/);
+    });
+
+    it('removes edges of, refuse them within seconds', async () => {
+      const { cert, key } = JSON.parse(await machines.secret('edge', 'cluster-member')) as Certificate;
+      const at = { host: machines.addresses.node, port: 5007 };
+      expect(await heard(at, { cert, key })).toMatch(/^HTTP\/1.1 400 /);
+      expect(await node('remove', identityOf(cert)?.name ?? '', '--edge')).toMatchObject({ removed: true });
+      await expect.poll(() => heard(at, { cert, key })).toBe('');
+      await expect(node('remove', 'another', '--edge')).rejects.toThrow(/no edge has joined as another/);
     });
 
     it('removes, are no members any more', async () => {

@@ -11,6 +11,8 @@ const run = promisify(execFile);
 
 /** A start whose API was killed gives its place back after that, ms. */
 const LEASE_MS = 130_000;
+/** A resume whose answer nobody heard is forgotten by then, ms. */
+const CLAIMS_MS = 160_000;
 
 /** Ends a cluster all of whose sandboxes were killed, and says what is left of them anywhere; a line each. */
 export async function leftBehind(cluster: Cluster, checks: Checks): Promise<string[]> {
@@ -30,7 +32,8 @@ export async function leftBehind(cluster: Cluster, checks: Checks): Promise<stri
     await note(`${node} has none`, async () => (await cluster.sandboxesOn(node)).map(({ id }) => id));
   }
   const rows = (table: string) => () => cluster.postgres.query('islet', `select * from ${table}`);
-  for (const table of ['paused_sandboxes', 'run_claims']) await note(`no rows in ${table}`, rows(table));
+  await note('no rows in paused_sandboxes', rows('paused_sandboxes'));
+  await note('no rows in run_claims', rows('run_claims'), CLAIMS_MS);
   await note('no places are taken', () => placesIn(cluster), LEASE_MS);
   await note('no routes are known', () => cluster.redis.command('--scan', '--pattern', 'islet:route:*'));
   await note('no records of sandboxes are in the store', () =>

@@ -24,6 +24,7 @@ import { addKeyRoutes } from './keys/routes.ts';
 import { addLogRoutes } from './logs/routes.ts';
 import { addMetricsRoutes } from './metrics/routes.ts';
 import type { NodeClient } from './nodes/link.ts';
+import { LossNotes } from './nodes/loss-notes.ts';
 import { addMoveRoutes } from './nodes/move-routes.ts';
 import { Moves } from './nodes/moves.ts';
 import { PausedRows } from './nodes/paused-rows.ts';
@@ -148,7 +149,12 @@ export async function createApi(deps: ApiDeps): Promise<Api> {
   app.addHook('onReady', async () => {
     await context.standings.start();
     const { nodes } = context;
-    nodesStarted = await startNodes({ nodes, contents: deps.contents, logger: deps.logger });
+    nodesStarted = await startNodes({
+      nodes,
+      rows: context.rows,
+      contents: deps.contents,
+      logger: deps.logger,
+    });
     context.current.start();
     moves.start();
     await context.builds.resume();
@@ -176,14 +182,15 @@ function buildContext(deps: ApiDeps): ApiContext {
   const { db, routes, reservations, discovery, logger, adminToken, clock = systemClock } = deps;
   const sandboxes = deps.sandboxes ?? new KnownSandboxes();
   const templates = new TemplateResolver({ db, clock, logger });
-  const rows = new PausedRows(db, logger);
+  const rows = new PausedRows(db, deps.tokenSeed, logger);
   const moves = new Moves(db, logger);
   const standings = new NodeStandings({ db, notices: deps.notices ?? createMemoryNotices(), clock, logger });
   const nodes = new NodeRegistry({
     ...{ standings, discovery, sandboxes, routes, reservations, rows, moves, clock, logger },
     random: Math.random,
-    // Where several apis share the routes, another one may hear the node that this one does not.
-    lossAfterMs: deps.contents ? undefined : (deps.nodeLossMs ?? NODE_LOSS_MS),
+    losses: new LossNotes(deps.lossEvents, logger),
+    hearings: deps.hearings,
+    lossAfterMs: deps.nodeLossMs ?? NODE_LOSS_MS,
   });
   const current = new CurrentSandboxes({ known: sandboxes, routes, nodes, logger });
   return {

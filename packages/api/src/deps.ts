@@ -1,7 +1,7 @@
 import type { ArchiveInspector, ArtifactStore, UploadSignatures } from '@islet/artifacts';
-import type { Notices, Reservations, Routes, StoreContents } from '@islet/catalog';
+import type { Hearings, Notices, Reservations, Routes, StoreContents } from '@islet/catalog';
 import type { Database } from '@islet/db';
-import type { EventSource, LogSource, SampleSource } from '@islet/sinks';
+import type { EventSource, EventStore, LogSource, SampleSource } from '@islet/sinks';
 import type { Logger } from '@islet/telemetry';
 import type { RateLimit } from './auth/rate-limit.ts';
 import type { WebAccess } from './http/cors.ts';
@@ -37,6 +37,8 @@ export interface ApiDeps {
   reservations: Reservations;
   /** What all control planes of the installation tell each other; absent: this is the only one. */
   notices?: Notices | undefined;
+  /** What all control planes of the installation hear of its nodes; absent: this is the only one. */
+  hearings?: Hearings | undefined;
   /** How many requests a team may send; absent: any number. */
   rateLimit?: RateLimit | undefined;
   /** Of the store of both. Absent: it loses nothing while the API runs. */
@@ -65,6 +67,8 @@ export interface ApiDeps {
   logs?: LogSource | undefined;
   /** What happened to sandboxes; without it nothing did. */
   events?: EventSource | undefined;
+  /** Keeps what is told of sandboxes that were lost with their node; absent: nobody is told. */
+  lossEvents?: Pick<EventStore, 'write'> | undefined;
   /** Brings there what nodes note. Absent: they do so themselves. */
   collector?: Pick<Collector, 'caughtUp'> | undefined;
   /** After so long a silence of a node what ran on it counts as lost, ms; absent: the usual time. */

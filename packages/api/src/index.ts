@@ -7,6 +7,7 @@ export {
 export { type EdgeServiceOptions, edgeService } from './edges/service.ts';
 export type { WebAccess } from './http/cors.ts';
 export { Members, type MembersListener, type MembersOptions } from './members/members.ts';
+export { type RefusalsOptions, refuseAtNodes } from './members/refusals.ts';
 export { type MembershipOptions, membershipService } from './members/service.ts';
 export { Collector, type CollectorOptions } from './nodes/collector.ts';
 export { type DiscoveredNode, fixedNodes, localNode, type NodeDiscovery } from './nodes/discovery.ts';

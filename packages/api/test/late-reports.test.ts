@@ -27,7 +27,8 @@ beforeEach(() => {
     sandboxes: known,
     routes: createMemoryRoutes(Date.now),
     reservations: createMemoryReservations(Date.now),
-    rows: { paused: () => {}, gone: () => {}, reported: () => {} },
+    rows: { paused: () => {}, gone: () => {}, reported: () => {}, on: async () => [] },
+    losses: { note: () => {} },
     onOwed: (error) => {
       throw error;
     },

@@ -66,6 +66,36 @@ it('lets a paused sandbox be away, and not gone, while its node is', async () =>
   expect(await row(id)).toBeDefined();
 });
 
+it('is listed by an API that was started while its node is away, and is as it was', async () => {
+  const before = await start();
+  const create = {
+    templateID: 'base',
+    timeout: 600,
+    secure: true,
+    metadata: { a: 'b' },
+    envVars: { SECRET: 'x' },
+  };
+  const id = (await before.call('POST', '/sandboxes', { body: create })).body.sandboxID as string;
+  await before.call('POST', `/sandboxes/${id}/pause`);
+  await expect.poll(() => row(id)).toBeDefined();
+  const shown = (await before.call('GET', `/sandboxes/${id}`)).body;
+  expect((await row(id))?.shown).not.toMatch(/SECRET|"x"/);
+  expect((await row(id))?.shown).not.toContain(shown.envdAccessToken);
+  await stop();
+  node.isDown = true;
+  const api = await start();
+  expect((await api.call('GET', `/sandboxes/${id}`)).body).toEqual(shown);
+  const list = (await api.call('GET', '/v2/sandboxes?state=paused')).body as { sandboxID: string }[];
+  expect(list.map(({ sandboxID }) => sandboxID)).toContain(id);
+  // It is gone when its node says so.
+  node.lose(id);
+  node.isDown = false;
+  await expect
+    .poll(async () => (await api.call('GET', `/sandboxes/${id}`)).status, { timeout: 20_000 })
+    .toBe(404);
+  await expect.poll(() => row(id)).toBeUndefined();
+});
+
 it('is made right by what a node reports', async () => {
   const before = await start();
   const [kept, lost] = [await paused(before), await paused(before)];

@@ -56,6 +56,12 @@ const move = (api: Harness, { id }: SimulatedNode, sandboxId: string) =>
 const holding = (id: string) => nodes.filter(({ sandboxes }) => sandboxes.has(id));
 const get = async (api: Harness, id: string) => (await api.call('GET', `/sandboxes/${id}`)).body;
 const row = (id: string) => findPaused(database.db, LOCAL_DEV.teamId, id);
+const claims = async (id: string) =>
+  (
+    (await database.db.orm.execute(`select * from run_claims where sandbox_id = '${id}'`)) as {
+      rows: unknown[];
+    }
+  ).rows;
 
 async function create(api: Harness, over: object = {}): Promise<{ id: string; home: SimulatedNode }> {
   const body = { templateID: 'base', timeout: 600, ...over };
@@ -259,4 +265,24 @@ it('goes on by itself if the API dies that moved it', async () => {
   expect((await move(second, home, id)).status).toBe(200);
   expect(holding(id)).toHaveLength(1);
   expect(holding(id)).not.toEqual([home]);
+});
+
+it('forgets what was claimed for a resume whose answer nobody heard', async () => {
+  const api = await start({ lookMs: 30, leftMs: 300 });
+  const { id, home } = await create(api);
+  await api.call('POST', `/sandboxes/${id}/pause`);
+  await expect.poll(() => row(id)).toMatchObject({ nodeId: home.id });
+  let open = () => {};
+  home.gate = new Promise((resolve) => {
+    open = resolve;
+  });
+  const resumed = api.call('POST', `/sandboxes/${id}/connect`, { body: { timeout: 60 } });
+  await expect.poll(() => claims(id)).toHaveLength(1);
+  home.isDown = true;
+  home.disconnect();
+  expect((await resumed).status).toBe(503);
+  expect(await claims(id)).toHaveLength(1);
+  open();
+  home.isDown = false;
+  await expect.poll(() => claims(id)).toEqual([]);
 });

@@ -7,7 +7,7 @@ import { Moves } from '../src/nodes/moves.ts';
 import { NodeSandboxes, ROUTE_RENEWAL_MS } from '../src/nodes/node-sandboxes.ts';
 import { PausedRows } from '../src/nodes/paused-rows.ts';
 import { KnownSandboxes } from '../src/sandboxes/known-sandboxes.ts';
-import { type Harness, startHarness } from './harness.ts';
+import { type Harness, startHarness, TOKEN_SEED } from './harness.ts';
 import { simulatedLink } from './simulated-link.ts';
 import { SimulatedNode } from './simulated-node.ts';
 
@@ -66,7 +66,8 @@ it('outlive the end that their sandbox has, and are renewed if it has none', asy
     sandboxes: new KnownSandboxes(),
     routes,
     reservations: createMemoryReservations(() => now),
-    rows: new PausedRows(api.db, createLogger({ service: 'test', level: 'silent' })),
+    rows: new PausedRows(api.db, TOKEN_SEED, createLogger({ service: 'test', level: 'silent' })),
+    losses: { note: () => {} },
     onOwed: (error) => {
       throw error;
     },

@@ -1,3 +1,4 @@
+export { hearingsContract } from './hearings/hearings.contract.ts';
 export { noticesContract } from './notices/notices.contract.ts';
 export { ratesContract } from './rates/rates.contract.ts';
 export { reservationsContract } from './reservations/reservations.contract.ts';

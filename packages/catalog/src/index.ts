@@ -1,4 +1,6 @@
 export type { KeptContents, StoreContents } from './contents.ts';
+export { type HeardNode, type Hearings, type Silence, TELLING_GAP_MS } from './hearings/hearings.ts';
+export { createMemoryHearings } from './hearings/memory.ts';
 export { createMemoryNotices } from './notices/memory.ts';
 export type { Notices, Topic } from './notices/notices.ts';
 export { createMemoryRates } from './rates/memory.ts';

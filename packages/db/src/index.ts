@@ -10,6 +10,7 @@ export {
   announceMember,
   enrollMember,
   listMembers,
+  listRemovedMembers,
   type Member,
   type MemberAddress,
   removeMember,
@@ -66,6 +67,7 @@ export {
   finishMove,
   finishResume,
   forgetMoves,
+  forgetOldClaims,
   forgetResume,
   movedFrom,
   type PausedRun,
@@ -78,6 +80,7 @@ export {
   forgetPaused,
   isPausedRun,
   type PausedSandbox,
+  pausedOn,
   reconcilePaused,
   recordPaused,
 } from './paused/paused.ts';

@@ -8,6 +8,7 @@ import {
   type JoinResult,
   joinWithToken,
   listMembers,
+  listRemovedMembers,
   listStandings,
   type MemberRole,
   type NewMember,
@@ -123,6 +124,23 @@ export function clusterContract(database: () => Database): void {
       expect(await announceMember(database(), member.id, { at, labels: {} })).toBe(false);
       expect(await renewMember(database(), member.id, newer)).toBe(false);
       expect(await find(member.id)).toBeUndefined();
+    });
+
+    it('are known as removed as long as a certificate of theirs is good', async () => {
+      const [good, over] = [someone(), someone()];
+      const until = (ms: number) => ({ serial: '4b', expiresAt: new Date(Date.now() + ms) });
+      for (const [member, ms] of [
+        [good, 3_600_000],
+        [over, -1_000],
+      ] as const) {
+        await join(await newToken(), member);
+        await renewMember(database(), member.id, until(ms));
+        expect(await listRemovedMembers(database())).not.toContain(member.id);
+        await removeMember(database(), 'node', member.name);
+      }
+      const removed = await listRemovedMembers(database());
+      expect(removed).toContain(good.id);
+      expect(removed).not.toContain(over.id);
     });
   });
 

@@ -10,6 +10,7 @@ import {
   finishMove,
   finishResume,
   forgetMoves,
+  forgetOldClaims,
   forgetPaused,
   forgetResume,
   movedFrom,
@@ -29,7 +30,7 @@ export function pausedContract(database: () => Database): void {
     };
     const paused = (teamId: string, nodeId: string): PausedSandbox => ({
       ...{ sandboxId: randomUUID(), teamId, nodeId, pausedAt: new Date('2026-01-01T00:00:00.123Z') },
-      ...{ executionId: randomUUID() },
+      ...{ executionId: randomUUID(), shown: '{}' },
     });
     const find = ({ teamId, sandboxId }: PausedSandbox) => findPaused(database(), teamId, sandboxId);
 
@@ -121,6 +122,33 @@ export function pausedContract(database: () => Database): void {
         expect(await claim(quiet, 'another')).toMatchObject({ holderId: 'another' });
         expect(await finishMove(database(), moving, 'holder')).toBe(false);
         expect(await finishResume(database(), moved, now)).toBe(false);
+      });
+
+      it('are forgotten in the end if nobody says what became of that', async () => {
+        const team = await newTeam();
+        const before = new Date(claimedAt.getTime() + 1);
+        const claims = async (of: PausedRun) =>
+          (await claimRun(database(), { ...of, holderId: 'asks', claimedAt: before })).holderId !== 'asks';
+        const [unheard, resumed, resumedRow, moving, movingRow, moved, fresh] = Array.from(
+          { length: 7 },
+          run,
+        );
+        const own = [unheard, resumed, resumedRow] as PausedRun[];
+        for (const each of own) await claim(each, each.nodeId);
+        for (const each of [moving, movingRow, moved] as PausedRun[]) await claim(each, 'holder');
+        await claimRun(database(), { ...(fresh as PausedRun), holderId: 'holder', claimedAt: before });
+        for (const each of [resumed, resumedRow] as PausedRun[]) await finishResume(database(), each, before);
+        await finishMove(database(), moved as PausedRun, 'holder');
+        const rows = [unheard, resumedRow, movingRow] as PausedRun[];
+        await recordPaused(
+          database(),
+          rows.map((each) => ({ ...each, teamId: team, pausedAt: claimedAt, shown: null })),
+        );
+        await forgetOldClaims(database(), before);
+        for (const each of [unheard, resumed, moving] as PausedRun[]) expect(await claims(each)).toBe(false);
+        for (const each of [resumedRow, movingRow, moved, fresh] as PausedRun[]) {
+          expect(await claims(each)).toBe(true);
+        }
       });
 
       it('are remembered when they have moved, until their node has freed them', async () => {

@@ -57,7 +57,14 @@ async function fill(db: Database): Promise<void> {
     ...{ cpuCount: 2, memoryMb: 512, freeDiskMb: 100, maxConcurrent: 9 },
   });
   await recordPaused(db, [
-    { sandboxId: 'i1', teamId, nodeId: 'n', pausedAt: new Date(1_700_000_000_123), executionId: null },
+    {
+      sandboxId: 'i1',
+      teamId,
+      nodeId: 'n',
+      pausedAt: new Date(1_700_000_000_123),
+      executionId: null,
+      shown: null,
+    },
   ]);
   await settleFact(db, 'fact', 'value');
 }

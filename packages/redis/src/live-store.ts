@@ -1,5 +1,6 @@
 import {
   createMemoryRates,
+  type Hearings,
   type Notices,
   type Rates,
   type Reservations,
@@ -9,6 +10,7 @@ import {
 import type { Logger } from '@islet/telemetry';
 import { RedisConnection } from './connection.ts';
 import { Epoch, GRACE_MS } from './epoch/epoch.ts';
+import { createRedisHearings } from './hearings/redis-hearings.ts';
 import { createRedisNotices } from './notices/redis-notices.ts';
 import { createRedisRates } from './rates/redis-rates.ts';
 import { createRedisReservations } from './reservations/redis-reservations.ts';
@@ -28,6 +30,7 @@ export interface LiveStore extends AsyncDisposable {
   reservations: Reservations;
   rates: Rates;
   notices: Notices;
+  hearings: Hearings;
   contents: StoreContents;
 }
 
@@ -58,6 +61,7 @@ export async function openLiveStore({ url, prefix, logger }: LiveStoreOptions): 
       createMemoryRates(() => performance.now()),
     ),
     notices,
+    hearings: createRedisHearings(redis),
     contents: epoch,
     async [Symbol.asyncDispose]() {
       await notices[Symbol.asyncDispose]();

@@ -1,5 +1,6 @@
 import { createMemoryRates, type Routes } from '@islet/catalog';
 import {
+  hearingsContract,
   marksContract,
   noticesContract,
   ratesContract,
@@ -12,6 +13,7 @@ import { createLogger } from '@islet/telemetry';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { RedisConnection } from '../src/connection.ts';
 import { Epoch } from '../src/epoch/epoch.ts';
+import { createRedisHearings } from '../src/hearings/redis-hearings.ts';
 import { createRedisNotices } from '../src/notices/redis-notices.ts';
 import { createRedisRates } from '../src/rates/redis-rates.ts';
 import { createRedisReservations } from '../src/reservations/redis-reservations.ts';
@@ -86,6 +88,7 @@ describe.each(['redis-server', 'valkey-server'])('%s', (program) => {
     const prefix = `notices-${++opened}`;
     return [await openNotices(prefix), await openNotices(prefix)];
   });
+  hearingsContract(program, async (now) => createRedisHearings((await emptied()).redis, now));
   ratesContract(program, async (monotonic) => {
     const { redis } = await emptied();
     return createRedisRates(redis, createMemoryRates(monotonic), monotonic);

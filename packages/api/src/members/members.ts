@@ -1,5 +1,5 @@
 import type { Notices } from '@islet/catalog';
-import { type Database, listMembers, type Member } from '@islet/db';
+import { type Database, listMembers, listRemovedMembers, type Member } from '@islet/db';
 import type { Logger } from '@islet/telemetry';
 import { Looks } from '../looks.ts';
 
@@ -27,15 +27,17 @@ export class Members implements AsyncDisposable {
   readonly #listeners = new Set<MembersListener>();
   readonly #timer: NodeJS.Timeout;
   #all: readonly Member[];
+  #removed: readonly string[];
   #ids: ReadonlySet<string>;
   /** What the members are, as a text to compare. */
   #told: string;
   readonly #looks = new Looks(() => this.#look());
   readonly #unwatch: () => void;
 
-  private constructor(options: MembersOptions, all: readonly Member[]) {
+  private constructor(options: MembersOptions, all: readonly Member[], removed: readonly string[]) {
     this.#options = options;
     this.#all = all;
+    this.#removed = removed;
     this.#ids = idsOf(all);
     this.#told = JSON.stringify(all);
     this.#unwatch = options.notices.watch('members', () => void this.look());
@@ -43,11 +45,16 @@ export class Members implements AsyncDisposable {
   }
 
   static async open(options: MembersOptions): Promise<Members> {
-    return new Members(options, await listMembers(options.db));
+    return new Members(options, await listMembers(options.db), await listRemovedMembers(options.db));
   }
 
   get all(): readonly Member[] {
     return this.#all;
+  }
+
+  /** Ids of those that were removed while their certificates were good, and are. */
+  get removed(): readonly string[] {
+    return this.#removed;
   }
 
   /** Whether somebody is a member. One that was not known yet is looked up: another API may just have let it in. */
@@ -83,6 +90,7 @@ export class Members implements AsyncDisposable {
   async #look(): Promise<void> {
     try {
       const all = await listMembers(this.#options.db);
+      this.#removed = await listRemovedMembers(this.#options.db);
       const told = JSON.stringify(all);
       if (told === this.#told) return;
       this.#told = told;

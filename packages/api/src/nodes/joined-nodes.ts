@@ -1,5 +1,6 @@
-import type { Transport } from '@connectrpc/connect';
+import { createClient, type Transport } from '@connectrpc/connect';
 import type { Identity } from '@islet/certificates';
+import { nodeProto } from '@islet/contracts';
 import type { Member } from '@islet/db';
 import type { Members } from '../members/members.ts';
 import type { DiscoveredNode, NodeDiscovery } from './discovery.ts';
@@ -48,13 +49,16 @@ function toDiscovered({ id, name, at, labels }: Member, transportTo: TransportTo
   if (!at) throw new TypeError(`node ${name} has not said where it is`);
   const host = at.address.includes(':') ? `[${at.address}]` : at.address;
   const to = (port: number) => transportTo(`https://${host}:${port}`, { role: 'node', name, memberId: id });
+  const orchestrator = to(at.orchestratorPort);
   return {
     id: name,
     labels,
-    link: linkOver({
-      orchestrator: to(at.orchestratorPort),
-      templateManager: to(at.templateManagerPort),
-      proxyAddress: `${host}:${at.sandboxProxyPort}`,
-    }),
+    link: {
+      ...linkOver({
+        ...{ orchestrator, templateManager: to(at.templateManagerPort) },
+        proxyAddress: `${host}:${at.sandboxProxyPort}`,
+      }),
+      neighbours: createClient(nodeProto.Neighbours, orchestrator),
+    },
   };
 }

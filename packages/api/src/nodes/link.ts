@@ -17,6 +17,8 @@ export interface NodeLink {
   outbox?: OutboxClient;
   /** What the node says of the templates that come with it. Absent: its own process enters them into the database. */
   shipped?: Client<typeof nodeProto.ShippedTemplates>;
+  /** Whom the node answers. Absent: whoever has its token. */
+  neighbours?: Client<typeof nodeProto.Neighbours>;
   /** `host:port` of the node's proxy. Absent: the edge is on the node's machine, and reaches its sandboxes itself. */
   proxyAddress?: string;
   /** How often the node is to say that it lives, ms: after three silences it counts as gone. Absent: as it likes. */

@@ -67,6 +67,19 @@ export class LiveEntries {
     return reconciled !== undefined && failures === this.#failures;
   }
 
+  /**
+   * Removes what there is of a node that says nothing any more, also what only others know of.
+   * @param kept gives the ids of what stays, as of its call
+   * @throws what `kept` or the stores throw: not all is removed then
+   */
+  async dropAllBut(kept: () => Promise<ReadonlySet<string>>): Promise<void> {
+    const { nodeId, routes, reservations } = this.#options;
+    const [ofRoutes, ofReservations] = await Promise.all([routes.mark(), reservations.mark()]);
+    const sandboxIds = await kept();
+    await routes.reconcile(nodeId, sandboxIds, ofRoutes);
+    await reservations.reconcile(nodeId, sandboxIds, ofReservations);
+  }
+
   /** Whether it would be of use to write. */
   async answers(): Promise<boolean> {
     return this.#options.reservations.mark().then(

@@ -5,6 +5,7 @@ import type { Clock } from '../deps.ts';
 import type { KnownSandboxes } from '../sandboxes/known-sandboxes.ts';
 import type { NodeLink } from './link.ts';
 import { LiveEntries, type LiveEntriesOptions } from './live-entries.ts';
+import type { LossNotes } from './loss-notes.ts';
 import type { Moves } from './moves.ts';
 import { isNotFound } from './node-call.ts';
 import type { PausedRows } from './paused-rows.ts';
@@ -15,7 +16,8 @@ export interface NodeSandboxesOptions extends LiveEntriesOptions {
   link: NodeLink;
   /** Of all nodes. */
   sandboxes: KnownSandboxes;
-  rows: Pick<PausedRows, 'paused' | 'gone' | 'reported'>;
+  rows: Pick<PausedRows, 'paused' | 'gone' | 'reported' | 'on'>;
+  losses: Pick<LossNotes, 'note'>;
   moves: Pick<Moves, 'from' | 'freed'>;
   clock: Clock;
   logger: Logger;
@@ -127,6 +129,13 @@ export class NodeSandboxes {
     return this.#live.reconcile(new Set([...reported, ...this.#fresh]), written);
   }
 
+  /** Takes in what was written down of sandboxes that are paused here, which the node has not told yet. */
+  async recall(paused: readonly Sandbox[]): Promise<void> {
+    const { sandboxes } = this.#options;
+    const unknown = paused.filter(({ config }) => !sandboxes.get(config.sandboxId));
+    await Promise.all(unknown.map((sandbox) => this.#take(sandbox, { isReport: true })));
+  }
+
   /** Takes in what an event says. */
   async changed(message: orchestratorProto.Sandbox): Promise<void> {
     const sandbox = parseSandbox(message);
@@ -191,16 +200,31 @@ export class NodeSandboxes {
 
   /**
    * Forgets what ran: the node is silent. What it has paused stays; the node's next report brings back what is there all the same.
-   * So do the routes, which other processes take for the last word on a run.
+   * @param sinceMs when it was lost, Unix ms
    */
-  async lose(): Promise<void> {
-    const { nodeId, sandboxes } = this.#options;
-    const lost = [...this.#known.keys()].filter((id) => {
-      const known = sandboxes.get(id);
-      return known?.nodeId !== nodeId || !isPaused(known);
+  async lose(sinceMs: number): Promise<void> {
+    const { nodeId, losses, sandboxes } = this.#options;
+    const lost = sandboxes.onNode(nodeId).filter((sandbox) => !isPaused(sandbox));
+    losses.note(lost, sinceMs);
+    for (const { config } of lost) sandboxes.remove(config.sandboxId);
+    const isGone = (id: string) => sandboxes.get(id)?.nodeId !== nodeId;
+    await Promise.all([
+      ...[...this.#known.keys()].filter(isGone).map((id) => this.#uncount(id)),
+      ...lost.map(({ config, executionId }) => this.#live.removeRoute(config.sandboxId, executionId)),
+    ]);
+  }
+
+  /**
+   * Removes the ways to what ran on a node that is lost, and its places, also those that only other control planes know of.
+   * @throws what the database or the stores throw: not all is removed then
+   */
+  async sweep(): Promise<void> {
+    const { nodeId, rows, sandboxes } = this.#options;
+    await this.#live.dropAllBut(async () => {
+      const written = await rows.on(nodeId);
+      const paused = sandboxes.onNode(nodeId).filter(isPaused);
+      return new Set([...written, ...paused.map(({ config }) => config.sandboxId)]);
     });
-    for (const id of lost) if (sandboxes.get(id)?.nodeId === nodeId) sandboxes.remove(id);
-    await Promise.all(lost.map((id) => this.#uncount(id)));
   }
 
   /** Forgets all: the node is no more. */

@@ -1,4 +1,5 @@
 import { setMaxListeners } from 'node:events';
+import type { Hearings } from '@islet/catalog';
 import { IsletError, nodeUnavailable, orchestratorProto, type Sandbox } from '@islet/contracts';
 import type { Standing } from '@islet/db';
 import type { DiscoveredNode } from './discovery.ts';
@@ -7,6 +8,7 @@ import { nodeError } from './node-call.ts';
 import { NodeSandboxes, type NodeSandboxesOptions } from './node-sandboxes.ts';
 import { NodeWatch } from './node-watch.ts';
 import type { NodeIdentity, NodeStatus, PlacementNode, Resources } from './placement.ts';
+import { NodeSilence } from './silence.ts';
 import type { NodeStandings } from './standings.ts';
 
 export type NodeFacts = orchestratorProto.GetNodeResponse;
@@ -24,8 +26,10 @@ export interface NodeOptions extends Omit<NodeSandboxesOptions, 'nodeId' | 'link
   /** The node has told of itself anew, builds included. */
   onReport: (node: Node, builds: readonly string[]) => void;
   standings: Pick<NodeStandings, 'of'>;
-  /** After so long a silence what ran on a node in another process counts as lost, ms; undefined: it never does. */
-  lossAfterMs: number | undefined;
+  /** After so long a silence what ran on a node in another process counts as lost, ms. */
+  lossAfterMs: number;
+  /** What other control planes hear of nodes. Absent: there are none. */
+  hearings: Hearings | undefined;
 }
 
 /** Of questions about the node itself, or what lives there. */
@@ -34,8 +38,8 @@ const FACTS_TIMEOUT_MS = 5_000;
 const RENEWAL_CHECK_MS = 60_000;
 /** Before a node is asked again for what could not be written, ms: twice as long after each time in vain, up to `most`. */
 const OWED_MS = { least: 200, most: 3_000 };
-/** A link that breaks off has at least this share of the time to loss to be made again: this process may have stood still itself. */
-const LEAST_SHARE = 1 / 7;
+/** Before the next try to remove what is left of what ran on a lost node, ms. */
+const SWEEP_AGAIN_MS = 3_000;
 const MIB = 1024 * 1024;
 
 /** One node: its link, what is known of it, and what lives there. */
@@ -43,6 +47,7 @@ export class Node implements PlacementNode, AsyncDisposable {
   readonly id: string;
   readonly labels: Readonly<Record<string, string>>;
   readonly sandboxes: NodeSandboxes;
+  readonly silence: NodeSilence;
   readonly #options: NodeOptions;
   readonly #link: NodeLink;
   readonly #watch: NodeWatch;
@@ -51,10 +56,7 @@ export class Node implements PlacementNode, AsyncDisposable {
   readonly #background = new Set<Promise<void>>();
   #status: NodeStatus = 'connecting';
   #facts: NodeFacts | undefined;
-  /** When it last said something, monotonic ms. */
-  #heardAt: number | undefined;
-  #loss: NodeJS.Timeout | undefined;
-  #isLost = false;
+  #sweep: NodeJS.Timeout | undefined;
   /** Aborted once the node counts as gone; another one follows when it is back. */
   #presence = presence();
   /** Counts how often it was asked for a report, and for which of these times the present one is. */
@@ -73,6 +75,13 @@ export class Node implements PlacementNode, AsyncDisposable {
     this.sandboxes = new NodeSandboxes({
       ...{ ...options, logger, nodeId: id, link },
       onOwed: (error) => this.#owe(error),
+    });
+    this.silence = new NodeSilence({
+      ...{ ...options, nodeId: id },
+      onLoss: (sinceMs) => {
+        this.#told(this.sandboxes.lose(sinceMs));
+        this.#inBackground(this.#sweepLost());
+      },
     });
     this.#renewal = setInterval(() => this.#renew(), RENEWAL_CHECK_MS).unref();
     this.#watch = new NodeWatch({
@@ -98,7 +107,7 @@ export class Node implements PlacementNode, AsyncDisposable {
 
   /** It has been silent for so long that what ran there counts as lost. */
   get isLost(): boolean {
-    return this.#isLost;
+    return this.silence.isLost;
   }
 
   get isOpen(): boolean {
@@ -220,14 +229,15 @@ export class Node implements PlacementNode, AsyncDisposable {
   async [Symbol.asyncDispose](): Promise<void> {
     clearInterval(this.#renewal);
     clearTimeout(this.#owed);
-    clearTimeout(this.#loss);
+    clearTimeout(this.#sweep);
+    this.silence[Symbol.dispose]();
     await this.#watch[Symbol.asyncDispose]();
     this.#presence.abort();
     await Promise.all([...this.#background, this.sandboxes.settled()]);
   }
 
   #take(event: orchestratorProto.WatchSandboxesResponse['event']): void {
-    this.#heardAt = this.#options.clock.monotonic();
+    this.silence.heard();
     switch (event.case) {
       case 'snapshot':
         this.#write(this.sandboxes.reconcile(event.value.sandboxes));
@@ -301,35 +311,34 @@ export class Node implements PlacementNode, AsyncDisposable {
 
   #back(): void {
     if (this.#presence.signal.aborted) this.#presence = presence();
-    clearTimeout(this.#loss);
-    this.#loss = undefined;
-    this.#isLost = false;
+    clearTimeout(this.#sweep);
+    this.silence.back();
     this.#status = 'ready';
     this.#learn();
   }
 
   #lost(isGone: boolean): void {
     this.#status = isGone ? 'unhealthy' : 'connecting';
-    this.#expectLoss();
+    // A node of this process ends with it.
+    if (this.#link.heartbeatMs !== undefined) this.silence.broken();
     if (!isGone) return;
     this.#presence.abort();
     // With the first report it is still waited for, however long it was gone.
     this.#settle(({ asked }) => asked > 0);
   }
 
-  #expectLoss(): void {
-    const { clock, lossAfterMs, logger } = this.#options;
-    const isElsewhere = this.#link.heartbeatMs !== undefined;
-    if (!isElsewhere || lossAfterMs === undefined || this.#heardAt === undefined || this.#loss) return;
-    const leftMs = lossAfterMs - (clock.monotonic() - this.#heardAt);
-    this.#loss = setTimeout(
-      () => {
-        logger.error({ nodeId: this.id }, 'a node is silent: what ran on it counts as lost until it is back');
-        this.#isLost = true;
-        this.#told(this.sandboxes.lose());
-      },
-      Math.max(leftMs, lossAfterMs * LEAST_SHARE),
-    ).unref();
+  /** Removes what others read of what ran here, until that is done or the node is back. */
+  async #sweepLost(): Promise<void> {
+    try {
+      if (this.isLost) await this.sandboxes.sweep();
+    } catch (error) {
+      const { logger } = this.#options;
+      logger.warn(
+        { err: error, nodeId: this.id },
+        'the ways to what ran on a lost node are not all removed yet',
+      );
+      this.#sweep = setTimeout(() => this.#inBackground(this.#sweepLost()), SWEEP_AGAIN_MS).unref();
+    }
   }
 
   /** Not for a node that does not say any more what lives there. */

@@ -1,6 +1,14 @@
 import type { Sandbox } from '@islet/contracts';
-import { type Database, forgetPaused, type PausedSandbox, reconcilePaused, recordPaused } from '@islet/db';
+import {
+  type Database,
+  forgetPaused,
+  type PausedSandbox,
+  pausedOn,
+  reconcilePaused,
+  recordPaused,
+} from '@islet/db';
 import type { Logger } from '@islet/telemetry';
+import { fromShown, toShown } from './shown-paused.ts';
 
 /**
  * Writes down where sandboxes are paused, behind what their nodes tell and in its order. What cannot be written down is told again
@@ -8,11 +16,14 @@ import type { Logger } from '@islet/telemetry';
  */
 export class PausedRows {
   readonly #db: Database;
+  readonly #tokenSeed: string;
   readonly #logger: Logger;
   #tail: Promise<void> = Promise.resolve();
 
-  constructor(db: Database, logger: Logger) {
+  /** @param tokenSeed of the installation, of which sandboxes' tokens are made */
+  constructor(db: Database, tokenSeed: string, logger: Logger) {
     this.#db = db;
+    this.#tokenSeed = tokenSeed;
     this.#logger = logger;
   }
 
@@ -31,6 +42,22 @@ export class PausedRows {
     this.#next(() => reconcilePaused(this.#db, nodeId, rows));
   }
 
+  /** Ids of those that a node has, as far as all control planes were told. @throws what the database throws */
+  async on(nodeId: string): Promise<string[]> {
+    await this.settled();
+    return (await pausedOn(this.#db, nodeId)).map(({ sandboxId }) => sandboxId);
+  }
+
+  /** What is shown of those that a node has, as far as that is written down. @throws what the database throws */
+  async shownOf(nodeId: string): Promise<Sandbox[]> {
+    await this.settled();
+    const rows = await pausedOn(this.#db, nodeId);
+    return rows.flatMap(({ sandboxId, shown }) => {
+      const sandbox = shown === null ? undefined : fromShown(shown, this.#tokenSeed);
+      return sandbox?.config.sandboxId === sandboxId ? sandbox : [];
+    });
+  }
+
   /** Waits for what was told until now. */
   settled(): Promise<void> {
     return this.#tail;
@@ -45,7 +72,8 @@ export class PausedRows {
   }
 }
 
-function rowOf({ config, endAtMs, nodeId, executionId }: Sandbox): PausedSandbox {
+function rowOf(sandbox: Sandbox): PausedSandbox {
+  const { config, endAtMs, nodeId, executionId } = sandbox;
   const { sandboxId, teamId } = config;
-  return { sandboxId, teamId, nodeId, pausedAt: new Date(endAtMs), executionId };
+  return { sandboxId, teamId, nodeId, pausedAt: new Date(endAtMs), executionId, shown: toShown(sandbox) };
 }

@@ -3,6 +3,7 @@ import { BuildsIndex } from './builds-index.ts';
 import type { DiscoveredNode, NodeDiscovery } from './discovery.ts';
 import { Node, type NodeOptions } from './node.ts';
 import { type Placement, place, type Resources } from './placement.ts';
+import { tellHearings } from './tell-hearings.ts';
 
 export interface NodeRegistryOptions extends Omit<NodeOptions, 'onReport'> {
   discovery: NodeDiscovery;
@@ -28,6 +29,7 @@ export class NodeRegistry {
   /** In no order; placement draws from it. */
   #all: readonly Node[] = [];
   #stopDiscovery: () => void = () => undefined;
+  #telling: AsyncDisposable | undefined;
 
   constructor(options: NodeRegistryOptions) {
     this.#options = options;
@@ -38,6 +40,8 @@ export class NodeRegistry {
    * not by then.
    */
   async start(timeoutMs: number): Promise<string[]> {
+    const { hearings, logger } = this.#options;
+    this.#telling = hearings && tellHearings(hearings, () => this.#all, logger);
     this.#stopDiscovery = this.#options.discovery.watch((nodes) => this.#follow(nodes));
     const silent = new Set(this.#all);
     const told = this.#all.map((node) => node.reported().then(() => silent.delete(node)));
@@ -60,6 +64,7 @@ export class NodeRegistry {
   /** Ends the links; what is known stays. */
   async stop(): Promise<void> {
     this.#stopDiscovery();
+    await this.#telling?.[Symbol.asyncDispose]();
     await Promise.all([...this.#all.map((node) => node[Symbol.asyncDispose]()), ...this.#leaving]);
   }
 

@@ -1,5 +1,5 @@
 import { orchestratorProto, type Sandbox } from '@islet/contracts';
-import { finishMove, unfinishedMoves } from '@islet/db';
+import { finishMove, forgetOldClaims, unfinishedMoves } from '@islet/db';
 import type { ApiContext } from '../context.ts';
 import { withinReach } from './move.ts';
 import { goOn } from './relocate.ts';
@@ -18,13 +18,15 @@ export interface MoveKeeperTimes {
 
 /**
  * Finishes moves whose control plane has died: a sandbox that was stopped to be moved goes on where it is, and a node lets go of
- * what another one has. All that it needs to know is what the nodes tell, and the claims in the database.
+ * what another one has. It also forgets claims that nobody needs any more. All that it needs to know is what the nodes tell, and the claims in the database.
  */
 export class MoveKeeper implements AsyncDisposable {
   readonly #context: ApiContext;
   readonly #times: MoveKeeperTimes;
   /** Of each sandbox that is being moved: since when it is as it is, in monotonic ms. */
   readonly #seen = new Map<string, { revision: number; since: number }>();
+  /** When claims were looked through, monotonic ms. */
+  #sweptAt = 0;
   #timer: NodeJS.Timeout | undefined;
   #looking: Promise<void> | undefined;
 
@@ -49,6 +51,9 @@ export class MoveKeeper implements AsyncDisposable {
   async #look(): Promise<void> {
     const { logger, nodes } = this.#context;
     await Promise.all(this.#left().map((sandbox) => this.#resume(sandbox)));
+    await this.#sweep().catch((error: unknown) =>
+      logger.warn({ err: error }, 'claims of resumes without an answer are left for now'),
+    );
     if (nodes.all.length < 2) return;
     await this.#settleClaims().catch((error: unknown) =>
       logger.warn({ err: error }, 'it is not known which moves were left unfinished'),
@@ -80,6 +85,15 @@ export class MoveKeeper implements AsyncDisposable {
     } catch (error) {
       logger.warn({ err: error, sandboxId }, 'a sandbox that was to be moved does not go on yet');
     }
+  }
+
+  /** Forgets what was claimed for resumes whose answer was never heard, or whose control plane has died. */
+  async #sweep(): Promise<void> {
+    const { clock, db } = this.#context;
+    const { leftMs } = this.#times;
+    if (clock.monotonic() - this.#sweptAt < leftMs) return;
+    this.#sweptAt = clock.monotonic();
+    await forgetOldClaims(db, new Date(clock.now() - leftMs));
   }
 
   /** Has nodes let go of what others have. */

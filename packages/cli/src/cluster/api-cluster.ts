@@ -8,6 +8,7 @@ import {
   Members,
   membershipService,
   type NodeDiscovery,
+  refuseAtNodes,
 } from '@islet/api';
 import type { Notices } from '@islet/catalog';
 import { type Certificate, fingerprintOf, isMemberName, newIdentity } from '@islet/certificates';
@@ -67,13 +68,16 @@ export async function openApiCluster(options: ApiClusterOptions, undo: Undo): Pr
     peerOf: callerOf,
   });
   const { method } = clusterProto.Membership;
+  const discovery = joinedNodes(
+    options.catalogue ? locatedMembers(members, options.catalogue) : members,
+    (baseUrl, expected) => transportToMember(member.credentials, baseUrl, expected),
+    options.ownNodes,
+  );
+  const refusals = refuseAtNodes({ members, discovery, logger });
+  undo.add('the telling of removed members', () => refusals[Symbol.asyncDispose]());
   return {
     ...{ authority, fingerprint: fingerprintOf(authority.cert), member, members },
-    discovery: joinedNodes(
-      options.catalogue ? locatedMembers(members, options.catalogue) : members,
-      (baseUrl, expected) => transportToMember(member.credentials, baseUrl, expected),
-      options.ownNodes,
-    ),
+    discovery,
     serve: (service) =>
       createApiServer({
         ...{ member, members },

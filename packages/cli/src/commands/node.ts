@@ -66,20 +66,22 @@ export function nodeCommand(io: CommandIo): CommandGroup & { itself: Command } {
   });
 
   const remove = defineCommand(io, {
-    summary: 'Take a node out of the cluster: its certificate is good for nothing any more',
+    summary: 'Take a node, or an edge, out of the cluster: its certificate is good for nothing any more',
     words: NODE_WORD,
     flags: {
+      edge: { kind: 'switch', description: 'It is an edge that has this name' },
       force: { kind: 'switch', description: 'Also if it has sandboxes, or does not say' },
       json: JSON_FLAG,
     },
     options: CONTROL_OPTIONS,
     async run({ words, flags, sources }) {
       const nodes = await nodesOf(sources);
-      await nodes.remove(words.node, flags.force);
+      if (flags.edge) await nodes.removeEdge(words.node);
+      else await nodes.remove(words.node, flags.force);
       io.print(
         flags.json
           ? JSON.stringify({ id: words.node, removed: true })
-          : `Removed node ${words.node}. Stop it on its machine; to come back it joins with a new token.`,
+          : `Removed ${flags.edge ? 'edge' : 'node'} ${words.node}. Stop it on its machine; to come back it joins with a new token.`,
       );
     },
   });

@@ -131,8 +131,8 @@ export interface Administration {
   revokeToken(request: { selector: string }): Promise<TokenView>;
   /** `lifeMs`: how long it may be used. */
   createJoinToken(request: { role: JoinRole; lifeMs: number }): Promise<JoinTokenView>;
-  /** Takes a node out of the cluster. */
-  removeNode(request: { name: string }): Promise<{ name: string }>;
+  /** Takes somebody out of the cluster. */
+  removeMember(request: { role: 'edge' | 'node'; name: string }): Promise<{ name: string }>;
   createTeam(request: { name: string }): Promise<TeamView>;
   listTeams(request: object): Promise<TeamView[]>;
   /** Sets limits of one team, whatever its tier says. */
@@ -288,10 +288,12 @@ export function administrationOf(db: Database, running?: RunningServices): Admin
         token: writeJoinToken({ role, api, authority, secret }),
       };
     },
-    async removeNode({ name }) {
-      if (!(await removeMember(db, 'node', name))) {
+    async removeMember({ role, name }) {
+      if (!(await removeMember(db, role, name))) {
         throw new AdministrationError(
-          `no node has joined as ${name}: those of a list are removed from the list`,
+          role === 'node'
+            ? `no node has joined as ${name}: those of a list are removed from the list`
+            : `no edge has joined as ${name}`,
         );
       }
       await runningServices().cluster()?.membersChanged();

@@ -29,7 +29,7 @@ export type MoveAnswer =
   /** It has ended, or is elsewhere already. */
   | { kind: 'gone' };
 
-/** What an operator does to the nodes of a running API. */
+/** What an operator does to the nodes of a running API, and to its edges. */
 export interface NodesControl {
   list(): Promise<NodeView[]>;
   show(id: string): Promise<NodeDetailView>;
@@ -37,6 +37,7 @@ export interface NodesControl {
   move(id: string, sandboxId: string): Promise<MoveAnswer>;
   /** @param force also if it has sandboxes, or does not say */
   remove(id: string, force: boolean): Promise<void>;
+  removeEdge(name: string): Promise<void>;
 }
 
 const CALL_MS = 30_000;
@@ -45,7 +46,7 @@ const MOVE_MS = 300_000;
 
 /** Through the API of a data directory. Its methods throw AdministrationError with what to do. */
 export async function openNodes(dataDir: string, secretsDir: string | undefined): Promise<NodesControl> {
-  const administration: Pick<Administration, 'removeNode'> = await openRunning(dataDir);
+  const administration: Pick<Administration, 'removeMember'> = await openRunning(dataDir);
   const instance = await openInstance(dataDir);
   const status = await readStatus(controlSocket(instance));
   const token = await readSecret(join(secretsDir ?? join(instance.dataDir, 'secrets'), 'admin-token'));
@@ -101,7 +102,10 @@ export async function openNodes(dataDir: string, secretsDir: string | undefined)
           );
         }
       }
-      await administration.removeNode({ name: id });
+      await administration.removeMember({ role: 'node', name: id });
+    },
+    async removeEdge(name) {
+      await administration.removeMember({ role: 'edge', name });
     },
   };
 }

@@ -19,12 +19,14 @@ type Given =
   | 'contents'
   | 'rateLimit'
   | 'notices'
+  | 'hearings'
   | 'discovery'
   | 'artifacts'
   | 'uploads'
   | 'samples'
   | 'logs'
   | 'events'
+  | 'lossEvents'
   | 'web';
 
 export interface ApiRoleOptions extends Pick<ApiDeps, Given> {

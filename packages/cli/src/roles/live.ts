@@ -3,6 +3,7 @@ import {
   createMemoryRates,
   createMemoryReservations,
   createMemoryRoutes,
+  type Hearings,
   type Notices,
   type Rates,
   type Reservations,
@@ -19,6 +20,8 @@ export interface Live extends AsyncDisposable {
   reservations: Reservations;
   rates: Rates;
   notices: Notices;
+  /** Absent: no other API hears the nodes. */
+  hearings?: Hearings;
   /** Absent: what is in memory is not lost while the API runs. */
   contents?: StoreContents;
 }

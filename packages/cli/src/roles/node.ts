@@ -1,9 +1,16 @@
 import { readFile } from 'node:fs/promises';
 import { availableParallelism } from 'node:os';
-import { type ConnectRouter, createClient, createRouterTransport } from '@connectrpc/connect';
+import { type Client, type ConnectRouter, createClient, createRouterTransport } from '@connectrpc/connect';
 import type { ArtifactStore } from '@islet/artifacts';
 import { routeOf, type WatchableRoutes } from '@islet/catalog';
-import { orchestratorProto, outboxProto, templateProto, Undo, volumesProto } from '@islet/contracts';
+import {
+  nodeProto,
+  orchestratorProto,
+  outboxProto,
+  templateProto,
+  Undo,
+  volumesProto,
+} from '@islet/contracts';
 import { waitForFileLock } from '@islet/host';
 import { type Orchestrator, startOrchestrator } from '@islet/orchestrator';
 import { Outbox, type OutboxClient, outboxService } from '@islet/sinks';
@@ -54,6 +61,8 @@ export interface Node extends AsyncDisposable {
   volumes: VolumesClient;
   /** Reads what the node has noted of its sandboxes, likewise. */
   outbox: OutboxClient;
+  /** Says whom the node's proxy refuses, likewise. */
+  neighbours: Client<typeof nodeProto.Neighbours>;
   /** Calls the template manager, likewise. */
   templates: TemplateClient;
   ports: { sandboxProxy: number; orchestrator: number; templateManager: number };
@@ -151,6 +160,10 @@ export async function startNode(options: NodeOptions): Promise<Node> {
       router.service(orchestratorProto.Orchestrator, orchestrator.service);
       router.service(volumesProto.Volumes, orchestrator.volumes);
       router.service(outboxProto.Outbox, outboxService(outbox));
+      router.rpc(nodeProto.Neighbours.method.refuseMembers, ({ memberIds }) => {
+        proxies.refuse(memberIds);
+        return {};
+      });
     };
     const orchestratorServer = links.serve((router) => {
       addServices(router);
@@ -178,6 +191,7 @@ export async function startNode(options: NodeOptions): Promise<Node> {
       client: createClient(orchestratorProto.Orchestrator, transport),
       volumes: createClient(volumesProto.Volumes, transport),
       outbox: createClient(outboxProto.Outbox, transport),
+      neighbours: createClient(nodeProto.Neighbours, transport),
       templates: createClient(templateProto.TemplateManager, transport),
       ports,
       [Symbol.asyncDispose]: () => undo[Symbol.asyncDispose](),

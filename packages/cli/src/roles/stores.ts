@@ -35,5 +35,5 @@ export async function openStores({ dataDir }: Instance, logger: Logger, undo: Un
   const collector = new Collector({ stores: { samples, logs, events }, logger });
   // Behind a node of this process, which notes how its sandboxes end.
   undo.add('the collector', () => collector[Symbol.asyncDispose]());
-  return { samples, logs, events, collector };
+  return { samples, logs, events, lossEvents: events, collector };
 }

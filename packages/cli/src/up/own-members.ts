@@ -72,10 +72,10 @@ export async function openOwnCluster(
   undo: Undo,
 ): Promise<ApiCluster> {
   const { nodeId, advertise, dataDir, clock, logger } = own;
-  const { client, templates, volumes, outbox, ports } = node;
+  const { client, templates, volumes, outbox, neighbours, ports } = node;
   const host = isIPv6(advertise) ? `[${advertise}]` : advertise;
   const proxyAddress = `${host}:${ports.sandboxProxy}`;
-  const link = { sandboxes: client, templates, volumes, outbox, proxyAddress };
+  const link = { sandboxes: client, templates, volumes, outbox, neighbours, proxyAddress };
   const { memberId = '' } = identityOf(own.node.credentials().cert) ?? {};
   const enrolled = await enrollMember(db, {
     ...{ id: memberId, role: 'node', name: nodeId, joinedAt: new Date(clock()), labels: {} },

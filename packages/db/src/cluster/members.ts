@@ -1,6 +1,6 @@
-import { and, asc, eq } from 'drizzle-orm';
+import { and, asc, eq, gt, lt, sql } from 'drizzle-orm';
 import type { Database, Queries } from '../connection/database.ts';
-import { clusterMembers, nodeStandings } from '../schema/index.ts';
+import { clusterMembers, nodeStandings, removedMembers } from '../schema/index.ts';
 import type { MemberRole } from './join-tokens.ts';
 
 /** Where a node's links listen. */
@@ -95,8 +95,20 @@ export async function removeMember(db: Database, role: MemberRole, name: string)
     const rows = await tx
       .delete(clusterMembers)
       .where(and(eq(clusterMembers.role, role), eq(clusterMembers.name, name)))
-      .returning({ id: clusterMembers.id });
+      .returning({ id: clusterMembers.id, expiresAt: clusterMembers.expiresAt });
+    if (rows.length > 0) await tx.insert(removedMembers).values(rows).onConflictDoNothing();
+    await tx.delete(removedMembers).where(lt(removedMembers.expiresAt, sql`now()`));
     if (role === 'node') await tx.delete(nodeStandings).where(eq(nodeStandings.nodeId, name));
     return rows.length > 0;
   });
+}
+
+/** Ids of removed members that have a certificate that is good still, in an order that stays. */
+export async function listRemovedMembers(db: Database): Promise<string[]> {
+  const rows = await db.orm
+    .select({ id: removedMembers.id })
+    .from(removedMembers)
+    .where(gt(removedMembers.expiresAt, sql`now()`))
+    .orderBy(asc(removedMembers.id));
+  return rows.map(({ id }) => id);
 }

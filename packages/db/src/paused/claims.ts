@@ -1,6 +1,6 @@
-import { and, eq, inArray, lt, ne } from 'drizzle-orm';
+import { and, eq, exists, inArray, lt, ne, not, or, type SQL } from 'drizzle-orm';
 import type { Database } from '../connection/database.ts';
-import { runClaims } from '../schema/index.ts';
+import { pausedSandboxes, runClaims } from '../schema/index.ts';
 
 /** A paused sandbox of a node. */
 export interface PausedRun {
@@ -94,6 +94,28 @@ export async function dropClaim(db: Database, run: PausedRun, holderId: string):
   await db.orm
     .delete(runClaims)
     .where(and(of(run), eq(runClaims.holderId, holderId), eq(runClaims.isDone, false)));
+}
+
+/**
+ * Deletes claims that began before a moment, and that nobody needs any more: the answer to a resume or to a move was never heard, or
+ * who asked has died. A resume that is done counts until nobody takes the sandbox for paused; a move that is not, until nobody has it
+ * paused. Moves that are done are for `forgetMoves`.
+ * @param before nothing that began by then is under way
+ */
+export async function forgetOldClaims(db: Database, before: Date): Promise<void> {
+  const { sandboxId, executionId, nodeId, holderId, isDone } = runClaims;
+  const isSandbox = eq(pausedSandboxes.sandboxId, sandboxId);
+  const isRun = [eq(pausedSandboxes.executionId, executionId), eq(pausedSandboxes.nodeId, nodeId)];
+  const isPaused = (...conditions: SQL[]) =>
+    exists(
+      db.orm
+        .select({ sandboxId: pausedSandboxes.sandboxId })
+        .from(pausedSandboxes)
+        .where(and(...conditions)),
+    );
+  const ofResume = and(eq(holderId, nodeId), or(eq(isDone, false), not(isPaused(isSandbox, ...isRun))));
+  const ofMove = and(ne(holderId, nodeId), eq(isDone, false), not(isPaused(isSandbox)));
+  await db.orm.delete(runClaims).where(and(lt(runClaims.claimedAt, before), or(ofResume, ofMove)));
 }
 
 /** Ids of the sandboxes that were moved away from a node, and that it may still have. */

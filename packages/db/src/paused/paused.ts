@@ -11,9 +11,11 @@ export interface PausedSandbox {
   pausedAt: Date;
   /** The run of it that was paused; null if that was not written down. */
   executionId: string | null;
+  /** What is shown of it while its node is away, as a text of whoever wrote it; null if that was not written down. */
+  shown: string | null;
 }
 
-/** Of one statement; a row has five parameters, and a statement at most 65,535. */
+/** Of one statement; a row has six parameters, and a statement at most 65,535. */
 const ROWS_AT_ONCE = 1_000;
 
 /** Writes down where sandboxes are paused; what was known of them before counts no more. */
@@ -28,6 +30,7 @@ export async function recordPaused(db: Queries, paused: readonly PausedSandbox[]
           nodeId: sql`excluded.node_id`,
           pausedAt: sql`excluded.paused_at`,
           executionId: sql`excluded.execution_id`,
+          shown: sql`excluded.shown`,
         },
       });
   }
@@ -51,13 +54,18 @@ export async function forgetPaused(
   }
 }
 
+/** What is paused on a node. */
+export async function pausedOn(db: Queries, nodeId: string): Promise<PausedSandbox[]> {
+  return db.orm.select().from(pausedSandboxes).where(eq(pausedSandboxes.nodeId, nodeId));
+}
+
 /** Makes the rows of a node those that it reports. */
 export async function reconcilePaused(
   db: Database,
   nodeId: string,
   paused: readonly PausedSandbox[],
 ): Promise<void> {
-  const rows = await db.orm.select().from(pausedSandboxes).where(eq(pausedSandboxes.nodeId, nodeId));
+  const rows = await pausedOn(db, nodeId);
   const reported = new Set(paused.map(({ sandboxId }) => sandboxId));
   const known = new Map(rows.map((row) => [row.sandboxId, row]));
   await forgetPaused(
@@ -67,7 +75,10 @@ export async function reconcilePaused(
   );
   await recordPaused(
     db,
-    paused.filter(({ sandboxId, executionId }) => known.get(sandboxId)?.executionId !== executionId),
+    paused.filter(({ sandboxId, executionId }) => {
+      const row = known.get(sandboxId);
+      return row?.executionId !== executionId || row.shown === null;
+    }),
   );
 }
 

@@ -35,6 +35,13 @@ export const clusterMembers = pgTable(
   (table) => [unique('cluster_members_name').on(table.role, table.name)],
 );
 
+/** Who was removed while a certificate of theirs was good: nodes refuse it until it ends. */
+export const removedMembers = pgTable('removed_members', {
+  id: uuid('id').primaryKey(),
+  /** When the last of them ends. */
+  expiresAt: instant('expires_at').notNull(),
+});
+
 /** What operators said of nodes; of one without a row, nothing. */
 export const nodeStandings = pgTable('node_standings', {
   nodeId: text('node_id').primaryKey(),

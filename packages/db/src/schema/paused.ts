@@ -15,6 +15,8 @@ export const pausedSandboxes = pgTable(
     pausedAt: instant('paused_at').notNull(),
     /** The run of it that was paused; null in rows of earlier versions. */
     executionId: text('execution_id'),
+    /** What is shown of it, as its node told it, without secrets; null in rows of earlier versions. */
+    shown: text('shown'),
   },
   (table) => [index('paused_sandboxes_node').on(table.nodeId)],
 );

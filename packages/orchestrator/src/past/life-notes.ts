@@ -1,4 +1,6 @@
 import {
+  endEventId,
+  executionOf,
   orchestratorProto,
   type Sandbox,
   type SandboxEventType,
@@ -123,8 +125,9 @@ export class LifeNotes {
   #event(type: SandboxEventType, { config, executionId }: Sandbox, details: Details = {}): void {
     const { events, now } = this.#options;
     const { sandboxId, teamId, templateId, buildId, metadata, eventsTtlDays } = config;
+    const id = type === 'killed' ? endEventId(executionId) : this.#newId();
     events.record({
-      ...{ id: this.#newId(), type, timeMs: now(), sandboxId, teamId, executionId, templateId, buildId },
+      ...{ id, type, timeMs: now(), sandboxId, teamId, executionId, templateId, buildId },
       metadata: { ...metadata },
       ...(eventsTtlDays !== undefined && { ttlDays: eventsTtlDays }),
       ...details,
@@ -140,9 +143,4 @@ function seenOf({ config, state, moving, executionId, endAtMs }: Sandbox): Seen 
     ...{ executionId, endAtMs },
     egress: JSON.stringify([allowInternetAccess, allowOut ?? [], denyOut ?? []]),
   };
-}
-
-function executionOf({ config, startedAtMs }: Sandbox, untilMs: number): SandboxLifeEvent['execution'] {
-  const { cpuCount, memoryMb } = config;
-  return { startedAtMs, lengthMs: Math.max(untilMs - startedAtMs, 0), cpuCount, memoryMb };
 }

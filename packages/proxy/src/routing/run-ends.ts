@@ -26,6 +26,8 @@ export function endWithRuns(routes: RouteView, pool: UpstreamPool): () => void {
     if (!after) return;
     const { executionId, state } = after;
     settle(executionId);
+    // Its node was taken for lost, and is back.
+    if (state === 'running' && before?.executionId !== executionId) pool.openRun(executionId);
     if (state === 'paused' && before?.executionId === executionId) close(executionId);
     if (state !== 'pausing' && state !== 'snapshotting') return;
     const drain = () => pool.drainRun(executionId, GRACE_MS);

@@ -36,6 +36,8 @@ export interface SandboxProxy {
   readonly server: Server;
   /** What it shows in handshakes from now on. */
   useLinks(links: LinkCredentials): void;
+  /** Answers these members of the cluster no more, and cuts them off; who was named before stays out. */
+  refuse(memberIds: readonly string[]): void;
   /** Stops listening and ends every connection. */
   close(): Promise<void>;
 }
@@ -73,13 +75,19 @@ export function createSandboxProxy(options: SandboxProxyOptions): SandboxProxy {
   front.attach(server, (socket) => server.emit('connection', socket));
   const stranger = turns.of('connections of edges');
   server.on('connection', (socket: Socket) => front.pace(socket, stranger));
-  const secure = options.links && secured(server, options.links);
+  const refused = new Set<string>();
+  const members = new Map<Socket, string>();
+  const secure = options.links && secured(server, options.links, { members, refused });
   const listening = secure ?? server;
   // All of them are edges', which hold clients to limits of their own.
   listening.maxConnections = MAX_CONNECTIONS;
   return {
     server: listening,
     useLinks: (links) => secure?.setSecureContext(serverOptions(links)),
+    refuse: (memberIds) => {
+      for (const id of memberIds) refused.add(id);
+      for (const [socket, id] of members) if (refused.has(id)) socket.destroy();
+    },
     close: () =>
       new Promise((resolve) => {
         stopEnding();
@@ -91,10 +99,20 @@ export function createSandboxProxy(options: SandboxProxyOptions): SandboxProxy {
 }
 
 /** Hands a server the connections of the cluster's edges and APIs; all others are cut off behind the handshake. */
-function secured(server: HttpServer, links: LinkCredentials) {
+function secured(
+  server: HttpServer,
+  links: LinkCredentials,
+  { members, refused }: { members: Map<Socket, string>; refused: ReadonlySet<string> },
+) {
   const secure = createTlsServer(serverOptions(links), (socket) => {
-    if (peerOf(socket, ['api', 'edge'])) server.emit('connection', socket);
-    else socket.destroy();
+    const peer = peerOf(socket, ['api', 'edge']);
+    if (!peer || refused.has(peer.memberId)) {
+      socket.destroy();
+      return;
+    }
+    members.set(socket, peer.memberId);
+    socket.once('close', () => members.delete(socket));
+    server.emit('connection', socket);
   });
   secure.on('tlsClientError', (_, socket) => socket.destroy());
   boundHandshakes(secure, HANDSHAKES);

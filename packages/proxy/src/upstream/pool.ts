@@ -238,8 +238,8 @@ export class UpstreamPool {
   }
 
   /**
-   * The run is over for good: its connections end behind what the sandbox had sent, and no new ones are made, whoever still
-   * holds its address.
+   * The run is over: its connections end behind what the sandbox had sent, and no new ones are made, whoever still holds its
+   * address, unless `openRun` is called.
    */
   closeRun(executionId: string): void {
     this.#ended.add(executionId);
@@ -248,6 +248,11 @@ export class UpstreamPool {
       if (oldest !== undefined) this.#ended.delete(oldest);
     }
     this.#forget(executionId)?.finish(new RunClosedError(executionId), FINISH_MS);
+  }
+
+  /** The run goes on after all. */
+  openRun(executionId: string): void {
+    this.#ended.delete(executionId);
   }
 
   /** Ends every connection. */

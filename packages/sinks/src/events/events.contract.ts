@@ -1,4 +1,4 @@
-import { EVENT_TYPES, type SandboxLifeEvent } from '@islet/contracts';
+import { EVENT_TYPES, endEventId, type SandboxLifeEvent } from '@islet/contracts';
 import { describe, expect, it } from 'vitest';
 import { type OpenSink, sinkContract } from '../sink.contract.ts';
 import type { EventQuery, EventSink, EventSource } from './events.ts';
@@ -45,6 +45,16 @@ export function eventsContract(name: string, open: OpenSink<EventSink, EventSour
       for (const each of told) sink.record(each);
       await settled();
       expect(await ask(source)).toEqual(told);
+    });
+
+    it('gives an end once, whoever tells of it', async () => {
+      const { sink, source, settled } = subject();
+      const end = event({ type: 'killed', killReason: 'unknown', id: endEventId('e') });
+      sink.record(end);
+      sink.record({ ...end, timeMs: BASE_MS + 60_000, killReason: 'request' });
+      sink.record({ ...end, id: endEventId('e2'), executionId: 'e2', timeMs: BASE_MS + 90_000 });
+      await settled();
+      expect((await ask(source)).map(({ id }) => id)).toEqual([end.id, endEventId('e2')]);
     });
 
     it('gives those of a team or of a sandbox, by type, page and order', async () => {

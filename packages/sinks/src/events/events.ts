@@ -25,6 +25,6 @@ export interface EventSource {
 
 /** Keeps events. */
 export interface EventStore extends EventSource {
-  /** Resolves when the events can be read. One that comes twice, by its id, is kept once. */
+  /** Resolves when the events can be read. One that comes twice, by its id, is kept once; an end also if its time is another. */
   write(events: readonly SandboxLifeEvent[]): Promise<void>;
 }

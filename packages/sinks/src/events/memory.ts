@@ -17,6 +17,8 @@ export function createMemoryEvents(options: MemoryEventsOptions): EventStore {
   function add(event: SandboxLifeEvent): void {
     const { teamId, sandboxId } = event;
     const kept = sandboxes.use(teamId, sandboxId, () => []);
+    // An end may be told by a node and by those who have lost it, each with the time that it knows.
+    if (event.type === 'killed' && kept.some(({ id }) => id === event.id)) return;
     if (!insertByTime(kept, event, ({ id }) => id === event.id)) return;
     if (kept.length > options.eventsPerSandbox) kept.shift();
     else sandboxes.grow(teamId, sandboxId, 1);

@@ -29,6 +29,8 @@ export interface EdgeSettings {
 export interface NodeProxySettings {
   /** What the node shows, and whom it believes; undefined: who asks is on this machine. */
   links?: LinkCredentials | undefined;
+  /** Ids of members of the cluster that were removed. */
+  refused: readonly string[];
 }
 
 /**
@@ -46,6 +48,8 @@ export type ThreadRequest =
   | { kind: 'certificate'; certificate: Certificate }
   /** What a proxy shows other members of the cluster from now on. */
   | { kind: 'links'; proxy: ProxyName; links: LinkCredentials }
+  /** Members of the cluster whom the node's proxy answers no more. */
+  | { kind: 'refuse'; memberIds: readonly string[] }
   /** Asks whether the thread still takes messages; it answers with the same. */
   | { kind: 'pulse' }
   /** Answers a question of the thread. */

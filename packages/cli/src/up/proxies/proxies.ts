@@ -2,7 +2,7 @@ import { type FedRoutes, type FindSigner, openFedRoutes, type Wake } from '@isle
 import type { Certificate, LinkCredentials } from '@islet/certificates';
 import { type ClientProxy, createClientProxy, gateWakes, type LookUp } from '@islet/client-proxy';
 import { PORTS } from '@islet/contracts';
-import { createSandboxProxy, RunUses, Turns } from '@islet/proxy';
+import { createSandboxProxy, RunUses, type SandboxProxy, Turns } from '@islet/proxy';
 import type { Logger } from '@islet/telemetry';
 import { listen } from '../listen.ts';
 import {
@@ -43,6 +43,9 @@ export class Proxies {
   readonly #turns = new Turns();
   /** Serves a newer certificate, once the edge is open. */
   #edge: ClientProxy | undefined;
+  /** Refuses members, once it is open. */
+  #node: SandboxProxy | undefined;
+  readonly #refused = new Set<string>();
   /** The newest that was sent, which may be while the edge opens. */
   #certificate: Certificate | undefined;
   /** Likewise, of each proxy. */
@@ -74,6 +77,10 @@ export class Proxies {
       case 'links':
         this.#links.set(request.proxy, request.links);
         this.#opened.get(request.proxy)?.useLinks(request.links);
+        break;
+      case 'refuse':
+        for (const id of request.memberIds) this.#refused.add(id);
+        this.#node?.refuse(request.memberIds);
         break;
       case 'pulse':
         this.#options.say({ kind: 'pulse' });
@@ -138,6 +145,8 @@ export class Proxies {
       links: settings.links,
       logger: this.#options.logger.child({ component: 'sandbox-proxy' }),
     });
+    proxy.refuse([...settings.refused, ...this.#refused]);
+    this.#node = proxy;
     return {
       port: await listen(proxy.server, address.host, address.port),
       routes,
@@ -150,6 +159,7 @@ export class Proxies {
     const opened = this.#opened.get(name);
     this.#opened.delete(name);
     if (name === 'edge') this.#edge = undefined;
+    else this.#node = undefined;
     await opened?.close();
     opened?.routes[Symbol.dispose]();
   }

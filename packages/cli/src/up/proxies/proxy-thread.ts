@@ -29,7 +29,7 @@ export interface ProxyThreadOptions extends ThreadSettings {
   pulseMs?: number;
 }
 
-export interface NodeProxyOptions extends NodeProxySettings {
+export interface NodeProxyOptions extends Pick<NodeProxySettings, 'links'> {
   address: Address;
   /** To the node's own sandboxes. */
   routes: WatchableRoutes;
@@ -94,6 +94,8 @@ interface Asked {
 export class ProxyThread implements AsyncDisposable {
   readonly #options: ProxyThreadOptions;
   readonly #plans = new Map<ProxyName, Plan>();
+  /** Members of the cluster whom the node's proxy does not answer. */
+  readonly #refused = new Set<string>();
   readonly #feeds = new Map<ProxyName, Disposable>();
   readonly #asked = new Map<number, Asked>();
   /** Execution ids that traffic uses now. */
@@ -126,7 +128,7 @@ export class ProxyThread implements AsyncDisposable {
   /** Opens the node's proxy; gives its port. @throws Error if it cannot listen. */
   openNodeProxy({ address, routes, onUse, links }: NodeProxyOptions): Promise<number> {
     return this.#open('node', {
-      question: { kind: 'open-node', settings: { links } },
+      question: { kind: 'open-node', settings: { links, refused: [...this.#refused] } },
       ...{ address, routes, onUse },
     });
   }
@@ -159,6 +161,19 @@ export class ProxyThread implements AsyncDisposable {
       this.#plans.set(proxy, { ...plan, question });
     }
     this.#tell({ kind: 'links', proxy, links });
+  }
+
+  /** Has the node's proxy answer members of the cluster no more, also on the threads that follow. */
+  refuse(memberIds: readonly string[]): void {
+    const added = memberIds.filter((id) => !this.#refused.has(id));
+    if (added.length === 0) return;
+    for (const id of added) this.#refused.add(id);
+    const plan = this.#plans.get('node');
+    if (plan?.question.kind === 'open-node') {
+      const settings = { ...plan.question.settings, refused: [...this.#refused] };
+      this.#plans.set('node', { ...plan, question: { kind: 'open-node', settings } });
+    }
+    this.#tell({ kind: 'refuse', memberIds: added });
   }
 
   /** Ends the thread with all that it has open. */
