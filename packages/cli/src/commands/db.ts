@@ -1,3 +1,4 @@
+import { migrateClickHouse } from '@islet/analytics';
 import { type Database, LOCAL_DEV, LOCAL_TEAM_LIMITS, migrate, seed } from '@islet/db';
 import { type Command, type CommandGroup, defineCommand } from '../command-line/command.ts';
 import { openInstallation } from '../control/open.ts';
@@ -23,9 +24,14 @@ export function dbCommand(io: CommandIo): CommandGroup {
   return {
     summary: 'Migrate and seed the database',
     commands: {
-      migrate: change('Bring the schema up to date', async (db) => {
-        const done = await migrate(db);
-        return done.length > 0 ? `Applied ${done.join(', ')}.` : 'The schema is up to date.';
+      migrate: defineCommand(io, {
+        summary: 'Bring the schema up to date, also of ClickHouse if there is one',
+        options: [...INSTALLATION_OPTIONS, 'clickhouseUrl'],
+        async run({ sources }) {
+          io.print(await withDatabase(io, sources, async (db) => toldOf('schema', await migrate(db))));
+          const server = readOption(OPTIONS.clickhouseUrl, sources);
+          if (server) io.print(toldOf('schema in ClickHouse', await migrateClickHouse(server)));
+        },
       }),
       seed: change(
         'Put in the base tier, and the local-dev user and team with a key',
@@ -41,6 +47,10 @@ export function dbCommand(io: CommandIo): CommandGroup {
       ),
     },
   };
+}
+
+function toldOf(what: string, applied: readonly string[]): string {
+  return applied.length > 0 ? `Applied ${applied.join(', ')}.` : `The ${what} is up to date.`;
 }
 
 async function withDatabase(io: CommandIo, sources: OptionSources, use: Change): Promise<string> {

@@ -4,6 +4,7 @@ import {
   parseAllowedHosts,
   parseAllowedOrigins,
   parseApiKey,
+  parseClickHouseUrl,
   parseDatabaseUrl,
   parseDirectory,
   parseDns,
@@ -277,6 +278,23 @@ export const OPTIONS = {
     description: 'What the keys in Redis begin with: one for each Islet that uses the same server',
     fallback: 'islet',
     parse: parseRedisPrefix,
+  },
+  clickhouseUrl: {
+    flag: 'clickhouse-url',
+    env: 'ISLET_CLICKHOUSE_URL',
+    hint: 'url',
+    description:
+      'ClickHouse that keeps the past of sandboxes and teams, such as http://10.0.0.1:8123/islet (default: this machine keeps it); a password belongs into the variable',
+    secret: true,
+    parse: parseClickHouseUrl,
+  },
+  clickhouseSpool: {
+    flag: 'clickhouse-spool',
+    env: 'ISLET_CLICKHOUSE_SPOOL',
+    hint: 'MiB',
+    description: 'The most that waits on disk while ClickHouse is away; what is more is dropped, oldest first',
+    fallback: '2048',
+    parse: parseMebibytes,
   },
   tlsCert: {
     flag: 'tls-cert',

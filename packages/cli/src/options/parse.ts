@@ -1,3 +1,4 @@
+import { parseServerAddress, type ServerAddress } from '@islet/analytics';
 import { isIP } from 'node:net';
 import { resolve } from 'node:path';
 import type { Rate } from '@islet/catalog';
@@ -190,6 +191,11 @@ export function parseRedisPrefix(text: string): string {
     throw new RangeError('must be 1 to 64 letters, digits, dots, dashes and underscores');
   }
   return text;
+}
+
+/** The message must not repeat it. */
+export function parseClickHouseUrl(text: string): ServerAddress {
+  return parseServerAddress(text);
 }
 
 const ISOLATIONS = ['auto', 'gvisor', 'microvm'] as const;

@@ -33,6 +33,8 @@ export const API_OPTIONS: readonly OptionName[] = [
     'localDevKey',
     'secureByDefault',
     'databaseUrl',
+    'clickhouseUrl',
+    'clickhouseSpool',
     'volumeSize',
     'rateLimit',
     'artifactsDir',

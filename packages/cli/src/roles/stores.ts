@@ -4,6 +4,8 @@ import type { Undo } from '@islet/contracts';
 import { createMemoryEvents, createMemoryLogs, createMemorySamples, openJournaledLogs } from '@islet/sinks';
 import type { Logger } from '@islet/telemetry';
 import type { Instance } from '../host/instance.ts';
+import type { ClickHouseSettings } from '../up/config.ts';
+import { openClickHouseStores } from './clickhouse.ts';
 
 /** An hour of samples for each of the newest sandboxes, some 50 MB at the most. */
 const SAMPLES_KEPT = { samplesPerSandbox: 720, sandboxes: 500 };
@@ -22,7 +24,28 @@ const LOGS_KEPT = {
 const LOG_FILE_BYTES = 16_000_000;
 
 /** Where the API keeps what nodes note of sandboxes, and what brings it there. */
-export async function openStores({ dataDir }: Instance, logger: Logger, undo: Undo) {
+export async function openStores(
+  clickhouse: ClickHouseSettings | undefined,
+  instance: Instance,
+  logger: Logger,
+  undo: Undo,
+) {
+  const { samples, logs, events } = clickhouse
+    ? await openInClickHouse(clickhouse, instance, logger, undo)
+    : await openOnThisMachine(instance, logger, undo);
+  const collector = new Collector({ stores: { samples, logs, events }, logger });
+  // Behind a node of this process, which notes how its sandboxes end.
+  undo.add('the collector', () => collector[Symbol.asyncDispose]());
+  return { samples, logs, events, lossEvents: events, collector };
+}
+
+async function openInClickHouse(settings: ClickHouseSettings, instance: Instance, logger: Logger, undo: Undo) {
+  const stores = await openClickHouseStores(settings, instance, logger);
+  undo.add('the stores in ClickHouse', () => stores[Symbol.asyncDispose]());
+  return stores;
+}
+
+async function openOnThisMachine({ dataDir }: Instance, logger: Logger, undo: Undo) {
   const logs = await openJournaledLogs({
     dir: join(dataDir, 'logs'),
     memory: createMemoryLogs(LOGS_KEPT),
@@ -32,8 +55,5 @@ export async function openStores({ dataDir }: Instance, logger: Logger, undo: Un
   undo.add('the sandbox logs', () => logs.close());
   const samples = createMemorySamples(SAMPLES_KEPT);
   const events = createMemoryEvents(EVENTS_KEPT);
-  const collector = new Collector({ stores: { samples, logs, events }, logger });
-  // Behind a node of this process, which notes how its sandboxes end.
-  undo.add('the collector', () => collector[Symbol.asyncDispose]());
-  return { samples, logs, events, lossEvents: events, collector };
+  return { samples, logs, events };
 }

@@ -1,3 +1,4 @@
+import type { ServerAddress } from '@islet/analytics';
 import type { Rate } from '@islet/catalog';
 import { LOCAL_DOMAIN } from '@islet/certificates';
 import { type HostPattern, isLoopbackHost, type OriginPattern } from '@islet/contracts';
@@ -29,6 +30,7 @@ export interface UpConfig {
   /** Addresses and networks that images may come from in addition. */
   registryAllow: string[];
   databaseUrl: string | undefined;
+  clickhouse: ClickHouseSettings | undefined;
   tls: { certFile: string; keyFile: string } | undefined;
   isolation: 'auto' | 'gvisor' | 'microvm';
   kernel: string | undefined;
@@ -107,9 +109,22 @@ export function readApiSettings(sources: OptionSources) {
     localDevKey,
     secureByDefault: requireOption(OPTIONS.secureByDefault, sources),
     databaseUrl: readOption(OPTIONS.databaseUrl, sources),
+    clickhouse: readClickHouse(sources),
     volumeSizeMb: requireOption(OPTIONS.volumeSize, sources),
     rateLimit: readOption(OPTIONS.rateLimit, sources),
   };
+}
+
+/** Where the past is kept, and how much of it may wait on disk; undefined: on this machine. */
+export interface ClickHouseSettings {
+  server: ServerAddress;
+  spoolBytes: number;
+}
+
+function readClickHouse(sources: OptionSources): ClickHouseSettings | undefined {
+  const server = readOption(OPTIONS.clickhouseUrl, sources);
+  const spoolMib = requireOption(OPTIONS.clickhouseSpool, sources);
+  return server && { server, spoolBytes: spoolMib * 1024 * 1024 };
 }
 
 /** Of the edge. @throws OptionError naming the option that is wrong. */

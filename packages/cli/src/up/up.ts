@@ -44,7 +44,7 @@ async function start(options: ProcessOptions<UpConfig>, undo: Undo): Promise<Rea
   const { advertise } = config;
   const { instance, secrets, logger, unexpected } = await openProcess(config, portsOf(config), undo);
   signal.throwIfAborted();
-  const stores = await openStores(instance, logger, undo);
+  const stores = await openStores(config.clickhouse, instance, logger, undo);
   const uploads = openUploads(artifactsDir(instance, undefined), secrets, layout);
   const proxies = new ProxyThread({ program: layout.proxies, logLevel: config.logLevel, logger });
   undo.add('the thread of the proxies', () => proxies[Symbol.asyncDispose]());

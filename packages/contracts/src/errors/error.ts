@@ -7,6 +7,7 @@ export type ErrorCode =
   | 'sandbox_create_failed'
   | 'sandbox_moving'
   | 'live_store_unavailable'
+  | 'history_unavailable'
   | 'sandbox_memory_override_disabled'
   | 'quota_exceeded'
   | 'internal_server_error';

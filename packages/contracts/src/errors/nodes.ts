@@ -38,3 +38,11 @@ export function liveStoreUnavailable(cause: unknown): IsletError {
     cause,
   });
 }
+
+/** 503: what keeps the past of sandboxes and teams does not answer. */
+export function historyUnavailable(cause: unknown): IsletError {
+  return new IsletError(503, 'The store of the past (ClickHouse) does not answer. Try again in a moment.', {
+    errorCode: 'history_unavailable',
+    cause,
+  });
+}

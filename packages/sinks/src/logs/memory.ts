@@ -2,6 +2,7 @@ import { LOG_LEVELS, type SandboxLog } from '@islet/contracts';
 import { insertByTime } from '../ordered.ts';
 import { TeamShares } from '../team-shares.ts';
 import type { LogQuery, LogRecord, LogStore } from './logs.ts';
+import { logRecordOf } from './record.ts';
 
 export interface MemoryLogs extends LogStore {
   /** Adds a record. Gives what is kept of it, undefined if the very same is there already. */
@@ -27,7 +28,7 @@ export function createMemoryLogs(options: MemoryLogsOptions): MemoryLogs {
   function add(log: SandboxLog): LogRecord | undefined {
     const { sandboxId, teamId } = log;
     const kept = sandboxes.use(teamId, sandboxId, () => ({ records: [], characters: 0 }));
-    const record = toRecord(log);
+    const record = logRecordOf(log);
     if (!insertByTime(kept.records, record, ({ line }) => line === record.line)) return undefined;
     const before = kept.characters;
     kept.characters += record.line.length;
@@ -58,20 +59,6 @@ export function createMemoryLogs(options: MemoryLogsOptions): MemoryLogs {
       return select(sandboxes.get(query.teamId, query.sandboxId)?.records ?? [], query);
     },
   };
-}
-
-function toRecord({ sandboxId, teamId, timeMs, level, logger, message, fields }: SandboxLog): LogRecord {
-  const timestamp = new Date(timeMs).toISOString();
-  const line = JSON.stringify({
-    ...fields,
-    timestamp,
-    level,
-    logger,
-    message,
-    sandboxID: sandboxId,
-    teamID: teamId,
-  });
-  return { timeMs, level, message, fields: { ...fields, logger }, line };
 }
 
 /** The reverse of what makes a record's line; undefined if it is none. */

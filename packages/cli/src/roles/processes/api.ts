@@ -80,7 +80,7 @@ export function runApi(options: ProcessOptions<ApiConfig>): Promise<void> {
       ...{ routes, reservations, notices, hearings, contents },
       rateLimit: config.rateLimit && { rates, rate: config.rateLimit },
       ...openUploads(artifactsDir(instance, config.artifactsDir), secrets, layout),
-      ...(await openStores(instance, logger, undo)),
+      ...(await openStores(config.clickhouse, instance, logger, undo)),
       discovery,
       cluster: () => place,
       web: webAccessOf(config, hostname()),
