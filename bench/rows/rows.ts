@@ -1,3 +1,4 @@
+import { analyticsRow } from './analytics.ts';
 import { burstRow } from './burst.ts';
 import { clusterRow } from './cluster.ts';
 import { commandRow } from './command.ts';
@@ -39,6 +40,7 @@ export const ROWS: readonly Row[] = [
   densityRow,
   controlPlaneRow,
   liveStoreRow,
+  analyticsRow,
   otherNodeRow,
   fleetRow,
   clusterRow,

@@ -168,9 +168,9 @@ it('describes the stores of a trial to compose', async () => {
   const [{ services, volumes }] = yaml(file?.text ?? '') as [
     { services: Record<string, { image: string; ports: string[]; volumes?: string[] }>; volumes: object },
   ];
-  expect(Object.keys(services)).toEqual(['postgres', 'redis', 'store']);
+  expect(Object.keys(services)).toEqual(['postgres', 'redis', 'clickhouse', 'store']);
   for (const { image, ports, volumes: mounted = [] } of Object.values(services)) {
-    expect(image).toMatch(/^docker\.io\/[a-z/]+:[0-9.]+$/);
+    expect(image).toMatch(/^docker\.io\/[a-z/-]+:[0-9.]+$/);
     // Open on loopback unless an address is chosen.
     expect(ports).toEqual([expect.stringMatching(/^\$\{ISLET_TRIAL_ADDRESS:-127\.0\.0\.1\}:(\d+):\1$/)]);
     for (const volume of mounted) expect(Object.keys(volumes)).toContain(volume.split(':')[0]);

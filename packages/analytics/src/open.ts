@@ -1,6 +1,9 @@
-import type { Stores } from '@islet/sinks';
+import type { AuditStore, BuildLogStore, DeliveryStore, Stores, TeamStore, VerdictStore } from '@islet/sinks';
 import type { Logger } from '@islet/telemetry';
 import { Type } from 'typebox';
+import { createAudit } from './audit/audit.ts';
+import { createBuildLogs } from './build-logs/build-logs.ts';
+import { createDeliveries } from './deliveries/deliveries.ts';
 import { createEvents } from './events/events.ts';
 import { createLogs } from './logs/logs.ts';
 import { createSamples } from './samples/samples.ts';
@@ -9,6 +12,8 @@ import type { ServerAddress } from './server/address.ts';
 import { Connection } from './server/connection.ts';
 import { isRefusal } from './server/errors.ts';
 import { Tables } from './tables.ts';
+import { createTeams } from './teams/teams.ts';
+import { createVerdicts } from './verdicts/verdicts.ts';
 import { Writer } from './writing/writer.ts';
 
 export interface ClickHouseOptions {
@@ -22,6 +27,11 @@ export interface ClickHouseOptions {
 
 /** What is kept in ClickHouse. */
 export interface ClickHouseStores extends Stores, AsyncDisposable {
+  teams: TeamStore;
+  verdicts: VerdictStore;
+  buildLogs: BuildLogStore;
+  deliveries: DeliveryStore;
+  audit: AuditStore;
   /** Whether the server took what came last. */
   readonly isThere: boolean;
   /** Rows that were given up, since the start. */
@@ -58,6 +68,11 @@ export async function openClickHouse(options: ClickHouseOptions): Promise<ClickH
     samples: createSamples(tables),
     logs: createLogs(tables, clock),
     events: createEvents(tables),
+    teams: createTeams(tables),
+    verdicts: createVerdicts(tables),
+    buildLogs: createBuildLogs(tables),
+    deliveries: createDeliveries(tables),
+    audit: createAudit(tables),
     get isThere() {
       return writer.isThere;
     },

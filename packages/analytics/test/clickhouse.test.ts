@@ -4,7 +4,18 @@ import { join } from 'node:path';
 import { createClient, createRouterTransport } from '@connectrpc/connect';
 import { Deadline, outboxProto } from '@islet/contracts';
 import { Outbox, OutboxReader, outboxService, type Stores } from '@islet/sinks';
-import { eventsContract, logsContract, type OpenSink, samplesContract } from '@islet/sinks/contract';
+import {
+  auditContract,
+  buildLogsContract,
+  deliveriesContract,
+  eventsContract,
+  logsContract,
+  type OpenSink,
+  type OpenStore,
+  samplesContract,
+  teamsContract,
+  verdictsContract,
+} from '@islet/sinks/contract';
 import { createLogger } from '@islet/telemetry';
 import { afterAll, beforeAll } from 'vitest';
 import { type ClickHouseStores, openClickHouse } from '../src/index.ts';
@@ -32,12 +43,28 @@ afterAll(async () => {
   await rm(dir, { recursive: true, force: true });
 });
 
-const TABLES = { samples: 'sandbox_metrics_gauge', logs: 'sandbox_logs', events: 'sandbox_events' } as const;
+const TABLES = {
+  ...{ samples: ['sandbox_metrics_gauge'], logs: ['sandbox_logs'], events: ['sandbox_events'] },
+  ...{ teams: ['team_metrics_gauge', 'team_metrics_sum'], verdicts: ['sandbox_egress'] },
+  ...{ buildLogs: ['build_logs'], deliveries: ['webhook_deliveries'], audit: ['audit'] },
+};
+
+const empty = async (kind: keyof typeof TABLES) => {
+  for (const table of TABLES[kind]) await server.query(`TRUNCATE TABLE islet.${table}`);
+};
+
+/** A store that has nothing in it. */
+const emptied =
+  <K extends keyof typeof TABLES>(kind: K): OpenStore<ClickHouseStores[K]> =>
+  async () => {
+    await empty(kind);
+    return { store: kept[kind], [Symbol.asyncDispose]: async () => undefined };
+  };
 
 /** What the outbox of a node brings to the engine, in a table that is empty. */
 function open<K extends 'samples' | 'logs' | 'events'>(kind: K): OpenSink<Outbox[K], Stores[K]> {
   return async ({ waiting }) => {
-    await server.query(`TRUNCATE TABLE islet.${TABLES[kind]}`);
+    await empty(kind);
     const outbox = new Outbox({ characters: waiting, lingerMs: 5, logger });
     let stalled: Promise<void> = Promise.resolve();
     const stores: Stores = { ...kept, [kind]: behind(kept[kind], () => stalled) };
@@ -79,3 +106,8 @@ function behind<T, S extends { write(batch: readonly T[]): Promise<void> }>(
 samplesContract('in ClickHouse', open('samples'));
 logsContract('in ClickHouse', open('logs'));
 eventsContract('in ClickHouse', open('events'));
+teamsContract('in ClickHouse', emptied('teams'));
+verdictsContract('in ClickHouse', emptied('verdicts'));
+buildLogsContract('in ClickHouse', emptied('buildLogs'));
+deliveriesContract('in ClickHouse', emptied('deliveries'));
+auditContract('in ClickHouse', emptied('audit'));

@@ -24,6 +24,7 @@ export { createMemoryEvents, type MemoryEventsOptions } from './events/memory.ts
 export { type JournalOptions, openJournaledLogs } from './logs/journal.ts';
 export type { LogQuery, LogRecord, LogSink, LogSource, LogStore } from './logs/logs.ts';
 export { createMemoryLogs, type MemoryLogsOptions } from './logs/memory.ts';
+export { logRecordOf } from './logs/record.ts';
 export { type Batch, Outbox, type OutboxOptions, type Position } from './outbox/outbox.ts';
 export { type OutboxClient, OutboxReader, type OutboxReaderOptions } from './outbox/reader.ts';
 export { outboxService } from './outbox/service.ts';

@@ -60,10 +60,10 @@ function rowOfEvent(event: SandboxLifeEvent) {
     event_data: JSON.stringify(eventDataOf(event)),
     ...{ sandbox_id: event.sandboxId, sandbox_execution_id: event.executionId },
     ...{ sandbox_template_id: event.templateId, sandbox_build_id: event.buildId },
-    ...{ sandbox_team_id: event.teamId, events_ttl_days: TTL_DAYS },
+    ...{ sandbox_team_id: event.teamId, events_ttl_days: event.ttlDays ?? TTL_DAYS },
   });
 }
 
 function eventOf({ ttlDays, data, ...event }: Static<typeof Event>): SandboxLifeEvent {
-  return { ...event, ...parseEventData(data) };
+  return { ...event, ...parseEventData(data), ...(ttlDays !== TTL_DAYS && { ttlDays }) };
 }

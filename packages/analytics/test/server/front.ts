@@ -95,7 +95,9 @@ async function answer(request: IncomingMessage, response: ServerResponse): Promi
 }
 
 const server = createServer((request, response) => {
-  answer(request, response).catch((error: unknown) => refuse(response, error instanceof Error ? error.message : String(error)));
+  answer(request, response).catch((error: unknown) =>
+    refuse(response, error instanceof Error ? error.message : String(error)),
+  );
 });
 server.listen(Number(port), '127.0.0.1', () => {
   process.stdout.write(`${(server.address() as AddressInfo).port}\n`);

@@ -29,7 +29,7 @@ export class TestServer implements AsyncDisposable {
 
   /** With the password, if it has one. */
   url(database = 'islet'): string {
-    const user = this.#password === '' ? '' : `default:${this.#password}@`;
+    const user = this.#password === '' ? '' : `default:${encodeURIComponent(this.#password)}@`;
     return `http://${user}127.0.0.1:${this.#port}/${database}`;
   }
 

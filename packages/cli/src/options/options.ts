@@ -292,7 +292,8 @@ export const OPTIONS = {
     flag: 'clickhouse-spool',
     env: 'ISLET_CLICKHOUSE_SPOOL',
     hint: 'MiB',
-    description: 'The most that waits on disk while ClickHouse is away; what is more is dropped, oldest first',
+    description:
+      'The most that waits on disk while ClickHouse is away; what is more is dropped, oldest first',
     fallback: '2048',
     parse: parseMebibytes,
   },

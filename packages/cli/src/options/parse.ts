@@ -1,6 +1,6 @@
-import { parseServerAddress, type ServerAddress } from '@islet/analytics';
 import { isIP } from 'node:net';
 import { resolve } from 'node:path';
+import { parseServerAddress, type ServerAddress } from '@islet/analytics';
 import type { Rate } from '@islet/catalog';
 import {
   type HostPattern,

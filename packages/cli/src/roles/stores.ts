@@ -39,7 +39,12 @@ export async function openStores(
   return { samples, logs, events, lossEvents: events, collector };
 }
 
-async function openInClickHouse(settings: ClickHouseSettings, instance: Instance, logger: Logger, undo: Undo) {
+async function openInClickHouse(
+  settings: ClickHouseSettings,
+  instance: Instance,
+  logger: Logger,
+  undo: Undo,
+) {
   const stores = await openClickHouseStores(settings, instance, logger);
   undo.add('the stores in ClickHouse', () => stores[Symbol.asyncDispose]());
   return stores;
