@@ -1,3 +1,4 @@
+import type { SandboxLog, SandboxSample } from '@islet/contracts';
 import { openClickHouseHistory } from '../history/clickhouse.ts';
 import { type Amount, type History, lineAt, sampleAt, TEAM } from '../history/history.ts';
 import { inRounds } from '../pace/rounds.ts';
@@ -51,7 +52,7 @@ async function written({ name, stores }: History, context: RowContext): Promise<
     const from = round * count;
     rates.samples.push(
       await inBatches(
-        (batch) => stores.samples.write(batch),
+        (batch: SandboxSample[]) => stores.samples.write(batch),
         from,
         (index) => ({
           ...sampleAt(index, amount),
@@ -61,7 +62,7 @@ async function written({ name, stores }: History, context: RowContext): Promise<
     );
     rates.lines.push(
       await inBatches(
-        (batch) => stores.logs.write(batch),
+        (batch: SandboxLog[]) => stores.logs.write(batch),
         from,
         (index) => ({
           ...lineAt(index, amount),

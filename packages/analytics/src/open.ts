@@ -41,7 +41,8 @@ export interface ClickHouseStores extends Stores, AsyncDisposable {
 }
 
 /**
- * Stores in a ClickHouse server, whose schema is brought up to date. A server that is not there yet is waited for in the background.
+ * Stores in a ClickHouse server, whose schema is brought up to date. A server that is not there yet is waited for in the
+ * background.
  * @throws ServerException if the server refuses our credentials or what they may do
  */
 export async function openClickHouse(options: ClickHouseOptions): Promise<ClickHouseStores> {
@@ -89,7 +90,10 @@ export async function openClickHouse(options: ClickHouseOptions): Promise<ClickH
   };
 }
 
-/** Brings the schema of a server up to date. Gives the names of what was applied. @throws ServerException or ServerUnreachable */
+/**
+ * Brings the schema of a server up to date. Gives the names of what was applied.
+ * @throws ServerException or ServerUnreachable
+ */
 export async function migrateClickHouse(server: ServerAddress): Promise<string[]> {
   await using connection = new Connection(server);
   return await migrate(connection);

@@ -6,7 +6,7 @@ export interface Migration {
 }
 
 const TIME = "DateTime64(9, 'UTC')";
-/** When the server got a row: what expires by it outlives the wrong clock of a node, and does not outlive its time for it. */
+/** When the server got a row: what expires by it does so in time, whatever the clock of a node or a sandbox says. */
 const INGESTED = "ingested_at DateTime64(3, 'UTC') DEFAULT now64(3, 'UTC')";
 
 interface Table {

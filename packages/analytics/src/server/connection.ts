@@ -21,7 +21,7 @@ const EXCEPTION_BYTES = 4_096;
 const MAX_CONNECTIONS = 32;
 
 /**
- * What is asked of a ClickHouse server. It is a stranger: whatever it answers is cut off by size and time, and is checked.
+ * What is asked of a ClickHouse server. It is a stranger: what it answers is cut off by size and time, and is checked.
  * All methods throw ServerException if it refuses, and ServerUnreachable if it does not answer, or not as it should.
  */
 export class Connection implements AsyncDisposable {

@@ -32,8 +32,8 @@ interface Pending {
 }
 
 /**
- * Brings rows to the server, those of each table in few large inserts. While the server is away they go to a spool on disk, and from
- * there to the server when it is back, also in a later process. A row may go there twice: its table keeps it once.
+ * Brings rows to the server, those of each table in few large inserts. While the server is away they go to a spool on
+ * disk, and from there to the server when it is back, also in a later process. A row may go there twice: its table keeps it once.
  */
 export class Writer implements AsyncDisposable {
   readonly #options: WriterOptions;
@@ -77,7 +77,10 @@ export class Writer implements AsyncDisposable {
     return this.#spool.bytes;
   }
 
-  /** Resolves when the rows can be read, or are on disk while the server is away. If the disk takes nothing either, it waits. */
+  /**
+   * Resolves when the rows can be read, or are on disk while the server is away. If the disk takes nothing either, it
+   * waits.
+   */
   async write(table: string, rows: readonly Row[]): Promise<void> {
     if (rows.length === 0) return;
     for (;;) {
