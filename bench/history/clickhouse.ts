@@ -8,6 +8,9 @@ import { BEGIN_MS, type History, TEAM } from './history.ts';
 
 const BEGIN = `fromUnixTimestamp64Milli(toInt64(${BEGIN_MS}))`;
 
+/** So that a busy machine answers in time. */
+const LINES_AT_ONCE = 1_000_000;
+
 /** ClickHouse's engine, as the tests start it: one request after the other, and two copies of each through the front. */
 export async function openClickHouseHistory(): Promise<History> {
   const server = await TestServer.start();
@@ -29,7 +32,8 @@ export async function openClickHouseHistory(): Promise<History> {
           ('e2b.sandbox.ram.used', number * 4096.), ('e2b.sandbox.ram.total', 536870912.),
           ('e2b.sandbox.ram.cache', toFloat64(number)), ('e2b.sandbox.disk.used', number * 512.),
           ('e2b.sandbox.disk.total', 10737418240.)] AS metric`);
-      await server.query(`INSERT INTO islet.sandbox_logs
+      for (let from = 0; from < lines; from += LINES_AT_ONCE) {
+        await server.query(`INSERT INTO islet.sandbox_logs
           (timestamp, team_id, sandbox_id, level, message, fields, raw, sequence)
         SELECT ${BEGIN} + toIntervalMillisecond(intDiv(number, ${logged}) * 100) AS at, '${TEAM}',
           concat('logged', toString(number % ${logged})) AS id, if(number % 10 = 0, 'warn', 'info') AS level,
@@ -38,7 +42,8 @@ export async function openClickHouseHistory(): Promise<History> {
           concat('{"pid":"', toString(number % 32768), '","cmd":"/bin/sh","timestamp":"', toString(at),
             '","level":"', level, '","logger":"process","message":"', message, '","sandboxID":"', id, '","teamID":"${TEAM}"}'),
           number
-        FROM numbers(${lines})`);
+        FROM numbers(${from}, ${Math.min(LINES_AT_ONCE, lines - from)})`);
+      }
     },
     async [Symbol.asyncDispose]() {
       await stores[Symbol.asyncDispose]();

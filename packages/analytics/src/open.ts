@@ -48,23 +48,29 @@ export interface ClickHouseStores extends Stores, AsyncDisposable {
 export async function openClickHouse(options: ClickHouseOptions): Promise<ClickHouseStores> {
   const { server, spool, clock, logger } = options;
   const connection = new Connection(server);
+  // What teams ask takes no connection away from what is to be kept.
+  const questions = new Connection(server);
   let isMigrated = false;
   const prepare = async () => {
     if (isMigrated) await connection.read('SELECT 1 AS one', {}, Type.Object({ one: Type.Literal(1) }));
     else await migrate(connection);
     isMigrated = true;
   };
+  const close = async () => {
+    await connection[Symbol.asyncDispose]();
+    await questions[Symbol.asyncDispose]();
+  };
   try {
     await prepare();
   } catch (error) {
     if (isRefusal(error)) {
-      await connection[Symbol.asyncDispose]();
+      await close();
       throw error;
     }
     logger.warn({ err: error }, 'ClickHouse is not there: what is to be kept waits on disk');
   }
   const writer = await Writer.open({ connection, prepare, isThere: isMigrated, spool, logger });
-  const tables = new Tables(connection, writer);
+  const tables = new Tables(questions, writer);
   return {
     samples: createSamples(tables),
     logs: createLogs(tables, clock),
@@ -85,7 +91,7 @@ export async function openClickHouse(options: ClickHouseOptions): Promise<ClickH
     },
     async [Symbol.asyncDispose]() {
       await writer[Symbol.asyncDispose]();
-      await connection[Symbol.asyncDispose]();
+      await close();
     },
   };
 }

@@ -144,6 +144,48 @@ describe('a process that is killed between an insert and its answer', () => {
   });
 });
 
+it('keeps once what two control planes write, in the order in which it came first', async () => {
+  const url = nextUrl();
+  await using one = await open(url);
+  await using other = await openClickHouse({
+    server: parseServerAddress(url),
+    ...{ spool: { dir: join(dir, 'other'), maxBytes: 1_000_000 }, clock: Date.now, logger },
+  });
+  const timeMs = Date.now();
+  const lines = upTo(50).map((index) => ({
+    ...{ teamId: 't1', sandboxId: 'ia', timeMs, level: 'info' as const, logger: 'process' },
+    ...{ message: `${index}`, fields: {} },
+  }));
+  await one.logs.write(lines.slice(0, 30));
+  await Promise.all([one.logs.write(lines.slice(30)), other.logs.write(lines)]);
+  await Promise.all([other.events.write(events(0, 9)), one.events.write(events(0, 9))]);
+  const asked = { teamId: 't1', sandboxId: 'ia', limit: 100 };
+  const read50 = async (direction: 'forward' | 'backward') =>
+    (await other.logs.query({ ...asked, direction })).map(({ message }) => Number(message));
+  expect(await read50('forward')).toEqual(upTo(50));
+  expect(await read50('backward')).toEqual(upTo(50).toReversed());
+  expect(await read(one)).toEqual(upTo(9));
+});
+
+/** How many inserts a table has had. */
+async function inserts(table: string): Promise<number> {
+  const [counted] = await server.query<{ parts: string }>(
+    `SELECT count() AS parts FROM system.parts
+      WHERE database = 'test_${databases}' AND table = '${table}' AND min_block_number = max_block_number`,
+  );
+  return Number(counted?.parts);
+}
+
+it('sends together what comes together, and no more at once than it may hold', async () => {
+  await using kept = await open(nextUrl());
+  await Promise.all(events(0, 50).map((each) => kept.events.write([each])));
+  expect(await inserts('sandbox_events')).toBe(1);
+  const metadata = { large: 'x'.repeat(1_000_000) };
+  await Promise.all(events(50, 66).map((each) => kept.events.write([{ ...each, metadata }])));
+  expect(await inserts('sandbox_events')).toBeGreaterThanOrEqual(5);
+  expect(await read(kept)).toHaveLength(66);
+});
+
 it('drops what the server can never read, and nothing beside it', async () => {
   await using kept = await open(nextUrl());
   const wrong = { ...event(2), ttlDays: 'some' as unknown as number };

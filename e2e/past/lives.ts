@@ -1,0 +1,79 @@
+import { setTimeout as sleep } from 'node:timers/promises';
+import type { ControlPlane, SandboxBody } from '../setup/control-plane.ts';
+import type { Ledger, Operation } from './ledger.ts';
+
+export interface LivesOptions {
+  workers: number;
+  ledger: Ledger;
+  api: ControlPlane;
+}
+
+/** So long does a worker wait for an Islet that does not answer, ms. */
+const AGAIN_MS = 300;
+/** In which a sandbox that nobody asks about any more is still there, s. */
+const LIFE_S = 3_600;
+
+/** Workers that have one sandbox each, and take it through its life again and again: created, paused, resumed, killed. */
+export class Lives {
+  readonly #ledger: Ledger;
+  #api: ControlPlane;
+  #isOver = false;
+  readonly #working: Promise<unknown>;
+
+  constructor({ workers, ledger, api }: LivesOptions) {
+    this.#ledger = ledger;
+    this.#api = api;
+    this.#working = Promise.all(Array.from({ length: workers }, () => this.#work()));
+  }
+
+  /** The Islet that runs now. */
+  use(api: ControlPlane): void {
+    this.#api = api;
+  }
+
+  /** Lets each come to the end of its life. */
+  async end(): Promise<void> {
+    this.#isOver = true;
+    await this.#working;
+  }
+
+  async #work(): Promise<void> {
+    while (!this.#isOver) {
+      const created = await this.#api
+        .call<SandboxBody>('POST', '/sandboxes', { body: { templateID: 'base', timeout: LIFE_S } })
+        .catch(() => undefined);
+      // Of one that no answer came to, nobody knows the id.
+      if (created?.status !== 201) {
+        await sleep(AGAIN_MS);
+        continue;
+      }
+      const id = created.body.sandboxID;
+      this.#ledger.acknowledged(id, 'created');
+      await this.#until(id, 'paused', (api) => api.call('POST', `/sandboxes/${id}/pause`), [204, 409]);
+      const body = { timeout: LIFE_S };
+      await this.#until(
+        id,
+        'resumed',
+        (api) => api.call('POST', `/sandboxes/${id}/connect`, { body }),
+        [201, 200],
+      );
+      await this.#until(id, 'killed', (api) => api.call('DELETE', `/sandboxes/${id}`), [204, 404]);
+    }
+  }
+
+  /** Asks until it is done. @param statuses of success, and of what had been done by a call that no answer came to */
+  async #until(
+    id: string,
+    operation: Operation,
+    call: (api: ControlPlane) => Promise<{ status: number }>,
+    [done, before]: readonly [number, number],
+  ): Promise<void> {
+    for (;;) {
+      const answer = await call(this.#api).catch(() => undefined);
+      if (answer?.status === done) this.#ledger.acknowledged(id, operation);
+      if (answer?.status === done || answer?.status === before) return;
+      this.#ledger.unanswered(id, operation);
+      await sleep(AGAIN_MS);
+    }
+  }
+}

@@ -1,0 +1,98 @@
+// Load with kills of Islet and outages of ClickHouse: npm run test:past -- [<minutes>]
+import { readdir, readFile, stat } from 'node:fs/promises';
+import { join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { TestServer } from '@islet/analytics/test-server';
+import { ControlPlane } from '../setup/control-plane.ts';
+import { newDataDir, type RunningInstance, removeDataDir, startInstance } from '../setup/instance.ts';
+import { until } from '../setup/until.ts';
+import { Ledger } from './ledger.ts';
+import { Lives } from './lives.ts';
+
+const MINUTES = Number(process.argv[2] ?? 10);
+const WORKERS = 4;
+/** Between two disturbances, and how long one of the store lasts, ms. */
+const CALM_MS = 20_000;
+const OUTAGE_MS = 40_000;
+
+const say = (text: string) => process.stdout.write(`${new Date().toISOString().slice(11, 19)} ${text}\n`);
+
+const dataDir = await newDataDir();
+const spool = join(dataDir, 'spool/clickhouse');
+const server = await TestServer.start();
+const start = () => startInstance(dataDir, ['--clickhouse-url', server.url()]);
+let islet: RunningInstance = await start();
+const ledger = new Ledger();
+const lives = new Lives({ workers: WORKERS, ledger, api: new ControlPlane(islet.access) });
+
+let mostMemory = 0;
+let mostWaiting = 0;
+const watch = setInterval(async () => {
+  const status = await readFile(`/proc/${islet.access.pid}/status`, 'utf8').catch(() => '');
+  mostMemory = Math.max(mostMemory, Number(/VmRSS:\s+(\d+)/.exec(status)?.[1] ?? 0));
+  mostWaiting = Math.max(mostWaiting, await waiting());
+}, 1_000);
+
+/** Bytes on disk. */
+async function waiting(): Promise<number> {
+  const names = await readdir(spool).catch(() => []);
+  const sizes = names.map(async (name) => (await stat(join(spool, name)).catch(() => undefined))?.size ?? 0);
+  return (await Promise.all(sizes)).reduce((sum, size) => sum + size, 0);
+}
+
+async function killIslet(): Promise<void> {
+  say('SIGKILL of Islet');
+  await islet.stop('SIGKILL');
+  islet = await start();
+  lives.use(new ControlPlane(islet.access));
+}
+
+const DISTURBANCES: (() => Promise<void>)[] = [
+  killIslet,
+  async () => {
+    say(`ClickHouse is killed, and starts again after ${OUTAGE_MS / 1_000} s`);
+    await server.stop();
+    await sleep(OUTAGE_MS);
+    await server.restart();
+  },
+  async () => {
+    say(`ClickHouse stands still for ${OUTAGE_MS / 1_000} s`);
+    server.freeze();
+    await sleep(OUTAGE_MS);
+    server.thaw();
+  },
+  async () => {
+    say('ClickHouse is killed, Islet too, and both start again');
+    await server.stop();
+    await sleep(CALM_MS);
+    await killIslet();
+    await sleep(CALM_MS);
+    await server.restart();
+  },
+];
+
+const endAt = Date.now() + MINUTES * 60_000;
+for (let round = 0; Date.now() < endAt; round++) {
+  await sleep(CALM_MS);
+  await DISTURBANCES[round % DISTURBANCES.length]?.();
+}
+await lives.end();
+clearInterval(watch);
+await until('nothing waits on disk', 120_000, waiting, (bytes) => bytes === 0);
+const rows = () =>
+  server.query<{ id: string; sandbox: string; type: string }>(
+    `SELECT id, sandbox_id AS sandbox, replaceOne(type, 'sandbox.lifecycle.', '') AS type
+      FROM islet.sandbox_events FINAL`,
+  );
+// What was noted last is on its way.
+await until('the last end is told', 30_000, rows, (events) => ledger.judge(events).missing === 0).catch(
+  () => undefined,
+);
+const verdict = ledger.judge(await rows());
+say(
+  JSON.stringify({ ...verdict, mostMemoryMb: Math.round(mostMemory / 1024), mostWaitingBytes: mostWaiting }),
+);
+await islet.stop('SIGINT');
+await server[Symbol.asyncDispose]();
+await removeDataDir(dataDir);
+process.exitCode = verdict.missing + verdict.twice + verdict.tooMany === 0 ? 0 : 1;
