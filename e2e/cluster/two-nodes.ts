@@ -8,8 +8,8 @@ export type Part = 'api' | 'edge' | 'one' | 'two';
 export interface TwoNodesOptions {
   /** An empty directory for all that they keep. */
   dir: string;
-  /** The `--store` of both nodes. */
-  store: string;
+  /** The `--store` of both nodes; absent: each has its own disk alone. */
+  store?: string;
   /** Further words of the second node. */
   ofTwo?: readonly string[];
   env?: NodeJS.ProcessEnv;
@@ -54,7 +54,8 @@ export class TwoNodes implements AsyncDisposable {
       },
       args: [
         ...['node', '--json', ...common(part)],
-        ...words({ 'sandbox-proxy-port': proxy, 'orchestrator-port': orchestrator, store }),
+        ...words({ 'sandbox-proxy-port': proxy, 'orchestrator-port': orchestrator }),
+        ...(store === undefined ? [] : words({ store })),
         ...words({ 'template-manager-port': templates, 'artifacts-dir': join(dir, 'api/artifacts') }),
         // One sandbox kept ready.
         ...words({ 'warm-memory': 100 }),
@@ -64,8 +65,12 @@ export class TwoNodes implements AsyncDisposable {
     await writeFile(nodes, JSON.stringify([one.listed, two.listed]));
     const args: Record<Part, string[]> = {
       one: one.args,
-      // What was built on this machine before is not there for it.
-      two: [...two.args, ...words({ 'cache-dir': join(dir, 'cache-of-two') }), ...(options.ofTwo ?? [])],
+      // What was built on this machine before is not there for it, if a store has it.
+      two: [
+        ...two.args,
+        ...(store === undefined ? [] : words({ 'cache-dir': join(dir, 'cache-of-two') })),
+        ...(options.ofTwo ?? []),
+      ],
       api: [
         ...['api', '--json', ...common('api')],
         ...words({ nodes, 'api-port': api, 'edge-link-port': link, 'proxy-port': edge }),

@@ -24,6 +24,7 @@ export * as edgeProto from './gen/islet/edge/v1/edge_pb.ts';
 export * as nodeProto from './gen/islet/node/v1/node_pb.ts';
 export * as orchestratorProto from './gen/islet/orchestrator/v1/orchestrator_pb.ts';
 export * as outboxProto from './gen/islet/outbox/v1/outbox_pb.ts';
+export * as peerProto from './gen/islet/peer/v1/peer_pb.ts';
 export * as templateProto from './gen/islet/template/v1/template_manager_pb.ts';
 export * as volumesProto from './gen/islet/volumes/v1/volumes_pb.ts';
 export * as processProto from './gen/process/process_pb.ts';

@@ -1,4 +1,5 @@
 export type { CommandEnd, SandboxCommand } from './envd/command.ts';
+export type { PeerNode } from './exchange/peer-objects.ts';
 export { type Resting, RestingSender, type RestingState, readRestingNode } from './exchange/resting-node.ts';
 export {
   type BuildOutcome,

@@ -2,8 +2,8 @@ import { randomBytes } from 'node:crypto';
 import { writeFile } from 'node:fs/promises';
 import { availableParallelism, hostname, totalmem } from 'node:os';
 import { join } from 'node:path';
-import type { ServiceImpl } from '@connectrpc/connect';
-import { type orchestratorProto, Undo, type volumesProto } from '@islet/contracts';
+import { createClient, type ServiceImpl, type Transport } from '@connectrpc/connect';
+import { type orchestratorProto, peerProto, Undo, type volumesProto } from '@islet/contracts';
 import type { DriverKind } from '@islet/driver';
 import { openHostExec, readProcessor, readProcessorFeatures } from '@islet/host';
 import { claimSubnet, GUEST, NetworkPool, VOLUMES_PORT } from '@islet/network';
@@ -13,6 +13,8 @@ import { CachedSnapshots, DirectorySnapshots, type ObjectStore, SharedStates } f
 import type { Logger } from '@islet/telemetry';
 import { chooseDriver, openDrivers } from './drivers.ts';
 import { Exchange } from './exchange/exchange.ts';
+import { peerService } from './exchange/offers.ts';
+import { type PeerNode, PeerObjects } from './exchange/peer-objects.ts';
 import { guestDir, installGuest, removeUnusedGuests } from './guest/guest.ts';
 import { STATIC_TOOLS } from './guest/guest-files.ts';
 import { Journals } from './past/journals.ts';
@@ -61,8 +63,10 @@ export interface OrchestratorOptions {
   warmMemoryMb: number;
   /** After which sandboxes that nobody uses are frozen, ms; undefined: none are, but those that say so themselves. */
   freezeAfterMs: number | undefined;
-  /** What all nodes of the installation share; undefined: this is the only one. */
+  /** What all nodes of the installation share; undefined: they get from each other what they lack. */
   store: ObjectStore | undefined;
+  /** The way to the services of another node, for one transfer. */
+  connectPeer: (peer: PeerNode) => Transport;
   /** A pause is answered when the store has the sandbox. */
   durablePause: boolean;
   /** Take what is noted of sandboxes for their owners. */
@@ -100,6 +104,8 @@ export interface TemplateRuntime {
 export interface Orchestrator {
   service: ServiceImpl<typeof orchestratorProto.Orchestrator>;
   volumes: ServiceImpl<typeof volumesProto.Volumes>;
+  /** What other nodes may ask. */
+  peer: ServiceImpl<typeof peerProto.Peer>;
   templates: TemplateRuntime;
   /** Tells of every sandbox now and of each change from now on, within the change's own turn. Gives back the way to end it. */
   follow(listener: (event: SandboxEvent) => void): () => void;
@@ -125,9 +131,8 @@ export async function startOrchestrator(options: OrchestratorOptions): Promise<O
     await writeFile('/proc/sys/net/ipv4/ip_forward', '1');
     const claim = await claimSubnet(instance, SUBNET_CLAIMS, exec);
     undo.add('the claim of the addresses', () => claim.release());
-    const shared = options.store && new SharedStates(options.store);
     const states = await DirectorySnapshots.open(join(dataDir, 'states'));
-    const snapshots = shared ? new CachedSnapshots(states, shared) : states;
+    const snapshots = new CachedSnapshots(states, options.store && new SharedStates(options.store));
     const roots = await RootFileSystems.open(join(dataDir, 'roots'));
     const processor = await readProcessorFeatures();
     const templatesDir = join(dataDir, 'templates');
@@ -195,14 +200,15 @@ export async function startOrchestrator(options: OrchestratorOptions): Promise<O
       guestsDir,
       exec,
     );
-    const exchange =
-      shared &&
-      (await Exchange.open({
-        ...{ shared, snapshots, roots, guestsDir, exec, dir: join(dataDir, 'exchange') },
-        logger: logger.child({ component: 'exchange' }),
-      }));
-    undo.add('the exchange with the store', () => exchange?.[Symbol.asyncDispose]());
-    const send = (build: TemplateBuild) => exchange?.sendBuild(build, () => templates.noteStored(build));
+    const { connectPeer } = options;
+    const exchange = await Exchange.open({
+      ...{ store: options.store, snapshots, local: states, roots, guestsDir, exec },
+      connect: (peer) => new PeerObjects(peer.name, createClient(peerProto.Peer, connectPeer(peer))),
+      dir: join(dataDir, 'exchange'),
+      logger: logger.child({ component: 'exchange' }),
+    });
+    undo.add('the exchange with other nodes', () => exchange[Symbol.asyncDispose]());
+    const send = (build: TemplateBuild) => exchange.sendBuild(build, () => templates.noteStored(build));
     const templates = await TemplateStore.open({
       dir: templatesDir,
       snapshots,
@@ -214,7 +220,7 @@ export async function startOrchestrator(options: OrchestratorOptions): Promise<O
       now: Date.now,
       onPut: send,
     });
-    await exchange?.removeUnused([
+    await exchange.removeUnused([
       ...templates.list().map(({ needs }) => needs),
       ...adopted.map(({ base }) => base),
     ]);
@@ -256,6 +262,11 @@ export async function startOrchestrator(options: OrchestratorOptions): Promise<O
       adopted,
     );
     undo.add('the sandboxes', () => sandboxes.close());
+    const offers = exchange.offer({
+      sandbox: (sandboxId, executionId) => sandboxes.offered(sandboxId, executionId),
+      build: (buildId) => (templates.has(buildId) ? templates.get(buildId) : undefined),
+    });
+    undo.add('what other nodes read of this one', () => offers[Symbol.asyncDispose]());
     const sampler = startSampler({
       sandboxes: () => sandboxes.list(),
       rests: ({ executionId }) => sandboxes.rests(executionId),
@@ -307,6 +318,7 @@ export async function startOrchestrator(options: OrchestratorOptions): Promise<O
         dataDir,
       }),
       volumes: volumesService(volumes, sandboxes),
+      peer: peerService(offers),
       templates: {
         bring: async (buildId) => {
           await sandboxes.bringBuild(buildId);

@@ -59,6 +59,9 @@ export async function openSite({ cacheDir }: SiteOptions = {}): Promise<Site> {
     warmMemoryMb: 0,
     freezeAfterMs: undefined,
     store: undefined,
+    connectPeer: () => {
+      throw new Error('there are no other nodes');
+    },
     durablePause: false,
     sinks: { samples: { record() {} }, logs: { record() {} }, events: { record() {} } },
     logger,

@@ -48,7 +48,8 @@ function keyOf({ id, at, labels }: Member): string {
 function toDiscovered({ id, name, at, labels }: Member, transportTo: TransportTo): DiscoveredNode {
   if (!at) throw new TypeError(`node ${name} has not said where it is`);
   const host = at.address.includes(':') ? `[${at.address}]` : at.address;
-  const to = (port: number) => transportTo(`https://${host}:${port}`, { role: 'node', name, memberId: id });
+  const urlOf = (port: number) => `https://${host}:${port}`;
+  const to = (port: number) => transportTo(urlOf(port), { role: 'node', name, memberId: id });
   const orchestrator = to(at.orchestratorPort);
   return {
     id: name,
@@ -57,6 +58,7 @@ function toDiscovered({ id, name, at, labels }: Member, transportTo: TransportTo
       ...linkOver({
         ...{ orchestrator, templateManager: to(at.templateManagerPort) },
         proxyAddress: `${host}:${at.sandboxProxyPort}`,
+        peer: { url: urlOf(at.orchestratorPort), name, memberId: id },
       }),
       neighbours: createClient(nodeProto.Neighbours, orchestrator),
     },

@@ -8,6 +8,15 @@ export type TemplateManagerClient = Client<typeof templateProto.TemplateManager>
 
 export type VolumesClient = Client<typeof volumesProto.Volumes>;
 
+/** Where a node reaches another one. */
+export interface PeerAddress {
+  /** Such as `https://10.0.0.3:5008`. */
+  url: string;
+  name: string;
+  /** Absent: all parts share a token. */
+  memberId?: string;
+}
+
 /** The ways to the services of one node. */
 export interface NodeLink {
   sandboxes: NodeClient;
@@ -21,6 +30,8 @@ export interface NodeLink {
   neighbours?: Client<typeof nodeProto.Neighbours>;
   /** `host:port` of the node's proxy. Absent: the edge is on the node's machine, and reaches its sandboxes itself. */
   proxyAddress?: string;
+  /** Where other nodes reach it, and get from it what they lack. Absent: there are none. */
+  peer?: PeerAddress;
   /** How often the node is to say that it lives, ms: after three silences it counts as gone. Absent: as it likes. */
   heartbeatMs?: number;
 }

@@ -2,7 +2,7 @@ import { createClient, type Interceptor, type Transport } from '@connectrpc/conn
 import { createConnectTransport } from '@connectrpc/connect-node';
 import { nodeProto, orchestratorProto, outboxProto, templateProto, volumesProto } from '@islet/contracts';
 import { type DiscoveredNode, fixedNodes, type NodeDiscovery } from './discovery.ts';
-import type { NodeLink } from './link.ts';
+import type { NodeLink, PeerAddress } from './link.ts';
 
 /** A node at addresses that an operator wrote down. */
 export interface StaticNode {
@@ -57,7 +57,8 @@ function toDiscovered({ id, labels = {}, token, proxyAddress, ...urls }: StaticN
   const to = (baseUrl: string) =>
     createConnectTransport({ baseUrl, httpVersion: '1.1', interceptors: [withToken] });
   const [orchestrator, templateManager] = [to(urls.orchestratorUrl), to(urls.templateManagerUrl)];
-  return { id, labels, link: linkOver({ orchestrator, templateManager, proxyAddress }) };
+  const peer = { url: urls.orchestratorUrl, name: id };
+  return { id, labels, link: linkOver({ orchestrator, templateManager, proxyAddress, peer }) };
 }
 
 /** The ways to a node on another machine. */
@@ -66,16 +67,18 @@ export interface NodeTransports {
   templateManager: Transport;
   /** Of its sandbox proxy, `host:port`. */
   proxyAddress: string;
+  /** For other nodes. */
+  peer: PeerAddress;
 }
 
-export function linkOver({ orchestrator, templateManager, proxyAddress }: NodeTransports): NodeLink {
+export function linkOver({ orchestrator, templateManager, proxyAddress, peer }: NodeTransports): NodeLink {
   return {
     sandboxes: createClient(orchestratorProto.Orchestrator, orchestrator),
     volumes: createClient(volumesProto.Volumes, orchestrator),
     outbox: createClient(outboxProto.Outbox, orchestrator),
     shipped: createClient(nodeProto.ShippedTemplates, orchestrator),
     templates: createClient(templateProto.TemplateManager, templateManager),
-    proxyAddress,
+    ...{ proxyAddress, peer },
     heartbeatMs: HEARTBEAT_MS,
   };
 }

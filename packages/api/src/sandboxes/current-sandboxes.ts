@@ -2,7 +2,7 @@ import { followRoutes, type Route, type Routes } from '@islet/catalog';
 import { Deadline, nodeUnavailable, type Sandbox } from '@islet/contracts';
 import type { Logger } from '@islet/telemetry';
 import type { NodeRegistry } from '../nodes/registry.ts';
-import type { KnownSandboxes } from './known-sandboxes.ts';
+import type { KnownSandboxes, TeamPage } from './known-sandboxes.ts';
 import { RouteNews } from './route-news.ts';
 
 export interface CurrentSandboxesOptions {
@@ -66,6 +66,13 @@ export class CurrentSandboxes {
   async ofTeam(teamId: string): Promise<Sandbox[]> {
     await this.#catchUp(teamId);
     return this.#options.known.ofTeam(teamId);
+  }
+
+  /** A part of a team's list, and how many of it run. */
+  async pageOfTeam(teamId: string, page: TeamPage): Promise<{ sandboxes: Sandbox[]; running: number }> {
+    await this.#catchUp(teamId);
+    const { known } = this.#options;
+    return { sandboxes: known.pageOfTeam(teamId, page), running: known.runningOfTeam(teamId) };
   }
 
   /** One that was made from the template, whichever team's. */

@@ -9,13 +9,14 @@ interface Said extends Partial<Pick<orchestratorProto.SandboxConfig, 'templateId
   startedAtMs?: number;
   endAtMs?: number;
   revision?: number;
+  state?: orchestratorProto.SandboxState;
 }
 
 function sandbox(sandboxId: string, said: Said = {}): Sandbox {
-  const { nodeId = 'n', startedAtMs = 0, endAtMs = 0, revision = 0, ...config } = said;
+  const { nodeId = 'n', startedAtMs = 0, endAtMs = 0, revision = 0, state = 0, ...config } = said;
   return create(orchestratorProto.SandboxSchema, {
     config: { sandboxId, teamId: 't1', ...config },
-    ...{ nodeId, startedAtMs, endAtMs, revision },
+    ...{ nodeId, startedAtMs, endAtMs, revision, state },
   }) as Sandbox;
 }
 
@@ -51,6 +52,38 @@ it('lists the newest first, by id within one millisecond, however it came about'
   expect(ids(known.ofTeam('t1'))).toEqual(['id', 'ia', 'ic', 'ib']);
   known.remove('ia');
   expect(ids(known.ofTeam('t1'))).toEqual(['id', 'ic', 'ib']);
+});
+
+it('gives a page of a team in either order, of the states that are asked for, and counts what runs', () => {
+  const { RUNNING, PAUSED, KILLING } = orchestratorProto.SandboxState;
+  const put = (id: string, startedAtMs: number, state: orchestratorProto.SandboxState, revision = 0) =>
+    known.put(sandbox(id, { startedAtMs, revision, state }));
+  for (const at of [1, 3, 5, 7]) put(`r${at}`, at, RUNNING);
+  for (const at of [2, 4]) put(`p${at}`, at, PAUSED);
+  put('k6', 6, KILLING);
+  const page = (how: Partial<Parameters<KnownSandboxes['pageOfTeam']>[1]>) =>
+    ids(
+      known.pageOfTeam('t1', {
+        ...{ states: ['running', 'paused'], order: 'desc', after: undefined, count: 3 },
+        ...how,
+      }),
+    );
+  expect(page({})).toEqual(['r7', 'r5', 'p4']);
+  expect(page({ after: { startedAtMs: 4, sandboxId: 'p4' } })).toEqual(['r3', 'p2', 'r1']);
+  expect(page({ after: { startedAtMs: 6, sandboxId: 'gone' } })).toEqual(['r5', 'p4', 'r3']);
+  expect(page({ order: 'asc' })).toEqual(['r1', 'p2', 'r3']);
+  expect(page({ order: 'asc', after: { startedAtMs: 3, sandboxId: 'r3' } })).toEqual(['p4', 'r5', 'r7']);
+  expect(page({ states: ['paused'] })).toEqual(['p4', 'p2']);
+  expect(page({ states: ['running'], count: 1 })).toEqual(['r7']);
+  expect(known.runningOfTeam('t1')).toBe(4);
+  put('r7', 7, PAUSED, 1);
+  expect(page({ states: ['paused'] })).toEqual(['r7', 'p4', 'p2']);
+  expect(known.runningOfTeam('t1')).toBe(3);
+  known.remove('r5');
+  expect(known.runningOfTeam('t1')).toBe(2);
+  expect(known.pageOfTeam('t2', { states: ['paused'], order: 'asc', after: undefined, count: 9 })).toEqual(
+    [],
+  );
 });
 
 it('knows what is on a node and of a template, as it was last told', () => {

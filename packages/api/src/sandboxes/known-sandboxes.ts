@@ -1,23 +1,42 @@
 import type { Sandbox } from '@islet/contracts';
 import { compareNewestFirst, type Position, positionOf } from './live.ts';
+import { type Order, OrderedSandboxes } from './ordered-sandboxes.ts';
+import { publicState } from './present.ts';
 
-/** One team's sandboxes in the order of its list; the positions stand beside them, so that a list is a plain copy. */
-interface TeamRows {
-  sandboxes: Sandbox[];
-  positions: Position[];
+/** What clients call a state; `hidden`: they are not told of it. */
+type Shown = 'running' | 'paused' | 'hidden';
+
+/** One team's sandboxes by what its clients are told of them. */
+class TeamSandboxes {
+  readonly #shown = {
+    running: new OrderedSandboxes(),
+    paused: new OrderedSandboxes(),
+    hidden: new OrderedSandboxes(),
+  } satisfies Record<Shown, OrderedSandboxes>;
+
+  in(shown: Shown): OrderedSandboxes {
+    return this.#shown[shown];
+  }
+
+  get isEmpty(): boolean {
+    return Object.values(this.#shown).every(({ size }) => size === 0);
+  }
 }
 
-/** The first index whose position does not come before the given one. */
-function search(positions: Position[], position: Position): number {
-  let low = 0;
-  let high = positions.length;
-  while (low < high) {
-    const middle = (low + high) >>> 1;
-    const other = positions[middle];
-    if (other && compareNewestFirst(other, position) < 0) low = middle + 1;
-    else high = middle;
-  }
-  return low;
+/** A part of a team's list. */
+export interface TeamPage {
+  states: readonly ('running' | 'paused')[];
+  order: Order;
+  /** Of the last one before; undefined: from the beginning. */
+  after: Position | undefined;
+  /** At most so many. */
+  count: number;
+}
+
+interface Known {
+  sandbox: Sandbox;
+  position: Position;
+  shown: Shown;
 }
 
 /** Sandboxes by something that each has one of. */
@@ -45,8 +64,8 @@ class Groups {
  * those that it is not about.
  */
 export class KnownSandboxes {
-  readonly #known = new Map<string, { sandbox: Sandbox; position: Position }>();
-  readonly #teams = new Map<string, TeamRows>();
+  readonly #known = new Map<string, Known>();
+  readonly #teams = new Map<string, TeamSandboxes>();
   readonly #nodes = new Groups();
   readonly #templates = new Groups();
   /** Ids of those that are being moved. */
@@ -58,9 +77,27 @@ export class KnownSandboxes {
     return this.#known.get(sandboxId)?.sandbox;
   }
 
-  /** In the order of `compareNewestFirst`, so that a page of thousands needs no sorting. */
+  /** In the order of `compareNewestFirst`. */
   ofTeam(teamId: string): Sandbox[] {
-    return this.#teams.get(teamId)?.sandboxes.slice() ?? [];
+    const team = this.#teams.get(teamId);
+    if (!team) return [];
+    const all = (['running', 'paused', 'hidden'] as const).map((shown) => team.in(shown).all());
+    return merged(all, 'desc');
+  }
+
+  /** Looks at no more than what it gives, however many there are. */
+  pageOfTeam(teamId: string, { states, order, after, count }: TeamPage): Sandbox[] {
+    const team = this.#teams.get(teamId);
+    if (!team) return [];
+    return merged(
+      states.map((state) => team.in(state).take(count, order, after)),
+      order,
+    ).slice(0, count);
+  }
+
+  /** How many of a team's run, as its clients are told. */
+  runningOfTeam(teamId: string): number {
+    return this.#teams.get(teamId)?.in('running').size ?? 0;
   }
 
   /** In no order. */
@@ -91,12 +128,11 @@ export class KnownSandboxes {
     if (before && before.revision > sandbox.revision) return false;
     this.#forget(sandboxId);
     const position = positionOf(sandbox);
-    this.#known.set(sandboxId, { sandbox, position });
-    const rows = this.#teams.get(teamId) ?? { sandboxes: [], positions: [] };
-    const index = search(rows.positions, position);
-    rows.positions.splice(index, 0, position);
-    rows.sandboxes.splice(index, 0, sandbox);
-    this.#teams.set(teamId, rows);
+    const shown = publicState(sandbox) ?? 'hidden';
+    this.#known.set(sandboxId, { sandbox, position, shown });
+    const team = this.#teams.get(teamId) ?? new TeamSandboxes();
+    team.in(shown).add(sandbox, position);
+    this.#teams.set(teamId, team);
     this.#nodes.add(sandbox.nodeId, sandbox);
     this.#templates.add(templateId, sandbox);
     if (sandbox.moving) this.#moving.add(sandboxId);
@@ -112,16 +148,23 @@ export class KnownSandboxes {
   #forget(sandboxId: string): void {
     const known = this.#known.get(sandboxId);
     if (!known) return;
-    const { sandbox, position } = known;
+    const { sandbox, position, shown } = known;
     this.#known.delete(sandboxId);
     this.#moving.delete(sandboxId);
     this.#nodes.delete(sandbox.nodeId, sandboxId);
     this.#templates.delete(sandbox.config.templateId, sandboxId);
-    const rows = this.#teams.get(sandbox.config.teamId);
-    if (!rows) return;
-    const index = search(rows.positions, position);
-    rows.positions.splice(index, 1);
-    rows.sandboxes.splice(index, 1);
-    if (rows.sandboxes.length === 0) this.#teams.delete(sandbox.config.teamId);
+    const team = this.#teams.get(sandbox.config.teamId);
+    team?.in(shown).remove(position);
+    if (team?.isEmpty) this.#teams.delete(sandbox.config.teamId);
   }
+}
+
+/** Lists that are in order, as one. */
+function merged(lists: readonly Sandbox[][], order: Order): Sandbox[] {
+  const filled = lists.filter(({ length }) => length > 0);
+  const [first] = filled;
+  if (!first || filled.length === 1) return first ?? [];
+  const sign = order === 'desc' ? 1 : -1;
+  // Sorting finds the runs that are in order, and merges them.
+  return filled.flat().sort((a, b) => sign * compareNewestFirst(positionOf(a), positionOf(b)));
 }

@@ -43,7 +43,7 @@ export function addSandboxListRoutes(app: ApiApp, context: ApiContext): void {
       },
     },
     async (request, reply) => {
-      const matches = filterBy({ metadata: request.query.metadata, states: new Set(['running']) });
+      const matches = filterBy({ metadata: request.query.metadata, states: new Set(['running'] as const) });
       return sendRows(reply, await context.current.ofTeam(callingTeam(request).id), (sandbox) =>
         matches(sandbox) ? presentListed(sandbox) : undefined,
       );
@@ -66,30 +66,70 @@ async function listPage(
   query: Static<typeof ListQuery>,
   reply: FastifyReply,
 ) {
-  const { order, limit, nextToken, template } = query;
-  const states = new Set(query.state.split(','));
-  const after = nextToken ? decodePageToken(nextToken, order) : undefined;
-  const templateId = template === undefined ? undefined : await templateFilter(context, team, template);
+  const { order, limit, nextToken } = query;
+  const states = new Set(query.state.split(',')) as ReadonlySet<State>;
+  const ask = { states, limit, order, after: nextToken ? decodePageToken(nextToken, order) : undefined };
+  const { rows, running } = isFiltered(query)
+    ? await filteredPage(context, team, query, ask)
+    : await plainPage(context, team, ask);
+  if (states.has('running')) reply.header('X-Total-Running', String(running));
+  return sendPage(reply, rows, { limit, order, token: tokenOf, present: presentListed });
+}
+
+type State = 'running' | 'paused';
+
+interface PageAsk {
+  states: ReadonlySet<State>;
+  limit: number;
+  order: SortOrder;
+  after: PageToken | undefined;
+}
+
+/** One row more than the page has, which says that there is another page. */
+interface Page {
+  rows: Sandbox[];
+  /** Of all pages. */
+  running: number;
+}
+
+function isFiltered({ metadata, startedAfter, template }: Static<typeof ListQuery>): boolean {
+  return metadata !== undefined || startedAfter !== undefined || template !== undefined;
+}
+
+/** Looks at the page alone, however many there are. */
+async function plainPage(context: ApiContext, { id }: Team, ask: PageAsk): Promise<Page> {
+  const { states, order, limit, after } = ask;
+  const { sandboxes, running } = await context.current.pageOfTeam(id, {
+    ...{ states: [...states], order, count: limit + 1 },
+    after: after && { startedAtMs: after.timeMs, sandboxId: after.id },
+  });
+  return { rows: sandboxes, running };
+}
+
+/** Looks at all of a team's in one pass. */
+async function filteredPage(
+  context: ApiContext,
+  team: Team,
+  query: Static<typeof ListQuery>,
+  { states, limit, order, after }: PageAsk,
+): Promise<Page> {
+  const { metadata, startedAfter, template } = query;
   const matches = filterBy({
-    metadata: query.metadata,
-    states,
-    startedAfterMs: query.startedAfter === undefined ? undefined : Date.parse(query.startedAfter),
-    templateId,
+    ...{ metadata, states },
+    startedAfterMs: startedAfter === undefined ? undefined : Date.parse(startedAfter),
+    templateId: template === undefined ? undefined : await templateFilter(context, team, template),
   });
   const sandboxes = await context.current.ofTeam(team.id);
   if (order === 'asc') sandboxes.reverse();
-  // One pass: a team may have thousands, of which a page shows a few.
-  const rows: Sandbox[] = [];
-  let running = 0;
+  const page: Page = { rows: [], running: 0 };
   for await (const some of inTurns(sandboxes)) {
     for (const sandbox of some) {
       if (!matches(sandbox)) continue;
-      if (publicState(sandbox) === 'running') running++;
-      if (rows.length <= limit && (!after || isBehind(sandbox, after, order))) rows.push(sandbox);
+      if (publicState(sandbox) === 'running') page.running++;
+      if (page.rows.length <= limit && (!after || isBehind(sandbox, after, order))) page.rows.push(sandbox);
     }
   }
-  if (states.has('running')) reply.header('X-Total-Running', String(running));
-  return sendPage(reply, rows, { limit, order, token: tokenOf, present: presentListed });
+  return page;
 }
 
 /** The id that a template filter means; null if it means nothing, so that nothing matches. */
@@ -100,7 +140,7 @@ async function templateFilter(context: ApiContext, team: Team, text: string): Pr
 
 interface Filter {
   metadata: string | undefined;
-  states: ReadonlySet<string>;
+  states: ReadonlySet<State>;
   startedAfterMs?: number | undefined;
   templateId?: string | null | undefined;
 }

@@ -27,7 +27,7 @@ import { isUnknown } from '../nodes/node-call.ts';
 import type { Resources } from '../nodes/placement.ts';
 import type { StartAsk } from '../nodes/registry.ts';
 
-/** For a node to get what a sandbox needs to start; its saved state comes later, ms. */
+/** For a node to get what a sandbox needs to start, ms. */
 const ADOPT_TIMEOUT_MS = 60_000;
 
 /** For a node to free what it took over in vain, or went on with, ms. */
@@ -177,7 +177,7 @@ export async function handOver(
       if (isUnknown(error)) throw error;
       if (next === undefined) {
         await dropClaim(db, run, holder.id);
-        throw error instanceof IsletError && error.status === 404 ? nodeUnavailable(error) : error;
+        throw error instanceof IsletError && error.status === 404 ? nodeUnavailable() : error;
       }
       holder = next;
     }
@@ -198,8 +198,10 @@ function holderOf({ clock, nodes }: ApiContext, claim: RunClaim, wanted: Node): 
 /** Has a node take over a paused sandbox that was claimed for it; if it has it already, that is as good. */
 async function adopt(context: ApiContext, node: Node, run: PausedRun): Promise<Sandbox> {
   const { sandboxId, executionId } = run;
+  // While that is away the store alone has it.
+  const from = isAway(context, run.nodeId) ? undefined : context.nodes.find(run.nodeId)?.link.peer;
   const { sandbox } = await node.call(ADOPT_TIMEOUT_MS, ({ sandboxes }, options) =>
-    sandboxes.adoptSandbox({ sandboxId, executionId }, options),
+    sandboxes.adoptSandbox({ sandboxId, executionId, ...(from && { from }) }, options),
   );
   const adopted = sandbox && parseSandbox(sandbox);
   if (!adopted) throw sandboxNotFound(sandboxId);

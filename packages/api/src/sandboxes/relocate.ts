@@ -1,5 +1,6 @@
 import {
   IsletError,
+  nodeUnavailable,
   orchestratorProto,
   parseSandbox,
   type Sandbox,
@@ -47,12 +48,12 @@ export async function relocate(context: ApiContext, from: Node, sandboxId: strin
   const run = runOf(stopped);
   let away: Sandbox;
   try {
-    const { sandbox: stored } = await from.call(STORE_TIMEOUT_MS, ({ sandboxes }, options) =>
-      sandboxes.storeSandbox({ sandboxId }, options),
-    );
-    await from.sandboxes.admit(stored);
-    times.lap('storedMs');
-    away = await handOver(context, run, candidates);
+    away = await fromNode(context, run, candidates).catch(async (refusal: unknown) => {
+      if (isUnknown(refusal)) throw refusal;
+      await store(from, sandboxId, refusal);
+      times.lap('storedMs');
+      return handOver(context, run, candidates);
+    });
     times.lap('takenMs');
   } catch (error) {
     if (stopped.moving && !isUnknown(error)) await goOn(context, stopped);
@@ -115,6 +116,28 @@ async function stop(node: Node, { config: { sandboxId } }: Sandbox): Promise<San
   if (stopped?.state !== SandboxState.PAUSED) throw new Error('the node answered a stop with what runs');
   await node.sandboxes.admit(stopped);
   return stopped;
+}
+
+/** Has the first node that can take a sandbox over from the node itself. @throws IsletError 503 if others do not reach that */
+async function fromNode(context: ApiContext, run: PausedRun, candidates: readonly Node[]): Promise<Sandbox> {
+  if (!context.nodes.find(run.nodeId)?.link.peer) throw nodeUnavailable();
+  return handOver(context, run, candidates);
+}
+
+/**
+ * Has the installation's store get what a node has paused.
+ * @param refusal why no node got it from that node itself
+ * @throws what the node answers, or `refusal` if that says more than that there is no store
+ */
+async function store(from: Node, sandboxId: string, refusal: unknown): Promise<void> {
+  const { sandbox: stored } = await from
+    .call(STORE_TIMEOUT_MS, ({ sandboxes }, options) => sandboxes.storeSandbox({ sandboxId }, options))
+    .catch((error: unknown) => {
+      const hasNone = error instanceof IsletError && error.status === 409;
+      const isTelling = refusal instanceof IsletError && refusal.errorCode === 'sandbox_capacity_unavailable';
+      throw hasNone && isTelling ? refusal : error;
+    });
+  await from.sandboxes.admit(stored);
 }
 
 function runOf({ nodeId, executionId, config: { sandboxId } }: Sandbox): PausedRun {

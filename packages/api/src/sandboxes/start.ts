@@ -13,6 +13,7 @@ import {
   startTimedOut,
 } from '@islet/contracts';
 import type { ApiContext } from '../context.ts';
+import type { PeerAddress } from '../nodes/link.ts';
 import type { Node } from '../nodes/node.ts';
 import { isDeadline, isNodesOwn, nodeError, wasNeverSent } from '../nodes/node-call.ts';
 import type { Placement } from '../nodes/placement.ts';
@@ -47,7 +48,7 @@ export async function startPlaced(context: ApiContext, request: StartRequest): P
     // Since it was chosen.
     if (node.status === 'unhealthy') continue;
     try {
-      return await startOn(node, request, leftMs);
+      return await startOn(node, request, { leftMs, buildFrom: peerWith(context, node, request) });
     } catch (error) {
       const { sandboxId } = config;
       if (!isNodesOwn(error) && !wasNeverSent(error)) node.sandboxes.abandon(sandboxId);
@@ -60,10 +61,30 @@ export async function startPlaced(context: ApiContext, request: StartRequest): P
   throw refusal === undefined ? noNodeAnswers() : placementError(refusal);
 }
 
-async function startOn(node: Node, { config, timeoutMs }: StartRequest, leftMs: number): Promise<Sandbox> {
+/** From where a node may get the build, if it lacks it. */
+function peerWith(
+  { nodes }: ApiContext,
+  node: Node,
+  { config, madeOn }: StartRequest,
+): PeerAddress | undefined {
+  const holders = nodes.holdersOf(config.buildId, madeOn);
+  if (holders.includes(node)) return undefined;
+  return holders.find(({ status }) => status === 'ready')?.link.peer;
+}
+
+interface StartOn {
+  leftMs: number;
+  buildFrom: PeerAddress | undefined;
+}
+
+async function startOn(
+  node: Node,
+  { config, timeoutMs }: StartRequest,
+  { leftMs, buildFrom }: StartOn,
+): Promise<Sandbox> {
   using _counted = node.starting(config);
   const { sandbox } = await node.callAsIs(leftMs, ({ sandboxes }, options) =>
-    sandboxes.createSandbox({ config, timeoutMs }, options),
+    sandboxes.createSandbox({ config, timeoutMs, ...(buildFrom && { buildFrom }) }, options),
   );
   const made = sandbox && parseSandbox(sandbox);
   if (!made) throw new Error('the node answered a create without its sandbox');

@@ -26,7 +26,7 @@ beforeAll(async () => {
   const credentials = await member('node');
   const identity = newIdentity('node', 'one');
   const shown = { identity, credentials: () => credentials, follow: () => () => {}, [Symbol.dispose]() {} };
-  server = createMemberServer(shown, ['api'], () => {}) as Server;
+  server = createMemberServer(shown, { api: () => {} }) as Server;
   server.listen(0, '127.0.0.1');
   await once(server, 'listening');
   port = (server.address() as AddressInfo).port;

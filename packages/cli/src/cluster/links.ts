@@ -6,6 +6,7 @@ import { connectNodeAdapter, createConnectTransport } from '@connectrpc/connect-
 import {
   boundHandshakes,
   type Expected,
+  type Identity,
   type LinkClient,
   type LinkCredentials,
   linkClient,
@@ -14,6 +15,8 @@ import {
   type Stranger,
   serverOptions,
 } from '@islet/certificates';
+import type { PeerNode } from '@islet/orchestrator';
+import { transportTo } from '../roles/processes/transport.ts';
 import { LOCAL_HOST } from '../up/claim.ts';
 import { CALLER_LIMITS, createNodeServer, MESSAGE_BYTES } from '../up/node-server.ts';
 import type { ClusterMember } from './member.ts';
@@ -25,35 +28,84 @@ const HANDSHAKES = 64;
 export interface NodeLinks {
   /** The address that its ports listen on. */
   host: string;
-  /** A server that answers APIs alone. */
-  serve(routes: (router: ConnectRouter) => void): Server;
+  /** A server that answers APIs, and other nodes as far as `forNodes` goes. */
+  serve(routes: Routes, forNodes?: Routes): Server;
+  /** The way to the services of another node. */
+  connect(peer: PeerNode): Transport;
+  /** Answers members not any more that were removed from the cluster. */
+  refuse(memberIds: readonly string[]): void;
   /** The member of a cluster that it is. Undefined: all parts are on this machine. */
   member?: ClusterMember;
 }
 
+type Routes = (router: ConnectRouter) => void;
+
 /** Of an installation on one machine, whose parts share a token. */
 export function localLinks(token: string): NodeLinks {
-  return { host: LOCAL_HOST, serve: (routes) => createNodeServer(token, routes) };
+  return {
+    host: LOCAL_HOST,
+    serve: (routes, forNodes) =>
+      createNodeServer(token, (router) => {
+        routes(router);
+        forNodes?.(router);
+      }),
+    connect: ({ url }) => transportTo(url, token),
+    refuse: () => undefined,
+  };
 }
 
 /** Of a node of a cluster. @param host the address of this machine that others reach */
 export function memberLinks(member: ClusterMember, host: string): NodeLinks {
-  return { host, member, serve: (routes) => createMemberServer(member, ['api'], routes) };
+  const refused = new Set<string>();
+  return {
+    ...{ host, member },
+    serve: (api, node) => createMemberServer(member, { api, ...(node && { node }) }, refused),
+    refuse: (memberIds) => {
+      for (const id of memberIds) refused.add(id);
+    },
+    connect: ({ url, name, memberId }) =>
+      transportToMember(member.credentials, url, {
+        role: 'node',
+        name,
+        ...(memberId !== undefined && { memberId }),
+      }),
+  };
 }
 
 /**
- * A server that answers members of these roles alone. All others are cut off behind the handshake: no byte of what they send
- * is read, and none is answered.
+ * A server that answers members of these roles alone, each what is for it. All others are cut off behind the handshake: no byte of what
+ * they send is read, and none is answered.
+ * @param refused ids of members that are not answered from the next request on
  */
 export function createMemberServer(
   member: ClusterMember,
-  roles: readonly Role[],
-  routes: (router: ConnectRouter) => void,
+  routes: Partial<Record<Role, Routes>>,
+  refused: ReadonlySet<string> = new Set(),
 ): Server {
-  const serve = connectNodeAdapter({ routes, readMaxBytes: MESSAGE_BYTES });
-  const server = createServer({ ...CALLER_LIMITS, ...serverOptions(member.credentials()) }, serve);
+  const serve = new Map(
+    Object.entries(routes).map(([role, each]) => [
+      role as Role,
+      connectNodeAdapter({ routes: each, readMaxBytes: MESSAGE_BYTES }),
+    ]),
+  );
+  const roles = [...serve.keys()];
+  const callers = new WeakMap<object, Identity>();
+  const server = createServer(
+    { ...CALLER_LIMITS, ...serverOptions(member.credentials()) },
+    (request, response) => {
+      const caller = callers.get(request.socket);
+      const answer = caller && !refused.has(caller.memberId) && serve.get(caller.role);
+      if (answer) answer(request, response);
+      else request.socket.destroy();
+    },
+  );
   server.maxConnections = CALLER_LIMITS.maxConnections;
-  admitOnly(server, (socket) => peerOf(socket, roles) !== undefined);
+  admitOnly(server, (socket) => {
+    const peer = peerOf(socket, roles);
+    if (!peer || refused.has(peer.memberId)) return false;
+    callers.set(socket, peer);
+    return true;
+  });
   renewWith(member, server);
   return server;
 }

@@ -7,6 +7,7 @@ import {
   nodeProto,
   orchestratorProto,
   outboxProto,
+  peerProto,
   templateProto,
   Undo,
   volumesProto,
@@ -110,6 +111,7 @@ export async function startNode(options: NodeOptions): Promise<Node> {
       warmMemoryMb: config.warmMemoryMb,
       freezeAfterMs: config.freezeAfterMs,
       ...{ store: options.store, durablePause: options.durablePause },
+      connectPeer: (peer) => links.connect(peer),
       dns: config.dns ?? (await resolversOfHost()),
       version,
       logger: logger.child({ component: 'orchestrator' }),
@@ -162,13 +164,17 @@ export async function startNode(options: NodeOptions): Promise<Node> {
       router.service(outboxProto.Outbox, outboxService(outbox));
       router.rpc(nodeProto.Neighbours.method.refuseMembers, ({ memberIds }) => {
         proxies.refuse(memberIds);
+        links.refuse(memberIds);
         return {};
       });
     };
-    const orchestratorServer = links.serve((router) => {
-      addServices(router);
-      options.addServices?.(router);
-    });
+    const orchestratorServer = links.serve(
+      (router) => {
+        addServices(router);
+        options.addServices?.(router);
+      },
+      (router) => router.service(peerProto.Peer, orchestrator.peer),
+    );
     const templateServer = links.serve((router) =>
       router.service(templateProto.TemplateManager, templateService),
     );

@@ -75,8 +75,9 @@ export async function openOwnCluster(
   const { client, templates, volumes, outbox, neighbours, ports } = node;
   const host = isIPv6(advertise) ? `[${advertise}]` : advertise;
   const proxyAddress = `${host}:${ports.sandboxProxy}`;
-  const link = { sandboxes: client, templates, volumes, outbox, neighbours, proxyAddress };
   const { memberId = '' } = identityOf(own.node.credentials().cert) ?? {};
+  const peer = { url: `https://${host}:${ports.orchestrator}`, name: nodeId, memberId };
+  const link = { sandboxes: client, templates, volumes, outbox, neighbours, proxyAddress, peer };
   const enrolled = await enrollMember(db, {
     ...{ id: memberId, role: 'node', name: nodeId, joinedAt: new Date(clock()), labels: {} },
     ...{ serial: '', expiresAt: new Date(clock()) },

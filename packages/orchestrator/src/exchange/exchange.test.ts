@@ -26,13 +26,17 @@ afterEach(async () => {
 });
 
 async function node(name: string) {
-  const shared = new SharedStates(await ObjectDirectory.open(join(base, 'store')));
-  const snapshots = new CachedSnapshots(await DirectorySnapshots.open(join(base, name, 'states')), shared);
+  const store = await ObjectDirectory.open(join(base, 'store'));
+  const local = await DirectorySnapshots.open(join(base, name, 'states'));
+  const snapshots = new CachedSnapshots(local, new SharedStates(store));
   const roots = await RootFileSystems.open(join(base, name, 'roots'));
   const [guestsDir, dir] = [join(base, name, 'guest'), join(base, name, 'exchange')];
   const logger = createLogger({ service: 'test', level: 'silent' });
   const { exec } = host;
-  const exchange = await Exchange.open({ shared, snapshots, roots, guestsDir, dir, exec, logger });
+  const connect = () => store;
+  const exchange = await Exchange.open({
+    ...{ store, connect, snapshots, local, roots, guestsDir, dir, exec, logger },
+  });
   opened.push(exchange);
   return { exchange, snapshots, roots, guestsDir };
 }

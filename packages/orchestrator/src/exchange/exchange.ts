@@ -1,8 +1,17 @@
 import { mkdir, readdir, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { IsletError, notBrought } from '@islet/contracts';
-import type { Exec } from '@islet/host';
-import type { SharedStates, SnapshotStore } from '@islet/snapshots';
+import { type Exec, exists } from '@islet/host';
+import {
+  type CachedSnapshots,
+  type ObjectSource,
+  type ObjectStore,
+  OfferedStates,
+  ReadableStates,
+  SharedStates,
+  type SnapshotStore,
+  type TreeArchive,
+} from '@islet/snapshots';
 import type { Logger } from '@islet/telemetry';
 import { guestDir } from '../guest/guest.ts';
 import type { MachineBase } from '../machine/run.ts';
@@ -10,12 +19,22 @@ import type { RootFileSystems } from '../roots/root-file-systems.ts';
 import { checkBuild, type TemplateBuild } from '../templates/build.ts';
 import { type MovableRecord, readSharedRecord, type SandboxName, sharedRecordOf } from './movable.ts';
 import { buildRecord, sandboxRecord, treesOf } from './names.ts';
+import { type Offered, offeredRecord } from './offers.ts';
 import { Outgoing } from './outgoing.ts';
-import { Trees } from './trees.ts';
+import type { PeerNode } from './peer-objects.ts';
+import { readTreeName, Trees } from './trees.ts';
+
+/** How long what another node takes over is not sent to the store, ms: longer than it may take to say that it has it. */
+const TAKING_OVER_MS = 120_000;
 
 export interface ExchangeOptions {
-  shared: SharedStates;
-  snapshots: SnapshotStore;
+  /** What all nodes share; undefined: they give each other what they have, and nothing else has it. */
+  store: ObjectStore | undefined;
+  /** What another node has; for one transfer. */
+  connect: (peer: PeerNode) => ObjectSource;
+  snapshots: CachedSnapshots;
+  /** Of this machine alone. */
+  local: SnapshotStore;
   roots: RootFileSystems;
   /** One folder a set of guest files. */
   guestsDir: string;
@@ -26,27 +45,34 @@ export interface ExchangeOptions {
 }
 
 /**
- * What a node gives to the other nodes of its installation, and gets from them, through the store that they share: builds and paused
- * sandboxes, with all that these need to start.
+ * What a node gives to the other nodes of its installation, and gets from them, through the store that they share or from node to
+ * node: builds and paused sandboxes, with all that these need to start.
  */
 export class Exchange implements AsyncDisposable {
   readonly #options: ExchangeOptions;
   readonly #trees: Trees;
   readonly #outgoing: Outgoing;
+  readonly #shared: SharedStates | undefined;
   readonly #builds = new Map<string, Promise<TemplateBuild | undefined>>();
+  readonly #roots = new Map<string, Promise<boolean>>();
 
   private constructor(options: ExchangeOptions, trees: Trees) {
     this.#options = options;
     this.#trees = trees;
     this.#outgoing = new Outgoing(options.logger);
+    this.#shared = options.store && new SharedStates(options.store);
+  }
+
+  /** Whether anything is ever sent. */
+  get hasStore(): boolean {
+    return this.#shared !== undefined;
   }
 
   static async open(options: ExchangeOptions): Promise<Exchange> {
     const workDir = join(options.dir, 'work');
     await rm(workDir, { recursive: true, force: true });
     await mkdir(workDir, { recursive: true, mode: 0o700 });
-    const { shared, exec } = options;
-    return new Exchange(options, new Trees({ shared, exec, workDir }));
+    return new Exchange(options, new Trees({ exec: options.exec, workDir }));
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
@@ -64,12 +90,37 @@ export class Exchange implements AsyncDisposable {
     }
   }
 
+  /** What other nodes may read of this one. */
+  offer(offered: Offered): OfferedStates {
+    return new OfferedStates({
+      name: 'this node',
+      snapshots: this.#options.local,
+      archiveOf: (name) => this.#archiveOf(name),
+      recordOf: (name) =>
+        offeredRecord(
+          {
+            build: (buildId) => offered.build(buildId),
+            sandbox: async (sandboxId, executionId) => {
+              const sandbox = { config: { sandboxId }, executionId };
+              if (!(await offered.sandbox(sandboxId, executionId))) return undefined;
+              // Whoever takes it over sends it, or takes back what was sent.
+              await this.#outgoing.hold(sandboxRecord(sandbox), TAKING_OVER_MS);
+              return offered.sandbox(sandboxId, executionId);
+            },
+          },
+          name,
+        ),
+    });
+  }
+
   /** Sends a build, behind the caller's back. @param onSent once other nodes could start it */
   sendBuild(build: TemplateBuild, onSent: () => Promise<void>): void {
+    const shared = this.#shared;
+    if (!shared) return;
     this.#outgoing.add(buildRecord(build.buildId), async (signal) => {
       const { guest, rootfs } = build.needs;
-      await this.#send({ guest, rootfs }, build.snapshot, signal);
-      await this.#options.shared.putRecord(
+      await this.#send(shared, { guest, rootfs }, build.snapshot, signal);
+      await shared.putRecord(
         buildRecord(build.buildId),
         { state: build.snapshot, trees: treesOf({ guest, rootfs }), content: build },
         signal,
@@ -83,23 +134,35 @@ export class Exchange implements AsyncDisposable {
     this.#drop(buildRecord(buildId), snapshot);
   }
 
-  /** Gets a build that this node does not have, with all that it needs but its saved state, which comes when it is started from. */
-  bringBuild(buildId: string): Promise<TemplateBuild | undefined> {
+  /**
+   * Gets a build that this node does not have, with all that it needs; its saved state comes from the store when it is started from.
+   * @param peer has it, as far as is known
+   */
+  bringBuild(buildId: string, peer?: PeerNode): Promise<TemplateBuild | undefined> {
     const underWay = this.#builds.get(buildId);
     if (underWay) return underWay;
-    const bringing = this.#bringBuild(buildId).finally(() => this.#builds.delete(buildId));
+    const bringing = this.#bringBuild(buildId, peer).finally(() => this.#builds.delete(buildId));
     this.#builds.set(buildId, bringing);
     return bringing;
   }
 
   /** Sends a paused sandbox behind the caller's back. @param onSent once another node could take it */
   sendSandbox(record: MovableRecord, onSent: () => Promise<void>): void {
-    this.#outgoing.add(sandboxRecord(record.sandbox), this.#errandFor(record, onSent));
+    const shared = this.#shared;
+    if (!shared) return;
+    this.#outgoing.add(sandboxRecord(record.sandbox), this.#errandFor(shared, record, onSent));
   }
 
   /** As `sendSandbox`, and waits for it. */
-  sendSandboxNow(record: MovableRecord, onSent: () => Promise<void>, signal: AbortSignal): Promise<void> {
-    return this.#outgoing.done(sandboxRecord(record.sandbox), this.#errandFor(record, onSent), signal);
+  async sendSandboxNow(
+    record: MovableRecord,
+    onSent: () => Promise<void>,
+    signal: AbortSignal,
+  ): Promise<void> {
+    const shared = this.#shared;
+    if (!shared) return;
+    const errand = this.#errandFor(shared, record, onSent);
+    await this.#outgoing.done(sandboxRecord(record.sandbox), errand, signal);
   }
 
   /** A paused sandbox went on, or has ended: what was sent of it is nobody's. */
@@ -107,23 +170,38 @@ export class Exchange implements AsyncDisposable {
     this.#drop(sandboxRecord(sandbox), saved);
   }
 
-  /** Gets a paused sandbox with all that it needs but its saved state. Undefined if the store does not have that run of it. */
-  bringSandbox(sandbox: SandboxName): Promise<MovableRecord | undefined> {
+  /**
+   * Gets a paused sandbox with all that it needs; from the store, its saved state comes when it is started from. Undefined if neither
+   * the peer nor the store has that run of it.
+   */
+  bringSandbox(sandbox: SandboxName, peer?: PeerNode): Promise<MovableRecord | undefined> {
     return asRefusal(async () => {
-      const stored = await this.#options.shared.getRecord(sandboxRecord(sandbox));
+      const source = this.#sourceOf(peer);
+      const stored = await source.getRecord(sandboxRecord(sandbox));
       const record = stored && readSharedRecord(stored.content, sandbox);
       if (!record) return undefined;
-      return (await this.#bring(record.base)) ? record : undefined;
+      return (await this.#bring(source, record.base, peer && record.saved)) ? record : undefined;
     });
   }
 
-  #errandFor(record: MovableRecord, onSent: () => Promise<void>) {
+  /** Frees what was brought of a sandbox that could not be taken over. */
+  async leaveSandbox({ saved }: MovableRecord): Promise<void> {
+    await this.#options.local.delete(saved);
+  }
+
+  /** The node that has it comes first: it is the nearest, and knows of what the store may not have yet. */
+  #sourceOf(peer: PeerNode | undefined): ReadableStates {
+    const { connect, store } = this.#options;
+    return new ReadableStates([...(peer ? [connect(peer)] : []), ...(store ? [store] : [])]);
+  }
+
+  #errandFor(shared: SharedStates, record: MovableRecord, onSent: () => Promise<void>) {
     const { base, sandbox, saved } = record;
     return async (signal: AbortSignal) => {
       // Gone on before its turn came.
       if (!(await this.#options.snapshots.has(saved))) return;
-      await this.#send(base, saved, signal);
-      await this.#options.shared.putRecord(
+      await this.#send(shared, base, saved, signal);
+      await shared.putRecord(
         sandboxRecord(sandbox),
         { state: saved, trees: treesOf(base), content: sharedRecordOf(record) },
         signal,
@@ -132,39 +210,81 @@ export class Exchange implements AsyncDisposable {
     };
   }
 
-  async #bringBuild(buildId: string): Promise<TemplateBuild | undefined> {
+  async #bringBuild(buildId: string, peer: PeerNode | undefined): Promise<TemplateBuild | undefined> {
     return asRefusal(async () => {
-      const stored = await this.#options.shared.getRecord(buildRecord(buildId));
+      const source = this.#sourceOf(peer);
+      const stored = await source.getRecord(buildRecord(buildId));
       const build = stored && checkBuild(stored.content);
       if (build?.buildId !== buildId) return undefined;
-      return (await this.#bring(build.needs)) ? build : undefined;
+      return (await this.#bring(source, build.needs, peer && build.snapshot)) ? build : undefined;
     });
   }
 
-  async #send({ guest, rootfs }: MachineBase, state: string, signal: AbortSignal): Promise<void> {
-    const { guestsDir, roots, shared, snapshots } = this.#options;
+  async #send(
+    shared: SharedStates,
+    { guest, rootfs }: MachineBase,
+    state: string,
+    signal: AbortSignal,
+  ): Promise<void> {
+    const { guestsDir, roots, snapshots } = this.#options;
     using _root = roots.hold(rootfs);
-    await this.#trees.send('roots', rootfs, roots.dirOf(rootfs), signal);
-    await this.#trees.send('guests', guest, guestDir(guestsDir, guest), signal);
+    await this.#trees.send(shared, { kind: 'roots', digest: rootfs, dir: roots.dirOf(rootfs) }, signal);
+    await this.#trees.send(
+      shared,
+      { kind: 'guests', digest: guest, dir: guestDir(guestsDir, guest) },
+      signal,
+    );
     await using snapshot = await snapshots.open(state);
     if (!snapshot) throw new Error(`the saved state ${state} is not here any more`);
     await shared.putState(state, snapshot.dir, signal);
   }
 
-  /** False if the store lacks something. */
-  async #bring({ guest, rootfs }: MachineBase): Promise<boolean> {
-    const { guestsDir, roots } = this.#options;
-    if (!(await this.#trees.bring('guests', guest, guestDir(guestsDir, guest)))) return false;
-    if (roots.has(rootfs)) return true;
-    const dir = join(this.#rootsDir(), rootfs);
+  /** False if no source has something. @param state comes now, too */
+  async #bring(
+    source: ReadableStates,
+    { guest, rootfs }: MachineBase,
+    state: string | undefined,
+  ): Promise<boolean> {
+    const { guestsDir, roots, snapshots } = this.#options;
+    const guestFiles = { kind: 'guests', digest: guest, dir: guestDir(guestsDir, guest) } as const;
+    if (!(await this.#trees.bring(source, guestFiles))) return false;
     using _held = roots.hold(rootfs);
-    if (!(await this.#trees.bring('roots', rootfs, dir))) return false;
-    await roots.add({ digest: rootfs, dir });
-    return true;
+    if (!(await this.#bringRoot(source, rootfs))) return false;
+    return state === undefined || snapshots.bring(state, source);
+  }
+
+  #bringRoot(source: ReadableStates, digest: string): Promise<boolean> {
+    const underWay = this.#roots.get(digest);
+    if (underWay) return underWay;
+    const { roots } = this.#options;
+    const dir = join(this.#rootsDir(), digest);
+    const bring = async () => {
+      if (roots.has(digest)) return true;
+      if (!(await this.#trees.bring(source, { kind: 'roots', digest, dir }))) return false;
+      await roots.add({ digest, dir });
+      return true;
+    };
+    const bringing = bring().finally(() => this.#roots.delete(digest));
+    this.#roots.set(digest, bringing);
+    return bringing;
+  }
+
+  /** A tree of this machine, packed for others. */
+  async #archiveOf(name: string): Promise<TreeArchive | undefined> {
+    const { guestsDir, roots } = this.#options;
+    const tree = readTreeName(name);
+    if (tree?.kind === 'guests') {
+      const dir = guestDir(guestsDir, tree.digest);
+      return (await exists(dir)) ? this.#trees.pack(dir) : undefined;
+    }
+    if (!tree || !roots.has(tree.digest)) return undefined;
+    using _held = roots.hold(tree.digest);
+    return await this.#trees.pack(roots.dirOf(tree.digest));
   }
 
   #drop(record: string, state: string): void {
-    const { shared } = this.#options;
+    const shared = this.#shared;
+    if (!shared) return;
     this.#outgoing.add(record, async (signal) => {
       // Nobody finds the state without the record.
       await shared.deleteRecord(record, signal);

@@ -24,7 +24,7 @@ export class Outgoing {
   readonly #logger: Logger;
   readonly #stop = new AbortController();
   readonly #pending = new Map<string, Pending>();
-  readonly #underWay = new Map<string, Promise<void>>();
+  readonly #underWay = new Map<string, { work: Promise<void>; stop: AbortController }>();
   /** Failed, and tried again after a while. */
   readonly #resting = new Map<string, { failed: Pending; timer: NodeJS.Timeout }>();
 
@@ -47,11 +47,23 @@ export class Outgoing {
     });
   }
 
+  /** Keeps what is to be done for a key from being done for a while, ms. When this returns, nothing of it is under way. */
+  async hold(key: string, forMs: number): Promise<void> {
+    const underWay = this.#underWay.get(key);
+    underWay?.stop.abort(new Error('it is not to be done now'));
+    await underWay?.work;
+    const pending = this.#pending.get(key) ?? this.#resting.get(key)?.failed;
+    if (!pending || this.#stop.signal.aborted) return;
+    this.#pending.delete(key);
+    clearTimeout(this.#resting.get(key)?.timer);
+    this.#rest(key, pending, forMs);
+  }
+
   /** Leaves the rest undone. */
   async close(): Promise<void> {
     this.#stop.abort(new Error('the node stops'));
     for (const { timer } of this.#resting.values()) clearTimeout(timer);
-    await Promise.all(this.#underWay.values());
+    await Promise.all([...this.#underWay.values()].map(({ work }) => work));
   }
 
   #add(key: string, added: Pending): void {
@@ -69,22 +81,24 @@ export class Outgoing {
       if (this.#underWay.size >= AT_ONCE || this.#stop.signal.aborted) return;
       if (this.#underWay.has(key)) continue;
       this.#pending.delete(key);
-      const work = this.#run(key, pending).finally(() => {
+      const stop = new AbortController();
+      const work = this.#run(key, pending, AbortSignal.any([stop.signal, this.#stop.signal])).finally(() => {
         this.#underWay.delete(key);
         this.#next();
       });
-      this.#underWay.set(key, work);
+      this.#underWay.set(key, { work, stop });
     }
   }
 
-  async #run(key: string, pending: Pending): Promise<void> {
-    const { signal } = this.#stop;
+  async #run(key: string, pending: Pending, signal: AbortSignal): Promise<void> {
     try {
       await pending.errand(signal);
       for (const resolve of pending.waiting) resolve();
     } catch (error) {
-      if (signal.aborted) return;
-      this.#logger.warn({ err: error, key }, 'the store has not taken something: it is tried again');
+      if (this.#stop.signal.aborted) return;
+      if (!signal.aborted) {
+        this.#logger.warn({ err: error, key }, 'the store has not taken something: it is tried again');
+      }
       this.#again(key, pending);
     }
   }
@@ -95,11 +109,15 @@ export class Outgoing {
       newer.waiting.push(...failed.waiting);
       return;
     }
+    this.#rest(key, failed, failed.backoffMs);
+  }
+
+  #rest(key: string, failed: Pending, forMs: number): void {
     const backoffMs = Math.min(failed.backoffMs * 2, LONGEST_BACKOFF_MS);
     const timer = setTimeout(() => {
       this.#resting.delete(key);
       this.#add(key, { ...failed, backoffMs });
-    }, failed.backoffMs);
+    }, forMs);
     this.#resting.set(key, { failed, timer });
   }
 }

@@ -15,13 +15,15 @@ const { signal } = new AbortController();
 let base: string;
 let dataDir: string;
 let host: HostExec;
+let objects: ObjectDirectory;
 let shared: SharedStates;
 let sender: RestingSender;
 beforeEach(async () => {
   base = await mkdtemp(join(tmpdir(), 'islet-resting-'));
   dataDir = join(base, 'node');
   host = openHostExec();
-  shared = new SharedStates(await ObjectDirectory.open(join(base, 'store')));
+  objects = await ObjectDirectory.open(join(base, 'store'));
+  shared = new SharedStates(objects);
   await mkdir(join(base, 'work'));
   sender = new RestingSender({ dataDir, shared, exec: host.exec, workDir: join(base, 'work') });
   await mkdir(join(dataDir, 'guest', NEEDS.guest), { recursive: true });
@@ -66,10 +68,12 @@ it('sends what another node can start, and finds all of it there', async () => {
   await sender.check(state, signal);
   expect(await readdir(join(base, 'work'))).toEqual([]);
 
-  const snapshots = new CachedSnapshots(await DirectorySnapshots.open(join(base, 'other/states')), shared);
+  const local = await DirectorySnapshots.open(join(base, 'other/states'));
+  const snapshots = new CachedSnapshots(local, shared);
   const roots = await RootFileSystems.open(join(base, 'other/roots'));
   await using exchange = await Exchange.open({
-    ...{ shared, snapshots, roots, exec: host.exec, logger: createLogger({ service: 't', level: 'silent' }) },
+    ...{ snapshots, local, roots, exec: host.exec, logger: createLogger({ service: 't', level: 'silent' }) },
+    ...{ store: objects, connect: () => objects },
     ...{ guestsDir: join(base, 'other/guest'), dir: join(base, 'other/exchange') },
   });
   expect(await exchange.bringBuild('b')).toMatchObject({ buildId: 'b', snapshot });

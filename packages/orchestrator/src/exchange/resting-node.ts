@@ -93,8 +93,8 @@ export class RestingSender {
     const { dataDir, shared } = this.#options;
     const root = await find(join(dataDir, 'roots', base.rootfs), 'root file system');
     const guest = await find(guestDir(join(dataDir, 'guest'), base.guest), 'set of guest files');
-    await this.#trees.send('roots', base.rootfs, root, signal);
-    await this.#trees.send('guests', base.guest, guest, signal);
+    await this.#trees.send(shared, { kind: 'roots', digest: base.rootfs, dir: root }, signal);
+    await this.#trees.send(shared, { kind: 'guests', digest: base.guest, dir: guest }, signal);
     if (!(await shared.hasState(state, signal))) {
       const dir = stateDir(dataDir, state);
       const sealed = await readSealed(dir);

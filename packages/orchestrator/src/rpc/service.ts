@@ -38,10 +38,10 @@ export interface NodeParts {
 export function orchestratorService(parts: NodeParts): Service {
   const { sandboxes, templates, journals, lives, facts, dataDir } = parts;
   return {
-    createSandbox: ({ config, timeoutMs }, context) =>
+    createSandbox: ({ config, timeoutMs, buildFrom }, { signal }) =>
       answer(async () => {
         if (!config) throw new TypeError('config is missing');
-        return { sandbox: await sandboxes.create(config, timeoutMs, context.signal) };
+        return { sandbox: await sandboxes.create(config, timeoutMs, { buildFrom, signal }) };
       }),
     setSandboxEnd: ({ sandboxId, endAtMs, onlyExtend }) =>
       answer(async () => ({ sandbox: await sandboxes.setEnd(sandboxId, endAtMs, onlyExtend) })),
@@ -78,8 +78,8 @@ export function orchestratorService(parts: NodeParts): Service {
         return {};
       }),
     storeSandbox: ({ sandboxId }) => answer(async () => ({ sandbox: await sandboxes.store(sandboxId) })),
-    adoptSandbox: ({ sandboxId, executionId }) =>
-      answer(async () => ({ sandbox: await sandboxes.adopt(sandboxId, executionId) })),
+    adoptSandbox: ({ sandboxId, executionId, from }) =>
+      answer(async () => ({ sandbox: await sandboxes.adopt(sandboxId, executionId, from) })),
     killSandbox: ({ sandboxId, reason, executionId }) =>
       answer(async () => {
         await sandboxes.kill(sandboxId, reason, executionId);

@@ -1,4 +1,4 @@
-import { Deadline, pausedNotStored, type Sandbox } from '@islet/contracts';
+import { Deadline, pausedNotStored } from '@islet/contracts';
 import type { Exchange } from '../exchange/exchange.ts';
 import type { MovableRecord, SandboxName } from '../exchange/movable.ts';
 import { type Entry, type SandboxTable, view } from './table.ts';
@@ -23,7 +23,7 @@ export class Departures {
 
   /** Sends a sandbox that is paused, behind the caller's back. */
   send(entry: Entry): void {
-    const record = movable(entry);
+    const record = unsent(entry);
     if (record) this.#options.exchange.sendSandbox(record, () => this.#sent(record));
   }
 
@@ -32,7 +32,7 @@ export class Departures {
    * @throws IsletError 503 if that takes too long: it is paused all the same, and sent when the store takes it
    */
   async sendNow(entry: Entry): Promise<void> {
-    const record = movable(entry);
+    const record = unsent(entry);
     if (!record) return;
     using deadline = new Deadline(SENT_DEADLINE_MS);
     await this.#options.exchange
@@ -64,12 +64,19 @@ export class Departures {
   }
 }
 
-/** A sandbox as it will be when the store has it. Undefined if it cannot be moved, or was sent before. */
-function movable(entry: Entry): MovableRecord | undefined {
-  const { saved, base } = entry;
-  const { config, stored } = entry.sandbox;
+/** A paused sandbox as another node may have it. Undefined if it cannot be moved. */
+export function movable(entry: Entry): MovableRecord | undefined {
+  const { saved, base, sandbox } = entry;
   // Volumes are their node's.
-  if (saved === undefined || stored || config.volumeMounts.length > 0) return undefined;
-  const sandbox: Sandbox = view(entry);
-  return { sandbox: Object.assign(sandbox, { stored: true, revision: sandbox.revision + 1 }), base, saved };
+  if (saved === undefined || entry.run || sandbox.config.volumeMounts.length > 0) return undefined;
+  const copy = view(entry);
+  // News of what this node says meanwhile.
+  return { sandbox: Object.assign(copy, { revision: copy.revision + 1 }), base, saved };
+}
+
+/** A sandbox as it will be when the store has it. Undefined if it cannot be moved, or was sent before. */
+function unsent(entry: Entry): MovableRecord | undefined {
+  const record = entry.sandbox.stored ? undefined : movable(entry);
+  if (record) record.sandbox.stored = true;
+  return record;
 }

@@ -19,7 +19,7 @@ export interface PausesOptions {
   queue: KeyedQueue;
   freezer: Pick<Freezer, 'wake'>;
   snapshotter: Pick<Snapshotter, 'pause'>;
-  /** Undefined: there are no nodes that could take anything over. */
+  /** Undefined: there is no store. */
   departures: Departures | undefined;
   /** A pause is answered when the installation's store has the sandbox. */
   durable: boolean;
@@ -54,7 +54,7 @@ export class Pauses {
     return this.#shared(sandboxId, async (table) => {
       const entry = table.get(sandboxId);
       if (!entry) throw sandboxNotFound(sandboxId);
-      this.#departuresOf(entry);
+      assertMovable(entry);
       return entry.run ? this.save(table.running(sandboxId), { filesOnly: false, toMove: true }) : entry;
     });
   }
@@ -77,7 +77,10 @@ export class Pauses {
     const entry = await queue.run(sandboxId, async () => table.get(sandboxId));
     if (!entry) throw sandboxNotFound(sandboxId);
     if (entry.run) throw sandboxAlreadyRunning(sandboxId);
-    await this.#departuresOf(entry).sendNow(entry);
+    assertMovable(entry);
+    const { departures } = this.#options;
+    if (!departures) throw sandboxStays(sandboxId, 'its node has no store that others share (--store)');
+    await departures.sendNow(entry);
     return view(entry);
   }
 
@@ -95,13 +98,9 @@ export class Pauses {
     this.#underWay.set(sandboxId, stopping);
     return stopping;
   }
+}
 
-  /** @throws IsletError 409 if the sandbox cannot be moved */
-  #departuresOf({ sandbox: { config } }: Entry): Departures {
-    const { departures } = this.#options;
-    if (config.volumeMounts.length > 0) throw sandboxStays(config.sandboxId, 'it mounts volumes of its node');
-    if (!departures)
-      throw sandboxStays(config.sandboxId, 'its node has no store that others share (--store)');
-    return departures;
-  }
+/** @throws IsletError 409 */
+function assertMovable({ sandbox: { config } }: Entry): void {
+  if (config.volumeMounts.length > 0) throw sandboxStays(config.sandboxId, 'it mounts volumes of its node');
 }

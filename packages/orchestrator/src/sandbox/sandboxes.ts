@@ -10,11 +10,13 @@ import {
   sandboxNotStarted,
 } from '@islet/contracts';
 import type { Exchange } from '../exchange/exchange.ts';
+import type { MovableRecord } from '../exchange/movable.ts';
+import type { PeerNode } from '../exchange/peer-objects.ts';
 import type { MachineBase } from '../machine/run.ts';
 import type { StartedRun } from '../machine/start.ts';
 import type { TemplateBuild } from '../templates/build.ts';
 import { changeEgress, changeEnd } from './changes.ts';
-import { Departures } from './departures.ts';
+import { Departures, movable } from './departures.ts';
 import type { SandboxEvents } from './events.ts';
 import { expire } from './expiry.ts';
 import { Freezer } from './freezer.ts';
@@ -46,6 +48,12 @@ export interface SandboxCounts {
   starting: number;
   createSuccesses: number;
   createFails: number;
+}
+
+export interface CreateOptions {
+  /** Has the build, if this node may not. */
+  buildFrom?: PeerNode | undefined;
+  signal?: AbortSignal;
 }
 
 export interface ResumeRequest {
@@ -94,7 +102,9 @@ export class Sandboxes {
     this.#snapshotter = new Snapshotter(options, this.#table);
     const inTurn = (sandboxId: string, task: () => Promise<void>) => this.#queue.run(sandboxId, task);
     const { exchange } = options;
-    this.#departures = exchange && new Departures({ exchange, table: this.#table, inTurn });
+    this.#departures = exchange?.hasStore
+      ? new Departures({ exchange, table: this.#table, inTurn })
+      : undefined;
     for (const record of adopted) {
       const entry = this.#table.add(record);
       if (!entry.run) this.#departures?.send(entry);
@@ -176,27 +186,32 @@ export class Sandboxes {
     this.#provisioner.dropWarm(buildId);
   }
 
-  /** Makes sure that a build is here if any node of the installation has made it. @throws IsletError 503 if the store is away */
-  async bringBuild(buildId: string): Promise<void> {
+  /**
+   * Makes sure that a build is here if any node of the installation has made it.
+   * @param peer has it, as far as is known
+   * @throws IsletError 503 if it cannot be brought now
+   */
+  async bringBuild(buildId: string, peer?: PeerNode): Promise<void> {
     const { exchange, templates } = this.#options;
     if (!exchange || templates.has(buildId)) return;
-    const build = await exchange.bringBuild(buildId);
+    const build = await exchange.bringBuild(buildId, peer);
     if (build && !templates.has(buildId)) await templates.adopt(build);
   }
 
   /**
-   * Takes over a paused sandbox of another node, from the store; it stays paused.
-   * @throws IsletError 404 if the store has no such run of it, 409 if it is here already, 503 if the store is away
+   * Takes over a paused sandbox of another node, from that node or from the store; it stays paused.
+   * @param peer has it, if it answers
+   * @throws IsletError 404 if neither has that run of it, 409 if it is here already, 503 if it cannot be brought now
    */
-  adopt(sandboxId: string, executionId: string): Promise<Sandbox> {
+  adopt(sandboxId: string, executionId: string, peer?: PeerNode): Promise<Sandbox> {
     return this.#queue.run(sandboxId, async () => {
       const known = this.#table.get(sandboxId);
       // The answer to an earlier call was lost.
       if (known?.sandbox.executionId === executionId && !known.run) return view(known);
       if (known) throw sandboxAlreadyExists(sandboxId);
       const { exchange, nodeId, records } = this.#options;
-      const brought = await exchange?.bringSandbox({ config: { sandboxId }, executionId });
-      if (!brought) throw sandboxNotFound(sandboxId);
+      const brought = await exchange?.bringSandbox({ config: { sandboxId }, executionId }, peer);
+      if (!exchange || !brought) throw sandboxNotFound(sandboxId);
       const entry = this.#table.add({ ...brought, run: undefined });
       entry.sandbox.nodeId = nodeId;
       try {
@@ -204,10 +219,19 @@ export class Sandboxes {
         await this.#table.save(entry);
       } catch (error) {
         await this.#table.drop(sandboxId);
+        await exchange.leaveSandbox(brought);
         throw error;
       }
+      // One that moves goes on in a moment.
+      if (!entry.sandbox.moving) this.#departures?.send(entry);
       return view(entry);
     });
+  }
+
+  /** A paused run as another node may take it over. Undefined if there is none, or it cannot be moved. */
+  async offered(sandboxId: string, executionId: string): Promise<MovableRecord | undefined> {
+    const entry = this.#table.get(sandboxId);
+    return entry?.sandbox.executionId === executionId ? movable(entry) : undefined;
   }
 
   /** What builds' snapshots and paused sandboxes hold on disk, bytes. */
@@ -245,9 +269,13 @@ export class Sandboxes {
    * Starts a sandbox. Its time begins when it is ready.
    * @throws IsletError 404 unknown build, 409 id in use, 503 no room or the node stops, 500 the start failed.
    */
-  create(config: SandboxConfig, timeoutMs: number, signal?: AbortSignal): Promise<Sandbox> {
+  create(
+    config: SandboxConfig,
+    timeoutMs: number,
+    { buildFrom, signal }: CreateOptions = {},
+  ): Promise<Sandbox> {
     return this.#createBy(config, timeoutMs, async () => {
-      if (!this.#options.templates.has(config.buildId)) await this.bringBuild(config.buildId);
+      if (!this.#options.templates.has(config.buildId)) await this.bringBuild(config.buildId, buildFrom);
       return this.#provisioner.startNew(config, signal);
     });
   }

@@ -2,7 +2,8 @@ import { promisify } from 'node:util';
 import { constants, deflateRaw, inflateRaw } from 'node:zlib';
 import { DamagedSnapshotError } from '@islet/driver';
 import { isSnapshotDigest } from '../manifest.ts';
-import type { ObjectStore } from './object-store.ts';
+import { firstGood } from './first-good.ts';
+import type { ObjectSource, ObjectStore } from './object-store.ts';
 
 /** Of the content of a file, bytes: large enough for a store whose every request costs time, small enough to be held in memory. */
 export const CHUNK_BYTES = 4 * 1024 * 1024;
@@ -39,32 +40,49 @@ export async function putChunk(
   content: Buffer,
   signal?: AbortSignal,
 ): Promise<{ name: ChunkName; sentBytes: number }> {
-  if (content.equals(ZEROS.subarray(0, content.length))) return { name: null, sentBytes: 0 };
-  const name = await sha256(content);
+  const name = await nameChunk(content);
+  if (name === null) return { name, sentBytes: 0 };
   const key = chunkKey(name);
   const found = await store.look(key, signal);
   if (found && Date.now() - found.modifiedAtMs < RENEWED_AFTER_MS) return { name, sentBytes: 0 };
   const deflated = await deflate(content, { level: constants.Z_BEST_SPEED });
   const isWorthIt = deflated.length <= content.length * WORTH_IT;
-  const object = Buffer.concat([
-    Buffer.of(isWorthIt ? FORM.deflated : FORM.plain),
-    isWorthIt ? deflated : content,
-  ]);
+  const object = isWorthIt ? Buffer.concat([Buffer.of(FORM.deflated), deflated]) : plainChunk(content);
   await store.put(key, object, signal);
   return { name, sentBytes: object.length };
 }
 
-/** @throws DamagedSnapshotError if the store does not have it as it was put */
-export async function getChunk(store: ObjectStore, name: string, signal?: AbortSignal): Promise<Buffer> {
-  const object = await store.get(chunkKey(name), CHUNK_BYTES + 1, signal);
-  if (!object) throw new DamagedSnapshotError(`the store ${store.name} lacks the chunk ${name}`);
-  const content = await unpack(object).catch((cause: unknown) => {
-    throw new DamagedSnapshotError(`the store ${store.name} has a damaged chunk ${name}`, { cause });
+/** What a piece of a file is called, which has at most CHUNK_BYTES. */
+export async function nameChunk(content: Buffer): Promise<ChunkName> {
+  return content.equals(ZEROS.subarray(0, content.length)) ? null : sha256(content);
+}
+
+/** The object of a chunk that is not deflated. */
+export function plainChunk(content: Buffer): Buffer {
+  return Buffer.concat([Buffer.of(FORM.plain), content]);
+}
+
+/** From the first source that has it as it was put. @throws DamagedSnapshotError if none has; what else kept the last one from giving it */
+export async function getChunk(
+  sources: readonly ObjectSource[],
+  name: string,
+  signal?: AbortSignal,
+): Promise<Buffer> {
+  const found = await firstGood(sources, async (source) => {
+    const object = await source.get(chunkKey(name), CHUNK_BYTES + 1, signal);
+    return object && contentOf(source, name, object);
   });
-  if ((await sha256(content)) !== name) {
-    throw new DamagedSnapshotError(`the store ${store.name} has another content as chunk ${name}`);
-  }
-  return content;
+  if (found) return found;
+  const names = sources.map((source) => source.name).join(' and ');
+  throw new DamagedSnapshotError(`${names} lack the chunk ${name}`);
+}
+
+async function contentOf(source: ObjectSource, name: string, object: Buffer): Promise<Buffer> {
+  const content = await unpack(object).catch((cause: unknown) => {
+    throw new DamagedSnapshotError(`${source.name} has a damaged chunk ${name}`, { cause });
+  });
+  if ((await sha256(content)) === name) return content;
+  throw new DamagedSnapshotError(`${source.name} has another content as chunk ${name}`);
 }
 
 /** True for what `putChunk` may have named. */

@@ -1,8 +1,9 @@
 import { randomUUID } from 'node:crypto';
 import { DamagedSnapshotError } from '@islet/driver';
 import { CHUNKS, chunkKey } from './chunks.ts';
+import { RECORDS, STATES, TREES } from './documents.ts';
 import type { ListedObject, ObjectStore } from './object-store.ts';
-import { RECORDS, SharedStates, STATES, TREES } from './shared-states.ts';
+import { SharedStates } from './shared-states.ts';
 
 /** What is being written has no owner yet; a chunk that is found is used again until it is six hours old, and takes hours to send. */
 export const LEAST_GRACE_MS = 12 * 3_600_000;

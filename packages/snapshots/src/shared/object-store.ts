@@ -25,6 +25,9 @@ export interface ObjectStore {
   delete(keys: readonly string[], signal?: AbortSignal): Promise<void>;
 }
 
+/** What can only be read: a store, or a node that has some of what a store would have. */
+export type ObjectSource = Pick<ObjectStore, 'name' | 'get'>;
+
 /** A store does not do now what it is asked for; it may, later. */
 export class StoreUnavailableError extends Error {
   override readonly name = 'StoreUnavailableError';

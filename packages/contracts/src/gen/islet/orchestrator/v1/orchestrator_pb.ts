@@ -13,7 +13,7 @@ import type { Message } from "@bufbuild/protobuf";
  * Describes the file islet/orchestrator/v1/orchestrator.proto.
  */
 export const file_islet_orchestrator_v1_orchestrator: GenFile = /*@__PURE__*/
-  fileDesc("Cihpc2xldC9vcmNoZXN0cmF0b3IvdjEvb3JjaGVzdHJhdG9yLnByb3RvEhVpc2xldC5vcmNoZXN0cmF0b3IudjEiawoGRWdyZXNzEiIKFWFsbG93X2ludGVybmV0X2FjY2VzcxgBIAEoCEgAiAEBEhEKCWFsbG93X291dBgCIAMoCRIQCghkZW55X291dBgDIAMoCUIYChZfYWxsb3dfaW50ZXJuZXRfYWNjZXNzIl0KB0luZ3Jlc3MSHAoUYWxsb3dfcHVibGljX3RyYWZmaWMYASABKAgSHgoRbWFza19yZXF1ZXN0X2hvc3QYAiABKAlIAIgBAUIUChJfbWFza19yZXF1ZXN0X2hvc3QiPAoLVm9sdW1lTW91bnQSEQoJdm9sdW1lX2lkGAEgASgJEgwKBG5hbWUYAiABKAkSDAoEcGF0aBgDIAEoCSKMBwoNU2FuZGJveENvbmZpZxISCgpzYW5kYm94X2lkGAEgASgJEg8KB3RlYW1faWQYAiABKAkSEwoLdGVtcGxhdGVfaWQYAyABKAkSEAoIYnVpbGRfaWQYBCABKAkSDQoFYWxpYXMYBSABKAkSFAoMZW52ZF92ZXJzaW9uGAYgASgJEhEKCWNwdV9jb3VudBgHIAEoDRIRCgltZW1vcnlfbWIYCCABKA0SFAoMZGlza19zaXplX21iGAkgASgNEkQKCG1ldGFkYXRhGAogAygLMjIuaXNsZXQub3JjaGVzdHJhdG9yLnYxLlNhbmRib3hDb25maWcuTWV0YWRhdGFFbnRyeRJDCghlbnZfdmFycxgLIAMoCzIxLmlzbGV0Lm9yY2hlc3RyYXRvci52MS5TYW5kYm94Q29uZmlnLkVudlZhcnNFbnRyeRIeChFlbnZkX2FjY2Vzc190b2tlbhgMIAEoCUgAiAEBEiEKFHRyYWZmaWNfYWNjZXNzX3Rva2VuGA0gASgJSAGIAQESEgoKYXV0b19wYXVzZRgOIAEoCBIZChFhdXRvX3BhdXNlX21lbW9yeRgPIAEoCBITCgthdXRvX3Jlc3VtZRgQIAEoCBItCgZlZ3Jlc3MYESABKAsyHS5pc2xldC5vcmNoZXN0cmF0b3IudjEuRWdyZXNzEi8KB2luZ3Jlc3MYEiABKAsyHi5pc2xldC5vcmNoZXN0cmF0b3IudjEuSW5ncmVzcxIVCg1tYXhfbGVuZ3RoX21zGBMgASgBEhQKDGRlZmF1bHRfdXNlchgUIAEoCRIXCg9kZWZhdWx0X3dvcmtkaXIYFSABKAkSGQoRcmVzdW1lX3RpbWVvdXRfbXMYFiABKAESOQoNdm9sdW1lX21vdW50cxgeIAMoCzIiLmlzbGV0Lm9yY2hlc3RyYXRvci52MS5Wb2x1bWVNb3VudBIcCg9ldmVudHNfdHRsX2RheXMYHyABKA1IAogBARovCg1NZXRhZGF0YUVudHJ5EgsKA2tleRgBIAEoCRINCgV2YWx1ZRgCIAEoCToCOAEaLgoMRW52VmFyc0VudHJ5EgsKA2tleRgBIAEoCRINCgV2YWx1ZRgCIAEoCToCOAFCFAoSX2VudmRfYWNjZXNzX3Rva2VuQhcKFV90cmFmZmljX2FjY2Vzc190b2tlbkISChBfZXZlbnRzX3R0bF9kYXlzIrACCgdTYW5kYm94EjQKBmNvbmZpZxgBIAEoCzIkLmlzbGV0Lm9yY2hlc3RyYXRvci52MS5TYW5kYm94Q29uZmlnEjIKBXN0YXRlGAIgASgOMiMuaXNsZXQub3JjaGVzdHJhdG9yLnYxLlNhbmRib3hTdGF0ZRIVCg1zdGFydGVkX2F0X21zGAMgASgBEhEKCWVuZF9hdF9tcxgEIAEoARIUCgxleGVjdXRpb25faWQYBSABKAkSDwoHbm9kZV9pZBgGIAEoCRIPCgdhZGRyZXNzGAcgASgJEhIKCmZpbGVzX29ubHkYCCABKAgSEAoIcmV2aXNpb24YCSABKAESEwoLc2F2ZWRfYnl0ZXMYCiABKAESDgoGc3RvcmVkGAsgASgIEg4KBm1vdmluZxgMIAEoCCJgChRDcmVhdGVTYW5kYm94UmVxdWVzdBI0CgZjb25maWcYASABKAsyJC5pc2xldC5vcmNoZXN0cmF0b3IudjEuU2FuZGJveENvbmZpZxISCgp0aW1lb3V0X21zGAIgASgBIkgKFUNyZWF0ZVNhbmRib3hSZXNwb25zZRIvCgdzYW5kYm94GAEgASgLMh4uaXNsZXQub3JjaGVzdHJhdG9yLnYxLlNhbmRib3giUgoUU2V0U2FuZGJveEVuZFJlcXVlc3QSEgoKc2FuZGJveF9pZBgBIAEoCRIRCgllbmRfYXRfbXMYAiABKAESEwoLb25seV9leHRlbmQYAyABKAgiSAoVU2V0U2FuZGJveEVuZFJlc3BvbnNlEi8KB3NhbmRib3gYASABKAsyHi5pc2xldC5vcmNoZXN0cmF0b3IudjEuU2FuZGJveCJcChdTZXRTYW5kYm94RWdyZXNzUmVxdWVzdBISCgpzYW5kYm94X2lkGAEgASgJEi0KBmVncmVzcxgCIAEoCzIdLmlzbGV0Lm9yY2hlc3RyYXRvci52MS5FZ3Jlc3MiSwoYU2V0U2FuZGJveEVncmVzc1Jlc3BvbnNlEi8KB3NhbmRib3gYASABKAsyHi5pc2xldC5vcmNoZXN0cmF0b3IudjEuU2FuZGJveCJOChNQYXVzZVNhbmRib3hSZXF1ZXN0EhIKCnNhbmRib3hfaWQYASABKAkSEgoKZmlsZXNfb25seRgCIAEoCBIPCgd0b19tb3ZlGAMgASgIIkcKFFBhdXNlU2FuZGJveFJlc3BvbnNlEi8KB3NhbmRib3gYASABKAsyHi5pc2xldC5vcmNoZXN0cmF0b3IudjEuU2FuZGJveCJ6ChRSZXN1bWVTYW5kYm94UmVxdWVzdBISCgpzYW5kYm94X2lkGAEgASgJEhIKCnRpbWVvdXRfbXMYAiABKAESFwoKYXV0b19wYXVzZRgDIAEoCEgAiAEBEhIKCmZpbGVzX29ubHkYBCABKAhCDQoLX2F1dG9fcGF1c2UiSAoVUmVzdW1lU2FuZGJveFJlc3BvbnNlEi8KB3NhbmRib3gYASABKAsyHi5pc2xldC5vcmNoZXN0cmF0b3IudjEuU2FuZGJveCJTChZTbmFwc2hvdFNhbmRib3hSZXF1ZXN0EhIKCnNhbmRib3hfaWQYASABKAkSEwoLdGVtcGxhdGVfaWQYAiABKAkSEAoIYnVpbGRfaWQYAyABKAkiiwEKF1NuYXBzaG90U2FuZGJveFJlc3BvbnNlEi8KB3NhbmRib3gYASABKAsyHi5pc2xldC5vcmNoZXN0cmF0b3IudjEuU2FuZGJveBIrCgVidWlsZBgCIAEoCzIcLmlzbGV0Lm9yY2hlc3RyYXRvci52MS5CdWlsZBISCgpzdG9wcGVkX21zGAMgASgBInMKEkZvcmtTYW5kYm94UmVxdWVzdBISCgpzYW5kYm94X2lkGAEgASgJEjUKB2NvbmZpZ3MYAiADKAsyJC5pc2xldC5vcmNoZXN0cmF0b3IudjEuU2FuZGJveENvbmZpZxISCgp0aW1lb3V0X21zGAMgASgBIksKE0ZvcmtTYW5kYm94UmVzcG9uc2USNAoIb3V0Y29tZXMYASADKAsyIi5pc2xldC5vcmNoZXN0cmF0b3IudjEuRm9ya091dGNvbWUifgoLRm9ya091dGNvbWUSMQoHc2FuZGJveBgBIAEoCzIeLmlzbGV0Lm9yY2hlc3RyYXRvci52MS5TYW5kYm94SAASMQoFZXJyb3IYAiABKAsyIC5pc2xldC5vcmNoZXN0cmF0b3IudjEuRm9ya0Vycm9ySABCCQoHb3V0Y29tZSJACglGb3JrRXJyb3ISDgoGc3RhdHVzGAEgASgNEg8KB21lc3NhZ2UYAiABKAkSEgoKZXJyb3JfY29kZRgDIAEoCSITChFMaXN0QnVpbGRzUmVxdWVzdCJCChJMaXN0QnVpbGRzUmVzcG9uc2USLAoGYnVpbGRzGAEgAygLMhwuaXNsZXQub3JjaGVzdHJhdG9yLnYxLkJ1aWxkIo8BCgVCdWlsZBIQCghidWlsZF9pZBgBIAEoCRITCgt0ZW1wbGF0ZV9pZBgCIAEoCRIcCg9wYXJlbnRfYnVpbGRfaWQYAyABKAlIAIgBARIWCg5zbmFwc2hvdF9ieXRlcxgEIAEoARIVCg1jcmVhdGVkX2F0X21zGAUgASgBQhIKEF9wYXJlbnRfYnVpbGRfaWQiJgoSRGVsZXRlQnVpbGRSZXF1ZXN0EhAKCGJ1aWxkX2lkGAEgASgJIhUKE0RlbGV0ZUJ1aWxkUmVzcG9uc2UihwEKEktpbGxTYW5kYm94UmVxdWVzdBISCgpzYW5kYm94X2lkGAEgASgJEjEKBnJlYXNvbhgCIAEoDjIhLmlzbGV0Lm9yY2hlc3RyYXRvci52MS5LaWxsUmVhc29uEhkKDGV4ZWN1dGlvbl9pZBgDIAEoCUgAiAEBQg8KDV9leGVjdXRpb25faWQiFQoTS2lsbFNhbmRib3hSZXNwb25zZSIpChNTdG9yZVNhbmRib3hSZXF1ZXN0EhIKCnNhbmRib3hfaWQYASABKAkiRwoUU3RvcmVTYW5kYm94UmVzcG9uc2USLwoHc2FuZGJveBgBIAEoCzIeLmlzbGV0Lm9yY2hlc3RyYXRvci52MS5TYW5kYm94Ij8KE0Fkb3B0U2FuZGJveFJlcXVlc3QSEgoKc2FuZGJveF9pZBgBIAEoCRIUCgxleGVjdXRpb25faWQYAiABKAkiRwoUQWRvcHRTYW5kYm94UmVzcG9uc2USLwoHc2FuZGJveBgBIAEoCzIeLmlzbGV0Lm9yY2hlc3RyYXRvci52MS5TYW5kYm94Ii8KGUNvbGxlY3RTYW5kYm94TG9nc1JlcXVlc3QSEgoKc2FuZGJveF9pZBgBIAEoCSIcChpDb2xsZWN0U2FuZGJveExvZ3NSZXNwb25zZSInChFHZXRTYW5kYm94UmVxdWVzdBISCgpzYW5kYm94X2lkGAEgASgJIkUKEkdldFNhbmRib3hSZXNwb25zZRIvCgdzYW5kYm94GAEgASgLMh4uaXNsZXQub3JjaGVzdHJhdG9yLnYxLlNhbmRib3giFgoUTGlzdFNhbmRib3hlc1JlcXVlc3QiSgoVTGlzdFNhbmRib3hlc1Jlc3BvbnNlEjEKCXNhbmRib3hlcxgBIAMoCzIeLmlzbGV0Lm9yY2hlc3RyYXRvci52MS5TYW5kYm94IkMKFVdhdGNoU2FuZGJveGVzUmVxdWVzdBIZCgxoZWFydGJlYXRfbXMYASABKAFIAIgBAUIPCg1faGVhcnRiZWF0X21zIrIDChZXYXRjaFNhbmRib3hlc1Jlc3BvbnNlEkAKCHNuYXBzaG90GAEgASgLMiwuaXNsZXQub3JjaGVzdHJhdG9yLnYxLkxpc3RTYW5kYm94ZXNSZXNwb25zZUgAEjEKB2NoYW5nZWQYAiABKAsyHi5pc2xldC5vcmNoZXN0cmF0b3IudjEuU2FuZGJveEgAEksKBWVuZGVkGAMgASgLMjouaXNsZXQub3JjaGVzdHJhdG9yLnYxLldhdGNoU2FuZGJveGVzUmVzcG9uc2UuU2FuZGJveEVuZGVkSAASTAoJa2VlcGFsaXZlGAQgASgLMjcuaXNsZXQub3JjaGVzdHJhdG9yLnYxLldhdGNoU2FuZGJveGVzUmVzcG9uc2UuS2VlcEFsaXZlSAAacgoMU2FuZGJveEVuZGVkEi8KB3NhbmRib3gYASABKAsyHi5pc2xldC5vcmNoZXN0cmF0b3IudjEuU2FuZGJveBIxCgZyZWFzb24YAiABKA4yIS5pc2xldC5vcmNoZXN0cmF0b3IudjEuS2lsbFJlYXNvbhoLCglLZWVwQWxpdmVCBwoFZXZlbnQiEAoOR2V0Tm9kZVJlcXVlc3QigwMKD0dldE5vZGVSZXNwb25zZRIPCgdub2RlX2lkGAEgASgJEg8KB3ZlcnNpb24YAiABKAkSEQoJY3B1X2NvdW50GAMgASgNEhoKEm1lbW9yeV90b3RhbF9ieXRlcxgEIAEoARIVCg1zYW5kYm94X2NvdW50GAUgASgNEh4KFnNhbmRib3hfc3RhcnRpbmdfY291bnQYBiABKA0SGAoQY3JlYXRlX3N1Y2Nlc3NlcxgHIAEoARIUCgxjcmVhdGVfZmFpbHMYCCABKAESEQoJaXNvbGF0aW9uGAkgASgJEhUKDXByb3h5X2FkZHJlc3MYCiABKAkSKQoEZGlzaxgLIAEoCzIbLmlzbGV0Lm9yY2hlc3RyYXRvci52MS5EaXNrEhYKDnNuYXBzaG90X2J5dGVzGAwgASgBEjMKCXByb2Nlc3NvchgNIAEoCzIgLmlzbGV0Lm9yY2hlc3RyYXRvci52MS5Qcm9jZXNzb3ISFgoOcnVudGltZV9kaWdlc3QYDiABKAkiVAoJUHJvY2Vzc29yEg4KBmZhbWlseRgBIAEoCRINCgVtb2RlbBgCIAEoCRISCgptb2RlbF9uYW1lGAMgASgJEhQKDGFyY2hpdGVjdHVyZRgEIAEoCSJtCgREaXNrEhMKC21vdW50X3BvaW50GAEgASgJEg4KBmRldmljZRgCIAEoCRIXCg9maWxlc3lzdGVtX3R5cGUYAyABKAkSEgoKdXNlZF9ieXRlcxgEIAEoARITCgt0b3RhbF9ieXRlcxgFIAEoASq4AQoMU2FuZGJveFN0YXRlEh0KGVNBTkRCT1hfU1RBVEVfVU5TUEVDSUZJRUQQABIZChVTQU5EQk9YX1NUQVRFX1JVTk5JTkcQARIZChVTQU5EQk9YX1NUQVRFX1BBVVNJTkcQAhIYChRTQU5EQk9YX1NUQVRFX1BBVVNFRBADEh4KGlNBTkRCT1hfU1RBVEVfU05BUFNIT1RUSU5HEAQSGQoVU0FOREJPWF9TVEFURV9LSUxMSU5HEAUq3wEKCktpbGxSZWFzb24SGwoXS0lMTF9SRUFTT05fVU5TUEVDSUZJRUQQABIXChNLSUxMX1JFQVNPTl9SRVFVRVNUEAESFwoTS0lMTF9SRUFTT05fVElNRU9VVBACEhUKEUtJTExfUkVBU09OX0FETUlOEAMSGAoUS0lMTF9SRUFTT05fT1JQSEFORUQQBBIWChJLSUxMX1JFQVNPTl9FWElURUQQBRIdChlLSUxMX1JFQVNPTl9PVVRfT0ZfTUVNT1JZEAYSGgoWS0lMTF9SRUFTT05fVEFLRU5fT1ZFUhAHMp4OCgxPcmNoZXN0cmF0b3ISagoNQ3JlYXRlU2FuZGJveBIrLmlzbGV0Lm9yY2hlc3RyYXRvci52MS5DcmVhdGVTYW5kYm94UmVxdWVzdBosLmlzbGV0Lm9yY2hlc3RyYXRvci52MS5DcmVhdGVTYW5kYm94UmVzcG9uc2USagoNU2V0U2FuZGJveEVuZBIrLmlzbGV0Lm9yY2hlc3RyYXRvci52MS5TZXRTYW5kYm94RW5kUmVxdWVzdBosLmlzbGV0Lm9yY2hlc3RyYXRvci52MS5TZXRTYW5kYm94RW5kUmVzcG9uc2UScwoQU2V0U2FuZGJveEVncmVzcxIuLmlzbGV0Lm9yY2hlc3RyYXRvci52MS5TZXRTYW5kYm94RWdyZXNzUmVxdWVzdBovLmlzbGV0Lm9yY2hlc3RyYXRvci52MS5TZXRTYW5kYm94RWdyZXNzUmVzcG9uc2USZwoMUGF1c2VTYW5kYm94EiouaXNsZXQub3JjaGVzdHJhdG9yLnYxLlBhdXNlU2FuZGJveFJlcXVlc3QaKy5pc2xldC5vcmNoZXN0cmF0b3IudjEuUGF1c2VTYW5kYm94UmVzcG9uc2USagoNUmVzdW1lU2FuZGJveBIrLmlzbGV0Lm9yY2hlc3RyYXRvci52MS5SZXN1bWVTYW5kYm94UmVxdWVzdBosLmlzbGV0Lm9yY2hlc3RyYXRvci52MS5SZXN1bWVTYW5kYm94UmVzcG9uc2UScAoPU25hcHNob3RTYW5kYm94Ei0uaXNsZXQub3JjaGVzdHJhdG9yLnYxLlNuYXBzaG90U2FuZGJveFJlcXVlc3QaLi5pc2xldC5vcmNoZXN0cmF0b3IudjEuU25hcHNob3RTYW5kYm94UmVzcG9uc2USZAoLRm9ya1NhbmRib3gSKS5pc2xldC5vcmNoZXN0cmF0b3IudjEuRm9ya1NhbmRib3hSZXF1ZXN0GiouaXNsZXQub3JjaGVzdHJhdG9yLnYxLkZvcmtTYW5kYm94UmVzcG9uc2USYQoKTGlzdEJ1aWxkcxIoLmlzbGV0Lm9yY2hlc3RyYXRvci52MS5MaXN0QnVpbGRzUmVxdWVzdBopLmlzbGV0Lm9yY2hlc3RyYXRvci52MS5MaXN0QnVpbGRzUmVzcG9uc2USZAoLRGVsZXRlQnVpbGQSKS5pc2xldC5vcmNoZXN0cmF0b3IudjEuRGVsZXRlQnVpbGRSZXF1ZXN0GiouaXNsZXQub3JjaGVzdHJhdG9yLnYxLkRlbGV0ZUJ1aWxkUmVzcG9uc2USZAoLS2lsbFNhbmRib3gSKS5pc2xldC5vcmNoZXN0cmF0b3IudjEuS2lsbFNhbmRib3hSZXF1ZXN0GiouaXNsZXQub3JjaGVzdHJhdG9yLnYxLktpbGxTYW5kYm94UmVzcG9uc2USZwoMU3RvcmVTYW5kYm94EiouaXNsZXQub3JjaGVzdHJhdG9yLnYxLlN0b3JlU2FuZGJveFJlcXVlc3QaKy5pc2xldC5vcmNoZXN0cmF0b3IudjEuU3RvcmVTYW5kYm94UmVzcG9uc2USZwoMQWRvcHRTYW5kYm94EiouaXNsZXQub3JjaGVzdHJhdG9yLnYxLkFkb3B0U2FuZGJveFJlcXVlc3QaKy5pc2xldC5vcmNoZXN0cmF0b3IudjEuQWRvcHRTYW5kYm94UmVzcG9uc2USeQoSQ29sbGVjdFNhbmRib3hMb2dzEjAuaXNsZXQub3JjaGVzdHJhdG9yLnYxLkNvbGxlY3RTYW5kYm94TG9nc1JlcXVlc3QaMS5pc2xldC5vcmNoZXN0cmF0b3IudjEuQ29sbGVjdFNhbmRib3hMb2dzUmVzcG9uc2USYQoKR2V0U2FuZGJveBIoLmlzbGV0Lm9yY2hlc3RyYXRvci52MS5HZXRTYW5kYm94UmVxdWVzdBopLmlzbGV0Lm9yY2hlc3RyYXRvci52MS5HZXRTYW5kYm94UmVzcG9uc2USagoNTGlzdFNhbmRib3hlcxIrLmlzbGV0Lm9yY2hlc3RyYXRvci52MS5MaXN0U2FuZGJveGVzUmVxdWVzdBosLmlzbGV0Lm9yY2hlc3RyYXRvci52MS5MaXN0U2FuZGJveGVzUmVzcG9uc2USbwoOV2F0Y2hTYW5kYm94ZXMSLC5pc2xldC5vcmNoZXN0cmF0b3IudjEuV2F0Y2hTYW5kYm94ZXNSZXF1ZXN0Gi0uaXNsZXQub3JjaGVzdHJhdG9yLnYxLldhdGNoU2FuZGJveGVzUmVzcG9uc2UwARJYCgdHZXROb2RlEiUuaXNsZXQub3JjaGVzdHJhdG9yLnYxLkdldE5vZGVSZXF1ZXN0GiYuaXNsZXQub3JjaGVzdHJhdG9yLnYxLkdldE5vZGVSZXNwb25zZWIGcHJvdG8z");
+  fileDesc("Cihpc2xldC9vcmNoZXN0cmF0b3IvdjEvb3JjaGVzdHJhdG9yLnByb3RvEhVpc2xldC5vcmNoZXN0cmF0b3IudjEiawoGRWdyZXNzEiIKFWFsbG93X2ludGVybmV0X2FjY2VzcxgBIAEoCEgAiAEBEhEKCWFsbG93X291dBgCIAMoCRIQCghkZW55X291dBgDIAMoCUIYChZfYWxsb3dfaW50ZXJuZXRfYWNjZXNzIl0KB0luZ3Jlc3MSHAoUYWxsb3dfcHVibGljX3RyYWZmaWMYASABKAgSHgoRbWFza19yZXF1ZXN0X2hvc3QYAiABKAlIAIgBAUIUChJfbWFza19yZXF1ZXN0X2hvc3QiPAoLVm9sdW1lTW91bnQSEQoJdm9sdW1lX2lkGAEgASgJEgwKBG5hbWUYAiABKAkSDAoEcGF0aBgDIAEoCSKMBwoNU2FuZGJveENvbmZpZxISCgpzYW5kYm94X2lkGAEgASgJEg8KB3RlYW1faWQYAiABKAkSEwoLdGVtcGxhdGVfaWQYAyABKAkSEAoIYnVpbGRfaWQYBCABKAkSDQoFYWxpYXMYBSABKAkSFAoMZW52ZF92ZXJzaW9uGAYgASgJEhEKCWNwdV9jb3VudBgHIAEoDRIRCgltZW1vcnlfbWIYCCABKA0SFAoMZGlza19zaXplX21iGAkgASgNEkQKCG1ldGFkYXRhGAogAygLMjIuaXNsZXQub3JjaGVzdHJhdG9yLnYxLlNhbmRib3hDb25maWcuTWV0YWRhdGFFbnRyeRJDCghlbnZfdmFycxgLIAMoCzIxLmlzbGV0Lm9yY2hlc3RyYXRvci52MS5TYW5kYm94Q29uZmlnLkVudlZhcnNFbnRyeRIeChFlbnZkX2FjY2Vzc190b2tlbhgMIAEoCUgAiAEBEiEKFHRyYWZmaWNfYWNjZXNzX3Rva2VuGA0gASgJSAGIAQESEgoKYXV0b19wYXVzZRgOIAEoCBIZChFhdXRvX3BhdXNlX21lbW9yeRgPIAEoCBITCgthdXRvX3Jlc3VtZRgQIAEoCBItCgZlZ3Jlc3MYESABKAsyHS5pc2xldC5vcmNoZXN0cmF0b3IudjEuRWdyZXNzEi8KB2luZ3Jlc3MYEiABKAsyHi5pc2xldC5vcmNoZXN0cmF0b3IudjEuSW5ncmVzcxIVCg1tYXhfbGVuZ3RoX21zGBMgASgBEhQKDGRlZmF1bHRfdXNlchgUIAEoCRIXCg9kZWZhdWx0X3dvcmtkaXIYFSABKAkSGQoRcmVzdW1lX3RpbWVvdXRfbXMYFiABKAESOQoNdm9sdW1lX21vdW50cxgeIAMoCzIiLmlzbGV0Lm9yY2hlc3RyYXRvci52MS5Wb2x1bWVNb3VudBIcCg9ldmVudHNfdHRsX2RheXMYHyABKA1IAogBARovCg1NZXRhZGF0YUVudHJ5EgsKA2tleRgBIAEoCRINCgV2YWx1ZRgCIAEoCToCOAEaLgoMRW52VmFyc0VudHJ5EgsKA2tleRgBIAEoCRINCgV2YWx1ZRgCIAEoCToCOAFCFAoSX2VudmRfYWNjZXNzX3Rva2VuQhcKFV90cmFmZmljX2FjY2Vzc190b2tlbkISChBfZXZlbnRzX3R0bF9kYXlzIrACCgdTYW5kYm94EjQKBmNvbmZpZxgBIAEoCzIkLmlzbGV0Lm9yY2hlc3RyYXRvci52MS5TYW5kYm94Q29uZmlnEjIKBXN0YXRlGAIgASgOMiMuaXNsZXQub3JjaGVzdHJhdG9yLnYxLlNhbmRib3hTdGF0ZRIVCg1zdGFydGVkX2F0X21zGAMgASgBEhEKCWVuZF9hdF9tcxgEIAEoARIUCgxleGVjdXRpb25faWQYBSABKAkSDwoHbm9kZV9pZBgGIAEoCRIPCgdhZGRyZXNzGAcgASgJEhIKCmZpbGVzX29ubHkYCCABKAgSEAoIcmV2aXNpb24YCSABKAESEwoLc2F2ZWRfYnl0ZXMYCiABKAESDgoGc3RvcmVkGAsgASgIEg4KBm1vdmluZxgMIAEoCCJLCghQZWVyTm9kZRILCgN1cmwYASABKAkSDAoEbmFtZRgCIAEoCRIWCgltZW1iZXJfaWQYAyABKAlIAIgBAUIMCgpfbWVtYmVyX2lkIqkBChRDcmVhdGVTYW5kYm94UmVxdWVzdBI0CgZjb25maWcYASABKAsyJC5pc2xldC5vcmNoZXN0cmF0b3IudjEuU2FuZGJveENvbmZpZxISCgp0aW1lb3V0X21zGAIgASgBEjgKCmJ1aWxkX2Zyb20YAyABKAsyHy5pc2xldC5vcmNoZXN0cmF0b3IudjEuUGVlck5vZGVIAIgBAUINCgtfYnVpbGRfZnJvbSJIChVDcmVhdGVTYW5kYm94UmVzcG9uc2USLwoHc2FuZGJveBgBIAEoCzIeLmlzbGV0Lm9yY2hlc3RyYXRvci52MS5TYW5kYm94IlIKFFNldFNhbmRib3hFbmRSZXF1ZXN0EhIKCnNhbmRib3hfaWQYASABKAkSEQoJZW5kX2F0X21zGAIgASgBEhMKC29ubHlfZXh0ZW5kGAMgASgIIkgKFVNldFNhbmRib3hFbmRSZXNwb25zZRIvCgdzYW5kYm94GAEgASgLMh4uaXNsZXQub3JjaGVzdHJhdG9yLnYxLlNhbmRib3giXAoXU2V0U2FuZGJveEVncmVzc1JlcXVlc3QSEgoKc2FuZGJveF9pZBgBIAEoCRItCgZlZ3Jlc3MYAiABKAsyHS5pc2xldC5vcmNoZXN0cmF0b3IudjEuRWdyZXNzIksKGFNldFNhbmRib3hFZ3Jlc3NSZXNwb25zZRIvCgdzYW5kYm94GAEgASgLMh4uaXNsZXQub3JjaGVzdHJhdG9yLnYxLlNhbmRib3giTgoTUGF1c2VTYW5kYm94UmVxdWVzdBISCgpzYW5kYm94X2lkGAEgASgJEhIKCmZpbGVzX29ubHkYAiABKAgSDwoHdG9fbW92ZRgDIAEoCCJHChRQYXVzZVNhbmRib3hSZXNwb25zZRIvCgdzYW5kYm94GAEgASgLMh4uaXNsZXQub3JjaGVzdHJhdG9yLnYxLlNhbmRib3giegoUUmVzdW1lU2FuZGJveFJlcXVlc3QSEgoKc2FuZGJveF9pZBgBIAEoCRISCgp0aW1lb3V0X21zGAIgASgBEhcKCmF1dG9fcGF1c2UYAyABKAhIAIgBARISCgpmaWxlc19vbmx5GAQgASgIQg0KC19hdXRvX3BhdXNlIkgKFVJlc3VtZVNhbmRib3hSZXNwb25zZRIvCgdzYW5kYm94GAEgASgLMh4uaXNsZXQub3JjaGVzdHJhdG9yLnYxLlNhbmRib3giUwoWU25hcHNob3RTYW5kYm94UmVxdWVzdBISCgpzYW5kYm94X2lkGAEgASgJEhMKC3RlbXBsYXRlX2lkGAIgASgJEhAKCGJ1aWxkX2lkGAMgASgJIosBChdTbmFwc2hvdFNhbmRib3hSZXNwb25zZRIvCgdzYW5kYm94GAEgASgLMh4uaXNsZXQub3JjaGVzdHJhdG9yLnYxLlNhbmRib3gSKwoFYnVpbGQYAiABKAsyHC5pc2xldC5vcmNoZXN0cmF0b3IudjEuQnVpbGQSEgoKc3RvcHBlZF9tcxgDIAEoASJzChJGb3JrU2FuZGJveFJlcXVlc3QSEgoKc2FuZGJveF9pZBgBIAEoCRI1Cgdjb25maWdzGAIgAygLMiQuaXNsZXQub3JjaGVzdHJhdG9yLnYxLlNhbmRib3hDb25maWcSEgoKdGltZW91dF9tcxgDIAEoASJLChNGb3JrU2FuZGJveFJlc3BvbnNlEjQKCG91dGNvbWVzGAEgAygLMiIuaXNsZXQub3JjaGVzdHJhdG9yLnYxLkZvcmtPdXRjb21lIn4KC0ZvcmtPdXRjb21lEjEKB3NhbmRib3gYASABKAsyHi5pc2xldC5vcmNoZXN0cmF0b3IudjEuU2FuZGJveEgAEjEKBWVycm9yGAIgASgLMiAuaXNsZXQub3JjaGVzdHJhdG9yLnYxLkZvcmtFcnJvckgAQgkKB291dGNvbWUiQAoJRm9ya0Vycm9yEg4KBnN0YXR1cxgBIAEoDRIPCgdtZXNzYWdlGAIgASgJEhIKCmVycm9yX2NvZGUYAyABKAkiEwoRTGlzdEJ1aWxkc1JlcXVlc3QiQgoSTGlzdEJ1aWxkc1Jlc3BvbnNlEiwKBmJ1aWxkcxgBIAMoCzIcLmlzbGV0Lm9yY2hlc3RyYXRvci52MS5CdWlsZCKPAQoFQnVpbGQSEAoIYnVpbGRfaWQYASABKAkSEwoLdGVtcGxhdGVfaWQYAiABKAkSHAoPcGFyZW50X2J1aWxkX2lkGAMgASgJSACIAQESFgoOc25hcHNob3RfYnl0ZXMYBCABKAESFQoNY3JlYXRlZF9hdF9tcxgFIAEoAUISChBfcGFyZW50X2J1aWxkX2lkIiYKEkRlbGV0ZUJ1aWxkUmVxdWVzdBIQCghidWlsZF9pZBgBIAEoCSIVChNEZWxldGVCdWlsZFJlc3BvbnNlIocBChJLaWxsU2FuZGJveFJlcXVlc3QSEgoKc2FuZGJveF9pZBgBIAEoCRIxCgZyZWFzb24YAiABKA4yIS5pc2xldC5vcmNoZXN0cmF0b3IudjEuS2lsbFJlYXNvbhIZCgxleGVjdXRpb25faWQYAyABKAlIAIgBAUIPCg1fZXhlY3V0aW9uX2lkIhUKE0tpbGxTYW5kYm94UmVzcG9uc2UiKQoTU3RvcmVTYW5kYm94UmVxdWVzdBISCgpzYW5kYm94X2lkGAEgASgJIkcKFFN0b3JlU2FuZGJveFJlc3BvbnNlEi8KB3NhbmRib3gYASABKAsyHi5pc2xldC5vcmNoZXN0cmF0b3IudjEuU2FuZGJveCJ8ChNBZG9wdFNhbmRib3hSZXF1ZXN0EhIKCnNhbmRib3hfaWQYASABKAkSFAoMZXhlY3V0aW9uX2lkGAIgASgJEjIKBGZyb20YAyABKAsyHy5pc2xldC5vcmNoZXN0cmF0b3IudjEuUGVlck5vZGVIAIgBAUIHCgVfZnJvbSJHChRBZG9wdFNhbmRib3hSZXNwb25zZRIvCgdzYW5kYm94GAEgASgLMh4uaXNsZXQub3JjaGVzdHJhdG9yLnYxLlNhbmRib3giLwoZQ29sbGVjdFNhbmRib3hMb2dzUmVxdWVzdBISCgpzYW5kYm94X2lkGAEgASgJIhwKGkNvbGxlY3RTYW5kYm94TG9nc1Jlc3BvbnNlIicKEUdldFNhbmRib3hSZXF1ZXN0EhIKCnNhbmRib3hfaWQYASABKAkiRQoSR2V0U2FuZGJveFJlc3BvbnNlEi8KB3NhbmRib3gYASABKAsyHi5pc2xldC5vcmNoZXN0cmF0b3IudjEuU2FuZGJveCIWChRMaXN0U2FuZGJveGVzUmVxdWVzdCJKChVMaXN0U2FuZGJveGVzUmVzcG9uc2USMQoJc2FuZGJveGVzGAEgAygLMh4uaXNsZXQub3JjaGVzdHJhdG9yLnYxLlNhbmRib3giQwoVV2F0Y2hTYW5kYm94ZXNSZXF1ZXN0EhkKDGhlYXJ0YmVhdF9tcxgBIAEoAUgAiAEBQg8KDV9oZWFydGJlYXRfbXMisgMKFldhdGNoU2FuZGJveGVzUmVzcG9uc2USQAoIc25hcHNob3QYASABKAsyLC5pc2xldC5vcmNoZXN0cmF0b3IudjEuTGlzdFNhbmRib3hlc1Jlc3BvbnNlSAASMQoHY2hhbmdlZBgCIAEoCzIeLmlzbGV0Lm9yY2hlc3RyYXRvci52MS5TYW5kYm94SAASSwoFZW5kZWQYAyABKAsyOi5pc2xldC5vcmNoZXN0cmF0b3IudjEuV2F0Y2hTYW5kYm94ZXNSZXNwb25zZS5TYW5kYm94RW5kZWRIABJMCglrZWVwYWxpdmUYBCABKAsyNy5pc2xldC5vcmNoZXN0cmF0b3IudjEuV2F0Y2hTYW5kYm94ZXNSZXNwb25zZS5LZWVwQWxpdmVIABpyCgxTYW5kYm94RW5kZWQSLwoHc2FuZGJveBgBIAEoCzIeLmlzbGV0Lm9yY2hlc3RyYXRvci52MS5TYW5kYm94EjEKBnJlYXNvbhgCIAEoDjIhLmlzbGV0Lm9yY2hlc3RyYXRvci52MS5LaWxsUmVhc29uGgsKCUtlZXBBbGl2ZUIHCgVldmVudCIQCg5HZXROb2RlUmVxdWVzdCKDAwoPR2V0Tm9kZVJlc3BvbnNlEg8KB25vZGVfaWQYASABKAkSDwoHdmVyc2lvbhgCIAEoCRIRCgljcHVfY291bnQYAyABKA0SGgoSbWVtb3J5X3RvdGFsX2J5dGVzGAQgASgBEhUKDXNhbmRib3hfY291bnQYBSABKA0SHgoWc2FuZGJveF9zdGFydGluZ19jb3VudBgGIAEoDRIYChBjcmVhdGVfc3VjY2Vzc2VzGAcgASgBEhQKDGNyZWF0ZV9mYWlscxgIIAEoARIRCglpc29sYXRpb24YCSABKAkSFQoNcHJveHlfYWRkcmVzcxgKIAEoCRIpCgRkaXNrGAsgASgLMhsuaXNsZXQub3JjaGVzdHJhdG9yLnYxLkRpc2sSFgoOc25hcHNob3RfYnl0ZXMYDCABKAESMwoJcHJvY2Vzc29yGA0gASgLMiAuaXNsZXQub3JjaGVzdHJhdG9yLnYxLlByb2Nlc3NvchIWCg5ydW50aW1lX2RpZ2VzdBgOIAEoCSJUCglQcm9jZXNzb3ISDgoGZmFtaWx5GAEgASgJEg0KBW1vZGVsGAIgASgJEhIKCm1vZGVsX25hbWUYAyABKAkSFAoMYXJjaGl0ZWN0dXJlGAQgASgJIm0KBERpc2sSEwoLbW91bnRfcG9pbnQYASABKAkSDgoGZGV2aWNlGAIgASgJEhcKD2ZpbGVzeXN0ZW1fdHlwZRgDIAEoCRISCgp1c2VkX2J5dGVzGAQgASgBEhMKC3RvdGFsX2J5dGVzGAUgASgBKrgBCgxTYW5kYm94U3RhdGUSHQoZU0FOREJPWF9TVEFURV9VTlNQRUNJRklFRBAAEhkKFVNBTkRCT1hfU1RBVEVfUlVOTklORxABEhkKFVNBTkRCT1hfU1RBVEVfUEFVU0lORxACEhgKFFNBTkRCT1hfU1RBVEVfUEFVU0VEEAMSHgoaU0FOREJPWF9TVEFURV9TTkFQU0hPVFRJTkcQBBIZChVTQU5EQk9YX1NUQVRFX0tJTExJTkcQBSrfAQoKS2lsbFJlYXNvbhIbChdLSUxMX1JFQVNPTl9VTlNQRUNJRklFRBAAEhcKE0tJTExfUkVBU09OX1JFUVVFU1QQARIXChNLSUxMX1JFQVNPTl9USU1FT1VUEAISFQoRS0lMTF9SRUFTT05fQURNSU4QAxIYChRLSUxMX1JFQVNPTl9PUlBIQU5FRBAEEhYKEktJTExfUkVBU09OX0VYSVRFRBAFEh0KGUtJTExfUkVBU09OX09VVF9PRl9NRU1PUlkQBhIaChZLSUxMX1JFQVNPTl9UQUtFTl9PVkVSEAcyng4KDE9yY2hlc3RyYXRvchJqCg1DcmVhdGVTYW5kYm94EisuaXNsZXQub3JjaGVzdHJhdG9yLnYxLkNyZWF0ZVNhbmRib3hSZXF1ZXN0GiwuaXNsZXQub3JjaGVzdHJhdG9yLnYxLkNyZWF0ZVNhbmRib3hSZXNwb25zZRJqCg1TZXRTYW5kYm94RW5kEisuaXNsZXQub3JjaGVzdHJhdG9yLnYxLlNldFNhbmRib3hFbmRSZXF1ZXN0GiwuaXNsZXQub3JjaGVzdHJhdG9yLnYxLlNldFNhbmRib3hFbmRSZXNwb25zZRJzChBTZXRTYW5kYm94RWdyZXNzEi4uaXNsZXQub3JjaGVzdHJhdG9yLnYxLlNldFNhbmRib3hFZ3Jlc3NSZXF1ZXN0Gi8uaXNsZXQub3JjaGVzdHJhdG9yLnYxLlNldFNhbmRib3hFZ3Jlc3NSZXNwb25zZRJnCgxQYXVzZVNhbmRib3gSKi5pc2xldC5vcmNoZXN0cmF0b3IudjEuUGF1c2VTYW5kYm94UmVxdWVzdBorLmlzbGV0Lm9yY2hlc3RyYXRvci52MS5QYXVzZVNhbmRib3hSZXNwb25zZRJqCg1SZXN1bWVTYW5kYm94EisuaXNsZXQub3JjaGVzdHJhdG9yLnYxLlJlc3VtZVNhbmRib3hSZXF1ZXN0GiwuaXNsZXQub3JjaGVzdHJhdG9yLnYxLlJlc3VtZVNhbmRib3hSZXNwb25zZRJwCg9TbmFwc2hvdFNhbmRib3gSLS5pc2xldC5vcmNoZXN0cmF0b3IudjEuU25hcHNob3RTYW5kYm94UmVxdWVzdBouLmlzbGV0Lm9yY2hlc3RyYXRvci52MS5TbmFwc2hvdFNhbmRib3hSZXNwb25zZRJkCgtGb3JrU2FuZGJveBIpLmlzbGV0Lm9yY2hlc3RyYXRvci52MS5Gb3JrU2FuZGJveFJlcXVlc3QaKi5pc2xldC5vcmNoZXN0cmF0b3IudjEuRm9ya1NhbmRib3hSZXNwb25zZRJhCgpMaXN0QnVpbGRzEiguaXNsZXQub3JjaGVzdHJhdG9yLnYxLkxpc3RCdWlsZHNSZXF1ZXN0GikuaXNsZXQub3JjaGVzdHJhdG9yLnYxLkxpc3RCdWlsZHNSZXNwb25zZRJkCgtEZWxldGVCdWlsZBIpLmlzbGV0Lm9yY2hlc3RyYXRvci52MS5EZWxldGVCdWlsZFJlcXVlc3QaKi5pc2xldC5vcmNoZXN0cmF0b3IudjEuRGVsZXRlQnVpbGRSZXNwb25zZRJkCgtLaWxsU2FuZGJveBIpLmlzbGV0Lm9yY2hlc3RyYXRvci52MS5LaWxsU2FuZGJveFJlcXVlc3QaKi5pc2xldC5vcmNoZXN0cmF0b3IudjEuS2lsbFNhbmRib3hSZXNwb25zZRJnCgxTdG9yZVNhbmRib3gSKi5pc2xldC5vcmNoZXN0cmF0b3IudjEuU3RvcmVTYW5kYm94UmVxdWVzdBorLmlzbGV0Lm9yY2hlc3RyYXRvci52MS5TdG9yZVNhbmRib3hSZXNwb25zZRJnCgxBZG9wdFNhbmRib3gSKi5pc2xldC5vcmNoZXN0cmF0b3IudjEuQWRvcHRTYW5kYm94UmVxdWVzdBorLmlzbGV0Lm9yY2hlc3RyYXRvci52MS5BZG9wdFNhbmRib3hSZXNwb25zZRJ5ChJDb2xsZWN0U2FuZGJveExvZ3MSMC5pc2xldC5vcmNoZXN0cmF0b3IudjEuQ29sbGVjdFNhbmRib3hMb2dzUmVxdWVzdBoxLmlzbGV0Lm9yY2hlc3RyYXRvci52MS5Db2xsZWN0U2FuZGJveExvZ3NSZXNwb25zZRJhCgpHZXRTYW5kYm94EiguaXNsZXQub3JjaGVzdHJhdG9yLnYxLkdldFNhbmRib3hSZXF1ZXN0GikuaXNsZXQub3JjaGVzdHJhdG9yLnYxLkdldFNhbmRib3hSZXNwb25zZRJqCg1MaXN0U2FuZGJveGVzEisuaXNsZXQub3JjaGVzdHJhdG9yLnYxLkxpc3RTYW5kYm94ZXNSZXF1ZXN0GiwuaXNsZXQub3JjaGVzdHJhdG9yLnYxLkxpc3RTYW5kYm94ZXNSZXNwb25zZRJvCg5XYXRjaFNhbmRib3hlcxIsLmlzbGV0Lm9yY2hlc3RyYXRvci52MS5XYXRjaFNhbmRib3hlc1JlcXVlc3QaLS5pc2xldC5vcmNoZXN0cmF0b3IudjEuV2F0Y2hTYW5kYm94ZXNSZXNwb25zZTABElgKB0dldE5vZGUSJS5pc2xldC5vcmNoZXN0cmF0b3IudjEuR2V0Tm9kZVJlcXVlc3QaJi5pc2xldC5vcmNoZXN0cmF0b3IudjEuR2V0Tm9kZVJlc3BvbnNlYgZwcm90bzM");
 
 /**
  * @generated from message islet.orchestrator.v1.Egress
@@ -329,6 +329,41 @@ export const SandboxSchema: GenMessage<Sandbox> = /*@__PURE__*/
   messageDesc(file_islet_orchestrator_v1_orchestrator, 4);
 
 /**
+ * Another node, from which this one may get what it lacks.
+ *
+ * @generated from message islet.orchestrator.v1.PeerNode
+ */
+export type PeerNode = Message<"islet.orchestrator.v1.PeerNode"> & {
+  /**
+   * Where its services answer, such as `https://10.0.0.3:5008`.
+   *
+   * @generated from field: string url = 1;
+   */
+  url: string;
+
+  /**
+   * What the installation calls it.
+   *
+   * @generated from field: string name = 2;
+   */
+  name: string;
+
+  /**
+   * The member of the cluster that it is; absent: all parts share a token.
+   *
+   * @generated from field: optional string member_id = 3;
+   */
+  memberId?: string | undefined;
+};
+
+/**
+ * Describes the message islet.orchestrator.v1.PeerNode.
+ * Use `create(PeerNodeSchema)` to create a new message.
+ */
+export const PeerNodeSchema: GenMessage<PeerNode> = /*@__PURE__*/
+  messageDesc(file_islet_orchestrator_v1_orchestrator, 5);
+
+/**
  * @generated from message islet.orchestrator.v1.CreateSandboxRequest
  */
 export type CreateSandboxRequest = Message<"islet.orchestrator.v1.CreateSandboxRequest"> & {
@@ -341,6 +376,13 @@ export type CreateSandboxRequest = Message<"islet.orchestrator.v1.CreateSandboxR
    * @generated from field: double timeout_ms = 2;
    */
   timeoutMs: number;
+
+  /**
+   * Has the build, if this node may not.
+   *
+   * @generated from field: optional islet.orchestrator.v1.PeerNode build_from = 3;
+   */
+  buildFrom?: PeerNode | undefined;
 };
 
 /**
@@ -348,7 +390,7 @@ export type CreateSandboxRequest = Message<"islet.orchestrator.v1.CreateSandboxR
  * Use `create(CreateSandboxRequestSchema)` to create a new message.
  */
 export const CreateSandboxRequestSchema: GenMessage<CreateSandboxRequest> = /*@__PURE__*/
-  messageDesc(file_islet_orchestrator_v1_orchestrator, 5);
+  messageDesc(file_islet_orchestrator_v1_orchestrator, 6);
 
 /**
  * @generated from message islet.orchestrator.v1.CreateSandboxResponse
@@ -365,7 +407,7 @@ export type CreateSandboxResponse = Message<"islet.orchestrator.v1.CreateSandbox
  * Use `create(CreateSandboxResponseSchema)` to create a new message.
  */
 export const CreateSandboxResponseSchema: GenMessage<CreateSandboxResponse> = /*@__PURE__*/
-  messageDesc(file_islet_orchestrator_v1_orchestrator, 6);
+  messageDesc(file_islet_orchestrator_v1_orchestrator, 7);
 
 /**
  * @generated from message islet.orchestrator.v1.SetSandboxEndRequest
@@ -394,7 +436,7 @@ export type SetSandboxEndRequest = Message<"islet.orchestrator.v1.SetSandboxEndR
  * Use `create(SetSandboxEndRequestSchema)` to create a new message.
  */
 export const SetSandboxEndRequestSchema: GenMessage<SetSandboxEndRequest> = /*@__PURE__*/
-  messageDesc(file_islet_orchestrator_v1_orchestrator, 7);
+  messageDesc(file_islet_orchestrator_v1_orchestrator, 8);
 
 /**
  * @generated from message islet.orchestrator.v1.SetSandboxEndResponse
@@ -411,7 +453,7 @@ export type SetSandboxEndResponse = Message<"islet.orchestrator.v1.SetSandboxEnd
  * Use `create(SetSandboxEndResponseSchema)` to create a new message.
  */
 export const SetSandboxEndResponseSchema: GenMessage<SetSandboxEndResponse> = /*@__PURE__*/
-  messageDesc(file_islet_orchestrator_v1_orchestrator, 8);
+  messageDesc(file_islet_orchestrator_v1_orchestrator, 9);
 
 /**
  * @generated from message islet.orchestrator.v1.SetSandboxEgressRequest
@@ -433,7 +475,7 @@ export type SetSandboxEgressRequest = Message<"islet.orchestrator.v1.SetSandboxE
  * Use `create(SetSandboxEgressRequestSchema)` to create a new message.
  */
 export const SetSandboxEgressRequestSchema: GenMessage<SetSandboxEgressRequest> = /*@__PURE__*/
-  messageDesc(file_islet_orchestrator_v1_orchestrator, 9);
+  messageDesc(file_islet_orchestrator_v1_orchestrator, 10);
 
 /**
  * @generated from message islet.orchestrator.v1.SetSandboxEgressResponse
@@ -450,7 +492,7 @@ export type SetSandboxEgressResponse = Message<"islet.orchestrator.v1.SetSandbox
  * Use `create(SetSandboxEgressResponseSchema)` to create a new message.
  */
 export const SetSandboxEgressResponseSchema: GenMessage<SetSandboxEgressResponse> = /*@__PURE__*/
-  messageDesc(file_islet_orchestrator_v1_orchestrator, 10);
+  messageDesc(file_islet_orchestrator_v1_orchestrator, 11);
 
 /**
  * @generated from message islet.orchestrator.v1.PauseSandboxRequest
@@ -481,7 +523,7 @@ export type PauseSandboxRequest = Message<"islet.orchestrator.v1.PauseSandboxReq
  * Use `create(PauseSandboxRequestSchema)` to create a new message.
  */
 export const PauseSandboxRequestSchema: GenMessage<PauseSandboxRequest> = /*@__PURE__*/
-  messageDesc(file_islet_orchestrator_v1_orchestrator, 11);
+  messageDesc(file_islet_orchestrator_v1_orchestrator, 12);
 
 /**
  * @generated from message islet.orchestrator.v1.PauseSandboxResponse
@@ -498,7 +540,7 @@ export type PauseSandboxResponse = Message<"islet.orchestrator.v1.PauseSandboxRe
  * Use `create(PauseSandboxResponseSchema)` to create a new message.
  */
 export const PauseSandboxResponseSchema: GenMessage<PauseSandboxResponse> = /*@__PURE__*/
-  messageDesc(file_islet_orchestrator_v1_orchestrator, 12);
+  messageDesc(file_islet_orchestrator_v1_orchestrator, 13);
 
 /**
  * @generated from message islet.orchestrator.v1.ResumeSandboxRequest
@@ -534,7 +576,7 @@ export type ResumeSandboxRequest = Message<"islet.orchestrator.v1.ResumeSandboxR
  * Use `create(ResumeSandboxRequestSchema)` to create a new message.
  */
 export const ResumeSandboxRequestSchema: GenMessage<ResumeSandboxRequest> = /*@__PURE__*/
-  messageDesc(file_islet_orchestrator_v1_orchestrator, 13);
+  messageDesc(file_islet_orchestrator_v1_orchestrator, 14);
 
 /**
  * @generated from message islet.orchestrator.v1.ResumeSandboxResponse
@@ -551,7 +593,7 @@ export type ResumeSandboxResponse = Message<"islet.orchestrator.v1.ResumeSandbox
  * Use `create(ResumeSandboxResponseSchema)` to create a new message.
  */
 export const ResumeSandboxResponseSchema: GenMessage<ResumeSandboxResponse> = /*@__PURE__*/
-  messageDesc(file_islet_orchestrator_v1_orchestrator, 14);
+  messageDesc(file_islet_orchestrator_v1_orchestrator, 15);
 
 /**
  * @generated from message islet.orchestrator.v1.SnapshotSandboxRequest
@@ -580,7 +622,7 @@ export type SnapshotSandboxRequest = Message<"islet.orchestrator.v1.SnapshotSand
  * Use `create(SnapshotSandboxRequestSchema)` to create a new message.
  */
 export const SnapshotSandboxRequestSchema: GenMessage<SnapshotSandboxRequest> = /*@__PURE__*/
-  messageDesc(file_islet_orchestrator_v1_orchestrator, 15);
+  messageDesc(file_islet_orchestrator_v1_orchestrator, 16);
 
 /**
  * @generated from message islet.orchestrator.v1.SnapshotSandboxResponse
@@ -609,7 +651,7 @@ export type SnapshotSandboxResponse = Message<"islet.orchestrator.v1.SnapshotSan
  * Use `create(SnapshotSandboxResponseSchema)` to create a new message.
  */
 export const SnapshotSandboxResponseSchema: GenMessage<SnapshotSandboxResponse> = /*@__PURE__*/
-  messageDesc(file_islet_orchestrator_v1_orchestrator, 16);
+  messageDesc(file_islet_orchestrator_v1_orchestrator, 17);
 
 /**
  * @generated from message islet.orchestrator.v1.ForkSandboxRequest
@@ -638,7 +680,7 @@ export type ForkSandboxRequest = Message<"islet.orchestrator.v1.ForkSandboxReque
  * Use `create(ForkSandboxRequestSchema)` to create a new message.
  */
 export const ForkSandboxRequestSchema: GenMessage<ForkSandboxRequest> = /*@__PURE__*/
-  messageDesc(file_islet_orchestrator_v1_orchestrator, 17);
+  messageDesc(file_islet_orchestrator_v1_orchestrator, 18);
 
 /**
  * @generated from message islet.orchestrator.v1.ForkSandboxResponse
@@ -657,7 +699,7 @@ export type ForkSandboxResponse = Message<"islet.orchestrator.v1.ForkSandboxResp
  * Use `create(ForkSandboxResponseSchema)` to create a new message.
  */
 export const ForkSandboxResponseSchema: GenMessage<ForkSandboxResponse> = /*@__PURE__*/
-  messageDesc(file_islet_orchestrator_v1_orchestrator, 18);
+  messageDesc(file_islet_orchestrator_v1_orchestrator, 19);
 
 /**
  * @generated from message islet.orchestrator.v1.ForkOutcome
@@ -686,7 +728,7 @@ export type ForkOutcome = Message<"islet.orchestrator.v1.ForkOutcome"> & {
  * Use `create(ForkOutcomeSchema)` to create a new message.
  */
 export const ForkOutcomeSchema: GenMessage<ForkOutcome> = /*@__PURE__*/
-  messageDesc(file_islet_orchestrator_v1_orchestrator, 19);
+  messageDesc(file_islet_orchestrator_v1_orchestrator, 20);
 
 /**
  * @generated from message islet.orchestrator.v1.ForkError
@@ -715,7 +757,7 @@ export type ForkError = Message<"islet.orchestrator.v1.ForkError"> & {
  * Use `create(ForkErrorSchema)` to create a new message.
  */
 export const ForkErrorSchema: GenMessage<ForkError> = /*@__PURE__*/
-  messageDesc(file_islet_orchestrator_v1_orchestrator, 20);
+  messageDesc(file_islet_orchestrator_v1_orchestrator, 21);
 
 /**
  * @generated from message islet.orchestrator.v1.ListBuildsRequest
@@ -728,7 +770,7 @@ export type ListBuildsRequest = Message<"islet.orchestrator.v1.ListBuildsRequest
  * Use `create(ListBuildsRequestSchema)` to create a new message.
  */
 export const ListBuildsRequestSchema: GenMessage<ListBuildsRequest> = /*@__PURE__*/
-  messageDesc(file_islet_orchestrator_v1_orchestrator, 21);
+  messageDesc(file_islet_orchestrator_v1_orchestrator, 22);
 
 /**
  * @generated from message islet.orchestrator.v1.ListBuildsResponse
@@ -745,7 +787,7 @@ export type ListBuildsResponse = Message<"islet.orchestrator.v1.ListBuildsRespon
  * Use `create(ListBuildsResponseSchema)` to create a new message.
  */
 export const ListBuildsResponseSchema: GenMessage<ListBuildsResponse> = /*@__PURE__*/
-  messageDesc(file_islet_orchestrator_v1_orchestrator, 22);
+  messageDesc(file_islet_orchestrator_v1_orchestrator, 23);
 
 /**
  * @generated from message islet.orchestrator.v1.Build
@@ -786,7 +828,7 @@ export type Build = Message<"islet.orchestrator.v1.Build"> & {
  * Use `create(BuildSchema)` to create a new message.
  */
 export const BuildSchema: GenMessage<Build> = /*@__PURE__*/
-  messageDesc(file_islet_orchestrator_v1_orchestrator, 23);
+  messageDesc(file_islet_orchestrator_v1_orchestrator, 24);
 
 /**
  * @generated from message islet.orchestrator.v1.DeleteBuildRequest
@@ -803,7 +845,7 @@ export type DeleteBuildRequest = Message<"islet.orchestrator.v1.DeleteBuildReque
  * Use `create(DeleteBuildRequestSchema)` to create a new message.
  */
 export const DeleteBuildRequestSchema: GenMessage<DeleteBuildRequest> = /*@__PURE__*/
-  messageDesc(file_islet_orchestrator_v1_orchestrator, 24);
+  messageDesc(file_islet_orchestrator_v1_orchestrator, 25);
 
 /**
  * @generated from message islet.orchestrator.v1.DeleteBuildResponse
@@ -816,7 +858,7 @@ export type DeleteBuildResponse = Message<"islet.orchestrator.v1.DeleteBuildResp
  * Use `create(DeleteBuildResponseSchema)` to create a new message.
  */
 export const DeleteBuildResponseSchema: GenMessage<DeleteBuildResponse> = /*@__PURE__*/
-  messageDesc(file_islet_orchestrator_v1_orchestrator, 25);
+  messageDesc(file_islet_orchestrator_v1_orchestrator, 26);
 
 /**
  * @generated from message islet.orchestrator.v1.KillSandboxRequest
@@ -845,7 +887,7 @@ export type KillSandboxRequest = Message<"islet.orchestrator.v1.KillSandboxReque
  * Use `create(KillSandboxRequestSchema)` to create a new message.
  */
 export const KillSandboxRequestSchema: GenMessage<KillSandboxRequest> = /*@__PURE__*/
-  messageDesc(file_islet_orchestrator_v1_orchestrator, 26);
+  messageDesc(file_islet_orchestrator_v1_orchestrator, 27);
 
 /**
  * @generated from message islet.orchestrator.v1.KillSandboxResponse
@@ -858,7 +900,7 @@ export type KillSandboxResponse = Message<"islet.orchestrator.v1.KillSandboxResp
  * Use `create(KillSandboxResponseSchema)` to create a new message.
  */
 export const KillSandboxResponseSchema: GenMessage<KillSandboxResponse> = /*@__PURE__*/
-  messageDesc(file_islet_orchestrator_v1_orchestrator, 27);
+  messageDesc(file_islet_orchestrator_v1_orchestrator, 28);
 
 /**
  * @generated from message islet.orchestrator.v1.StoreSandboxRequest
@@ -875,7 +917,7 @@ export type StoreSandboxRequest = Message<"islet.orchestrator.v1.StoreSandboxReq
  * Use `create(StoreSandboxRequestSchema)` to create a new message.
  */
 export const StoreSandboxRequestSchema: GenMessage<StoreSandboxRequest> = /*@__PURE__*/
-  messageDesc(file_islet_orchestrator_v1_orchestrator, 28);
+  messageDesc(file_islet_orchestrator_v1_orchestrator, 29);
 
 /**
  * @generated from message islet.orchestrator.v1.StoreSandboxResponse
@@ -892,7 +934,7 @@ export type StoreSandboxResponse = Message<"islet.orchestrator.v1.StoreSandboxRe
  * Use `create(StoreSandboxResponseSchema)` to create a new message.
  */
 export const StoreSandboxResponseSchema: GenMessage<StoreSandboxResponse> = /*@__PURE__*/
-  messageDesc(file_islet_orchestrator_v1_orchestrator, 29);
+  messageDesc(file_islet_orchestrator_v1_orchestrator, 30);
 
 /**
  * @generated from message islet.orchestrator.v1.AdoptSandboxRequest
@@ -909,6 +951,13 @@ export type AdoptSandboxRequest = Message<"islet.orchestrator.v1.AdoptSandboxReq
    * @generated from field: string execution_id = 2;
    */
   executionId: string;
+
+  /**
+   * The node that has it, if that answers.
+   *
+   * @generated from field: optional islet.orchestrator.v1.PeerNode from = 3;
+   */
+  from?: PeerNode | undefined;
 };
 
 /**
@@ -916,7 +965,7 @@ export type AdoptSandboxRequest = Message<"islet.orchestrator.v1.AdoptSandboxReq
  * Use `create(AdoptSandboxRequestSchema)` to create a new message.
  */
 export const AdoptSandboxRequestSchema: GenMessage<AdoptSandboxRequest> = /*@__PURE__*/
-  messageDesc(file_islet_orchestrator_v1_orchestrator, 30);
+  messageDesc(file_islet_orchestrator_v1_orchestrator, 31);
 
 /**
  * @generated from message islet.orchestrator.v1.AdoptSandboxResponse
@@ -933,7 +982,7 @@ export type AdoptSandboxResponse = Message<"islet.orchestrator.v1.AdoptSandboxRe
  * Use `create(AdoptSandboxResponseSchema)` to create a new message.
  */
 export const AdoptSandboxResponseSchema: GenMessage<AdoptSandboxResponse> = /*@__PURE__*/
-  messageDesc(file_islet_orchestrator_v1_orchestrator, 31);
+  messageDesc(file_islet_orchestrator_v1_orchestrator, 32);
 
 /**
  * @generated from message islet.orchestrator.v1.CollectSandboxLogsRequest
@@ -950,7 +999,7 @@ export type CollectSandboxLogsRequest = Message<"islet.orchestrator.v1.CollectSa
  * Use `create(CollectSandboxLogsRequestSchema)` to create a new message.
  */
 export const CollectSandboxLogsRequestSchema: GenMessage<CollectSandboxLogsRequest> = /*@__PURE__*/
-  messageDesc(file_islet_orchestrator_v1_orchestrator, 32);
+  messageDesc(file_islet_orchestrator_v1_orchestrator, 33);
 
 /**
  * @generated from message islet.orchestrator.v1.CollectSandboxLogsResponse
@@ -963,7 +1012,7 @@ export type CollectSandboxLogsResponse = Message<"islet.orchestrator.v1.CollectS
  * Use `create(CollectSandboxLogsResponseSchema)` to create a new message.
  */
 export const CollectSandboxLogsResponseSchema: GenMessage<CollectSandboxLogsResponse> = /*@__PURE__*/
-  messageDesc(file_islet_orchestrator_v1_orchestrator, 33);
+  messageDesc(file_islet_orchestrator_v1_orchestrator, 34);
 
 /**
  * @generated from message islet.orchestrator.v1.GetSandboxRequest
@@ -980,7 +1029,7 @@ export type GetSandboxRequest = Message<"islet.orchestrator.v1.GetSandboxRequest
  * Use `create(GetSandboxRequestSchema)` to create a new message.
  */
 export const GetSandboxRequestSchema: GenMessage<GetSandboxRequest> = /*@__PURE__*/
-  messageDesc(file_islet_orchestrator_v1_orchestrator, 34);
+  messageDesc(file_islet_orchestrator_v1_orchestrator, 35);
 
 /**
  * @generated from message islet.orchestrator.v1.GetSandboxResponse
@@ -997,7 +1046,7 @@ export type GetSandboxResponse = Message<"islet.orchestrator.v1.GetSandboxRespon
  * Use `create(GetSandboxResponseSchema)` to create a new message.
  */
 export const GetSandboxResponseSchema: GenMessage<GetSandboxResponse> = /*@__PURE__*/
-  messageDesc(file_islet_orchestrator_v1_orchestrator, 35);
+  messageDesc(file_islet_orchestrator_v1_orchestrator, 36);
 
 /**
  * @generated from message islet.orchestrator.v1.ListSandboxesRequest
@@ -1010,7 +1059,7 @@ export type ListSandboxesRequest = Message<"islet.orchestrator.v1.ListSandboxesR
  * Use `create(ListSandboxesRequestSchema)` to create a new message.
  */
 export const ListSandboxesRequestSchema: GenMessage<ListSandboxesRequest> = /*@__PURE__*/
-  messageDesc(file_islet_orchestrator_v1_orchestrator, 36);
+  messageDesc(file_islet_orchestrator_v1_orchestrator, 37);
 
 /**
  * @generated from message islet.orchestrator.v1.ListSandboxesResponse
@@ -1027,7 +1076,7 @@ export type ListSandboxesResponse = Message<"islet.orchestrator.v1.ListSandboxes
  * Use `create(ListSandboxesResponseSchema)` to create a new message.
  */
 export const ListSandboxesResponseSchema: GenMessage<ListSandboxesResponse> = /*@__PURE__*/
-  messageDesc(file_islet_orchestrator_v1_orchestrator, 37);
+  messageDesc(file_islet_orchestrator_v1_orchestrator, 38);
 
 /**
  * @generated from message islet.orchestrator.v1.WatchSandboxesRequest
@@ -1046,7 +1095,7 @@ export type WatchSandboxesRequest = Message<"islet.orchestrator.v1.WatchSandboxe
  * Use `create(WatchSandboxesRequestSchema)` to create a new message.
  */
 export const WatchSandboxesRequestSchema: GenMessage<WatchSandboxesRequest> = /*@__PURE__*/
-  messageDesc(file_islet_orchestrator_v1_orchestrator, 38);
+  messageDesc(file_islet_orchestrator_v1_orchestrator, 39);
 
 /**
  * @generated from message islet.orchestrator.v1.WatchSandboxesResponse
@@ -1087,7 +1136,7 @@ export type WatchSandboxesResponse = Message<"islet.orchestrator.v1.WatchSandbox
  * Use `create(WatchSandboxesResponseSchema)` to create a new message.
  */
 export const WatchSandboxesResponseSchema: GenMessage<WatchSandboxesResponse> = /*@__PURE__*/
-  messageDesc(file_islet_orchestrator_v1_orchestrator, 39);
+  messageDesc(file_islet_orchestrator_v1_orchestrator, 40);
 
 /**
  * @generated from message islet.orchestrator.v1.WatchSandboxesResponse.SandboxEnded
@@ -1109,7 +1158,7 @@ export type WatchSandboxesResponse_SandboxEnded = Message<"islet.orchestrator.v1
  * Use `create(WatchSandboxesResponse_SandboxEndedSchema)` to create a new message.
  */
 export const WatchSandboxesResponse_SandboxEndedSchema: GenMessage<WatchSandboxesResponse_SandboxEnded> = /*@__PURE__*/
-  messageDesc(file_islet_orchestrator_v1_orchestrator, 39, 0);
+  messageDesc(file_islet_orchestrator_v1_orchestrator, 40, 0);
 
 /**
  * @generated from message islet.orchestrator.v1.WatchSandboxesResponse.KeepAlive
@@ -1122,7 +1171,7 @@ export type WatchSandboxesResponse_KeepAlive = Message<"islet.orchestrator.v1.Wa
  * Use `create(WatchSandboxesResponse_KeepAliveSchema)` to create a new message.
  */
 export const WatchSandboxesResponse_KeepAliveSchema: GenMessage<WatchSandboxesResponse_KeepAlive> = /*@__PURE__*/
-  messageDesc(file_islet_orchestrator_v1_orchestrator, 39, 1);
+  messageDesc(file_islet_orchestrator_v1_orchestrator, 40, 1);
 
 /**
  * @generated from message islet.orchestrator.v1.GetNodeRequest
@@ -1135,7 +1184,7 @@ export type GetNodeRequest = Message<"islet.orchestrator.v1.GetNodeRequest"> & {
  * Use `create(GetNodeRequestSchema)` to create a new message.
  */
 export const GetNodeRequestSchema: GenMessage<GetNodeRequest> = /*@__PURE__*/
-  messageDesc(file_islet_orchestrator_v1_orchestrator, 40);
+  messageDesc(file_islet_orchestrator_v1_orchestrator, 41);
 
 /**
  * @generated from message islet.orchestrator.v1.GetNodeResponse
@@ -1223,7 +1272,7 @@ export type GetNodeResponse = Message<"islet.orchestrator.v1.GetNodeResponse"> &
  * Use `create(GetNodeResponseSchema)` to create a new message.
  */
 export const GetNodeResponseSchema: GenMessage<GetNodeResponse> = /*@__PURE__*/
-  messageDesc(file_islet_orchestrator_v1_orchestrator, 41);
+  messageDesc(file_islet_orchestrator_v1_orchestrator, 42);
 
 /**
  * As Linux names it; what it does not know is empty.
@@ -1259,7 +1308,7 @@ export type Processor = Message<"islet.orchestrator.v1.Processor"> & {
  * Use `create(ProcessorSchema)` to create a new message.
  */
 export const ProcessorSchema: GenMessage<Processor> = /*@__PURE__*/
-  messageDesc(file_islet_orchestrator_v1_orchestrator, 42);
+  messageDesc(file_islet_orchestrator_v1_orchestrator, 43);
 
 /**
  * @generated from message islet.orchestrator.v1.Disk
@@ -1296,7 +1345,7 @@ export type Disk = Message<"islet.orchestrator.v1.Disk"> & {
  * Use `create(DiskSchema)` to create a new message.
  */
 export const DiskSchema: GenMessage<Disk> = /*@__PURE__*/
-  messageDesc(file_islet_orchestrator_v1_orchestrator, 43);
+  messageDesc(file_islet_orchestrator_v1_orchestrator, 44);
 
 /**
  * @generated from enum islet.orchestrator.v1.SandboxState
@@ -1511,7 +1560,7 @@ export const Orchestrator: GenService<{
     output: typeof StoreSandboxResponseSchema;
   },
   /**
-   * Takes over a paused sandbox of another node, from the store. not_found: the store has no such run of it.
+   * Takes over a paused sandbox of another node, from that node or from the store. not_found: neither has that run of it.
    *
    * @generated from rpc islet.orchestrator.v1.Orchestrator.AdoptSandbox
    */
