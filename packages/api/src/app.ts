@@ -1,5 +1,5 @@
 import type { TypeBoxTypeProvider } from '@fastify/type-provider-typebox';
-import { createMemoryNotices, type FindSigner, type Wake } from '@islet/catalog';
+import { createMemoryNotices, createMemoryPending, type FindSigner, type Wake } from '@islet/catalog';
 import { toErrorBody } from '@islet/contracts';
 import type { Revoked } from '@islet/db';
 import Fastify, { type FastifyReply } from 'fastify';
@@ -198,7 +198,7 @@ function buildContext(deps: ApiDeps): ApiContext {
     clock,
     sandboxes,
     current,
-    paused: new PausedQuota(current),
+    paused: new PausedQuota(current, deps.pending ?? createMemoryPending(() => clock.monotonic())),
     volumeTokens: createVolumeTokens({ tokenSeed: deps.tokenSeed, domain: deps.domain, clock }),
     authenticator: new Authenticator({ db, clock, logger, adminToken }),
     templates,

@@ -1,5 +1,5 @@
 import type { ArchiveInspector, ArtifactStore, UploadSignatures } from '@islet/artifacts';
-import type { Hearings, Notices, Reservations, Routes, StoreContents } from '@islet/catalog';
+import type { Hearings, Notices, Pending, Reservations, Routes, StoreContents } from '@islet/catalog';
 import type { Database } from '@islet/db';
 import type { EventSource, EventStore, LogSource, SampleSource } from '@islet/sinks';
 import type { Logger } from '@islet/telemetry';
@@ -39,6 +39,8 @@ export interface ApiDeps {
   notices?: Notices | undefined;
   /** What all control planes of the installation hear of its nodes; absent: this is the only one. */
   hearings?: Hearings | undefined;
+  /** What is about to count against quotas at all control planes; absent: this is the only one. */
+  pending?: Pending | undefined;
   /** How many requests a team may send; absent: any number. */
   rateLimit?: RateLimit | undefined;
   /** Of the store of both. Absent: it loses nothing while the API runs. */

@@ -1,5 +1,5 @@
-import { createMemoryReservations, createMemoryRoutes } from '@islet/catalog';
-import { placementFailed } from '@islet/contracts';
+import { createMemoryPending, createMemoryReservations, createMemoryRoutes } from '@islet/catalog';
+import { orchestratorProto, placementFailed } from '@islet/contracts';
 import { type Database, setProjectLimits } from '@islet/db';
 import { afterAll, beforeAll, beforeEach, expect, it } from 'vitest';
 import { fixedNodes } from '../src/index.ts';
@@ -18,9 +18,10 @@ beforeAll(async () => {
   database = await openTestDatabase();
   const reservations = createMemoryReservations(() => performance.now());
   const routes = createMemoryRoutes(Date.now);
+  const pending = createMemoryPending(() => performance.now());
   const start = () =>
     startHarness({
-      ...{ db: database.db, reservations, routes },
+      ...{ db: database.db, reservations, routes, pending },
       discovery: fixedNodes(nodes.map((node) => ({ id: node.id, labels: {}, link: simulatedLink(node) }))),
     });
   // The second one finds the base template that the first one made.
@@ -81,4 +82,28 @@ it('see what the other has made, and count it once', async () => {
     headers: { 'X-Admin-Token': ADMIN_TOKEN },
   });
   expect(body[team.id]).toBe(1);
+});
+
+it('hold the quota of paused sandboxes together, exactly, however many are paused or promised at once', async () => {
+  const most = 3;
+  await setProjectLimits(database.db, team.id, { concurrentInstances: LIMIT, maxPausedSandboxes: most });
+  const ids: string[] = [];
+  for (let count = 0; count < 6; count++) ids.push((await post(apis[0])).body.sandboxID);
+  for (const id of ids)
+    expect((await apis[1].call('GET', `/sandboxes/${id}`, { key: team.key })).status).toBe(200);
+  const at = (index: number) => apis[index % 2 ? 1 : 0];
+  const body = { templateID: 'base', timeout: 600, autoPause: true };
+  const asked = [
+    ...ids.map((id, index) => at(index).call('POST', `/sandboxes/${id}/pause`, { key: team.key })),
+    ...ids.map((_, index) => at(index + 1).call('POST', '/sandboxes', { key: team.key, body })),
+  ];
+  const statuses = (await Promise.all(asked)).map(({ status }) => status);
+  const given = statuses.filter((status) => status < 300);
+  expect(statuses.filter((status) => status === 403)).toHaveLength(asked.length - given.length);
+  expect(given).toHaveLength(most);
+  const counts = running().filter(
+    ({ state, config }) => state === orchestratorProto.SandboxState.PAUSED || config?.autoPause,
+  );
+  expect(counts).toHaveLength(given.length);
+  expect((await apis[0].call('POST', '/sandboxes', { key: team.key, body })).status).toBe(403);
 });

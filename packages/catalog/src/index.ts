@@ -3,6 +3,8 @@ export { type HeardNode, type Hearings, type Silence, TELLING_GAP_MS } from './h
 export { createMemoryHearings } from './hearings/memory.ts';
 export { createMemoryNotices } from './notices/memory.ts';
 export type { Notices, Topic } from './notices/notices.ts';
+export { createMemoryPending } from './pending/memory.ts';
+export { PENDING_LEASE_MS, type Pending } from './pending/pending.ts';
 export { createMemoryRates } from './rates/memory.ts';
 export type { Rate, RateOutcome, Rates } from './rates/rates.ts';
 export { createMemoryReservations } from './reservations/memory.ts';

@@ -1,7 +1,9 @@
 import {
+  createMemoryPending,
   createMemoryRates,
   type Hearings,
   type Notices,
+  type Pending,
   type Rates,
   type Reservations,
   type Routes,
@@ -12,6 +14,7 @@ import { RedisConnection } from './connection.ts';
 import { Epoch, GRACE_MS } from './epoch/epoch.ts';
 import { createRedisHearings } from './hearings/redis-hearings.ts';
 import { createRedisNotices } from './notices/redis-notices.ts';
+import { createRedisPending } from './pending/redis-pending.ts';
 import { createRedisRates } from './rates/redis-rates.ts';
 import { createRedisReservations } from './reservations/redis-reservations.ts';
 import { createRedisRoutes } from './routes/redis-routes.ts';
@@ -31,6 +34,7 @@ export interface LiveStore extends AsyncDisposable {
   rates: Rates;
   notices: Notices;
   hearings: Hearings;
+  pending: Pending;
   contents: StoreContents;
 }
 
@@ -62,6 +66,10 @@ export async function openLiveStore({ url, prefix, logger }: LiveStoreOptions): 
     ),
     notices,
     hearings: createRedisHearings(redis),
+    pending: createRedisPending(
+      redis,
+      createMemoryPending(() => performance.now()),
+    ),
     contents: epoch,
     async [Symbol.asyncDispose]() {
       await notices[Symbol.asyncDispose]();

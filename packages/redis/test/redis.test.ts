@@ -1,8 +1,9 @@
-import { createMemoryRates, type Routes } from '@islet/catalog';
+import { createMemoryPending, createMemoryRates, type Routes } from '@islet/catalog';
 import {
   hearingsContract,
   marksContract,
   noticesContract,
+  pendingContract,
   ratesContract,
   reservationsContract,
   routesContract,
@@ -15,6 +16,7 @@ import { RedisConnection } from '../src/connection.ts';
 import { Epoch } from '../src/epoch/epoch.ts';
 import { createRedisHearings } from '../src/hearings/redis-hearings.ts';
 import { createRedisNotices } from '../src/notices/redis-notices.ts';
+import { createRedisPending } from '../src/pending/redis-pending.ts';
 import { createRedisRates } from '../src/rates/redis-rates.ts';
 import { createRedisReservations } from '../src/reservations/redis-reservations.ts';
 import { createRedisRoutes } from '../src/routes/redis-routes.ts';
@@ -89,6 +91,9 @@ describe.each(['redis-server', 'valkey-server'])('%s', (program) => {
     return [await openNotices(prefix), await openNotices(prefix)];
   });
   hearingsContract(program, async (now) => createRedisHearings((await emptied()).redis, now));
+  pendingContract(program, async (monotonic) =>
+    createRedisPending((await emptied()).redis, createMemoryPending(monotonic), monotonic),
+  );
   ratesContract(program, async (monotonic) => {
     const { redis } = await emptied();
     return createRedisRates(redis, createMemoryRates(monotonic), monotonic);

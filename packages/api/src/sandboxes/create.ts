@@ -137,7 +137,7 @@ export async function createSandbox(
   const { mounts, nodeId } = await resolveMounts(context, team, request.volumeMounts ?? []);
   const config = configOf(context, team, request, template, mounts);
   const { sandboxId } = config;
-  using _place = request.autoPause ? await context.paused.promise(team, 1) : undefined;
+  await using _place = request.autoPause ? await context.paused.promise(team, [sandboxId]) : undefined;
   await takePlace(context.reservations, team, sandboxId);
   try {
     const sandbox = await startPlaced(context, {

@@ -44,7 +44,8 @@ export function addPauseRoutes(app: ApiApp, context: ApiContext): void {
         const { config, state } = sandbox;
         const { sandboxId } = config;
         if (state === SandboxState.KILLING) throw sandboxNotFound(sandboxId);
-        if (state === SandboxState.RUNNING) await context.paused.assertMayPause(team, config);
+        await using _place =
+          state === SandboxState.RUNNING ? await context.paused.pausing(team, config) : undefined;
         const node = context.nodes.of(sandbox);
         const answer = await node.call(PAUSE_TIMEOUT_MS, ({ sandboxes }, options) =>
           sandboxes.pauseSandbox({ sandboxId, filesOnly }, options),

@@ -44,10 +44,9 @@ export async function forkSandbox(
     throw tooManyForks(concurrentInstances);
   }
   assertRunning(source, 'forked');
-  using _places = source.config.autoPause ? await context.paused.promise(team, count) : undefined;
-  const admitted = await Promise.all(
-    Array.from({ length: count }, () => admit(context, team, source.config)),
-  );
+  const ids = Array.from({ length: count }, newSandboxId);
+  await using _places = source.config.autoPause ? await context.paused.promise(team, ids) : undefined;
+  const admitted = await Promise.all(ids.map((id) => admit(context, team, source.config, id)));
   const configs = admitted.flatMap((each) => (each instanceof IsletError ? [] : each));
   try {
     const started = await start(context, source, configs, timeout * 1000);
@@ -66,9 +65,9 @@ async function admit(
   context: ApiContext,
   team: Team,
   source: SandboxConfig,
+  sandboxId: string,
 ): Promise<SandboxConfig | IsletError> {
   const config = clone(orchestratorProto.SandboxConfigSchema, source);
-  const sandboxId = newSandboxId();
   try {
     await takePlace(context.reservations, team, sandboxId);
   } catch (error) {

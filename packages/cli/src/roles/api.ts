@@ -20,6 +20,7 @@ type Given =
   | 'rateLimit'
   | 'notices'
   | 'hearings'
+  | 'pending'
   | 'discovery'
   | 'artifacts'
   | 'uploads'

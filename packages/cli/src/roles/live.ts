@@ -1,10 +1,12 @@
 import {
   createMemoryNotices,
+  createMemoryPending,
   createMemoryRates,
   createMemoryReservations,
   createMemoryRoutes,
   type Hearings,
   type Notices,
+  type Pending,
   type Rates,
   type Reservations,
   type Routes,
@@ -20,6 +22,7 @@ export interface Live extends AsyncDisposable {
   reservations: Reservations;
   rates: Rates;
   notices: Notices;
+  pending: Pending;
   /** Absent: no other API hears the nodes. */
   hearings?: Hearings;
   /** Absent: what is in memory is not lost while the API runs. */
@@ -40,6 +43,7 @@ export async function openLive(
       reservations: createMemoryReservations(() => performance.now()),
       rates: createMemoryRates(() => performance.now()),
       notices: createMemoryNotices(),
+      pending: createMemoryPending(() => performance.now()),
       [Symbol.asyncDispose]: async () => undefined,
     };
   }

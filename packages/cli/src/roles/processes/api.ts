@@ -72,12 +72,12 @@ export function runApi(options: ProcessOptions<ApiConfig>): Promise<void> {
     // The first API of a cluster starts before any node has joined.
     if (bases.hasNodes) await Promise.race([bases.done, sleep(BASE_MS, undefined, { ref: false })]);
 
-    const { routes, reservations, rates, notices, hearings, contents } = live;
+    const { routes, reservations, rates, notices, hearings, pending, contents } = live;
     const sandboxUrl = `http://${urlHost(config.host)}:${config.proxyPort}`;
     let place: ClusterPlace | undefined;
     const api = await openApi({
       ...{ config, instance, db, secrets, unexpected, version, logger, sandboxUrl },
-      ...{ routes, reservations, notices, hearings, contents },
+      ...{ routes, reservations, notices, hearings, pending, contents },
       rateLimit: config.rateLimit && { rates, rate: config.rateLimit },
       ...openUploads(artifactsDir(instance, config.artifactsDir), secrets, layout),
       ...(await openStores(config.clickhouse, instance, logger, undo)),
