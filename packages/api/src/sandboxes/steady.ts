@@ -13,22 +13,24 @@ type Known = Pick<ApiContext, 'clock' | 'current' | 'sandboxes'>;
 
 /**
  * A sandbox that is not being moved: nothing that is asked of one can be done before it goes on.
+ * @param deadline monotonic ms, however often it is moved until then
  * @throws IsletError 404 if it ends meanwhile, 409 if it does not go on in time
  */
 export async function steadySandbox(
-  { clock, current, sandboxes }: Known,
+  known: Known,
   sandbox: Sandbox,
+  deadline = known.clock.monotonic() + MOVE_WAIT_MS,
 ): Promise<Sandbox> {
   if (!sandbox.moving) return sandbox;
+  const { clock, current, sandboxes } = known;
   const { sandboxId } = sandbox.config;
-  const deadline = clock.monotonic() + MOVE_WAIT_MS;
   while (sandboxes.get(sandboxId)?.moving) {
     if (clock.monotonic() > deadline) throw sandboxMoving(sandboxId);
     await sleep(LOOK_MS);
   }
   const steady = await current.find(sandboxId);
   if (!steady) throw sandboxNotFound(sandboxId);
-  return steady.moving ? steadySandbox({ clock, current, sandboxes }, steady) : steady;
+  return steadySandbox(known, steady, deadline);
 }
 
 /**
@@ -40,8 +42,9 @@ export async function withSteadySandbox<T>(
   read: () => Promise<Sandbox>,
   step: (sandbox: Sandbox) => Promise<T>,
 ): Promise<T> {
+  const deadline = context.clock.monotonic() + MOVE_WAIT_MS;
   for (let attempt = 1; ; attempt++) {
-    const sandbox = await steadySandbox(context, await read());
+    const sandbox = await steadySandbox(context, await read(), deadline);
     try {
       return await step(sandbox);
     } catch (error) {
