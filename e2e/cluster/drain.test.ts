@@ -183,6 +183,30 @@ describe('two nodes that share a store', () => {
     await node('undrain', 'one');
   });
 
+  it('go on where they are if a drain is interrupted, and the node stays drained', async () => {
+    const sandboxes = [await serve('one'), await serve('one'), await serve('one'), await serve('one')];
+    const words = ['node', 'drain', 'one', '--at-once', '1', '--data-dir', join(dir, 'api')];
+    const child = spawn(LAUNCHER, words, { stdio: ['ignore', 'pipe', 'inherit'] });
+    const exited = new Promise<number | null>((resolve) => child.once('exit', resolve));
+    const said: string[] = [];
+    for await (const line of createInterface(child.stdout)) {
+      if (line.includes(' is on two') && said.every((earlier) => !earlier.includes(' is on two')))
+        child.kill('SIGINT');
+      said.push(line);
+    }
+    expect(await exited).toBe(1);
+    expect(said.join('\n')).toMatch(/Interrupted: `islet node drain one` goes on/);
+    const moved = said.filter((line) => line.includes(' is on two')).length;
+    const there = await node<{ status: string; sandboxes: { sandboxID: string }[] }>('show', 'one');
+    expect(there.status).toBe('draining');
+    expect(there.sandboxes).toHaveLength(sandboxes.length - moved);
+    expect(there.sandboxes.length).toBeGreaterThan(0);
+    for (const sandbox of sandboxes) expect(await ask(sandbox)).toMatch(/^200 /);
+    expect((await node<Drained>('drain', 'one')).moved).toHaveLength(sandboxes.length - moved);
+    for (const sandbox of sandboxes) expect(await sandbox.kill()).toBe(true);
+    await node('undrain', 'one');
+  });
+
   it('end what was taken over meanwhile, and say what is lost, if one stands still', async () => {
     const [running, paused] = [await serve('one'), await serve('one')];
     expect(await paused.pause()).toBe(true);

@@ -5,7 +5,7 @@ import { afterAll, beforeAll, expect, it } from 'vitest';
 import { runIslet } from '../setup/command.ts';
 import { newDataDir, removeDataDir } from '../setup/instance.ts';
 import { until } from '../setup/until.ts';
-import { Cluster, type Way } from './whole/cluster.ts';
+import { Cluster, NODES, type Way } from './whole/cluster.ts';
 
 const LIMIT = 5;
 const LIFE_MS = 600_000;
@@ -130,4 +130,41 @@ it('does not let an API in that has another token seed', async () => {
   expect(stdout + stderr).toContain('--secrets-dir');
   const seed = await readFile(join(cluster.dataDir('api-1'), 'secrets/token-seed'), 'utf8');
   expect(stdout + stderr).not.toContain(seed.trim());
+});
+
+it('says at each API, once, that what ran on a machine without power is lost', async () => {
+  const { sandboxId } = await create(one);
+  const homes = await Promise.all(
+    NODES.map(async (node) => ({ node, all: await cluster.sandboxesOn(node) })),
+  );
+  const home = homes.find(({ all }) => all.some(({ id }) => id === sandboxId))?.node;
+  if (!home) throw new Error(`no node has ${sandboxId}`);
+  const ask = async ({ apiUrl }: Way, path: string) =>
+    fetch(`${apiUrl}${path}/${sandboxId}`, { headers: { 'X-API-Key': apiKey } });
+  const events = async (way: Way) => {
+    const told = (await (await ask(way, '/events/sandboxes')).json()) as { id: string; type: string }[];
+    return told.map(({ id, type }) => `${type.split('.').at(-1)} ${id}`);
+  };
+  const atEdge = async ({ sandboxUrl }: Way) => {
+    const headers = { 'E2b-Sandbox-Id': sandboxId, 'E2b-Sandbox-Port': '8000' };
+    return (await fetch(sandboxUrl, { headers, signal: AbortSignal.timeout(30_000) })).text();
+  };
+  await cluster.powerOff(home);
+  for (const way of [one, other]) {
+    const status = async () => (await ask(way, '/sandboxes')).status;
+    await expect.poll(status, { timeout: 60_000 }).toBe(404);
+    await expect.poll(() => atEdge(way)).toMatch(/not found/i);
+  }
+  const ends = await events(one);
+  expect(ends).toMatchObject([expect.stringMatching(/^killed /), expect.stringMatching(/^created /)]);
+  expect(await events(other)).toEqual(ends);
+  await cluster.run(home);
+  await until(
+    'its node is back',
+    60_000,
+    () => cluster.sandboxesOn(home),
+    ({ length }) => length === 0,
+  );
+  expect(await events(one)).toEqual(ends);
+  await killAll();
 });

@@ -24,13 +24,18 @@ export class Checks {
   /**
    * Waits until every API knows the same, then checks every sandbox that a client was told of.
    * @param unanswered creates that a client has no answer of: so many may be there that nobody knows of
+   * @param mayBeOverLimit something that was taken for lost may be back: its place was given away
    * @throws Broken
    */
-  async all(everyone: readonly Told[], unanswered: number): Promise<void> {
+  async all(
+    everyone: readonly Told[],
+    { unanswered, mayBeOverLimit }: { unanswered: number; mayBeOverLimit: boolean },
+  ): Promise<void> {
     await this.#nothingOnItsWay();
     for (const told of everyone) await this.#settle(told);
     await this.#strangers(everyone, unanswered);
     const running = everyone.filter(({ states }) => states.has('running'));
+    while (mayBeOverLimit && running.length > this.#options.limit) await this.#makeRoom(running.splice(0, 1));
     const paused = everyone.filter(({ states }) => states.has('paused'));
     for (const told of running) await this.#content(told);
     if (running.length >= this.#options.limit && paused.length > 0) await this.#makeRoom(running);

@@ -30,6 +30,8 @@ export interface ClientOptions {
   isOver: () => boolean;
   /** Nothing is broken: an error is the product's fault. */
   isCalm: () => boolean;
+  /** See `Faults`. */
+  maySeemLost: () => boolean;
   onOutcome: (operation: Operation, outcome: string) => void;
 }
 
@@ -150,7 +152,12 @@ export class Client {
   async #kill(told: Told, way: Way): Promise<void> {
     const mayBeGone = told.states.has('gone') || Date.now() > told.endsAt.from;
     // One that is not there is answered so, without an error.
+    const before = [...told.states];
     const wasThere = await becoming(told, 'gone', () => Sandbox.kill(told.id, way));
+    if (!wasThere && this.#options.maySeemLost()) {
+      for (const state of before) told.states.add(state);
+      return;
+    }
     if (!wasThere && !mayBeGone) throw new Broken('lost', `${told.id} was not there any more to be killed`);
   }
 
@@ -175,6 +182,7 @@ export class Client {
   }
 
   #notFound(operation: Operation, told: Told, error: unknown): void {
+    if (this.#options.maySeemLost()) return;
     if (told.states.has('gone') || (told.onTimeout === 'kill' && Date.now() > told.endsAt.from)) {
       told.states = new Set(['gone']);
       return;

@@ -12,6 +12,8 @@ export type FaultKind = (typeof FAULTS)[number];
 
 /** How long one lasts, ms. */
 const LASTS = { least: 500, most: 20_000 };
+/** A node that was broken for so long may count as lost until it is back, ms: some seconds less than the time that that takes. */
+const UNHEARD_MS = 8_000;
 const MACHINES: readonly Machine[] = [...PARTS, ...SERVERS];
 
 export interface FaultsOptions {
@@ -36,8 +38,21 @@ export class Faults {
   /** What is broken now: nothing is broken twice at a time. */
   readonly #broken = new Set<Machine | 'disk' | 'store'>();
 
+  /** When the first node of this round was broken, Unix ms. */
+  #unheardFrom: number | undefined;
+
   constructor(options: FaultsOptions) {
     this.#options = options;
+  }
+
+  /** What runs on some node may be answered as if it was lost, for now. */
+  get maySeemLost(): boolean {
+    return this.#unheardFrom !== undefined && Date.now() > this.#unheardFrom + UNHEARD_MS;
+  }
+
+  /** All is repaired, and all APIs hear all nodes. */
+  allIsWell(): void {
+    this.#unheardFrom = undefined;
   }
 
   /** Breaks something for a while. @param say told what, and when it is repaired */
@@ -47,6 +62,7 @@ export class Faults {
     const target = this.#targetOf(kind);
     if (this.#broken.has(target)) return;
     this.#broken.add(target);
+    if (NODES.some((node) => node === target) && kind !== 'drain') this.#unheardFrom ??= Date.now();
     const { what, repair } = await this.#break(kind, target);
     this.counts.set(kind, (this.counts.get(kind) ?? 0) + 1);
     say(`${what} for ${(lastsMs / 1000).toFixed(1)} s`);

@@ -120,9 +120,12 @@ class Run {
       ...{ random: this.#random.fork(), ways: this.#ways, everyone: () => this.#everyone },
       isCalm: () => this.#phase === 'calm',
       isOver: () => this.#phase === 'over',
+      maySeemLost: () => this.#faults.maySeemLost,
       onOutcome: (operation, outcome) => {
         add(this.#summary.operations, operation);
         if (outcome !== 'done') add(this.#summary.errors, `${operation}: ${outcome}`);
+        // What was taken for lost has freed its place.
+        if (this.#faults.maySeemLost) return;
         const now = Date.now();
         const running = this.#everyone.filter((told) => surelyRuns(told, now)).length;
         if (running > limit) throw new Broken('limit', `${running} sandboxes run, and ${limit} may`);
@@ -158,7 +161,8 @@ class Run {
 
   async #check(): Promise<void> {
     const unanswered = this.#clients.reduce((sum, client) => sum + client.unanswered, 0);
-    await this.#checks.all(this.#everyone, unanswered);
+    await this.#checks.all(this.#everyone, { unanswered, mayBeOverLimit: this.#faults.maySeemLost });
+    this.#faults.allIsWell();
     for (const client of this.#clients) {
       client.told.splice(0, client.told.length, ...client.told.filter(({ states }) => !states.has('gone')));
     }
