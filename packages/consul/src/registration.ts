@@ -1,4 +1,4 @@
-import { setTimeout as sleep } from 'node:timers/promises';
+import { pauseFor } from '@islet/contracts';
 import { type ConsulAgent, ConsulError } from './agent.ts';
 
 /** A service of this machine. */
@@ -51,7 +51,7 @@ export function keepRegistered(
       } catch (error) {
         if (!signal.aborted && failures++ === 0) onFailure(error);
       }
-      await sleep(lookMs, undefined, { signal, ref: false }).catch(() => undefined);
+      await pauseFor(lookMs, signal);
     }
   };
   const kept = keep();

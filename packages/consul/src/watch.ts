@@ -1,4 +1,4 @@
-import { setTimeout as sleep } from 'node:timers/promises';
+import { pauseFor } from '@islet/contracts';
 import { Type } from 'typebox';
 import { Value } from 'typebox/value';
 import { type ConsulAgent, ConsulError } from './agent.ts';
@@ -76,7 +76,7 @@ async function follow({ agent, service, listener, times, signal }: Following): P
   let index = 0n;
   let told: string | undefined;
   let failures = 0;
-  const pause = (ms: number) => sleep(ms, undefined, { signal, ref: false }).catch(() => undefined);
+  const pause = (ms: number) => pauseFor(ms, signal);
   while (!signal.aborted) {
     const askedAt = performance.now();
     try {

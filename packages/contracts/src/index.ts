@@ -38,4 +38,5 @@ export * from './sandbox.ts';
 export * from './tokens.ts';
 export * from './undo.ts';
 export * from './verdicts.ts';
+export * from './waiting.ts';
 export * from './web-names.ts';

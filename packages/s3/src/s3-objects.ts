@@ -9,7 +9,7 @@ import {
   type S3Client,
   S3ServiceException,
 } from '@aws-sdk/client-s3';
-import { Deadline } from '@islet/contracts';
+import { Deadline, eachAtOnce } from '@islet/contracts';
 import { DamagedSnapshotError } from '@islet/driver';
 import {
   assertObjectKey,
@@ -131,18 +131,9 @@ export class S3Objects implements ObjectStore {
   /** One request each: servers differ in what they want for many at once, and none lets that be done without a right to delete. */
   delete(keys: readonly string[], signal?: AbortSignal): Promise<void> {
     const targets = keys.map((key) => this.#target(key));
-    return this.#use(signal, async (abortSignal) => {
-      const work = async () => {
-        try {
-          for (let next = targets.pop(); next; next = targets.pop()) await this.#deleteOne(next, abortSignal);
-        } catch (error) {
-          targets.length = 0;
-          throw error;
-        }
-      };
-      const ends = await Promise.allSettled(Array.from({ length: AT_ONCE }, work));
-      for (const end of ends) if (end.status === 'rejected') throw end.reason;
-    });
+    return this.#use(signal, (abortSignal) =>
+      eachAtOnce(targets, { atOnce: AT_ONCE }, (target) => this.#deleteOne(target, abortSignal)),
+    );
   }
 
   async #deleteOne(target: Target, abortSignal: AbortSignal): Promise<void> {

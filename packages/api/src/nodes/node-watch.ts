@@ -1,5 +1,4 @@
-import { setTimeout as sleep } from 'node:timers/promises';
-import type { orchestratorProto } from '@islet/contracts';
+import { type orchestratorProto, pauseFor } from '@islet/contracts';
 import type { Logger } from '@islet/telemetry';
 import type { NodeLink } from './link.ts';
 
@@ -67,7 +66,7 @@ export class NodeWatch implements AsyncDisposable {
       if (again.signal.aborted) continue;
       if (told) backoff = FIRST_BACKOFF_MS;
       onLost(!told || silence.signal.aborted);
-      await sleep(backoff, undefined, { signal }).catch(() => undefined);
+      await pauseFor(backoff, signal);
       backoff = Math.min(backoff * 2, LONGEST_BACKOFF_MS);
     }
   }

@@ -1,4 +1,4 @@
-import { setTimeout as sleep } from 'node:timers/promises';
+import { pauseFor } from '@islet/contracts';
 import type { WatchableRoutes } from './routes.ts';
 import type { RouteSink } from './table.ts';
 
@@ -28,7 +28,7 @@ export function followRoutes(
       } catch (error) {
         if (signal.aborted) return;
         onLost(error);
-        await sleep(pause, undefined, { signal, ref: false }).catch(() => undefined);
+        await pauseFor(pause, signal);
         pause = Math.min(pause * 2, LONGEST_PAUSE_MS);
       }
     }

@@ -1,7 +1,6 @@
-import { setTimeout as sleep } from 'node:timers/promises';
 import { type Client, createClient } from '@connectrpc/connect';
 import { type LinkCredentials, requestCertificate } from '@islet/certificates';
-import { clusterProto, fromConnectError } from '@islet/contracts';
+import { clusterProto, fromConnectError, pauseFor } from '@islet/contracts';
 import type { Logger } from '@islet/telemetry';
 import type { CertificateSource } from '../https/certificate-source.ts';
 import { transportToMember } from './links.ts';
@@ -88,7 +87,7 @@ export function announceNode(
         if (!signal.aborted)
           logger.warn({ err: fromConnectError(error) }, 'the API was not told of this node');
       }
-      await sleep(AGAIN_MS, undefined, { signal, ref: false }).catch(() => undefined);
+      await pauseFor(AGAIN_MS, signal);
     }
   };
   const done = announce();

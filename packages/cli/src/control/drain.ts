@@ -1,4 +1,4 @@
-import { setTimeout as sleep } from 'node:timers/promises';
+import { eachAtOnce, pauseFor } from '@islet/contracts';
 import type { MoveAnswer, NodesControl } from './nodes.ts';
 
 export interface DrainOptions {
@@ -30,7 +30,7 @@ export async function drainNode(options: DrainOptions): Promise<Settled[]> {
     const { sandboxes, sandboxStartingCount } = await nodes.show(node);
     const untried = sandboxes.map(({ sandboxID }) => sandboxID).filter((id) => !tried.has(id));
     if (untried.length === 0 && sandboxStartingCount === 0) break;
-    if (untried.length === 0) await sleep(LOOK_AGAIN_MS, undefined, { signal }).catch(() => undefined);
+    if (untried.length === 0) await pauseFor(LOOK_AGAIN_MS, signal, true);
     const known = settled.length + untried.length;
     await eachAtOnce(untried, options, async (sandboxId) => {
       tried.add(sandboxId);
@@ -41,23 +41,4 @@ export async function drainNode(options: DrainOptions): Promise<Settled[]> {
     });
   }
   return settled;
-}
-
-/** Some at a time, none after a failure or an abort. @throws the first failure, when all that had begun have ended */
-async function eachAtOnce(
-  ids: readonly string[],
-  { atOnce, signal }: Pick<DrainOptions, 'atOnce' | 'signal'>,
-  work: (id: string) => Promise<void>,
-): Promise<void> {
-  const left = [...ids];
-  const failures: unknown[] = [];
-  const workers = Array.from({ length: Math.min(atOnce, left.length) }, async () => {
-    while (failures.length === 0 && !signal.aborted) {
-      const id = left.shift();
-      if (id === undefined) return;
-      await work(id).catch((error: unknown) => failures.push(error));
-    }
-  });
-  await Promise.all(workers);
-  if (failures.length > 0) throw failures[0];
 }

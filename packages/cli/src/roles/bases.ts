@@ -1,5 +1,5 @@
-import { setTimeout as sleep } from 'node:timers/promises';
 import type { NodeDiscovery, NodeLink } from '@islet/api';
+import { pauseFor } from '@islet/contracts';
 import type { Database } from '@islet/db';
 import type { Logger } from '@islet/telemetry';
 import { registerBase } from '../up/base-template.ts';
@@ -42,7 +42,7 @@ export function registerBaseOfNodes(
           if (!signal.aborted) logger.info({ err: error }, 'a node has no template base yet, asking again');
         }
       }
-      await sleep(PAUSE_MS, undefined, { signal, ref: false }).catch(() => undefined);
+      await pauseFor(PAUSE_MS, signal);
     }
   };
   const done = ask().finally(unwatch);

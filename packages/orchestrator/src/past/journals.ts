@@ -1,5 +1,5 @@
 import { setTimeout as sleep, setImmediate as turn } from 'node:timers/promises';
-import { orchestratorProto, type Sandbox } from '@islet/contracts';
+import { orchestratorProto, pauseFor, type Sandbox } from '@islet/contracts';
 import type { LogSink } from '@islet/sinks';
 import type { Logger } from '@islet/telemetry';
 import { EnvdAnswerError, type JournalLine } from '../envd/answers.ts';
@@ -134,8 +134,7 @@ class JournalStream {
     const { logger, sandbox } = this.#options;
     const { sandboxId } = sandbox.config;
     let againMs = AGAIN_MS.least;
-    const pause = (ms: number) =>
-      sleep(ms, undefined, { signal: this.#stop.signal, ref: false }).catch(() => undefined);
+    const pause = (ms: number) => pauseFor(ms, this.#stop.signal);
     await pause(OPEN_AFTER_MS);
     while (!this.#stop.signal.aborted) {
       const before = this.#options.cursor.get();

@@ -1,5 +1,4 @@
-import { setTimeout as sleep } from 'node:timers/promises';
-import { orchestratorProto } from '@islet/contracts';
+import { orchestratorProto, pauseFor } from '@islet/contracts';
 import type { Machine, SandboxDriver } from '@islet/driver';
 import type { Logger } from '@islet/telemetry';
 
@@ -31,7 +30,7 @@ export function watchLiveness(options: LivenessOptions): { close(): Promise<void
   const freeing = new Map<string, Promise<void>>();
   const watching = (async () => {
     while (!stop.signal.aborted) {
-      await sleep(INTERVAL_MS, undefined, { signal: stop.signal, ref: false }).catch(() => undefined);
+      await pauseFor(INTERVAL_MS, stop.signal);
       for (const sandbox of stop.signal.aborted ? [] : options.running()) {
         const { sandboxId } = sandbox;
         const reason = freeing.has(sandboxId) ? undefined : await endOf(options, sandbox);

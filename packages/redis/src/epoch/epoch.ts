@@ -1,6 +1,5 @@
-import { setTimeout as sleep } from 'node:timers/promises';
 import type { KeptContents, StoreContents } from '@islet/catalog';
-import { liveStoreUnavailable } from '@islet/contracts';
+import { liveStoreUnavailable, pauseFor } from '@islet/contracts';
 import type { Logger } from '@islet/telemetry';
 import { defineScript, type RedisConnection } from '../connection.ts';
 
@@ -145,9 +144,7 @@ export class Epoch implements StoreContents {
   async #pause(ms: number, signal: AbortSignal): Promise<void> {
     const woken = new AbortController();
     this.#wake = () => woken.abort();
-    await sleep(ms, undefined, { signal: AbortSignal.any([signal, woken.signal]), ref: false }).catch(
-      () => undefined,
-    );
+    await pauseFor(ms, AbortSignal.any([signal, woken.signal]));
     this.#wake = () => undefined;
   }
 }

@@ -1,5 +1,5 @@
-import { setTimeout as sleep } from 'node:timers/promises';
 import { createMemoryNotices, type Notices, type Topic } from '@islet/catalog';
+import { pauseFor } from '@islet/contracts';
 import type { RedisConnection } from '../connection.ts';
 
 /** Before the next try to hear a channel that broke off, ms. */
@@ -22,7 +22,7 @@ export function createRedisNotices(redis: RedisConnection): RedisNotices {
       } catch {
         // It is not there, or was: what it told meanwhile is unknown.
       }
-      await sleep(AGAIN_MS, undefined, { signal, ref: false }).catch(() => undefined);
+      await pauseFor(AGAIN_MS, signal);
     }
   };
   /** Until it breaks off. */

@@ -1,6 +1,5 @@
-import { setTimeout as sleep } from 'node:timers/promises';
 import type { Client } from '@connectrpc/connect';
-import type { outboxProto } from '@islet/contracts';
+import { type outboxProto, pauseFor } from '@islet/contracts';
 import type { Logger } from '@islet/telemetry';
 import { type Stores, store } from '../sinks.ts';
 import { HEARTBEAT_MS, type Position } from './outbox.ts';
@@ -76,7 +75,7 @@ export class OutboxReader implements AsyncDisposable {
         this.#options.logger.warn({ err: error }, 'cannot read what a node has noted, asking again');
       });
       if (this.#position !== before) backoff = BACKOFF_MS.first;
-      await sleep(backoff, undefined, { signal, ref: false }).catch(() => undefined);
+      await pauseFor(backoff, signal);
       backoff = Math.min(backoff * 2, BACKOFF_MS.longest);
     }
   }

@@ -1,4 +1,5 @@
 import { type FileHandle, open } from 'node:fs/promises';
+import { eachAtOnce } from '@islet/contracts';
 import { Type } from 'typebox';
 import { CHUNK_BYTES, type ChunkName, getChunk, nameChunk, putChunk } from './chunks.ts';
 import type { ObjectSource, ObjectStore } from './object-store.ts';
@@ -66,7 +67,7 @@ export async function getFile(
   const handle = await open(path, 'wx', 0o600);
   try {
     await handle.truncate(bytes);
-    await eachChunk(chunks.length, async (index) => {
+    await eachAtOnce(chunks.keys(), { atOnce: AT_ONCE }, async (index) => {
       const name = chunks[index];
       if (typeof name !== 'string') return;
       const here = similar && (await pieceOf(similar, index, bytes, name));
@@ -98,7 +99,7 @@ async function describe(
   try {
     const { size: bytes } = await handle.stat();
     const chunks = new Array<ChunkName>(Math.ceil(bytes / CHUNK_BYTES)).fill(null);
-    await eachChunk(chunks.length, async (index) => {
+    await eachAtOnce(chunks.keys(), { atOnce: AT_ONCE }, async (index) => {
       chunks[index] = await nameOf(await readPiece(handle, index, bytes), index);
     });
     return { bytes, chunks };
@@ -125,21 +126,4 @@ async function writePiece(handle: FileHandle, content: Buffer, index: number, by
   for (let written = 0; written < length; ) {
     written += (await handle.write(content, written, length - written, start + written)).bytesWritten;
   }
-}
-
-/** Some at a time, in order. What is under way when one fails has ended when this throws. */
-async function eachChunk(count: number, task: (index: number) => Promise<void>): Promise<void> {
-  let next = 0;
-  const work = async () => {
-    while (next < count) {
-      try {
-        await task(next++);
-      } catch (error) {
-        next = count;
-        throw error;
-      }
-    }
-  };
-  const ends = await Promise.allSettled(Array.from({ length: AT_ONCE }, work));
-  for (const end of ends) if (end.status === 'rejected') throw end.reason;
 }

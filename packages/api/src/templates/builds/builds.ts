@@ -1,6 +1,6 @@
 import { setMaxListeners } from 'node:events';
 import { setTimeout as sleep } from 'node:timers/promises';
-import type { templateProto } from '@islet/contracts';
+import { pauseFor, type templateProto } from '@islet/contracts';
 import {
   type Database,
   failBuilds,
@@ -134,7 +134,7 @@ export class Builds {
   async #keepLooking(): Promise<void> {
     const { signal } = this.#closing;
     for (;;) {
-      await sleep(LOOK_MS, undefined, { signal, ref: false }).catch(() => undefined);
+      await pauseFor(LOOK_MS, signal);
       if (signal.aborted) return;
       await this.look().catch((error: unknown) =>
         this.#options.logger.warn({ err: error }, 'cannot look for builds of other control planes'),
