@@ -2,8 +2,8 @@ import type { SandboxLog, SandboxSample } from '@islet/contracts';
 import type { Stores } from '@islet/sinks';
 
 export const TEAM = 't1';
-/** Of the first sample and line, Unix ms; a whole multiple of what follows. */
-export const BEGIN_MS = Date.now() - (Date.now() % 3_600_000) - 86_400_000;
+/** Of the first sample and line, Unix ms: those of a million samples end about now. */
+export const BEGIN_MS = Date.now() - (Date.now() % 5_000) - 7 * 3_600_000;
 
 /** How much is kept while queries are measured, among how many sandboxes. */
 export interface Amount {

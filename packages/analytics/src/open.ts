@@ -72,7 +72,7 @@ export async function openClickHouse(options: ClickHouseOptions): Promise<ClickH
   const writer = await Writer.open({ connection, prepare, isThere: isMigrated, spool, logger });
   const tables = new Tables(questions, writer);
   return {
-    samples: createSamples(tables),
+    samples: createSamples(tables, clock),
     logs: createLogs(tables, clock),
     events: createEvents(tables),
     teams: createTeams(tables),

@@ -28,12 +28,15 @@ const Bounds = Type.Object({ firstMs: Milliseconds, lastMs: Milliseconds, count:
 const valuesBy = (expression: (metric: string) => string) =>
   VALUES.map(([value, metric]) => `${expression(`metric_name = '${metric}'`)} AS ${value}`).join(', ');
 
+/** Of what is looked at first for the newest sample. */
+const RECENT_MS = 3_600_000;
+
 const OF_SANDBOX = 'team_id = {teamId:String} AND sandbox_id = {sandboxId:String}';
 const IN_RANGE =
   'timestamp >= fromUnixTimestamp64Milli({startMs:Int64}) AND timestamp <= fromUnixTimestamp64Milli({endMs:Int64})';
 
 /** Samples in ClickHouse. One that is written twice changes no maximum, so that what is read need not be made unique. */
-export function createSamples(tables: Tables): SampleStore {
+export function createSamples(tables: Tables, clock: () => number): SampleStore {
   async function bounds(teamId: string, sandboxId: string) {
     const [found] = await tables.read(
       `SELECT toUnixTimestamp64Milli(min(timestamp)) AS firstMs, toUnixTimestamp64Milli(max(timestamp)) AS lastMs, count() AS count
@@ -42,6 +45,20 @@ export function createSamples(tables: Tables): SampleStore {
       Bounds,
     );
     return found && found.count > 0 ? found : undefined;
+  }
+
+  async function newest(teamId: string, sandboxIds: string[], startMs: number): Promise<SandboxSample[]> {
+    if (sandboxIds.length === 0) return [];
+    const rows = await tables.read(
+      `SELECT sandbox_id AS sandboxId, toUnixTimestamp64Milli(max(timestamp)) AS timeMs,
+        ${valuesBy((isIt) => `argMaxIf(value, timestamp, ${isIt})`)}
+        FROM sandbox_metrics_gauge WHERE team_id = {teamId:String} AND sandbox_id IN {sandboxIds:Array(String)}
+          AND timestamp >= fromUnixTimestamp64Milli({startMs:Int64})
+        GROUP BY sandbox_id`,
+      { teamId, sandboxIds, startMs },
+      Latest,
+    );
+    return rows.map((row) => sampleOf(teamId, row.sandboxId, row));
   }
 
   return {
@@ -65,16 +82,11 @@ export function createSamples(tables: Tables): SampleStore {
       return rows.map((row) => sampleOf(teamId, sandboxId, row));
     },
     async latest(teamId, sandboxIds) {
-      if (sandboxIds.length === 0) return [];
-      const rows = await tables.read(
-        `SELECT sandbox_id AS sandboxId, toUnixTimestamp64Milli(max(timestamp)) AS timeMs,
-          ${valuesBy((isIt) => `argMaxIf(value, timestamp, ${isIt})`)}
-          FROM sandbox_metrics_gauge WHERE team_id = {teamId:String} AND sandbox_id IN {sandboxIds:Array(String)}
-          GROUP BY sandbox_id`,
-        { teamId, sandboxIds },
-        Latest,
-      );
-      return rows.map((row) => sampleOf(teamId, row.sandboxId, row));
+      // Those that run have samples of this hour. Only what has none is looked for in all that is kept.
+      const recent = await newest(teamId, sandboxIds, inRange(clock() - RECENT_MS));
+      const found = new Set(recent.map(({ sandboxId }) => sandboxId));
+      const others = sandboxIds.filter((id) => !found.has(id));
+      return [...recent, ...(await newest(teamId, others, 0))];
     },
   };
 }
