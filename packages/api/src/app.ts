@@ -1,10 +1,13 @@
 import type { TypeBoxTypeProvider } from '@fastify/type-provider-typebox';
 import { createMemoryNotices, createMemoryPending, type FindSigner, type Wake } from '@islet/catalog';
-import { toErrorBody } from '@islet/contracts';
+import { type SandboxLifeEvent, toErrorBody } from '@islet/contracts';
 import type { Revoked } from '@islet/db';
+import { createMemoryAudit, createMemoryDeliveries } from '@islet/sinks';
+import { createDestinations, createSealing, Dispatcher, oweToWebhooks } from '@islet/webhooks';
 import Fastify, { type FastifyReply } from 'fastify';
 import { Type } from 'typebox';
 import { addAdminRoutes } from './admin/routes.ts';
+import { AuditTrail, useAudit } from './audit/trail.ts';
 import { Authenticator } from './auth/authenticator.ts';
 import { access, requireDeclaredAccess, useAuthentication } from './auth/guard.ts';
 import type { ApiApp, ApiContext } from './context.ts';
@@ -43,9 +46,11 @@ import { createWake } from './sandboxes/resume.ts';
 import { addSandboxRoutes } from './sandboxes/routes.ts';
 import { createFindSigner } from './sandboxes/signers.ts';
 import { addSnapshotRoutes } from './snapshots/routes.ts';
+import { Metering } from './teams/metering.ts';
 import { addTeamMetricsRoutes } from './teams/metrics-routes.ts';
 import { addTeamRoutes } from './teams/routes.ts';
 import { TeamUsage } from './teams/usage.ts';
+import { addUsageRoutes } from './teams/usage-routes.ts';
 import { Builds } from './templates/builds/builds.ts';
 import { addBuildRequestRoutes } from './templates/builds/request-routes.ts';
 import { addBuildRoutes } from './templates/builds/routes.ts';
@@ -59,6 +64,8 @@ import { addTemplateWriteRoutes } from './templates/write-routes.ts';
 import { addVolumeContentRoutes } from './volumes/content-routes.ts';
 import { addVolumeRoutes } from './volumes/routes.ts';
 import { createVolumeTokens } from './volumes/token.ts';
+import { addDeliveryRoutes } from './webhooks/delivery-routes.ts';
+import { addWebhookRoutes } from './webhooks/routes.ts';
 
 /** Nobody but programs, and pages that the API itself would serve, by names of this machine. */
 const LOCAL_WEB: WebAccess = { hosts: [], origins: [] };
@@ -67,6 +74,9 @@ const REQUEST_TIMEOUT_MS = 70_000;
 /** Longest wait for a request's headers. */
 const HEADERS_TIMEOUT_MS = 10_000;
 const KEEP_ALIVE_MS = 620_000;
+/** Of what nobody keeps elsewhere: some 10 MB. */
+const DELIVERIES_KEPT = { attemptsPerWebhook: 1_000, attempts: 5_000 };
+const AUDIT_KEPT = { most: 10_000 };
 /** A node that is silent for so long has died, as far as anybody can know. */
 const NODE_LOSS_MS = 14_000;
 
@@ -80,6 +90,14 @@ export interface Api {
   nodeClients(): readonly NodeClient[];
   /** Refuses credentials that were taken back in the database from the next request on. */
   forget(revoked: Revoked): void;
+  /**
+   * Takes what happened to sandboxes, for webhooks and for what teams use. Resolves when the database has it; may be called until that
+   * is closed. What is told again changes nothing.
+   */
+  hear(events: readonly SandboxLifeEvent[]): Promise<void>;
+  readonly audit: AuditTrail;
+  readonly metering: Metering;
+  readonly dispatcher: Dispatcher;
 }
 
 /**
@@ -114,6 +132,7 @@ export async function createApi(deps: ApiDeps): Promise<Api> {
   useOpenApi(app, { title: 'Islet', version: '0.1.0' });
   useAuthentication(app, context.authenticator, deps.rateLimit);
   useUnderWayLimit(app);
+  useAudit(app, context.audit, context.clock);
   addHealthRoute(app);
   for (const addRoutes of [
     addSandboxRoutes,
@@ -124,6 +143,8 @@ export async function createApi(deps: ApiDeps): Promise<Api> {
     addMetricsRoutes,
     addLogRoutes,
     addEventRoutes,
+    addWebhookRoutes,
+    addDeliveryRoutes,
     addTemplateReadRoutes,
     addTemplateWriteRoutes,
     addTagRoutes,
@@ -132,6 +153,7 @@ export async function createApi(deps: ApiDeps): Promise<Api> {
     addUploadRoutes,
     addTeamRoutes,
     addTeamMetricsRoutes,
+    addUsageRoutes,
     addKeyRoutes,
     addNodeRoutes,
     addMoveRoutes,
@@ -157,17 +179,21 @@ export async function createApi(deps: ApiDeps): Promise<Api> {
     });
     context.current.start();
     moves.start();
+    context.dispatcher.start();
+    context.metering.start();
     await context.builds.resume();
   });
   app.addHook('onClose', async () => {
     context.usage.close();
     context.current.stop();
+    await Promise.all([context.dispatcher[Symbol.asyncDispose](), context.metering[Symbol.asyncDispose]()]);
     await moves[Symbol.asyncDispose]();
     await nodesStarted?.[Symbol.asyncDispose]();
     await Promise.all([context.nodes.stop(), context.builds.close(), sweep.close()]);
     await context.standings[Symbol.asyncDispose]();
     await context.rows.settled();
     await Promise.all([context.authenticator.close(), context.templates.close(), context.spawns.flush()]);
+    await context.audit[Symbol.asyncDispose]();
   });
   return {
     app,
@@ -175,6 +201,15 @@ export async function createApi(deps: ApiDeps): Promise<Api> {
     findSigner: createFindSigner(context.sandboxes),
     nodeClients: () => context.nodes.all.map(({ link }) => link.sandboxes),
     forget: (revoked) => context.authenticator.forget(revoked),
+    async hear(events) {
+      await Promise.all([
+        oweToWebhooks(deps.db, events, context.clock.now()).then(() => context.dispatcher.wake()),
+        context.metering.hear(events),
+      ]);
+    },
+    audit: context.audit,
+    metering: context.metering,
+    dispatcher: context.dispatcher,
   };
 }
 
@@ -193,6 +228,13 @@ function buildContext(deps: ApiDeps): ApiContext {
     lossAfterMs: deps.nodeLossMs ?? NODE_LOSS_MS,
   });
   const current = new CurrentSandboxes({ known: sandboxes, routes, nodes, logger });
+  const destinations = createDestinations(deps.webhookAllow ?? []);
+  const sealing = createSealing(deps.tokenSeed);
+  const deliveries = deps.deliveries ?? createMemoryDeliveries(DELIVERIES_KEPT);
+  const dispatcher = new Dispatcher({
+    ...{ db, deliveries, destinations, sealing, retries: deps.webhookRetries, logger },
+    ...{ version: deps.version ?? 'development', now: () => clock.now() },
+  });
   return {
     ...deps,
     clock,
@@ -208,6 +250,9 @@ function buildContext(deps: ApiDeps): ApiContext {
     nodes,
     standings,
     rows,
+    ...{ destinations, sealing, deliveries, dispatcher },
+    audit: new AuditTrail({ store: deps.audit ?? createMemoryAudit(AUDIT_KEPT), logger }),
+    metering: new Metering({ db, sandboxes, now: () => clock.now(), logger }),
   };
 }
 

@@ -1,4 +1,6 @@
 import type { TypeBoxTypeProvider } from '@fastify/type-provider-typebox';
+import type { DeliveryStore } from '@islet/sinks';
+import type { Destinations, Dispatcher, Sealing } from '@islet/webhooks';
 import type {
   FastifyBaseLogger,
   FastifyInstance,
@@ -6,6 +8,7 @@ import type {
   RawRequestDefaultExpression,
   RawServerDefault,
 } from 'fastify';
+import type { AuditTrail } from './audit/trail.ts';
 import type { Authenticator } from './auth/authenticator.ts';
 import type { ApiDeps, Clock } from './deps.ts';
 import type { PausedRows } from './nodes/paused-rows.ts';
@@ -14,6 +17,7 @@ import type { NodeStandings } from './nodes/standings.ts';
 import type { CurrentSandboxes } from './sandboxes/current-sandboxes.ts';
 import type { KnownSandboxes } from './sandboxes/known-sandboxes.ts';
 import type { PausedQuota } from './sandboxes/paused-quota.ts';
+import type { Metering } from './teams/metering.ts';
 import type { TeamUsage } from './teams/usage.ts';
 import type { Builds } from './templates/builds/builds.ts';
 import type { TemplateResolver } from './templates/resolver.ts';
@@ -30,7 +34,7 @@ export type ApiApp = FastifyInstance<
 >;
 
 /** What routes work with. */
-export interface ApiContext extends Omit<ApiDeps, 'clock' | 'sandboxes'> {
+export interface ApiContext extends Omit<ApiDeps, 'clock' | 'sandboxes' | 'deliveries' | 'audit'> {
   clock: Clock;
   /** What the nodes have told, a moment ago. */
   sandboxes: KnownSandboxes;
@@ -46,4 +50,10 @@ export interface ApiContext extends Omit<ApiDeps, 'clock' | 'sandboxes'> {
   standings: NodeStandings;
   rows: PausedRows;
   volumeTokens: VolumeTokens;
+  audit: AuditTrail;
+  deliveries: DeliveryStore;
+  dispatcher: Dispatcher;
+  destinations: Destinations;
+  sealing: Sealing;
+  metering: Metering;
 }

@@ -1,8 +1,16 @@
 import type { ArchiveInspector, ArtifactStore, UploadSignatures } from '@islet/artifacts';
 import type { Hearings, Notices, Pending, Reservations, Routes, StoreContents } from '@islet/catalog';
 import type { Database } from '@islet/db';
-import type { EventSource, EventStore, LogSource, SampleSource } from '@islet/sinks';
+import type {
+  AuditStore,
+  DeliveryStore,
+  EventSource,
+  EventStore,
+  LogSource,
+  SampleSource,
+} from '@islet/sinks';
 import type { Logger } from '@islet/telemetry';
+import type { RetrySchedule } from '@islet/webhooks';
 import type { RateLimit } from './auth/rate-limit.ts';
 import type { WebAccess } from './http/cors.ts';
 import type { Collector } from './nodes/collector.ts';
@@ -71,6 +79,16 @@ export interface ApiDeps {
   events?: EventSource | undefined;
   /** Keeps what is told of sandboxes that were lost with their node; absent: nobody is told. */
   lossEvents?: Pick<EventStore, 'write'> | undefined;
+  /** What webhooks were sent; absent: the newest, in memory. */
+  deliveries?: DeliveryStore | undefined;
+  /** Who changed what; absent: the newest, in memory. */
+  audit?: AuditStore | undefined;
+  /** Addresses and networks that webhooks may reach in addition to public ones. */
+  webhookAllow?: readonly string[] | undefined;
+  /** When webhooks are tried again; absent: as the protocol has it. */
+  webhookRetries?: RetrySchedule | undefined;
+  /** Of Islet, for those it sends something. */
+  version?: string | undefined;
   /** Brings there what nodes note. Absent: they do so themselves. */
   collector?: Pick<Collector, 'caughtUp'> | undefined;
   /** After so long a silence of a node what ran on it counts as lost, ms; absent: the usual time. */

@@ -22,7 +22,7 @@ import {
 import { createLogger } from '@islet/telemetry';
 import { expect } from 'vitest';
 import { bundleInspector } from '../../artifacts/bundle.mjs';
-import { type ApiDeps, createApi, type NodeLink } from '../src/index.ts';
+import { type Api, type ApiDeps, createApi, type NodeLink } from '../src/index.ts';
 import { KnownSandboxes } from '../src/sandboxes/known-sandboxes.ts';
 import { readDescription } from './description.ts';
 import { onlyNode } from './simulated-link.ts';
@@ -57,6 +57,8 @@ export interface Harness {
   routes: Routes;
   sandboxes: KnownSandboxes;
   wake: Wake;
+  /** Tells the API what happened to sandboxes, as nodes do. */
+  hear: Api['hear'];
   baseTemplateId: string;
   call(method: string, path: string, options?: RequestOptions): Promise<Answer>;
   /** A new team with a key. */
@@ -108,7 +110,7 @@ export async function startHarness({ link = {}, ...overrides }: HarnessOptions =
   const program = join(artifactsDir, 'inspector.mjs');
   await bundleInspector(program);
   const inspector = new ArchiveInspector({ program, atOnce: 2, limitMs: 60_000 });
-  const { app, wake } = await createApi({
+  const { app, wake, hear } = await createApi({
     db,
     routes,
     sandboxes,
@@ -157,6 +159,7 @@ export async function startHarness({ link = {}, ...overrides }: HarnessOptions =
     routes,
     sandboxes,
     wake,
+    hear,
     baseTemplateId,
     template,
     async call(method, path, { key = LOCAL_DEV.apiKey, body, raw, headers = {} } = {}) {

@@ -42,6 +42,7 @@ export function commandsOf(io: CommandIo): Record<string, () => Promise<AnyComma
     api: async () => (await import('./commands/api.ts')).apiCommand(io),
     edge: async () => (await import('./commands/edge.ts')).edgeCommand(io),
     node: async () => (await import('./commands/node.ts')).nodeCommand(io),
+    audit: async () => (await import('./commands/audit.ts')).auditCommand(io),
     doctor: async () => (await import('./commands/doctor.ts')).doctorCommand(io),
     join: async () => (await import('./commands/join.ts')).joinCommand(io),
     keys: async () => (await import('./commands/keys.ts')).keysCommand(io),
@@ -55,6 +56,8 @@ export function commandsOf(io: CommandIo): Record<string, () => Promise<AnyComma
     template: async () => (await import('./commands/template.ts')).templateCommand(io),
     templates: async () => (await import('./commands/templates.ts')).templatesCommand(io),
     trust: async () => (await import('./commands/trust.ts')).trustCommand(io),
+    usage: async () => (await import('./commands/usage.ts')).usageCommand(io),
+    webhooks: async () => (await import('./commands/webhooks.ts')).webhooksCommand(io),
     db: async () => (await import('./commands/db.ts')).dbCommand(io),
   };
 }

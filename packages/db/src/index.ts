@@ -52,7 +52,7 @@ export {
   touchApiKey,
 } from './keys/api-keys.ts';
 export { type KeyDefectRow, listKeyDefects } from './keys/defects.ts';
-export { formatMask, type Revoked } from './keys/selection.ts';
+export { formatMask, maskKeys, type Revoked } from './keys/selection.ts';
 export {
   addWellKnownCredentials,
   findWellKnown,
@@ -173,6 +173,18 @@ export {
 } from './tiers/limits.ts';
 export { countRows, readContent, type TableContent } from './transfer/content.ts';
 export { type CopyOptions, copyContent } from './transfer/copy.ts';
+export { presentUsage, type UsageAmounts, type UsageReport, usageRange } from './usage/report.ts';
+export {
+  countCreated,
+  countEnded,
+  countKept,
+  noteRunning,
+  type Run,
+  readUsage,
+  sweepRuns,
+  type UsageDay,
+  type UsageQuery,
+} from './usage/usage.ts';
 export {
   createVolume,
   deleteVolume,
@@ -182,3 +194,32 @@ export {
   type NewVolume,
   type Volume,
 } from './volumes/volumes.ts';
+export {
+  claimDue,
+  type DueEvent,
+  dropLeases,
+  type LeaseOptions,
+  type Listener,
+  listListeners,
+  listOwed,
+  type OwedEvent,
+  type OwedOutcome,
+  type OwedState,
+  type OwedView,
+  oweEvents,
+  replayOwed,
+  settleOwed,
+  stopOwed,
+  sweepOwed,
+} from './webhooks/queue.ts';
+export {
+  changeWebhook,
+  countWebhooks,
+  createWebhook,
+  deleteWebhook,
+  findWebhook,
+  listWebhooks,
+  type NewWebhook,
+  type Webhook,
+  type WebhookChange,
+} from './webhooks/webhooks.ts';

@@ -26,7 +26,9 @@ import { pausedContract } from './paused.contract.ts';
 import { snapshotsContract } from './snapshots.contract.ts';
 import { teamsContract } from './teams.contract.ts';
 import { templatesContract } from './templates.contract.ts';
+import { usageContract } from './usage.contract.ts';
 import { volumesContract } from './volumes.contract.ts';
+import { webhooksContract } from './webhooks.contract.ts';
 
 /** What every adapter of the database port must do. `open` gives an empty, unmigrated database. */
 export function databaseContract(name: string, open: () => Promise<Database>): void {
@@ -100,5 +102,7 @@ export function databaseContract(name: string, open: () => Promise<Database>): v
     snapshotsContract(database);
     clusterContract(database);
     installationContract(database);
+    webhooksContract(database);
+    usageContract(database);
   });
 }

@@ -102,7 +102,9 @@ export function keysContract(database: () => Database): void {
     it('creates and deletes access tokens of their user only', async () => {
       const token = await createAccessToken(database(), { userId: LOCAL_DEV.userId, name: 'cli' });
       const hash = hashKey('access', token.token);
-      expect(await findAccessTokenOwners(database(), [hash])).toEqual([{ hash, userId: LOCAL_DEV.userId }]);
+      expect(await findAccessTokenOwners(database(), [hash])).toMatchObject([
+        { hash, userId: LOCAL_DEV.userId },
+      ]);
       expect(
         await deleteAccessToken(database(), { id: token.id, userId: crypto.randomUUID() }),
       ).toBeUndefined();

@@ -22,6 +22,7 @@ import {
   findAccessTokenOwners,
   findApiKeyOwners,
   findTeam,
+  formatMask,
   listUserTeams,
   type Revoked,
   type Team,
@@ -32,11 +33,18 @@ import type { FastifyRequest } from 'fastify';
 import type { Clock } from '../deps.ts';
 import { CredentialCache } from './credential-cache.ts';
 
-/** Who a request comes from. */
+/** The key or token that was shown, as it may be told of. */
+export interface Credential {
+  id: string;
+  /** `e2b_53...dd90` */
+  mask: string;
+}
+
+/** Who a request comes from; a team without a key is the operator on its behalf. */
 export type Caller =
   | { kind: 'nobody' }
-  | { kind: 'team'; team: Team }
-  | { kind: 'user'; userId: string }
+  | { kind: 'team'; team: Team; key: Credential | undefined }
+  | { kind: 'user'; userId: string; key: Credential }
   | { kind: 'admin' };
 
 /** Ways to prove who one is. */
@@ -57,8 +65,8 @@ function headerOf(request: FastifyRequest, name: string): string | undefined {
 /** Proves who a request comes from, by the schemes its route accepts. */
 export class Authenticator {
   readonly #options: AuthenticatorOptions;
-  readonly apiKeys: CredentialCache<{ keyId: string; team: Team }>;
-  readonly accessTokens: CredentialCache<string>;
+  readonly apiKeys: CredentialCache<{ key: Credential; team: Team }>;
+  readonly accessTokens: CredentialCache<{ key: Credential; userId: string }>;
   readonly #touches = new Set<Promise<void>>();
 
   constructor(options: AuthenticatorOptions) {
@@ -67,16 +75,19 @@ export class Authenticator {
     const monotonic = () => options.clock.monotonic();
     this.apiKeys = new CredentialCache({
       load: async (hashes) =>
-        (await findApiKeyOwners(db, hashes)).map(({ hash, keyId, team }) => ({
+        (await findApiKeyOwners(db, hashes)).map(({ hash, keyId, mask, team }) => ({
           hash,
-          value: { keyId, team },
+          value: { key: { id: keyId, mask: formatMask(mask) }, team },
         })),
       monotonic,
       logger,
     });
     this.accessTokens = new CredentialCache({
       load: async (hashes) =>
-        (await findAccessTokenOwners(db, hashes)).map(({ hash, userId }) => ({ hash, value: userId })),
+        (await findAccessTokenOwners(db, hashes)).map(({ hash, tokenId, mask, userId }) => ({
+          hash,
+          value: { key: { id: tokenId, mask: formatMask(mask) }, userId },
+        })),
       monotonic,
       logger,
     });
@@ -146,8 +157,8 @@ export class Authenticator {
     if (defect === 'format') throw malformedApiKey();
     const hit = await this.apiKeys.get(hashKey('api', key));
     if (!hit) throw unknownApiKey();
-    if (hit.loaded) this.#touch(hit.value.keyId);
-    return { kind: 'team', team: hit.value.team };
+    if (hit.loaded) this.#touch(hit.value.key.id);
+    return { kind: 'team', ...hit.value };
   }
 
   /** Notes the use of a key behind the request's back. */
@@ -166,7 +177,7 @@ export class Authenticator {
     if (keyDefect('access', token)) throw malformedAccessToken();
     const hit = await this.accessTokens.get(hashKey('access', token));
     if (!hit) throw unknownAccessToken();
-    return { kind: 'user', userId: hit.value };
+    return { kind: 'user', ...hit.value };
   }
 
   /** No identity provider can be configured yet, so that no such token is good. */
@@ -188,7 +199,7 @@ export class Authenticator {
     await this.#byAdminToken(token);
     const team = isUuid(teamId) ? await findTeam(this.#options.db, teamId) : undefined;
     if (!team) throw teamNotFound();
-    return { kind: 'team', team };
+    return { kind: 'team', team, key: undefined };
   }
 }
 

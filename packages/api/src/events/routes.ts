@@ -1,5 +1,12 @@
-import { isIP } from 'node:net';
-import { EVENT_TYPES, parseSandboxId, type SandboxLifeEvent } from '@islet/contracts';
+import {
+  EVENT_PREFIX,
+  EVENT_TYPES,
+  EVENT_VERSION,
+  eventData,
+  legacyNames,
+  parseSandboxId,
+  type SandboxLifeEvent,
+} from '@islet/contracts';
 import { type Static, Type } from 'typebox';
 import { access, callingTeam } from '../auth/guard.ts';
 import type { ApiApp, ApiContext } from '../context.ts';
@@ -32,22 +39,13 @@ const querystring = Type.Object({
   ),
 });
 
-/** Before each type's own name. */
-const PREFIX = 'sandbox.lifecycle.';
-
-/** What the protocol called the types before. A checkpoint had no name then. */
-const LABELS: Record<SandboxLifeEvent['type'], string> = {
-  ...{ created: 'create', killed: 'kill', paused: 'pause', resumed: 'resume', updated: 'update' },
-  checkpointed: '',
-};
-
 /** What happened to sandboxes. */
 export function addEventRoutes(app: ApiApp, context: ApiContext): void {
   const { events } = context;
   const read = async (teamId: string, query: Static<typeof querystring>, sandboxId?: string) => {
     const { offset, limit, orderAsc } = query;
     const asked = query.types === undefined ? undefined : [query.types].flat();
-    const types = asked && EVENT_TYPES.filter((type) => asked.includes(PREFIX + type));
+    const types = asked && EVENT_TYPES.filter((type) => asked.includes(EVENT_PREFIX + type));
     if (sandboxId !== undefined) await catchUp(context, teamId, sandboxId);
     const order = orderAsc ? 'ascending' : 'descending';
     return ((await events?.query({ teamId, sandboxId, types, offset, limit, order })) ?? []).map(present);
@@ -68,14 +66,14 @@ export function addEventRoutes(app: ApiApp, context: ApiContext): void {
 }
 
 function present(event: SandboxLifeEvent): Static<typeof Event> {
-  const label = LABELS[event.type];
-  const data = dataOf(event);
+  const { category, label } = legacyNames(event.type);
+  const data = eventData(event);
   return {
     id: event.id,
-    version: 'v2',
-    type: PREFIX + event.type,
+    version: EVENT_VERSION,
+    type: EVENT_PREFIX + event.type,
     timestamp: new Date(event.timeMs).toISOString(),
-    eventCategory: label === '' ? '' : 'lifecycle',
+    eventCategory: category,
     eventLabel: label,
     eventData: Object.keys(data).length > 0 ? data : null,
     sandboxId: event.sandboxId,
@@ -84,43 +82,4 @@ function present(event: SandboxLifeEvent): Static<typeof Event> {
     sandboxBuildId: event.buildId,
     sandboxTeamId: event.teamId,
   };
-}
-
-function dataOf({
-  metadata,
-  execution,
-  killReason,
-  endAtMs,
-  egress,
-}: SandboxLifeEvent): Record<string, unknown> {
-  return {
-    ...(Object.keys(metadata).length > 0 && { sandbox_metadata: metadata }),
-    ...(execution && {
-      execution: {
-        started_at: inSeconds(execution.startedAtMs),
-        vcpu_count: execution.cpuCount,
-        memory_mb: execution.memoryMb,
-        execution_time: Math.round(execution.lengthMs),
-      },
-    }),
-    ...(killReason !== undefined && { kill_reason: killReason }),
-    ...(endAtMs !== undefined && { set_timeout: new Date(endAtMs).toISOString() }),
-    ...(egress && {
-      network_egress: {
-        allowed_cidrs: egress.allowOut.filter(isAddress),
-        denied_cidrs: egress.denyOut,
-        allowed_domains: egress.allowOut.filter((rule) => !isAddress(rule)),
-      },
-    }),
-  };
-}
-
-/** RFC 3339 without fractions. */
-function inSeconds(timeMs: number): string {
-  return `${new Date(timeMs).toISOString().slice(0, 'YYYY-MM-DDThh:mm:ss'.length)}Z`;
-}
-
-/** True for an address or a range of addresses, false for a name. */
-function isAddress(rule: string): boolean {
-  return isIP(rule.split('/')[0] ?? '') !== 0;
 }

@@ -1,4 +1,4 @@
-import { Deadline } from '@islet/contracts';
+import { Deadline, type SandboxLifeEvent } from '@islet/contracts';
 import { OutboxReader, type Stores } from '@islet/sinks';
 import type { Logger } from '@islet/telemetry';
 import type { DiscoveredNode, NodeDiscovery } from './discovery.ts';
@@ -7,6 +7,9 @@ export interface CollectorOptions {
   stores: Stores;
   logger: Logger;
 }
+
+/** Takes what happened to sandboxes. What is told again changes nothing. */
+type Hear = (events: readonly SandboxLifeEvent[]) => Promise<void>;
 
 /** How long the end waits for what nodes have noted last, ms. */
 const LAST_NOTES_MS = 1_000;
@@ -17,14 +20,19 @@ export class Collector implements AsyncDisposable {
   readonly #readers = new Map<DiscoveredNode, OutboxReader>();
   readonly #leaving = new Set<Promise<void>>();
   #stopDiscovery: () => void = () => undefined;
+  #hear: Hear = async () => undefined;
 
   constructor(options: CollectorOptions) {
     this.#options = options;
   }
 
-  /** Reads the outboxes of these nodes from now on. */
-  follow(discovery: NodeDiscovery): void {
+  /**
+   * Reads the outboxes of these nodes from now on.
+   * @param hear told of events before they count as taken; if it fails, they are read again
+   */
+  follow(discovery: NodeDiscovery, hear: Hear = async () => undefined): void {
     this.#stopDiscovery();
+    this.#hear = hear;
     this.#stopDiscovery = discovery.watch((nodes) => this.#follow(nodes));
   }
 
@@ -49,10 +57,20 @@ export class Collector implements AsyncDisposable {
     for (const node of discovered) {
       const { outbox } = node.link;
       if (!outbox || this.#readers.has(node)) continue;
-      const { stores, logger } = this.#options;
+      const { logger } = this.#options;
+      const stores = this.#stores();
       const reader = new OutboxReader({ client: outbox, stores, logger: logger.child({ nodeId: node.id }) });
       this.#readers.set(node, reader);
     }
+  }
+
+  #stores(): Stores {
+    const { stores } = this.#options;
+    const write = async (events: readonly SandboxLifeEvent[]) => {
+      await stores.events.write(events);
+      if (events.length > 0) await this.#hear(events);
+    };
+    return { ...stores, events: { query: (query) => stores.events.query(query), write } };
   }
 
   async #finish({ id }: DiscoveredNode, reader: OutboxReader, signal: AbortSignal): Promise<void> {

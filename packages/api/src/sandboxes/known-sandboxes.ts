@@ -77,6 +77,11 @@ export class KnownSandboxes {
     return this.#known.get(sandboxId)?.sandbox;
   }
 
+  /** All, in no order. */
+  *all(): Generator<Sandbox> {
+    for (const { sandbox } of this.#known.values()) yield sandbox;
+  }
+
   /** In the order of `compareNewestFirst`. */
   ofTeam(teamId: string): Sandbox[] {
     const team = this.#teams.get(teamId);

@@ -17,7 +17,7 @@ export function addTeamRoutes(app: ApiApp, { db }: ApiContext): void {
   app.get(
     '/teams',
     {
-      config: { access: access.user },
+      config: { access: access.user, audited: true },
       schema: { response: { 200: Type.Array(UserTeamShape), '4xx': ErrorShape } },
     },
     async (request) => {

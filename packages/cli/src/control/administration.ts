@@ -1,3 +1,4 @@
+import type { Api } from '@islet/api';
 import {
   type AccessToken,
   type ApiKey,
@@ -19,17 +20,23 @@ import {
   listTeams,
   listUserTeams,
   migrationStatus,
+  presentUsage,
   type Revoked,
   removeMember,
   revokeAccessToken,
   revokeApiKey,
   setProjectLimits,
   type Team,
+  type UsageReport,
+  usageRange,
   type WellKnown,
 } from '@islet/db';
+import type { AuditQuery, AuditRecord } from '@islet/sinks';
 import { writeJoinToken } from '../cluster/join-token.ts';
 import type { NodeClient } from '../roles/node.ts';
+import { AdministrationError } from './errors.ts';
 import { limitOverrides, limitsView, type TeamLimitsChange, type TeamLimitsView } from './team-limits.ts';
+import { type WebhookAdministration, webhookAdministration } from './webhooks.ts';
 
 /** A key as an operator sees it. */
 export interface KeyView {
@@ -117,8 +124,21 @@ export interface JoinTokenView {
   expiresAt: string;
 }
 
+/** Which usage is asked for. */
+export interface UsageRequest {
+  team?: string | undefined;
+  start?: string | undefined;
+  end?: string | undefined;
+}
+
+/** What one team used. */
+export interface TeamUsageView extends UsageReport {
+  team: string;
+  teamId: string;
+}
+
 /** What an operator does to an installation besides running sandboxes. */
-export interface Administration {
+export interface Administration extends WebhookAdministration {
   /** `team` is a team's id or slug; the local-dev team if it is absent. */
   createKey(request: { name: string; team?: string | undefined }): Promise<NewKeyView>;
   listKeys(request: { team?: string | undefined }): Promise<KeyView[]>;
@@ -138,16 +158,17 @@ export interface Administration {
   /** Sets limits of one team, whatever its tier says. */
   limitTeam(request: { team: string; limits: TeamLimitsChange }): Promise<TeamView>;
   databaseReport(request: object): Promise<DatabaseReport>;
+  /** What was done, by whom. `team` is an id or a slug. */
+  listAudit(request: Omit<AuditQuery, 'teamId'> & { team?: string | undefined }): Promise<AuditRecord[]>;
+  /** What a team used, by day; of all teams if none is named. Days as `2026-12-01`, both included. */
+  listUsage(request: UsageRequest): Promise<TeamUsageView[]>;
   /** Newest first. */
   listSnapshots(request: object): Promise<SnapshotView[]>;
   /** Removes the snapshots that no template has, and says which. */
   collectSnapshots(request: object): Promise<SnapshotView[]>;
 }
 
-/** The request cannot be met; the message says what to do. */
-export class AdministrationError extends Error {
-  override readonly name = 'AdministrationError';
-}
+export { AdministrationError };
 
 /** Where machines join a cluster, and how they know that it is the one. */
 export interface ClusterPlace {
@@ -166,6 +187,9 @@ export interface RunningServices {
   cluster(): ClusterPlace | undefined;
   /** Has them refuse what was revoked from the next request on. */
   forget(revoked: Revoked): void;
+  audit: Api['audit'];
+  metering: Api['metering'];
+  dispatcher: Api['dispatcher'];
 }
 
 /** Administration straight on the database; what needs the machine's snapshots is refused if nothing runs. */
@@ -179,9 +203,10 @@ export function administrationOf(db: Database, running?: RunningServices): Admin
       `there is no team "${text}"; there ${known ? `are: ${known}` : 'is none: run `islet db seed`'}`,
     );
   };
+  const slugs = async () => new Map((await listTeams(db)).map((team) => [team.id, team.slug]));
   const views = async (keys: ApiKey[]): Promise<KeyView[]> => {
-    const slugs = new Map((await listTeams(db)).map((team) => [team.id, team.slug]));
-    return keys.map((key) => toView(key, slugs.get(key.teamId) ?? key.teamId));
+    const known = await slugs();
+    return keys.map((key) => toView(key, known.get(key.teamId) ?? key.teamId));
   };
 
   const runningServices = () => {
@@ -218,6 +243,23 @@ export function administrationOf(db: Database, running?: RunningServices): Admin
   };
 
   return {
+    ...webhookAdministration(db, { named: teamNamed, slugs }, () => running?.dispatcher.wake()),
+    async listAudit({ team, ...query }) {
+      const teamId = team === undefined ? undefined : (await teamNamed(team)).id;
+      return runningServices().audit.query({ ...query, teamId });
+    },
+    async listUsage({ team, start, end }) {
+      const range = usageRange({ start, end }, Date.now());
+      if (typeof range === 'string') throw new AdministrationError(range);
+      const { metering } = runningServices();
+      const teams = team === undefined ? await listTeams(db) : [await teamNamed(team)];
+      return Promise.all(
+        teams.map(async ({ id, slug }) => ({
+          ...{ team: slug, teamId: id },
+          ...presentUsage(await metering.read(id, range.from, range.to)),
+        })),
+      );
+    },
     listSnapshots: snapshots,
     async collectSnapshots() {
       const unused = (await snapshots()).filter(({ inUse }) => !inUse);

@@ -1,7 +1,9 @@
 import { chmod, mkdir, rm } from 'node:fs/promises';
 import { createServer, request as httpRequest, type IncomingMessage, type ServerResponse } from 'node:http';
 import { dirname } from 'node:path';
+import type { AuditRecord } from '@islet/sinks';
 import { type Administration, AdministrationError } from './administration.ts';
+import { controlRecord } from './audit.ts';
 
 /** What a running Islet tells of itself. */
 export interface InstanceStatus {
@@ -28,8 +30,13 @@ const METHODS = [
   'databaseReport',
   'listSnapshots',
   'collectSnapshots',
+  'listWebhooks',
+  'listDeliveries',
+  'replayDeliveries',
+  'listAudit',
+  'listUsage',
 ] as const;
-type Method = (typeof METHODS)[number];
+export type Method = (typeof METHODS)[number];
 
 const BODY_LIMIT_BYTES = 64 * 1024;
 
@@ -37,6 +44,8 @@ export interface ControlOptions {
   path: string;
   administration: Administration;
   status: () => InstanceStatus;
+  /** Told of what was done, before it is answered; absent: no one keeps it. */
+  record?: (done: Omit<AuditRecord, 'id'>) => void;
 }
 
 /**
@@ -84,7 +93,19 @@ async function answer(
   const method = METHODS.find((known) => known === name);
   if (!method) throw new AdministrationError(`this Islet knows no "${name}"; is it an older version?`);
   const call = options.administration[method] as (body: unknown) => Promise<unknown>;
-  respond(await call(JSON.parse(await readBody(request))));
+  const body: unknown = JSON.parse(await readBody(request));
+  const record = (status: number) => {
+    const done = controlRecord(method, body, status);
+    if (done) options.record?.(done);
+  };
+  try {
+    const value = await call(body);
+    record(200);
+    respond(value);
+  } catch (error) {
+    record(error instanceof AdministrationError ? 400 : 500);
+    throw error;
+  }
 }
 
 async function readBody(request: IncomingMessage): Promise<string> {
@@ -140,6 +161,11 @@ export function administrationThrough(path: string): Administration {
     databaseReport: call('databaseReport'),
     listSnapshots: call('listSnapshots'),
     collectSnapshots: call('collectSnapshots'),
+    listWebhooks: call('listWebhooks'),
+    listDeliveries: call('listDeliveries'),
+    replayDeliveries: call('replayDeliveries'),
+    listAudit: call('listAudit'),
+    listUsage: call('listUsage'),
   };
 }
 

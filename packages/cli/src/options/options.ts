@@ -254,6 +254,15 @@ export const OPTIONS = {
     fallback: '',
     parse: parseNetworks,
   },
+  webhookAllow: {
+    flag: 'webhook-allow',
+    env: 'ISLET_WEBHOOK_ALLOW',
+    hint: 'a,b',
+    description:
+      'Addresses or networks that webhooks may reach in addition to public ones (this machine and private networks may not be reached otherwise)',
+    fallback: '',
+    parse: parseNetworks,
+  },
   databaseUrl: {
     flag: 'database-url',
     env: 'DATABASE_URL',

@@ -28,10 +28,12 @@ type Given =
   | 'logs'
   | 'events'
   | 'lossEvents'
+  | 'deliveries'
+  | 'audit'
   | 'web';
 
 export interface ApiRoleOptions extends Pick<ApiDeps, Given> {
-  config: Pick<UpConfig, 'host' | 'apiPort' | 'secureByDefault' | 'volumeSizeMb'>;
+  config: Pick<UpConfig, 'host' | 'apiPort' | 'secureByDefault' | 'volumeSizeMb' | 'webhookAllow'>;
   /** Brings to the API what its nodes note. */
   collector: Collector;
   instance: Instance;
@@ -60,17 +62,19 @@ export async function openApi(options: ApiRoleOptions): Promise<ApiRole> {
   const { config, instance, secrets, domain, sandboxUrl, cluster, unexpected, version, ...given } = options;
   const undo = new Undo();
   try {
-    given.collector.follow(given.discovery);
     const api = await createApi({
       ...given,
       ...secrets,
       domain,
+      version,
+      webhookAllow: config.webhookAllow,
       secureByDefault: config.secureByDefault,
       volumeSizeMb: config.volumeSizeMb > 0 ? config.volumeSizeMb : undefined,
       logger: given.logger.child({ component: 'api' }),
     });
     shareApi(api.app.server);
     undo.add('the API', () => api.app.close());
+    given.collector.follow(given.discovery, api.hear);
     const address = new URL(await api.app.listen({ host: config.host, port: config.apiPort }));
     const port = Number(address.port);
     const apiUrl = `http://${urlHost(config.host)}:${port}`;
@@ -80,7 +84,9 @@ export async function openApi(options: ApiRoleOptions): Promise<ApiRole> {
         nodes: api.nodeClients,
         cluster,
         forget: api.forget,
+        ...{ audit: api.audit, metering: api.metering, dispatcher: api.dispatcher },
       }),
+      record: (done) => api.audit.record(done),
       status: () => ({
         ...{ pid: process.pid, version, apiUrl, sandboxUrl },
         unexpectedErrors: unexpected.count,

@@ -37,6 +37,7 @@ export const API_OPTIONS: readonly OptionName[] = [
     'clickhouseSpool',
     'volumeSize',
     'rateLimit',
+    'webhookAllow',
     'artifactsDir',
     'secretsDir',
   ] as const),

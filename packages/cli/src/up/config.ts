@@ -29,6 +29,8 @@ export interface UpConfig {
   debianMirror: string | undefined;
   /** Addresses and networks that images may come from in addition. */
   registryAllow: string[];
+  /** Addresses and networks that webhooks may reach in addition to public ones. */
+  webhookAllow: string[];
   databaseUrl: string | undefined;
   clickhouse: ClickHouseSettings | undefined;
   tls: { certFile: string; keyFile: string } | undefined;
@@ -112,6 +114,7 @@ export function readApiSettings(sources: OptionSources) {
     clickhouse: readClickHouse(sources),
     volumeSizeMb: requireOption(OPTIONS.volumeSize, sources),
     rateLimit: readOption(OPTIONS.rateLimit, sources),
+    webhookAllow: requireOption(OPTIONS.webhookAllow, sources),
   };
 }
 

@@ -2,7 +2,7 @@ import { hostname } from 'node:os';
 import { type Api, edgeService, localNode } from '@islet/api';
 import { createMemoryRates, createMemoryReservations, createMemoryRoutes } from '@islet/catalog';
 import type { Certificate } from '@islet/certificates';
-import { isLoopbackHost, type Undo } from '@islet/contracts';
+import { isLoopbackHost, Undo } from '@islet/contracts';
 import { placeOf } from '../cluster/api-cluster.ts';
 import { localLinks } from '../cluster/links.ts';
 import type { ClusterPlace } from '../control/administration.ts';
@@ -44,7 +44,9 @@ async function start(options: ProcessOptions<UpConfig>, undo: Undo): Promise<Rea
   const { advertise } = config;
   const { instance, secrets, logger, unexpected } = await openProcess(config, portsOf(config), undo);
   signal.throwIfAborted();
-  const stores = await openStores(config.clickhouse, instance, logger, undo);
+  const storing = new Undo();
+  undo.add('the stores', () => storing.run());
+  const stores = await openStores(config.clickhouse, instance, logger, storing);
   const uploads = openUploads(artifactsDir(instance, undefined), secrets, layout);
   const proxies = new ProxyThread({ program: layout.proxies, logLevel: config.logLevel, logger });
   undo.add('the thread of the proxies', () => proxies[Symbol.asyncDispose]());
@@ -73,6 +75,8 @@ async function start(options: ProcessOptions<UpConfig>, undo: Undo): Promise<Rea
     }),
   ]);
   if (database.status === 'fulfilled') undo.add('the database', () => database.value.db.close());
+  // Behind the node, which notes how its sandboxes end, and before the database, which hears of it.
+  undo.add('the stores', () => storing.run());
   if (node.status === 'fulfilled') undo.add('the node', () => node.value[Symbol.asyncDispose]());
   if (database.status === 'rejected') throw database.reason;
   if (node.status === 'rejected') throw node.reason;

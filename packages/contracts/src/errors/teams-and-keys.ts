@@ -35,6 +35,15 @@ export function foreignTeamMetrics(): IsletError {
   return new IsletError(403, 'You do not have access to the metrics of this team');
 }
 
+export function foreignTeamUsage(): IsletError {
+  return new IsletError(403, 'You do not have access to the usage of this team');
+}
+
+/** @param detail what is wrong with the range */
+export function invalidUsageRange(detail: string): IsletError {
+  return new IsletError(400, `Invalid range of days: ${detail}`);
+}
+
 // What a caller shows
 
 export function authorizationMissing(): IsletError {

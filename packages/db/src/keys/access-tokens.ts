@@ -93,6 +93,8 @@ export async function revokeAccessToken(db: Database, selector: string): Promise
 }
 
 export interface AccessTokenOwner {
+  tokenId: string;
+  mask: KeyMask;
   hash: string;
   userId: string;
 }
@@ -101,7 +103,12 @@ export interface AccessTokenOwner {
 export async function findAccessTokenOwners(db: Database, hashes: string[]): Promise<AccessTokenOwner[]> {
   if (hashes.length === 0) return [];
   return db.orm
-    .select({ hash: accessTokens.accessTokenHash, userId: accessTokens.userId })
+    .select({
+      tokenId: accessTokens.id,
+      mask: columns.mask,
+      hash: accessTokens.accessTokenHash,
+      userId: accessTokens.userId,
+    })
     .from(accessTokens)
     .where(inArray(accessTokens.accessTokenHash, hashes));
 }

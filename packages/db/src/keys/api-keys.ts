@@ -128,6 +128,7 @@ export async function revokeApiKey(db: Database, selector: string): Promise<Revo
 
 export interface ApiKeyOwner {
   keyId: string;
+  mask: KeyMask;
   hash: string;
   team: Team;
 }
@@ -136,12 +137,12 @@ export interface ApiKeyOwner {
 export async function findApiKeyOwners(db: Database, hashes: string[]): Promise<ApiKeyOwner[]> {
   if (hashes.length === 0) return [];
   const rows = await db.orm
-    .select({ keyId: teamApiKeys.id, hash: teamApiKeys.apiKeyHash, ...teamColumns })
+    .select({ keyId: teamApiKeys.id, mask: columns.mask, hash: teamApiKeys.apiKeyHash, ...teamColumns })
     .from(teamApiKeys)
     .innerJoin(teams, eq(teams.id, teamApiKeys.teamId))
     .innerJoin(teamLimits, eq(teamLimits.teamId, teams.id))
     .where(inArray(teamApiKeys.apiKeyHash, hashes));
-  return rows.map((row) => ({ keyId: row.keyId, hash: row.hash, team: toTeam(row) }));
+  return rows.map((row) => ({ keyId: row.keyId, mask: row.mask, hash: row.hash, team: toTeam(row) }));
 }
 
 /** Notes that a key was used now. */

@@ -1,4 +1,4 @@
-import { hashKey, type KeyKind, type KeyMask, keyDefect } from '@islet/contracts';
+import { hashKey, KEY_PREFIX, type KeyKind, type KeyMask, keyDefect, maskKey } from '@islet/contracts';
 
 /** What an operator can name a stored key by. */
 export interface Selectable {
@@ -16,6 +16,14 @@ export type Selection<K> =
 /** A key as lists show it: `e2b_53...dd90`. */
 export function formatMask(mask: KeyMask): string {
   return `${mask.prefix}${mask.maskedValuePrefix}...${mask.maskedValueSuffix}`;
+}
+
+/** A text in which keys and tokens are masked. */
+export function maskKeys(text: string): string {
+  return text.replace(/(?:sk_)?e2b_[0-9a-f]{6,}/gi, (key) => {
+    const kind: KeyKind = key.startsWith(KEY_PREFIX.access) ? 'access' : 'api';
+    return formatMask(maskKey(kind, key));
+  });
 }
 
 /** Finds the one key that a text names: its id, the key itself, its mask, or its first characters. */

@@ -6,4 +6,6 @@ export * from './paused.ts';
 export * from './teams.ts';
 export * from './templates.ts';
 export * from './tiers.ts';
+export * from './usage.ts';
 export * from './volumes.ts';
+export * from './webhooks.ts';
