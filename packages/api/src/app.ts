@@ -201,12 +201,7 @@ export async function createApi(deps: ApiDeps): Promise<Api> {
     findSigner: createFindSigner(context.sandboxes),
     nodeClients: () => context.nodes.all.map(({ link }) => link.sandboxes),
     forget: (revoked) => context.authenticator.forget(revoked),
-    async hear(events) {
-      await Promise.all([
-        oweToWebhooks(deps.db, events, context.clock.now()).then(() => context.dispatcher.wake()),
-        context.metering.hear(events),
-      ]);
-    },
+    hear: context.hear,
     audit: context.audit,
     metering: context.metering,
     dispatcher: context.dispatcher,
@@ -217,24 +212,38 @@ function buildContext(deps: ApiDeps): ApiContext {
   const { db, routes, reservations, discovery, logger, adminToken, clock = systemClock } = deps;
   const sandboxes = deps.sandboxes ?? new KnownSandboxes();
   const templates = new TemplateResolver({ db, clock, logger });
+  const destinations = createDestinations(deps.webhookAllow ?? []);
+  const sealing = createSealing(deps.tokenSeed);
+  const deliveries = deps.deliveries ?? createMemoryDeliveries(DELIVERIES_KEPT);
+  const now = () => clock.now();
+  const dispatcher = new Dispatcher({
+    ...{ db, deliveries, destinations, sealing, retries: deps.webhookRetries, logger, now },
+    version: deps.version ?? 'development',
+  });
+  const metering = new Metering({ db, sandboxes, now, logger });
+  const hear = async (events: readonly SandboxLifeEvent[]) => {
+    const owed = oweToWebhooks(db, events, now()).then(() => dispatcher.wake());
+    await Promise.all([owed, metering.hear(events)]);
+  };
   const rows = new PausedRows(db, deps.tokenSeed, logger);
   const moves = new Moves(db, logger);
   const standings = new NodeStandings({ db, notices: deps.notices ?? createMemoryNotices(), clock, logger });
   const nodes = new NodeRegistry({
     ...{ standings, discovery, sandboxes, routes, reservations, rows, moves, clock, logger },
     random: Math.random,
-    losses: new LossNotes(deps.lossEvents, logger),
+    losses: new LossNotes(
+      {
+        async write(events) {
+          await deps.lossEvents?.write(events);
+          await hear(events);
+        },
+      },
+      logger,
+    ),
     hearings: deps.hearings,
     lossAfterMs: deps.nodeLossMs ?? NODE_LOSS_MS,
   });
   const current = new CurrentSandboxes({ known: sandboxes, routes, nodes, logger });
-  const destinations = createDestinations(deps.webhookAllow ?? []);
-  const sealing = createSealing(deps.tokenSeed);
-  const deliveries = deps.deliveries ?? createMemoryDeliveries(DELIVERIES_KEPT);
-  const dispatcher = new Dispatcher({
-    ...{ db, deliveries, destinations, sealing, retries: deps.webhookRetries, logger },
-    ...{ version: deps.version ?? 'development', now: () => clock.now() },
-  });
   return {
     ...deps,
     clock,
@@ -250,9 +259,8 @@ function buildContext(deps: ApiDeps): ApiContext {
     nodes,
     standings,
     rows,
-    ...{ destinations, sealing, deliveries, dispatcher },
+    ...{ destinations, sealing, deliveries, dispatcher, metering, hear },
     audit: new AuditTrail({ store: deps.audit ?? createMemoryAudit(AUDIT_KEPT), logger }),
-    metering: new Metering({ db, sandboxes, now: () => clock.now(), logger }),
   };
 }
 

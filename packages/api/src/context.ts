@@ -1,4 +1,5 @@
 import type { TypeBoxTypeProvider } from '@fastify/type-provider-typebox';
+import type { SandboxLifeEvent } from '@islet/contracts';
 import type { DeliveryStore } from '@islet/sinks';
 import type { Destinations, Dispatcher, Sealing } from '@islet/webhooks';
 import type {
@@ -56,4 +57,6 @@ export interface ApiContext extends Omit<ApiDeps, 'clock' | 'sandboxes' | 'deliv
   destinations: Destinations;
   sealing: Sealing;
   metering: Metering;
+  /** Takes what happened to sandboxes: see `Api`. */
+  hear(events: readonly SandboxLifeEvent[]): Promise<void>;
 }

@@ -44,10 +44,11 @@ export function eventData(event: SandboxLifeEvent): Record<string, unknown> {
   };
 }
 
-/** An event as it is sent to webhooks: compact JSON. @param ttlDays how long it can be asked for */
-export function eventBody(event: SandboxLifeEvent, ttlDays: number): string {
+/** An event as it is sent to webhooks: compact JSON. @param teamTtlDays how long it can be asked for, if it does not say so */
+export function eventBody(event: SandboxLifeEvent, teamTtlDays: number): string {
   const { category, label } = legacyNames(event.type);
   const data = eventData(event);
+  const ttlDays = event.ttlDays ?? teamTtlDays;
   return JSON.stringify({
     id: event.id,
     version: EVENT_VERSION,

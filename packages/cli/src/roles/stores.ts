@@ -1,7 +1,14 @@
 import { join } from 'node:path';
 import { Collector } from '@islet/api';
 import type { Undo } from '@islet/contracts';
-import { createMemoryEvents, createMemoryLogs, createMemorySamples, openJournaledLogs } from '@islet/sinks';
+import {
+  createMemoryAudit,
+  createMemoryDeliveries,
+  createMemoryEvents,
+  createMemoryLogs,
+  createMemorySamples,
+  openJournaledLogs,
+} from '@islet/sinks';
 import type { Logger } from '@islet/telemetry';
 import type { Instance } from '../host/instance.ts';
 import type { ClickHouseSettings } from '../up/config.ts';
@@ -12,6 +19,10 @@ const SAMPLES_KEPT = { samplesPerSandbox: 720, sandboxes: 500 };
 
 /** Some 20 MB at the most if sandboxes have little metadata. */
 const EVENTS_KEPT = { eventsPerSandbox: 1_000, events: 20_000 };
+
+/** Some 20 MB at the most, and twice that if receivers answer much. */
+const DELIVERIES_KEPT = { attemptsPerWebhook: 1_000, attempts: 10_000 };
+const AUDIT_KEPT = { most: 20_000 };
 
 /** Some 100 MB at the most. */
 const LOGS_KEPT = {
@@ -30,13 +41,13 @@ export async function openStores(
   logger: Logger,
   undo: Undo,
 ) {
-  const { samples, logs, events } = clickhouse
+  const { samples, logs, events, deliveries, audit } = clickhouse
     ? await openInClickHouse(clickhouse, instance, logger, undo)
     : await openOnThisMachine(instance, logger, undo);
   const collector = new Collector({ stores: { samples, logs, events }, logger });
   // Behind a node of this process, which notes how its sandboxes end.
   undo.add('the collector', () => collector[Symbol.asyncDispose]());
-  return { samples, logs, events, lossEvents: events, collector };
+  return { samples, logs, events, lossEvents: events, deliveries, audit, collector };
 }
 
 async function openInClickHouse(
@@ -60,5 +71,7 @@ async function openOnThisMachine({ dataDir }: Instance, logger: Logger, undo: Un
   undo.add('the sandbox logs', () => logs.close());
   const samples = createMemorySamples(SAMPLES_KEPT);
   const events = createMemoryEvents(EVENTS_KEPT);
-  return { samples, logs, events };
+  const deliveries = createMemoryDeliveries(DELIVERIES_KEPT);
+  const audit = createMemoryAudit(AUDIT_KEPT);
+  return { samples, logs, events, deliveries, audit };
 }
