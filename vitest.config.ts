@@ -20,10 +20,16 @@ const MICROVM = ['e2e/microvm/**/*.test.ts'];
 /** What asks Islet by its addresses alone, whatever processes are behind them. */
 const ROLES = ['sdk', 'templates', 'official-cli', 'limits'].map((folder) => `e2e/${folder}/**/*.test.ts`);
 
+/** What starts an Islet of one machine by itself, or looks into it. */
+const ONE_MACHINE: string[] = [];
+
+/** What asks Islet by its addresses alone, but for what a machine's own files or processes say. */
+const CLUSTER = [...ROLES, 'e2e/control-plane/**/*.test.ts'];
+
 // `unit` needs nothing but Node (some suites need root and say so). `resumed` and `forked` run the tests of the SDK on sandboxes
 // that were paused and resumed, or forked, between the tests; see docs/testing.md. `microvm` wants an Islet whose sandboxes are
 // virtual machines: `npm run test:microvm`. `roles` runs what needs no more than an address of Islet against API, edge and node in
-// processes of their own.
+// processes of their own; `cluster` runs the same against two APIs, two edges and three nodes.
 export default defineConfig({
   test: {
     projects: [
@@ -54,6 +60,16 @@ export default defineConfig({
       },
       { test: { ...e2e, ...UNHURRIED, name: 'microvm', include: MICROVM } },
       { test: { ...e2e, globalSetup: ['e2e/roles/setup.ts'], name: 'roles', include: ROLES } },
+      {
+        test: {
+          ...e2e,
+          ...UNHURRIED,
+          name: 'cluster',
+          globalSetup: ['e2e/cluster/suite/setup.ts'],
+          include: CLUSTER,
+          exclude: ONE_MACHINE,
+        },
+      },
       ...['resumed', 'forked'].map((mode) => ({
         test: { ...e2e, name: mode, include: ['e2e/sdk/**/*.test.ts'], env: { ISLET_E2E_MODE: mode } },
       })),

@@ -9,6 +9,7 @@ import { jsonLines, runIslet } from '../setup/command.ts';
 import { newDataDir, type RunningInstance, removeDataDir, startInstance } from '../setup/instance.ts';
 import { LAUNCHER } from '../setup/processes.ts';
 import { until } from '../setup/until.ts';
+import { openSharedStore } from './shared-store.ts';
 import { TwoNodes } from './two-nodes.ts';
 
 const LIFE_MS = 600_000;
@@ -63,7 +64,9 @@ describe('an Islet of one machine that is moved', () => {
     await removeDataDir(dir);
   });
 
-  const words = (to = url) => ['migrate', '--data-dir', source, '--to', to, '--store', store, '--json'];
+  const words = (to = url, into = store) => [
+    ...['migrate', '--data-dir', source, '--to', to, '--store', into, '--json'],
+  ];
   const migrate = async (...more: string[]) => {
     const { code, stdout, stderr } = await runIslet([...words(), ...more]);
     if (code !== 0) throw new Error(stderr);
@@ -110,10 +113,16 @@ describe('an Islet of one machine that is moved', () => {
     expect(await migrate()).toEqual(done);
   });
 
-  it('serves what it had from other machines, with its old keys', async () => {
-    const env = { ...process.env, DATABASE_URL: url, ISLET_SECRETS_DIR: join(source, 'secrets') };
+  it('goes into a bucket, and is served from there by other machines, with its old keys', async () => {
+    await using bucket = await openSharedStore('S3', dir);
+    const other = await cluster.createDatabase('other');
+    const moved = await runIslet(words(other, bucket.name));
+    if (moved.code !== 0) throw new Error(moved.stderr);
+    expect(jsonLines<Migrated>(moved.stdout).at(-1)).toMatchObject({ event: 'migrated', damaged: [] });
+    expect(await bucket.keys(`records/sandboxes/${paused}/`)).toHaveLength(1);
+    const env = { ...process.env, DATABASE_URL: other, ISLET_SECRETS_DIR: join(source, 'secrets') };
     await mkdir(join(dir, 'cluster'));
-    await using nodes = await TwoNodes.prepare({ dir: join(dir, 'cluster'), store, env });
+    await using nodes = await TwoNodes.prepare({ dir: join(dir, 'cluster'), store: bucket.name, env });
     await Promise.all([nodes.run('two'), nodes.run('api'), nodes.run('edge')]);
     const { apiUrl, sandboxUrl } = nodes;
     const connection = { apiUrl, sandboxUrl, apiKey, timeoutMs: LIFE_MS };

@@ -1,4 +1,4 @@
-import { copyFile, mkdir, readdir, readFile, rename, writeFile } from 'node:fs/promises';
+import { copyFile, mkdir, readdir, readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { type PostgresCluster, startPostgres } from '@islet/db/test-server';
 import { TestServer } from '@islet/redis/test-server';
@@ -7,11 +7,12 @@ import { Processes } from '../../setup/processes.ts';
 import { SmallDisk } from './disk.ts';
 import { leftOf, newRun, powerOff, removeLeftovers, removeRun, runDir } from './leftovers.ts';
 import { MachineNetwork } from './network.ts';
+import { bucketStore, type ClusterStore, directoryStore, type StoreKind } from './store.ts';
 
 export const APIS = ['api-1', 'api-2'] as const;
 export const EDGES = ['edge-1', 'edge-2'] as const;
 export const NODES = ['one', 'two', 'three'] as const;
-export const SERVERS = ['redis', 'postgres'] as const;
+export const SERVERS = ['redis', 'postgres', 'bucket'] as const;
 /** The node whose disk is small. */
 export const SMALL: NodeName = 'three';
 
@@ -31,6 +32,13 @@ export interface Way {
   apiKey: string;
 }
 
+export interface ClusterOptions {
+  /** A directory if it is absent. */
+  store?: StoreKind;
+  /** What sandboxes are reached under. */
+  domain?: string;
+}
+
 /** A sandbox as a node has it on its disk. */
 export interface OnDisk {
   id: string;
@@ -48,17 +56,26 @@ export class Cluster implements AsyncDisposable {
   readonly #dir = runDir(this.#run);
   readonly #processes = new Processes<Part>();
   readonly #running = new Set<Part>();
+  readonly #hasBucket: boolean;
+  /** Options of APIs and edges. */
+  readonly #naming: { domain?: string };
   #network: MachineNetwork<Machine> | undefined;
   #disk: SmallDisk | undefined;
   #postgres: PostgresCluster | undefined;
   #redis: TestServer | undefined;
+  #store: ClusterStore | undefined;
+
+  private constructor({ store, domain }: ClusterOptions) {
+    this.#hasBucket = store === 's3';
+    this.#naming = domain === undefined ? {} : { domain };
+  }
   #args: Partial<Record<Part, string[]>> = {};
   #databaseUrl = '';
 
   /** @param say told of each step of the start */
-  static async start(say: (text: string) => void): Promise<Cluster> {
+  static async start(say: (text: string) => void, options: ClusterOptions = {}): Promise<Cluster> {
     await removeLeftovers();
-    const cluster = new Cluster();
+    const cluster = new Cluster(options);
     try {
       await cluster.#start(say);
       return cluster;
@@ -92,8 +109,18 @@ export class Cluster implements AsyncDisposable {
     return this.redis.url;
   }
 
-  get store(): string {
-    return join(this.#dir, 'store');
+  get store(): ClusterStore {
+    return given(this.#store);
+  }
+
+  /** What is broken if the store is. */
+  get storeMachine(): 'bucket' | 'store' {
+    return this.#hasBucket ? 'bucket' : 'store';
+  }
+
+  /** Machines of which something can break. */
+  get machines(): readonly Machine[] {
+    return MACHINES.filter((machine) => machine !== 'bucket' || this.#hasBucket);
   }
 
   /** What Islet's processes said on stderr. */
@@ -131,7 +158,9 @@ export class Cluster implements AsyncDisposable {
   async run(part: Part): Promise<void> {
     const through = this.network.enter(part);
     this.#running.add(part);
-    await this.#processes.start(part, given(this.#args[part]), { through });
+    await this.#processes.start(part, given(this.#args[part]), {
+      ...{ through, env: { ...process.env, ...this.store.env } },
+    });
   }
 
   /** Ends one; gives its exit code, null if a signal ended it. */
@@ -175,18 +204,6 @@ export class Cluster implements AsyncDisposable {
     return found.flat();
   }
 
-  /** Has every call to the store fail, or none. */
-  async setStore(isThere: boolean): Promise<void> {
-    const away = `${this.store}-away`;
-    if (isThere) {
-      await rename(this.store, `${this.store}-file`);
-      await rename(away, this.store);
-      return;
-    }
-    await rename(this.store, away);
-    await writeFile(this.store, '');
-  }
-
   /** Ends all parts as an operator does, and says what is left of them on this machine. */
   async stop(): Promise<string[]> {
     const left: string[] = [];
@@ -207,6 +224,7 @@ export class Cluster implements AsyncDisposable {
     await Promise.allSettled(ended);
     await this.#redis?.[Symbol.asyncDispose]();
     await this.#postgres?.stop();
+    await this.#store?.[Symbol.asyncDispose]();
     await removeRun(this.#run);
   }
 
@@ -226,9 +244,10 @@ export class Cluster implements AsyncDisposable {
       host: network.addressOf(server),
       netns: network.netnsOf(server),
     });
-    say('starting PostgreSQL and Redis');
+    say('starting PostgreSQL, Redis and the store');
     const { host, netns } = place('redis');
-    [this.#postgres, this.#redis, this.#disk] = await Promise.all([
+    [this.#store, this.#postgres, this.#redis, this.#disk] = await Promise.all([
+      this.#hasBucket ? bucketStore(place('bucket')) : directoryStore(join(this.#dir, 'store')),
       startPostgres(place('postgres')),
       TestServer.start('redis-server', { netns, address: { host, port: PORTS.redis } }),
       SmallDisk.make(join(this.#dir, 'disk')),
@@ -255,16 +274,16 @@ export class Cluster implements AsyncDisposable {
     const artifacts = { 'artifacts-dir': join(this.#dir, 'artifacts') };
     const api = (part: (typeof APIS)[number], more = {}) =>
       words(part, {
-        ...{ advertise: address(part), host: address(part) },
+        ...{ advertise: address(part), host: address(part), ...this.#naming },
         ...{ 'database-url': this.#databaseUrl, 'redis-url': this.redis.url, ...artifacts, ...more },
       });
     const planes = APIS.map((each) => `https://${address(each)}:${PORTS.link}`);
     const edge = (part: (typeof EDGES)[number], controlPlanes: string[]) =>
-      words(part, { host: address(part), 'control-plane': controlPlanes.join(',') });
+      words(part, { host: address(part), 'control-plane': controlPlanes.join(','), ...this.#naming });
     // One sandbox kept ready.
     const node = (part: NodeName) => [
       'node',
-      ...words(part, { store: this.store, 'warm-memory': 100, ...artifacts }).slice(1),
+      ...words(part, { store: this.store.name, 'warm-memory': 100, ...artifacts }).slice(1),
     ];
     return {
       'api-1': api('api-1'),

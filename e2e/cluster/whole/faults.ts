@@ -1,7 +1,7 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Random } from '../../chaos/random.ts';
 import { until } from '../../setup/until.ts';
-import { type Cluster, type Machine, NODES, type NodeName, PARTS, type Part, SERVERS } from './cluster.ts';
+import { type Cluster, type Machine, NODES, type NodeName, PARTS, type Part } from './cluster.ts';
 import type { Told } from './model.ts';
 import { lost } from './model.ts';
 
@@ -14,7 +14,6 @@ export type FaultKind = (typeof FAULTS)[number];
 const LASTS = { least: 500, most: 20_000 };
 /** A node that was broken for so long may count as lost until it is back, ms: some seconds less than the time that that takes. */
 const UNHEARD_MS = 8_000;
-const MACHINES: readonly Machine[] = [...PARTS, ...SERVERS];
 
 export interface FaultsOptions {
   cluster: Cluster;
@@ -73,11 +72,11 @@ export class Faults {
   }
 
   #targetOf(kind: FaultKind): Machine | 'disk' | 'store' {
-    const { random } = this.#options;
+    const { cluster, random } = this.#options;
     if (kind === 'full disk') return 'disk';
-    if (kind === 'store away') return 'store';
+    if (kind === 'store away') return cluster.storeMachine;
     if (kind === 'freeze') return random.pick(PARTS);
-    return random.pick(kind === 'drain' || kind === 'power off' ? NODES : MACHINES);
+    return random.pick(kind === 'drain' || kind === 'power off' ? NODES : cluster.machines);
   }
 
   async #break(kind: FaultKind, target: Machine | 'disk' | 'store'): Promise<Fault> {
@@ -86,9 +85,9 @@ export class Faults {
       await cluster.disk.fill();
       return { what: 'the small disk is full', repair: () => cluster.disk.free() };
     }
-    if (target === 'store') {
-      await cluster.setStore(false);
-      return { what: 'the store is away', repair: () => cluster.setStore(true) };
+    if (target === 'store' || kind === 'store away') {
+      await cluster.store.set(false);
+      return { what: 'the store is away', repair: () => cluster.store.set(true) };
     }
     switch (kind) {
       case 'freeze':
@@ -138,6 +137,10 @@ export class Faults {
     if (machine === 'redis') {
       await cluster.redis.stop();
       return { what, repair: () => cluster.redis.restart() };
+    }
+    if (machine === 'bucket') {
+      await cluster.store.set(false);
+      return { what, repair: () => cluster.store.set(true) };
     }
     await cluster.end(machine, 'SIGKILL');
     return { what, repair: () => cluster.run(machine) };

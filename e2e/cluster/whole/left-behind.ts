@@ -1,13 +1,6 @@
-import { execFile } from 'node:child_process';
-import { readdir } from 'node:fs/promises';
-import { join } from 'node:path';
-import { promisify } from 'node:util';
-import { runIslet } from '../../setup/command.ts';
 import { until } from '../../setup/until.ts';
 import type { Checks } from './checks.ts';
 import { type Cluster, NODES } from './cluster.ts';
-
-const run = promisify(execFile);
 
 /** A start whose API was killed gives its place back after that, ms. */
 const LEASE_MS = 130_000;
@@ -36,11 +29,9 @@ export async function leftBehind(cluster: Cluster, checks: Checks): Promise<stri
   await note('no rows in run_claims', rows('run_claims'), CLAIMS_MS);
   await note('no places are taken', () => placesIn(cluster), LEASE_MS);
   await note('no routes are known', () => cluster.redis.command('--scan', '--pattern', 'islet:route:*'));
-  await note('no records of sandboxes are in the store', () =>
-    namesIn(join(cluster.store, 'records/sandboxes')),
-  );
+  await note('no records of sandboxes are in the store', () => cluster.store.keys('records/sandboxes/'));
   left.push(...(await cluster.stop()));
-  left.push(...(await leftInStore(cluster.store)));
+  left.push(...(await cluster.store.garbage()));
   return left;
 }
 
@@ -57,26 +48,4 @@ async function placesIn({ redis }: Cluster): Promise<string[]> {
   );
   const isOver = (kept: string) => kept.startsWith('s:') && Number(kept.slice(2)) < Date.now();
   return places.flat().flatMap(({ sandbox, kept }) => (isOver(kept) ? [] : [`${sandbox} ${kept}`]));
-}
-
-/** What of a store belongs to nobody and is not collected, once it is old. */
-async function leftInStore(store: string): Promise<string[]> {
-  await run('find', [store, '-exec', 'touch', '--no-dereference', '--date=-9 days', '{}', '+']);
-  const gc = async () => {
-    const { code, stdout, stderr } = await runIslet(['store', 'gc', '--store', store, '--json']);
-    if (code !== 0) throw new Error(`islet store gc ended with ${code}: ${stdout}${stderr}`);
-    return JSON.parse(stdout) as { objects: number; removedObjects: number };
-  };
-  const first = await gc();
-  const second = await gc();
-  const states = await namesIn(join(store, 'states'));
-  const builds = await namesIn(join(store, 'records/builds'));
-  if (states.length <= builds.length && second.objects === first.objects - first.removedObjects) return [];
-  return [`the store has ${states.length} states for ${builds.length} builds`];
-}
-
-async function namesIn(dir: string): Promise<string[]> {
-  return (await readdir(dir, { recursive: true, withFileTypes: true }).catch(() => []))
-    .filter((entry) => entry.isFile())
-    .map(({ name }) => name);
 }

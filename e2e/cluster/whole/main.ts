@@ -5,15 +5,17 @@ import { parseArgs } from 'node:util';
 import { Cluster } from './cluster.ts';
 import { FAULTS, type FaultKind } from './faults.ts';
 import { breakAtRandom, type Summary } from './run.ts';
+import { STORES, type StoreKind } from './store.ts';
 
 const USAGE = `Starts a cluster of three nodes, two APIs and two edges, each on a machine of its own, has clients use it while its parts are
 broken and repaired at random, and checks that nothing is lost, nothing runs twice, limits hold and nothing is left behind.
 
-  npm run test:cluster -- [--minutes <n>] [--seed <n>] [--faults <kind>,…] [--log <file>] [--json]
+  npm run test:cluster -- [--minutes <n>] [--seed <n>] [--faults <kind>,…] [--store <kind>] [--log <file>] [--json]
 
   --minutes  how long (30, or ISLET_CLUSTER_MINUTES)
   --seed     of an earlier run, to make the same choices again (ISLET_CLUSTER_SEED)
   --faults   these kinds alone: ${FAULTS.join(', ')}
+  --store    what saved states are sent to: ${STORES.join(', ')} (directory, or ISLET_CLUSTER_STORE); s3 is a bucket of OpenStack Swift
   --log      where to write what Islet's processes said
   --json     the summary as one JSON object on standard output; progress goes to standard error in any case
 
@@ -27,6 +29,7 @@ const { values } = parseArgs({
     minutes: { type: 'string', default: process.env.ISLET_CLUSTER_MINUTES ?? '30' },
     seed: { type: 'string', default: process.env.ISLET_CLUSTER_SEED ?? String(randomInt(2 ** 31)) },
     faults: { type: 'string', default: FAULTS.join(',') },
+    store: { type: 'string', default: process.env.ISLET_CLUSTER_STORE ?? 'directory' },
     log: { type: 'string' },
     json: { type: 'boolean', default: false },
     help: { type: 'boolean', default: false },
@@ -39,6 +42,12 @@ function parseKinds(text: string): FaultKind[] {
     if (!kind) throw new Error(`--faults takes ${FAULTS.join(', ')}, not "${name}"`);
     return kind;
   });
+}
+
+function parseStore(text: string): StoreKind {
+  const kind = STORES.find((each) => each === text);
+  if (!kind) throw new Error(`--store takes ${STORES.join(', ')}, not "${text}"`);
+  return kind;
 }
 
 function textOf({
@@ -76,7 +85,7 @@ async function main(): Promise<number> {
   const began = Date.now();
   const say = (text: string) =>
     process.stderr.write(`${((Date.now() - began) / 1000).toFixed(1).padStart(7)} ${text}\n`);
-  await using cluster = await Cluster.start(say);
+  await using cluster = await Cluster.start(say, { store: parseStore(values.store) });
   const summary = await breakAtRandom(cluster, {
     ...{ seed: Number(values.seed), durationMs: Number(values.minutes) * 60_000 },
     ...{ apiKey: await cluster.newTeam('random', LIMIT), limit: LIMIT },

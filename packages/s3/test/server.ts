@@ -15,7 +15,14 @@ const PROGRAM = fileURLToPath(new URL('swift_server.py', import.meta.url));
 /** A user of Swift has an account before the colon. */
 const KEYS = { accessKeyId: 'test:islet', secretAccessKey: 'open-to-all-tests' };
 
-/** An OpenStack Swift of its own with its S3 API, on the loopback address; what it has lies below the system's temporary directory. */
+export interface TestServerPlace {
+  /** Where it listens; the loopback address if it is absent. */
+  host?: string;
+  /** The file of the network namespace that it runs in. */
+  netns?: string;
+}
+
+/** An OpenStack Swift of its own with its S3 API; what it has lies below the system's temporary directory. */
 export class TestServer implements AsyncDisposable {
   /** For any process that is to use it. */
   static readonly env = {
@@ -27,17 +34,19 @@ export class TestServer implements AsyncDisposable {
   static readonly guest = 'test:guest';
   readonly url: string;
   readonly #dir: string;
+  readonly #place: TestServerPlace;
   #process: ChildProcess;
 
-  private constructor(launched: { url: string; process: ChildProcess }, dir: string) {
+  private constructor(launched: { url: string; process: ChildProcess }, dir: string, place: TestServerPlace) {
     this.url = launched.url;
     this.#process = launched.process;
     this.#dir = dir;
+    this.#place = place;
   }
 
-  static async start(): Promise<TestServer> {
+  static async start(place: TestServerPlace = {}): Promise<TestServer> {
     const dir = await mkdtemp(join(tmpdir(), 'islet-swift-'));
-    return new TestServer(await launch(dir), dir);
+    return new TestServer(await launch(dir, place), dir, place);
   }
 
   async createBucket(name: string): Promise<void> {
@@ -58,7 +67,7 @@ export class TestServer implements AsyncDisposable {
 
   /** Starts it again after `stop`, with all that it had, at the same address. */
   async restart(): Promise<void> {
-    this.#process = (await launch(this.#dir)).process;
+    this.#process = (await launch(this.#dir, this.#place)).process;
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
@@ -68,10 +77,18 @@ export class TestServer implements AsyncDisposable {
 }
 
 /** Starts it and waits until it serves. */
-async function launch(dir: string): Promise<{ url: string; process: ChildProcess }> {
-  const args = [PROGRAM, dir, KEYS.accessKeyId, KEYS.secretAccessKey];
+async function launch(
+  dir: string,
+  { host, netns }: TestServerPlace,
+): Promise<{ url: string; process: ChildProcess }> {
+  const args = [PROGRAM, dir, KEYS.accessKeyId, KEYS.secretAccessKey, ...(host === undefined ? [] : [host])];
+  const [file = PYTHON, ...words] = [
+    ...(netns === undefined ? [] : ['nsenter', `--net=${netns}`]),
+    PYTHON,
+    ...args,
+  ];
   // It ends when its standard input does, that is with this process.
-  const server = spawn(PYTHON, args, { stdio: ['pipe', 'pipe', 'inherit'] });
+  const server = spawn(file, words, { stdio: ['pipe', 'pipe', 'inherit'] });
   for await (const url of createInterface(server.stdout)) {
     server.stdout.resume();
     return { url, process: server };

@@ -1,6 +1,6 @@
 """OpenStack Swift with its S3 API, as one process: proxy, account, container and object server, one device, one copy.
 
-    python3 swift_server.py <directory> <access key> <secret key>
+    python3 swift_server.py <directory> <access key> <secret key> [<address>]
 
 All that it has is in the directory, so that it may be killed and started again there, at the same address. It needs
 extended attributes (user.*) of the directory's file system, and neither memcached nor a service of the machine. It says
@@ -22,7 +22,6 @@ from swift.common.http_protocol import SwiftHttpProtocol  # noqa: E402
 from swift.common.ring import RingBuilder  # noqa: E402
 from swift.common.wsgi import loadapp  # noqa: E402
 
-ADDRESS = '127.0.0.1'
 SERVERS = ('account', 'container', 'object', 'proxy')
 PIPELINES = {
     'proxy': 'catch_errors s3api tempauth slo proxy-server',
@@ -109,7 +108,7 @@ def write(path, lines):
         file.write('\n'.join(lines) + '\n')
 
 
-def prepare(directory, access_key, secret_key, ports):
+def prepare(directory, access_key, secret_key, address, ports):
     os.makedirs(f'{directory}/devices/one', exist_ok=True)
     write(f'{directory}/swift.conf', ['[swift-hash]', 'swift_hash_path_suffix = islet', '[storage-policy:0]',
                                       'name = one', 'default = yes'])
@@ -118,18 +117,18 @@ def prepare(directory, access_key, secret_key, ports):
         if server == 'proxy':
             continue
         ring = RingBuilder(part_power=2, replicas=1, min_part_hours=0)
-        ring.add_dev({'region': 1, 'zone': 1, 'ip': ADDRESS, 'port': ports[server], 'device': 'one', 'weight': 1})
+        ring.add_dev({'region': 1, 'zone': 1, 'ip': address, 'port': ports[server], 'device': 'one', 'weight': 1})
         ring.rebalance()
         ring.get_ring().save(f'{directory}/{server}.ring.gz')
 
 
-def main(directory, access_key, secret_key):
+def main(directory, access_key, secret_key, address='127.0.0.1'):
     kept = f'{directory}/ports.json'
     ports = json.load(open(kept)) if os.path.exists(kept) else {}
-    sockets = {server: eventlet.listen((ADDRESS, ports.get(server, 0)), backlog=512) for server in SERVERS}
+    sockets = {server: eventlet.listen((address, ports.get(server, 0)), backlog=512) for server in SERVERS}
     if not ports:
         ports = {server: socket.getsockname()[1] for server, socket in sockets.items()}
-        prepare(directory, access_key, secret_key, ports)
+        prepare(directory, access_key, secret_key, address, ports)
         write(kept, [json.dumps(ports)])
     utils.set_swift_dir(directory)
     constraints.reload_constraints()
@@ -138,7 +137,7 @@ def main(directory, access_key, secret_key):
         app = loadapp(f'{directory}/{server}.conf')
         serve = remembering(app) if server == 'proxy' else app
         eventlet.spawn(wsgi.server, sockets[server], serve, log_output=False, protocol=SwiftHttpProtocol)
-    print(f'http://{ADDRESS}:{ports["proxy"]}', flush=True)
+    print(f'http://{address}:{ports["proxy"]}', flush=True)
     hubs.trampoline(sys.stdin, read=True)
 
 
