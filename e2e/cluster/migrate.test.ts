@@ -13,6 +13,8 @@ import { openSharedStore } from './shared-store.ts';
 import { TwoNodes } from './two-nodes.ts';
 
 const LIFE_MS = 600_000;
+/** For a root file system and memory, some 900 MB, through Swift on a busy machine, ms. */
+const SEND_MS = 400_000;
 
 interface Migrated {
   event: string;
@@ -116,7 +118,7 @@ describe('an Islet of one machine that is moved', () => {
   it('goes into a bucket, and is served from there by other machines, with its old keys', async () => {
     await using bucket = await openSharedStore('S3', dir);
     const other = await cluster.createDatabase('other');
-    const moved = await runIslet(words(other, bucket.name));
+    const moved = await runIslet(words(other, bucket.name), { timeoutMs: SEND_MS });
     if (moved.code !== 0) throw new Error(moved.stderr);
     expect(jsonLines<Migrated>(moved.stdout).at(-1)).toMatchObject({ event: 'migrated', damaged: [] });
     expect(await bucket.keys(`records/sandboxes/${paused}/`)).toHaveLength(1);
@@ -139,7 +141,7 @@ describe('an Islet of one machine that is moved', () => {
     expect((await base.commands.run('echo new')).stdout).toBe('new\n');
     expect(await Volume.list(connection)).toContainEqual({ volumeId, name: 'kept' });
     await resumed.kill();
-  });
+  }, 600_000);
 
   it('has its volumes where it was, on the same machine over the new database', async () => {
     instance = await startInstance(source, ['--warm-memory', '100', '--database-url', url]);

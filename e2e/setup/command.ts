@@ -15,19 +15,21 @@ export interface CommandOptions {
   env?: Record<string, string>;
   /** A command that runs the launcher, such as one that takes rights away. */
   through?: readonly string[];
+  /** Before it is ended, ms; absent: some two minutes. */
+  timeoutMs?: number;
 }
 
 /** Runs `./islet` to its end, whatever that is. */
 export function runIslet(
   args: readonly string[],
-  { env = {}, through = [] }: CommandOptions = {},
+  { env = {}, through = [], timeoutMs = TIMEOUT_MS }: CommandOptions = {},
 ): Promise<CommandResult> {
   const [file = LAUNCHER, ...rest] = [...through, LAUNCHER, ...args];
   return new Promise((done, reject) => {
     const child = spawn(file, rest, {
       env: { ...process.env, ...env },
       stdio: ['ignore', 'pipe', 'pipe'],
-      timeout: TIMEOUT_MS,
+      timeout: timeoutMs,
     });
     let [stdout, stderr] = ['', ''];
     child.stdout.setEncoding('utf8').on('data', (text: string) => {
