@@ -12,8 +12,15 @@ export class Roles implements AsyncDisposable {
   readonly apiUrl: string;
   readonly sandboxUrl: string;
 
-  private constructor(args: Record<Role, string[]>, urls: { apiUrl: string; sandboxUrl: string }) {
+  readonly #env: NodeJS.ProcessEnv;
+
+  private constructor(
+    args: Record<Role, string[]>,
+    urls: { apiUrl: string; sandboxUrl: string },
+    env: NodeJS.ProcessEnv,
+  ) {
     this.#args = args;
+    this.#env = env;
     this.apiUrl = urls.apiUrl;
     this.sandboxUrl = urls.sandboxUrl;
   }
@@ -22,8 +29,13 @@ export class Roles implements AsyncDisposable {
    * Starts all three.
    * @param dir an empty directory for all that they keep
    * @param more options of a role, beside those that the others need
+   * @param env variables of all, beside those of this process
    */
-  static async start(dir: string, more: Partial<Record<Role, readonly string[]>> = {}): Promise<Roles> {
+  static async start(
+    dir: string,
+    more: Partial<Record<Role, readonly string[]>> = {},
+    env: NodeJS.ProcessEnv = {},
+  ): Promise<Roles> {
     const [api, edge, link, proxy, orchestrator, templates] = await freePorts(6);
     const [tokenFile, nodes] = [join(dir, 'token'), join(dir, 'nodes.json')];
     await writeFile(tokenFile, randomBytes(32).toString('hex'), { mode: 0o600 });
@@ -57,6 +69,7 @@ export class Roles implements AsyncDisposable {
         ],
       },
       { apiUrl: `http://localhost:${api}`, sandboxUrl: `http://localhost:${edge}` },
+      env,
     );
     try {
       // In the least convenient order: each has to wait for the next.
@@ -70,7 +83,9 @@ export class Roles implements AsyncDisposable {
 
   /** Starts one and waits until it serves. @throws Error with what it said if it ends before */
   run(role: Role): Promise<void> {
-    return this.#processes.start(role, [role, ...this.#args[role]]);
+    return this.#processes.start(role, [role, ...this.#args[role]], {
+      env: { ...process.env, ...this.#env },
+    });
   }
 
   pidOf(role: Role): number {

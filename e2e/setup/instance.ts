@@ -30,6 +30,8 @@ export interface InstanceAccess {
 export interface RunningInstance {
   access: InstanceAccess;
   pid: number;
+  /** Where it listens, by what for. */
+  ports: Record<string, number>;
   /** What it said on stderr so far. */
   log(): string;
   /** The exit code once it has ended, null if a signal ended it. */
@@ -47,6 +49,8 @@ export interface StartOptions {
   abandonWith?: NodeJS.Signals;
   /** Keep a terminal's Ctrl-C from it: the caller stops it. A second signal would end it without tidying up. */
   ownProcessGroup?: boolean;
+  /** Variables beside those of this process. */
+  env?: NodeJS.ProcessEnv;
 }
 
 /** Starts `./islet up` and waits until it is ready. @throws Error with what it said where it ends before. */
@@ -58,11 +62,16 @@ export async function startInstance(
     signal,
     abandonWith = 'SIGTERM',
     ownProcessGroup = false,
+    env = {},
   }: StartOptions = {},
 ): Promise<RunningInstance> {
   signal?.throwIfAborted();
   const args = [...words, 'up', '--json', '--data-dir', dataDir, ...FREE_PORTS, ...extra];
-  const child = spawn(program, args, { stdio: ['ignore', 'pipe', 'pipe'], detached: ownProcessGroup });
+  const child = spawn(program, args, {
+    stdio: ['ignore', 'pipe', 'pipe'],
+    detached: ownProcessGroup,
+    env: { ...process.env, ...env },
+  });
   const ended = new Promise<number | null>((done) => child.once('exit', done));
   let log = '';
   child.stderr.setEncoding('utf8').on('data', (text: string) => {
@@ -70,10 +79,10 @@ export async function startInstance(
   });
   const abandon = () => child.kill(abandonWith);
   signal?.addEventListener('abort', abandon, { once: true });
-  const access = await untilReady(child, dataDir, () => log);
+  const { ports, ...access } = await untilReady(child, dataDir, () => log);
   signal?.removeEventListener('abort', abandon);
   return {
-    access,
+    ...{ access, ports },
     pid: child.pid as number,
     log: () => log,
     ended,
@@ -84,7 +93,7 @@ export async function startInstance(
   };
 }
 
-async function untilReady(child: ChildProcess, dataDir: string, log: () => string): Promise<InstanceAccess> {
+async function untilReady(child: ChildProcess, dataDir: string, log: () => string): Promise<Ready> {
   if (!child.stdout) throw new TypeError('stdout is not a pipe');
   const lines: string[] = [];
   for await (const line of createInterface(child.stdout)) {
@@ -98,7 +107,8 @@ async function untilReady(child: ChildProcess, dataDir: string, log: () => strin
   throw new Error(`islet up ended before it was ready:\n${lines.slice(-5).join('\n')}\n${log()}`);
 }
 
-type ReadyEvent = InstanceAccess & { event: string };
+type Ready = InstanceAccess & Pick<RunningInstance, 'ports'>;
+type ReadyEvent = Ready & { event: string };
 
 /** The launcher itself may say something before the first JSON line. */
 function parse(line: string): ReadyEvent | undefined {

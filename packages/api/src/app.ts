@@ -13,12 +13,14 @@ import { access, requireDeclaredAccess, useAuthentication } from './auth/guard.t
 import type { ApiApp, ApiContext } from './context.ts';
 import { type ApiDeps, systemClock } from './deps.ts';
 import { addEventRoutes } from './events/routes.ts';
+import { openApiFigures } from './figures.ts';
 import { useBodyTimeout } from './http/body-timeout.ts';
 import { useBoundedRequests } from './http/bounded.ts';
 import { BODY_BYTES, HEAD_BYTES, PARAM_LENGTH } from './http/caps.ts';
 import { useCors, type WebAccess } from './http/cors.ts';
 import { toIsletError, useErrorShape } from './http/errors.ts';
 import { useJsonBodies } from './http/json-body.ts';
+import { useObservation } from './http/observed.ts';
 import { useOpenApi } from './http/openapi.ts';
 import { usePipelineLimit } from './http/pipelining.ts';
 import { useUnderWayLimit } from './http/under-way.ts';
@@ -121,6 +123,7 @@ export async function createApi(deps: ApiDeps): Promise<Api> {
   }).withTypeProvider<TypeBoxTypeProvider>();
   const context = buildContext(deps);
 
+  useObservation(app);
   useErrorShape(app, deps.logger);
   usePipelineLimit(app);
   useBodyTimeout(app, REQUEST_TIMEOUT_MS);
@@ -167,6 +170,7 @@ export async function createApi(deps: ApiDeps): Promise<Api> {
   closeConnectionsWithServer(app);
   const sweep = startUploadSweep(context.artifacts, context.clock, deps.logger);
   const moves = new MoveKeeper(context, deps.moves);
+  const figures = openApiFigures(context);
   let nodesStarted: AsyncDisposable | undefined;
   app.addHook('onReady', async () => {
     await context.standings.start();
@@ -184,6 +188,7 @@ export async function createApi(deps: ApiDeps): Promise<Api> {
     await context.builds.resume();
   });
   app.addHook('onClose', async () => {
+    figures[Symbol.dispose]();
     context.usage.close();
     context.current.stop();
     await Promise.all([context.dispatcher[Symbol.asyncDispose](), context.metering[Symbol.asyncDispose]()]);

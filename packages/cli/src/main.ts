@@ -7,3 +7,7 @@ process.umask(0o022);
 // What programs of the system answer is read, so they have to answer in English.
 process.env.LC_ALL = 'C.UTF-8';
 await runIslet(process.argv.slice(2));
+
+/** What may still be under way then is for nobody, such as telemetry that its receiver does not take, ms. */
+const LINGER_MS = 1_000;
+setTimeout(() => process.exit(), LINGER_MS).unref();

@@ -9,6 +9,7 @@ import {
   Front,
   HEAD_TIMEOUT_MS,
   type PlaceLimits,
+  ProxyFigures,
   type RunUses,
   Turns,
 } from '@islet/proxy';
@@ -70,8 +71,10 @@ export function createClientProxy(options: ClientProxyOptions): ClientProxy {
   const admission = { envdPort, connectionLimit };
   const router = new EdgeRouter({ routes, admission, wake, findSigner, lookUp, hosts });
   const turns = options.turns ?? new Turns();
+  const figures = new ProxyFigures('client_proxy');
   const front = new Front({
     pool,
+    figures,
     turns,
     uses: options.uses,
     logger,
@@ -81,6 +84,12 @@ export function createClientProxy(options: ClientProxyOptions): ClientProxy {
   });
   let listener: EdgeListener | undefined;
   const stopEnding = endWithRuns(routes, pool);
+
+  figures.open({
+    connections: () => listener?.connections ?? 0,
+    pool: () => pool.counts(),
+    places: () => front.places(),
+  });
 
   const listening = (): EdgeListener => {
     if (!listener) throw new Error('the edge is not listening');
@@ -112,6 +121,7 @@ export function createClientProxy(options: ClientProxyOptions): ClientProxy {
       listener = undefined;
       await closing?.close(drainMs);
       stopEnding();
+      figures[Symbol.dispose]();
       pool.close();
     },
   };

@@ -1,7 +1,7 @@
 import { readdir } from 'node:fs/promises';
 import { networkNamespacesFailed, networkSlotsInUse, nodeStopping } from '@islet/contracts';
 import type { Exec } from '@islet/host';
-import type { Logger } from '@islet/telemetry';
+import { apart, type Logger } from '@islet/telemetry';
 import { SLOT_COUNT, type Slot, type Subnet, slotAt } from './addresses.ts';
 import { destroyBatch, guestCreateBatch, hostCreateBatch, slotIndices } from './commands.ts';
 import {
@@ -108,6 +108,12 @@ export class NetworkPool {
     }
   }
 
+  /** How many there are now. `used` counts those that are ready, too. */
+  slots(): { ready: number; used: number; total: number; waiting: number } {
+    const [ready, waiting] = [this.#ready.length, this.#waiting.length];
+    return { ready, waiting, used: this.#used.size, total: SLOT_COUNT };
+  }
+
   /** Gives a slot up; it is removed soon after. Its sandbox must be dead. */
   discard(slot: Slot): void {
     this.#discarded.push(slot);
@@ -135,7 +141,7 @@ export class NetworkPool {
 
   #startWork(): void {
     if (this.#work || this.#closing) return;
-    this.#work = this.#run().finally(() => {
+    this.#work = apart(() => this.#run()).finally(() => {
       this.#work = undefined;
     });
   }

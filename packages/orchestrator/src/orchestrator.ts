@@ -15,6 +15,8 @@ import { chooseDriver, openDrivers } from './drivers.ts';
 import { Exchange } from './exchange/exchange.ts';
 import { peerService } from './exchange/offers.ts';
 import { type PeerNode, PeerObjects } from './exchange/peer-objects.ts';
+import { observedDriver } from './figures/driver.ts';
+import { openNodeFigures } from './figures/node-figures.ts';
 import { guestDir, installGuest, removeUnusedGuests } from './guest/guest.ts';
 import { STATIC_TOOLS } from './guest/guest-files.ts';
 import { Journals } from './past/journals.ts';
@@ -175,7 +177,7 @@ export async function startOrchestrator(options: OrchestratorOptions): Promise<O
     const site = { instance, runtimeDir, dataDir, exec, logger };
     const drivers = await openDrivers(options.drivers, chosen, site);
     undo.add('the drivers', () => drivers.close());
-    const driver = drivers.sandboxes;
+    const driver = observedDriver(drivers.sandboxes);
     const machinesDir = join(dataDir, 'machines');
     const adopted = await adoptSandboxes(found, {
       driver,
@@ -279,6 +281,7 @@ export async function startOrchestrator(options: OrchestratorOptions): Promise<O
     const { logs, events } = options.sinks;
     const lives = new LifeNotes(sandboxes.list(), { logs, events, now: Date.now });
     sandboxes.events.listen((event) => lives.hear(event));
+    undo.add('the figures of the node', openNodeFigures({ sandboxes, network }));
     const following = new AbortController();
     undo.add('the followers of sandboxes', () => following.abort());
     journals

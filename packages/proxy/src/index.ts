@@ -35,6 +35,7 @@ export {
   type Target,
   type TargetHints,
 } from './routing/target.ts';
+export { ProxyFigures } from './server/figures.ts';
 export { Front, type FrontOptions } from './server/front.ts';
 export { type ClientLimits, createHttp1Server, HEAD_TIMEOUT_MS, http1Options } from './server/http-server.ts';
 export { DEFAULT_PLACES, type PlaceLimits } from './server/run-places.ts';

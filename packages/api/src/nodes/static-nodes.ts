@@ -1,6 +1,7 @@
 import { createClient, type Interceptor, type Transport } from '@connectrpc/connect';
 import { createConnectTransport } from '@connectrpc/connect-node';
 import { nodeProto, orchestratorProto, outboxProto, templateProto, volumesProto } from '@islet/contracts';
+import { traceCalls } from '@islet/telemetry';
 import { type DiscoveredNode, fixedNodes, type NodeDiscovery } from './discovery.ts';
 import type { NodeLink, PeerAddress } from './link.ts';
 
@@ -55,7 +56,7 @@ function toDiscovered({ id, labels = {}, token, proxyAddress, ...urls }: StaticN
     return next(request);
   };
   const to = (baseUrl: string) =>
-    createConnectTransport({ baseUrl, httpVersion: '1.1', interceptors: [withToken] });
+    createConnectTransport({ baseUrl, httpVersion: '1.1', interceptors: [traceCalls, withToken] });
   const [orchestrator, templateManager] = [to(urls.orchestratorUrl), to(urls.templateManagerUrl)];
   const peer = { url: urls.orchestratorUrl, name: id };
   return { id, labels, link: linkOver({ orchestrator, templateManager, proxyAddress, peer }) };

@@ -18,8 +18,10 @@ import {
   wrongIamTokenType,
 } from '@islet/contracts';
 import type { Team } from '@islet/db';
+import { annotate } from '@islet/telemetry';
 import type { Static } from 'typebox';
 import type { ApiContext } from '../context.ts';
+import { STARTED } from '../figures.ts';
 import type { ResolvedTemplate } from '../templates/resolver.ts';
 import { type ResolvedMount, resolveMounts } from '../volumes/mounts.ts';
 import { parseEgress, parseIngress } from './network-rules.ts';
@@ -137,6 +139,7 @@ export async function createSandbox(
   const { mounts, nodeId } = await resolveMounts(context, team, request.volumeMounts ?? []);
   const config = configOf(context, team, request, template, mounts);
   const { sandboxId } = config;
+  annotate({ 'sandbox.id': sandboxId, 'template.id': config.templateId });
   await using _place = request.autoPause ? await context.paused.promise(team, [sandboxId]) : undefined;
   await takePlace(context.reservations, team, sandboxId);
   try {
@@ -148,6 +151,7 @@ export async function createSandbox(
     });
     context.spawns.add(config.templateId, new Date(context.clock.now()));
     context.usage.created(team.id);
+    STARTED.add();
     return sandbox;
   } catch (error) {
     await giveBackPlace(context, { teamId: team.id, sandboxId });

@@ -13,6 +13,7 @@ import {
   startTimedOut,
 } from '@islet/contracts';
 import type { ApiContext } from '../context.ts';
+import { NODE_CREATES } from '../figures.ts';
 import type { PeerAddress } from '../nodes/link.ts';
 import type { Node } from '../nodes/node.ts';
 import { isDeadline, isNodesOwn, nodeError, wasNeverSent } from '../nodes/node-call.ts';
@@ -48,8 +49,11 @@ export async function startPlaced(context: ApiContext, request: StartRequest): P
     // Since it was chosen.
     if (node.status === 'unhealthy') continue;
     try {
-      return await startOn(node, request, { leftMs, buildFrom: peerWith(context, node, request) });
+      const sandbox = await startOn(node, request, { leftMs, buildFrom: peerWith(context, node, request) });
+      NODE_CREATES.success.add({ node: node.id });
+      return sandbox;
     } catch (error) {
+      NODE_CREATES.failure.add({ node: node.id });
       const { sandboxId } = config;
       if (!isNodesOwn(error) && !wasNeverSent(error)) node.sandboxes.abandon(sandboxId);
       context.logger.error({ err: error, sandboxId, nodeId: node.id }, 'the node did not start a sandbox');

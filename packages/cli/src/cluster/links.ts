@@ -16,6 +16,7 @@ import {
   serverOptions,
 } from '@islet/certificates';
 import type { PeerNode } from '@islet/orchestrator';
+import { traceAnswers, traceCalls } from '@islet/telemetry';
 import { transportTo } from '../roles/processes/transport.ts';
 import { LOCAL_HOST } from '../up/claim.ts';
 import { CALLER_LIMITS, createNodeServer, MESSAGE_BYTES } from '../up/node-server.ts';
@@ -85,7 +86,7 @@ export function createMemberServer(
   const serve = new Map(
     Object.entries(routes).map(([role, each]) => [
       role as Role,
-      connectNodeAdapter({ routes: each, readMaxBytes: MESSAGE_BYTES }),
+      connectNodeAdapter({ routes: each, readMaxBytes: MESSAGE_BYTES, interceptors: [traceAnswers] }),
     ]),
   );
   const roles = [...serve.keys()];
@@ -146,7 +147,10 @@ export function transportToMember(
   expected: Expected,
 ): Transport {
   const agent = new MemberAgent(credentials, expected);
-  return createConnectTransport({ baseUrl, httpVersion: '1.1', nodeOptions: { agent } });
+  return createConnectTransport({
+    ...{ baseUrl, httpVersion: '1.1', nodeOptions: { agent } },
+    interceptors: [traceCalls],
+  });
 }
 
 /** Makes each connection with what its member shows at that time, and resumes none. */

@@ -14,6 +14,7 @@ import {
   parseHttpUrl,
   parseHttpUrls,
   parseIsolation,
+  parseListenAddress,
   parseLogLevel,
   parseMebibytes,
   parseNetworks,
@@ -404,6 +405,14 @@ export const OPTIONS = {
     description: 'The team’s key (default that of the Islet which runs on this machine)',
     secret: true,
     parse: parseApiKey,
+  },
+  metricsPort: {
+    flag: 'metrics-port',
+    env: 'ISLET_METRICS_PORT',
+    hint: 'port',
+    description:
+      'Port at which Prometheus asks for /metrics, on this machine alone unless an address stands before it (10.0.0.1:9464); 0 takes a free one (default: none)',
+    parse: parseListenAddress,
   },
   logLevel: {
     flag: 'log-level',

@@ -17,6 +17,16 @@ export function parsePort(text: string): number {
   return port;
 }
 
+/** A port, or an address and a port: 9464, 10.0.0.1:9464, [::1]:9464. Without an address, this machine's own alone. */
+export function parseListenAddress(text: string): { host: string; port: number } {
+  const [, host = '127.0.0.1', port = ''] = /^(?:(.+):)?(\d{1,5})$/.exec(text) ?? [];
+  const bare = host.replace(/^\[(.*)\]$/, '$1');
+  if (isIP(bare) === 0 || !(port !== '' && Number(port) <= 65_535)) {
+    throw new RangeError('must be a port, 0 to 65535, or an address and a port, such as 10.0.0.1:9464');
+  }
+  return { host: bare, port: Number(port) };
+}
+
 /** A size in MiB, up to a tebibyte. */
 export function parseMebibytes(text: string): number {
   const size = /^\d{1,7}$/.test(text) ? Number(text) : Number.NaN;

@@ -13,6 +13,7 @@ const PROCESS_OPTIONS = [
   'dataDir',
   'tokenFile',
   'logLevel',
+  'metricsPort',
   'consul',
 ] as const satisfies readonly OptionName[];
 

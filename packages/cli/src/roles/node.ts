@@ -16,7 +16,7 @@ import { waitForFileLock } from '@islet/host';
 import { type Orchestrator, startOrchestrator } from '@islet/orchestrator';
 import { Outbox, type OutboxClient, outboxService } from '@islet/sinks';
 import type { ObjectStore } from '@islet/snapshots';
-import type { Logger } from '@islet/telemetry';
+import { type Logger, traceAnswers, traceCalls } from '@islet/telemetry';
 import {
   type Builds,
   createRegistryPolicy,
@@ -186,10 +186,13 @@ export async function startNode(options: NodeOptions): Promise<Node> {
       templateManager: await listen(templateServer, links.host, config.templateManagerPort),
     };
 
-    const transport = createRouterTransport((router) => {
-      addServices(router);
-      router.service(templateProto.TemplateManager, templateService);
-    });
+    const transport = createRouterTransport(
+      (router) => {
+        addServices(router);
+        router.service(templateProto.TemplateManager, templateService);
+      },
+      { transport: { interceptors: [traceCalls] }, router: { interceptors: [traceAnswers] } },
+    );
     return {
       orchestrator,
       shipped,

@@ -6,6 +6,7 @@ import type { FirecrackerPaths } from '@islet/driver-microvm';
 import { OPTIONS, type OptionName } from '../options/options.ts';
 import { OptionError, type OptionSources, readOption, requireOption } from '../options/spec.ts';
 import { readStore, type StoreSettings } from '../store/settings.ts';
+import type { MetricsAddress } from '../telemetry/open.ts';
 
 /** What `islet up` was asked to start. */
 export interface UpConfig {
@@ -47,6 +48,8 @@ export interface UpConfig {
   /** Requests that a team may send; undefined: any number. */
   rateLimit: Rate | undefined;
   logLevel: 'debug' | 'info' | 'warn' | 'error' | 'silent';
+  /** Where figures can be asked for; undefined: nowhere. */
+  metrics: MetricsAddress | undefined;
   /** The address at which other machines join; undefined: it is open to none. */
   advertise: string | undefined;
   edgeLinkPort: number;
@@ -89,6 +92,7 @@ export function readProcessSettings(sources: OptionSources) {
   return {
     dataDir: requireOption(OPTIONS.dataDir, sources),
     logLevel: requireOption(OPTIONS.logLevel, sources),
+    metrics: readOption(OPTIONS.metricsPort, sources),
   };
 }
 

@@ -2,6 +2,7 @@ import { createServer, type IncomingMessage, type RequestListener, type Server }
 import type { ConnectRouter } from '@connectrpc/connect';
 import { connectNodeAdapter } from '@connectrpc/connect-node';
 import { secretsEqual } from '@islet/contracts';
+import { traceAnswers } from '@islet/telemetry';
 
 /** What one caller, and all together, may take of a server. */
 export const CALLER_LIMITS = {
@@ -21,7 +22,7 @@ export const MESSAGE_BYTES = 64 * 1024 * 1024;
  * alone; no byte of what they send beyond them is read.
  */
 export function createNodeServer(token: string, routes: (router: ConnectRouter) => void): Server {
-  const serve = connectNodeAdapter({ routes, readMaxBytes: MESSAGE_BYTES });
+  const serve = connectNodeAdapter({ routes, readMaxBytes: MESSAGE_BYTES, interceptors: [traceAnswers] });
   const server = createServer(CALLER_LIMITS, withToken(token, serve));
   server.maxConnections = CALLER_LIMITS.maxConnections;
   return server;

@@ -42,13 +42,18 @@ async function start(options: ProcessOptions<UpConfig>, undo: Undo): Promise<Rea
   const { config, layout, version, reporter, signal, clock } = options;
   const startedAt = clock();
   const { advertise } = config;
-  const { instance, secrets, logger, unexpected } = await openProcess(config, portsOf(config), undo);
+  const { instance, secrets, logger, unexpected, telemetry, ownPorts } = await openProcess(
+    { service: 'islet', version },
+    config,
+    portsOf(config),
+    undo,
+  );
   signal.throwIfAborted();
   const storing = new Undo();
   undo.add('the stores', () => storing.run());
   const stores = await openStores(config.clickhouse, instance, logger, storing);
   const uploads = openUploads(artifactsDir(instance, undefined), secrets, layout);
-  const proxies = new ProxyThread({ program: layout.proxies, logLevel: config.logLevel, logger });
+  const proxies = new ProxyThread({ program: layout.proxies, logLevel: config.logLevel, logger, telemetry });
   undo.add('the thread of the proxies', () => proxies[Symbol.asyncDispose]());
   const use = (certificate: Certificate) => proxies.useCertificate(certificate);
   const { certificate, trust } = await openCertificate({ config, instance, use, clock, logger });
@@ -155,6 +160,7 @@ async function start(options: ProcessOptions<UpConfig>, undo: Undo): Promise<Rea
       ...node.value.ports,
       ...{ api: api.port, clientProxy: edge.port },
       ...(edgeLink !== undefined && { edgeLink }),
+      ...ownPorts,
     },
     startedInMs: Math.round(clock() - startedAt),
   };

@@ -43,6 +43,11 @@ export class ClientConnections {
     this.#limits = limits;
   }
 
+  /** Open now. */
+  get open(): number {
+    return this.#open;
+  }
+
   /** Counts a new connection until it is closed; false if there is no room for it. */
   admit(socket: Socket): boolean {
     const { remoteAddress } = socket;

@@ -64,6 +64,11 @@ export class EdgeListener {
   /** Ends the use of a connection by a request to switch protocols. */
   readonly #upgrades = new WeakMap<object, () => void>();
 
+  /** Connections of clients that are open. */
+  get connections(): number {
+    return this.#connections.open;
+  }
+
   constructor(options: EdgeListenerOptions) {
     const { front, limits, certificate } = options;
     this.#turns = options.turns;

@@ -1,6 +1,8 @@
 import type { IncomingHttpHeaders } from 'node:http';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { Deadline, IsletError, receivedError } from '@islet/contracts';
+import { inChildSpan, injectInto, type SpanOptions } from '@islet/telemetry';
+import { INIT } from '../figures/operations.ts';
 import {
   EnvdAnswerError,
   type EnvdMetrics,
@@ -72,6 +74,10 @@ const CLOCK_HEADER = 'x-clock';
 
 /** Waits until envd answers. @throws EnvdSilentError with the last failure as cause. */
 export function waitForEnvd(request: EnvdRequest): Promise<void> {
+  return inChildSpan(asking('GET', '/health'), () => waitUntilHealthy(request));
+}
+
+function waitUntilHealthy(request: EnvdRequest): Promise<void> {
   return retry(request, async (connection, signal) => {
     const { status } = await exchange(connection, { method: 'GET', path: '/health', signal });
     if (status !== 204) throw new Error(`envd answers ${status} on /health`);
@@ -88,6 +94,16 @@ export function initEnvd(
   init: EnvdInit | (() => EnvdInit),
   currentToken?: string,
 ): Promise<number | undefined> {
+  return inChildSpan(asking('POST', '/init'), () =>
+    INIT.duration.time({}, () => tellIdentity(request, init, currentToken)),
+  );
+}
+
+function tellIdentity(
+  request: EnvdRequest,
+  init: EnvdInit | (() => EnvdInit),
+  currentToken: string | undefined,
+): Promise<number | undefined> {
   return retry(request, async (connection, signal) => {
     // At each try: a virtual machine's clock is set by it, and the machine may take a while to answer.
     const payload = JSON.stringify(typeof init === 'function' ? init() : init);
@@ -95,6 +111,7 @@ export function initEnvd(
       'content-type': 'application/json',
       ...(currentToken ? { 'x-access-token': currentToken } : {}),
     };
+    INIT.calls.add();
     const answer = await exchange(connection, {
       method: 'POST',
       path: '/init',
@@ -153,6 +170,12 @@ export function tokenHeader(token: string | undefined): Record<string, string> {
   return token === undefined ? {} : { 'x-access-token': token };
 }
 
+/** A span of the node's side: what envd does in between is told by nobody else. */
+function asking(method: string, path: string): SpanOptions {
+  const attributes = { 'http.request.method': method, 'url.path': path };
+  return { part: 'envd', name: `envd ${method} ${path}`, kind: 'client', attributes };
+}
+
 interface Expected {
   status?: number;
   limitBytes?: number;
@@ -160,6 +183,14 @@ interface Expected {
 
 /** A question over a connection of its own, until the deadline. */
 async function ask(
+  request: EnvdRequest,
+  question: Omit<Question, 'signal'>,
+  expected: Expected,
+): Promise<string> {
+  return inChildSpan(asking(question.method, question.path), () => askOnce(request, question, expected));
+}
+
+async function askOnce(
   request: EnvdRequest,
   question: Omit<Question, 'signal'>,
   { status = 200, limitBytes = MAX_ANSWER_BYTES }: Expected,
@@ -194,7 +225,11 @@ async function exchange(
   question: Question,
   limitBytes = MAX_ANSWER_BYTES,
 ): Promise<Answer> {
-  const answer = await connection.request(question);
+  const headers = { ...question.headers };
+  injectInto((name, value) => {
+    headers[name] = value;
+  });
+  const answer = await connection.request({ ...question, headers });
   const chunks: Buffer[] = [];
   let size = 0;
   for await (const chunk of answer as AsyncIterable<Buffer>) {

@@ -7,6 +7,11 @@ export class Gate {
     this.#free = width;
   }
 
+  /** Tasks that wait. */
+  get waiting(): number {
+    return this.#waiting.length;
+  }
+
   /** @param task may give its place to the next by calling `leave`, when the rest of it keeps nobody from working */
   async run<T>(task: (leave: () => void) => Promise<T>): Promise<T> {
     if (this.#free > 0) this.#free--;

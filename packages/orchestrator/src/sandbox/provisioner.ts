@@ -16,6 +16,7 @@ import {
 } from '@islet/snapshots';
 import { EnvdSilentError } from '../envd/client.ts';
 import { startInSandbox } from '../envd/command.ts';
+import { STARTS } from '../figures/operations.ts';
 import { firstInit, identify, resumeInit } from '../machine/identity.ts';
 import type { MachineBase } from '../machine/run.ts';
 import { baseOf, sizeOf } from '../machine/shape.ts';
@@ -70,6 +71,16 @@ export class Provisioner {
     this.#ready = new ReadyMachines(options);
   }
 
+  /** Starts that wait for their turn. */
+  get waiting(): number {
+    return this.#gate.waiting;
+  }
+
+  /** What is ready ahead of demand. */
+  ready(): { machines: number; places: number } {
+    return this.#ready.counts();
+  }
+
   /** Keeps machines of a build ready from now on. */
   keepWarm(buildId: string): void {
     this.#ready.keep(buildId);
@@ -84,6 +95,7 @@ export class Provisioner {
     const { envdAccessToken: accessToken } = build;
     const ready = await this.#ready.takeMachine(config.buildId);
     if (ready && (await this.#adopt(ready, config, accessToken, signal))) {
+      STARTS.add({ from: 'ready machine' });
       const { connection, ...run } = ready;
       connection.end();
       return { ...run, base: baseOf(build.needs) };
@@ -91,6 +103,7 @@ export class Provisioner {
     const opened = await this.#options.templates.open(build);
     if ('snapshot' in opened) {
       await using snapshot = opened.snapshot;
+      STARTS.add({ from: 'snapshot' });
       const source = { base: baseOf(build.needs), snapshotDir: snapshot.dir, accessToken };
       return await this.startFrom(config, source, signal).catch((error: unknown) => {
         if (!(error instanceof DamagedSnapshotError)) throw error;
@@ -99,6 +112,7 @@ export class Provisioner {
     }
     const { obstacle } = opened;
     if (build.parentBuildId !== undefined) throw snapshotNotRestorable(config.buildId, obstacle);
+    STARTS.add({ from: 'boot' });
     this.#options.logger.warn(
       { buildId: config.buildId, obstacle },
       'a template is booted, since its snapshot cannot be restored: build it again',

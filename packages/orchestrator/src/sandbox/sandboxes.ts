@@ -12,6 +12,7 @@ import {
 import type { Exchange } from '../exchange/exchange.ts';
 import type { MovableRecord } from '../exchange/movable.ts';
 import type { PeerNode } from '../exchange/peer-objects.ts';
+import { operate } from '../figures/operations.ts';
 import type { MachineBase } from '../machine/run.ts';
 import type { StartedRun } from '../machine/start.ts';
 import type { TemplateBuild } from '../templates/build.ts';
@@ -256,6 +257,16 @@ export class Sandboxes {
     return mounts?.sandbox.config.sandboxId;
   }
 
+  /** Starts that wait for their turn. */
+  get waiting(): number {
+    return this.#provisioner.waiting;
+  }
+
+  /** What is ready ahead of demand. */
+  ready(): { machines: number; places: number } {
+    return this.#provisioner.ready();
+  }
+
   counts(): SandboxCounts {
     return {
       running: this.#table.all().filter((entry) => entry.run).length,
@@ -274,17 +285,23 @@ export class Sandboxes {
     timeoutMs: number,
     { buildFrom, signal }: CreateOptions = {},
   ): Promise<Sandbox> {
-    return this.#createBy(config, timeoutMs, async () => {
-      if (!this.#options.templates.has(config.buildId)) await this.bringBuild(config.buildId, buildFrom);
-      return this.#provisioner.startNew(config, signal);
-    });
+    const create = () =>
+      this.#createBy(config, timeoutMs, async () => {
+        if (!this.#options.templates.has(config.buildId)) await this.bringBuild(config.buildId, buildFrom);
+        return this.#provisioner.startNew(config, signal);
+      });
+    return operate('create', config.sandboxId, create);
   }
 
   /**
    * Starts sandboxes that go on, under ids of their own, from where a running one is now; it goes on too.
    * @throws IsletError as `snapshot`, for all of them; what fails for one of them is its outcome.
    */
-  async fork(
+  fork(sandboxId: string, configs: readonly SandboxConfig[], timeoutMs: number): Promise<ForkOutcome[]> {
+    return operate('fork', sandboxId, () => this.#fork(sandboxId, configs, timeoutMs));
+  }
+
+  async #fork(
     sandboxId: string,
     configs: readonly SandboxConfig[],
     timeoutMs: number,
@@ -313,7 +330,11 @@ export class Sandboxes {
    * Keeps a running sandbox's memory and files as a build; it goes on from the same instant.
    * @throws IsletError 404; 400 if it mounts volumes; 409 if it is paused; 503 if it cannot be saved now.
    */
-  async snapshot(sandboxId: string, ids: { templateId: string; buildId: string }): Promise<TakenSnapshot> {
+  snapshot(sandboxId: string, ids: { templateId: string; buildId: string }): Promise<TakenSnapshot> {
+    return operate('snapshot', sandboxId, () => this.#snapshot(sandboxId, ids));
+  }
+
+  async #snapshot(sandboxId: string, ids: { templateId: string; buildId: string }): Promise<TakenSnapshot> {
     const stage = await this.#options.snapshots.stage();
     try {
       return await this.#withRunning(sandboxId, async (entry) => {
@@ -365,22 +386,24 @@ export class Sandboxes {
    * does not start: it stays paused.
    */
   resume(sandboxId: string, request: ResumeRequest): Promise<Sandbox> {
-    return this.#queue.run(sandboxId, async () => {
-      const entry = this.#table.get(sandboxId);
-      if (!entry) throw sandboxNotFound(sandboxId);
-      if (entry.run) throw sandboxAlreadyRunning(sandboxId);
-      const { base, sandbox, saved } = entry;
-      const { config } = sandbox;
-      const { moving } = sandbox;
-      const reboot = sandbox.filesOnly || (request.filesOnly && !moving);
-      const run = await this.#starts.resume(sandboxId, (givenUp) =>
-        this.#provisioner.startSaved(config, base, saved, reboot, givenUp),
-      );
-      if (!moving) config.autoPause = request.autoPause ?? config.autoPause;
-      sandbox.filesOnly = false;
-      await this.#table.becomeRunning(entry, run, request.timeoutMs);
-      return view(entry);
-    });
+    const resume = () =>
+      this.#queue.run(sandboxId, async () => {
+        const entry = this.#table.get(sandboxId);
+        if (!entry) throw sandboxNotFound(sandboxId);
+        if (entry.run) throw sandboxAlreadyRunning(sandboxId);
+        const { base, sandbox, saved } = entry;
+        const { config } = sandbox;
+        const { moving } = sandbox;
+        const reboot = sandbox.filesOnly || (request.filesOnly && !moving);
+        const run = await this.#starts.resume(sandboxId, (givenUp) =>
+          this.#provisioner.startSaved(config, base, saved, reboot, givenUp),
+        );
+        if (!moving) config.autoPause = request.autoPause ?? config.autoPause;
+        sandbox.filesOnly = false;
+        await this.#table.becomeRunning(entry, run, request.timeoutMs);
+        return view(entry);
+      });
+    return operate('resume', sandboxId, resume);
   }
 
   /**

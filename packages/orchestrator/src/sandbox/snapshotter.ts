@@ -3,6 +3,7 @@ import { lostWhileSaved, mountsVolumes, orchestratorProto } from '@islet/contrac
 import type { ProcessorNeeds, SnapshotFacts, SnapshotStore } from '@islet/snapshots';
 import type { Logger } from '@islet/telemetry';
 import { type Standstill, tellStandstill } from '../envd/client.ts';
+import { operate } from '../figures/operations.ts';
 import { needsOf, type SavedWith } from '../machine/needs.ts';
 import { assertNoneRemoved, assertSavable, type Saving, saveAndEnd, saveLive } from '../machine/save.ts';
 import { freeMachine, type StartContext } from '../machine/start.ts';
@@ -36,7 +37,11 @@ export class Snapshotter {
   }
 
   /** Saves a sandbox and frees the rest of it. One that is to be moved keeps its end. */
-  async pause(
+  pause(entry: RunningEntry, how: { filesOnly: boolean; toMove: boolean }): Promise<void> {
+    return operate('pause', entry.sandbox.config.sandboxId, () => this.#pause(entry, how));
+  }
+
+  async #pause(
     entry: RunningEntry,
     { filesOnly, toMove }: { filesOnly: boolean; toMove: boolean },
   ): Promise<void> {

@@ -5,6 +5,7 @@ import { orchestratorProto, type Sandbox, sandboxMoving, sandboxNotFound } from 
 import type { SnapshotStore } from '@islet/snapshots';
 import type { Logger } from '@islet/telemetry';
 import type { SandboxName } from '../exchange/movable.ts';
+import { LEAKS } from '../figures/operations.ts';
 import type { MachineRun } from '../machine/run.ts';
 import { freeMachine, type StartContext, type StartedRun } from '../machine/start.ts';
 import { EndTimers } from './end-timers.ts';
@@ -177,9 +178,10 @@ export class SandboxTable {
   /** Lets work on a sandbox's remains go on by itself; what fails of it is logged. */
   behind(sandboxId: string, work: Promise<void>): void {
     const cleanup = work
-      .catch((error) =>
-        this.#options.logger.error({ err: error, sandboxId }, 'a sandbox left something behind'),
-      )
+      .catch((error) => {
+        LEAKS.add();
+        this.#options.logger.error({ err: error, sandboxId }, 'a sandbox left something behind');
+      })
       .finally(() => this.#cleanups.delete(cleanup));
     this.#cleanups.add(cleanup);
   }

@@ -1,5 +1,6 @@
 import type { Machine, SandboxDriver } from '@islet/driver';
-import type { Logger } from '@islet/telemetry';
+import { apart, type Logger } from '@islet/telemetry';
+import { LEAKS } from '../figures/operations.ts';
 import { MEMORY_MS, warmTarget } from './policy.ts';
 
 /** What a pool keeps: a machine, as far as it can be got ready before it is known for whom. */
@@ -54,6 +55,11 @@ export class WarmPool<Item extends Warm> {
     return this.#work !== undefined;
   }
 
+  /** How many are ready, of all kinds. */
+  get ready(): number {
+    return [...this.#kinds.values()].reduce((sum, { ready }) => sum + ready.length, 0);
+  }
+
   /** Begins to keep some of a kind ready. */
   keep(kind: string): void {
     if (this.#options.most === 0 || this.#kinds.has(kind)) return;
@@ -106,7 +112,7 @@ export class WarmPool<Item extends Warm> {
 
   #startWork(): void {
     if (this.#work || this.#closing) return;
-    this.#work = this.#fill().finally(() => {
+    this.#work = apart(() => this.#fill()).finally(() => {
       this.#work = undefined;
     });
   }
@@ -170,6 +176,7 @@ export class WarmPool<Item extends Warm> {
   async #discard(item: Item): Promise<void> {
     const about = { machineId: item.machine.id };
     await this.#options.discard(item).catch((error: unknown) => {
+      LEAKS.add();
       this.#options.logger.error({ err: error, ...about }, 'a sandbox left something behind');
     });
   }

@@ -69,6 +69,11 @@ export class ReadyMachines {
     });
   }
 
+  /** How many machines and places are ready. */
+  counts(): { machines: number; places: number } {
+    return { machines: this.#machines.ready, places: this.#places.ready };
+  }
+
   /** Keeps something ready for a build's sandboxes from now on. */
   keep(buildId: string): void {
     this.#machines.keep(buildId);

@@ -14,6 +14,8 @@ import { withoutReserved } from './trailers.ts';
 const IDEMPOTENT = new Set(['GET', 'HEAD', 'OPTIONS', 'PUT', 'DELETE', 'TRACE']);
 
 export interface ForwardingOutcome {
+  /** The sandbox has answered; absent: nobody wants to know. */
+  onAnswered?: ((status: number) => void) | undefined;
   /** There is no answer from the sandbox: the client has to get one from us. */
   onUnanswered(error: Error): void;
   /** The sandbox switched protocols: both ends are the caller's now. */
@@ -112,6 +114,7 @@ export class Forwarding implements Exchange {
   onHead(head: ResponseHead): void {
     this.#downstream.writeHead(head);
     this.#headWritten = true;
+    this.#outcome.onAnswered?.(head.status);
   }
 
   onBody(chunk: Buffer, last: boolean): void {

@@ -19,6 +19,7 @@ import { Tunnel } from '../forwarding/tunnel.ts';
 import type { RunFate } from '../routing/run-fate.ts';
 import { DialError, RunClosedError, type RunId, type UpstreamPool } from '../upstream/pool.ts';
 import type { ResponseHead } from '../upstream/response-head.ts';
+import type { ProxyFigures } from './figures.ts';
 import { DEFAULT_PLACES, type PlaceLimits, RunPlaces } from './run-places.ts';
 import type { RunUses } from './run-uses.ts';
 import { EarlyBytes, takeOver, withoutUpgrade } from './upgrade.ts';
@@ -34,6 +35,8 @@ export interface FrontOptions {
   places?: PlaceLimits;
   /** Told of the runs that are used; absent: nobody wants to know. */
   uses?: RunUses | undefined;
+  /** Takes what is to be measured; absent: nothing is. */
+  figures?: ProxyFigures | undefined;
   /** Shares the thread between the teams whose sandboxes are asked; those of one thread have one. */
   turns?: Turns;
 }
@@ -65,6 +68,11 @@ export class Front {
     this.#options = options;
     this.#turns = options.turns ?? new Turns();
     this.#places = new RunPlaces(options.places ?? DEFAULT_PLACES);
+  }
+
+  /** Requests and tunnels under way, and how many there may be. */
+  places(): { taken: number; total: number } {
+    return this.#places.counts();
   }
 
   /** @param readmit hands a connection to the server once more, from its first byte. */
@@ -196,13 +204,16 @@ export class Front {
     const run = destination.upstream;
     const share = this.#turns.of(run.tenant);
     if (request.httpVersionMajor < 2) this.#payers.set(request.socket, share);
-    const leave = this.#places.occupy(run, destination.connectionLimit);
+    const timing = this.#begin();
+    const leave = this.#occupy(destination);
     const unuse = this.#options.uses?.begin(run.executionId);
     const release = () => {
       leave();
       unuse?.();
+      timing?.ended();
     };
     const forwarding = new Forwarding(this.#options.pool, parsed, downstream, destination, share, {
+      onAnswered: timing?.answered,
       onUnanswered: (error) => {
         void this.#explain(error, destination).then((cause) => this.#answer(downstream, request, cause));
       },
@@ -214,6 +225,30 @@ export class Front {
     });
     share.charge(HEAD_MS);
     share.enter(() => share.run(() => forwarding.start()));
+  }
+
+  #occupy({ upstream, connectionLimit }: Destination): () => void {
+    try {
+      return this.#places.occupy(upstream, connectionLimit);
+    } catch (error) {
+      this.#options.figures?.blocked();
+      throw error;
+    }
+  }
+
+  /** Times a request; undefined if nobody wants to know. */
+  #begin(): { answered: (status: number) => void; ended: () => void } | undefined {
+    const { figures } = this.#options;
+    if (!figures?.isMeasured) return undefined;
+    const begin = performance.now();
+    let isOver = false;
+    return {
+      answered: (status) => figures.answered(status, performance.now() - begin),
+      ended: () => {
+        if (!isOver) figures.ended(performance.now() - begin);
+        isOver = true;
+      },
+    };
   }
 
   /** Answers a request that goes to no sandbox. All of them have one share: who sends them is not known. */

@@ -44,6 +44,11 @@ export class RunPlaces {
     };
   }
 
+  /** How many are taken, and how many there are. */
+  counts(): { taken: number; total: number } {
+    return { taken: this.#total, total: this.#limits.total };
+  }
+
   #share(): number {
     return Math.ceil((this.#limits.total - this.#total) * SHARE_OF_FREE);
   }

@@ -13,6 +13,7 @@ import { endWithRuns } from '../routing/run-ends.ts';
 import { runFate } from '../routing/run-fate.ts';
 import { parseTarget, SANDBOX_ID_HEADER, SANDBOX_PORT_HEADER, type Target } from '../routing/target.ts';
 import { UpstreamPool, type UpstreamPoolOptions } from '../upstream/pool.ts';
+import { ProxyFigures } from './figures.ts';
 import { Front } from './front.ts';
 import { createHttp1Server, HEAD_TIMEOUT_MS } from './http-server.ts';
 import type { RunUses } from './run-uses.ts';
@@ -52,8 +53,10 @@ export function createSandboxProxy(options: SandboxProxyOptions): SandboxProxy {
   const { routes, logger, admission = DEFAULT_ADMISSION, turns = new Turns() } = options;
   const pool = createUpstreamPool(admission.envdPort);
   const stopEnding = endWithRuns(routes, pool);
+  const figures = new ProxyFigures('orchestrator');
   const front = new Front({
     pool,
+    figures,
     turns,
     uses: options.uses,
     logger,
@@ -74,7 +77,17 @@ export function createSandboxProxy(options: SandboxProxyOptions): SandboxProxy {
   });
   front.attach(server, (socket) => server.emit('connection', socket));
   const stranger = turns.of('connections of edges');
-  server.on('connection', (socket: Socket) => front.pace(socket, stranger));
+  let connections = 0;
+  server.on('connection', (socket: Socket) => {
+    connections++;
+    socket.once('close', () => connections--);
+    front.pace(socket, stranger);
+  });
+  figures.open({
+    connections: () => connections,
+    pool: () => pool.counts(),
+    places: () => front.places(),
+  });
   const refused = new Set<string>();
   const members = new Map<Socket, string>();
   const secure = options.links && secured(server, options.links, { members, refused });
@@ -91,6 +104,7 @@ export function createSandboxProxy(options: SandboxProxyOptions): SandboxProxy {
     close: () =>
       new Promise((resolve) => {
         stopEnding();
+        figures[Symbol.dispose]();
         listening.close(() => resolve());
         pool.close();
         server.closeAllConnections();

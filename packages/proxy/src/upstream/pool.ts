@@ -191,6 +191,13 @@ export class UpstreamPool {
     this.#sweeper = setInterval(() => this.#sweep(), SWEEP_MS).unref();
   }
 
+  /** Connections, used and unused, and the runs that they are of. */
+  counts(): { connections: number; runs: number } {
+    let connections = 0;
+    for (const run of this.#runs.values()) connections += run.connections.size;
+    return { connections, runs: this.#runs.size };
+  }
+
   /** An unused connection, if there is one. */
   take(upstream: Upstream): UpstreamConnection | undefined {
     return this.#runs.get(upstream.executionId)?.take(upstream.port);

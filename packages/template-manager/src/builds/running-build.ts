@@ -4,6 +4,7 @@ import { BuildError } from './build-error.ts';
 import type { BuildFiles, EndedState } from './build-files.ts';
 import type { BuildLog } from './build-log.ts';
 import type { BuildOutcome, BuildSpec } from './build-spec.ts';
+import { BUILDS, type BuildResult, timePart } from './figures.ts';
 import type { Places } from './places.ts';
 
 export interface BuildSite {
@@ -66,16 +67,22 @@ export class RunningBuild {
     const { forget, logger, now } = this.#site;
     const { buildId, templateId } = this.#spec;
     const startedAt = now();
+    const end = (result: BuildResult) => {
+      BUILDS.result.add({ result });
+      BUILDS.duration.record(now() - startedAt, { result });
+    };
     try {
       this.log.append('info', '', `Building template ${templateId}/${buildId}`);
       const outcome = await this.#make();
       this.#stop.signal.throwIfAborted(); // cancelled in its last moment: no one waits for it any more
       this.log.finish('info', '', `Build finished, took ${Math.round((now() - startedAt) / 1000)}s`);
+      end('success');
       return { kind: 'ready', outcome };
     } catch (caught) {
       const { signal } = this.#stop;
       const error = signal.aborted ? signal.reason : caught;
       if (error instanceof Interrupted) return undefined;
+      end(error instanceof BuildError ? 'user error' : 'internal error');
       if (!(error instanceof BuildError)) logger.error({ err: error, buildId }, 'a build failed');
       // What the client is told is what it means; what skopeo or the sandbox said is for the operator.
       else if (error.cause !== undefined) logger.warn({ err: error, buildId }, 'a build failed');
@@ -95,7 +102,7 @@ export class RunningBuild {
     const { teamId } = this.#spec;
     const { signal } = this.#stop;
     if (places.isFull(teamId)) this.log.append('info', '', 'Waiting for other builds to end');
-    using _place = await places.take(teamId, signal);
+    using _place = await timePart('wait', () => places.take(teamId, signal));
     const limit = setTimeout(() => this.#takesTooLong(), limitMs);
     const report: Report = (level, phase, message) => {
       this.#phase = phase;

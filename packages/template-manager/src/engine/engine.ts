@@ -4,6 +4,7 @@ import { ENVD_VERSION } from '@islet/contracts';
 import type { CommandRunner, TemplateRuntime } from '@islet/orchestrator';
 import { BuildError } from '../builds/build-error.ts';
 import type { BuildOutcome, BuildSpec } from '../builds/build-spec.ts';
+import { BUILDS, timePart } from '../builds/figures.ts';
 import { machineDisk } from '../layers/disk.ts';
 import type { InUse } from '../layers/in-use.ts';
 import type { LayerStore } from '../layers/layer-store.ts';
@@ -49,30 +50,35 @@ export async function runBuild(
   const { diskUsage } = machineDisk;
   const maker = new LayerMaker({ store, runtime, diskUsage, diskLimitMb, report });
 
-  const base = await findBase(deps, maker, { spec, report, signal });
+  const base = await timePart('base', () => findBase(deps, maker, { spec, report, signal }));
   const [lowest = ''] = base.stack.dirs;
   using _base = inUse.hold(lowest);
   await using draft =
     deps.draftsDir === undefined ? undefined : new Draft(join(deps.draftsDir, buildId), lowest, inUse);
 
-  let progress = begun(base, spec);
-  for (const [index, step] of steps.entries()) {
-    const scene = { maker, draft, files, spec, report, signal };
-    progress = await carryOutStep(scene, progress, step, { number: index + 1, count: steps.length });
-  }
+  const progress = await timePart('steps', async () => {
+    let progress = begun(base, spec);
+    for (const [index, step] of steps.entries()) {
+      const scene = { maker, draft, files, spec, report, signal };
+      const place = { number: index + 1, count: steps.length };
+      const before = progress;
+      progress = await BUILDS.step.time({ step: step.action.kind }, () =>
+        carryOutStep(scene, before, step, place),
+      );
+    }
+    return progress;
+  });
 
   report('info', 'finalize', `[finalize] Finalizing template build [${shortKey(progress.stack.id)}]`);
   const configuring = { maker, draft, base: base.stack, size };
   const stack = steps.length === 0 ? base.stack : await configured(configuring, progress.stack, signal);
   const planned = plannedRootfs(deps, stack);
   using _sealed = inUse.hold(planned.dir);
-  const rootfsBytes = await ensureRootfs(deps, { planned, stack, draft }, signal);
-  return await seal(
-    deps,
-    { spec, base, stack, context: progress.context, rootfsDir: planned.dir, rootfsBytes },
-    report,
-    signal,
+  const rootfsBytes = await timePart('root file system', () =>
+    ensureRootfs(deps, { planned, stack, draft }, signal),
   );
+  const sealing = { spec, base, stack, context: progress.context, rootfsDir: planned.dir, rootfsBytes };
+  return await timePart('snapshot', () => seal(deps, sealing, report, signal));
 }
 
 function begun({ stack, context }: Base, { force, legacyUser }: BuildSpec): Progress {

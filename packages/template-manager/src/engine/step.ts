@@ -3,6 +3,7 @@ import type { Readable } from 'node:stream';
 import type { ArtifactStore } from '@islet/artifacts';
 import { BuildError } from '../builds/build-error.ts';
 import type { BuildSpec } from '../builds/build-spec.ts';
+import { BUILDS } from '../builds/figures.ts';
 import { type BuildContext, VariablesTooLongError, withVariables } from '../steps/context.ts';
 import type { Step, StepAction } from '../steps/step.ts';
 import { shortKey } from './cache-key.ts';
@@ -64,6 +65,7 @@ export async function carryOutStep(
     signal,
   );
   const { workspace } = layer;
+  BUILDS.cache.add({ result: workspace ? 'miss' : 'hit' });
   if (!workspace) {
     report('info', phase, `CACHED ${line}`);
     return { stack: await layer.keep(), context, forced };

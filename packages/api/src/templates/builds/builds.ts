@@ -113,6 +113,11 @@ export class Builds {
     }
   }
 
+  /** Builds that are under way. */
+  get followed(): number {
+    return this.#followed.size;
+  }
+
   /** Waits until none is followed any more. */
   async settled(): Promise<void> {
     await Promise.all(this.#followed.values());

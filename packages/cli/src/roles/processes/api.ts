@@ -52,7 +52,8 @@ export function runApi(options: ProcessOptions<ApiConfig>): Promise<void> {
       secrets: own,
       logger,
       unexpected,
-    } = await openProcess(config, [...apiPorts(config), link], undo);
+      ownPorts,
+    } = await openProcess({ service: 'islet-api', version }, config, [...apiPorts(config), link], undo);
     const secrets = await readSharedSecrets(own, config.secretsDir);
     const live = await openLive(config.redis, logger);
     undo.add('the store of what is live', () => live[Symbol.asyncDispose]());
@@ -99,7 +100,7 @@ export function runApi(options: ProcessOptions<ApiConfig>): Promise<void> {
     if (isNew) reporter.note(`The first API key is in ${credentialFile(instance.dataDir, 'apiKey')}`);
     reporter.serving({
       ...{ role: 'api', dataDir: instance.dataDir, pid: process.pid },
-      ...{ urls: { api: api.url }, ports: { api: api.port, edgeLink } },
+      ...{ urls: { api: api.url }, ports: { api: api.port, edgeLink, ...ownPorts } },
       startedInMs: Math.round(clock() - startedAt),
     });
   });

@@ -20,15 +20,22 @@ import { transportTo } from './transport.ts';
 
 /** `islet edge`: the way into sandboxes, beside an API in another process. */
 export function runEdge(options: ProcessOptions<EdgeConfig>): Promise<void> {
-  const { config, layout, reporter, clock } = options;
+  const { config, layout, version, reporter, clock } = options;
   return serveUntil(options, async (undo) => {
     const startedAt = clock();
-    const { instance, secrets, logger } = await openProcess(config, edgePorts(config), undo);
+    const { instance, secrets, logger, telemetry, ownPorts } = await openProcess(
+      { service: 'islet-edge', version },
+      config,
+      edgePorts(config),
+      undo,
+    );
     const membership = await readOwnMembership(instance.dataDir, 'edge');
     const member =
       membership && (await openJoined({ ...{ dataDir: instance.dataDir, membership }, clock, logger }));
     undo.add('the care for the certificate of the cluster', async () => member?.[Symbol.dispose]());
-    const proxies = new ProxyThread({ program: layout.proxies, logLevel: config.logLevel, logger });
+    const proxies = new ProxyThread({
+      ...{ program: layout.proxies, logLevel: config.logLevel, logger, telemetry },
+    });
     undo.add('the thread of the proxies', () => proxies[Symbol.asyncDispose]());
     const use = (certificate: Certificate) => proxies.useCertificate(certificate);
     const { certificate } = await openCertificate({ config, instance, use, clock, logger });
@@ -60,7 +67,7 @@ export function runEdge(options: ProcessOptions<EdgeConfig>): Promise<void> {
     );
     reporter.serving({
       ...{ role: 'edge', dataDir: instance.dataDir, pid: process.pid },
-      ...{ urls: { sandboxes: edge.url }, ports: { clientProxy: edge.port } },
+      ...{ urls: { sandboxes: edge.url }, ports: { clientProxy: edge.port, ...ownPorts } },
       startedInMs: Math.round(clock() - startedAt),
     });
   });

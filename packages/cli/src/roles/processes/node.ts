@@ -25,7 +25,12 @@ export function runNode(options: ProcessOptions<NodeConfig>): Promise<void> {
     const startedAt = clock();
     const membership = await readOwnMembership(config.dataDir, 'node');
     const ports = nodePorts(config, membership?.advertise);
-    const { instance, secrets, logger } = await openProcess(config, ports, undo);
+    const { instance, secrets, logger, telemetry, ownPorts } = await openProcess(
+      { service: 'islet-node', version },
+      config,
+      ports,
+      undo,
+    );
     const member =
       membership && (await openJoined({ ...{ dataDir: instance.dataDir, membership }, clock, logger }));
     undo.add('the care for the certificate', async () => member?.[Symbol.dispose]());
@@ -33,7 +38,9 @@ export function runNode(options: ProcessOptions<NodeConfig>): Promise<void> {
       member && membership
         ? memberLinks(member, membership.advertise)
         : localLinks(await readRoleToken(config.token, secrets.nodeToken));
-    const proxies = new ProxyThread({ program: layout.proxies, logLevel: config.logLevel, logger });
+    const proxies = new ProxyThread({
+      ...{ program: layout.proxies, logLevel: config.logLevel, logger, telemetry },
+    });
     undo.add('the thread of the proxies', () => proxies[Symbol.asyncDispose]());
     const base = new NodeBase(instance.dataDir);
     const node = await startNode({
@@ -73,7 +80,7 @@ export function runNode(options: ProcessOptions<NodeConfig>): Promise<void> {
     registerWith(config.consul, entry, logger, undo);
     reporter.serving({
       ...{ role: 'node', dataDir: instance.dataDir, pid: process.pid },
-      ...{ urls: {}, ports: node.ports },
+      ...{ urls: {}, ports: { ...node.ports, ...ownPorts } },
       startedInMs: Math.round(clock() - startedAt),
     });
   });

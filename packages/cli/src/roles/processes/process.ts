@@ -1,12 +1,13 @@
 import { rm } from 'node:fs/promises';
 import { Undo } from '@islet/contracts';
-import { createLogger, type Logger } from '@islet/telemetry';
+import { createLogger, type Logger, type Telemetry } from '@islet/telemetry';
 import type { Instance } from '../../host/instance.ts';
 import type { PortWish } from '../../host/ports.ts';
 import { answerPromptlyOnAllThreads, favourSession } from '../../host/promptness.ts';
 import { loadSecrets, type Secrets } from '../../host/secrets.ts';
 import type { Layout } from '../../layout.ts';
 import type { Reporter } from '../../output/reporter.ts';
+import { metricsPort, type OpenedTelemetry, openTelemetry, type ProcessName } from '../../telemetry/open.ts';
 import { claimHost } from '../../up/claim.ts';
 import type { UpConfig } from '../../up/config.ts';
 import { outliveUnexpectedErrors, type UnexpectedErrors } from '../../up/unexpected.ts';
@@ -29,6 +30,9 @@ export interface ServingProcess {
   secrets: Secrets;
   logger: Logger;
   unexpected: UnexpectedErrors;
+  telemetry: Telemetry;
+  /** Those that every process may have. */
+  ownPorts: OpenedTelemetry['ports'];
 }
 
 /**
@@ -36,25 +40,29 @@ export interface ServingProcess {
  * @throws StartRefused with all that is in the way
  */
 export async function openProcess(
-  config: Pick<UpConfig, 'dataDir' | 'logLevel'>,
+  name: ProcessName,
+  config: Pick<UpConfig, 'dataDir' | 'logLevel' | 'metrics'>,
   ports: readonly PortWish[],
   undo: Undo,
 ): Promise<ServingProcess> {
-  const claim = await claimHost(config.dataDir, ports);
+  const claim = await claimHost(config.dataDir, [...ports, ...metricsPort(config.metrics)]);
   undo.add('the claim of the data directory', () => claim[Symbol.asyncDispose]());
   const { instance } = claim;
   undo.add('the runtime directory', () => rm(instance.runtimeDir, { recursive: true, force: true }));
+  const { telemetry, ports: ownPorts } = await openTelemetry(name, instance, config.metrics, undo);
   const logger = createLogger({
     service: 'islet',
     level: config.logLevel,
     destination: { write: (line) => process.stderr.write(line) },
+    copy: telemetry.takeLogLine,
   });
+  telemetry.tellProblems((message) => logger.warn({ problem: message }, 'telemetry is not taken'));
   const unexpected = outliveUnexpectedErrors(logger);
   undo.add('the care for unexpected errors', () => unexpected[Symbol.dispose]());
   const secrets = await loadSecrets(instance.dataDir);
   favourSession();
   await answerPromptlyOnAllThreads();
-  return { instance, secrets, logger, unexpected };
+  return { instance, secrets, logger, unexpected, telemetry, ownPorts };
 }
 
 /**

@@ -1,5 +1,6 @@
 import type { Interceptor, Transport } from '@connectrpc/connect';
 import { createConnectTransport } from '@connectrpc/connect-node';
+import { traceCalls } from '@islet/telemetry';
 
 /** The way to services of another process that ask for the token. */
 export function transportTo(baseUrl: string, token: string): Transport {
@@ -7,5 +8,5 @@ export function transportTo(baseUrl: string, token: string): Transport {
     request.header.set('Authorization', `Bearer ${token}`);
     return next(request);
   };
-  return createConnectTransport({ baseUrl, httpVersion: '1.1', interceptors: [withToken] });
+  return createConnectTransport({ baseUrl, httpVersion: '1.1', interceptors: [traceCalls, withToken] });
 }

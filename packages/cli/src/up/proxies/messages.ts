@@ -7,6 +7,10 @@ import type { LoggerOptions } from '@islet/telemetry';
 /** What the thread of the proxies is given at its start. */
 export interface ThreadSettings {
   logLevel: LoggerOptions['level'];
+  /** Whether it keeps figures, which it is asked for. */
+  isMeasured: boolean;
+  /** Whether it tells the lines of its log as well. */
+  tellsLog: boolean;
 }
 
 export interface Address {
@@ -52,6 +56,8 @@ export type ThreadRequest =
   | { kind: 'refuse'; memberIds: readonly string[] }
   /** Asks whether the thread still takes messages; it answers with the same. */
   | { kind: 'pulse' }
+  /** Asks for all figures. */
+  | { kind: 'figures'; id: number }
   /** Answers a question of the thread. */
   | { kind: 'answer'; id: number; answer: unknown }
   | { kind: 'no-answer'; id: number; failure: Failure };
@@ -76,6 +82,8 @@ export type EdgeQuestion = Asked<keyof EdgeQuestions>;
 export type ThreadMessage =
   /** A request is carried out; `port` is where an opened proxy listens. */
   | { kind: 'done'; id: number; port?: number }
+  | { kind: 'figures'; id: number; figures: unknown }
+  | { kind: 'log'; line: string }
   | { kind: 'failed'; id: number; failure: Failure }
   | { kind: 'pulse' }
   /** Traffic begins to use a run, or has not for a while. */

@@ -16,6 +16,8 @@ import {
 
 export interface ProxiesOptions {
   say: (message: ThreadMessage) => void;
+  /** All figures of the thread now. */
+  figures: () => Promise<unknown>;
   logger: Logger;
 }
 
@@ -82,6 +84,9 @@ export class Proxies {
         for (const id of request.memberIds) this.#refused.add(id);
         this.#node?.refuse(request.memberIds);
         break;
+      case 'figures':
+        void this.#tellFigures(request.id);
+        break;
       case 'pulse':
         this.#options.say({ kind: 'pulse' });
         break;
@@ -100,6 +105,15 @@ export class Proxies {
       (port) => say({ kind: 'done', id, ...(port === undefined ? {} : { port }) }),
       (error: unknown) => say({ kind: 'failed', id, failure: toFailure(error) }),
     );
+  }
+
+  async #tellFigures(id: number): Promise<void> {
+    const { say, figures } = this.#options;
+    try {
+      say({ kind: 'figures', id, figures: await figures() });
+    } catch (error) {
+      say({ kind: 'failed', id, failure: toFailure(error) });
+    }
   }
 
   async #open(name: ProxyName, opening: Promise<Opened>): Promise<number> {

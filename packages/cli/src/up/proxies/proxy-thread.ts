@@ -4,7 +4,7 @@ import { type FindSigner, feedRoutes, type Wake, type WatchableRoutes } from '@i
 import type { Certificate, LinkCredentials } from '@islet/certificates';
 import type { LookUp } from '@islet/client-proxy';
 import { IsletError } from '@islet/contracts';
-import type { Logger } from '@islet/telemetry';
+import type { Logger, Telemetry } from '@islet/telemetry';
 import {
   type Address,
   type EdgeQuestion,
@@ -19,10 +19,12 @@ import {
   toFailure,
 } from './messages.ts';
 
-export interface ProxyThreadOptions extends ThreadSettings {
+export interface ProxyThreadOptions extends Pick<ThreadSettings, 'logLevel'> {
   /** The thread's program, as the build lays it out. */
   program: string;
   logger: Logger;
+  /** Takes its figures and the lines of its log; absent: nobody does. */
+  telemetry?: Pick<Telemetry, 'isMeasured' | 'addThread' | 'takeLogLine'> | undefined;
   /** What the thread's objects may take, MiB. A thread that needs more ends, and another follows. */
   heapMb?: number;
   /** How often the thread is asked whether it still takes messages, ms. */
@@ -78,11 +80,11 @@ interface Plan {
   onUse?: NodeProxyOptions['onUse'];
 }
 
-type Question = Extract<ThreadRequest, { kind: 'open-edge' | 'open-node' | 'close' }>;
+type Question = Extract<ThreadRequest, { kind: 'open-edge' | 'open-node' | 'close' | 'figures' }>;
 type WithoutId<Request> = Request extends unknown ? Omit<Request, 'id'> : never;
 
 interface Asked {
-  resolve: (port: number | undefined) => void;
+  resolve: (answer: unknown) => void;
   reject: (error: Error) => void;
 }
 
@@ -100,6 +102,7 @@ export class ProxyThread implements AsyncDisposable {
   readonly #asked = new Map<number, Asked>();
   /** Execution ids that traffic uses now. */
   readonly #used = new Set<string>();
+  readonly #figures: Disposable | undefined;
   #worker: Worker;
   #startedAt = 0;
   #nextId = 0;
@@ -109,6 +112,7 @@ export class ProxyThread implements AsyncDisposable {
   constructor(options: ProxyThreadOptions) {
     this.#options = options;
     this.#worker = this.#start();
+    this.#figures = options.telemetry?.addThread(() => this.#ask({ kind: 'figures' }, []));
   }
 
   /** How often a thread ended by itself. */
@@ -179,6 +183,7 @@ export class ProxyThread implements AsyncDisposable {
   /** Ends the thread with all that it has open. */
   async [Symbol.asyncDispose](): Promise<void> {
     this.#closing = true;
+    this.#figures?.[Symbol.dispose]();
     await this.#worker.terminate();
   }
 
@@ -191,7 +196,7 @@ export class ProxyThread implements AsyncDisposable {
     try {
       const { question, address } = plan;
       const port = await this.#ask({ ...question, address, routes: port2 }, [port2]);
-      if (port === undefined) throw new TypeError('the proxy was opened and names no port');
+      if (typeof port !== 'number') throw new TypeError('the proxy was opened and names no port');
       this.#plans.set(proxy, { ...plan, address: { ...address, port } });
       return port;
     } catch (error) {
@@ -209,7 +214,7 @@ export class ProxyThread implements AsyncDisposable {
     this.#worker.postMessage(request);
   }
 
-  #ask(question: WithoutId<Question>, transfer: MessagePort[]): Promise<number | undefined> {
+  #ask(question: WithoutId<Question>, transfer: MessagePort[]): Promise<unknown> {
     const id = this.#nextId++;
     return new Promise((resolve, reject) => {
       this.#asked.set(id, { resolve, reject });
@@ -218,9 +223,13 @@ export class ProxyThread implements AsyncDisposable {
   }
 
   #start(): Worker {
-    const { program, logLevel, logger, heapMb = HEAP_MB } = this.#options;
+    const { program, logLevel, logger, telemetry, heapMb = HEAP_MB } = this.#options;
     const worker = new Worker(program, {
-      workerData: { logLevel } satisfies ThreadSettings,
+      workerData: {
+        logLevel,
+        isMeasured: telemetry?.isMeasured ?? false,
+        tellsLog: telemetry?.takeLogLine !== undefined,
+      } satisfies ThreadSettings,
       resourceLimits: { maxOldGenerationSizeMb: heapMb },
     });
     this.#startedAt = performance.now();
@@ -254,6 +263,10 @@ export class ProxyThread implements AsyncDisposable {
 
   #take(message: ThreadMessage, worker: Worker): void {
     if (message.kind === 'pulse') return;
+    if (message.kind === 'log') {
+      this.#options.telemetry?.takeLogLine?.(message.line);
+      return;
+    }
     if (message.kind === 'use') {
       this.#use(message.executionId, message.inUse);
       return;
@@ -265,6 +278,7 @@ export class ProxyThread implements AsyncDisposable {
     const asked = this.#asked.get(message.id);
     this.#asked.delete(message.id);
     if (message.kind === 'done') asked?.resolve(message.port);
+    else if (message.kind === 'figures') asked?.resolve(message.figures);
     else asked?.reject(fromFailure(message.failure));
   }
 
