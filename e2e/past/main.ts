@@ -1,7 +1,8 @@
-// Load with kills of Islet and outages of ClickHouse: npm run test:past -- [<minutes>]
+// Load with kills of Islet and outages of ClickHouse: npm run test:past -- [--minutes 10] [--faults islet,away,still,both]
 import { readdir, readFile, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
+import { parseArgs } from 'node:util';
 import { TestServer } from '@islet/analytics/test-server';
 import { ControlPlane } from '../setup/control-plane.ts';
 import { newDataDir, type RunningInstance, removeDataDir, startInstance } from '../setup/instance.ts';
@@ -9,11 +10,18 @@ import { until } from '../setup/until.ts';
 import { Ledger } from './ledger.ts';
 import { Lives } from './lives.ts';
 
-const MINUTES = Number(process.argv[2] ?? 10);
 const WORKERS = 4;
 /** Between two disturbances, and how long one of the store lasts, ms. */
 const CALM_MS = 20_000;
 const OUTAGE_MS = 40_000;
+
+const { values } = parseArgs({
+  options: {
+    minutes: { type: 'string', default: '10' },
+    faults: { type: 'string', default: 'islet,away,still,both' },
+  },
+});
+const [minutes, faults] = [Number(values.minutes), values.faults.split(',')];
 
 const say = (text: string) => process.stdout.write(`${new Date().toISOString().slice(11, 19)} ${text}\n`);
 
@@ -47,21 +55,21 @@ async function killIslet(): Promise<void> {
   lives.use(new ControlPlane(islet.access));
 }
 
-const DISTURBANCES: (() => Promise<void>)[] = [
-  killIslet,
-  async () => {
+const FAULTS: Record<string, () => Promise<void>> = {
+  islet: killIslet,
+  async away() {
     say(`ClickHouse is killed, and starts again after ${OUTAGE_MS / 1_000} s`);
     await server.stop();
     await sleep(OUTAGE_MS);
     await server.restart();
   },
-  async () => {
+  async still() {
     say(`ClickHouse stands still for ${OUTAGE_MS / 1_000} s`);
     server.freeze();
     await sleep(OUTAGE_MS);
     server.thaw();
   },
-  async () => {
+  async both() {
     say('ClickHouse is killed, Islet too, and both start again');
     await server.stop();
     await sleep(CALM_MS);
@@ -69,12 +77,12 @@ const DISTURBANCES: (() => Promise<void>)[] = [
     await sleep(CALM_MS);
     await server.restart();
   },
-];
+};
 
-const endAt = Date.now() + MINUTES * 60_000;
+const endAt = Date.now() + minutes * 60_000;
 for (let round = 0; Date.now() < endAt; round++) {
   await sleep(CALM_MS);
-  await DISTURBANCES[round % DISTURBANCES.length]?.();
+  await FAULTS[faults[round % faults.length] ?? '']?.();
 }
 await lives.end();
 clearInterval(watch);
