@@ -3,11 +3,11 @@ import { orchestratorProto, parseSandbox, type Sandbox } from '@islet/contracts'
 import type { Logger } from '@islet/telemetry';
 import type { Clock } from '../deps.ts';
 import type { KnownSandboxes } from '../sandboxes/known-sandboxes.ts';
+import { Fence } from './fence.ts';
 import type { NodeLink } from './link.ts';
 import { LiveEntries, type LiveEntriesOptions } from './live-entries.ts';
 import type { LossNotes } from './loss-notes.ts';
 import type { Moves } from './moves.ts';
-import { isNotFound } from './node-call.ts';
 import type { PausedRows } from './paused-rows.ts';
 import type { Resources } from './placement.ts';
 import { Recent } from './recent.ts';
@@ -26,7 +26,6 @@ export interface NodeSandboxesOptions extends LiveEntriesOptions {
 /** How long an ended sandbox is remembered, against answers and events that were on their way when it ended. */
 const REMEMBERED_MS = 5 * 60_000;
 const KILL_TIMEOUT_MS = 30_000;
-const LOOK_TIMEOUT_MS = 10_000;
 /**
  * How long a route outlives its sandbox's end, ms, and how long one to a sandbox that has none lives without being renewed: what
  * a node that is gone for good leaves behind goes with it.
@@ -59,16 +58,14 @@ export class NodeSandboxes {
   /** Creates that failed for the client, but may have succeeded on the node. */
   readonly #abandoned: Recent<true>;
   readonly #background = new Set<Promise<void>>();
-  /** Moved to another node, and not freed here yet: nothing that is told of them counts. */
-  readonly #moved = new Set<string>();
-  /** What was moved away by the time when the report was asked for. */
-  #movedAway: readonly string[] = [];
+  readonly #fence: Fence;
   /** Unix milliseconds. */
   #renewedAt: number;
 
   constructor(options: NodeSandboxesOptions) {
     this.#options = options;
     this.#live = new LiveEntries(options);
+    this.#fence = new Fence(options, (message) => this.changed(message));
     this.#renewedAt = options.clock.now();
     this.#tombstones = new Recent(options.clock, REMEMBERED_MS);
     this.#abandoned = new Recent(options.clock, REMEMBERED_MS);
@@ -86,13 +83,13 @@ export class NodeSandboxes {
 
   /** Waits for what is under way behind the calls. */
   async settled(): Promise<void> {
-    await Promise.all(this.#background);
+    await Promise.all([...this.#background, this.#fence.settled()]);
   }
 
   /** The next report is made from now on. */
   async expectReport(): Promise<void> {
     this.#fresh.clear();
-    this.#movedAway = await this.#options.moves.from(this.#options.nodeId);
+    await this.#fence.expectReport();
     await this.#live.expectReport();
   }
 
@@ -111,7 +108,7 @@ export class NodeSandboxes {
     const sandboxes = report.map(parseSandbox);
     const written: Promise<void>[] = [];
     const reported = new Set<string>();
-    this.#fence(report);
+    this.#fence.reported(report);
     for (const sandbox of sandboxes) {
       if (!sandbox) continue;
       reported.add(sandbox.config.sandboxId);
@@ -148,7 +145,7 @@ export class NodeSandboxes {
     if (!sandbox || this.#tombstones.has(sandbox.config.sandboxId)) return undefined;
     this.#fresh.add(sandbox.config.sandboxId);
     // It is back.
-    this.#moved.delete(sandbox.config.sandboxId);
+    this.#fence.delete(sandbox.config.sandboxId);
     await this.#put(sandbox, { isReport: false });
     return sandbox;
   }
@@ -158,7 +155,7 @@ export class NodeSandboxes {
    * it later is too late.
    */
   async left(sandboxId: string, executionId: string): Promise<void> {
-    this.#moved.delete(sandboxId);
+    this.#fence.delete(sandboxId);
     const { nodeId, rows, sandboxes } = this.#options;
     const known = sandboxes.get(sandboxId);
     if (known?.nodeId === nodeId) {
@@ -173,7 +170,7 @@ export class NodeSandboxes {
   /** Takes out a sandbox that has ended. @param executionId its last run, if the node has said so */
   async ended(sandboxId: string, executionId?: string): Promise<void> {
     // It lives on elsewhere.
-    if (this.#moved.delete(sandboxId)) return;
+    if (this.#fence.delete(sandboxId)) return;
     this.#tombstones.add(sandboxId, this.#known.get(sandboxId)?.teamId ?? this.#tombstones.get(sandboxId));
     const { nodeId, rows, sandboxes } = this.#options;
     const known = sandboxes.get(sandboxId);
@@ -238,72 +235,6 @@ export class NodeSandboxes {
     this.#killOrphan(sandboxId);
   }
 
-  /** Has the node free what was moved away from it while nobody could tell it so. */
-  #fence(report: readonly orchestratorProto.Sandbox[]): void {
-    const there = new Map(report.map((message) => [message.config?.sandboxId, message]));
-    this.#moved.clear();
-    const free = (movedAway: readonly string[]) => {
-      for (const sandboxId of movedAway) {
-        const sandbox = there.get(sandboxId);
-        if (sandbox && !this.#moved.has(sandboxId)) this.#free(sandboxId, sandbox.executionId);
-      }
-    };
-    free(this.#movedAway);
-    // One that stood still answers late: more may have been moved since it was asked.
-    this.#behind(this.#options.moves.from(this.#options.nodeId).then(free));
-    if (there.has(undefined)) return;
-    const freed = this.#movedAway.filter((sandboxId) => !there.has(sandboxId));
-    this.#behind(this.#options.moves.freed(this.#options.nodeId, freed));
-  }
-
-  #free(sandboxId: string, executionId: string): void {
-    const { nodeId, link, logger, moves } = this.#options;
-    const reason = orchestratorProto.KillReason.TAKEN_OVER;
-    this.#moved.add(sandboxId);
-    const free = async () => {
-      if ((await moves.from(nodeId)).includes(sandboxId)) {
-        let isKilled = true;
-        try {
-          await link.sandboxes.killSandbox(
-            { sandboxId, reason, executionId },
-            { timeoutMs: KILL_TIMEOUT_MS },
-          );
-        } catch (error) {
-          if (!isNotFound(error)) throw error;
-          isKilled = false;
-        }
-        await moves.freed(nodeId, [sandboxId]);
-        if (isKilled) return; // The node's event counts, which tells of its end.
-      }
-      // It came back while the node reported, or another control plane was faster, and it may come back at any time.
-      this.#moved.delete(sandboxId);
-      await this.#look(sandboxId);
-    };
-    this.#behind(
-      free()
-        // Its next report has it again.
-        .catch((error: unknown) =>
-          logger.warn({ err: error, sandboxId }, 'a node still has a sandbox that was moved away from it'),
-        ),
-    );
-  }
-
-  /** Takes in what the node has of a sandbox now. */
-  async #look(sandboxId: string): Promise<void> {
-    const { link } = this.#options;
-    try {
-      const { sandbox } = await link.sandboxes.getSandbox({ sandboxId }, { timeoutMs: LOOK_TIMEOUT_MS });
-      if (sandbox) await this.changed(sandbox);
-    } catch (error) {
-      if (!isNotFound(error)) throw error;
-    }
-  }
-
-  #behind(work: Promise<void>): void {
-    const tracked = work.finally(() => this.#background.delete(tracked));
-    this.#background.add(tracked);
-  }
-
   #killOrphan(sandboxId: string): void {
     const { link, logger } = this.#options;
     const { ORPHANED } = orchestratorProto.KillReason;
@@ -320,7 +251,7 @@ export class NodeSandboxes {
 
   async #take(sandbox: Sandbox, { isReport }: { isReport: boolean }): Promise<void> {
     const id = sandbox.config.sandboxId;
-    if (this.#tombstones.has(id) || this.#moved.has(id)) return;
+    if (this.#tombstones.has(id) || this.#fence.has(id)) return;
     if (this.#abandoned.has(id)) return this.#killOrphan(id);
     await this.#put(sandbox, { isReport });
   }

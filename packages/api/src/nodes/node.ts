@@ -8,6 +8,7 @@ import { nodeError } from './node-call.ts';
 import { NodeSandboxes, type NodeSandboxesOptions } from './node-sandboxes.ts';
 import { NodeWatch } from './node-watch.ts';
 import type { NodeIdentity, NodeStatus, PlacementNode, Resources } from './placement.ts';
+import { Reports } from './reports.ts';
 import { NodeSilence } from './silence.ts';
 import type { NodeStandings } from './standings.ts';
 
@@ -36,8 +37,6 @@ export interface NodeOptions extends Omit<NodeSandboxesOptions, 'nodeId' | 'link
 const FACTS_TIMEOUT_MS = 5_000;
 /** How often it is looked whether routes are to be renewed, ms. */
 const RENEWAL_CHECK_MS = 60_000;
-/** Before a node is asked again for what could not be written, ms: twice as long after each time in vain, up to `most`. */
-const OWED_MS = { least: 200, most: 3_000 };
 /** Before the next try to remove what is left of what ran on a lost node, ms. */
 const SWEEP_AGAIN_MS = 3_000;
 const MIB = 1024 * 1024;
@@ -59,12 +58,7 @@ export class Node implements PlacementNode, AsyncDisposable {
   #sweep: NodeJS.Timeout | undefined;
   /** Aborted once the node counts as gone; another one follows when it is back. */
   #presence = presence();
-  /** Counts how often it was asked for a report, and for which of these times the present one is. */
-  #asked = 0;
-  #askedNow = 0;
-  readonly #awaiting = new Set<{ asked: number; done: () => void }>();
-  #owedMs = OWED_MS.least;
-  #owed: NodeJS.Timeout | undefined;
+  readonly #reports: Reports;
 
   constructor({ id, labels, link }: DiscoveredNode, options: NodeOptions) {
     this.id = id;
@@ -74,7 +68,7 @@ export class Node implements PlacementNode, AsyncDisposable {
     const logger = options.logger.child({ nodeId: id });
     this.sandboxes = new NodeSandboxes({
       ...{ ...options, logger, nodeId: id, link },
-      onOwed: (error) => this.#owe(error),
+      onOwed: (error) => this.#reports.owe(error),
     });
     this.silence = new NodeSilence({
       ...{ ...options, nodeId: id },
@@ -83,12 +77,17 @@ export class Node implements PlacementNode, AsyncDisposable {
         this.#inBackground(this.#sweepLost());
       },
     });
+    this.#reports = new Reports({
+      ...{ nodeId: id, logger },
+      ask: () => this.#watch.askAgain(),
+      storeAnswers: () => this.sandboxes.storeAnswers(),
+    });
     this.#renewal = setInterval(() => this.#renew(), RENEWAL_CHECK_MS).unref();
     this.#watch = new NodeWatch({
       link,
       logger,
       onAsking: () => {
-        this.#askedNow = this.#asked;
+        this.#reports.asking();
         return this.sandboxes.expectReport();
       },
       onEvent: (event) => this.#take(event),
@@ -142,15 +141,12 @@ export class Node implements PlacementNode, AsyncDisposable {
 
   /** Resolves when all that it says of itself is written where others read it, from its next whole report on. */
   reported(): Promise<void> {
-    return new Promise((done) => this.#awaiting.add({ asked: this.#asked, done }));
+    return this.#reports.next();
   }
 
   /** Has it tell anew what lives there; resolves as `reported`, or when it does not answer any more. */
   tellAnew(): Promise<void> {
-    this.#asked++;
-    const reported = this.reported();
-    this.#watch.askAgain();
-    return reported;
+    return this.#reports.anew();
   }
 
   /** Counts what is being started here as taken until it is disposed of. */
@@ -228,7 +224,7 @@ export class Node implements PlacementNode, AsyncDisposable {
 
   async [Symbol.asyncDispose](): Promise<void> {
     clearInterval(this.#renewal);
-    clearTimeout(this.#owed);
+    this.#reports[Symbol.dispose]();
     clearTimeout(this.#sweep);
     this.silence[Symbol.dispose]();
     await this.#watch[Symbol.asyncDispose]();
@@ -240,7 +236,7 @@ export class Node implements PlacementNode, AsyncDisposable {
     this.silence.heard();
     switch (event.case) {
       case 'snapshot':
-        this.#write(this.sandboxes.reconcile(event.value.sandboxes));
+        this.#told(this.#reports.take(this.sandboxes.reconcile(event.value.sandboxes)));
         this.#back();
         break;
       case 'changed':
@@ -263,50 +259,7 @@ export class Node implements PlacementNode, AsyncDisposable {
   }
 
   #told(work: Promise<void>): void {
-    this.#inBackground(work.catch((error: unknown) => this.#owe(error)));
-  }
-
-  /** Its report is being written where others read it. */
-  #write(report: Promise<boolean>): void {
-    const asked = this.#askedNow;
-    this.#told(
-      report.then((isWritten) => {
-        if (!isWritten) return;
-        this.#owedMs = OWED_MS.least;
-        this.#settle((awaiting) => awaiting.asked <= asked);
-      }),
-    );
-  }
-
-  #settle(isOver: (awaiting: { asked: number }) => boolean): void {
-    for (const awaiting of this.#awaiting) {
-      if (!isOver(awaiting)) continue;
-      this.#awaiting.delete(awaiting);
-      awaiting.done();
-    }
-  }
-
-  /** Something that it said was not written where others read it: asks for a report once that is of use. */
-  #owe(error: unknown): void {
-    if (this.#owed) return;
-    const { logger } = this.#options;
-    logger.warn(
-      { err: error, nodeId: this.id },
-      'not all that a node says was written down, asking it again',
-    );
-    const pay = async () => {
-      if (await this.sandboxes.storeAnswers()) this.#watch.askAgain();
-      else this.#oweLater(pay);
-    };
-    this.#oweLater(pay);
-  }
-
-  #oweLater(pay: () => Promise<void>): void {
-    this.#owed = setTimeout(() => {
-      this.#owed = undefined;
-      this.#inBackground(pay());
-    }, this.#owedMs).unref();
-    this.#owedMs = Math.min(this.#owedMs * 2, OWED_MS.most);
+    this.#inBackground(work.catch((error: unknown) => this.#reports.owe(error)));
   }
 
   #back(): void {
@@ -323,8 +276,7 @@ export class Node implements PlacementNode, AsyncDisposable {
     if (this.#link.heartbeatMs !== undefined) this.silence.broken();
     if (!isGone) return;
     this.#presence.abort();
-    // With the first report it is still waited for, however long it was gone.
-    this.#settle(({ asked }) => asked > 0);
+    this.#reports.gone();
   }
 
   /** Removes what others read of what ran here, until that is done or the node is back. */

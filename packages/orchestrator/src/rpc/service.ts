@@ -4,7 +4,8 @@ import { orchestratorProto, toConnectError } from '@islet/contracts';
 import { diskOf, type Processor } from '@islet/host';
 import type { Journals } from '../past/journals.ts';
 import type { LifeNotes } from '../past/life-notes.ts';
-import type { ForkOutcome, Sandboxes } from '../sandbox/sandboxes.ts';
+import type { ForkOutcome } from '../sandbox/copies.ts';
+import type { Sandboxes } from '../sandbox/sandboxes.ts';
 import type { TemplateBuild } from '../templates/build.ts';
 import type { TemplateStore } from '../templates/store.ts';
 

@@ -1,13 +1,10 @@
-import { rm } from 'node:fs/promises';
 import {
-  IsletError,
   newSandbox,
   orchestratorProto,
   type Sandbox,
   sandboxAlreadyExists,
   sandboxAlreadyRunning,
   sandboxNotFound,
-  sandboxNotStarted,
 } from '@islet/contracts';
 import type { Exchange } from '../exchange/exchange.ts';
 import type { MovableRecord } from '../exchange/movable.ts';
@@ -15,8 +12,9 @@ import type { PeerNode } from '../exchange/peer-objects.ts';
 import { operate } from '../figures/operations.ts';
 import type { MachineBase } from '../machine/run.ts';
 import type { StartedRun } from '../machine/start.ts';
-import type { TemplateBuild } from '../templates/build.ts';
+import { Arrivals } from './arrivals.ts';
 import { changeEgress, changeEnd } from './changes.ts';
+import { Copies, type ForkOutcome, type TakenSnapshot } from './copies.ts';
 import { Departures, movable } from './departures.ts';
 import type { SandboxEvents } from './events.ts';
 import { expire } from './expiry.ts';
@@ -64,17 +62,6 @@ export interface ResumeRequest {
   filesOnly: boolean;
 }
 
-/** A sandbox's snapshot: a build from which others start. */
-export interface TakenSnapshot {
-  sandbox: Sandbox;
-  build: TemplateBuild;
-  /** How long the sandbox was stopped, ms. */
-  stoppedMs: number;
-}
-
-/** What became of one sandbox of a fork. */
-export type ForkOutcome = { sandbox: Sandbox } | { error: IsletError };
-
 /** The node's sandboxes: the only place where one comes to be, changes, or ends. Operations on one sandbox run in order. */
 export class Sandboxes {
   readonly events: SandboxEvents;
@@ -88,6 +75,8 @@ export class Sandboxes {
   readonly #freezer: Freezer;
   readonly #departures: Departures | undefined;
   readonly #pauses: Pauses;
+  readonly #arrivals: Arrivals;
+  readonly #copies: Copies;
   #createSuccesses = 0;
   #createFails = 0;
 
@@ -128,6 +117,13 @@ export class Sandboxes {
     this.#pauses = new Pauses({
       ...{ table: this.#table, queue: this.#queue, freezer: this.#freezer, snapshotter: this.#snapshotter },
       ...{ departures: this.#departures, durable: options.durablePause },
+    });
+    this.#arrivals = new Arrivals({ ...options, table: this.#table, departures: this.#departures });
+    this.#copies = new Copies({
+      ...{ snapshots: options.snapshots, table: this.#table },
+      ...{ snapshotter: this.#snapshotter, provisioner: this.#provisioner },
+      withRunning: (sandboxId, task) => this.#withRunning(sandboxId, task),
+      create: (config, timeoutMs, start) => this.#createBy(config, timeoutMs, start),
     });
     this.#liveness = watchLiveness({
       driver: options.driver,
@@ -193,10 +189,7 @@ export class Sandboxes {
    * @throws IsletError 503 if it cannot be brought now
    */
   async bringBuild(buildId: string, peer?: PeerNode): Promise<void> {
-    const { exchange, templates } = this.#options;
-    if (!exchange || templates.has(buildId)) return;
-    const build = await exchange.bringBuild(buildId, peer);
-    if (build && !templates.has(buildId)) await templates.adopt(build);
+    await this.#arrivals.bringBuild(buildId, peer);
   }
 
   /**
@@ -205,28 +198,7 @@ export class Sandboxes {
    * @throws IsletError 404 if neither has that run of it, 409 if it is here already, 503 if it cannot be brought now
    */
   adopt(sandboxId: string, executionId: string, peer?: PeerNode): Promise<Sandbox> {
-    return this.#queue.run(sandboxId, async () => {
-      const known = this.#table.get(sandboxId);
-      // The answer to an earlier call was lost.
-      if (known?.sandbox.executionId === executionId && !known.run) return view(known);
-      if (known) throw sandboxAlreadyExists(sandboxId);
-      const { exchange, nodeId, records } = this.#options;
-      const brought = await exchange?.bringSandbox({ config: { sandboxId }, executionId }, peer);
-      if (!exchange || !brought) throw sandboxNotFound(sandboxId);
-      const entry = this.#table.add({ ...brought, run: undefined });
-      entry.sandbox.nodeId = nodeId;
-      try {
-        await records.make(sandboxId);
-        await this.#table.save(entry);
-      } catch (error) {
-        await this.#table.drop(sandboxId);
-        await exchange.leaveSandbox(brought);
-        throw error;
-      }
-      // One that moves goes on in a moment.
-      if (!entry.sandbox.moving) this.#departures?.send(entry);
-      return view(entry);
-    });
+    return this.#queue.run(sandboxId, () => this.#arrivals.adopt(sandboxId, executionId, peer));
   }
 
   /** A paused run as another node may take it over. Undefined if there is none, or it cannot be moved. */
@@ -298,32 +270,7 @@ export class Sandboxes {
    * @throws IsletError as `snapshot`, for all of them; what fails for one of them is its outcome.
    */
   fork(sandboxId: string, configs: readonly SandboxConfig[], timeoutMs: number): Promise<ForkOutcome[]> {
-    return operate('fork', sandboxId, () => this.#fork(sandboxId, configs, timeoutMs));
-  }
-
-  async #fork(
-    sandboxId: string,
-    configs: readonly SandboxConfig[],
-    timeoutMs: number,
-  ): Promise<ForkOutcome[]> {
-    const stage = await this.#options.snapshots.stage();
-    try {
-      const source = await this.#withRunning(sandboxId, async (entry) => {
-        await this.#snapshotter.live(entry, stage);
-        return { base: entry.base, snapshotDir: stage, accessToken: entry.sandbox.config.envdAccessToken };
-      });
-      return await Promise.all(
-        configs.map(async (config) => {
-          const start = () => this.#provisioner.startFrom(config, source);
-          return this.#createBy(config, timeoutMs, start).then(
-            (sandbox) => ({ sandbox }),
-            (error: unknown) => ({ error: asIsletError(error) }),
-          );
-        }),
-      );
-    } finally {
-      this.#table.behind(sandboxId, rm(stage, { recursive: true, force: true }));
-    }
+    return operate('fork', sandboxId, () => this.#copies.fork(sandboxId, configs, timeoutMs));
   }
 
   /**
@@ -331,19 +278,7 @@ export class Sandboxes {
    * @throws IsletError 404; 400 if it mounts volumes; 409 if it is paused; 503 if it cannot be saved now.
    */
   snapshot(sandboxId: string, ids: { templateId: string; buildId: string }): Promise<TakenSnapshot> {
-    return operate('snapshot', sandboxId, () => this.#snapshot(sandboxId, ids));
-  }
-
-  async #snapshot(sandboxId: string, ids: { templateId: string; buildId: string }): Promise<TakenSnapshot> {
-    const stage = await this.#options.snapshots.stage();
-    try {
-      return await this.#withRunning(sandboxId, async (entry) => {
-        const taken = await this.#snapshotter.keep(entry, ids, stage);
-        return { sandbox: view(entry), ...taken };
-      });
-    } finally {
-      this.#table.behind(sandboxId, rm(stage, { recursive: true, force: true }));
-    }
+    return operate('snapshot', sandboxId, () => this.#copies.snapshot(sandboxId, ids));
   }
 
   /**
@@ -487,9 +422,4 @@ export class Sandboxes {
         this.#options.logger.error({ err: error, sandboxId }, 'a sandbox could not be ended at its time');
       });
   }
-}
-
-function asIsletError(error: unknown): IsletError {
-  if (error instanceof IsletError) return error;
-  return sandboxNotStarted(error);
 }

@@ -1,0 +1,93 @@
+import { rm } from 'node:fs/promises';
+import { IsletError, type orchestratorProto, type Sandbox, sandboxNotStarted } from '@islet/contracts';
+import type { SnapshotStore } from '@islet/snapshots';
+import type { MachineBase } from '../machine/run.ts';
+import type { StartedRun } from '../machine/start.ts';
+import type { TemplateBuild } from '../templates/build.ts';
+import type { Provisioner } from './provisioner.ts';
+import type { Snapshotter } from './snapshotter.ts';
+import { type RunningEntry, type SandboxTable, view } from './table.ts';
+
+type SandboxConfig = orchestratorProto.SandboxConfig;
+
+/** A sandbox's snapshot: a build from which others start. */
+export interface TakenSnapshot {
+  sandbox: Sandbox;
+  build: TemplateBuild;
+  /** How long the sandbox was stopped, ms. */
+  stoppedMs: number;
+}
+
+/** What became of one sandbox of a fork. */
+export type ForkOutcome = { sandbox: Sandbox } | { error: IsletError };
+
+export interface CopiesOptions {
+  snapshots: SnapshotStore;
+  table: SandboxTable;
+  snapshotter: Pick<Snapshotter, 'live' | 'keep'>;
+  provisioner: Pick<Provisioner, 'startFrom'>;
+  /** Runs a task with a running sandbox in its turn. */
+  withRunning: <T>(sandboxId: string, task: (entry: RunningEntry) => Promise<T>) => Promise<T>;
+  /** Makes a sandbox of what `start` has started. */
+  create: (
+    config: SandboxConfig,
+    timeoutMs: number,
+    start: () => Promise<StartedRun & { base: MachineBase }>,
+  ) => Promise<Sandbox>;
+}
+
+/** Copies of running sandboxes, which go on: forks, and snapshots that others start from. */
+export class Copies {
+  readonly #options: CopiesOptions;
+
+  constructor(options: CopiesOptions) {
+    this.#options = options;
+  }
+
+  /** See `Sandboxes.fork`. */
+  fork(sandboxId: string, configs: readonly SandboxConfig[], timeoutMs: number): Promise<ForkOutcome[]> {
+    const { create, provisioner, snapshotter, withRunning } = this.#options;
+    return this.#staged(sandboxId, async (stage) => {
+      const source = await withRunning(sandboxId, async (entry) => {
+        await snapshotter.live(entry, stage);
+        return { base: entry.base, snapshotDir: stage, accessToken: entry.sandbox.config.envdAccessToken };
+      });
+      return Promise.all(
+        configs.map(async (config) => {
+          const start = () => provisioner.startFrom(config, source);
+          return create(config, timeoutMs, start).then(
+            (sandbox) => ({ sandbox }),
+            (error: unknown) => ({ error: asIsletError(error) }),
+          );
+        }),
+      );
+    });
+  }
+
+  /** See `Sandboxes.snapshot`. */
+  snapshot(sandboxId: string, ids: { templateId: string; buildId: string }): Promise<TakenSnapshot> {
+    const { snapshotter, withRunning } = this.#options;
+    return this.#staged(sandboxId, (stage) =>
+      withRunning(sandboxId, async (entry) => {
+        const taken = await snapshotter.keep(entry, ids, stage);
+        return { sandbox: view(entry), ...taken };
+      }),
+    );
+  }
+
+  /** Runs a task with a folder that is removed behind it. */
+  async #staged<T>(sandboxId: string, task: (stage: string) => Promise<T>): Promise<T> {
+    const { snapshots, table } = this.#options;
+    const stage = await snapshots.stage();
+    try {
+      return await task(stage);
+    } finally {
+      table.behind(sandboxId, rm(stage, { recursive: true, force: true }));
+    }
+  }
+}
+
+function asIsletError(error: unknown): IsletError {
+  if (error instanceof IsletError) return error;
+  return sandboxNotStarted(error);
+}
