@@ -1,5 +1,6 @@
 import type { SandboxLog, SandboxSample } from '@islet/contracts';
 import { openClickHouseHistory } from '../history/clickhouse.ts';
+import { openEmbeddedHistory } from '../history/embedded.ts';
 import { type Amount, type History, lineAt, sampleAt, TEAM } from '../history/history.ts';
 import { inRounds } from '../pace/rounds.ts';
 import { timed } from '../pace/timed.ts';
@@ -7,7 +8,7 @@ import type { Measurement } from '../report/measurement.ts';
 import type { Row, RowContext } from './row.ts';
 
 /** What keeps the past, each opened with nothing in it. */
-const HISTORIES: readonly (() => Promise<History>)[] = [openClickHouseHistory];
+const HISTORIES: readonly (() => Promise<History>)[] = [openEmbeddedHistory, openClickHouseHistory];
 
 const AMOUNTS: Record<RowContext['size'], Amount> = {
   full: { samples: 1_000_000, sampled: 200, lines: 10_000_000, logged: 1_000 },

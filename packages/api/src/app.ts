@@ -260,7 +260,7 @@ function buildContext(deps: ApiDeps): ApiContext {
     templates,
     builds: new Builds({ db, nodes, logger, onReady: () => templates.clear() }),
     spawns: new SpawnCounter(db, logger),
-    usage: new TeamUsage({ reservations, now: () => clock.now(), logger }),
+    usage: new TeamUsage({ reservations, teams: deps.teams, now: () => clock.now(), logger }),
     nodes,
     standings,
     rows,

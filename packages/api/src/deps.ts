@@ -3,11 +3,13 @@ import type { Hearings, Notices, Pending, Reservations, Routes, StoreContents } 
 import type { Database } from '@islet/db';
 import type {
   AuditStore,
+  BuildLogSource,
   DeliveryStore,
   EventSource,
   EventStore,
   LogSource,
   SampleSource,
+  TeamStore,
 } from '@islet/sinks';
 import type { Logger } from '@islet/telemetry';
 import type { RetrySchedule } from '@islet/webhooks';
@@ -89,6 +91,10 @@ export interface ApiDeps {
   webhookRetries?: RetrySchedule | undefined;
   /** Of Islet, for those it sends something. */
   version?: string | undefined;
+  /** What was said of builds; without it only nodes know. */
+  buildLogs?: BuildLogSource | undefined;
+  /** What teams had; without it they had nothing. */
+  teams?: TeamStore | undefined;
   /** Brings there what nodes note. Absent: they do so themselves. */
   collector?: Pick<Collector, 'caughtUp'> | undefined;
   /** After so long a silence of a node what ran on it counts as lost, ms; absent: the usual time. */

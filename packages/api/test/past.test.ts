@@ -1,3 +1,6 @@
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { createClient, createRouterTransport } from '@connectrpc/connect';
 import {
   orchestratorProto,
@@ -7,13 +10,7 @@ import {
   type SandboxSample,
 } from '@islet/contracts';
 import { LOCAL_DEV } from '@islet/db';
-import {
-  createMemoryEvents,
-  createMemoryLogs,
-  createMemorySamples,
-  Outbox,
-  outboxService,
-} from '@islet/sinks';
+import { History, Outbox, outboxService } from '@islet/sinks';
 import { createLogger } from '@islet/telemetry';
 import { afterAll, beforeAll, expect, it } from 'vitest';
 import { Collector, fixedNodes } from '../src/index.ts';
@@ -29,11 +26,9 @@ const nodes = ['a', 'b'].map((id) => ({
   node: new SimulatedNode(id),
   outbox: new Outbox({ characters: 1_000_000, lingerMs: 600_000, logger }),
 }));
-const stores = {
-  samples: createMemorySamples({ samplesPerSandbox: 10, sandboxes: 10 }),
-  logs: createMemoryLogs({ recordsPerSandbox: 10, charactersPerSandbox: 10_000, totalCharacters: 100_000 }),
-  events: createMemoryEvents({ eventsPerSandbox: 100, events: 1_000 }),
-};
+const dir = mkdtempSync(join(tmpdir(), 'islet-past-'));
+const history = new History({ dir, bytes: 100_000_000, now: Date.now, logger });
+const { stores } = history;
 let collector: Collector;
 /** Nodes that were asked for what they had noted. */
 const asked: string[] = [];
@@ -63,6 +58,8 @@ afterAll(async () => {
   await api.close();
   await collector[Symbol.asyncDispose]();
   for (const { node } of nodes) node.close();
+  history[Symbol.dispose]();
+  rmSync(dir, { recursive: true });
 });
 
 const log = (sandboxId: string, message: string): SandboxLog => ({

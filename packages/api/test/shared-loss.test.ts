@@ -1,7 +1,11 @@
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { createMemoryHearings, createMemoryReservations, createMemoryRoutes } from '@islet/catalog';
 import type { orchestratorProto, SandboxLifeEvent } from '@islet/contracts';
 import { type Database, LOCAL_DEV } from '@islet/db';
-import { createMemoryEvents } from '@islet/sinks';
+import { History } from '@islet/sinks';
+import { createLogger } from '@islet/telemetry';
 import { afterAll, afterEach, beforeAll, beforeEach, expect, it } from 'vitest';
 import { fixedNodes } from '../src/index.ts';
 import { type Harness, openTestDatabase, startHarness } from './harness.ts';
@@ -22,7 +26,10 @@ beforeAll(async () => {
 });
 afterAll(() => database.remove());
 let names = 0;
+const logger = createLogger({ service: 'test', level: 'silent' });
+let histories: { history: History; dir: string }[];
 beforeEach(() => {
+  histories = [];
   const store = new Map<string, orchestratorProto.Sandbox>();
   nodes = ['a', 'b'].map((name) => Object.assign(new SimulatedNode(`${name}-${names}`), { store }));
   names++;
@@ -32,6 +39,10 @@ beforeEach(() => {
 afterEach(async () => {
   for (const api of apis) await api.close();
   for (const node of nodes) node.close();
+  for (const { history, dir } of histories) {
+    history[Symbol.dispose]();
+    rmSync(dir, { recursive: true });
+  }
 });
 
 const liveStore = () => ({
@@ -42,7 +53,10 @@ const liveStore = () => ({
 
 /** @param deaf it reaches no node */
 async function start({ deaf = false } = {}): Promise<{ api: Harness; ends(): Promise<SandboxLifeEvent[]> }> {
-  const events = createMemoryEvents({ eventsPerSandbox: 100, events: 1_000 });
+  const dir = mkdtempSync(join(tmpdir(), 'islet-loss-'));
+  const history = new History({ dir, bytes: 100_000_000, now: Date.now, logger });
+  histories.push({ history, dir });
+  const { events } = history.stores;
   const links = nodes.map((node) => {
     const reached = deaf ? Object.assign(new SimulatedNode(node.id), { isDown: true }) : node;
     return { id: node.id, labels: {}, link: simulatedLink(reached, { heartbeatMs: 100 }) };

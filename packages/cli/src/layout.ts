@@ -15,6 +15,8 @@ export interface Layout {
   checkpointReader: string;
   /** The program of the threads that look at uploaded archives. */
   archiveInspector: string;
+  /** The program of the thread that keeps what happens. */
+  history: string;
   /** The program of the thread of the edge and the node's proxy. */
   proxies: string;
   /** Kernel and initial files of virtual machines; there where `./islet setup --with-microvm` has made them. */
@@ -34,6 +36,7 @@ export function findLayout(moduleUrl: string): Layout {
     volumeServer: join(dist, 'islet/volume-server.mjs'),
     checkpointReader: join(dist, 'islet/checkpoint-reader.mjs'),
     archiveInspector: join(dist, 'islet/archive-inspector.mjs'),
+    history: join(dist, 'islet/history.mjs'),
     proxies: join(dist, 'islet/proxies.mjs'),
   };
   const missing = Object.values(layout).find((dir) => !existsSync(dir));

@@ -8,7 +8,7 @@ import type { DriverKind } from '@islet/driver';
 import { openHostExec, readProcessor, readProcessorFeatures } from '@islet/host';
 import { claimSubnet, GUEST, NetworkPool, VOLUMES_PORT } from '@islet/network';
 import { VolumeServerThread } from '@islet/nfs';
-import type { Sinks } from '@islet/sinks';
+import type { LifeMemory, Sinks } from '@islet/sinks';
 import { CachedSnapshots, DirectorySnapshots, type ObjectStore, SharedStates } from '@islet/snapshots';
 import type { Logger } from '@islet/telemetry';
 import { chooseDriver, openDrivers } from './drivers.ts';
@@ -73,6 +73,8 @@ export interface OrchestratorOptions {
   durablePause: boolean;
   /** Take what is noted of sandboxes for their owners. */
   sinks: Sinks;
+  /** Remembers what was last said of each sandbox, over the node's own end. */
+  memory?: LifeMemory | undefined;
   logger: Logger;
 }
 
@@ -279,7 +281,7 @@ export async function startOrchestrator(options: OrchestratorOptions): Promise<O
     });
     undo.add('the sampler', () => sampler.close());
     const { logs, events } = options.sinks;
-    const lives = new LifeNotes(sandboxes.list(), { logs, events, now: Date.now });
+    const lives = new LifeNotes(sandboxes.list(), { logs, events, memory: options.memory, now: Date.now });
     sandboxes.events.listen((event) => lives.hear(event));
     undo.add('the figures of the node', openNodeFigures({ sandboxes, network }));
     const following = new AbortController();

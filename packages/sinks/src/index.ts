@@ -20,16 +20,15 @@ export {
 } from './deliveries/deliveries.ts';
 export { createMemoryDeliveries, type MemoryDeliveriesOptions } from './deliveries/memory.ts';
 export type { EventQuery, EventSink, EventSource, EventStore } from './events/events.ts';
-export { createMemoryEvents, type MemoryEventsOptions } from './events/memory.ts';
-export { type JournalOptions, openJournaledLogs } from './logs/journal.ts';
+export { History, type HistoryOptions, type HistoryStores } from './history/history.ts';
+export { HistoryThread, type HistoryThreadOptions } from './history/thread.ts';
 export type { LogQuery, LogRecord, LogSink, LogSource, LogStore } from './logs/logs.ts';
-export { createMemoryLogs, type MemoryLogsOptions } from './logs/memory.ts';
 export { logRecordOf } from './logs/record.ts';
+export { EventSpool, type EventSpoolOptions, type LifeMemory } from './outbox/event-spool.ts';
 export { type Batch, Outbox, type OutboxOptions, type Position } from './outbox/outbox.ts';
 export { type OutboxClient, OutboxReader, type OutboxReaderOptions } from './outbox/reader.ts';
 export { outboxService } from './outbox/service.ts';
 export { bucketLength, bucketStart } from './samples/buckets.ts';
-export { createMemorySamples, type MemorySamplesOptions } from './samples/memory.ts';
 export type { SampleRange, SampleSink, SampleSource, SampleStore } from './samples/samples.ts';
 export { type Note, type Sinks, type Stores, store } from './sinks.ts';
 export {

@@ -1,21 +1,15 @@
+import { mkdtempSync, rmSync } from 'node:fs';
 import { createServer, type Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { createClient, createRouterTransport } from '@connectrpc/connect';
 import { connectNodeAdapter, createConnectTransport } from '@connectrpc/connect-node';
 import { Deadline, outboxProto, type SandboxLog } from '@islet/contracts';
 import { createLogger } from '@islet/telemetry';
 import { afterEach, beforeEach, expect, it } from 'vitest';
 
-import {
-  createMemoryEvents,
-  createMemoryLogs,
-  createMemorySamples,
-  type LogStore,
-  Outbox,
-  OutboxReader,
-  outboxService,
-  type Stores,
-} from '../src/index.ts';
+import { History, type LogStore, Outbox, OutboxReader, outboxService, type Stores } from '../src/index.ts';
 
 const logger = createLogger({ service: 'test', level: 'silent' });
 const newOutbox = (over: { characters?: number; lingerMs?: number } = {}) =>
@@ -39,13 +33,16 @@ async function stopServing(): Promise<void> {
   await new Promise((resolve) => server.close(resolve));
 }
 
-function memoryStores(): Stores {
-  const all = { recordsPerSandbox: 9_999, charactersPerSandbox: 10_000_000, totalCharacters: 10_000_000 };
-  return {
-    samples: createMemorySamples({ samplesPerSandbox: 10, sandboxes: 10 }),
-    logs: createMemoryLogs(all),
-    events: createMemoryEvents({ eventsPerSandbox: 10, events: 10 }),
-  };
+let dirs: string[];
+let histories: History[];
+
+/** Stores that nothing is in. */
+function newStores(): Stores {
+  const dir = mkdtempSync(join(tmpdir(), 'islet-reader-'));
+  const history = new History({ dir, bytes: 100_000_000, now: Date.now, logger });
+  dirs.push(dir);
+  histories.push(history);
+  return history.stores;
 }
 
 const log = (message: string, over: Partial<SandboxLog> = {}): SandboxLog => ({
@@ -83,17 +80,21 @@ async function caughtUp(reader: OutboxReader): Promise<void> {
 
 beforeEach(() => {
   readers = [];
+  dirs = [];
+  histories = [];
   port = 0;
 });
 afterEach(async () => {
   await Promise.all(readers.map((reader) => reader[Symbol.asyncDispose]()));
   await stopServing();
+  for (const history of histories) history[Symbol.dispose]();
+  for (const dir of dirs) rmSync(dir, { recursive: true });
 });
 
 it('goes on where it stopped when the connection breaks off, and keeps nothing twice', async () => {
   const outbox = newOutbox();
   await serve(outbox);
-  const stores = memoryStores();
+  const stores = newStores();
   const written: string[] = [];
   const logs: LogStore = {
     ...stores.logs,
@@ -116,7 +117,7 @@ it('goes on where it stopped when the connection breaks off, and keeps nothing t
 it('reads all of another process that has taken the node’s place', async () => {
   const first = newOutbox();
   await serve(first);
-  const stores = memoryStores();
+  const stores = newStores();
   const reader = follow(stores);
   for (const message of ['1', '2', '3']) first.logs.record(log(message));
   await caughtUp(reader);
@@ -132,7 +133,7 @@ it('has after a restart of its own what the node still keeps, as each reader doe
   const outbox = newOutbox();
   await serve(outbox);
   outbox.logs.record(log('1'));
-  const [first, second] = [memoryStores(), memoryStores()];
+  const [first, second] = [newStores(), newStores()];
   await caughtUp(follow(first));
   outbox.logs.record(log('2'));
   const later = follow(second);
@@ -149,7 +150,7 @@ it('tells of what it has missed, and a first reader of nothing that was before',
   many(0);
   await serve(outbox);
   const warnings: { lost?: number }[] = [];
-  const stores = memoryStores();
+  const stores = newStores();
   const reader = follow(stores, (facts) => warnings.push(facts));
   await caughtUp(reader);
   expect(warnings).toEqual([]);
@@ -168,7 +169,7 @@ it('tells of what it has missed, and a first reader of nothing that was before',
 it('asks again for a batch that could not be stored', async () => {
   const outbox = newOutbox();
   await serve(outbox);
-  const stores = memoryStores();
+  const stores = newStores();
   let failures = 2;
   const logs: LogStore = {
     ...stores.logs,
@@ -187,7 +188,7 @@ it('asks again for a batch that could not be stored', async () => {
 it('lets who asks for all have it at once, however long notes linger', async () => {
   const outbox = newOutbox({ lingerMs: 3_600_000 });
   await serve(outbox);
-  const stores = memoryStores();
+  const stores = newStores();
   outbox.logs.record(log('0'));
   const reader = follow(stores);
   // It has read what was there, and waits.
@@ -200,7 +201,7 @@ it('lets who asks for all have it at once, however long notes linger', async () 
 it('hands over in batches, not note by note', async () => {
   const outbox = newOutbox({ lingerMs: 50 });
   await serve(outbox);
-  const stores = memoryStores();
+  const stores = newStores();
   const sizes: number[] = [];
   const logs: LogStore = {
     ...stores.logs,
@@ -227,6 +228,9 @@ it('takes nothing from a node that names no one, no moment or no known kind', as
     { note: { case: 'log' as const, value: { ...value, level: 'loud' } } },
     { note: { case: 'sample' as const, value: { sandboxId: 'ia', teamId: 't1', memUsed: Number.NaN } } },
     { note: { case: 'event' as const, value: { sandboxId: 'ia', teamId: 't1', type: 'unheard', id: 'x' } } },
+    { note: { case: 'buildLog' as const, value: { buildId: 'b', teamId: 't1', level: 'info', index: -1 } } },
+    { note: { case: 'buildLog' as const, value: { buildId: '', teamId: 't1', level: 'info', index: 0 } } },
+    { note: { case: 'verdict' as const, value: { sandboxId: 'ia', teamId: 't1', protocol: 'icmp' } } },
     { note: { case: undefined } },
   ];
   const position = { epoch: 'e', sequence: 9 };
@@ -239,7 +243,7 @@ it('takes nothing from a node that names no one, no moment or no known kind', as
     }),
   );
   await serve(newOutbox());
-  const stores = memoryStores();
+  const stores = newStores();
   const warnings: object[] = [];
   const warn = (facts: object) => warnings.push(facts);
   const reader = new OutboxReader({
@@ -253,5 +257,5 @@ it('takes nothing from a node that names no one, no moment or no known kind', as
   expect(read.map(({ message, fields }) => ({ message, fields }))).toEqual([
     { message: 'good', fields: { pid: '7', logger: 'process' } },
   ]);
-  expect(warnings).toContainEqual({ lost: 0, invalid: 8 });
+  expect(warnings).toContainEqual({ lost: 0, invalid: 11 });
 });

@@ -4,7 +4,7 @@ import type { ArtifactStore } from '@islet/artifacts';
 import type { TemplateRuntime } from '@islet/orchestrator';
 import type { Logger } from '@islet/telemetry';
 import { BuildFiles } from './builds/build-files.ts';
-import { Builds } from './builds/builds.ts';
+import { Builds, type BuildsOptions } from './builds/builds.ts';
 import { pruneLayerCache } from './cache.ts';
 import { Debian } from './debian/debian.ts';
 import { removeDrafts } from './engine/draft.ts';
@@ -41,6 +41,8 @@ export interface ClientBuildsOptions {
   /** Layers in the cache may hold so much together; those that were longest not used go first. */
   layerCacheBytes: number;
   lock: LockFile;
+  /** See `BuildsOptions`. */
+  onLog: BuildsOptions['onLog'];
   logger: Logger;
   /** Unix ms. */
   now: () => number;
@@ -97,6 +99,7 @@ export async function openClientBuilds(options: ClientBuildsOptions): Promise<Bu
       await pruneLayerCache({ cacheDir, lock, maxBytes: layerCacheBytes, now: now() });
     },
     tidyAfterMs: TIDY_AFTER_MS,
+    onLog: options.onLog,
     logger,
     now,
   });

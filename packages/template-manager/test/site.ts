@@ -63,7 +63,12 @@ export async function openSite({ cacheDir }: SiteOptions = {}): Promise<Site> {
       throw new Error('there are no other nodes');
     },
     durablePause: false,
-    sinks: { samples: { record() {} }, logs: { record() {} }, events: { record() {} } },
+    sinks: {
+      samples: { record() {} },
+      logs: { record() {} },
+      events: { record() {} },
+      ...{ buildLogs: { record() {} }, verdicts: { record() {} } },
+    },
     logger,
   });
   const building = {
@@ -97,6 +102,7 @@ export async function openSite({ cacheDir }: SiteOptions = {}): Promise<Site> {
       baseBuildId: async () => buildId,
       atOnce: 2,
       layerCacheBytes: 10 * 1024 ** 3,
+      onLog: () => undefined,
       now: Date.now,
     });
   let builds = await open();

@@ -1,11 +1,11 @@
 import { foreignTeamMetrics, invalidTimeRange } from '@islet/contracts';
+import { TEAM_SAMPLE_MS } from '@islet/sinks';
 import type { FastifyRequest } from 'fastify';
 import { type Static, Type } from 'typebox';
 import { access, callingTeam } from '../auth/guard.ts';
 import type { ApiApp, ApiContext } from '../context.ts';
 import { UnixSeconds } from '../metrics/routes.ts';
 import { ErrorShape } from '../sandboxes/shapes.ts';
-import { BUCKET_MS, KEPT_MS, SAMPLE_MS, type UsageBucket } from './usage.ts';
 
 const Moment = {
   timestamp: Type.String({ format: 'date-time', deprecated: true }),
@@ -22,24 +22,32 @@ const params = Type.Object({ teamID: Type.String() });
 const range = { start: Type.Optional(UnixSeconds), end: Type.Optional(UnixSeconds) };
 type Range = { start?: number; end?: number };
 
-/** By the metric's name, a bucket's greatest value. */
-const GREATEST = {
-  concurrent_sandboxes: ({ running }: UsageBucket) => running,
-  sandbox_start_rate: ({ createdAtOnce }: UsageBucket) => createdAtOnce / (SAMPLE_MS / 1000),
-};
+/** As far back as a range goes if nobody says how far, ms. */
+const USUAL_RANGE_MS = 7 * 24 * 3_600_000;
+
+/** By the metric's name: what of a sample it is, and what one is of a second. */
+const METRICS = {
+  concurrent_sandboxes: { of: 'running', seconds: 1 },
+  sandbox_start_rate: { of: 'created', seconds: TEAM_SAMPLE_MS / 1000 },
+} as const;
 
 /** How many sandboxes a team has running and starts. */
-export function addTeamMetricsRoutes(app: ApiApp, { usage, clock }: ApiContext): void {
-  const read = (request: FastifyRequest<{ Params: Static<typeof params>; Querystring: Range }>) => {
+export function addTeamMetricsRoutes(app: ApiApp, { teams, usage, clock, logger }: ApiContext): void {
+  /** What the caller may read, with what is so now. */
+  const asked = async (request: FastifyRequest<{ Params: Static<typeof params>; Querystring: Range }>) => {
     const team = callingTeam(request);
     if (request.params.teamID !== team.id) {
       throw foreignTeamMetrics();
     }
     const { start, end } = request.query;
     const endMs = end === undefined ? clock.now() : end * 1000;
-    const startMs = start === undefined ? endMs - KEPT_MS : start * 1000;
+    const startMs = start === undefined ? endMs - USUAL_RANGE_MS : start * 1000;
     if (startMs > endMs) throw invalidTimeRange();
-    return usage.read(team.id, startMs, endMs);
+    await usage
+      .sample(team.id)
+      .catch((error: unknown) => logger.warn({ err: error }, 'cannot take down what a team has'));
+    // What was taken down just now is in it.
+    return { teamId: team.id, range: { startMs, endMs: end === undefined ? clock.now() : endMs } };
   };
 
   app.get(
@@ -52,12 +60,15 @@ export function addTeamMetricsRoutes(app: ApiApp, { usage, clock }: ApiContext):
         response: { 200: Type.Array(TeamMetric), '4xx': ErrorShape },
       },
     },
-    async (request) =>
-      (await read(request)).map(({ startMs, running, created }) => ({
+    async (request) => {
+      const { teamId, range } = await asked(request);
+      const buckets = (await teams?.range(teamId, range)) ?? [];
+      return buckets.map(({ startMs, lengthMs, running, created }) => ({
         ...moment(startMs),
         concurrentSandboxes: running,
-        sandboxStartRate: created / (BUCKET_MS / 1000),
-      })),
+        sandboxStartRate: created / (lengthMs / 1000),
+      }));
+    },
   );
 
   app.get(
@@ -74,13 +85,12 @@ export function addTeamMetricsRoutes(app: ApiApp, { usage, clock }: ApiContext):
       },
     },
     async (request) => {
-      const value = GREATEST[request.query.metric];
-      const found = (await read(request)).map((bucket) => ({
-        ...moment(bucket.startMs),
-        value: value(bucket),
-      }));
-      const nothing = { ...moment(clock.now()), value: 0 };
-      return found.reduce((most, each) => (each.value > most.value ? each : most), nothing);
+      const { teamId, range } = await asked(request);
+      const { of, seconds } = METRICS[request.query.metric];
+      const peak = await teams?.peak(teamId, of, range);
+      return peak
+        ? { ...moment(peak.timeMs), value: peak.value / seconds }
+        : { ...moment(clock.now()), value: 0 };
     },
   );
 }

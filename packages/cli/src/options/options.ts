@@ -10,6 +10,7 @@ import {
   parseDns,
   parseDomain,
   parseFile,
+  parseHistorySize,
   parseHost,
   parseHttpUrl,
   parseHttpUrls,
@@ -374,6 +375,15 @@ export const OPTIONS = {
       'Without use, after which a sandbox stands still until it is used again (gVisor only); 0: never',
     fallback: '0',
     parse: parseSeconds,
+  },
+  historySize: {
+    flag: 'history-size',
+    env: 'ISLET_HISTORY_SIZE',
+    hint: 'MiB',
+    description:
+      'Most disk that metrics, logs, events and the audit may take; the oldest go first, and of the team that has most',
+    fallback: '4096',
+    parse: parseHistorySize,
   },
   volumeSize: {
     flag: 'volume-size',

@@ -34,6 +34,13 @@ export function parseMebibytes(text: string): number {
   return size;
 }
 
+/** Less would not hold an hour of one busy sandbox. */
+export function parseHistorySize(text: string): number {
+  const size = parseMebibytes(text);
+  if (size < 64) throw new RangeError('must be a number of MiB, 64 to 1048576');
+  return size;
+}
+
 /** Up to a year. */
 export function parseSeconds(text: string): number {
   const seconds = /^\d{1,8}$/.test(text) ? Number(text) : Number.NaN;

@@ -30,6 +30,8 @@ type Given =
   | 'lossEvents'
   | 'deliveries'
   | 'audit'
+  | 'buildLogs'
+  | 'teams'
   | 'web';
 
 export interface ApiRoleOptions extends Pick<ApiDeps, Given> {

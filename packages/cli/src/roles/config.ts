@@ -37,6 +37,7 @@ export const API_OPTIONS: readonly OptionName[] = [
     'clickhouseUrl',
     'clickhouseSpool',
     'volumeSize',
+    'historySize',
     'rateLimit',
     'webhookAllow',
     'artifactsDir',

@@ -1,5 +1,6 @@
 import { readFile } from 'node:fs/promises';
 import { availableParallelism } from 'node:os';
+import { join } from 'node:path';
 import { type Client, type ConnectRouter, createClient, createRouterTransport } from '@connectrpc/connect';
 import type { ArtifactStore } from '@islet/artifacts';
 import { routeOf, type WatchableRoutes } from '@islet/catalog';
@@ -14,7 +15,7 @@ import {
 } from '@islet/contracts';
 import { waitForFileLock } from '@islet/host';
 import { type Orchestrator, startOrchestrator } from '@islet/orchestrator';
-import { Outbox, type OutboxClient, outboxService } from '@islet/sinks';
+import { EventSpool, Outbox, type OutboxClient, outboxService } from '@islet/sinks';
 import type { ObjectStore } from '@islet/snapshots';
 import { type Logger, traceAnswers, traceCalls } from '@islet/telemetry';
 import {
@@ -50,6 +51,9 @@ const LAYER_CACHE_BYTES = 20 * 1024 ** 3;
 
 /** Some 10 MB at the most, such as an hour of the samples of a hundred sandboxes. */
 const OUTBOX = { characters: 8_000_000, lingerMs: 100 };
+
+/** Some ten thousand events; read at each start, in a tenth of a second. */
+const SPOOL_BYTES = 3_000_000;
 
 /** What runs sandboxes and builds templates on this machine. */
 export interface Node extends AsyncDisposable {
@@ -97,7 +101,12 @@ export async function startNode(options: NodeOptions): Promise<Node> {
   const { config, instance, layout, links, proxies, version, logger } = options;
   const undo = new Undo();
   try {
-    const outbox = new Outbox({ ...OUTBOX, logger: logger.child({ component: 'outbox' }) });
+    const noting = logger.child({ component: 'outbox' });
+    const spool = new EventSpool({
+      ...{ dir: join(instance.dataDir, 'outbox'), bytesPerFile: SPOOL_BYTES, logger: noting },
+    });
+    undo.add('the spool of events', async () => spool[Symbol.dispose]());
+    const outbox = new Outbox({ ...OUTBOX, spool, logger: noting });
     undo.add('the outbox', () => outbox.close());
     const orchestrator = await startOrchestrator({
       dataDir: instance.dataDir,
@@ -107,6 +116,7 @@ export async function startNode(options: NodeOptions): Promise<Node> {
       volumeServer: layout.volumeServer,
       drivers: driverKinds(layout, config),
       sinks: outbox,
+      memory: spool,
       isolation: config.isolation,
       warmMemoryMb: config.warmMemoryMb,
       freezeAfterMs: config.freezeAfterMs,
@@ -154,6 +164,7 @@ export async function startNode(options: NodeOptions): Promise<Node> {
       baseBuildId: async () => (await shipped.spec('base', BASE_TEMPLATE_ID)).buildId,
       atOnce: BUILDS_AT_ONCE,
       layerCacheBytes: LAYER_CACHE_BYTES,
+      onLog: (log) => outbox.buildLogs.record(log),
       now: Date.now,
     });
     undo.add('the builds', () => builds.close());

@@ -45,6 +45,8 @@ export interface UpConfig {
   freezeAfterMs: number | undefined;
   /** 0: there are no volumes. */
   volumeSizeMb: number;
+  /** Most that is kept of what happened, on disk. */
+  historySizeMb: number;
   /** Requests that a team may send; undefined: any number. */
   rateLimit: Rate | undefined;
   logLevel: 'debug' | 'info' | 'warn' | 'error' | 'silent';
@@ -117,6 +119,7 @@ export function readApiSettings(sources: OptionSources) {
     databaseUrl: readOption(OPTIONS.databaseUrl, sources),
     clickhouse: readClickHouse(sources),
     volumeSizeMb: requireOption(OPTIONS.volumeSize, sources),
+    historySizeMb: requireOption(OPTIONS.historySize, sources),
     rateLimit: readOption(OPTIONS.rateLimit, sources),
     webhookAllow: requireOption(OPTIONS.webhookAllow, sources),
   };

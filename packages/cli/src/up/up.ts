@@ -51,7 +51,7 @@ async function start(options: ProcessOptions<UpConfig>, undo: Undo): Promise<Rea
   signal.throwIfAborted();
   const storing = new Undo();
   undo.add('the stores', () => storing.run());
-  const stores = await openStores(config.clickhouse, instance, logger, storing);
+  const stores = await openStores({ instance, layout, config, logger }, storing);
   const uploads = openUploads(artifactsDir(instance, undefined), secrets, layout);
   const proxies = new ProxyThread({ program: layout.proxies, logLevel: config.logLevel, logger, telemetry });
   undo.add('the thread of the proxies', () => proxies[Symbol.asyncDispose]());

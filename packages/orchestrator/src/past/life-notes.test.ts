@@ -7,7 +7,7 @@ import {
   type SandboxLifeEvent,
   type SandboxLog,
 } from '@islet/contracts';
-import { expect, it } from 'vitest';
+import { describe, expect, it } from 'vitest';
 import type { SandboxEvent } from '../sandbox/events.ts';
 import { orderedIds } from './event-ids.ts';
 import { LifeNotes } from './life-notes.ts';
@@ -171,4 +171,60 @@ it('notes no pause and no resume of a sandbox that is moved, and its life as one
   // Its time was over before another node had it.
   const late = noted([changed(RUNNING), changed(PAUSED, { moving: true }), changed(PAUSED)]);
   expect(late.types()).toEqual(['created', 'paused']);
+});
+
+describe('after a process that was killed', () => {
+  /** What is noted at the start, of sandboxes that the process before last said this of; and what is remembered then. */
+  function started(known: Sandbox[], last: Partial<SandboxLifeEvent>[] | undefined) {
+    const events: SandboxLifeEvent[] = [];
+    const memory = new Map<string, SandboxLifeEvent>();
+    new LifeNotes(known, {
+      logs: { record: () => undefined },
+      events: { record: (event) => events.push(event) },
+      memory: {
+        remembered: last && new Map(last.map((event) => [event.sandboxId ?? '', event as SandboxLifeEvent])),
+        remember: (event) => memory.set(event.sandboxId, event),
+        forget: (sandboxId) => memory.delete(sandboxId),
+      },
+      now: () => 7_000,
+    });
+    return { events, types: events.map(({ type }) => type), memory };
+  }
+  const said = (type: SandboxLifeEvent['type'], executionId = 'e1') => ({
+    sandboxId: 'ia',
+    type,
+    executionId,
+  });
+
+  it('notes the change that was not noted', () => {
+    const running = sandbox(SandboxState.RUNNING);
+    const paused = sandbox(SandboxState.PAUSED, { endAtMs: 4_000 });
+    expect(started([running], []).types).toEqual(['created']);
+    expect(started([running], [said('paused', 'e0')]).types).toEqual(['resumed']);
+    expect(started([paused], [said('updated')]).events).toMatchObject([
+      { type: 'paused', execution: { startedAtMs: 1_000, lengthMs: 3_000 } },
+    ]);
+  });
+
+  it('notes the end of what is not there any more, with how long it ran', () => {
+    const execution = { startedAtMs: 1_000, lengthMs: 0, cpuCount: 2, memoryMb: 512 };
+    const [killed] = started([], [{ ...said('created'), teamId: 't1', execution, endAtMs: 5_000 }]).events;
+    expect(killed).toMatchObject({ type: 'killed', killReason: 'orphaned', teamId: 't1', timeMs: 7_000 });
+    expect(killed?.execution).toEqual({ ...execution, lengthMs: 4_000 });
+    expect(isUuid(killed?.id ?? '')).toBe(true);
+  });
+
+  it('notes nothing that was noted, nothing that another node has, and nothing if nobody remembers', () => {
+    const running = sandbox(SandboxState.RUNNING);
+    for (const type of ['created', 'resumed', 'updated', 'checkpointed'] as const) {
+      expect(started([running], [said(type)]).types).toEqual([]);
+    }
+    const paused = sandbox(SandboxState.PAUSED);
+    expect(started([paused], [said('paused')]).types).toEqual([]);
+    expect(started([paused], []).types).toEqual([]);
+    expect(started([sandbox(SandboxState.PAUSED, { moving: true })], [said('created')]).types).toEqual([]);
+    const { types, memory } = started([running], undefined);
+    expect(types).toEqual([]);
+    expect([...memory.keys()]).toEqual(['ia']);
+  });
 });

@@ -7,7 +7,7 @@ import {
   type SandboxLifeEvent,
   type SandboxLog,
 } from '@islet/contracts';
-import type { EventSink, LogSink } from '@islet/sinks';
+import type { EventSink, LifeMemory, LogSink } from '@islet/sinks';
 import type { SandboxEvent } from '../sandbox/events.ts';
 import { orderedIds } from './event-ids.ts';
 
@@ -25,6 +25,8 @@ const KILL_REASONS: Partial<Record<orchestratorProto.KillReason, string>> = {
 export interface LifeNotesOptions {
   logs: LogSink;
   events: EventSink;
+  /** What was last said of each sandbox, over restarts of the node; absent: nobody remembers. */
+  memory?: LifeMemory | undefined;
   /** Unix ms. */
   now: () => number;
 }
@@ -47,11 +49,17 @@ export class LifeNotes {
   readonly #newId: () => string;
   readonly #seen: Map<string, Seen>;
 
-  /** @param known sandboxes that lived before the first event: nothing is noted of what they are already */
+  /**
+   * @param known sandboxes that lived before the first event: nothing is noted of what they are already, unless a process before
+   *   this one was killed between a change and its note
+   */
   constructor(known: readonly Sandbox[], options: LifeNotesOptions) {
     this.#options = options;
     this.#newId = orderedIds(options.now);
     this.#seen = new Map(known.map((sandbox) => [sandbox.config.sandboxId, seenOf(sandbox)]));
+    const { memory } = options;
+    if (memory?.remembered) this.#makeUp(known, memory.remembered);
+    else for (const sandbox of known) this.#remember(sandbox);
   }
 
   /** Takes what happened to a sandbox, each sandbox's in its order. */
@@ -72,10 +80,13 @@ export class LifeNotes {
     const before = this.#seen.get(config.sandboxId);
     const seen = seenOf(sandbox);
     this.#seen.set(config.sandboxId, seen);
-    if (before?.isMoving) this.#log(config, 'info', 'sandbox was moved', { template_id: config.templateId });
-    else if (before?.executionId !== seen.executionId) {
+    if (before?.isMoving) {
+      this.#log(config, 'info', 'sandbox was moved', { template_id: config.templateId });
+      this.#remember(sandbox);
+    } else if (before?.executionId !== seen.executionId) {
       this.#log(config, 'info', 'sandbox runs', { template_id: config.templateId });
       this.#event(before ? 'resumed' : 'created', sandbox);
+      this.#remember(sandbox);
       return;
     }
     if (!before) return;
@@ -92,6 +103,7 @@ export class LifeNotes {
     const before = this.#seen.get(config.sandboxId);
     this.#seen.set(config.sandboxId, seenOf(sandbox));
     // One that nobody here has seen running was taken over: its pause was noted where it ran.
+    if (!before) this.#remember(sandbox);
     if (!before || before.isPaused || sandbox.moving) return;
     this.#log(config, 'info', 'sandbox is paused', { template_id: config.templateId });
     this.#event('paused', sandbox, { execution: executionOf(sandbox, sandbox.endAtMs) });
@@ -102,13 +114,57 @@ export class LifeNotes {
     const wasPaused = this.#seen.get(config.sandboxId)?.isPaused;
     this.#seen.delete(config.sandboxId);
     // It lives on elsewhere, and is noted there.
-    if (reason === KillReason.TAKEN_OVER) return;
+    if (reason === KillReason.TAKEN_OVER) {
+      this.#options.memory?.forget(config.sandboxId);
+      return;
+    }
     const level = reason === KillReason.EXITED ? 'error' : 'info';
     this.#log(config, level, 'sandbox ended', { kill_reason: KillReason[reason].toLowerCase() });
     const until = wasPaused ? sandbox.endAtMs : this.#options.now();
     this.#event('killed', sandbox, {
       killReason: KILL_REASONS[reason] ?? 'unknown',
       execution: executionOf(sandbox, until),
+    });
+  }
+
+  /** Notes what a process before this one has done and was killed before it could say so, and what ended without one. */
+  #makeUp(known: readonly Sandbox[], remembered: ReadonlyMap<string, SandboxLifeEvent>): void {
+    const there = new Set(known.map(({ config }) => config.sandboxId));
+    for (const sandbox of known) {
+      const last = remembered.get(sandbox.config.sandboxId);
+      if (sandbox.state === SandboxState.RUNNING) {
+        if (last?.executionId !== sandbox.executionId) this.#event(last ? 'resumed' : 'created', sandbox);
+      } else if (last && last.type !== 'paused' && !sandbox.moving) {
+        this.#event('paused', sandbox, { execution: executionOf(sandbox, sandbox.endAtMs) });
+      }
+      this.#remember(sandbox);
+    }
+    for (const last of remembered.values()) if (!there.has(last.sandboxId)) this.#lost(last);
+  }
+
+  /** Nothing is left of a sandbox but what was last said of it. */
+  #lost({ execution, endAtMs, egress, ...last }: SandboxLifeEvent): void {
+    const { events, now } = this.#options;
+    const untilMs = Math.min(now(), endAtMs ?? now());
+    events.record({
+      ...last,
+      ...{ id: endEventId(last.executionId), type: 'killed', timeMs: now(), killReason: 'orphaned' },
+      ...(execution && {
+        execution: { ...execution, lengthMs: Math.max(untilMs - execution.startedAtMs, 0) },
+      }),
+    });
+  }
+
+  /** What the next process has to know of a sandbox if this one is killed. */
+  #remember(sandbox: Sandbox): void {
+    const { memory, now } = this.#options;
+    if (!memory) return;
+    const { config, executionId, startedAtMs, endAtMs } = sandbox;
+    const { sandboxId, teamId, templateId, buildId, metadata } = config;
+    memory.remember({
+      ...{ id: '', type: sandbox.state === SandboxState.PAUSED ? 'paused' : 'resumed', timeMs: now() },
+      ...{ sandboxId, teamId, executionId, templateId, buildId, metadata: { ...metadata } },
+      ...{ execution: executionOf(sandbox, startedAtMs), endAtMs },
     });
   }
 

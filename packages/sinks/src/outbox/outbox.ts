@@ -3,6 +3,7 @@ import type { SandboxLifeEvent, SandboxLog } from '@islet/contracts';
 import type { Logger } from '@islet/telemetry';
 import type { Note, Sinks } from '../sinks.ts';
 import { Backlog } from './backlog.ts';
+import type { EventSpool } from './event-spool.ts';
 
 /** A place between two notes of one outbox. */
 export interface Position {
@@ -25,6 +26,8 @@ export interface OutboxOptions {
   characters: number;
   /** How long a note waits for others to go with it, ms. */
   lingerMs: number;
+  /** Keeps events over restarts; absent: they are in memory. */
+  spool?: EventSpool | undefined;
   logger: Logger;
 }
 
@@ -50,7 +53,17 @@ export class Outbox implements Sinks {
     record: (log) => this.#add(log.teamId, { kind: 'log', log }, sizeOfLog(log)),
   };
   readonly events: Sinks['events'] = {
-    record: (event) => this.#add(event.teamId, { kind: 'event', event }, sizeOfEvent(event)),
+    record: (event) => {
+      this.#options.spool?.append(event);
+      this.#add(event.teamId, { kind: 'event', event }, sizeOfEvent(event));
+    },
+  };
+  readonly buildLogs: Sinks['buildLogs'] = {
+    record: (buildLog) =>
+      this.#add(buildLog.teamId, { kind: 'buildLog', buildLog }, NOTE_SIZE + buildLog.message.length),
+  };
+  readonly verdicts: Sinks['verdicts'] = {
+    record: (verdict) => this.#add(verdict.teamId, { kind: 'verdict', verdict }, NOTE_SIZE),
   };
   readonly #options: OutboxOptions;
   readonly #epoch = randomUUID();
@@ -69,6 +82,10 @@ export class Outbox implements Sinks {
   constructor(options: OutboxOptions) {
     this.#options = options;
     this.#backlog = new Backlog(options.characters, (sequence) => this.#onDrop(sequence));
+    // Nobody knows who has read them. Who has passes over them.
+    for (const event of options.spool?.takeLeft() ?? []) {
+      this.#add(event.teamId, { kind: 'event', event }, sizeOfEvent(event));
+    }
   }
 
   /** Notes that were dropped before anybody had read them. */

@@ -1,5 +1,7 @@
 import type { MessageInitShape } from '@bufbuild/protobuf';
 import {
+  type BuildLog,
+  type EgressVerdict,
   EVENT_TYPES,
   LOG_LEVELS,
   type outboxProto,
@@ -46,6 +48,10 @@ function toWire(note: Note): WireNote {
       return { note: { case: 'log', value: note.log } };
     case 'event':
       return { note: { case: 'event', value: note.event } };
+    case 'buildLog':
+      return { note: { case: 'buildLog', value: note.buildLog } };
+    case 'verdict':
+      return { note: { case: 'verdict', value: note.verdict } };
   }
 }
 
@@ -63,6 +69,14 @@ function fromWire({ note }: outboxProto.Note): Note | undefined {
     case 'event': {
       const event = eventOf(note.value);
       return event && { kind: 'event', event };
+    }
+    case 'buildLog': {
+      const buildLog = buildLogOf(note.value);
+      return buildLog && { kind: 'buildLog', buildLog };
+    }
+    case 'verdict': {
+      const verdict = verdictOf(note.value);
+      return verdict && { kind: 'verdict', verdict };
     }
     default:
       return undefined;
@@ -96,6 +110,24 @@ function eventOf(event: outboxProto.Event): SandboxLifeEvent | undefined {
     ...(egress && { egress: withoutType(egress) }),
     ...(ttlDays !== undefined && { ttlDays }),
   };
+}
+
+function buildLogOf(log: outboxProto.BuildLog): BuildLog | undefined {
+  const { buildId, templateId, teamId, index, timeMs, message, step } = log;
+  const level = LOG_LEVELS.find((known) => known === log.level);
+  if (!level || !Number.isSafeInteger(index) || index < 0 || !isNamed(buildId, teamId, timeMs))
+    return undefined;
+  return { buildId, templateId, teamId, index, timeMs, level, message, step };
+}
+
+function verdictOf(verdict: outboxProto.Verdict): EgressVerdict | undefined {
+  const { $typeName, $unknown, protocol, decision, serverName, ...rest } = verdict;
+  if (protocol !== 'tcp' && protocol !== 'udp') return undefined;
+  if (decision !== 'allowed' && decision !== 'denied') return undefined;
+  const { sandboxId, teamId, firstSeenMs, lastSeenMs, destinationPort, connections } = rest;
+  if (!isNamed(sandboxId, teamId, firstSeenMs) || !isTime(lastSeenMs)) return undefined;
+  if (destinationPort > 65_535 || !Number.isSafeInteger(connections)) return undefined;
+  return { ...rest, protocol, decision, ...(serverName !== undefined && { serverName }) };
 }
 
 function isNamed(sandboxId: string, teamId: string, timeMs: number): boolean {

@@ -27,29 +27,34 @@ const MOST_ENTRIES = 25_000;
 const MOST_CHARACTERS = 6 * 1024 ** 2;
 const LONGEST_MESSAGE = 16_384;
 
+/** Takes an entry and its place in the log, from 0. */
+export type OnWrite = (entry: LogEntry, index: number) => void;
+
 /** The log of a build that runs: in memory for its readers, and in a file, one JSON object a line, for those who come later. */
 export class BuildLog {
   /** As they are in the file: an entry's own text may hold on to all that its command wrote with it. */
   readonly #lines: string[];
   readonly #file: WriteStream;
   readonly #now: () => number;
+  readonly #onWrite: OnWrite;
   #characters: number;
   #leftOut = 0;
 
-  private constructor(lines: string[], file: WriteStream, now: () => number) {
+  private constructor(lines: string[], file: WriteStream, now: () => number, onWrite: OnWrite) {
     this.#lines = lines;
     this.#file = file;
     this.#now = now;
+    this.#onWrite = onWrite;
     this.#characters = lines.reduce((sum, { length }) => sum + length, 0);
   }
 
-  /** Goes on behind what an earlier process wrote. */
-  static async open(path: string, now: () => number): Promise<BuildLog> {
+  /** Goes on behind what an earlier process wrote. @param onWrite hears of each entry from now on */
+  static async open(path: string, now: () => number, onWrite: OnWrite = () => undefined): Promise<BuildLog> {
     const lines = await readLog(path);
     const file = createWriteStream(path, { flags: 'a', mode: 0o600 });
     // A line cut short by a crash must not swallow the next.
     if (lines.length > 0) file.write('\n');
-    return new BuildLog(lines, file, now);
+    return new BuildLog(lines, file, now, onWrite);
   }
 
   /** Left out, and counted, if the log is full. */
@@ -76,7 +81,9 @@ export class BuildLog {
 
   #write(level: LogLevel, step: string, message: string): void {
     const timestampMs = this.#now();
-    const line = JSON.stringify({ timestampMs, level, message: message.slice(0, LONGEST_MESSAGE), step });
+    const entry: LogEntry = { timestampMs, level, message: message.slice(0, LONGEST_MESSAGE), step };
+    const line = JSON.stringify(entry);
+    this.#onWrite(entry, this.#lines.length);
     this.#lines.push(line);
     this.#characters += line.length;
     this.#file.write(`${line}\n`);

@@ -40,6 +40,7 @@ async function open(options: Pick<BuildsOptions, 'run'> & Partial<BuildsOptions>
     forget: async (buildId) => void forgotten.push(buildId),
     tidy: async () => {},
     tidyAfterMs: 0,
+    onLog: () => undefined,
     logger: createLogger({ service: 'test', level: 'silent' }),
     now: Date.now,
     ...options,

@@ -1,4 +1,4 @@
-import { buildUnknownHere } from '@islet/contracts';
+import { buildUnknownHere, type BuildLog as KeptLog } from '@islet/contracts';
 import type { BuildFiles } from './build-files.ts';
 import { BuildLog, type LogEntry, type LogPage, readLog, selectEntries } from './build-log.ts';
 import type { BuildSpec, BuildState } from './build-spec.ts';
@@ -10,6 +10,8 @@ export interface BuildsOptions extends Omit<BuildSite, 'places'> {
   atOnce: number;
   /** Frees what no build needs any more; runs behind the answers, since removing a root file system takes seconds. */
   tidy: () => Promise<void>;
+  /** Takes each line of a build's log, for those who ask for it when it is not here any more. */
+  onLog: (log: KeptLog) => void;
   /** From a build's end until then, ms: its first sandbox is mostly created at once, and should not have to share the machine. */
   tidyAfterMs: number;
 }
@@ -116,7 +118,11 @@ export class Builds {
 
   async #begin(spec: BuildSpec): Promise<RunningBuild> {
     const { buildId } = spec;
-    const log = await BuildLog.open(this.#files.logPath(buildId), this.#options.now);
+    const { teamId, templateId } = spec;
+    const { now, onLog } = this.#options;
+    const log = await BuildLog.open(this.#files.logPath(buildId), now, ({ timestampMs, ...entry }, index) =>
+      onLog({ ...{ buildId, templateId, teamId, index, timeMs: timestampMs }, ...entry }),
+    );
     const build = new RunningBuild(this.#site, spec, log);
     const ended = build.run().finally(() => {
       this.#running.delete(buildId);

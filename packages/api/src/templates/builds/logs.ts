@@ -1,5 +1,6 @@
 import { templateProto } from '@islet/contracts';
 import type { BuildDetail } from '@islet/db';
+import type { BuildLogSource } from '@islet/sinks';
 import type { Static } from 'typebox';
 import { isNotFound, NODE_CALL_TIMEOUT_MS, nodeError } from '../../nodes/node-call.ts';
 import type { NodeRegistry } from '../../nodes/registry.ts';
@@ -35,13 +36,21 @@ export interface LogPage {
   level?: Level | undefined;
 }
 
+/** Who knows logs of builds: the node of each, and what is kept of it when that node does not. */
+export interface LogReaders {
+  nodes: NodeRegistry;
+  /** Undefined: nothing is kept. */
+  buildLogs?: BuildLogSource | undefined;
+}
+
 /** A page of a build's log. What ended before the template manager saw it has its failure as the only entry. */
 export async function readLog(
-  nodes: NodeRegistry,
+  { nodes, buildLogs }: LogReaders,
   build: BuildDetail,
   { offset, limit, level = 'debug' }: LogPage,
 ): Promise<Entry[]> {
   if (build.status === 'waiting' || limit === 0) return [];
+  let failure: unknown;
   try {
     const ask = { buildId: build.id, offset, limit, level: TO_PROTO[level] };
     const answer = await nodes
@@ -49,9 +58,30 @@ export async function readLog(
       ?.callAsIs(NODE_CALL_TIMEOUT_MS, ({ templates }, options) => templates.getBuildLogs(ask, options));
     if (answer) return answer.entries.map(present);
   } catch (error) {
-    if (!isNotFound(error)) throw nodeError(error);
+    failure = error;
   }
+  const kept = await readKept(buildLogs, build, { offset, limit, level });
+  if (kept.isThere) return kept.entries;
+  if (failure !== undefined && !isNotFound(failure)) throw nodeError(failure);
   return failureOf(build).slice(offset, offset + limit);
+}
+
+/** What is kept of a build's log that its node does not have, or cannot be asked for. */
+async function readKept(
+  buildLogs: BuildLogSource | undefined,
+  { id: buildId, teamId }: BuildDetail,
+  { offset, limit, level }: Required<LogPage>,
+): Promise<{ isThere: boolean; entries: Entry[] }> {
+  const ask = { ...{ teamId, buildId, level }, direction: 'forward' as const };
+  const lines = (await buildLogs?.query({ ...ask, offset, limit })) ?? [];
+  const entries = lines.map(({ timeMs, level, message, step }) => ({
+    ...{ timestamp: new Date(timeMs).toISOString(), level, message },
+    ...(step && { step }),
+  }));
+  const isThere =
+    entries.length > 0 ||
+    ((await buildLogs?.query({ ...ask, level: undefined, offset: 0, limit: 1 })) ?? []).length > 0;
+  return { isThere, entries };
 }
 
 function present({ timestampMs, level, message, step }: templateProto.Log): Entry {
@@ -77,9 +107,9 @@ function failureOf({ failure, finishedAt, updatedAt }: BuildDetail): Entry[] {
 }
 
 /** The entries that tell why a step failed: at least warnings, of that step. */
-export async function readReasons(nodes: NodeRegistry, build: BuildDetail, most: number): Promise<Entry[]> {
+export async function readReasons(readers: LogReaders, build: BuildDetail, most: number): Promise<Entry[]> {
   const step = build.failure?.step;
-  const entries = await readLog(nodes, build, { offset: 0, limit: SCAN_PAGE, level: 'warn' });
+  const entries = await readLog(readers, build, { offset: 0, limit: SCAN_PAGE, level: 'warn' });
   return entries.filter((entry) => entry.step === step).slice(-most);
 }
 
@@ -93,13 +123,13 @@ export interface LogSearch {
 
 /** Entries from a point in time on, in the direction: oldest first if it is forward, newest first if backward. */
 export async function searchLog(
-  nodes: NodeRegistry,
+  readers: LogReaders,
   build: BuildDetail,
   { cursorMs, direction, limit, level }: LogSearch,
 ): Promise<Entry[]> {
   let found: Entry[] = [];
   for (let offset = 0; ; offset += SCAN_PAGE) {
-    const page = await readLog(nodes, build, { offset, limit: SCAN_PAGE, level });
+    const page = await readLog(readers, build, { offset, limit: SCAN_PAGE, level });
     const matching = page.filter(({ timestamp }) => {
       if (cursorMs === undefined) return true;
       const time = Date.parse(timestamp);

@@ -17,7 +17,7 @@ const limit = Type.Integer({ minimum: 0, maximum: PAGE, default: PAGE });
 
 /** Starting builds, and seeing how they go. */
 export function addBuildRoutes(app: ApiApp, context: ApiContext): void {
-  const { authenticator, nodes } = context;
+  const { authenticator } = context;
 
   app.post(
     '/v2/templates/:templateID/builds/:buildID',
@@ -52,7 +52,7 @@ export function addBuildRoutes(app: ApiApp, context: ApiContext): void {
       const { logsOffset: offset, limit, level } = request.query;
       // The state is read before the log: what an ended build has logged is all there then.
       const build = await ownBuild(context, await actingTeam(request, authenticator), request.params, 400);
-      const logEntries = await readLog(nodes, build, { offset, limit, level });
+      const logEntries = await readLog(context, build, { offset, limit, level });
       return {
         templateID: build.templateId,
         buildID: build.id,
@@ -63,7 +63,7 @@ export function addBuildRoutes(app: ApiApp, context: ApiContext): void {
           reason: {
             message: build.failure.message,
             ...(build.failure.step && { step: build.failure.step }),
-            logEntries: await readReasons(nodes, build, PAGE),
+            logEntries: await readReasons(context, build, PAGE),
           },
         }),
       };
@@ -89,7 +89,7 @@ export function addBuildRoutes(app: ApiApp, context: ApiContext): void {
     async (request) => {
       const { cursor: cursorMs, limit, direction, level } = request.query;
       const build = await ownBuild(context, await actingTeam(request, authenticator), request.params, 400);
-      return { logs: await searchLog(nodes, build, { cursorMs, limit, direction, level }) };
+      return { logs: await searchLog(context, build, { cursorMs, limit, direction, level }) };
     },
   );
 }

@@ -81,7 +81,7 @@ export function runApi(options: ProcessOptions<ApiConfig>): Promise<void> {
       ...{ routes, reservations, notices, hearings, pending, contents },
       rateLimit: config.rateLimit && { rates, rate: config.rateLimit },
       ...openUploads(artifactsDir(instance, config.artifactsDir), secrets, layout),
-      ...(await openStores(config.clickhouse, instance, logger, undo)),
+      ...(await openStores({ instance, layout, config, logger }, undo)),
       discovery,
       cluster: () => place,
       web: webAccessOf(config, hostname()),

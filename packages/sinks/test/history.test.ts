@@ -1,14 +1,27 @@
+import { mkdtempSync, rmSync } from 'node:fs';
 import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { createClient, createRouterTransport, type Transport } from '@connectrpc/connect';
 import { connectNodeAdapter, createConnectTransport } from '@connectrpc/connect-node';
 import { Deadline, outboxProto } from '@islet/contracts';
 import { createLogger } from '@islet/telemetry';
-import { eventsContract, logsContract, type OpenSink, samplesContract } from '../src/contract.ts';
 import {
-  createMemoryEvents,
-  createMemoryLogs,
-  createMemorySamples,
+  auditContract,
+  buildLogsContract,
+  deliveriesContract,
+  eventsContract,
+  logsContract,
+  type OpenSink,
+  type OpenStore,
+  samplesContract,
+  teamsContract,
+  verdictsContract,
+} from '../src/contract.ts';
+import {
+  History,
+  type HistoryStores,
   Outbox,
   OutboxReader,
   outboxService,
@@ -46,30 +59,36 @@ async function overHttp(outbox: Outbox): Promise<Way> {
   };
 }
 
-/** Stores of few records that can be kept from taking any. */
-function stallableStores() {
-  const stores: Stores = {
-    samples: createMemorySamples({ samplesPerSandbox: 3_000, sandboxes: 10 }),
-    logs: createMemoryLogs({
-      recordsPerSandbox: 3_000,
-      charactersPerSandbox: 1_000_000,
-      totalCharacters: 200_000,
-    }),
-    events: createMemoryEvents({ eventsPerSandbox: 3_000, events: 1_000 }),
+/** One that holds so little that a flood of one team has to push something out. */
+function openHistory(): { stores: HistoryStores; close(): void } {
+  const dir = mkdtempSync(join(tmpdir(), 'islet-history-'));
+  const history = new History({ dir, bytes: 1_000_000, now: Date.now, logger });
+  return {
+    stores: history.stores,
+    close() {
+      history[Symbol.dispose]();
+      rmSync(dir, { recursive: true });
+    },
   };
+}
+
+/** Stores that can be kept from taking anything. */
+function stallable(stores: Stores) {
   let stalled: Promise<void> = Promise.resolve();
-  const behindGate = <T>(store: { write(batch: readonly T[]): Promise<void> }) => ({
+  const behindGate = <S extends { write(batch: readonly never[]): Promise<void> }>(store: S): S => ({
     ...store,
-    write: async (batch: readonly T[]) => {
+    write: async (batch: readonly never[]) => {
       await stalled;
       await store.write(batch);
     },
   });
   return {
     stores: {
-      samples: { ...stores.samples, ...behindGate(stores.samples) },
-      logs: { ...stores.logs, ...behindGate(stores.logs) },
-      events: { ...stores.events, ...behindGate(stores.events) },
+      samples: behindGate(stores.samples),
+      logs: behindGate(stores.logs),
+      events: behindGate(stores.events),
+      buildLogs: behindGate(stores.buildLogs),
+      verdicts: behindGate(stores.verdicts),
     },
     stall() {
       let goOn = () => {};
@@ -81,21 +100,22 @@ function stallableStores() {
   };
 }
 
-function open<K extends keyof Stores>(
+function sink<K extends 'samples' | 'logs' | 'events'>(
   kind: K,
   connect: (outbox: Outbox) => Promise<Way>,
 ): OpenSink<Outbox[K], Stores[K]> {
   return async ({ waiting }) => {
     const outbox = new Outbox({ characters: waiting, lingerMs: 5, logger });
     const way = await connect(outbox);
-    const { stores, stall } = stallableStores();
+    const history = openHistory();
+    const { stores, stall } = stallable(history.stores);
     const client = createClient(outboxProto.Outbox, way.transport);
     const reader = new OutboxReader({ client, stores, logger });
     return {
       sink: outbox[kind],
-      source: stores[kind],
+      source: history.stores[kind],
       async settled() {
-        using deadline = new Deadline(30_000);
+        using deadline = new Deadline(60_000);
         await reader.caughtUp(deadline.signal);
       },
       stall,
@@ -103,16 +123,29 @@ function open<K extends keyof Stores>(
       async [Symbol.asyncDispose]() {
         await reader[Symbol.asyncDispose]();
         await way[Symbol.asyncDispose]();
+        history.close();
       },
     };
   };
 }
 
+const store =
+  <K extends keyof HistoryStores>(kind: K): OpenStore<HistoryStores[K]> =>
+  async () => {
+    const history = openHistory();
+    return { store: history.stores[kind], [Symbol.asyncDispose]: async () => history.close() };
+  };
+
 for (const [name, connect] of [
-  ['in memory, in one process', withoutSocket],
-  ['in memory, in another process', overHttp],
+  ['on disk, from the same process', withoutSocket],
+  ['on disk, from another process', overHttp],
 ] as const) {
-  samplesContract(name, open('samples', connect));
-  logsContract(name, open('logs', connect));
-  eventsContract(name, open('events', connect));
+  samplesContract(name, sink('samples', connect));
+  logsContract(name, sink('logs', connect));
+  eventsContract(name, sink('events', connect));
 }
+buildLogsContract('on disk', store('buildLogs'));
+teamsContract('on disk', store('teams'));
+verdictsContract('on disk', store('verdicts'));
+deliveriesContract('on disk', store('deliveries'));
+auditContract('on disk', store('audit'));
