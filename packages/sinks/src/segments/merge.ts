@@ -1,14 +1,14 @@
 import type { Entry } from './rows.ts';
 
-/** Rows of one file, of one key, that are read when their time has come. */
+/** Rows of one file that are read when their time has come. */
 export interface Part {
   minMs: number;
   maxMs: number;
   /** Its file's place in the order in which rows came, and its own in the file. */
   number: number;
   at: number;
-  /** Ascending by time. */
-  entries: () => readonly Entry[];
+  /** Ascending by time; or the parts that it is made of, if it has to be looked at for these. */
+  open: () => readonly Entry[] | { parts: readonly Part[] };
 }
 
 interface Open {
@@ -30,15 +30,21 @@ export async function* mergeByTime(
   const sign = order === 'ascending' ? 1 : -1;
   const edge = (part: Part) => (sign > 0 ? part.minMs : part.maxMs);
   const byPlace = (a: Part, b: Part) => sign * (a.number - b.number || a.at - b.at);
-  const waiting = [...parts].sort((a, b) => sign * (edge(a) - edge(b)) || byPlace(a, b)).reverse();
+  const byTurn = (a: Part, b: Part) => sign * (edge(b) - edge(a)) || byPlace(b, a);
+  const waiting = [...parts].sort(byTurn);
   const open: Open[] = [];
   for (;;) {
     const next = earliest(open, sign, byPlace);
     const first = waiting.at(-1);
     if (first && (!next || sign * (edge(first) - timeOf(next)) <= 0)) {
       waiting.pop();
-      const entries = first.entries();
-      if (entries.length > 0) open.push({ part: first, entries, at: sign > 0 ? 0 : entries.length - 1 });
+      const opened = first.open();
+      if ('parts' in opened) {
+        waiting.push(...opened.parts);
+        waiting.sort(byTurn);
+      } else if (opened.length > 0) {
+        open.push({ part: first, entries: opened, at: sign > 0 ? 0 : opened.length - 1 });
+      }
       await turn();
       continue;
     }

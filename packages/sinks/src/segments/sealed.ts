@@ -6,6 +6,7 @@ import {
   readSync,
   renameSync,
   rmSync,
+  statSync,
   writeSync,
 } from 'node:fs';
 import { crc32, deflateRawSync, inflateRawSync } from 'node:zlib';
@@ -38,6 +39,7 @@ export interface Summary {
   /** When the last of its rows had come, Unix ms. */
   sealedAtMs: number;
   bytes: number;
+  minMs: number;
   maxMs: number;
   /** By team. */
   teamBytes: ReadonlyMap<string, number>;
@@ -154,14 +156,13 @@ function readPart(path: string, at: number, length: number): Buffer {
 /** The index of a file, and what it says of the file; undefined if it is damaged. */
 export function readIndex(path: string): { index: Index; summary: Summary } | undefined {
   try {
-    const bytes = readFileSync(path);
-    const foot = bytes.subarray(-FOOT_BYTES);
+    const { size } = statSync(path);
+    const foot = readPart(path, size - FOOT_BYTES, FOOT_BYTES);
     if (foot.length < FOOT_BYTES || !foot.subarray(16).equals(MAGIC)) return undefined;
-    const at = foot.readDoubleLE(0);
-    const packed = bytes.subarray(at, at + foot.readUInt32LE(8));
+    const packed = readPart(path, foot.readDoubleLE(0), Math.min(foot.readUInt32LE(8), size));
     if (crc32(packed) !== foot.readUInt32LE(12)) return undefined;
     const stored = JSON.parse(inflateRawSync(packed).toString()) as StoredIndex;
-    return { index: indexOf(stored), summary: summaryOf(stored, bytes.length) };
+    return { index: indexOf(stored), summary: summaryOf(stored, size) };
   } catch {
     return undefined;
   }
@@ -178,16 +179,17 @@ function indexOf({ keys }: StoredIndex): Index {
 
 function summaryOf({ sealedAtMs, keys }: StoredIndex, bytes: number): Summary {
   const teamBytes = new Map<string, number>();
-  let latest = Number.NEGATIVE_INFINITY;
+  let [earliest, latest] = [Number.POSITIVE_INFINITY, Number.NEGATIVE_INFINITY];
   for (const [key, chunks] of keys) {
     const { teamId } = parseKey(key);
-    for (const [, length, , maxMs] of chunks) {
+    for (const [, length, minMs, maxMs] of chunks) {
+      earliest = Math.min(earliest, minMs);
       teamBytes.set(teamId, (teamBytes.get(teamId) ?? 0) + length);
       latest = Math.max(latest, maxMs);
     }
   }
   const prints = Uint32Array.from(keys, ([key]) => crc32(key)).sort();
-  return { sealedAtMs, bytes, maxMs: latest, teamBytes, prints };
+  return { sealedAtMs, bytes, minMs: earliest, maxMs: latest, teamBytes, prints };
 }
 
 /** Whether a key may be in a file. */

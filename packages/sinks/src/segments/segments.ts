@@ -160,19 +160,27 @@ export class Segments {
       if (part.maxMs >= fromMs && part.minMs <= toMs) parts.push(part);
     };
     for (const [number, { summary }] of this.#sealed) {
-      if (summary.maxMs < fromMs || (teamId !== undefined && !summary.teamBytes.has(teamId))) continue;
+      if (teamId !== undefined && !summary.teamBytes.has(teamId)) continue;
       if (wanted !== undefined && !mayHave(summary, wanted)) continue;
-      for (const [key, chunks] of this.#keysOf(number, wanted)) {
-        if (!isOfTeam(key)) continue;
-        chunks.forEach(({ minMs, maxMs }, at) => {
-          add({ minMs, maxMs, number, at, entries: () => this.#chunk(number, key, at) });
-        });
-      }
+      const { minMs, maxMs } = summary;
+      // Its index is looked at when its time has come.
+      const open = () => {
+        const inFile: Part[] = [];
+        for (const [key, chunks] of this.#keysOf(number, wanted)) {
+          if (!isOfTeam(key)) continue;
+          chunks.forEach(({ minMs, maxMs }, at) => {
+            if (maxMs < fromMs || minMs > toMs) return;
+            inFile.push({ minMs, maxMs, number, at, open: () => this.#chunk(number, key, at) });
+          });
+        }
+        return { parts: inFile };
+      };
+      add({ minMs, maxMs, number, at: 0, open });
     }
     for (const key of wanted === undefined ? this.#tail.rows.keys() : [wanted]) {
       const entries = isOfTeam(key) ? [...(this.#tail.rows.get(key) ?? [])] : [];
       const [minMs, maxMs] = [entries[0]?.timeMs ?? Infinity, entries.at(-1)?.timeMs ?? -Infinity];
-      add({ minMs, maxMs, number: this.#number, at: 0, entries: () => entries });
+      add({ minMs, maxMs, number: this.#number, at: 0, open: () => entries });
     }
     for await (const entry of mergeByTime(parts, order, turn)) {
       if (entry.timeMs >= fromMs && entry.timeMs <= toMs) yield entry;
