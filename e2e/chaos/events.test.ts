@@ -4,14 +4,16 @@ import { Sandbox } from 'e2b';
 import { afterAll, beforeAll, expect, it } from 'vitest';
 import { ControlPlane } from '../setup/control-plane.ts';
 import { newDataDir, type RunningInstance, removeDataDir, startInstance } from '../setup/instance.ts';
+import { until } from '../setup/until.ts';
 import { Random } from './random.ts';
 
 /** The short form; `npm run test:events` goes on for ten minutes. */
 const SECONDS = Number(process.env.ISLET_EVENTS_SECONDS ?? 12);
 const SEED = Number(process.env.ISLET_CHAOS_SEED ?? randomInt(2 ** 31));
 const CLIENTS = 3;
-/** Between two kills, ms. */
-const BETWEEN_KILLS_MS = { least: 1_500, most: 5_000 };
+/** Between two kills so many changes are acknowledged, and one or some more are under way. */
+const CHANGES_BETWEEN_KILLS = 5;
+const AFTER_THEM_MS = 1_500;
 const OPTIONS = ['--warm-memory', '100'];
 
 interface EventBody {
@@ -46,19 +48,26 @@ it(`has an event of every acknowledged change, once, over kills of Islet for ${S
   timeout: 300_000 + SECONDS * 4_000,
 }, async () => {
   const witness = await liveAndEnd();
-  const until = Date.now() + SECONDS * 1_000;
+  const endMs = Date.now() + SECONDS * 1_000;
   let kills = 0;
   do {
     isOver = false;
     const work = Promise.all(Array.from({ length: CLIENTS }, () => workUntilKilled()));
-    await sleep(random.integer(BETWEEN_KILLS_MS.least, BETWEEN_KILLS_MS.most));
+    const before = acknowledged();
+    await until(
+      'changes are acknowledged',
+      60_000,
+      async () => acknowledged(),
+      (changes) => changes >= before + CHANGES_BETWEEN_KILLS,
+    );
+    await sleep(random.integer(0, AFTER_THEM_MS));
     isOver = true;
     process.kill(islet.pid, 'SIGKILL');
     await islet.ended;
     await work;
     kills++;
     islet = await startInstance(dataDir, OPTIONS);
-  } while (Date.now() < until);
+  } while (Date.now() < endMs);
   const api = new ControlPlane(islet.access);
   for (const life of lives) {
     const { status } = await api.call('DELETE', `/sandboxes/${life.id}`);
@@ -67,11 +76,15 @@ it(`has an event of every acknowledged change, once, over kills of Islet for ${S
   let events = 0;
   for (const life of lives) events += await expectEachOnce(api, life);
   await expectKept(api, witness);
-  const changes = lives.reduce((sum, { acknowledged }) => sum + acknowledged.length, 0);
   process.stdout.write(
-    `${kills} kills, ${lives.length} sandboxes, ${changes} acknowledged changes, ${events} events\n`,
+    `${kills} kills, ${lives.length} sandboxes, ${acknowledged()} acknowledged changes, ${events} events\n`,
   );
 });
+
+/** Changes that were acknowledged so far, of all sandboxes. */
+function acknowledged(): number {
+  return lives.reduce((sum, life) => sum + life.acknowledged.length, 0);
+}
 
 /** Changes sandboxes until an answer stays away. */
 async function workUntilKilled(): Promise<void> {
