@@ -12,6 +12,7 @@ import { Authenticator } from './auth/authenticator.ts';
 import { access, requireDeclaredAccess, useAuthentication } from './auth/guard.ts';
 import type { ApiApp, ApiContext } from './context.ts';
 import { type ApiDeps, systemClock } from './deps.ts';
+import { hearEach } from './events/hear-each.ts';
 import { addEventRoutes } from './events/routes.ts';
 import { openApiFigures } from './figures.ts';
 import { useBodyTimeout } from './http/body-timeout.ts';
@@ -226,10 +227,12 @@ function buildContext(deps: ApiDeps): ApiContext {
     version: deps.version ?? 'development',
   });
   const metering = new Metering({ db, sandboxes, now, logger });
-  const hear = async (events: readonly SandboxLifeEvent[]) => {
-    const owed = oweToWebhooks(db, events, now()).then(() => dispatcher.wake());
-    await Promise.all([owed, metering.hear(events)]);
+  const take = async (events: readonly SandboxLifeEvent[]) => {
+    await metering.hear(events);
+    await oweToWebhooks(db, events, now());
+    dispatcher.wake();
   };
+  const hear = hearEach(take, logger);
   const rows = new PausedRows(db, deps.tokenSeed, logger);
   const moves = new Moves(db, logger);
   const standings = new NodeStandings({ db, notices: deps.notices ?? createMemoryNotices(), clock, logger });

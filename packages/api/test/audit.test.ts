@@ -1,3 +1,4 @@
+import { connect } from 'node:net';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { LOCAL_DEV } from '@islet/db';
 import { type AuditRecord, type AuditStore, createMemoryAudit } from '@islet/sinks';
@@ -82,6 +83,18 @@ describe('the audit', () => {
     const { body } = await api.call('GET', '/teams', { key: null, headers });
     expect(JSON.stringify(await one())).not.toContain(body[0].apiKey);
     expect(kept).toMatchObject([{ method: 'GET', route: '/teams', actor: 'user' }]);
+  });
+
+  it('has what a client asked for that hung up before the answer', async () => {
+    const { body } = await api.call('POST', '/sandboxes', { body: { templateID: api.baseTemplateId } });
+    await one();
+    kept = [];
+    const { hostname, port } = new URL(api.url);
+    const socket = connect(Number(port), hostname, () => {
+      const head = `DELETE /sandboxes/${body.sandboxID} HTTP/1.1\r\nHost: ${hostname}\r\n`;
+      socket.write(`${head}X-API-Key: ${LOCAL_DEV.apiKey}\r\n\r\n`, () => socket.destroy());
+    });
+    expect(await one()).toMatchObject({ method: 'DELETE', objects: { sandboxID: body.sandboxID } });
   });
 
   it('has nothing of reads, of strangers, and of what there is not', async () => {

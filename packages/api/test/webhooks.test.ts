@@ -226,6 +226,14 @@ it('list deliveries by page, order, time, status and type', async () => {
     expect([first.data, second.data]).toEqual(pages);
     expect(second.nextCursor).toBeNull();
   }
+  // A page ends early rather than being larger than a mebibyte.
+  const large = { request: { url, headers: {}, body: 'x'.repeat(600_000) } };
+  const other = await make();
+  await deliveries.write([1, 2, 3].map((index) => attempt(other.id, index, large)));
+  const { body: page } = await call('GET', `/${other.id}/deliveries`);
+  expect(page.data).toHaveLength(1);
+  const { body: next } = await call('GET', `/${other.id}/deliveries?cursor=${page.nextCursor}`);
+  expect(next.data[0].eventId).toBe(uuid(2));
   expect((await list('limit=6')).nextCursor).toBeNull();
   expect((await list('deliveryStatus=failed')).data).toEqual([6]);
   expect((await list('deliveryStatus=failed,success')).data).toHaveLength(6);

@@ -44,6 +44,7 @@ export class Dispatcher implements AsyncDisposable {
   readonly #options: DispatcherOptions;
   readonly #stop = new AbortController();
   readonly #underWay = new Map<Promise<void>, { webhookId: string; abort: AbortController }>();
+  #isWoken = false;
   #wake: () => void = () => undefined;
   #running: Promise<void> | undefined;
 
@@ -57,6 +58,7 @@ export class Dispatcher implements AsyncDisposable {
 
   /** Has it look for what is due now. */
   wake(): void {
+    this.#isWoken = true;
     this.#wake();
   }
 
@@ -80,6 +82,7 @@ export class Dispatcher implements AsyncDisposable {
     let isFirst = true;
     while (!this.#stop.signal.aborted) {
       const startedAt = performance.now();
+      this.#isWoken = false;
       let claimed = 0;
       try {
         // Nobody else has this database: whoever had leases is dead.
@@ -103,6 +106,7 @@ export class Dispatcher implements AsyncDisposable {
   async #pause(ms: number, leastMs: number): Promise<void> {
     const { signal } = this.#stop;
     await sleep(leastMs, undefined, { signal, ref: false }).catch(() => undefined);
+    if (this.#isWoken) return;
     const woken = new Promise<void>((resolve) => {
       this.#wake = resolve;
     });

@@ -81,7 +81,7 @@ const READING = new Set(['GET', 'HEAD', 'OPTIONS']);
 /** Where a request keeps the ids that its answer tells. */
 const MADE = 'auditMade';
 
-/** Records every call that may change something, once it is answered; one that nobody is allowed changes nothing. */
+/** Records every call that may change something when it is answered; one that nobody is allowed changes nothing. */
 export function useAudit(app: FastifyInstance, trail: AuditTrail, clock: Clock): void {
   const isAudited = ({ method, routeOptions, is404 }: FastifyRequest) =>
     !is404 && (!READING.has(method) || routeOptions.config.audited === true);
@@ -90,12 +90,15 @@ export function useAudit(app: FastifyInstance, trail: AuditTrail, clock: Clock):
     if (isAudited(request)) request.setDecorator(MADE, idsOf(payload));
     return payload;
   });
-  app.addHook('onResponse', async (request, reply) => {
-    if (!isAudited(request) || reply.statusCode === 401) return;
+  // Not once it has arrived: whoever hangs up would leave no trace.
+  app.addHook('onSend', async (request, reply) => {
+    // Nobody was asked who it is if that could not be told.
+    const caller = request.caller as Caller | undefined;
+    if (!isAudited(request) || reply.statusCode === 401 || !caller) return;
     trail.record({
       timeMs: clock.now(),
       via: 'api',
-      ...actorOf(request.caller),
+      ...actorOf(caller),
       address: request.ip,
       method: request.method,
       route: request.routeOptions.url ?? '',

@@ -1,9 +1,10 @@
 import { deliveryNotFound, invalidDeliveryCursor, invalidDeliveryRange, isUuid } from '@islet/contracts';
 import { listOwed, type OwedView, replayOwed } from '@islet/db';
-import type { DeliveryAttempt, DeliveryPlace, DeliveryStatus } from '@islet/sinks';
+import type { DeliveryAttempt, DeliveryGroup, DeliveryPlace, DeliveryStatus } from '@islet/sinks';
 import { type Static, Type } from 'typebox';
 import { access } from '../auth/guard.ts';
 import type { ApiApp, ApiContext } from '../context.ts';
+import { PAGE_BYTES } from '../http/caps.ts';
 import { ErrorShape } from '../sandboxes/shapes.ts';
 import { ownWebhook } from './routes.ts';
 import {
@@ -46,12 +47,9 @@ export function addDeliveryRoutes(app: ApiApp, context: ApiContext): void {
         endMs: end === undefined ? undefined : Date.parse(end),
         after: cursor === undefined ? undefined : parseCursor(cursor),
       });
-      const data = found
-        .slice(0, limit)
-        .map((group) => ({ ...group, attempts: group.attempts.map(present) }));
-      const last = found[limit - 1];
-      const place = last && { timeMs: last.attempts[0]?.timeMs ?? 0, eventId: last.eventId };
-      return { data, nextCursor: found.length > limit && place ? formatCursor(place) : null };
+      const data = pageOf(found, limit);
+      const last = found[data.length - 1];
+      return { data, nextCursor: found.length > data.length && last ? formatCursor(last) : null };
     },
   );
 
@@ -122,6 +120,19 @@ export function addDeliveryRoutes(app: ApiApp, context: ApiContext): void {
   );
 }
 
+/** Groups as clients see them: as many as fit, and one at least. */
+function pageOf(groups: readonly DeliveryGroup[], limit: number) {
+  const page = [];
+  let bytes = 0;
+  for (const group of groups.slice(0, limit)) {
+    const shown = { ...group, attempts: group.attempts.map(present) };
+    bytes += Buffer.byteLength(JSON.stringify(shown));
+    if (page.length > 0 && bytes > PAGE_BYTES) break;
+    page.push(shown);
+  }
+  return page;
+}
+
 function present({ timeMs, request, response, ...attempt }: DeliveryAttempt) {
   return {
     ...attempt,
@@ -144,8 +155,9 @@ function presentOwed(owed: OwedView): Static<typeof OwedListShape>[number] {
   };
 }
 
-function formatCursor({ timeMs, eventId }: DeliveryPlace): string {
-  return Buffer.from(`${timeMs}_${eventId}`).toString('base64url');
+/** Names the place behind a group. */
+function formatCursor({ eventId, attempts: [newest] }: DeliveryGroup): string {
+  return Buffer.from(`${newest?.timeMs}_${eventId}`).toString('base64url');
 }
 
 /** @throws IsletError 400 */
