@@ -34,10 +34,10 @@ export class BenchIslet implements AsyncDisposable {
     return this.#instance.access;
   }
 
-  /** Stops it and starts it again, with further options. @returns milliseconds from the command to ready. */
-  async restart(options: readonly string[] = []): Promise<number> {
+  /** Stops it and starts it again, with further options and variables. @returns milliseconds from the command to ready. */
+  async restart(options: readonly string[] = [], env: NodeJS.ProcessEnv = {}): Promise<number> {
     await this.#end();
-    return timed(() => this.#begin(options));
+    return timed(() => this.#begin(options, env));
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
@@ -48,10 +48,11 @@ export class BenchIslet implements AsyncDisposable {
     }
   }
 
-  async #begin(options: readonly string[] = []): Promise<void> {
+  async #begin(options: readonly string[] = [], env: NodeJS.ProcessEnv = {}): Promise<void> {
     this.#instance = await startInstance(this.#dataDir, options, {
       signal: this.#signal,
       ownProcessGroup: true,
+      env,
     });
   }
 

@@ -19,14 +19,18 @@ import { otherNodeRow } from './other-node.ts';
 import { pauseRow } from './pause.ts';
 import type { Row } from './row.ts';
 import { startRow } from './start.ts';
+import { telemetryRow } from './telemetry.ts';
 import { templatesRow } from './templates.ts';
 import { terminalRow } from './terminal.ts';
+import { traceRow } from './trace.ts';
 import { webTemplateRow } from './web-template.ts';
 
 /** Everything that is measured, in the order of the report. Starts come first: they end every sandbox. */
 export const ROWS: readonly Row[] = [
   startRow,
   createRow,
+  telemetryRow,
+  traceRow,
   burstRow,
   pauseRow,
   forkRow,

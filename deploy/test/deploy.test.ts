@@ -164,7 +164,7 @@ describe.each(['base', 'trial'])('the objects of Kubernetes in %s', (folder) => 
 });
 
 it('describes the stores of a trial to compose', async () => {
-  const [file] = await described('compose', '.yml');
+  const file = (await described('compose', '.yml')).find(({ name }) => name === 'stores.yml');
   const [{ services, volumes }] = yaml(file?.text ?? '') as [
     { services: Record<string, { image: string; ports: string[]; volumes?: string[] }>; volumes: object },
   ];

@@ -1,8 +1,6 @@
 import { readTelemetrySettings, SIGNALS } from './settings.ts';
 
 export interface TelemetryOptions {
-  /** OpenTelemetry's variables (`OTEL_*`). */
-  env: NodeJS.ProcessEnv;
   /** What the process is called unless `OTEL_SERVICE_NAME` says otherwise. */
   service: string;
   /** Sets it apart from all other processes of the service; the same after a restart. */
@@ -27,11 +25,11 @@ export interface Telemetry extends AsyncDisposable {
 }
 
 /**
- * Begins to tell what is asked for. Where nothing is, nothing of OpenTelemetry's SDK is loaded.
+ * Begins to tell what this process's `OTEL_*` variables ask for. Where nothing is, nothing of OpenTelemetry's SDK is loaded.
  * @throws TelemetrySettingsError naming the variable that is wrong
  */
 export async function startTelemetry(options: TelemetryOptions): Promise<Telemetry> {
-  const settings = readTelemetrySettings(options.env);
+  const settings = readTelemetrySettings(process.env);
   const isWanted = options.answersScrapes || SIGNALS.some((signal) => settings.sends[signal]);
   if (!isWanted) return SILENT;
   const { openSdk } = await import('./sdk/sdk.ts');

@@ -34,7 +34,7 @@ export async function openTelemetry(
   undo: Undo,
 ): Promise<OpenedTelemetry> {
   const telemetry = await startTelemetry({
-    ...{ env: process.env, service, version, answersScrapes: address !== undefined },
+    ...{ service, version, answersScrapes: address !== undefined },
     instanceId: `${hostname()}/${instance.name}`,
   });
   undo.add('what is told of this process', () => telemetry[Symbol.asyncDispose]());

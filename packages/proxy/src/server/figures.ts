@@ -34,7 +34,7 @@ export class ProxyFigures implements Disposable {
         'From the head of a request to its end, or to the end of what it has become, such as a WebSocket',
     });
     this.#blocked = new Count({
-      name: `${kind}.proxy.connections.blocked.total`,
+      name: `${kind}.proxy.connections.blocked`,
       description: 'Requests that were refused, since their sandbox or all together had too many under way',
     });
   }
