@@ -1,7 +1,5 @@
 import { type ChildProcess, spawn } from 'node:child_process';
 import { mkdir, writeFile } from 'node:fs/promises';
-import { createServer } from 'node:http';
-import type { AddressInfo } from 'node:net';
 import { join } from 'node:path';
 import { freePorts } from '../setup/processes.ts';
 import { until } from '../setup/until.ts';
@@ -18,8 +16,8 @@ export class MetricsStore implements AsyncDisposable {
     this.#ended = new Promise((done) => child.once('exit', done));
   }
 
-  /** Prometheus, which takes OTLP at `/api/v1/otlp`, and asks `target` (host:port) for figures each second. */
-  static async prometheus(dir: string, target: () => string): Promise<MetricsStore> {
+  /** Prometheus, which asks `target` (host:port) for figures each second. Debian builds it without what takes OTLP. */
+  static async prometheus(dir: string, target: string): Promise<MetricsStore> {
     const [port = 0] = await freePorts(1);
     await mkdir(dir);
     const config = join(dir, 'prometheus.yml');
@@ -27,21 +25,21 @@ export class MetricsStore implements AsyncDisposable {
       config,
       JSON.stringify({
         global: { scrape_interval: '1s', scrape_timeout: '1s' },
-        scrape_configs: [{ job_name: 'scraped', static_configs: [{ targets: [target()] }] }],
+        scrape_configs: [{ job_name: 'scraped', static_configs: [{ targets: [target] }] }],
       }),
     );
     return MetricsStore.#start(
       'prometheus',
       [
         ...[`--config.file=${config}`, `--storage.tsdb.path=${join(dir, 'data')}`],
-        ...[`--web.listen-address=127.0.0.1:${port}`, '--enable-feature=otlp-write-receiver'],
+        `--web.listen-address=127.0.0.1:${port}`,
       ],
       `http://127.0.0.1:${port}`,
       '/-/ready',
     );
   }
 
-  /** VictoriaMetrics, which takes OTLP at `/opentelemetry`. */
+  /** VictoriaMetrics, which takes OTLP at `/opentelemetry`, and writes names as Prometheus does. */
   static async victoria(dir: string): Promise<MetricsStore> {
     const [port = 0] = await freePorts(1);
     return MetricsStore.#start(
@@ -83,43 +81,5 @@ export class MetricsStore implements AsyncDisposable {
   async [Symbol.asyncDispose](): Promise<void> {
     this.#child.kill('SIGTERM');
     await this.#ended;
-  }
-}
-
-/** Hands what it is sent to several receivers, as a collector does. */
-export class Relay implements AsyncDisposable {
-  /** What receivers answered that did not take something. */
-  readonly refusals: string[] = [];
-  readonly #server = createServer(async (request, response) => {
-    const chunks: Buffer[] = [];
-    for await (const chunk of request) chunks.push(chunk as Buffer);
-    const headers = { 'Content-Type': request.headers['content-type'] ?? '' };
-    const body = Buffer.concat(chunks);
-    for (const url of this.#urls) {
-      const answer = await fetch(url, { method: 'POST', headers, body });
-      const text = await answer.text();
-      if (!answer.ok) this.refusals.push(`${url}: ${answer.status} ${text}`);
-    }
-    response.end();
-  });
-  readonly #urls: readonly string[];
-
-  private constructor(urls: readonly string[]) {
-    this.#urls = urls;
-  }
-
-  static async open(urls: readonly string[]): Promise<Relay> {
-    const relay = new Relay(urls);
-    await new Promise<void>((done) => relay.#server.listen(0, '127.0.0.1', done));
-    return relay;
-  }
-
-  get url(): string {
-    return `http://127.0.0.1:${(this.#server.address() as AddressInfo).port}/v1/metrics`;
-  }
-
-  async [Symbol.asyncDispose](): Promise<void> {
-    this.#server.closeAllConnections();
-    await new Promise((done) => this.#server.close(done));
   }
 }
