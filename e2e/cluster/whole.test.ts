@@ -12,7 +12,7 @@ import { breakAtRandom } from './whole/run.ts';
 
 const LIMIT = 5;
 const LIFE_MS = 600_000;
-const START_MS = 180_000;
+const START_MS = 420_000;
 
 const said: string[] = [];
 let cluster: Cluster;
