@@ -11,7 +11,7 @@ const BEGIN = `fromUnixTimestamp64Milli(toInt64(${BEGIN_MS}))`;
 /** So that a busy machine answers in time. */
 const LINES_AT_ONCE = 1_000_000;
 
-/** ClickHouse's engine, as the tests start it: one request after the other, and two copies of each through the front. */
+/** ClickHouse's engine, as the tests start it: one request after the other, through a front. */
 export async function openClickHouseHistory(): Promise<History> {
   const server = await TestServer.start();
   const dir = await mkdtemp(join(tmpdir(), 'islet-bench-spool-'));

@@ -13,7 +13,7 @@ const AGAIN_MS = 300;
 /** In which a sandbox that nobody asks about any more is still there, s. */
 const LIFE_S = 3_600;
 
-/** Workers that have one sandbox each, and take it through its life again and again: created, paused, resumed, killed. */
+/** Workers that take a sandbox each through its life, again and again: created, paused, resumed, killed. */
 export class Lives {
   readonly #ledger: Ledger;
   #api: ControlPlane;

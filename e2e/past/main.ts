@@ -1,4 +1,5 @@
-// Load with kills of Islet and outages of ClickHouse: npm run test:past -- [--minutes 10] [--faults islet,away,still,both]
+// Load with kills of Islet and outages of ClickHouse:
+// npm run test:past -- [--minutes 10] [--faults islet,away,still,both]
 import { readdir, readFile, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';

@@ -41,8 +41,8 @@ export interface ClickHouseStores extends Stores, AsyncDisposable {
 }
 
 /**
- * Stores in a ClickHouse server, whose schema is brought up to date. A server that is not there yet is waited for in the
- * background.
+ * Stores in a ClickHouse server, whose schema is brought up to date. A server that is not there yet is waited for
+ * in the background.
  * @throws ServerException if the server refuses our credentials or what they may do
  */
 export async function openClickHouse(options: ClickHouseOptions): Promise<ClickHouseStores> {

@@ -35,7 +35,7 @@ const OF_SANDBOX = 'team_id = {teamId:String} AND sandbox_id = {sandboxId:String
 const IN_RANGE =
   'timestamp >= fromUnixTimestamp64Milli({startMs:Int64}) AND timestamp <= fromUnixTimestamp64Milli({endMs:Int64})';
 
-/** Samples in ClickHouse. One that is written twice changes no maximum, so that what is read need not be made unique. */
+/** Samples in ClickHouse. One that is written twice changes no maximum: what is read need not be made unique. */
 export function createSamples(tables: Tables, clock: () => number): SampleStore {
   async function bounds(teamId: string, sandboxId: string) {
     const [found] = await tables.read(

@@ -13,8 +13,8 @@ const Version = Type.Object({ version: Type.Integer() });
 const UNKNOWN_DATABASE = 81;
 
 /**
- * Brings the schema of a database, which is made if it is not there, up to date. Several may do so at once: what they do
- * twice has no effect. Versions of a newer Islet are left alone.
+ * Brings the schema of a database, which is made if it is not there, up to date. Several may do so at once: what they
+ * do twice has no effect. Versions of a newer Islet are left alone.
  * @returns names of what was applied
  * @throws ServerException or ServerUnreachable
  */

@@ -17,7 +17,7 @@ const OF_RANGE = `team_id = {teamId:String} AND metric_name = {metric:String}
 /** Starts of buckets of a length. */
 const bucketOf = (lengthMs: string) => `intDiv(toUnixTimestamp64Milli(timestamp), ${lengthMs}) * ${lengthMs}`;
 
-/** What teams had, in ClickHouse. A sample gets an id: sent again it counts once; that of another control plane counts, too. */
+/** What teams had, in ClickHouse. A sample gets an id: sent again it counts once, and another API's counts, too. */
 export function createTeams(tables: Tables): TeamStore {
   const rangeOf = (teamId: string, metric: string, { startMs, endMs }: TeamRange) => ({
     ...{ teamId, metric, startMs: inRange(startMs), endMs: inRange(endMs) },

@@ -34,9 +34,9 @@ const LANES = 16;
 const NAME = /^([a-z_]+)\.([0-9]+)\.([0-9]+)\.ndjson$/;
 
 /**
- * Rows that wait for the server, on disk. Each table has some lanes, among which its teams are divided. If they hold too
- * much together, the longest lane loses its oldest rows: a team that floods takes little of others, and logs take nothing
- * of events.
+ * Rows that wait for the server, on disk. Each table has some lanes, among which its teams are divided. If they hold
+ * too much together, the longest lane loses its oldest rows: a team that floods takes little of others, and logs take
+ * nothing of events.
  */
 export class Spool {
   readonly #options: SpoolOptions;

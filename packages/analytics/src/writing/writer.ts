@@ -33,7 +33,8 @@ interface Pending {
 
 /**
  * Brings rows to the server, those of each table in few large inserts. While the server is away they go to a spool on
- * disk, and from there to the server when it is back, also in a later process. A row may go there twice: its table keeps it once.
+ * disk, and from there to the server when it is back, also in a later process. A row may go there twice: its table
+ * keeps it once.
  */
 export class Writer implements AsyncDisposable {
   readonly #options: WriterOptions;

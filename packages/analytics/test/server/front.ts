@@ -1,4 +1,4 @@
-// ClickHouse's engine behind as much of its HTTP interface as its client uses: front.ts <folder of the data> <port> [<password>]
+// ClickHouse's engine behind as much of its HTTP interface as its client uses: front.ts <data> <port> [<password>]
 import { createServer, type IncomingMessage, type ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { buffer } from 'node:stream/consumers';
