@@ -117,7 +117,7 @@ export async function startPostgres({
     if (pid === undefined) throw new Error('PostgreSQL does not run');
     process.kill(pid, name);
     const children = await readFile(`/proc/${pid}/task/${pid}/children`, 'utf8');
-    for (const child of children.split(' ').filter(Boolean)) process.kill(Number(child), name);
+    for (const child of children.split(' ').filter(Boolean)) signalIfThere(Number(child), name);
   };
   return {
     async createDatabase(name) {
@@ -139,4 +139,13 @@ export async function startPostgres({
       await rm(directory, { recursive: true, force: true });
     },
   };
+}
+
+/** A server's processes come and go by themselves. */
+function signalIfThere(pid: number, name: NodeJS.Signals): void {
+  try {
+    process.kill(pid, name);
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code !== 'ESRCH') throw error;
+  }
 }

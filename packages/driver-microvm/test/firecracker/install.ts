@@ -12,6 +12,11 @@ export async function installFirecracker(dir: string): Promise<string> {
     bundle: true,
     platform: 'node',
     format: 'esm',
+    // Packages in CommonJS load Node's own modules with it.
+    banner: {
+      js: `import { createRequire as createRequireOfBundle } from 'node:module';
+const require = createRequireOfBundle(import.meta.url);`,
+    },
     logLevel: 'error',
     plugins: [
       {

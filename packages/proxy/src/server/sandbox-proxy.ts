@@ -108,6 +108,8 @@ export function createSandboxProxy(options: SandboxProxyOptions): SandboxProxy {
         listening.close(() => resolve());
         pool.close();
         server.closeAllConnections();
+        // An HTTP server that does not listen itself knows none of its connections.
+        for (const socket of members.keys()) socket.destroy();
       }),
   };
 }
