@@ -121,6 +121,14 @@ describe('/openapi.json', () => {
       raw: 'x',
     };
 
+    const webhooks = '/events/webhooks';
+    const ofWebhook = `${webhooks}/{webhookID}`;
+    const hook = { name: 'described', url: 'https://example.com/', events: ['sandbox.lifecycle.killed'] };
+    const webhook = await api.call<{ id: string }>('POST', webhooks, {
+      body: { ...hook, signatureSecret: 's'.repeat(32) },
+    });
+    const webhookPath = `${webhooks}/${webhook.body.id}`;
+
     const samples: [method: string, route: string, path: string, status: number, options?: CallOptions][] = [
       ['GET', '/sandboxes', '/sandboxes', 200],
       ['GET', '/v2/sandboxes', '/v2/sandboxes', 200],
@@ -146,6 +154,23 @@ describe('/openapi.json', () => {
       ['GET', '/events/sandboxes', '/events/sandboxes', 200],
       ['GET', '/events/sandboxes', '/events/sandboxes?limit=0', 400],
       ['GET', '/events/sandboxes/{sandboxID}', `/events/sandboxes/${id}`, 200],
+      ['POST', webhooks, webhooks, 400, { body: { ...hook, signatureSecret: '' } }],
+      ['GET', webhooks, webhooks, 200],
+      ['GET', ofWebhook, webhookPath, 200],
+      ['GET', ofWebhook, `${webhooks}/no-uuid`, 400],
+      ['PATCH', ofWebhook, webhookPath, 200, { body: { enabled: false } }],
+      ['GET', `${ofWebhook}/deliveries`, `${webhookPath}/deliveries`, 200],
+      ['GET', `${ofWebhook}/stats`, `${webhookPath}/stats`, 200],
+      ['GET', `${ofWebhook}/owed`, `${webhookPath}/owed`, 200],
+      ['POST', `${ofWebhook}/replay`, `${webhookPath}/replay`, 202],
+      [
+        'POST',
+        `${ofWebhook}/deliveries/{eventID}/replay`,
+        `${webhookPath}/deliveries/${webhook.body.id}/replay`,
+        404,
+      ],
+      ['DELETE', ofWebhook, webhookPath, 200],
+      ['DELETE', ofWebhook, webhookPath, 404],
       ['GET', '/templates', '/templates', 200],
       ['GET', '/v2/templates', '/v2/templates', 200],
       ['GET', '/templates/{templateID}', `/templates/${templateID}`, 200],
@@ -198,6 +223,7 @@ describe('/openapi.json', () => {
       ['GET', '/teams', '/teams', 200, user],
       ['GET', '/teams/{teamID}/metrics', `/teams/${guests.team.id}/metrics`, 200, { key: guests.key }],
       ['GET', '/teams/{teamID}/metrics', `/teams/${guests.team.id}/metrics`, 403],
+      ['GET', '/teams/{teamID}/usage', `/teams/${guests.team.id}/usage`, 200, { key: guests.key }],
       [
         'GET',
         '/teams/{teamID}/metrics/max',
@@ -244,6 +270,7 @@ describe('/openapi.json', () => {
     const forked = await api.call<{ sandbox: { sandboxID: string } }[]>('POST', `/sandboxes/${id}/fork`);
     await Promise.all(forked.body.map(({ sandbox }) => api.kill(sandbox.sandboxID)));
     expect(defects('POST', `${sandbox}/fork`, forked.status, forked.body)).toEqual([]);
+    expect(defects('POST', webhooks, webhook.status, webhook.body)).toEqual([]);
     expect(defects('POST', '/api-keys', key.status, key.body)).toEqual([]);
     expect(defects('POST', '/access-tokens', token.status, token.body)).toEqual([]);
     expect(defects('POST', '/admin/teams/{teamID}/api-keys', adminKey.status, adminKey.body)).toEqual([]);
@@ -258,6 +285,7 @@ describe('/openapi.json', () => {
       'GET /health',
       'POST /api-keys',
       'POST /access-tokens',
+      'POST /events/webhooks',
       'POST /admin/teams/{teamID}/api-keys',
       'POST /v3/templates',
     ]);
