@@ -52,7 +52,7 @@ async function expectNothingLeft(): Promise<void> {
   };
   expect(rest).toEqual(nothing);
   const kept =
-    /^(node-id$|secrets|https|templates|guest|images|builds$|rootfs$|artifacts$|states|roots|sandboxes$|machines$|volumes$|exchange(\/work)?$|history|outbox)/;
+    /^(node-id$|secrets|https|templates|guest|images|builds$|rootfs$|artifacts$|states|roots|sandboxes$|machines$|volumes$|exchange(\/work)?$)/;
   const odd = files.filter((file) => !kept.test(file.replace(`${dataDir}/`, '')));
   expect(odd).toEqual([]);
 }

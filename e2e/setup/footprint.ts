@@ -16,13 +16,16 @@ export interface Footprint {
   firewall: string[];
   mounts: string[];
   cgroups: string[];
-  /** What the Islet's own process has open, but for the files of its database. */
+  /** What the Islet's own process has open, but for the files of its database and of what is kept of the past. */
   descriptors: string[];
-  /** Below the data directory, but for the database's own; and below the runtime directory, sockets among them. */
+  /** Below the data directory, but for these; and below the runtime directory, sockets among them. */
   files: string[];
   /** Addresses claimed among the Islets of the machine. */
   claims: string[];
 }
+
+/** Their files come and go by themselves, in the data directory: each has bounds of its own, and tests of them. */
+const BOUNDED = ['db', 'history', 'outbox'];
 
 export interface FootprintOf {
   dataDir: string;
@@ -37,6 +40,7 @@ export async function footprint({ dataDir, pid, withoutSockets }: FootprintOf): 
   const real = await realpath(dataDir);
   const name = createHash('sha256').update(real).digest('hex').slice(0, 6);
   const runtimeDir = `/run/islet/${name}`;
+  const bounded = BOUNDED.map((folder) => join(real, folder));
   return {
     processes: await processes([`islet-${name}`, runtimeDir, real], pid),
     networkNamespaces: (await namesIn('/run/netns')).filter((file) => file.startsWith(`islet-${name}-`)),
@@ -47,8 +51,8 @@ export async function footprint({ dataDir, pid, withoutSockets }: FootprintOf): 
     descriptors:
       pid === undefined
         ? []
-        : (await descriptors(pid, join(real, 'db'))).filter((file) => !withoutSockets || file !== 'socket'),
-    files: [...(await filesBelow(real, join(real, 'db'))), ...(await filesBelow(runtimeDir))],
+        : (await descriptors(pid, bounded)).filter((file) => !withoutSockets || file !== 'socket'),
+    files: [...(await filesBelow(real, bounded)), ...(await filesBelow(runtimeDir))],
     claims: await claims(name),
   };
 }
@@ -165,7 +169,7 @@ async function directoriesBelow(root: string): Promise<string[]> {
   return found;
 }
 
-async function descriptors(pid: number, except: string): Promise<string[]> {
+async function descriptors(pid: number, except: readonly string[]): Promise<string[]> {
   const dir = `/proc/${pid}/fd`;
   const targets: string[] = [];
   for (const fd of await namesIn(dir)) {
@@ -173,18 +177,19 @@ async function descriptors(pid: number, except: string): Promise<string[]> {
       if (isGone(error)) return undefined;
       throw error;
     });
-    if (target !== undefined && !target.startsWith(except)) targets.push(target.replace(/:\[\d+\]$/, ''));
+    if (target !== undefined && !except.some((folder) => target.startsWith(folder)))
+      targets.push(target.replace(/:\[\d+\]$/, ''));
   }
   return targets;
 }
 
-async function filesBelow(root: string, except?: string): Promise<string[]> {
+async function filesBelow(root: string, except: readonly string[] = []): Promise<string[]> {
   const found: string[] = [];
   for (const entry of await entriesOf(root)) {
     const path = join(root, entry.name);
-    if (path === except) continue;
+    if (except.includes(path)) continue;
     found.push(path);
-    if (entry.isDirectory()) found.push(...(await filesBelow(path)));
+    if (entry.isDirectory()) found.push(...(await filesBelow(path, except)));
   }
   return found;
 }
