@@ -67,7 +67,7 @@ describe('./islet', () => {
   });
 
   it.each([
-    [['frobnicate'], /there is no command "frobnicate"; there are: up, api, edge, node, doctor/],
+    [['frobnicate'], /there is no command "frobnicate"; there are: up, api, edge, node, audit, doctor/],
     [['keys', 'frobnicate'], /there is no command "keys frobnicate"; there are: create, list, revoke/],
     [['keys', 'list', '--jsno'], /there is no option --jsno; did you mean --json\?/],
     [['keys', 'revoke'], /key/i],
