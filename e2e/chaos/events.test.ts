@@ -136,13 +136,18 @@ async function expectEachOnce(api: ControlPlane, { id, acknowledged }: Life): Pr
   return body.length;
 }
 
-interface Witness {
+interface Past {
   id: string;
   metrics: unknown[];
   logs: unknown[];
 }
 
-async function pastOf(api: ControlPlane, id: string): Promise<Witness> {
+interface Witness extends Past {
+  /** The most sandboxes that its team had at once by then. */
+  peak: number;
+}
+
+async function pastOf(api: ControlPlane, id: string): Promise<Past> {
   const metrics = await api.call<unknown[]>('GET', `/sandboxes/${id}/metrics`);
   const logs = await api.call<{ logs: unknown[] }>('GET', `/v2/sandboxes/${id}/logs`);
   return { id, metrics: metrics.body, logs: logs.body.logs };
@@ -155,22 +160,28 @@ async function liveAndEnd(): Promise<Witness> {
   await sandbox.commands.run('true');
   const id = sandbox.sandboxId;
   await expect.poll(async () => (await pastOf(api, id)).metrics.length, { interval: 500 }).toBeGreaterThan(0);
+  const peak = await peakOf(api);
+  expect(peak).toBeGreaterThan(0);
   await sandbox.kill();
   const past = await pastOf(api, id);
   expect(past.logs.length).toBeGreaterThan(2);
-  return past;
+  return { ...past, peak };
 }
 
 /** Islet was killed since then. */
-async function expectKept(api: ControlPlane, before: Witness): Promise<void> {
-  expect(await pastOf(api, before.id)).toEqual(before);
+async function expectKept(api: ControlPlane, { peak, ...past }: Witness): Promise<void> {
+  expect(await pastOf(api, past.id)).toEqual(past);
+  expect(await peakOf(api)).toBeGreaterThanOrEqual(peak);
+}
+
+async function peakOf(api: ControlPlane): Promise<number> {
   const { body: teams } = await api.call<{ teamID: string }[]>('GET', '/teams', {
     key: null,
     headers: { Authorization: `Bearer ${islet.access.accessToken}` },
   });
-  const peak = await api.call<{ value: number }>(
+  const { body } = await api.call<{ value: number }>(
     'GET',
     `/teams/${teams[0]?.teamID}/metrics/max?metric=concurrent_sandboxes`,
   );
-  expect(peak.body.value).toBeGreaterThan(0);
+  return body.value;
 }
