@@ -1,5 +1,5 @@
 import { randomUUID } from 'node:crypto';
-import { setTimeout as sleep } from 'node:timers/promises';
+import { pauseFor } from '@islet/contracts';
 import {
   claimDue,
   type Database,
@@ -105,15 +105,12 @@ export class Dispatcher implements AsyncDisposable {
   /** @param leastMs also if it is woken */
   async #pause(ms: number, leastMs: number): Promise<void> {
     const { signal } = this.#stop;
-    await sleep(leastMs, undefined, { signal, ref: false }).catch(() => undefined);
+    await pauseFor(leastMs, signal);
     if (this.#isWoken) return;
     const woken = new Promise<void>((resolve) => {
       this.#wake = resolve;
     });
-    await Promise.race([
-      woken,
-      sleep(Math.max(ms - leastMs, 0), undefined, { signal, ref: false }).catch(() => undefined),
-    ]);
+    await Promise.race([woken, pauseFor(Math.max(ms - leastMs, 0), signal)]);
   }
 
   /** Begins what is due. Tells how much that was. */

@@ -1,4 +1,5 @@
 import { setTimeout as sleep } from 'node:timers/promises';
+import { pauseFor } from '@islet/contracts';
 import type { Logger } from '@islet/telemetry';
 import type { Connection } from '../server/connection.ts';
 import { isUnreadable } from '../server/errors.ts';
@@ -187,7 +188,7 @@ export class Writer implements AsyncDisposable {
         await this.#untilAway();
         continue;
       }
-      await sleep(backoffMs, undefined, { signal, ref: false }).catch(() => undefined);
+      await pauseFor(backoffMs, signal);
       backoffMs = Math.min(backoffMs * 2, BACKOFF_MS.longest);
     }
   }
