@@ -13,7 +13,7 @@ import type { Message } from "@bufbuild/protobuf";
  * Describes the file islet/orchestrator/v1/orchestrator.proto.
  */
 export const file_islet_orchestrator_v1_orchestrator: GenFile = /*@__PURE__*/
-  fileDesc("Cihpc2xldC9vcmNoZXN0cmF0b3IvdjEvb3JjaGVzdHJhdG9yLnByb3RvEhVpc2xldC5vcmNoZXN0cmF0b3IudjEiawoGRWdyZXNzEiIKFWFsbG93X2ludGVybmV0X2FjY2VzcxgBIAEoCEgAiAEBEhEKCWFsbG93X291dBgCIAMoCRIQCghkZW55X291dBgDIAMoCUIYChZfYWxsb3dfaW50ZXJuZXRfYWNjZXNzIl0KB0luZ3Jlc3MSHAoUYWxsb3dfcHVibGljX3RyYWZmaWMYASABKAgSHgoRbWFza19yZXF1ZXN0X2hvc3QYAiABKAlIAIgBAUIUChJfbWFza19yZXF1ZXN0X2hvc3QiPAoLVm9sdW1lTW91bnQSEQoJdm9sdW1lX2lkGAEgASgJEgwKBG5hbWUYAiABKAkSDAoEcGF0aBgDIAEoCSKMBwoNU2FuZGJveENvbmZpZxISCgpzYW5kYm94X2lkGAEgASgJEg8KB3RlYW1faWQYAiABKAkSEwoLdGVtcGxhdGVfaWQYAyABKAkSEAoIYnVpbGRfaWQYBCABKAkSDQoFYWxpYXMYBSABKAkSFAoMZW52ZF92ZXJzaW9uGAYgASgJEhEKCWNwdV9jb3VudBgHIAEoDRIRCgltZW1vcnlfbWIYCCABKA0SFAoMZGlza19zaXplX21iGAkgASgNEkQKCG1ldGFkYXRhGAogAygLMjIuaXNsZXQub3JjaGVzdHJhdG9yLnYxLlNhbmRib3hDb25maWcuTWV0YWRhdGFFbnRyeRJDCghlbnZfdmFycxgLIAMoCzIxLmlzbGV0Lm9yY2hlc3RyYXRvci52MS5TYW5kYm94Q29uZmlnLkVudlZhcnNFbnRyeRIeChFlbnZkX2FjY2Vzc190b2tlbhgMIAEoCUgAiAEBEiEKFHRyYWZmaWNfYWNjZXNzX3Rva2VuGA0gASgJSAGIAQESEgoKYXV0b19wYXVzZRgOIAEoCBIZChFhdXRvX3BhdXNlX21lbW9yeRgPIAEoCBITCgthdXRvX3Jlc3VtZRgQIAEoCBItCgZlZ3Jlc3MYESABKAsyHS5pc2xldC5vcmNoZXN0cmF0b3IudjEuRWdyZXNzEi8KB2luZ3Jlc3MYEiABKAsyHi5pc2xldC5vcmNoZXN0cmF0b3IudjEuSW5ncmVzcxIVCg1tYXhfbGVuZ3RoX21zGBMgASgBEhQKDGRlZmF1bHRfdXNlchgUIAEoCRIXCg9kZWZhdWx0X3dvcmtkaXIYFSABKAkSGQoRcmVzdW1lX3RpbWVvdXRfbXMYFiABKAESOQoNdm9sdW1lX21vdW50cxgeIAMoCzIiLmlzbGV0Lm9yY2hlc3RyYXRvci52MS5Wb2x1bWVNb3VudBIcCg9ldmVudHNfdHRsX2RheXMYHyABKA1IAogBARovCg1NZXRhZGF0YUVudHJ5EgsKA2tleRgBIAEoCRINCgV2YWx1ZRgCIAEoCToCOAEaLgoMRW52VmFyc0VudHJ5EgsKA2tleRgBIAEoCRINCgV2YWx1ZRgCIAEoCToCOAFCFAoSX2VudmRfYWNjZXNzX3Rva2VuQhcKFV90cmFmZmljX2FjY2Vzc190b2tlbkISChBfZXZlbnRzX3R0bF9kYXlzIrACCgdTYW5kYm94EjQKBmNvbmZpZxgBIAEoCzIkLmlzbGV0Lm9yY2hlc3RyYXRvci52MS5TYW5kYm94Q29uZmlnEjIKBXN0YXRlGAIgASgOMiMuaXNsZXQub3JjaGVzdHJhdG9yLnYxLlNhbmRib3hTdGF0ZRIVCg1zdGFydGVkX2F0X21zGAMgASgBEhEKCWVuZF9hdF9tcxgEIAEoARIUCgxleGVjdXRpb25faWQYBSABKAkSDwoHbm9kZV9pZBgGIAEoCRIPCgdhZGRyZXNzGAcgASgJEhIKCmZpbGVzX29ubHkYCCABKAgSEAoIcmV2aXNpb24YCSABKAESEwoLc2F2ZWRfYnl0ZXMYCiABKAESDgoGc3RvcmVkGAsgASgIEg4KBm1vdmluZxgMIAEoCCJLCghQZWVyTm9kZRILCgN1cmwYASABKAkSDAoEbmFtZRgCIAEoCRIWCgltZW1iZXJfaWQYAyABKAlIAIgBAUIMCgpfbWVtYmVyX2lkIqkBChRDcmVhdGVTYW5kYm94UmVxdWVzdBI0CgZjb25maWcYASABKAsyJC5pc2xldC5vcmNoZXN0cmF0b3IudjEuU2FuZGJveENvbmZpZxISCgp0aW1lb3V0X21zGAIgASgBEjgKCmJ1aWxkX2Zyb20YAyABKAsyHy5pc2xldC5vcmNoZXN0cmF0b3IudjEuUGVlck5vZGVIAIgBAUINCgtfYnVpbGRfZnJvbSJIChVDcmVhdGVTYW5kYm94UmVzcG9uc2USLwoHc2FuZGJveBgBIAEoCzIeLmlzbGV0Lm9yY2hlc3RyYXRvci52MS5TYW5kYm94IlIKFFNldFNhbmRib3hFbmRSZXF1ZXN0EhIKCnNhbmRib3hfaWQYASABKAkSEQoJZW5kX2F0X21zGAIgASgBEhMKC29ubHlfZXh0ZW5kGAMgASgIIkgKFVNldFNhbmRib3hFbmRSZXNwb25zZRIvCgdzYW5kYm94GAEgASgLMh4uaXNsZXQub3JjaGVzdHJhdG9yLnYxLlNhbmRib3giXAoXU2V0U2FuZGJveEVncmVzc1JlcXVlc3QSEgoKc2FuZGJveF9pZBgBIAEoCRItCgZlZ3Jlc3MYAiABKAsyHS5pc2xldC5vcmNoZXN0cmF0b3IudjEuRWdyZXNzIksKGFNldFNhbmRib3hFZ3Jlc3NSZXNwb25zZRIvCgdzYW5kYm94GAEgASgLMh4uaXNsZXQub3JjaGVzdHJhdG9yLnYxLlNhbmRib3giTgoTUGF1c2VTYW5kYm94UmVxdWVzdBISCgpzYW5kYm94X2lkGAEgASgJEhIKCmZpbGVzX29ubHkYAiABKAgSDwoHdG9fbW92ZRgDIAEoCCJHChRQYXVzZVNhbmRib3hSZXNwb25zZRIvCgdzYW5kYm94GAEgASgLMh4uaXNsZXQub3JjaGVzdHJhdG9yLnYxLlNhbmRib3giegoUUmVzdW1lU2FuZGJveFJlcXVlc3QSEgoKc2FuZGJveF9pZBgBIAEoCRISCgp0aW1lb3V0X21zGAIgASgBEhcKCmF1dG9fcGF1c2UYAyABKAhIAIgBARISCgpmaWxlc19vbmx5GAQgASgIQg0KC19hdXRvX3BhdXNlIkgKFVJlc3VtZVNhbmRib3hSZXNwb25zZRIvCgdzYW5kYm94GAEgASgLMh4uaXNsZXQub3JjaGVzdHJhdG9yLnYxLlNhbmRib3giUwoWU25hcHNob3RTYW5kYm94UmVxdWVzdBISCgpzYW5kYm94X2lkGAEgASgJEhMKC3RlbXBsYXRlX2lkGAIgASgJEhAKCGJ1aWxkX2lkGAMgASgJIosBChdTbmFwc2hvdFNhbmRib3hSZXNwb25zZRIvCgdzYW5kYm94GAEgASgLMh4uaXNsZXQub3JjaGVzdHJhdG9yLnYxLlNhbmRib3gSKwoFYnVpbGQYAiABKAsyHC5pc2xldC5vcmNoZXN0cmF0b3IudjEuQnVpbGQSEgoKc3RvcHBlZF9tcxgDIAEoASJzChJGb3JrU2FuZGJveFJlcXVlc3QSEgoKc2FuZGJveF9pZBgBIAEoCRI1Cgdjb25maWdzGAIgAygLMiQuaXNsZXQub3JjaGVzdHJhdG9yLnYxLlNhbmRib3hDb25maWcSEgoKdGltZW91dF9tcxgDIAEoASJLChNGb3JrU2FuZGJveFJlc3BvbnNlEjQKCG91dGNvbWVzGAEgAygLMiIuaXNsZXQub3JjaGVzdHJhdG9yLnYxLkZvcmtPdXRjb21lIn4KC0ZvcmtPdXRjb21lEjEKB3NhbmRib3gYASABKAsyHi5pc2xldC5vcmNoZXN0cmF0b3IudjEuU2FuZGJveEgAEjEKBWVycm9yGAIgASgLMiAuaXNsZXQub3JjaGVzdHJhdG9yLnYxLkZvcmtFcnJvckgAQgkKB291dGNvbWUiQAoJRm9ya0Vycm9yEg4KBnN0YXR1cxgBIAEoDRIPCgdtZXNzYWdlGAIgASgJEhIKCmVycm9yX2NvZGUYAyABKAkiEwoRTGlzdEJ1aWxkc1JlcXVlc3QiQgoSTGlzdEJ1aWxkc1Jlc3BvbnNlEiwKBmJ1aWxkcxgBIAMoCzIcLmlzbGV0Lm9yY2hlc3RyYXRvci52MS5CdWlsZCKPAQoFQnVpbGQSEAoIYnVpbGRfaWQYASABKAkSEwoLdGVtcGxhdGVfaWQYAiABKAkSHAoPcGFyZW50X2J1aWxkX2lkGAMgASgJSACIAQESFgoOc25hcHNob3RfYnl0ZXMYBCABKAESFQoNY3JlYXRlZF9hdF9tcxgFIAEoAUISChBfcGFyZW50X2J1aWxkX2lkIiYKEkRlbGV0ZUJ1aWxkUmVxdWVzdBIQCghidWlsZF9pZBgBIAEoCSIVChNEZWxldGVCdWlsZFJlc3BvbnNlIocBChJLaWxsU2FuZGJveFJlcXVlc3QSEgoKc2FuZGJveF9pZBgBIAEoCRIxCgZyZWFzb24YAiABKA4yIS5pc2xldC5vcmNoZXN0cmF0b3IudjEuS2lsbFJlYXNvbhIZCgxleGVjdXRpb25faWQYAyABKAlIAIgBAUIPCg1fZXhlY3V0aW9uX2lkIhUKE0tpbGxTYW5kYm94UmVzcG9uc2UiKQoTU3RvcmVTYW5kYm94UmVxdWVzdBISCgpzYW5kYm94X2lkGAEgASgJIkcKFFN0b3JlU2FuZGJveFJlc3BvbnNlEi8KB3NhbmRib3gYASABKAsyHi5pc2xldC5vcmNoZXN0cmF0b3IudjEuU2FuZGJveCJ8ChNBZG9wdFNhbmRib3hSZXF1ZXN0EhIKCnNhbmRib3hfaWQYASABKAkSFAoMZXhlY3V0aW9uX2lkGAIgASgJEjIKBGZyb20YAyABKAsyHy5pc2xldC5vcmNoZXN0cmF0b3IudjEuUGVlck5vZGVIAIgBAUIHCgVfZnJvbSJHChRBZG9wdFNhbmRib3hSZXNwb25zZRIvCgdzYW5kYm94GAEgASgLMh4uaXNsZXQub3JjaGVzdHJhdG9yLnYxLlNhbmRib3giLwoZQ29sbGVjdFNhbmRib3hMb2dzUmVxdWVzdBISCgpzYW5kYm94X2lkGAEgASgJIhwKGkNvbGxlY3RTYW5kYm94TG9nc1Jlc3BvbnNlIicKEUdldFNhbmRib3hSZXF1ZXN0EhIKCnNhbmRib3hfaWQYASABKAkiRQoSR2V0U2FuZGJveFJlc3BvbnNlEi8KB3NhbmRib3gYASABKAsyHi5pc2xldC5vcmNoZXN0cmF0b3IudjEuU2FuZGJveCIWChRMaXN0U2FuZGJveGVzUmVxdWVzdCJKChVMaXN0U2FuZGJveGVzUmVzcG9uc2USMQoJc2FuZGJveGVzGAEgAygLMh4uaXNsZXQub3JjaGVzdHJhdG9yLnYxLlNhbmRib3giQwoVV2F0Y2hTYW5kYm94ZXNSZXF1ZXN0EhkKDGhlYXJ0YmVhdF9tcxgBIAEoAUgAiAEBQg8KDV9oZWFydGJlYXRfbXMisgMKFldhdGNoU2FuZGJveGVzUmVzcG9uc2USQAoIc25hcHNob3QYASABKAsyLC5pc2xldC5vcmNoZXN0cmF0b3IudjEuTGlzdFNhbmRib3hlc1Jlc3BvbnNlSAASMQoHY2hhbmdlZBgCIAEoCzIeLmlzbGV0Lm9yY2hlc3RyYXRvci52MS5TYW5kYm94SAASSwoFZW5kZWQYAyABKAsyOi5pc2xldC5vcmNoZXN0cmF0b3IudjEuV2F0Y2hTYW5kYm94ZXNSZXNwb25zZS5TYW5kYm94RW5kZWRIABJMCglrZWVwYWxpdmUYBCABKAsyNy5pc2xldC5vcmNoZXN0cmF0b3IudjEuV2F0Y2hTYW5kYm94ZXNSZXNwb25zZS5LZWVwQWxpdmVIABpyCgxTYW5kYm94RW5kZWQSLwoHc2FuZGJveBgBIAEoCzIeLmlzbGV0Lm9yY2hlc3RyYXRvci52MS5TYW5kYm94EjEKBnJlYXNvbhgCIAEoDjIhLmlzbGV0Lm9yY2hlc3RyYXRvci52MS5LaWxsUmVhc29uGgsKCUtlZXBBbGl2ZUIHCgVldmVudCIQCg5HZXROb2RlUmVxdWVzdCKDAwoPR2V0Tm9kZVJlc3BvbnNlEg8KB25vZGVfaWQYASABKAkSDwoHdmVyc2lvbhgCIAEoCRIRCgljcHVfY291bnQYAyABKA0SGgoSbWVtb3J5X3RvdGFsX2J5dGVzGAQgASgBEhUKDXNhbmRib3hfY291bnQYBSABKA0SHgoWc2FuZGJveF9zdGFydGluZ19jb3VudBgGIAEoDRIYChBjcmVhdGVfc3VjY2Vzc2VzGAcgASgBEhQKDGNyZWF0ZV9mYWlscxgIIAEoARIRCglpc29sYXRpb24YCSABKAkSFQoNcHJveHlfYWRkcmVzcxgKIAEoCRIpCgRkaXNrGAsgASgLMhsuaXNsZXQub3JjaGVzdHJhdG9yLnYxLkRpc2sSFgoOc25hcHNob3RfYnl0ZXMYDCABKAESMwoJcHJvY2Vzc29yGA0gASgLMiAuaXNsZXQub3JjaGVzdHJhdG9yLnYxLlByb2Nlc3NvchIWCg5ydW50aW1lX2RpZ2VzdBgOIAEoCSJUCglQcm9jZXNzb3ISDgoGZmFtaWx5GAEgASgJEg0KBW1vZGVsGAIgASgJEhIKCm1vZGVsX25hbWUYAyABKAkSFAoMYXJjaGl0ZWN0dXJlGAQgASgJIm0KBERpc2sSEwoLbW91bnRfcG9pbnQYASABKAkSDgoGZGV2aWNlGAIgASgJEhcKD2ZpbGVzeXN0ZW1fdHlwZRgDIAEoCRISCgp1c2VkX2J5dGVzGAQgASgBEhMKC3RvdGFsX2J5dGVzGAUgASgBKrgBCgxTYW5kYm94U3RhdGUSHQoZU0FOREJPWF9TVEFURV9VTlNQRUNJRklFRBAAEhkKFVNBTkRCT1hfU1RBVEVfUlVOTklORxABEhkKFVNBTkRCT1hfU1RBVEVfUEFVU0lORxACEhgKFFNBTkRCT1hfU1RBVEVfUEFVU0VEEAMSHgoaU0FOREJPWF9TVEFURV9TTkFQU0hPVFRJTkcQBBIZChVTQU5EQk9YX1NUQVRFX0tJTExJTkcQBSrfAQoKS2lsbFJlYXNvbhIbChdLSUxMX1JFQVNPTl9VTlNQRUNJRklFRBAAEhcKE0tJTExfUkVBU09OX1JFUVVFU1QQARIXChNLSUxMX1JFQVNPTl9USU1FT1VUEAISFQoRS0lMTF9SRUFTT05fQURNSU4QAxIYChRLSUxMX1JFQVNPTl9PUlBIQU5FRBAEEhYKEktJTExfUkVBU09OX0VYSVRFRBAFEh0KGUtJTExfUkVBU09OX09VVF9PRl9NRU1PUlkQBhIaChZLSUxMX1JFQVNPTl9UQUtFTl9PVkVSEAcyng4KDE9yY2hlc3RyYXRvchJqCg1DcmVhdGVTYW5kYm94EisuaXNsZXQub3JjaGVzdHJhdG9yLnYxLkNyZWF0ZVNhbmRib3hSZXF1ZXN0GiwuaXNsZXQub3JjaGVzdHJhdG9yLnYxLkNyZWF0ZVNhbmRib3hSZXNwb25zZRJqCg1TZXRTYW5kYm94RW5kEisuaXNsZXQub3JjaGVzdHJhdG9yLnYxLlNldFNhbmRib3hFbmRSZXF1ZXN0GiwuaXNsZXQub3JjaGVzdHJhdG9yLnYxLlNldFNhbmRib3hFbmRSZXNwb25zZRJzChBTZXRTYW5kYm94RWdyZXNzEi4uaXNsZXQub3JjaGVzdHJhdG9yLnYxLlNldFNhbmRib3hFZ3Jlc3NSZXF1ZXN0Gi8uaXNsZXQub3JjaGVzdHJhdG9yLnYxLlNldFNhbmRib3hFZ3Jlc3NSZXNwb25zZRJnCgxQYXVzZVNhbmRib3gSKi5pc2xldC5vcmNoZXN0cmF0b3IudjEuUGF1c2VTYW5kYm94UmVxdWVzdBorLmlzbGV0Lm9yY2hlc3RyYXRvci52MS5QYXVzZVNhbmRib3hSZXNwb25zZRJqCg1SZXN1bWVTYW5kYm94EisuaXNsZXQub3JjaGVzdHJhdG9yLnYxLlJlc3VtZVNhbmRib3hSZXF1ZXN0GiwuaXNsZXQub3JjaGVzdHJhdG9yLnYxLlJlc3VtZVNhbmRib3hSZXNwb25zZRJwCg9TbmFwc2hvdFNhbmRib3gSLS5pc2xldC5vcmNoZXN0cmF0b3IudjEuU25hcHNob3RTYW5kYm94UmVxdWVzdBouLmlzbGV0Lm9yY2hlc3RyYXRvci52MS5TbmFwc2hvdFNhbmRib3hSZXNwb25zZRJkCgtGb3JrU2FuZGJveBIpLmlzbGV0Lm9yY2hlc3RyYXRvci52MS5Gb3JrU2FuZGJveFJlcXVlc3QaKi5pc2xldC5vcmNoZXN0cmF0b3IudjEuRm9ya1NhbmRib3hSZXNwb25zZRJhCgpMaXN0QnVpbGRzEiguaXNsZXQub3JjaGVzdHJhdG9yLnYxLkxpc3RCdWlsZHNSZXF1ZXN0GikuaXNsZXQub3JjaGVzdHJhdG9yLnYxLkxpc3RCdWlsZHNSZXNwb25zZRJkCgtEZWxldGVCdWlsZBIpLmlzbGV0Lm9yY2hlc3RyYXRvci52MS5EZWxldGVCdWlsZFJlcXVlc3QaKi5pc2xldC5vcmNoZXN0cmF0b3IudjEuRGVsZXRlQnVpbGRSZXNwb25zZRJkCgtLaWxsU2FuZGJveBIpLmlzbGV0Lm9yY2hlc3RyYXRvci52MS5LaWxsU2FuZGJveFJlcXVlc3QaKi5pc2xldC5vcmNoZXN0cmF0b3IudjEuS2lsbFNhbmRib3hSZXNwb25zZRJnCgxTdG9yZVNhbmRib3gSKi5pc2xldC5vcmNoZXN0cmF0b3IudjEuU3RvcmVTYW5kYm94UmVxdWVzdBorLmlzbGV0Lm9yY2hlc3RyYXRvci52MS5TdG9yZVNhbmRib3hSZXNwb25zZRJnCgxBZG9wdFNhbmRib3gSKi5pc2xldC5vcmNoZXN0cmF0b3IudjEuQWRvcHRTYW5kYm94UmVxdWVzdBorLmlzbGV0Lm9yY2hlc3RyYXRvci52MS5BZG9wdFNhbmRib3hSZXNwb25zZRJ5ChJDb2xsZWN0U2FuZGJveExvZ3MSMC5pc2xldC5vcmNoZXN0cmF0b3IudjEuQ29sbGVjdFNhbmRib3hMb2dzUmVxdWVzdBoxLmlzbGV0Lm9yY2hlc3RyYXRvci52MS5Db2xsZWN0U2FuZGJveExvZ3NSZXNwb25zZRJhCgpHZXRTYW5kYm94EiguaXNsZXQub3JjaGVzdHJhdG9yLnYxLkdldFNhbmRib3hSZXF1ZXN0GikuaXNsZXQub3JjaGVzdHJhdG9yLnYxLkdldFNhbmRib3hSZXNwb25zZRJqCg1MaXN0U2FuZGJveGVzEisuaXNsZXQub3JjaGVzdHJhdG9yLnYxLkxpc3RTYW5kYm94ZXNSZXF1ZXN0GiwuaXNsZXQub3JjaGVzdHJhdG9yLnYxLkxpc3RTYW5kYm94ZXNSZXNwb25zZRJvCg5XYXRjaFNhbmRib3hlcxIsLmlzbGV0Lm9yY2hlc3RyYXRvci52MS5XYXRjaFNhbmRib3hlc1JlcXVlc3QaLS5pc2xldC5vcmNoZXN0cmF0b3IudjEuV2F0Y2hTYW5kYm94ZXNSZXNwb25zZTABElgKB0dldE5vZGUSJS5pc2xldC5vcmNoZXN0cmF0b3IudjEuR2V0Tm9kZVJlcXVlc3QaJi5pc2xldC5vcmNoZXN0cmF0b3IudjEuR2V0Tm9kZVJlc3BvbnNlYgZwcm90bzM");
+  fileDesc("Cihpc2xldC9vcmNoZXN0cmF0b3IvdjEvb3JjaGVzdHJhdG9yLnByb3RvEhVpc2xldC5vcmNoZXN0cmF0b3IudjEi6gEKBkVncmVzcxIiChVhbGxvd19pbnRlcm5ldF9hY2Nlc3MYASABKAhIAIgBARIRCglhbGxvd19vdXQYAiADKAkSEAoIZGVueV9vdXQYAyADKAkSEAoIbGVhcm5pbmcYBCABKAgSOAoMZG9tYWluX3J1bGVzGAUgAygLMiIuaXNsZXQub3JjaGVzdHJhdG9yLnYxLkRvbWFpblJ1bGVzEjEKBXByb3h5GAYgASgLMiIuaXNsZXQub3JjaGVzdHJhdG9yLnYxLkVncmVzc1Byb3h5QhgKFl9hbGxvd19pbnRlcm5ldF9hY2Nlc3MiTwoLRG9tYWluUnVsZXMSDgoGZG9tYWluGAEgASgJEjAKBXJ1bGVzGAIgAygLMiEuaXNsZXQub3JjaGVzdHJhdG9yLnYxLkRvbWFpblJ1bGUiWgoKRG9tYWluUnVsZRI+Cgl0cmFuc2Zvcm0YASABKAsyJi5pc2xldC5vcmNoZXN0cmF0b3IudjEuSGVhZGVyVHJhbnNmb3JtSACIAQFCDAoKX3RyYW5zZm9ybSKHAQoPSGVhZGVyVHJhbnNmb3JtEkQKB2hlYWRlcnMYASADKAsyMy5pc2xldC5vcmNoZXN0cmF0b3IudjEuSGVhZGVyVHJhbnNmb3JtLkhlYWRlcnNFbnRyeRouCgxIZWFkZXJzRW50cnkSCwoDa2V5GAEgASgJEg0KBXZhbHVlGAIgASgJOgI4ASJmCgtFZ3Jlc3NQcm94eRIPCgdhZGRyZXNzGAEgASgJEhUKCHVzZXJuYW1lGAIgASgJSACIAQESFQoIcGFzc3dvcmQYAyABKAlIAYgBAUILCglfdXNlcm5hbWVCCwoJX3Bhc3N3b3JkIi8KDVdvcmtsb2FkVG9rZW4SDAoEbmFtZRgBIAEoCRIQCghhdWRpZW5jZRgCIAEoCSJdCgdJbmdyZXNzEhwKFGFsbG93X3B1YmxpY190cmFmZmljGAEgASgIEh4KEW1hc2tfcmVxdWVzdF9ob3N0GAIgASgJSACIAQFCFAoSX21hc2tfcmVxdWVzdF9ob3N0IjwKC1ZvbHVtZU1vdW50EhEKCXZvbHVtZV9pZBgBIAEoCRIMCgRuYW1lGAIgASgJEgwKBHBhdGgYAyABKAkiywcKDVNhbmRib3hDb25maWcSEgoKc2FuZGJveF9pZBgBIAEoCRIPCgd0ZWFtX2lkGAIgASgJEhMKC3RlbXBsYXRlX2lkGAMgASgJEhAKCGJ1aWxkX2lkGAQgASgJEg0KBWFsaWFzGAUgASgJEhQKDGVudmRfdmVyc2lvbhgGIAEoCRIRCgljcHVfY291bnQYByABKA0SEQoJbWVtb3J5X21iGAggASgNEhQKDGRpc2tfc2l6ZV9tYhgJIAEoDRJECghtZXRhZGF0YRgKIAMoCzIyLmlzbGV0Lm9yY2hlc3RyYXRvci52MS5TYW5kYm94Q29uZmlnLk1ldGFkYXRhRW50cnkSQwoIZW52X3ZhcnMYCyADKAsyMS5pc2xldC5vcmNoZXN0cmF0b3IudjEuU2FuZGJveENvbmZpZy5FbnZWYXJzRW50cnkSHgoRZW52ZF9hY2Nlc3NfdG9rZW4YDCABKAlIAIgBARIhChR0cmFmZmljX2FjY2Vzc190b2tlbhgNIAEoCUgBiAEBEhIKCmF1dG9fcGF1c2UYDiABKAgSGQoRYXV0b19wYXVzZV9tZW1vcnkYDyABKAgSEwoLYXV0b19yZXN1bWUYECABKAgSLQoGZWdyZXNzGBEgASgLMh0uaXNsZXQub3JjaGVzdHJhdG9yLnYxLkVncmVzcxIvCgdpbmdyZXNzGBIgASgLMh4uaXNsZXQub3JjaGVzdHJhdG9yLnYxLkluZ3Jlc3MSFQoNbWF4X2xlbmd0aF9tcxgTIAEoARIUCgxkZWZhdWx0X3VzZXIYFCABKAkSFwoPZGVmYXVsdF93b3JrZGlyGBUgASgJEhkKEXJlc3VtZV90aW1lb3V0X21zGBYgASgBEjkKDXZvbHVtZV9tb3VudHMYHiADKAsyIi5pc2xldC5vcmNoZXN0cmF0b3IudjEuVm9sdW1lTW91bnQSHAoPZXZlbnRzX3R0bF9kYXlzGB8gASgNSAKIAQESPQoPd29ya2xvYWRfdG9rZW5zGCAgAygLMiQuaXNsZXQub3JjaGVzdHJhdG9yLnYxLldvcmtsb2FkVG9rZW4aLwoNTWV0YWRhdGFFbnRyeRILCgNrZXkYASABKAkSDQoFdmFsdWUYAiABKAk6AjgBGi4KDEVudlZhcnNFbnRyeRILCgNrZXkYASABKAkSDQoFdmFsdWUYAiABKAk6AjgBQhQKEl9lbnZkX2FjY2Vzc190b2tlbkIXChVfdHJhZmZpY19hY2Nlc3NfdG9rZW5CEgoQX2V2ZW50c190dGxfZGF5cyKwAgoHU2FuZGJveBI0CgZjb25maWcYASABKAsyJC5pc2xldC5vcmNoZXN0cmF0b3IudjEuU2FuZGJveENvbmZpZxIyCgVzdGF0ZRgCIAEoDjIjLmlzbGV0Lm9yY2hlc3RyYXRvci52MS5TYW5kYm94U3RhdGUSFQoNc3RhcnRlZF9hdF9tcxgDIAEoARIRCgllbmRfYXRfbXMYBCABKAESFAoMZXhlY3V0aW9uX2lkGAUgASgJEg8KB25vZGVfaWQYBiABKAkSDwoHYWRkcmVzcxgHIAEoCRISCgpmaWxlc19vbmx5GAggASgIEhAKCHJldmlzaW9uGAkgASgBEhMKC3NhdmVkX2J5dGVzGAogASgBEg4KBnN0b3JlZBgLIAEoCBIOCgZtb3ZpbmcYDCABKAgiSwoIUGVlck5vZGUSCwoDdXJsGAEgASgJEgwKBG5hbWUYAiABKAkSFgoJbWVtYmVyX2lkGAMgASgJSACIAQFCDAoKX21lbWJlcl9pZCKpAQoUQ3JlYXRlU2FuZGJveFJlcXVlc3QSNAoGY29uZmlnGAEgASgLMiQuaXNsZXQub3JjaGVzdHJhdG9yLnYxLlNhbmRib3hDb25maWcSEgoKdGltZW91dF9tcxgCIAEoARI4CgpidWlsZF9mcm9tGAMgASgLMh8uaXNsZXQub3JjaGVzdHJhdG9yLnYxLlBlZXJOb2RlSACIAQFCDQoLX2J1aWxkX2Zyb20iSAoVQ3JlYXRlU2FuZGJveFJlc3BvbnNlEi8KB3NhbmRib3gYASABKAsyHi5pc2xldC5vcmNoZXN0cmF0b3IudjEuU2FuZGJveCJSChRTZXRTYW5kYm94RW5kUmVxdWVzdBISCgpzYW5kYm94X2lkGAEgASgJEhEKCWVuZF9hdF9tcxgCIAEoARITCgtvbmx5X2V4dGVuZBgDIAEoCCJIChVTZXRTYW5kYm94RW5kUmVzcG9uc2USLwoHc2FuZGJveBgBIAEoCzIeLmlzbGV0Lm9yY2hlc3RyYXRvci52MS5TYW5kYm94IlwKF1NldFNhbmRib3hFZ3Jlc3NSZXF1ZXN0EhIKCnNhbmRib3hfaWQYASABKAkSLQoGZWdyZXNzGAIgASgLMh0uaXNsZXQub3JjaGVzdHJhdG9yLnYxLkVncmVzcyJLChhTZXRTYW5kYm94RWdyZXNzUmVzcG9uc2USLwoHc2FuZGJveBgBIAEoCzIeLmlzbGV0Lm9yY2hlc3RyYXRvci52MS5TYW5kYm94Ik4KE1BhdXNlU2FuZGJveFJlcXVlc3QSEgoKc2FuZGJveF9pZBgBIAEoCRISCgpmaWxlc19vbmx5GAIgASgIEg8KB3RvX21vdmUYAyABKAgiRwoUUGF1c2VTYW5kYm94UmVzcG9uc2USLwoHc2FuZGJveBgBIAEoCzIeLmlzbGV0Lm9yY2hlc3RyYXRvci52MS5TYW5kYm94InoKFFJlc3VtZVNhbmRib3hSZXF1ZXN0EhIKCnNhbmRib3hfaWQYASABKAkSEgoKdGltZW91dF9tcxgCIAEoARIXCgphdXRvX3BhdXNlGAMgASgISACIAQESEgoKZmlsZXNfb25seRgEIAEoCEINCgtfYXV0b19wYXVzZSJIChVSZXN1bWVTYW5kYm94UmVzcG9uc2USLwoHc2FuZGJveBgBIAEoCzIeLmlzbGV0Lm9yY2hlc3RyYXRvci52MS5TYW5kYm94IlMKFlNuYXBzaG90U2FuZGJveFJlcXVlc3QSEgoKc2FuZGJveF9pZBgBIAEoCRITCgt0ZW1wbGF0ZV9pZBgCIAEoCRIQCghidWlsZF9pZBgDIAEoCSKLAQoXU25hcHNob3RTYW5kYm94UmVzcG9uc2USLwoHc2FuZGJveBgBIAEoCzIeLmlzbGV0Lm9yY2hlc3RyYXRvci52MS5TYW5kYm94EisKBWJ1aWxkGAIgASgLMhwuaXNsZXQub3JjaGVzdHJhdG9yLnYxLkJ1aWxkEhIKCnN0b3BwZWRfbXMYAyABKAEicwoSRm9ya1NhbmRib3hSZXF1ZXN0EhIKCnNhbmRib3hfaWQYASABKAkSNQoHY29uZmlncxgCIAMoCzIkLmlzbGV0Lm9yY2hlc3RyYXRvci52MS5TYW5kYm94Q29uZmlnEhIKCnRpbWVvdXRfbXMYAyABKAEiSwoTRm9ya1NhbmRib3hSZXNwb25zZRI0CghvdXRjb21lcxgBIAMoCzIiLmlzbGV0Lm9yY2hlc3RyYXRvci52MS5Gb3JrT3V0Y29tZSJ+CgtGb3JrT3V0Y29tZRIxCgdzYW5kYm94GAEgASgLMh4uaXNsZXQub3JjaGVzdHJhdG9yLnYxLlNhbmRib3hIABIxCgVlcnJvchgCIAEoCzIgLmlzbGV0Lm9yY2hlc3RyYXRvci52MS5Gb3JrRXJyb3JIAEIJCgdvdXRjb21lIkAKCUZvcmtFcnJvchIOCgZzdGF0dXMYASABKA0SDwoHbWVzc2FnZRgCIAEoCRISCgplcnJvcl9jb2RlGAMgASgJIhMKEUxpc3RCdWlsZHNSZXF1ZXN0IkIKEkxpc3RCdWlsZHNSZXNwb25zZRIsCgZidWlsZHMYASADKAsyHC5pc2xldC5vcmNoZXN0cmF0b3IudjEuQnVpbGQijwEKBUJ1aWxkEhAKCGJ1aWxkX2lkGAEgASgJEhMKC3RlbXBsYXRlX2lkGAIgASgJEhwKD3BhcmVudF9idWlsZF9pZBgDIAEoCUgAiAEBEhYKDnNuYXBzaG90X2J5dGVzGAQgASgBEhUKDWNyZWF0ZWRfYXRfbXMYBSABKAFCEgoQX3BhcmVudF9idWlsZF9pZCImChJEZWxldGVCdWlsZFJlcXVlc3QSEAoIYnVpbGRfaWQYASABKAkiFQoTRGVsZXRlQnVpbGRSZXNwb25zZSKHAQoSS2lsbFNhbmRib3hSZXF1ZXN0EhIKCnNhbmRib3hfaWQYASABKAkSMQoGcmVhc29uGAIgASgOMiEuaXNsZXQub3JjaGVzdHJhdG9yLnYxLktpbGxSZWFzb24SGQoMZXhlY3V0aW9uX2lkGAMgASgJSACIAQFCDwoNX2V4ZWN1dGlvbl9pZCIVChNLaWxsU2FuZGJveFJlc3BvbnNlIikKE1N0b3JlU2FuZGJveFJlcXVlc3QSEgoKc2FuZGJveF9pZBgBIAEoCSJHChRTdG9yZVNhbmRib3hSZXNwb25zZRIvCgdzYW5kYm94GAEgASgLMh4uaXNsZXQub3JjaGVzdHJhdG9yLnYxLlNhbmRib3gifAoTQWRvcHRTYW5kYm94UmVxdWVzdBISCgpzYW5kYm94X2lkGAEgASgJEhQKDGV4ZWN1dGlvbl9pZBgCIAEoCRIyCgRmcm9tGAMgASgLMh8uaXNsZXQub3JjaGVzdHJhdG9yLnYxLlBlZXJOb2RlSACIAQFCBwoFX2Zyb20iRwoUQWRvcHRTYW5kYm94UmVzcG9uc2USLwoHc2FuZGJveBgBIAEoCzIeLmlzbGV0Lm9yY2hlc3RyYXRvci52MS5TYW5kYm94Ii8KGUNvbGxlY3RTYW5kYm94TG9nc1JlcXVlc3QSEgoKc2FuZGJveF9pZBgBIAEoCSIcChpDb2xsZWN0U2FuZGJveExvZ3NSZXNwb25zZSInChFHZXRTYW5kYm94UmVxdWVzdBISCgpzYW5kYm94X2lkGAEgASgJIkUKEkdldFNhbmRib3hSZXNwb25zZRIvCgdzYW5kYm94GAEgASgLMh4uaXNsZXQub3JjaGVzdHJhdG9yLnYxLlNhbmRib3giFgoUTGlzdFNhbmRib3hlc1JlcXVlc3QiSgoVTGlzdFNhbmRib3hlc1Jlc3BvbnNlEjEKCXNhbmRib3hlcxgBIAMoCzIeLmlzbGV0Lm9yY2hlc3RyYXRvci52MS5TYW5kYm94IkMKFVdhdGNoU2FuZGJveGVzUmVxdWVzdBIZCgxoZWFydGJlYXRfbXMYASABKAFIAIgBAUIPCg1faGVhcnRiZWF0X21zIrIDChZXYXRjaFNhbmRib3hlc1Jlc3BvbnNlEkAKCHNuYXBzaG90GAEgASgLMiwuaXNsZXQub3JjaGVzdHJhdG9yLnYxLkxpc3RTYW5kYm94ZXNSZXNwb25zZUgAEjEKB2NoYW5nZWQYAiABKAsyHi5pc2xldC5vcmNoZXN0cmF0b3IudjEuU2FuZGJveEgAEksKBWVuZGVkGAMgASgLMjouaXNsZXQub3JjaGVzdHJhdG9yLnYxLldhdGNoU2FuZGJveGVzUmVzcG9uc2UuU2FuZGJveEVuZGVkSAASTAoJa2VlcGFsaXZlGAQgASgLMjcuaXNsZXQub3JjaGVzdHJhdG9yLnYxLldhdGNoU2FuZGJveGVzUmVzcG9uc2UuS2VlcEFsaXZlSAAacgoMU2FuZGJveEVuZGVkEi8KB3NhbmRib3gYASABKAsyHi5pc2xldC5vcmNoZXN0cmF0b3IudjEuU2FuZGJveBIxCgZyZWFzb24YAiABKA4yIS5pc2xldC5vcmNoZXN0cmF0b3IudjEuS2lsbFJlYXNvbhoLCglLZWVwQWxpdmVCBwoFZXZlbnQiEAoOR2V0Tm9kZVJlcXVlc3QigwMKD0dldE5vZGVSZXNwb25zZRIPCgdub2RlX2lkGAEgASgJEg8KB3ZlcnNpb24YAiABKAkSEQoJY3B1X2NvdW50GAMgASgNEhoKEm1lbW9yeV90b3RhbF9ieXRlcxgEIAEoARIVCg1zYW5kYm94X2NvdW50GAUgASgNEh4KFnNhbmRib3hfc3RhcnRpbmdfY291bnQYBiABKA0SGAoQY3JlYXRlX3N1Y2Nlc3NlcxgHIAEoARIUCgxjcmVhdGVfZmFpbHMYCCABKAESEQoJaXNvbGF0aW9uGAkgASgJEhUKDXByb3h5X2FkZHJlc3MYCiABKAkSKQoEZGlzaxgLIAEoCzIbLmlzbGV0Lm9yY2hlc3RyYXRvci52MS5EaXNrEhYKDnNuYXBzaG90X2J5dGVzGAwgASgBEjMKCXByb2Nlc3NvchgNIAEoCzIgLmlzbGV0Lm9yY2hlc3RyYXRvci52MS5Qcm9jZXNzb3ISFgoOcnVudGltZV9kaWdlc3QYDiABKAkiVAoJUHJvY2Vzc29yEg4KBmZhbWlseRgBIAEoCRINCgVtb2RlbBgCIAEoCRISCgptb2RlbF9uYW1lGAMgASgJEhQKDGFyY2hpdGVjdHVyZRgEIAEoCSJtCgREaXNrEhMKC21vdW50X3BvaW50GAEgASgJEg4KBmRldmljZRgCIAEoCRIXCg9maWxlc3lzdGVtX3R5cGUYAyABKAkSEgoKdXNlZF9ieXRlcxgEIAEoARITCgt0b3RhbF9ieXRlcxgFIAEoASq4AQoMU2FuZGJveFN0YXRlEh0KGVNBTkRCT1hfU1RBVEVfVU5TUEVDSUZJRUQQABIZChVTQU5EQk9YX1NUQVRFX1JVTk5JTkcQARIZChVTQU5EQk9YX1NUQVRFX1BBVVNJTkcQAhIYChRTQU5EQk9YX1NUQVRFX1BBVVNFRBADEh4KGlNBTkRCT1hfU1RBVEVfU05BUFNIT1RUSU5HEAQSGQoVU0FOREJPWF9TVEFURV9LSUxMSU5HEAUq3wEKCktpbGxSZWFzb24SGwoXS0lMTF9SRUFTT05fVU5TUEVDSUZJRUQQABIXChNLSUxMX1JFQVNPTl9SRVFVRVNUEAESFwoTS0lMTF9SRUFTT05fVElNRU9VVBACEhUKEUtJTExfUkVBU09OX0FETUlOEAMSGAoUS0lMTF9SRUFTT05fT1JQSEFORUQQBBIWChJLSUxMX1JFQVNPTl9FWElURUQQBRIdChlLSUxMX1JFQVNPTl9PVVRfT0ZfTUVNT1JZEAYSGgoWS0lMTF9SRUFTT05fVEFLRU5fT1ZFUhAHMp4OCgxPcmNoZXN0cmF0b3ISagoNQ3JlYXRlU2FuZGJveBIrLmlzbGV0Lm9yY2hlc3RyYXRvci52MS5DcmVhdGVTYW5kYm94UmVxdWVzdBosLmlzbGV0Lm9yY2hlc3RyYXRvci52MS5DcmVhdGVTYW5kYm94UmVzcG9uc2USagoNU2V0U2FuZGJveEVuZBIrLmlzbGV0Lm9yY2hlc3RyYXRvci52MS5TZXRTYW5kYm94RW5kUmVxdWVzdBosLmlzbGV0Lm9yY2hlc3RyYXRvci52MS5TZXRTYW5kYm94RW5kUmVzcG9uc2UScwoQU2V0U2FuZGJveEVncmVzcxIuLmlzbGV0Lm9yY2hlc3RyYXRvci52MS5TZXRTYW5kYm94RWdyZXNzUmVxdWVzdBovLmlzbGV0Lm9yY2hlc3RyYXRvci52MS5TZXRTYW5kYm94RWdyZXNzUmVzcG9uc2USZwoMUGF1c2VTYW5kYm94EiouaXNsZXQub3JjaGVzdHJhdG9yLnYxLlBhdXNlU2FuZGJveFJlcXVlc3QaKy5pc2xldC5vcmNoZXN0cmF0b3IudjEuUGF1c2VTYW5kYm94UmVzcG9uc2USagoNUmVzdW1lU2FuZGJveBIrLmlzbGV0Lm9yY2hlc3RyYXRvci52MS5SZXN1bWVTYW5kYm94UmVxdWVzdBosLmlzbGV0Lm9yY2hlc3RyYXRvci52MS5SZXN1bWVTYW5kYm94UmVzcG9uc2UScAoPU25hcHNob3RTYW5kYm94Ei0uaXNsZXQub3JjaGVzdHJhdG9yLnYxLlNuYXBzaG90U2FuZGJveFJlcXVlc3QaLi5pc2xldC5vcmNoZXN0cmF0b3IudjEuU25hcHNob3RTYW5kYm94UmVzcG9uc2USZAoLRm9ya1NhbmRib3gSKS5pc2xldC5vcmNoZXN0cmF0b3IudjEuRm9ya1NhbmRib3hSZXF1ZXN0GiouaXNsZXQub3JjaGVzdHJhdG9yLnYxLkZvcmtTYW5kYm94UmVzcG9uc2USYQoKTGlzdEJ1aWxkcxIoLmlzbGV0Lm9yY2hlc3RyYXRvci52MS5MaXN0QnVpbGRzUmVxdWVzdBopLmlzbGV0Lm9yY2hlc3RyYXRvci52MS5MaXN0QnVpbGRzUmVzcG9uc2USZAoLRGVsZXRlQnVpbGQSKS5pc2xldC5vcmNoZXN0cmF0b3IudjEuRGVsZXRlQnVpbGRSZXF1ZXN0GiouaXNsZXQub3JjaGVzdHJhdG9yLnYxLkRlbGV0ZUJ1aWxkUmVzcG9uc2USZAoLS2lsbFNhbmRib3gSKS5pc2xldC5vcmNoZXN0cmF0b3IudjEuS2lsbFNhbmRib3hSZXF1ZXN0GiouaXNsZXQub3JjaGVzdHJhdG9yLnYxLktpbGxTYW5kYm94UmVzcG9uc2USZwoMU3RvcmVTYW5kYm94EiouaXNsZXQub3JjaGVzdHJhdG9yLnYxLlN0b3JlU2FuZGJveFJlcXVlc3QaKy5pc2xldC5vcmNoZXN0cmF0b3IudjEuU3RvcmVTYW5kYm94UmVzcG9uc2USZwoMQWRvcHRTYW5kYm94EiouaXNsZXQub3JjaGVzdHJhdG9yLnYxLkFkb3B0U2FuZGJveFJlcXVlc3QaKy5pc2xldC5vcmNoZXN0cmF0b3IudjEuQWRvcHRTYW5kYm94UmVzcG9uc2USeQoSQ29sbGVjdFNhbmRib3hMb2dzEjAuaXNsZXQub3JjaGVzdHJhdG9yLnYxLkNvbGxlY3RTYW5kYm94TG9nc1JlcXVlc3QaMS5pc2xldC5vcmNoZXN0cmF0b3IudjEuQ29sbGVjdFNhbmRib3hMb2dzUmVzcG9uc2USYQoKR2V0U2FuZGJveBIoLmlzbGV0Lm9yY2hlc3RyYXRvci52MS5HZXRTYW5kYm94UmVxdWVzdBopLmlzbGV0Lm9yY2hlc3RyYXRvci52MS5HZXRTYW5kYm94UmVzcG9uc2USagoNTGlzdFNhbmRib3hlcxIrLmlzbGV0Lm9yY2hlc3RyYXRvci52MS5MaXN0U2FuZGJveGVzUmVxdWVzdBosLmlzbGV0Lm9yY2hlc3RyYXRvci52MS5MaXN0U2FuZGJveGVzUmVzcG9uc2USbwoOV2F0Y2hTYW5kYm94ZXMSLC5pc2xldC5vcmNoZXN0cmF0b3IudjEuV2F0Y2hTYW5kYm94ZXNSZXF1ZXN0Gi0uaXNsZXQub3JjaGVzdHJhdG9yLnYxLldhdGNoU2FuZGJveGVzUmVzcG9uc2UwARJYCgdHZXROb2RlEiUuaXNsZXQub3JjaGVzdHJhdG9yLnYxLkdldE5vZGVSZXF1ZXN0GiYuaXNsZXQub3JjaGVzdHJhdG9yLnYxLkdldE5vZGVSZXNwb25zZWIGcHJvdG8z");
 
 /**
  * @generated from message islet.orchestrator.v1.Egress
@@ -27,6 +27,8 @@ export type Egress = Message<"islet.orchestrator.v1.Egress"> & {
   allowInternetAccess?: boolean | undefined;
 
   /**
+   * IPv4 addresses, CIDRs, and names: exact, `*.example.com` or `*`.
+   *
    * @generated from field: repeated string allow_out = 2;
    */
   allowOut: string[];
@@ -35,6 +37,25 @@ export type Egress = Message<"islet.orchestrator.v1.Egress"> & {
    * @generated from field: repeated string deny_out = 3;
    */
   denyOut: string[];
+
+  /**
+   * Everything is allowed that is not always denied, and what was reached is recorded for suggestions.
+   *
+   * @generated from field: bool learning = 4;
+   */
+  learning: boolean;
+
+  /**
+   * What is put on requests, for each domain as it was sent.
+   *
+   * @generated from field: repeated islet.orchestrator.v1.DomainRules domain_rules = 5;
+   */
+  domainRules: DomainRules[];
+
+  /**
+   * @generated from field: islet.orchestrator.v1.EgressProxy proxy = 6;
+   */
+  proxy?: EgressProxy | undefined;
 };
 
 /**
@@ -43,6 +64,123 @@ export type Egress = Message<"islet.orchestrator.v1.Egress"> & {
  */
 export const EgressSchema: GenMessage<Egress> = /*@__PURE__*/
   messageDesc(file_islet_orchestrator_v1_orchestrator, 0);
+
+/**
+ * The rules of one domain; a list as the protocol has it, though at most one transforms.
+ *
+ * @generated from message islet.orchestrator.v1.DomainRules
+ */
+export type DomainRules = Message<"islet.orchestrator.v1.DomainRules"> & {
+  /**
+   * @generated from field: string domain = 1;
+   */
+  domain: string;
+
+  /**
+   * @generated from field: repeated islet.orchestrator.v1.DomainRule rules = 2;
+   */
+  rules: DomainRule[];
+};
+
+/**
+ * Describes the message islet.orchestrator.v1.DomainRules.
+ * Use `create(DomainRulesSchema)` to create a new message.
+ */
+export const DomainRulesSchema: GenMessage<DomainRules> = /*@__PURE__*/
+  messageDesc(file_islet_orchestrator_v1_orchestrator, 1);
+
+/**
+ * @generated from message islet.orchestrator.v1.DomainRule
+ */
+export type DomainRule = Message<"islet.orchestrator.v1.DomainRule"> & {
+  /**
+   * @generated from field: optional islet.orchestrator.v1.HeaderTransform transform = 1;
+   */
+  transform?: HeaderTransform | undefined;
+};
+
+/**
+ * Describes the message islet.orchestrator.v1.DomainRule.
+ * Use `create(DomainRuleSchema)` to create a new message.
+ */
+export const DomainRuleSchema: GenMessage<DomainRule> = /*@__PURE__*/
+  messageDesc(file_islet_orchestrator_v1_orchestrator, 2);
+
+/**
+ * @generated from message islet.orchestrator.v1.HeaderTransform
+ */
+export type HeaderTransform = Message<"islet.orchestrator.v1.HeaderTransform"> & {
+  /**
+   * Values may hold placeholders of secrets and identity tokens, never what they stand for.
+   *
+   * @generated from field: map<string, string> headers = 1;
+   */
+  headers: { [key: string]: string };
+};
+
+/**
+ * Describes the message islet.orchestrator.v1.HeaderTransform.
+ * Use `create(HeaderTransformSchema)` to create a new message.
+ */
+export const HeaderTransformSchema: GenMessage<HeaderTransform> = /*@__PURE__*/
+  messageDesc(file_islet_orchestrator_v1_orchestrator, 3);
+
+/**
+ * The customer's SOCKS5 proxy, by which TCP leaves after it was allowed.
+ *
+ * @generated from message islet.orchestrator.v1.EgressProxy
+ */
+export type EgressProxy = Message<"islet.orchestrator.v1.EgressProxy"> & {
+  /**
+   * host:port, trimmed and in lower case.
+   *
+   * @generated from field: string address = 1;
+   */
+  address: string;
+
+  /**
+   * @generated from field: optional string username = 2;
+   */
+  username?: string | undefined;
+
+  /**
+   * Never given out by the API.
+   *
+   * @generated from field: optional string password = 3;
+   */
+  password?: string | undefined;
+};
+
+/**
+ * Describes the message islet.orchestrator.v1.EgressProxy.
+ * Use `create(EgressProxySchema)` to create a new message.
+ */
+export const EgressProxySchema: GenMessage<EgressProxy> = /*@__PURE__*/
+  messageDesc(file_islet_orchestrator_v1_orchestrator, 4);
+
+/**
+ * An identity token that rules may name; none is made until a request needs it.
+ *
+ * @generated from message islet.orchestrator.v1.WorkloadToken
+ */
+export type WorkloadToken = Message<"islet.orchestrator.v1.WorkloadToken"> & {
+  /**
+   * @generated from field: string name = 1;
+   */
+  name: string;
+
+  /**
+   * @generated from field: string audience = 2;
+   */
+  audience: string;
+};
+
+/**
+ * Describes the message islet.orchestrator.v1.WorkloadToken.
+ * Use `create(WorkloadTokenSchema)` to create a new message.
+ */
+export const WorkloadTokenSchema: GenMessage<WorkloadToken> = /*@__PURE__*/
+  messageDesc(file_islet_orchestrator_v1_orchestrator, 5);
 
 /**
  * @generated from message islet.orchestrator.v1.Ingress
@@ -64,7 +202,7 @@ export type Ingress = Message<"islet.orchestrator.v1.Ingress"> & {
  * Use `create(IngressSchema)` to create a new message.
  */
 export const IngressSchema: GenMessage<Ingress> = /*@__PURE__*/
-  messageDesc(file_islet_orchestrator_v1_orchestrator, 1);
+  messageDesc(file_islet_orchestrator_v1_orchestrator, 6);
 
 /**
  * @generated from message islet.orchestrator.v1.VolumeMount
@@ -93,7 +231,7 @@ export type VolumeMount = Message<"islet.orchestrator.v1.VolumeMount"> & {
  * Use `create(VolumeMountSchema)` to create a new message.
  */
 export const VolumeMountSchema: GenMessage<VolumeMount> = /*@__PURE__*/
-  messageDesc(file_islet_orchestrator_v1_orchestrator, 2);
+  messageDesc(file_islet_orchestrator_v1_orchestrator, 7);
 
 /**
  * What the control plane decided for a sandbox; constant through its life except for `egress`.
@@ -234,6 +372,11 @@ export type SandboxConfig = Message<"islet.orchestrator.v1.SandboxConfig"> & {
    * @generated from field: optional uint32 events_ttl_days = 31;
    */
   eventsTtlDays?: number | undefined;
+
+  /**
+   * @generated from field: repeated islet.orchestrator.v1.WorkloadToken workload_tokens = 32;
+   */
+  workloadTokens: WorkloadToken[];
 };
 
 /**
@@ -241,7 +384,7 @@ export type SandboxConfig = Message<"islet.orchestrator.v1.SandboxConfig"> & {
  * Use `create(SandboxConfigSchema)` to create a new message.
  */
 export const SandboxConfigSchema: GenMessage<SandboxConfig> = /*@__PURE__*/
-  messageDesc(file_islet_orchestrator_v1_orchestrator, 3);
+  messageDesc(file_islet_orchestrator_v1_orchestrator, 8);
 
 /**
  * @generated from message islet.orchestrator.v1.Sandbox
@@ -326,7 +469,7 @@ export type Sandbox = Message<"islet.orchestrator.v1.Sandbox"> & {
  * Use `create(SandboxSchema)` to create a new message.
  */
 export const SandboxSchema: GenMessage<Sandbox> = /*@__PURE__*/
-  messageDesc(file_islet_orchestrator_v1_orchestrator, 4);
+  messageDesc(file_islet_orchestrator_v1_orchestrator, 9);
 
 /**
  * Another node, from which this one may get what it lacks.
@@ -361,7 +504,7 @@ export type PeerNode = Message<"islet.orchestrator.v1.PeerNode"> & {
  * Use `create(PeerNodeSchema)` to create a new message.
  */
 export const PeerNodeSchema: GenMessage<PeerNode> = /*@__PURE__*/
-  messageDesc(file_islet_orchestrator_v1_orchestrator, 5);
+  messageDesc(file_islet_orchestrator_v1_orchestrator, 10);
 
 /**
  * @generated from message islet.orchestrator.v1.CreateSandboxRequest
@@ -390,7 +533,7 @@ export type CreateSandboxRequest = Message<"islet.orchestrator.v1.CreateSandboxR
  * Use `create(CreateSandboxRequestSchema)` to create a new message.
  */
 export const CreateSandboxRequestSchema: GenMessage<CreateSandboxRequest> = /*@__PURE__*/
-  messageDesc(file_islet_orchestrator_v1_orchestrator, 6);
+  messageDesc(file_islet_orchestrator_v1_orchestrator, 11);
 
 /**
  * @generated from message islet.orchestrator.v1.CreateSandboxResponse
@@ -407,7 +550,7 @@ export type CreateSandboxResponse = Message<"islet.orchestrator.v1.CreateSandbox
  * Use `create(CreateSandboxResponseSchema)` to create a new message.
  */
 export const CreateSandboxResponseSchema: GenMessage<CreateSandboxResponse> = /*@__PURE__*/
-  messageDesc(file_islet_orchestrator_v1_orchestrator, 7);
+  messageDesc(file_islet_orchestrator_v1_orchestrator, 12);
 
 /**
  * @generated from message islet.orchestrator.v1.SetSandboxEndRequest
@@ -436,7 +579,7 @@ export type SetSandboxEndRequest = Message<"islet.orchestrator.v1.SetSandboxEndR
  * Use `create(SetSandboxEndRequestSchema)` to create a new message.
  */
 export const SetSandboxEndRequestSchema: GenMessage<SetSandboxEndRequest> = /*@__PURE__*/
-  messageDesc(file_islet_orchestrator_v1_orchestrator, 8);
+  messageDesc(file_islet_orchestrator_v1_orchestrator, 13);
 
 /**
  * @generated from message islet.orchestrator.v1.SetSandboxEndResponse
@@ -453,7 +596,7 @@ export type SetSandboxEndResponse = Message<"islet.orchestrator.v1.SetSandboxEnd
  * Use `create(SetSandboxEndResponseSchema)` to create a new message.
  */
 export const SetSandboxEndResponseSchema: GenMessage<SetSandboxEndResponse> = /*@__PURE__*/
-  messageDesc(file_islet_orchestrator_v1_orchestrator, 9);
+  messageDesc(file_islet_orchestrator_v1_orchestrator, 14);
 
 /**
  * @generated from message islet.orchestrator.v1.SetSandboxEgressRequest
@@ -475,7 +618,7 @@ export type SetSandboxEgressRequest = Message<"islet.orchestrator.v1.SetSandboxE
  * Use `create(SetSandboxEgressRequestSchema)` to create a new message.
  */
 export const SetSandboxEgressRequestSchema: GenMessage<SetSandboxEgressRequest> = /*@__PURE__*/
-  messageDesc(file_islet_orchestrator_v1_orchestrator, 10);
+  messageDesc(file_islet_orchestrator_v1_orchestrator, 15);
 
 /**
  * @generated from message islet.orchestrator.v1.SetSandboxEgressResponse
@@ -492,7 +635,7 @@ export type SetSandboxEgressResponse = Message<"islet.orchestrator.v1.SetSandbox
  * Use `create(SetSandboxEgressResponseSchema)` to create a new message.
  */
 export const SetSandboxEgressResponseSchema: GenMessage<SetSandboxEgressResponse> = /*@__PURE__*/
-  messageDesc(file_islet_orchestrator_v1_orchestrator, 11);
+  messageDesc(file_islet_orchestrator_v1_orchestrator, 16);
 
 /**
  * @generated from message islet.orchestrator.v1.PauseSandboxRequest
@@ -523,7 +666,7 @@ export type PauseSandboxRequest = Message<"islet.orchestrator.v1.PauseSandboxReq
  * Use `create(PauseSandboxRequestSchema)` to create a new message.
  */
 export const PauseSandboxRequestSchema: GenMessage<PauseSandboxRequest> = /*@__PURE__*/
-  messageDesc(file_islet_orchestrator_v1_orchestrator, 12);
+  messageDesc(file_islet_orchestrator_v1_orchestrator, 17);
 
 /**
  * @generated from message islet.orchestrator.v1.PauseSandboxResponse
@@ -540,7 +683,7 @@ export type PauseSandboxResponse = Message<"islet.orchestrator.v1.PauseSandboxRe
  * Use `create(PauseSandboxResponseSchema)` to create a new message.
  */
 export const PauseSandboxResponseSchema: GenMessage<PauseSandboxResponse> = /*@__PURE__*/
-  messageDesc(file_islet_orchestrator_v1_orchestrator, 13);
+  messageDesc(file_islet_orchestrator_v1_orchestrator, 18);
 
 /**
  * @generated from message islet.orchestrator.v1.ResumeSandboxRequest
@@ -576,7 +719,7 @@ export type ResumeSandboxRequest = Message<"islet.orchestrator.v1.ResumeSandboxR
  * Use `create(ResumeSandboxRequestSchema)` to create a new message.
  */
 export const ResumeSandboxRequestSchema: GenMessage<ResumeSandboxRequest> = /*@__PURE__*/
-  messageDesc(file_islet_orchestrator_v1_orchestrator, 14);
+  messageDesc(file_islet_orchestrator_v1_orchestrator, 19);
 
 /**
  * @generated from message islet.orchestrator.v1.ResumeSandboxResponse
@@ -593,7 +736,7 @@ export type ResumeSandboxResponse = Message<"islet.orchestrator.v1.ResumeSandbox
  * Use `create(ResumeSandboxResponseSchema)` to create a new message.
  */
 export const ResumeSandboxResponseSchema: GenMessage<ResumeSandboxResponse> = /*@__PURE__*/
-  messageDesc(file_islet_orchestrator_v1_orchestrator, 15);
+  messageDesc(file_islet_orchestrator_v1_orchestrator, 20);
 
 /**
  * @generated from message islet.orchestrator.v1.SnapshotSandboxRequest
@@ -622,7 +765,7 @@ export type SnapshotSandboxRequest = Message<"islet.orchestrator.v1.SnapshotSand
  * Use `create(SnapshotSandboxRequestSchema)` to create a new message.
  */
 export const SnapshotSandboxRequestSchema: GenMessage<SnapshotSandboxRequest> = /*@__PURE__*/
-  messageDesc(file_islet_orchestrator_v1_orchestrator, 16);
+  messageDesc(file_islet_orchestrator_v1_orchestrator, 21);
 
 /**
  * @generated from message islet.orchestrator.v1.SnapshotSandboxResponse
@@ -651,7 +794,7 @@ export type SnapshotSandboxResponse = Message<"islet.orchestrator.v1.SnapshotSan
  * Use `create(SnapshotSandboxResponseSchema)` to create a new message.
  */
 export const SnapshotSandboxResponseSchema: GenMessage<SnapshotSandboxResponse> = /*@__PURE__*/
-  messageDesc(file_islet_orchestrator_v1_orchestrator, 17);
+  messageDesc(file_islet_orchestrator_v1_orchestrator, 22);
 
 /**
  * @generated from message islet.orchestrator.v1.ForkSandboxRequest
@@ -680,7 +823,7 @@ export type ForkSandboxRequest = Message<"islet.orchestrator.v1.ForkSandboxReque
  * Use `create(ForkSandboxRequestSchema)` to create a new message.
  */
 export const ForkSandboxRequestSchema: GenMessage<ForkSandboxRequest> = /*@__PURE__*/
-  messageDesc(file_islet_orchestrator_v1_orchestrator, 18);
+  messageDesc(file_islet_orchestrator_v1_orchestrator, 23);
 
 /**
  * @generated from message islet.orchestrator.v1.ForkSandboxResponse
@@ -699,7 +842,7 @@ export type ForkSandboxResponse = Message<"islet.orchestrator.v1.ForkSandboxResp
  * Use `create(ForkSandboxResponseSchema)` to create a new message.
  */
 export const ForkSandboxResponseSchema: GenMessage<ForkSandboxResponse> = /*@__PURE__*/
-  messageDesc(file_islet_orchestrator_v1_orchestrator, 19);
+  messageDesc(file_islet_orchestrator_v1_orchestrator, 24);
 
 /**
  * @generated from message islet.orchestrator.v1.ForkOutcome
@@ -728,7 +871,7 @@ export type ForkOutcome = Message<"islet.orchestrator.v1.ForkOutcome"> & {
  * Use `create(ForkOutcomeSchema)` to create a new message.
  */
 export const ForkOutcomeSchema: GenMessage<ForkOutcome> = /*@__PURE__*/
-  messageDesc(file_islet_orchestrator_v1_orchestrator, 20);
+  messageDesc(file_islet_orchestrator_v1_orchestrator, 25);
 
 /**
  * @generated from message islet.orchestrator.v1.ForkError
@@ -757,7 +900,7 @@ export type ForkError = Message<"islet.orchestrator.v1.ForkError"> & {
  * Use `create(ForkErrorSchema)` to create a new message.
  */
 export const ForkErrorSchema: GenMessage<ForkError> = /*@__PURE__*/
-  messageDesc(file_islet_orchestrator_v1_orchestrator, 21);
+  messageDesc(file_islet_orchestrator_v1_orchestrator, 26);
 
 /**
  * @generated from message islet.orchestrator.v1.ListBuildsRequest
@@ -770,7 +913,7 @@ export type ListBuildsRequest = Message<"islet.orchestrator.v1.ListBuildsRequest
  * Use `create(ListBuildsRequestSchema)` to create a new message.
  */
 export const ListBuildsRequestSchema: GenMessage<ListBuildsRequest> = /*@__PURE__*/
-  messageDesc(file_islet_orchestrator_v1_orchestrator, 22);
+  messageDesc(file_islet_orchestrator_v1_orchestrator, 27);
 
 /**
  * @generated from message islet.orchestrator.v1.ListBuildsResponse
@@ -787,7 +930,7 @@ export type ListBuildsResponse = Message<"islet.orchestrator.v1.ListBuildsRespon
  * Use `create(ListBuildsResponseSchema)` to create a new message.
  */
 export const ListBuildsResponseSchema: GenMessage<ListBuildsResponse> = /*@__PURE__*/
-  messageDesc(file_islet_orchestrator_v1_orchestrator, 23);
+  messageDesc(file_islet_orchestrator_v1_orchestrator, 28);
 
 /**
  * @generated from message islet.orchestrator.v1.Build
@@ -828,7 +971,7 @@ export type Build = Message<"islet.orchestrator.v1.Build"> & {
  * Use `create(BuildSchema)` to create a new message.
  */
 export const BuildSchema: GenMessage<Build> = /*@__PURE__*/
-  messageDesc(file_islet_orchestrator_v1_orchestrator, 24);
+  messageDesc(file_islet_orchestrator_v1_orchestrator, 29);
 
 /**
  * @generated from message islet.orchestrator.v1.DeleteBuildRequest
@@ -845,7 +988,7 @@ export type DeleteBuildRequest = Message<"islet.orchestrator.v1.DeleteBuildReque
  * Use `create(DeleteBuildRequestSchema)` to create a new message.
  */
 export const DeleteBuildRequestSchema: GenMessage<DeleteBuildRequest> = /*@__PURE__*/
-  messageDesc(file_islet_orchestrator_v1_orchestrator, 25);
+  messageDesc(file_islet_orchestrator_v1_orchestrator, 30);
 
 /**
  * @generated from message islet.orchestrator.v1.DeleteBuildResponse
@@ -858,7 +1001,7 @@ export type DeleteBuildResponse = Message<"islet.orchestrator.v1.DeleteBuildResp
  * Use `create(DeleteBuildResponseSchema)` to create a new message.
  */
 export const DeleteBuildResponseSchema: GenMessage<DeleteBuildResponse> = /*@__PURE__*/
-  messageDesc(file_islet_orchestrator_v1_orchestrator, 26);
+  messageDesc(file_islet_orchestrator_v1_orchestrator, 31);
 
 /**
  * @generated from message islet.orchestrator.v1.KillSandboxRequest
@@ -887,7 +1030,7 @@ export type KillSandboxRequest = Message<"islet.orchestrator.v1.KillSandboxReque
  * Use `create(KillSandboxRequestSchema)` to create a new message.
  */
 export const KillSandboxRequestSchema: GenMessage<KillSandboxRequest> = /*@__PURE__*/
-  messageDesc(file_islet_orchestrator_v1_orchestrator, 27);
+  messageDesc(file_islet_orchestrator_v1_orchestrator, 32);
 
 /**
  * @generated from message islet.orchestrator.v1.KillSandboxResponse
@@ -900,7 +1043,7 @@ export type KillSandboxResponse = Message<"islet.orchestrator.v1.KillSandboxResp
  * Use `create(KillSandboxResponseSchema)` to create a new message.
  */
 export const KillSandboxResponseSchema: GenMessage<KillSandboxResponse> = /*@__PURE__*/
-  messageDesc(file_islet_orchestrator_v1_orchestrator, 28);
+  messageDesc(file_islet_orchestrator_v1_orchestrator, 33);
 
 /**
  * @generated from message islet.orchestrator.v1.StoreSandboxRequest
@@ -917,7 +1060,7 @@ export type StoreSandboxRequest = Message<"islet.orchestrator.v1.StoreSandboxReq
  * Use `create(StoreSandboxRequestSchema)` to create a new message.
  */
 export const StoreSandboxRequestSchema: GenMessage<StoreSandboxRequest> = /*@__PURE__*/
-  messageDesc(file_islet_orchestrator_v1_orchestrator, 29);
+  messageDesc(file_islet_orchestrator_v1_orchestrator, 34);
 
 /**
  * @generated from message islet.orchestrator.v1.StoreSandboxResponse
@@ -934,7 +1077,7 @@ export type StoreSandboxResponse = Message<"islet.orchestrator.v1.StoreSandboxRe
  * Use `create(StoreSandboxResponseSchema)` to create a new message.
  */
 export const StoreSandboxResponseSchema: GenMessage<StoreSandboxResponse> = /*@__PURE__*/
-  messageDesc(file_islet_orchestrator_v1_orchestrator, 30);
+  messageDesc(file_islet_orchestrator_v1_orchestrator, 35);
 
 /**
  * @generated from message islet.orchestrator.v1.AdoptSandboxRequest
@@ -965,7 +1108,7 @@ export type AdoptSandboxRequest = Message<"islet.orchestrator.v1.AdoptSandboxReq
  * Use `create(AdoptSandboxRequestSchema)` to create a new message.
  */
 export const AdoptSandboxRequestSchema: GenMessage<AdoptSandboxRequest> = /*@__PURE__*/
-  messageDesc(file_islet_orchestrator_v1_orchestrator, 31);
+  messageDesc(file_islet_orchestrator_v1_orchestrator, 36);
 
 /**
  * @generated from message islet.orchestrator.v1.AdoptSandboxResponse
@@ -982,7 +1125,7 @@ export type AdoptSandboxResponse = Message<"islet.orchestrator.v1.AdoptSandboxRe
  * Use `create(AdoptSandboxResponseSchema)` to create a new message.
  */
 export const AdoptSandboxResponseSchema: GenMessage<AdoptSandboxResponse> = /*@__PURE__*/
-  messageDesc(file_islet_orchestrator_v1_orchestrator, 32);
+  messageDesc(file_islet_orchestrator_v1_orchestrator, 37);
 
 /**
  * @generated from message islet.orchestrator.v1.CollectSandboxLogsRequest
@@ -999,7 +1142,7 @@ export type CollectSandboxLogsRequest = Message<"islet.orchestrator.v1.CollectSa
  * Use `create(CollectSandboxLogsRequestSchema)` to create a new message.
  */
 export const CollectSandboxLogsRequestSchema: GenMessage<CollectSandboxLogsRequest> = /*@__PURE__*/
-  messageDesc(file_islet_orchestrator_v1_orchestrator, 33);
+  messageDesc(file_islet_orchestrator_v1_orchestrator, 38);
 
 /**
  * @generated from message islet.orchestrator.v1.CollectSandboxLogsResponse
@@ -1012,7 +1155,7 @@ export type CollectSandboxLogsResponse = Message<"islet.orchestrator.v1.CollectS
  * Use `create(CollectSandboxLogsResponseSchema)` to create a new message.
  */
 export const CollectSandboxLogsResponseSchema: GenMessage<CollectSandboxLogsResponse> = /*@__PURE__*/
-  messageDesc(file_islet_orchestrator_v1_orchestrator, 34);
+  messageDesc(file_islet_orchestrator_v1_orchestrator, 39);
 
 /**
  * @generated from message islet.orchestrator.v1.GetSandboxRequest
@@ -1029,7 +1172,7 @@ export type GetSandboxRequest = Message<"islet.orchestrator.v1.GetSandboxRequest
  * Use `create(GetSandboxRequestSchema)` to create a new message.
  */
 export const GetSandboxRequestSchema: GenMessage<GetSandboxRequest> = /*@__PURE__*/
-  messageDesc(file_islet_orchestrator_v1_orchestrator, 35);
+  messageDesc(file_islet_orchestrator_v1_orchestrator, 40);
 
 /**
  * @generated from message islet.orchestrator.v1.GetSandboxResponse
@@ -1046,7 +1189,7 @@ export type GetSandboxResponse = Message<"islet.orchestrator.v1.GetSandboxRespon
  * Use `create(GetSandboxResponseSchema)` to create a new message.
  */
 export const GetSandboxResponseSchema: GenMessage<GetSandboxResponse> = /*@__PURE__*/
-  messageDesc(file_islet_orchestrator_v1_orchestrator, 36);
+  messageDesc(file_islet_orchestrator_v1_orchestrator, 41);
 
 /**
  * @generated from message islet.orchestrator.v1.ListSandboxesRequest
@@ -1059,7 +1202,7 @@ export type ListSandboxesRequest = Message<"islet.orchestrator.v1.ListSandboxesR
  * Use `create(ListSandboxesRequestSchema)` to create a new message.
  */
 export const ListSandboxesRequestSchema: GenMessage<ListSandboxesRequest> = /*@__PURE__*/
-  messageDesc(file_islet_orchestrator_v1_orchestrator, 37);
+  messageDesc(file_islet_orchestrator_v1_orchestrator, 42);
 
 /**
  * @generated from message islet.orchestrator.v1.ListSandboxesResponse
@@ -1076,7 +1219,7 @@ export type ListSandboxesResponse = Message<"islet.orchestrator.v1.ListSandboxes
  * Use `create(ListSandboxesResponseSchema)` to create a new message.
  */
 export const ListSandboxesResponseSchema: GenMessage<ListSandboxesResponse> = /*@__PURE__*/
-  messageDesc(file_islet_orchestrator_v1_orchestrator, 38);
+  messageDesc(file_islet_orchestrator_v1_orchestrator, 43);
 
 /**
  * @generated from message islet.orchestrator.v1.WatchSandboxesRequest
@@ -1095,7 +1238,7 @@ export type WatchSandboxesRequest = Message<"islet.orchestrator.v1.WatchSandboxe
  * Use `create(WatchSandboxesRequestSchema)` to create a new message.
  */
 export const WatchSandboxesRequestSchema: GenMessage<WatchSandboxesRequest> = /*@__PURE__*/
-  messageDesc(file_islet_orchestrator_v1_orchestrator, 39);
+  messageDesc(file_islet_orchestrator_v1_orchestrator, 44);
 
 /**
  * @generated from message islet.orchestrator.v1.WatchSandboxesResponse
@@ -1136,7 +1279,7 @@ export type WatchSandboxesResponse = Message<"islet.orchestrator.v1.WatchSandbox
  * Use `create(WatchSandboxesResponseSchema)` to create a new message.
  */
 export const WatchSandboxesResponseSchema: GenMessage<WatchSandboxesResponse> = /*@__PURE__*/
-  messageDesc(file_islet_orchestrator_v1_orchestrator, 40);
+  messageDesc(file_islet_orchestrator_v1_orchestrator, 45);
 
 /**
  * @generated from message islet.orchestrator.v1.WatchSandboxesResponse.SandboxEnded
@@ -1158,7 +1301,7 @@ export type WatchSandboxesResponse_SandboxEnded = Message<"islet.orchestrator.v1
  * Use `create(WatchSandboxesResponse_SandboxEndedSchema)` to create a new message.
  */
 export const WatchSandboxesResponse_SandboxEndedSchema: GenMessage<WatchSandboxesResponse_SandboxEnded> = /*@__PURE__*/
-  messageDesc(file_islet_orchestrator_v1_orchestrator, 40, 0);
+  messageDesc(file_islet_orchestrator_v1_orchestrator, 45, 0);
 
 /**
  * @generated from message islet.orchestrator.v1.WatchSandboxesResponse.KeepAlive
@@ -1171,7 +1314,7 @@ export type WatchSandboxesResponse_KeepAlive = Message<"islet.orchestrator.v1.Wa
  * Use `create(WatchSandboxesResponse_KeepAliveSchema)` to create a new message.
  */
 export const WatchSandboxesResponse_KeepAliveSchema: GenMessage<WatchSandboxesResponse_KeepAlive> = /*@__PURE__*/
-  messageDesc(file_islet_orchestrator_v1_orchestrator, 40, 1);
+  messageDesc(file_islet_orchestrator_v1_orchestrator, 45, 1);
 
 /**
  * @generated from message islet.orchestrator.v1.GetNodeRequest
@@ -1184,7 +1327,7 @@ export type GetNodeRequest = Message<"islet.orchestrator.v1.GetNodeRequest"> & {
  * Use `create(GetNodeRequestSchema)` to create a new message.
  */
 export const GetNodeRequestSchema: GenMessage<GetNodeRequest> = /*@__PURE__*/
-  messageDesc(file_islet_orchestrator_v1_orchestrator, 41);
+  messageDesc(file_islet_orchestrator_v1_orchestrator, 46);
 
 /**
  * @generated from message islet.orchestrator.v1.GetNodeResponse
@@ -1272,7 +1415,7 @@ export type GetNodeResponse = Message<"islet.orchestrator.v1.GetNodeResponse"> &
  * Use `create(GetNodeResponseSchema)` to create a new message.
  */
 export const GetNodeResponseSchema: GenMessage<GetNodeResponse> = /*@__PURE__*/
-  messageDesc(file_islet_orchestrator_v1_orchestrator, 42);
+  messageDesc(file_islet_orchestrator_v1_orchestrator, 47);
 
 /**
  * As Linux names it; what it does not know is empty.
@@ -1308,7 +1451,7 @@ export type Processor = Message<"islet.orchestrator.v1.Processor"> & {
  * Use `create(ProcessorSchema)` to create a new message.
  */
 export const ProcessorSchema: GenMessage<Processor> = /*@__PURE__*/
-  messageDesc(file_islet_orchestrator_v1_orchestrator, 43);
+  messageDesc(file_islet_orchestrator_v1_orchestrator, 48);
 
 /**
  * @generated from message islet.orchestrator.v1.Disk
@@ -1345,7 +1488,7 @@ export type Disk = Message<"islet.orchestrator.v1.Disk"> & {
  * Use `create(DiskSchema)` to create a new message.
  */
 export const DiskSchema: GenMessage<Disk> = /*@__PURE__*/
-  messageDesc(file_islet_orchestrator_v1_orchestrator, 44);
+  messageDesc(file_islet_orchestrator_v1_orchestrator, 49);
 
 /**
  * @generated from enum islet.orchestrator.v1.SandboxState
