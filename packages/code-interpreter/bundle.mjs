@@ -1,0 +1,34 @@
+import { cp, mkdir } from 'node:fs/promises';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { build } from 'esbuild';
+
+const here = fileURLToPath(new URL('.', import.meta.url));
+
+/**
+ * Writes `code-interpreter.mjs` and the files of its hosts (`python/`) into a directory; Node needs nothing else.
+ * @param {string} outDir
+ */
+export async function bundleCodeInterpreter(outDir) {
+  await mkdir(outDir, { recursive: true });
+  await build({
+    entryPoints: { 'code-interpreter': join(here, 'src/main.ts') },
+    outdir: outDir,
+    outExtension: { '.js': '.mjs' },
+    bundle: true,
+    minify: true,
+    // An uncaught error prints its source line: keep it one that a log can hold.
+    lineLimit: 200,
+    keepNames: true,
+    platform: 'node',
+    target: 'node20',
+    format: 'esm',
+    banner: {
+      js: `import { createRequire as createRequireOfBundle } from 'node:module';
+const require = createRequireOfBundle(import.meta.url);`,
+    },
+    legalComments: 'none',
+    logLevel: 'error',
+  });
+  await cp(join(here, 'src/hosts/python/host'), join(outDir, 'python'), { recursive: true });
+}
