@@ -17,6 +17,30 @@ export const OWN_NETWORKS: readonly string[] = [
   ...['::1/128', 'fc00::/7'],
 ];
 
+/**
+ * Never reachable from a sandbox, whatever its owner allows: the host, other sandboxes, private networks, metadata
+ * services. It is what IANA's registry of special IPv4 addresses does not call globally reachable, multicast, and a
+ * cloud's service at a public address.
+ */
+export const ALWAYS_DENIED = [
+  '0.0.0.0/8', // this network
+  '10.0.0.0/8', // private; sandboxes themselves are in it
+  '100.64.0.0/10', // behind carriers' NAT; some clouds have their metadata here
+  '127.0.0.0/8', // loopback
+  '168.63.129.16/32', // the host of a virtual machine on Azure
+  '169.254.0.0/16', // link-local; most clouds' metadata
+  '172.16.0.0/12', // private
+  '192.0.0.0/24', // protocol assignments; Oracle's metadata
+  '192.0.2.0/24', // documentation
+  '192.88.99.0/24', // relays from IPv4 to IPv6, given up
+  '192.168.0.0/16', // private
+  '198.18.0.0/15', // benchmarks; private networks of some
+  '198.51.100.0/24', // documentation
+  '203.0.113.0/24', // documentation
+  '224.0.0.0/4', // multicast
+  '240.0.0.0/4', // reserved, and the broadcast address
+];
+
 /** A set of addresses. */
 export interface Networks {
   /** False for what is no address. An IPv4 address that is written as an IPv6 one is found among those of IPv4. */

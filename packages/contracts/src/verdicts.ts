@@ -18,5 +18,7 @@ export interface EgressVerdict {
   decision: 'allowed' | 'denied';
   /** The kind of rule that decided: `cidr`, `domain`, `default` … */
   matchType: string;
+  /** The entry of the owner's lists that decided, as it was written; absent if none did. */
+  rule?: string;
   connections: number;
 }

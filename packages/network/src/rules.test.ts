@@ -1,6 +1,7 @@
+import { ALWAYS_DENIED } from '@islet/contracts';
 import { describe, expect, it } from 'vitest';
 import { blockSubnet, overlaps, slotAt } from './addresses.ts';
-import { ALWAYS_DENIED, egressScript, MOST_CONNECTIONS, tableScript } from './rules.ts';
+import { egressScript, MOST_CONNECTIONS, tableScript } from './rules.ts';
 
 const slot = slotAt('a1b2c3', blockSubnet(1), 7);
 const open = { allowOut: [], denyOut: [] };

@@ -1,0 +1,58 @@
+import { isIPv4 } from 'node:net';
+
+/** Which of many networks hold an address; a look-up takes as many steps as there are lengths of prefixes. */
+export class Cidrs {
+  /** By the number of bits that are not of the prefix: the narrowest first. */
+  readonly #byHostBits: { hostBits: number; entries: Map<number, string> }[];
+
+  /** @param entries IPv4 addresses and CIDRs; what is neither matches nothing */
+  constructor(entries: readonly string[]) {
+    const found = new Map<number, Map<number, string>>();
+    for (const entry of entries) {
+      const cidr = parseCidr(entry);
+      if (!cidr) continue;
+      const same = found.get(cidr.hostBits) ?? new Map<number, string>();
+      found.set(cidr.hostBits, same);
+      const key = networkOf(cidr.address, cidr.hostBits);
+      if (!same.has(key)) same.set(key, entry);
+    }
+    this.#byHostBits = [...found]
+      .map(([hostBits, same]) => ({ hostBits, entries: same }))
+      .sort((a, b) => a.hostBits - b.hostBits);
+  }
+
+  /** The narrowest entry that holds an address, as it was written. */
+  find(address: string): string | undefined {
+    const number = numberOf(address);
+    if (number === undefined) return undefined;
+    for (const { hostBits, entries } of this.#byHostBits) {
+      const entry = entries.get(networkOf(number, hostBits));
+      if (entry !== undefined) return entry;
+    }
+    return undefined;
+  }
+}
+
+/** Whether an entry of a list is an address or a network, not a name. */
+export function isCidr(entry: string): boolean {
+  return parseCidr(entry) !== undefined;
+}
+
+function parseCidr(entry: string): { address: number; hostBits: number } | undefined {
+  const slash = entry.indexOf('/');
+  const address = numberOf(slash === -1 ? entry : entry.slice(0, slash));
+  if (address === undefined) return undefined;
+  if (slash === -1) return { address, hostBits: 0 };
+  const length = entry.slice(slash + 1);
+  if (!/^(?:[0-9]|[12][0-9]|3[0-2])$/.test(length)) return undefined;
+  return { address, hostBits: 32 - Number(length) };
+}
+
+function numberOf(address: string): number | undefined {
+  if (!isIPv4(address)) return undefined;
+  return address.split('.').reduce((value, part) => value * 256 + Number(part), 0);
+}
+
+function networkOf(address: number, hostBits: number): number {
+  return Math.floor(address / 2 ** hostBits);
+}
