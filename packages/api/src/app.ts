@@ -217,7 +217,7 @@ export async function createApi(deps: ApiDeps): Promise<Api> {
 function buildContext(deps: ApiDeps): ApiContext {
   const { db, routes, reservations, discovery, logger, adminToken, clock = systemClock } = deps;
   const sandboxes = deps.sandboxes ?? new KnownSandboxes();
-  const templates = new TemplateResolver({ db, clock, logger });
+  const templates = new TemplateResolver({ db, clock, logger, further: deps.further });
   const destinations = createDestinations(deps.webhookAllow ?? []);
   const sealing = createSealing(deps.tokenSeed);
   const deliveries = deps.deliveries ?? createMemoryDeliveries(DELIVERIES_KEPT);

@@ -36,6 +36,12 @@ export interface Uploads {
   inspector: ArchiveInspector;
 }
 
+/** Templates that an installation builds when they are first used. */
+export interface FurtherBuilds {
+  /** Begins to build the template of that name, or says how far it is; undefined if there is none. */
+  use(name: string): Promise<{ progress: string; failure?: string } | undefined>;
+}
+
 export interface ApiDeps {
   /** Migrated and seeded. */
   db: Database;
@@ -101,6 +107,8 @@ export interface ApiDeps {
   nodeLossMs?: number | undefined;
   /** When moves are finished that were left unfinished; absent: the usual times. */
   moves?: Partial<MoveKeeperTimes> | undefined;
+  /** Absent: a template that is not there is not found. */
+  further?: FurtherBuilds | undefined;
   /** Most that a new volume may hold, MiB; absent: the installation has no volumes. */
   volumeSizeMb?: number | undefined;
 }

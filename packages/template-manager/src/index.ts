@@ -9,6 +9,8 @@ export type { PruneResult } from './layers/prune.ts';
 export { createTemplateManagerService } from './service.ts';
 export {
   createShippedTemplates,
+  type ShippedTemplate,
   type ShippedTemplates,
   type ShippedTemplatesOptions,
+  shippedTemplateId,
 } from './shipped/shipped.ts';

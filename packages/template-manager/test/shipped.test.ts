@@ -41,7 +41,7 @@ const specOf = (templatesDir: string) =>
     runtime: {} as TemplateRuntime,
     lock: queueLock(),
     logger: createLogger({ service: 'test', level: 'error' }),
-  }).spec('base', 'template');
+  }).spec('base');
 const buildId = async () => (await specOf(await lay())).buildId;
 
 it('base asks for what the SDK would send, and has what ready commands of templates use', async () => {

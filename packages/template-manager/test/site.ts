@@ -80,7 +80,7 @@ export async function openSite({ cacheDir }: SiteOptions = {}): Promise<Site> {
   };
   // The base template takes a minute to make: the machine's own cache is used if it has one.
   const shipped = createShippedTemplates({ ...building, cacheDir: '/var/cache/islet' });
-  const base = await shipped.spec('base', 'islet0base0template0');
+  const base = await shipped.spec('base');
   const { buildId } = base;
   await shipped.build('base', base, () => {}, new AbortController().signal);
   const uploads = createDirectoryArtifacts({

@@ -1,4 +1,10 @@
-import { IsletError, tagNotFound, templateNotFound } from '@islet/contracts';
+import {
+  IsletError,
+  tagNotFound,
+  templateBeingBuilt,
+  templateNotBuilt,
+  templateNotFound,
+} from '@islet/contracts';
 import {
   type BuildRow,
   type Database,
@@ -9,7 +15,7 @@ import {
   type Team,
 } from '@islet/db';
 import type { Logger } from '@islet/telemetry';
-import type { Clock } from '../deps.ts';
+import type { Clock, FurtherBuilds } from '../deps.ts';
 import { parseTemplateReference, type TemplateReference } from './reference.ts';
 
 /** What a sandbox is started from. */
@@ -24,6 +30,8 @@ export interface TemplateResolverOptions {
   db: Database;
   clock: Clock;
   logger: Logger;
+  /** The templates that can be built when they are first used; absent: there are none. */
+  further?: FurtherBuilds | undefined;
 }
 
 interface Entry {
@@ -115,7 +123,9 @@ export class TemplateResolver {
     const reference = parseTemplateReference(text);
     const template = await findTemplate(db, reference, team.slug);
     // Whether a private template of another team exists is nobody's business.
-    if (!template || (template.teamId !== team.id && !template.public)) throw templateNotFound(text);
+    if (!template || (template.teamId !== team.id && !template.public)) {
+      throw (await this.#unbuilt(reference)) ?? templateNotFound(text);
+    }
     const tag = reference.tag ?? DEFAULT_TAG;
     const [build, aliases] = await Promise.all([
       findTaggedBuild(db, template.id, tag),
@@ -123,5 +133,15 @@ export class TemplateResolver {
     ]);
     if (!build) throw tagNotFound(tag, text);
     return { templateId: template.id, alias: aliases[0]?.alias ?? '', build };
+  }
+
+  /** Why a template that can be built here is not there yet; undefined if it is none of these. */
+  async #unbuilt({ namespace, name, tag }: TemplateReference): Promise<IsletError | undefined> {
+    if (namespace !== undefined || tag !== undefined) return undefined;
+    const state = await this.#options.further?.use(name);
+    if (!state) return undefined;
+    return state.failure === undefined
+      ? templateBeingBuilt(name, state.progress)
+      : templateNotBuilt(name, state.failure);
   }
 }

@@ -1,9 +1,12 @@
 import { type CommandGroup, defineCommand } from '../command-line/command.ts';
 import { JSON_LINES_FLAG } from '../command-line/flags.ts';
-import { OptionError } from '../options/spec.ts';
+import { openRunning } from '../control/open.ts';
+import { OPTIONS } from '../options/options.ts';
+import { OptionError, requireOption } from '../options/spec.ts';
 import { createJsonReporter } from '../output/json-reporter.ts';
 import { createTextReporter } from '../output/text-reporter.ts';
 import { buildTemplate, TemplateBuildFailed } from '../templates/build.ts';
+import { buildShipped } from '../templates/build-shipped.ts';
 import { CONNECTION_OPTIONS, findApi } from '../templates/connection.ts';
 import { findDockerfile } from '../templates/dockerfile.ts';
 import type { CommandIo } from './io.ts';
@@ -16,16 +19,16 @@ export function templateCommand(io: CommandIo): CommandGroup {
       : createTextReporter(io.stdout, Date.now);
 
   const build = defineCommand(io, {
-    summary: 'Build a template from a Dockerfile on a running Islet; needs no Docker and no SDK',
+    summary:
+      'Build a template on a running Islet, of a Dockerfile (needs no Docker and no SDK) or one that comes with Islet',
     words: {
-      path: 'A Dockerfile, or a folder with one (e2b.Dockerfile or Dockerfile); COPY reads from its folder',
+      path: 'With --name a Dockerfile, or a folder with one (e2b.Dockerfile or Dockerfile), from which COPY reads; without it a template of Islet: code-interpreter, desktop',
     },
     flags: {
       name: {
         kind: 'text',
         hint: 'name',
         description: 'What sandboxes are created by: alias or alias:tag',
-        isRequired: true,
       },
       tags: { kind: 'list', hint: 'a,b', description: 'Further tags of this build' },
       cmd: { kind: 'text', hint: 'command', description: 'Start command, in place of the CMD' },
@@ -43,6 +46,21 @@ export function templateCommand(io: CommandIo): CommandGroup {
     options: CONNECTION_OPTIONS,
     async run({ words, flags, sources }) {
       const reporter = reporterOf(flags.json);
+      if (flags.name === undefined) {
+        const step = reporter.step('build', `Building ${words.path}`);
+        const administration = await openRunning(requireOption(OPTIONS.dataDir, sources));
+        const { name, templateId, buildId } = await buildShipped(
+          administration,
+          words.path,
+          step,
+          io.interrupted,
+        );
+        step.done(`${name} is built`);
+        if (flags.json)
+          io.print(JSON.stringify({ event: 'built', name, templateId, buildId, tags: ['default'] }));
+        else io.print(`  template ${templateId}, build ${buildId}`);
+        return;
+      }
       const options = {
         name: flags.name,
         tags: flags.tags,

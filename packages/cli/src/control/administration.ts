@@ -34,6 +34,7 @@ import {
 import type { AuditQuery, AuditRecord } from '@islet/sinks';
 import { writeJoinToken } from '../cluster/join-token.ts';
 import type { NodeClient } from '../roles/node.ts';
+import type { FurtherState, FurtherTemplates } from '../up/further-templates.ts';
 import { AdministrationError } from './errors.ts';
 import { limitOverrides, limitsView, type TeamLimitsChange, type TeamLimitsView } from './team-limits.ts';
 import { type WebhookAdministration, webhookAdministration } from './webhooks.ts';
@@ -166,6 +167,10 @@ export interface Administration extends WebhookAdministration {
   listSnapshots(request: object): Promise<SnapshotView[]>;
   /** Removes the snapshots that no template has, and says which. */
   collectSnapshots(request: object): Promise<SnapshotView[]>;
+  /** Begins to build a template that ships with Islet, by its folder or its name, if it is not there and nobody has. */
+  buildShipped(request: { template: string }): Promise<FurtherState>;
+  /** How far such a build is. */
+  readShipped(request: { template: string }): Promise<FurtherState>;
 }
 
 export { AdministrationError };
@@ -187,6 +192,8 @@ export interface RunningServices {
   cluster(): ClusterPlace | undefined;
   /** Has them refuse what was revoked from the next request on. */
   forget(revoked: Revoked): void;
+  /** Undefined if nodes in other processes build them. */
+  further?: FurtherTemplates | undefined;
   audit: Api['audit'];
   metering: Api['metering'];
   dispatcher: Api['dispatcher'];
@@ -213,6 +220,19 @@ export function administrationOf(db: Database, running?: RunningServices): Admin
     if (running) return running;
     throw new AdministrationError(
       'Islet does not run on this data directory: start it with `islet up` first',
+    );
+  };
+  const shippedNamed = (template: string) => {
+    const { further } = runningServices();
+    if (!further) {
+      throw new AdministrationError(
+        'an API whose nodes are other processes does not build the templates of Islet: use `islet up`',
+      );
+    }
+    const found = further.find(template);
+    if (found) return { further, found };
+    throw new AdministrationError(
+      `no template "${template}" comes with Islet; there are: ${further.folders.join(', ')}. A Dockerfile needs --name`,
     );
   };
   const snapshots = async (): Promise<SnapshotView[]> => {
@@ -271,6 +291,14 @@ export function administrationOf(db: Database, running?: RunningServices): Admin
         );
       }
       return unused;
+    },
+    async buildShipped({ template }) {
+      const { further, found } = shippedNamed(template);
+      return further.build(found);
+    },
+    async readShipped({ template }) {
+      const { further, found } = shippedNamed(template);
+      return further.read(found);
     },
     async createKey({ name, team }) {
       const owner = await teamNamed(team ?? LOCAL_DEV.teamId);

@@ -5,7 +5,7 @@ import type { Method } from './socket.ts';
 /** Calls that change nothing. */
 const READING: ReadonlySet<Method> = new Set([
   ...(['listKeys', 'listTokens', 'listTeams', 'listSnapshots', 'databaseReport'] as const),
-  ...(['listWebhooks', 'listDeliveries', 'listAudit', 'listUsage'] as const),
+  ...(['listWebhooks', 'listDeliveries', 'listAudit', 'listUsage', 'readShipped'] as const),
 ]);
 
 const LONGEST = 256;

@@ -27,6 +27,7 @@ import {
   parseSeconds,
   parseStore,
   parseSwitch,
+  parseTemplateNames,
 } from './parse.ts';
 import type { OptionSpec } from './spec.ts';
 
@@ -246,6 +247,26 @@ export const OPTIONS = {
     hint: 'url',
     description: "Where the base template's packages come from (default the machine's own mirror)",
     parse: parseHttpUrl,
+  },
+  with: {
+    flag: 'with',
+    env: 'ISLET_WITH',
+    hint: 'a,b',
+    kind: 'list',
+    description:
+      'Templates of Islet that are there before it serves, besides base: code-interpreter, desktop; the first start takes minutes more',
+    fallback: '',
+    parse: parseTemplateNames,
+  },
+  buildOnUse: {
+    flag: 'build-on-use',
+    env: 'ISLET_BUILD_ON_USE',
+    hint: 'on|off',
+    kind: 'switch',
+    description:
+      'Build a template of Islet when a create first names it, which answers 503 with the progress until it is there',
+    fallback: 'on',
+    parse: parseSwitch,
   },
   registryAllow: {
     flag: 'registry-allow',

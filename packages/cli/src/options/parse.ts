@@ -53,6 +53,15 @@ export function parseDirectory(text: string): string {
   return resolve(text);
 }
 
+/** Which there are is known only to the build of Islet that runs. */
+export function parseTemplateNames(text: string): string[] {
+  const names = partsOf(text);
+  if (!names.every((name) => /^[a-z0-9][a-z0-9-]{0,62}$/.test(name))) {
+    throw new RangeError('must be names of templates such as code-interpreter, separated by commas');
+  }
+  return names;
+}
+
 /** A directory that is the same on every machine: its path must not depend on where a command is run. */
 /** Where nodes share what they save. */
 export type StoreAddress =

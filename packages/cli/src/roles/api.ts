@@ -8,6 +8,7 @@ import type { Instance } from '../host/instance.ts';
 import type { Secrets } from '../host/secrets.ts';
 import { shareApi } from '../up/api-connections.ts';
 import type { UpConfig } from '../up/config.ts';
+import type { FurtherTemplates } from '../up/further-templates.ts';
 import { urlHost } from '../up/listen.ts';
 import type { UnexpectedErrors } from '../up/unexpected.ts';
 
@@ -32,6 +33,7 @@ type Given =
   | 'audit'
   | 'buildLogs'
   | 'teams'
+  | 'further'
   | 'web';
 
 export interface ApiRoleOptions extends Pick<ApiDeps, Given> {
@@ -44,6 +46,8 @@ export interface ApiRoleOptions extends Pick<ApiDeps, Given> {
   domain: string;
   /** Where the edge is, for people. */
   sandboxUrl: string;
+  /** Builds the templates that ship with Islet; absent: others do. */
+  furtherTemplates?: FurtherTemplates | undefined;
   /** Where other machines join; undefined if it is open to none. */
   cluster: () => ClusterPlace | undefined;
   unexpected: UnexpectedErrors;
@@ -86,6 +90,7 @@ export async function openApi(options: ApiRoleOptions): Promise<ApiRole> {
         nodes: api.nodeClients,
         cluster,
         forget: api.forget,
+        further: options.furtherTemplates,
         ...{ audit: api.audit, metering: api.metering, dispatcher: api.dispatcher },
       }),
       record: (done) => api.audit.record(done),

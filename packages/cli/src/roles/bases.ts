@@ -2,7 +2,7 @@ import type { NodeDiscovery, NodeLink } from '@islet/api';
 import { pauseFor } from '@islet/contracts';
 import type { Database } from '@islet/db';
 import type { Logger } from '@islet/telemetry';
-import { registerBase } from '../up/base-template.ts';
+import { registerShipped } from '../up/shipped-template.ts';
 
 export interface BaseRegistration extends AsyncDisposable {
   /** Resolves when the template `base` is a node's build. */
@@ -37,7 +37,7 @@ export function registerBaseOfNodes(
             $unknown: __,
             ...base
           } = await shipped.getBase({}, { timeoutMs: ASK_TIMEOUT_MS, signal });
-          return await registerBase(db, base);
+          return await registerShipped(db, 'base', base);
         } catch (error) {
           if (!signal.aborted) logger.info({ err: error }, 'a node has no template base yet, asking again');
         }

@@ -5,12 +5,12 @@ import type { nodeProto } from '@islet/contracts';
 import { Type } from 'typebox';
 import { Value } from 'typebox/value';
 import {
-  type BaseBuild,
-  type BuildBaseDeps,
-  broughtBase,
-  buildBase,
-  wantedBase,
-} from '../up/base-template.ts';
+  type BuildShippedDeps,
+  broughtShipped,
+  buildShipped,
+  type ShippedBuild,
+  shippedTemplate,
+} from '../up/shipped-template.ts';
 
 const Count = Type.Integer({ minimum: 0, maximum: 2 ** 32 - 1 });
 const Text = Type.String({ maxLength: 4096 });
@@ -24,10 +24,10 @@ const Note = Type.Object({
 /** The template `base` of a node that has no database: kept beside its data, and told to whoever has one. */
 export class NodeBase {
   readonly #path: string;
-  #built: BaseBuild | undefined;
+  #built: ShippedBuild | undefined;
 
   constructor(dataDir: string) {
-    this.#path = join(dataDir, 'base-template.json');
+    this.#path = join(dataDir, 'shipped-template.json');
   }
 
   get service(): ServiceImpl<typeof nodeProto.ShippedTemplates> {
@@ -40,18 +40,19 @@ export class NodeBase {
   }
 
   /** Builds what of it is missing. */
-  async ensure(deps: BuildBaseDeps, signal: AbortSignal): Promise<BaseBuild> {
-    const wanted = await wantedBase(deps.shipped);
+  async ensure(deps: BuildShippedDeps, signal: AbortSignal): Promise<ShippedBuild> {
+    const { buildId: wanted } = await deps.shipped.spec('base');
     const known = await this.#read();
     const isThere = known?.buildId === wanted && deps.runtime.has(wanted);
-    const built = isThere ? known : ((await broughtBase(deps)) ?? (await buildBase(deps, signal)));
+    const make = async () => buildShipped(deps, await shippedTemplate(deps.shipped, 'base'), signal);
+    const built = isThere ? known : ((await broughtShipped(deps, 'base')) ?? (await make()));
     if (!isThere) await this.#write(built);
     this.#built = built;
     return built;
   }
 
   /** Undefined also if it cannot be read: what it says is found out again then. */
-  async #read(): Promise<BaseBuild | undefined> {
+  async #read(): Promise<ShippedBuild | undefined> {
     try {
       const note: unknown = JSON.parse(await readFile(this.#path, 'utf8'));
       return Value.Check(Note, note) ? note : undefined;
@@ -60,7 +61,7 @@ export class NodeBase {
     }
   }
 
-  async #write(built: BaseBuild): Promise<void> {
+  async #write(built: ShippedBuild): Promise<void> {
     const draft = `${this.#path}.${process.pid}`;
     await writeFile(draft, `${JSON.stringify(built)}\n`, { mode: 0o600, flush: true });
     await rename(draft, this.#path);

@@ -30,7 +30,6 @@ import type { NodeLinks } from '../cluster/links.ts';
 import type { Instance } from '../host/instance.ts';
 import { sandboxResolvers } from '../host/resolvers.ts';
 import type { Layout } from '../layout.ts';
-import { BASE_TEMPLATE_ID } from '../up/base-template.ts';
 import type { readNodeSettings } from '../up/config.ts';
 import { driverKinds } from '../up/drivers.ts';
 import { closeServer, listen } from '../up/listen.ts';
@@ -161,7 +160,7 @@ export async function startNode(options: NodeOptions): Promise<Node> {
         }),
         proxyFor: registryProxy(process.env),
       },
-      baseBuildId: async () => (await shipped.spec('base', BASE_TEMPLATE_ID)).buildId,
+      baseBuildId: async () => (await shipped.spec('base')).buildId,
       atOnce: BUILDS_AT_ONCE,
       layerCacheBytes: LAYER_CACHE_BYTES,
       onLog: (log) => outbox.buildLogs.record(log),

@@ -58,6 +58,10 @@ export interface UpConfig {
   /** What all nodes share; undefined: each keeps its own. */
   store: StoreSettings | undefined;
   durablePause: boolean;
+  /** Templates that ship with Islet which are built before it serves. */
+  with: string[];
+  /** Whether others of them are built when somebody first names them. */
+  buildOnUse: boolean;
 }
 
 /** The name that sandboxes are reached under, without a port. */
@@ -86,6 +90,8 @@ export function readUpConfig(sources: OptionSources): UpConfig {
     ...readStoreSettings(sources),
     advertise: readOption(OPTIONS.advertise, sources),
     edgeLinkPort: requireOption(OPTIONS.edgeLinkPort, sources),
+    with: requireOption(OPTIONS.with, sources),
+    buildOnUse: requireOption(OPTIONS.buildOnUse, sources),
   };
 }
 

@@ -19,15 +19,16 @@ import { openProcess, type ProcessOptions, serveUntil } from '../roles/processes
 import { openStores } from '../roles/stores.ts';
 import { artifactsDir, openUploads } from '../roles/uploads.ts';
 import { openStore } from '../store/open.ts';
-import { BASE_TEMPLATE_ID, ensureBaseTemplate } from './base-template.ts';
 import { openCertificate } from './certificate.ts';
 import { apiPorts, edgePorts, nodePorts } from './claim.ts';
 import type { UpConfig } from './config.ts';
 import { clientCredentials, tellWellKnown } from './credentials.ts';
+import { FurtherTemplates } from './further-templates.ts';
 import { closeServer, listen } from './listen.ts';
 import { nearRoutes } from './near-routes.ts';
 import { openOwnCluster, openOwnMembers } from './own-members.ts';
 import { ProxyThread } from './proxies/proxy-thread.ts';
+import { BASE_TEMPLATE_ID, ensureShipped, shippedTemplate } from './shipped-template.ts';
 import { webAccessOf } from './web-access.ts';
 
 /**
@@ -92,11 +93,18 @@ async function start(options: ProcessOptions<UpConfig>, undo: Undo): Promise<Rea
   signal.throwIfAborted();
 
   const { db, isNew, wellKnown } = database.value;
-  const baseBuildId = await ensureBaseTemplate(
-    { db, shipped, runtime: orchestrator.templates, reporter, logger },
+  const step: Reporter['step'] = (id, title) => reporter.step(id, title);
+  const building = { db, shipped, runtime: orchestrator.templates, logger };
+  const baseBuildId = await ensureShipped(
+    { ...building, step },
+    await shippedTemplate(shipped, 'base'),
     signal,
   );
-  orchestrator.templates.keepWarm(baseBuildId);
+  const { keepWarm } = orchestrator.templates;
+  keepWarm(baseBuildId);
+  const further = await FurtherTemplates.open({ ...building, keepWarm });
+  undo.add('the builds of further templates', () => further[Symbol.asyncDispose]());
+  for (const template of further.named(config.with)) await further.ensure(template, step, signal);
   await builds.resume();
 
   const serving = reporter.step('listen', 'Opening the API and the proxy');
@@ -132,6 +140,8 @@ async function start(options: ProcessOptions<UpConfig>, undo: Undo): Promise<Rea
     discovery: cluster?.discovery ?? localNode(nodeId, { sandboxes: client, templates, volumes, outbox }),
     web: webAccessOf(config, hostname()),
     sandboxUrl: edge.url,
+    furtherTemplates: further,
+    further: config.buildOnUse ? further : undefined,
     cluster: () => place,
   });
   undo.add('the API', () => api[Symbol.asyncDispose]());
@@ -143,6 +153,7 @@ async function start(options: ProcessOptions<UpConfig>, undo: Undo): Promise<Rea
     edgeLink = await listen(others, advertise, config.edgeLinkPort);
     place = placeOf(cluster, advertise, edgeLink);
   }
+  await further.renew();
   serving.done('API and proxy are open');
   const warning = tellWellKnown(wellKnown);
   if (warning !== undefined) reporter.note(warning);

@@ -5,6 +5,22 @@ export function templateNotFound(reference: string): IsletError {
   return new IsletError(404, `template '${reference}' not found`);
 }
 
+/** 503 for a template that ships with Islet and is not there yet. `progress` says how far it is, such as `42 %, setting up packages`. */
+export function templateBeingBuilt(reference: string, progress: string): IsletError {
+  return new IsletError(
+    503,
+    `template '${reference}' is being built (${progress}): try again, it takes some minutes once`,
+  );
+}
+
+/** 503 for a template that ships with Islet and cannot be built here; the next use tries again. */
+export function templateNotBuilt(reference: string, reason: string): IsletError {
+  return new IsletError(
+    503,
+    `template '${reference}' could not be built, and is tried again at its next use: ${reason}`,
+  );
+}
+
 /** 404 for a raw id. */
 export function templateIdNotFound(templateId: string): IsletError {
   return new IsletError(404, `Template ${templateId} not found`);

@@ -1,5 +1,5 @@
 import { createReadStream } from 'node:fs';
-import { readFile } from 'node:fs/promises';
+import { readdir, readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { TemplateRuntime } from '@islet/orchestrator';
 import type { Logger } from '@islet/telemetry';
@@ -29,15 +29,27 @@ export interface ShippedTemplatesOptions {
   logger: Logger;
 }
 
+/** A template that comes with Islet. */
+export interface ShippedTemplate {
+  /** Of `templates/`, and what `islet template build` takes. */
+  folder: string;
+  /** What sandboxes are created by. */
+  name: string;
+  /** For people. */
+  title: string;
+}
+
 /** Templates that come with Islet: written with the SDK's `Template`, and built as everybody's. */
 export interface ShippedTemplates {
+  /** All that there are, `base` among them. */
+  list(): Promise<ShippedTemplate[]>;
   /** The build of a template that this machine wants, whether it is there or not. */
-  spec(name: string, templateId: string): Promise<BuildSpec>;
+  spec(folder: string): Promise<BuildSpec>;
   /**
    * Makes a build of the template, or what of it is missing.
    * @throws BuildError if it cannot be built, the signal's reason if it was aborted.
    */
-  build(name: string, spec: BuildSpec, report: Report, signal: AbortSignal): Promise<BuildOutcome>;
+  build(folder: string, spec: BuildSpec, report: Report, signal: AbortSignal): Promise<BuildOutcome>;
 }
 
 /** What the build of Islet writes of a template: what the SDK would send, and the size that sandboxes get. */
@@ -53,6 +65,11 @@ interface TemplateFile {
   };
 }
 
+/** The same everywhere, so that instances that share a cache share the root file systems too. */
+export function shippedTemplateId(folder: string): string {
+  return `islet0${folder.replaceAll('-', '')}0template0`;
+}
+
 /** Whose layers these are: no team's. */
 const OWNER = 'islet';
 
@@ -60,16 +77,24 @@ export function createShippedTemplates(options: ShippedTemplatesOptions): Shippe
   const { templatesDir, cacheDir, debianMirror, runtime, lock, logger } = options;
   const layers = createLayerStore(join(cacheDir, 'layers'), lock, machineDisk);
   const arch = process.arch;
-  const read = (name: string) => readFile(join(templatesDir, name, 'template.json'), 'utf8');
+  const read = (folder: string) => readFile(join(templatesDir, folder, 'template.json'), 'utf8');
   const buildIdOf = (text: string) =>
     shippedBuildId(cacheKey('shipped', DEBIAN_REVISION, PROVISION_REVISION, arch, text));
 
   return {
-    async spec(name, templateId) {
-      const text = await read(name);
+    async list() {
+      return Promise.all(
+        (await readdir(templatesDir)).map(async (folder) => {
+          const about = JSON.parse(await readFile(join(templatesDir, folder, 'about.json'), 'utf8'));
+          return { folder, ...(about as Omit<ShippedTemplate, 'folder'>) };
+        }),
+      );
+    },
+    async spec(folder) {
+      const text = await read(folder);
       const { template, cpuCount, memoryMB, minFreeDiskMb } = JSON.parse(text) as TemplateFile;
       return {
-        templateId,
+        templateId: shippedTemplateId(folder),
         buildId: buildIdOf(text),
         teamId: OWNER,
         cpuCount,
@@ -84,17 +109,17 @@ export function createShippedTemplates(options: ShippedTemplatesOptions): Shippe
         legacyUser: false,
       };
     },
-    async build(name, spec, report, signal) {
+    async build(folder, spec, report, signal) {
       const engine = {
         runtime,
         layers,
         // Beside the layers: an Islet with another data directory has it from there.
         rootfs: layers,
-        rootfsNote: { [SHIPPED_NOTE]: name },
+        rootfsNote: { [SHIPPED_NOTE]: folder },
         inUse: new InUse(),
         files: {
           open: async ({ hash }: { hash: string }) =>
-            createReadStream(join(templatesDir, name, `${hash}.tar`)),
+            createReadStream(join(templatesDir, folder, `${hash}.tar`)),
         },
         images: {
           pull: async () => {

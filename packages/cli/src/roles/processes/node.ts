@@ -59,7 +59,7 @@ export function runNode(options: ProcessOptions<NodeConfig>): Promise<void> {
     const { shipped, orchestrator, builds } = node;
     if (orchestrator.slowness !== undefined) reporter.note(orchestrator.slowness);
     const { buildId } = await base.ensure(
-      { shipped, runtime: orchestrator.templates, reporter, logger },
+      { shipped, runtime: orchestrator.templates, step: (id, title) => reporter.step(id, title), logger },
       signal,
     );
     orchestrator.templates.keepWarm(buildId);
