@@ -15,7 +15,7 @@ const SLOT: Slot = {
 
 /** The only lines that an owner's rules may become, whatever the owner wrote. */
 const LINE =
-  /^(?:(?:add|flush|delete) chain inet islet_fuzz owner_7|add rule inet islet_fuzz owner_7 ip daddr \d{1,3}(?:\.\d{1,3}){3}(?:\/\d{1,2})? (?:accept|jump refuse)|add element inet islet_fuzz owners \{ "islet7" : jump owner_7 \})$/;
+  /^(?:(?:add|flush|delete) chain inet islet_fuzz owner_7|add rule inet islet_fuzz owner_7 ip daddr \d{1,3}(?:\.\d{1,3}){3}(?:\/\d{1,2})? jump (?:permit|refuse)|add element inet islet_fuzz owners \{ "islet7" : jump owner_7 \})$/;
 
 /** Lines of `+` or `-` and an address, and one of `0` for no internet access. */
 export const target: FuzzTarget = {
@@ -32,7 +32,7 @@ export const target: FuzzTarget = {
       if (error instanceof IsletError && error.status < 500) return;
       throw error;
     }
-    for (const line of egressScript('fuzz', SLOT, egress, false).split('\n')) {
+    for (const line of egressScript('fuzz', SLOT, egress, { chain: false, gated: false }).split('\n')) {
       if (line !== '' && !LINE.test(line)) throw new Error(`a rule '${line}'`);
     }
   },

@@ -1,8 +1,11 @@
+import { type ChildProcess, spawn } from 'node:child_process';
 import { randomBytes } from 'node:crypto';
-import { mkdtemp, readdir, rm } from 'node:fs/promises';
+import { once } from 'node:events';
+import { mkdtemp, readdir, rm, writeFile } from 'node:fs/promises';
 import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { createInterface } from 'node:readline';
 import { CommandError, openHostExec } from '@islet/host';
 import { createLogger } from '@islet/telemetry';
 import { afterAll, afterEach, beforeEach, describe, expect, it } from 'vitest';
@@ -100,6 +103,150 @@ describe('NetworkPool', () => {
     } finally {
       onHost.close();
     }
+  });
+
+  describe('with something out there', () => {
+    /** A public address, in a namespace that the host routes to. */
+    const away = `away-${instance}`;
+    const PUBLIC = '93.184.215.14';
+    const server = `
+import socket, sys, threading
+def serve(sock, text):
+    while True:
+        peer, _ = sock.accept()
+        local = peer.getsockname()
+        peer.sendall((text + " %s:%d for %s\\n" % (*local, peer.getpeername()[0])).encode())
+        threading.Thread(target=lambda: (peer.recv(1), peer.close())).start()
+sock = socket.socket()
+sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+if sys.argv[1] == "gateway": sock.setsockopt(socket.IPPROTO_IP, 19, 1)
+sock.bind((sys.argv[2], int(sys.argv[3]))); sock.listen()
+echo = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+echo.bind((sys.argv[2], int(sys.argv[3])))
+def answer():
+    while True:
+        data, peer = echo.recvfrom(100); echo.sendto(b"echo", peer)
+threading.Thread(target=answer, daemon=True).start()
+print("%d" % sock.getsockname()[1], flush=True)
+threading.Thread(target=serve, args=(sock, sys.argv[1]), daemon=True).start()
+sys.stdin.read()`;
+    const servers: ChildProcess[] = [];
+    const serve = async (
+      role: 'gateway' | 'server',
+      address: string,
+      port: number,
+      prefix: string[] = [],
+    ) => {
+      const [program = '', ...args] = [...prefix, 'python3', '-c', server, role, address, String(port)];
+      const child = spawn(program, args, { stdio: ['pipe', 'pipe', 'inherit'] });
+      servers.push(child);
+      const [line] = (await once(child.stdout as NodeJS.ReadableStream, 'data')) as [Buffer];
+      return Number(line.toString());
+    };
+    beforeEach(async () => {
+      await writeFile('/proc/sys/net/ipv4/ip_forward', '1');
+      await host.exec('ip', ['netns', 'add', away]);
+      const lines = [
+        `link add v${instance} type veth peer name eth0 netns ${away}`,
+        `addr add 93.184.215.13/30 dev v${instance}`,
+        `link set v${instance} up`,
+      ];
+      await host.exec('ip', ['-batch', '-'], { input: lines.join('\n') });
+      const inside = [`addr add ${PUBLIC}/30 dev eth0`, 'link set eth0 up', 'link set lo up'];
+      await host.exec('ip', ['-n', away, '-batch', '-'], { input: inside.join('\n') });
+      await serve('server', PUBLIC, 80, ['ip', 'netns', 'exec', away]);
+    });
+    afterEach(async () => {
+      for (const child of servers.splice(0)) {
+        if (child.exitCode !== null) continue;
+        child.kill();
+        await once(child, 'exit');
+      }
+      await host.exec('ip', ['link', 'del', `v${instance}`]);
+      await host.exec('ip', ['netns', 'del', away]);
+    });
+    const read = (slot: Slot, address: string, port: number) =>
+      inside(slot, 'bash', '-c', `timeout 2 head -n 1 < /dev/tcp/${address}/${port}`).catch(() => 'nothing');
+    const echo = (slot: Slot, address: string) => {
+      const ask = `import socket; s = socket.socket(socket.AF_INET, socket.SOCK_DGRAM); s.settimeout(1); s.sendto(b"x", ("${address}", 80)); print(s.recv(9).decode())`;
+      return inside(slot, 'python3', '-c', ask).catch(() => 'nothing');
+    };
+
+    it('steers TCP of gated slots alone to the gateway, and forwards none of it while there is no gateway', async () => {
+      const [gated, free] = [await pool.take(), await pool.take()];
+      await pool.setEgress(gated, { allowOut: [], denyOut: [], gated: true });
+      expect(await read(gated, PUBLIC, 80)).toBe('nothing');
+      expect(await read(free, PUBLIC, 80)).toContain(`server ${PUBLIC}:80`);
+      const port = await serve('gateway', '127.0.0.1', 0);
+      await pool.steerTo(port);
+      expect(await read(gated, PUBLIC, 80)).toContain(`gateway ${PUBLIC}:80 for ${gated.sandboxAddress}`);
+      expect(await read(gated, '203.0.114.9', 443)).toContain('gateway 203.0.114.9:443');
+      expect(await read(free, PUBLIC, 80)).toContain(`server ${PUBLIC}:80`);
+      // Neither what no sandbox reaches, nor the host, nor the gateway itself.
+      for (const address of [
+        '10.0.0.1',
+        '169.254.169.254',
+        gated.hostAddress,
+        '93.184.215.13',
+        '127.0.0.1',
+      ]) {
+        expect(await read(gated, address, port)).toBe('nothing');
+      }
+      await pool.setEgress(gated, { allowOut: [], denyOut: [] });
+      expect(await read(gated, PUBLIC, 80)).toContain(`server ${PUBLIC}:80`);
+    });
+
+    it('counts what goes by address, with what is refused', async () => {
+      const slot = await pool.take();
+      await pool.setEgress(slot, { allowOut: [PUBLIC], denyOut: ['0.0.0.0/0'], gated: true });
+      expect(await echo(slot, PUBLIC)).toContain('echo');
+      expect(await echo(slot, '9.9.9.9')).toBe('nothing');
+      expect(await read(slot, '10.9.9.9', 22)).toBe('nothing');
+      const { allowed, denied } = await pool.flows();
+      const source = slot.sandboxAddress;
+      expect(allowed).toEqual([{ source, destination: PUBLIC, protocol: 'udp', port: 80, count: 1 }]);
+      expect(denied).toContainEqual({ source, destination: '9.9.9.9', protocol: 'udp', port: 80, count: 1 });
+      expect(denied).toContainEqual(
+        expect.objectContaining({ source, destination: '10.9.9.9', protocol: 'tcp', port: 22 }),
+      );
+    });
+
+    it('ends what rules that change forbid', async () => {
+      const slot = await pool.take();
+      const talk = `
+import socket, sys
+t = socket.create_connection(("${PUBLIC}", 80), 5); t.recv(99)
+u = socket.socket(socket.AF_INET, socket.SOCK_DGRAM); u.settimeout(1); u.connect(("${PUBLIC}", 80)); u.send(b"x"); u.recv(9)
+print("talking", flush=True); sys.stdin.readline()
+u.send(b"x")
+try: print("udp", u.recv(9))
+except OSError: print("udp ended")
+t.settimeout(5)
+try: t.sendall(b"x"); print("tcp", t.recv(9))
+except OSError as error: print("tcp ended")`;
+      const child = spawn('ip', ['netns', 'exec', slot.netns, 'python3', '-c', talk], {
+        stdio: ['pipe', 'pipe', 'inherit'],
+      });
+      servers.push(child);
+      const lines = createInterface(child.stdout)[Symbol.asyncIterator]();
+      expect((await lines.next()).value).toBe('talking');
+      await pool.steerTo(await serve('gateway', '127.0.0.1', 0));
+      await pool.setEgress(slot, { allowOut: [], denyOut: ['0.0.0.0/0'], gated: true });
+      child.stdin.write('\n');
+      expect((await lines.next()).value).toBe('udp ended');
+      expect((await lines.next()).value).toBe('tcp ended');
+    });
+  });
+
+  it('takes over the way to the gateway that a killed process left, and leaves none', async () => {
+    const rules = () => host.exec('ip', ['rule']);
+    const own = new RegExp(`from ${claim.subnet.cidr.replaceAll('.', '\\.')} fwmark`, 'g');
+    expect((await rules()).match(own)).toHaveLength(1);
+    const second = await open();
+    expect((await rules()).match(own)).toHaveLength(1);
+    await second.close();
+    expect((await rules()).match(own)).toBeNull();
+    pool = await open();
   });
 
   it('removes a discarded slot with its rules and makes another', async () => {

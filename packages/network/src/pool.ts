@@ -4,15 +4,19 @@ import type { Exec } from '@islet/host';
 import { apart, type Logger } from '@islet/telemetry';
 import { SLOT_COUNT, type Slot, type Subnet, slotAt } from './addresses.ts';
 import { destroyBatch, guestCreateBatch, hostCreateBatch, slotIndices } from './commands.ts';
+import { type Flow, parseFlows } from './flows.ts';
 import {
   bindScript,
   type EgressRules,
   egressScript,
-  isUnrestricted,
+  placeOf,
+  type RulesInPlace,
+  steerScript,
   tableName,
   tableScript,
   unbindScript,
 } from './rules.ts';
+import { steeringBatch, unsteeringBatch } from './steering.ts';
 import { removeTapBatch, removeTranslationScript, tapBatch, translationScript } from './tap.ts';
 
 /** Most slots made or removed by one call of `ip`: longer batches would keep a waiting create from its slot. */
@@ -42,7 +46,8 @@ export class NetworkPool {
   readonly #waiting: { resolve: (slot: Slot) => void; reject: (error: unknown) => void }[] = [];
   readonly #discarded: Slot[] = [];
   readonly #used = new Set<number>();
-  readonly #restricted = new Set<number>();
+  /** What is in the table of slots that have rules. */
+  readonly #rules = new Map<number, RulesInPlace>();
   #next = 0;
   #work: Promise<void> | undefined;
   #closing = false;
@@ -58,6 +63,8 @@ export class NetworkPool {
   static async open(options: NetworkPoolOptions, adopted: readonly AdoptedSlot[]): Promise<NetworkPool> {
     const pool = new NetworkPool(options);
     await pool.#nft(tableScript(options.instance, options.subnet, options.resolvers));
+    await pool.#unsteer();
+    await options.exec('ip', ['-batch', '-'], { input: steeringBatch(options.subnet) });
     for (const { index } of adopted) pool.#used.add(index);
     pool.#next = (Math.max(-1, ...pool.#used) + 1) % SLOT_COUNT;
     const names = await readdir('/run/netns').catch(() => []);
@@ -120,14 +127,29 @@ export class NetworkPool {
     this.#startWork();
   }
 
-  /** Applies an owner's rules to new connections from now on. */
+  /** Applies an owner's rules from now on. What a gated slot's owner does not allow any more ends. */
   async setEgress(slot: Slot, rules: EgressRules): Promise<void> {
-    const had = this.#restricted.has(slot.index);
-    const script = egressScript(this.#options.instance, slot, rules, had);
+    const before = this.#rules.get(slot.index) ?? NO_RULES;
+    const script = egressScript(this.#options.instance, slot, rules, before);
     if (script === '') return;
     await this.#nft(script);
-    if (isUnrestricted(rules)) this.#restricted.delete(slot.index);
-    else this.#restricted.add(slot.index);
+    const after = placeOf(rules);
+    if (after.chain || after.gated) this.#rules.set(slot.index, after);
+    else this.#rules.delete(slot.index);
+  }
+
+  /** Has TCP of gated slots come to a port of the loopback address. Until then it is refused. */
+  async steerTo(port: number): Promise<void> {
+    await this.#nft(steerScript(this.#options.instance, this.#options.subnet, port));
+  }
+
+  /** What sandboxes began without the gateway in the last minute, and what of it was refused. */
+  async flows(): Promise<{ allowed: Flow[]; denied: Flow[] }> {
+    const list = async (set: string) => {
+      const table = tableName(this.#options.instance);
+      return parseFlows(await this.#options.exec('nft', ['-j', '-n', 'list', 'set', 'inet', table, set]));
+    };
+    return { allowed: await list('allowed'), denied: await list('denied') };
   }
 
   /** Removes every slot and the firewall table. */
@@ -137,6 +159,13 @@ export class NetworkPool {
     for (const waiting of this.#waiting.splice(0)) waiting.reject(nodeStopping());
     await this.#remove([...this.#used].map((index) => this.slot(index)));
     await this.#nft(`delete table inet ${tableName(this.#options.instance)}\n`);
+    await this.#unsteer();
+  }
+
+  /** Takes the way to the gateway away, as far as it is there. */
+  async #unsteer(): Promise<void> {
+    const input = unsteeringBatch(this.#options.subnet);
+    await this.#options.exec('ip', ['-force', '-batch', '-'], { input }).catch(() => undefined);
   }
 
   #startWork(): void {
@@ -233,6 +262,8 @@ export class NetworkPool {
     await this.#options.exec('nft', ['-f', '-'], { input: script });
   }
 }
+
+const NO_RULES: RulesInPlace = { chain: false, gated: false };
 
 /** A slot that an adopted sandbox goes on using. */
 export interface AdoptedSlot {

@@ -1,24 +1,38 @@
 import { readFile } from 'node:fs/promises';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { parseIpv4 } from './addresses.ts';
+import { ALWAYS_DENIED, parseNetworkList } from '@islet/contracts';
+import { formatIpv4, parseIpv4 } from './addresses.ts';
 
 /** States of connections, as /proc/net/tcp has them. */
 const ESTABLISHED = '01';
 /** It only waits for stray packets: its peer has forgotten it. */
 const TIME_WAIT = '06';
 
-/** States of the connections that this host has with an address, as listed in the text of /proc/net/tcp. */
+const own = parseNetworkList(ALWAYS_DENIED);
+
+/**
+ * States of the connections that this host has begun with an address, as listed in the text of /proc/net/tcp. What the gateway
+ * has in the name of others it did not begin, and what a sandbox begins is cut when it is saved.
+ */
 function statesOf(table: string, address: string): string[] {
-  // The kernel prints addresses as 32-bit numbers in the byte order of the machine (little-endian on all we run on).
-  const value = Buffer.alloc(4);
-  value.writeUInt32BE(parseIpv4(address));
-  const remote = `${Buffer.from(value).reverse().toString('hex').toUpperCase()}:`;
+  const remote = `${hexOf(parseIpv4(address))}:`;
   return table
     .split('\n')
     .slice(1)
     .map((line) => line.trim().split(/\s+/))
-    .filter((fields) => fields[2]?.startsWith(remote))
+    .filter(([, local, peer]) => peer?.startsWith(remote) && own.include(addressOf(local ?? '')))
     .map((fields) => fields[3] ?? '');
+}
+
+/** The kernel prints addresses as 32-bit numbers in the byte order of the machine (little-endian on all we run on). */
+function hexOf(address: number): string {
+  const value = Buffer.alloc(4);
+  value.writeUInt32BE(address);
+  return value.reverse().toString('hex').toUpperCase();
+}
+
+function addressOf(field: string): string {
+  return formatIpv4(Buffer.from(field.slice(0, 8), 'hex').reverse().readUInt32BE());
 }
 
 /** Connections that this host has with an address, as listed in the text of /proc/net/tcp. */

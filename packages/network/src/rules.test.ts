@@ -1,25 +1,27 @@
 import { ALWAYS_DENIED } from '@islet/contracts';
 import { describe, expect, it } from 'vitest';
 import { blockSubnet, overlaps, slotAt } from './addresses.ts';
-import { egressScript, MOST_CONNECTIONS, tableScript } from './rules.ts';
+import { egressScript, MOST_CONNECTIONS, steerScript, tableScript } from './rules.ts';
 
 const slot = slotAt('a1b2c3', blockSubnet(1), 7);
 const open = { allowOut: [], denyOut: [] };
+const none = { chain: false, gated: false };
+const both = { chain: true, gated: true };
 
 describe('egressScript', () => {
   it('leaves an unrestricted slot alone', () => {
-    expect(egressScript('a1b2c3', slot, open, false)).toBe('');
+    expect(egressScript('a1b2c3', slot, open, none)).toBe('');
     expect(
-      egressScript('a1b2c3', slot, { ...open, allowInternetAccess: true, allowOut: ['1.1.1.1'] }, false),
+      egressScript('a1b2c3', slot, { ...open, allowInternetAccess: true, allowOut: ['1.1.1.1'] }, none),
     ).toBe('');
   });
 
   it('puts what is allowed before what is denied, whatever their order', () => {
-    const script = egressScript('a1b2c3', slot, { allowOut: ['1.1.1.1'], denyOut: ['0.0.0.0/0'] }, false);
+    const script = egressScript('a1b2c3', slot, { allowOut: ['1.1.1.1'], denyOut: ['0.0.0.0/0'] }, none);
     expect(script.split('\n')).toEqual([
       'add chain inet islet_a1b2c3 owner_7',
       'flush chain inet islet_a1b2c3 owner_7',
-      'add rule inet islet_a1b2c3 owner_7 ip daddr 1.1.1.1 accept',
+      'add rule inet islet_a1b2c3 owner_7 ip daddr 1.1.1.1 jump permit',
       'add rule inet islet_a1b2c3 owner_7 ip daddr 0.0.0.0/0 jump refuse',
       'add element inet islet_a1b2c3 owners { "isa1b2c3-7" : jump owner_7 }',
       '',
@@ -31,7 +33,7 @@ describe('egressScript', () => {
       'a1b2c3',
       slot,
       { allowInternetAccess: false, allowOut: [], denyOut: ['9.9.9.9'] },
-      false,
+      none,
     );
     expect(script).toContain('ip daddr 0.0.0.0/0 jump refuse');
     expect(script).not.toContain('9.9.9.9');
@@ -39,9 +41,11 @@ describe('egressScript', () => {
 
   it('replaces rules without adding the chain to the map twice, and takes it out when they are cleared', () => {
     const denied = { allowOut: [], denyOut: ['8.8.8.8', '8.8.8.8'] };
-    expect(egressScript('a1b2c3', slot, denied, true)).not.toContain('add element');
-    expect(egressScript('a1b2c3', slot, denied, true).match(/8\.8\.8\.8/g)).toHaveLength(1);
-    expect(egressScript('a1b2c3', slot, open, true)).toBe(
+    expect(egressScript('a1b2c3', slot, denied, { ...none, chain: true })).not.toContain('add element');
+    expect(egressScript('a1b2c3', slot, denied, { ...none, chain: true }).match(/8\.8\.8\.8/g)).toHaveLength(
+      1,
+    );
+    expect(egressScript('a1b2c3', slot, open, { ...none, chain: true })).toBe(
       'delete element inet islet_a1b2c3 owners { "isa1b2c3-7" }\nflush chain inet islet_a1b2c3 owner_7\ndelete chain inet islet_a1b2c3 owner_7\n',
     );
   });
@@ -51,10 +55,52 @@ describe('egressScript', () => {
       'a1b2c3',
       slot,
       { allowOut: ['2606:4700::/32'], denyOut: ['::/0', '1.2.3.0/24'] },
-      false,
+      none,
     );
     expect(script).not.toContain(':/');
     expect(script).toContain('1.2.3.0/24');
+  });
+});
+
+describe('a gated slot', () => {
+  const gated = { ...open, gated: true };
+
+  it('is one once, whatever else its rules say, until it is none', () => {
+    expect(egressScript('a1b2c3', slot, gated, none)).toBe(
+      'add element inet islet_a1b2c3 gated { "isa1b2c3-7" }\n',
+    );
+    expect(egressScript('a1b2c3', slot, { ...gated, denyOut: ['0.0.0.0/0'] }, both)).not.toContain('element');
+    const script = egressScript('a1b2c3', slot, open, both);
+    expect(script).toContain('delete element inet islet_a1b2c3 gated { "isa1b2c3-7" }');
+    expect(script).toContain('delete chain inet islet_a1b2c3 owner_7');
+  });
+
+  it('asks its resolvers by DNS alone, before anything is denied', () => {
+    const rules = { ...gated, denyOut: ['0.0.0.0/0'], resolvers: ['8.8.8.8', '8.8.8.8', '::1'] };
+    const lines = egressScript('a1b2c3', slot, rules, both).split('\n');
+    expect(lines.filter((line) => line.includes('8.8.8.8'))).toEqual([
+      'add rule inet islet_a1b2c3 owner_7 meta l4proto { tcp, udp } th dport 53 ip daddr 8.8.8.8 jump permit',
+    ]);
+    expect(lines.findIndex((line) => line.includes('8.8.8.8'))).toBeLessThan(
+      lines.findIndex((line) => line.includes('jump refuse')),
+    );
+  });
+
+  it('has no TCP forwarded before anything is accepted', () => {
+    const script = tableScript('a1b2c3', blockSubnet(1), []);
+    const chain = script.slice(script.indexOf('chain from_sandbox {'));
+    expect(chain.indexOf('@gated meta l4proto tcp')).toBeLessThan(chain.indexOf('accept'));
+    expect(chain.indexOf('@gated meta l4proto tcp')).toBeGreaterThan(0);
+  });
+
+  it('is steered for what it may reach alone, under a mark of its instance', () => {
+    const lines = steerScript('a1b2c3', blockSubnet(3), 4567).trim().split('\n');
+    expect(lines.at(-1)).toContain('meta l4proto tcp meta mark set 0x69000003 tproxy ip to 127.0.0.1:4567');
+    const places = ['169.254.0.0/16', 'fib daddr type local', 'tproxy'].map((text) =>
+      lines.findIndex((line) => line.includes(text)),
+    );
+    expect(places).not.toContain(-1);
+    expect(places).toEqual([...places].sort((a, b) => a - b));
   });
 });
 
@@ -131,11 +177,13 @@ describe('tableScript', () => {
   it('counts a sandbox’s connections after the answers to others are let through, and before anything is allowed', () => {
     const script = tableScript('a1b2c3', blockSubnet(1), ['9.9.9.9']);
     const chain = script.slice(script.indexOf('chain from_sandbox {'));
-    const order = ['established', '@new_connections', '@open_connections', '9.9.9.9', 'jump owner_rules'];
+    const order = ['established', 'jump limits', '9.9.9.9', 'jump owner_rules'];
     const places = order.map((text) => chain.indexOf(text));
     expect(places).not.toContain(-1);
     expect(places).toEqual([...places].sort((a, b) => a - b));
-    expect(chain).toContain(`ct count over ${MOST_CONNECTIONS}`);
+    const limits = chain.slice(chain.indexOf('chain limits {'));
+    expect(limits).toContain('@new_connections');
+    expect(limits).toContain(`ct count over ${MOST_CONNECTIONS}`);
   });
 
   it('lets IPv4 resolvers through before the private ranges are denied', () => {

@@ -179,4 +179,9 @@ export const MIGRATIONS: readonly Migration[] = [
       view('team_metrics_sum_view', 'metrics_sum', 'team_metrics_sum', ['team_id'], 'e2b.team.'),
     ],
   },
+  {
+    version: 2,
+    name: 'the rule that decided on a connection',
+    statements: ['ALTER TABLE sandbox_egress ADD COLUMN IF NOT EXISTS rule Nullable(String)'],
+  },
 ];

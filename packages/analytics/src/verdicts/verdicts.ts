@@ -13,6 +13,7 @@ const Verdict = Type.Object({
   serverName: Type.Union([Type.String(), Type.Null()]),
   decision: Type.Union([Type.Literal('allowed'), Type.Literal('denied')]),
   ...{ matchType: Type.String(), connections: Type.Integer() },
+  rule: Type.Union([Type.String(), Type.Null()]),
 });
 
 /** Verdicts on connections, in ClickHouse. */
@@ -30,7 +31,7 @@ export function createVerdicts(tables: Tables): VerdictStore {
         `SELECT sandbox_id AS sandboxId, execution_id AS executionId, template_id AS templateId, build_id AS buildId,
             toUnixTimestamp64Milli(first_seen) AS firstSeenMs, toUnixTimestamp64Milli(last_seen) AS lastSeenMs,
             protocol, destination_ip AS destinationIp, destination_port AS destinationPort,
-            server_name AS serverName, decision, match_type AS matchType, connections
+            server_name AS serverName, decision, match_type AS matchType, connections, rule
           FROM sandbox_egress WHERE ${conditions.join(' AND ')}
           ORDER BY first_seen DESC, record_hash DESC LIMIT 1 BY first_seen, record_hash
           LIMIT {limit:UInt32} OFFSET {offset:UInt32}`,
@@ -53,13 +54,17 @@ function rowOfVerdict(verdict: EgressVerdict) {
     ...{ template_id: verdict.templateId, build_id: verdict.buildId, protocol: verdict.protocol },
     ...{ destination_ip: verdict.destinationIp, destination_port: verdict.destinationPort },
     ...{ server_name: verdict.serverName ?? null, decision: verdict.decision },
-    ...{ match_type: verdict.matchType, connections: verdict.connections },
+    ...{ match_type: verdict.matchType, connections: verdict.connections, rule: verdict.rule ?? null },
   };
   // What is the same in all is one verdict.
   const digest = createHash('sha256').update(JSON.stringify(columns)).digest();
   return rowOf(verdict.teamId, { ...columns, record_hash: digest.readBigUInt64BE().toString() });
 }
 
-function verdictOf(teamId: string, { serverName, ...row }: Static<typeof Verdict>): EgressVerdict {
-  return { teamId, ...row, ...(serverName !== null && { serverName }) };
+function verdictOf(teamId: string, { serverName, rule, ...row }: Static<typeof Verdict>): EgressVerdict {
+  return {
+    ...{ teamId, ...row },
+    ...(serverName !== null && { serverName }),
+    ...(rule !== null && { rule }),
+  };
 }

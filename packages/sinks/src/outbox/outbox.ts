@@ -1,5 +1,5 @@
 import { randomUUID } from 'node:crypto';
-import type { SandboxLifeEvent, SandboxLog } from '@islet/contracts';
+import type { EgressVerdict, SandboxLifeEvent, SandboxLog } from '@islet/contracts';
 import type { Logger } from '@islet/telemetry';
 import type { Note, Sinks } from '../sinks.ts';
 import { Backlog } from './backlog.ts';
@@ -63,7 +63,7 @@ export class Outbox implements Sinks {
       this.#add(buildLog.teamId, { kind: 'buildLog', buildLog }, NOTE_SIZE + buildLog.message.length),
   };
   readonly verdicts: Sinks['verdicts'] = {
-    record: (verdict) => this.#add(verdict.teamId, { kind: 'verdict', verdict }, NOTE_SIZE),
+    record: (verdict) => this.#add(verdict.teamId, { kind: 'verdict', verdict }, sizeOfVerdict(verdict)),
   };
   readonly #options: OutboxOptions;
   readonly #epoch = randomUUID();
@@ -183,6 +183,10 @@ function sizeOfLog({ message, fields }: SandboxLog): number {
 function sizeOfEvent({ metadata, egress }: SandboxLifeEvent): number {
   const rules = [...(egress?.allowOut ?? []), ...(egress?.denyOut ?? [])];
   return NOTE_SIZE + sizeOfMap(metadata) + rules.reduce((sum, rule) => sum + rule.length, 0);
+}
+
+function sizeOfVerdict({ serverName = '', rule = '' }: EgressVerdict): number {
+  return NOTE_SIZE + serverName.length + rule.length;
 }
 
 function sizeOfMap(map: Record<string, string>): number {

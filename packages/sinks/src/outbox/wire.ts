@@ -121,13 +121,17 @@ function buildLogOf(log: outboxProto.BuildLog): BuildLog | undefined {
 }
 
 function verdictOf(verdict: outboxProto.Verdict): EgressVerdict | undefined {
-  const { $typeName, $unknown, protocol, decision, serverName, ...rest } = verdict;
+  const { $typeName, $unknown, protocol, decision, serverName, rule, ...rest } = verdict;
   if (protocol !== 'tcp' && protocol !== 'udp') return undefined;
   if (decision !== 'allowed' && decision !== 'denied') return undefined;
   const { sandboxId, teamId, firstSeenMs, lastSeenMs, destinationPort, connections } = rest;
   if (!isNamed(sandboxId, teamId, firstSeenMs) || !isTime(lastSeenMs)) return undefined;
   if (destinationPort > 65_535 || !Number.isSafeInteger(connections)) return undefined;
-  return { ...rest, protocol, decision, ...(serverName !== undefined && { serverName }) };
+  return {
+    ...{ ...rest, protocol, decision },
+    ...(serverName !== undefined && { serverName }),
+    ...(rule !== undefined && { rule }),
+  };
 }
 
 function isNamed(sandboxId: string, teamId: string, timeMs: number): boolean {

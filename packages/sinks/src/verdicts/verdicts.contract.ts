@@ -21,9 +21,9 @@ export function verdictsContract(name: string, open: OpenStore<VerdictStore>): v
 
     it('gives verdicts as they were told, the latest first, each once', async () => {
       const told = [
-        verdict(0, { serverName: 'a.example', matchType: 'domain' }),
+        verdict(0, { serverName: 'a.example', matchType: 'domain', rule: '*.example' }),
         verdict(1, { protocol: 'udp', destinationIp: '2001:db8::1', destinationPort: 53 }),
-        verdict(2, { decision: 'denied', matchType: 'cidr' }),
+        verdict(2, { decision: 'denied', matchType: 'cidr', rule: '0.0.0.0/0' }),
       ];
       await store().write(told);
       await store().write(told.slice(1));
