@@ -75,6 +75,8 @@ export interface HostEnd {
   /** Exit code, or null if a signal ended it. */
   code: number | null;
   signal: string | null;
+  /** Why the server has ended it, if it broke the rules of its host. */
+  reason?: string;
 }
 
 /** A context's process could not be started. The message is for the caller, on one line or several. */
@@ -87,6 +89,8 @@ export class HostEndedError extends Error {
   override readonly name = 'HostEndedError';
 
   constructor(readonly end: HostEnd) {
-    super(`the process ended by ${end.signal ?? `exit code ${end.code}`}`);
+    super(
+      `the process ended by ${end.signal ?? `exit code ${end.code}`}${end.reason ? `: ${end.reason}` : ''}`,
+    );
   }
 }

@@ -1,0 +1,1 @@
+"""The Python host of Islet's code interpreter: IPython's InteractiveShell behind a descriptor."""

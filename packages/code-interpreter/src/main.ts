@@ -1,0 +1,32 @@
+import { existsSync } from 'node:fs';
+import { homedir } from 'node:os';
+import { dirname, join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { languagesOf } from './hosts/languages.ts';
+import { pythonHost } from './hosts/python/python-host.ts';
+import { startInterpreter } from './server.ts';
+
+/** Of the SDK. */
+const PORT = 49_999;
+const HOME = '/home/user';
+
+const here = dirname(fileURLToPath(import.meta.url));
+const { env } = process;
+
+const interpreter = await startInterpreter({
+  languages: languagesOf({
+    python: pythonHost(env.ISLET_PYTHON ?? '/usr/bin/python3', join(here, 'python')),
+  }),
+  defaults: ['python'],
+  home: existsSync(HOME) ? HOME : homedir(),
+  env: Object.fromEntries(
+    Object.entries(env).filter((entry): entry is [string, string] => entry[1] !== undefined),
+  ),
+  port: PORT,
+  globalsUrl: 'http://localhost:49983/envs',
+  generationFile: '/run/islet/generation',
+});
+
+for (const signal of ['SIGINT', 'SIGTERM'] as const) {
+  process.once(signal, () => void interpreter.close().then(() => process.exit(0)));
+}
