@@ -24,6 +24,7 @@ import {
   seed,
 } from '@islet/db';
 import { createLogger } from '@islet/telemetry';
+import { fixedMasterKeys, newMasterKey } from '@islet/vault';
 import { simulatedLink } from '../../packages/api/test/simulated-link.ts';
 import { SimulatedNode } from '../../packages/api/test/simulated-node.ts';
 
@@ -124,6 +125,8 @@ export class ControlPlaneUnderTest implements AsyncDisposable {
         signatures: new UploadSignatures('bench'),
       }),
       tokenSeed: 'bench',
+      masterKeys: fixedMasterKeys([newMasterKey()]),
+      issuer: () => 'https://islet.example',
       domain: 'localhost:3002',
       logger: createLogger({ service: 'api', level: 'silent' }),
     });

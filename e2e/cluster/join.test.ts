@@ -160,7 +160,7 @@ describe('machines that join a cluster', () => {
     const sandbox = await create();
     const token = await machines.token('api');
     await machines.serve('second', ['join', '--start', '--advertise', addresses.second], `${token}\n`);
-    for (const name of ['cluster-authority', 'token-seed', 'admin-token']) {
+    for (const name of ['cluster-authority', 'token-seed', 'admin-token', 'master-key']) {
       expect(await machines.secret('second', name)).toBe(await machines.secret('api', name));
     }
     const used = await machines.command('edge', ['join', token, '--data-dir', join(dir, 'nobody')]);

@@ -16,6 +16,7 @@ import {
   seed,
 } from '../../packages/db/src/index.ts';
 import { createLogger } from '../../packages/telemetry/src/index.ts';
+import { fixedMasterKeys, newMasterKey } from '../../packages/vault/src/index.ts';
 import type { FuzzTarget } from '../target.ts';
 
 const CLUSTER_ARCHIVE = resolve(import.meta.dirname, '../../dist/cluster.tar.gz');
@@ -85,6 +86,8 @@ async function renewed(before: Service | undefined): Promise<Service> {
   });
   const api = await createApi({
     ...{ db, logger, routes: createMemoryRoutes(Date.now), tokenSeed: 'seed', domain: 'localhost:3002' },
+    masterKeys: fixedMasterKeys([newMasterKey()]),
+    issuer: () => 'https://islet.example',
     reservations: createMemoryReservations(() => performance.now()),
     discovery: onlyNode(node),
     artifacts: createDirectoryArtifacts({ directory: dir, signatures: new UploadSignatures('seed') }),

@@ -27,7 +27,7 @@ export const target: FuzzTarget = {
     const access = lines.includes('0') ? { allow_internet_access: false } : {};
     let egress: ReturnType<typeof parseEgress>;
     try {
-      egress = parseEgress({ ...rules, ...access });
+      egress = parseEgress({ ...rules, ...access }, '');
     } catch (error) {
       if (error instanceof IsletError && error.status < 500) return;
       throw error;

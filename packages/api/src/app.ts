@@ -3,6 +3,7 @@ import { createMemoryNotices, createMemoryPending, type FindSigner, type Wake } 
 import { type SandboxLifeEvent, toErrorBody } from '@islet/contracts';
 import type { Revoked } from '@islet/db';
 import { createMemoryAudit, createMemoryDeliveries } from '@islet/sinks';
+import { IdentityTokens, Secrets, SigningKeys, Vault } from '@islet/vault';
 import { createDestinations, createSealing, Dispatcher, oweToWebhooks } from '@islet/webhooks';
 import Fastify, { type FastifyReply } from 'fastify';
 import { Type } from 'typebox';
@@ -26,6 +27,7 @@ import { useOpenApi } from './http/openapi.ts';
 import { usePipelineLimit } from './http/pipelining.ts';
 import { useUnderWayLimit } from './http/under-way.ts';
 import { useSchemaValidation } from './http/validation.ts';
+import { addIdentityRoutes } from './identity/routes.ts';
 import { addKeyRoutes } from './keys/routes.ts';
 import { addLogRoutes } from './logs/routes.ts';
 import { addMetricsRoutes } from './metrics/routes.ts';
@@ -48,6 +50,8 @@ import { PausedQuota } from './sandboxes/paused-quota.ts';
 import { createWake } from './sandboxes/resume.ts';
 import { addSandboxRoutes } from './sandboxes/routes.ts';
 import { createFindSigner } from './sandboxes/signers.ts';
+import { isSecretsPath, toSecretsError } from './secrets/answers.ts';
+import { addSecretRoutes } from './secrets/routes.ts';
 import { addSnapshotRoutes } from './snapshots/routes.ts';
 import { Metering } from './teams/metering.ts';
 import { addTeamMetricsRoutes } from './teams/metrics-routes.ts';
@@ -80,6 +84,8 @@ const KEEP_ALIVE_MS = 620_000;
 /** Of what nobody keeps elsewhere: some 10 MB. */
 const DELIVERIES_KEPT = { attemptsPerWebhook: 1_000, attempts: 5_000 };
 const AUDIT_KEPT = { most: 10_000 };
+/** Of one team. */
+const MOST_SECRETS = 1_000;
 /** A node that is silent for so long has died, as far as anybody can know. */
 const NODE_LOSS_MS = 14_000;
 
@@ -101,6 +107,7 @@ export interface Api {
   readonly audit: AuditTrail;
   readonly metering: Metering;
   readonly dispatcher: Dispatcher;
+  readonly vault: Vault;
 }
 
 /**
@@ -117,8 +124,10 @@ export async function createApi(deps: ApiDeps): Promise<Api> {
     http: { headersTimeout: HEADERS_TIMEOUT_MS, maxHeaderSize: HEAD_BYTES },
     routerOptions: { maxParamLength: PARAM_LENGTH },
     // Paths that cannot be decoded never reach a handler.
-    frameworkErrors: (error, _request, reply) => {
-      const known = toIsletError(error);
+    frameworkErrors: (error, request, reply) => {
+      const isOfSecrets = isSecretsPath(request.url);
+      const known = isOfSecrets ? toSecretsError(toIsletError(error)) : toIsletError(error);
+      if (isOfSecrets) reply.header('Cache-Control', 'no-store');
       void (reply as FastifyReply).code(known.status).send(toErrorBody(known));
     },
   }).withTypeProvider<TypeBoxTypeProvider>();
@@ -164,6 +173,8 @@ export async function createApi(deps: ApiDeps): Promise<Api> {
     addAdminRoutes,
     addVolumeRoutes,
     addVolumeContentRoutes,
+    addSecretRoutes,
+    addIdentityRoutes,
   ]) {
     addRoutes(app, context);
   }
@@ -174,6 +185,7 @@ export async function createApi(deps: ApiDeps): Promise<Api> {
   const figures = openApiFigures(context);
   let nodesStarted: AsyncDisposable | undefined;
   app.addHook('onReady', async () => {
+    await context.vault.settle();
     await context.standings.start();
     const { nodes } = context;
     nodesStarted = await startNodes({
@@ -211,6 +223,7 @@ export async function createApi(deps: ApiDeps): Promise<Api> {
     audit: context.audit,
     metering: context.metering,
     dispatcher: context.dispatcher,
+    vault: context.vault,
   };
 }
 
@@ -251,6 +264,7 @@ function buildContext(deps: ApiDeps): ApiContext {
     hearings: deps.hearings,
     lossAfterMs: deps.nodeLossMs ?? NODE_LOSS_MS,
   });
+  const vault = new Vault(db, deps.masterKeys);
   const current = new CurrentSandboxes({ known: sandboxes, routes, nodes, logger });
   return {
     ...deps,
@@ -267,6 +281,9 @@ function buildContext(deps: ApiDeps): ApiContext {
     nodes,
     standings,
     rows,
+    vault,
+    secrets: new Secrets({ vault, now, mostPerTeam: MOST_SECRETS }),
+    identity: new IdentityTokens({ keys: new SigningKeys({ vault, now }), issuer: deps.issuer, now }),
     ...{ destinations, sealing, deliveries, dispatcher, metering, hear },
     audit: new AuditTrail({ store: deps.audit ?? createMemoryAudit(AUDIT_KEPT), logger }),
   };

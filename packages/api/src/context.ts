@@ -1,6 +1,7 @@
 import type { TypeBoxTypeProvider } from '@fastify/type-provider-typebox';
 import type { SandboxLifeEvent } from '@islet/contracts';
 import type { DeliveryStore } from '@islet/sinks';
+import type { IdentityTokens, Secrets, Vault } from '@islet/vault';
 import type { Destinations, Dispatcher, Sealing } from '@islet/webhooks';
 import type {
   FastifyBaseLogger,
@@ -57,6 +58,9 @@ export interface ApiContext extends Omit<ApiDeps, 'clock' | 'sandboxes' | 'deliv
   destinations: Destinations;
   sealing: Sealing;
   metering: Metering;
+  vault: Vault;
+  secrets: Secrets;
+  identity: IdentityTokens;
   /** Takes what happened to sandboxes: see `Api`. */
   hear(events: readonly SandboxLifeEvent[]): Promise<void>;
 }

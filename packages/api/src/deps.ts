@@ -12,6 +12,7 @@ import type {
   TeamStore,
 } from '@islet/sinks';
 import type { Logger } from '@islet/telemetry';
+import type { MasterKeys } from '@islet/vault';
 import type { RetrySchedule } from '@islet/webhooks';
 import type { RateLimit } from './auth/rate-limit.ts';
 import type { WebAccess } from './http/cors.ts';
@@ -69,6 +70,10 @@ export interface ApiDeps {
   uploads?: Uploads | undefined;
   /** Secret from which sandboxes' tokens are derived; it must survive restarts. */
   tokenSeed: string;
+  /** What secrets are encrypted under: the same at all control planes. */
+  masterKeys: MasterKeys;
+  /** The address that identity tokens name as theirs, without a slash at its end. Asked when it serves. */
+  issuer: () => string;
   /** Base domain of sandbox traffic, for the answers; null lets the SDK use its own. */
   domain: string | null;
   /** Names it answers to and pages that may call it; without it those of this machine. */

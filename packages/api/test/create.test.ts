@@ -135,9 +135,9 @@ describe('create', () => {
       'Volume mounts are not enabled.',
     ],
     [
-      { templateID: 'base', iam: { tokens: { a: { audience: 'x', tokenType: 'JWT-SVID' } } } },
+      { templateID: 'base', iam: { tokens: { a: { audience: 'x', tokenType: 'JWT' } } } },
       400,
-      'Workload identity (iam) is not offered here: leave it out.',
+      'iam.tokens.a.tokenType: only "JWT-SVID" is supported',
     ],
   ])('refuses %j', async (body, status, message) => {
     const before = api.node.creates.length;

@@ -20,6 +20,7 @@ import {
   seed,
 } from '@islet/db';
 import { createLogger } from '@islet/telemetry';
+import { fixedMasterKeys, parseMasterKeys } from '@islet/vault';
 import { expect } from 'vitest';
 import { bundleInspector } from '../../artifacts/bundle.mjs';
 import { type Api, type ApiDeps, createApi, type NodeLink } from '../src/index.ts';
@@ -31,6 +32,8 @@ import { SimulatedTemplateManager } from './simulated-template-manager.ts';
 
 export const ADMIN_TOKEN = 'admin-secret';
 export const TOKEN_SEED = 'seed';
+/** The same for all APIs of a database. */
+export const MASTER_KEYS = fixedMasterKeys(parseMasterKeys('0a'.repeat(32)) ?? []);
 
 export interface Answer {
   status: number;
@@ -119,6 +122,8 @@ export async function startHarness({ link = {}, ...overrides }: HarnessOptions =
     artifacts: createDirectoryArtifacts({ directory: join(artifactsDir, 'store'), signatures }),
     uploads: { signatures, inspector },
     tokenSeed: TOKEN_SEED,
+    masterKeys: MASTER_KEYS,
+    issuer: () => 'https://islet.example',
     domain: 'islet.localhost:3002',
     logger: createLogger({ service: 'api', level: 'silent' }),
     adminToken: ADMIN_TOKEN,

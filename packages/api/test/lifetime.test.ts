@@ -192,7 +192,7 @@ describe('network', () => {
   it.each([
     [{ denyOut: ['nope'] }, 400, 'invalid denied CIDR nope'],
     [{ allowOut: ['::'] }, 400, 'invalid allowed address ::'],
-    [{ rules: { 'a.example': [{}] } }, 400, 'Network transform rules are not available for your team.'],
+    [{ rules: { '1.1.1.1': [{}] } }, 400, 'Rule domain "1.1.1.1" is not a valid domain name.'],
     [
       { egressProxy: { address: 'p:1' } },
       403,

@@ -186,6 +186,30 @@ export {
   type UsageQuery,
 } from './usage/usage.ts';
 export {
+  holdMasterKey,
+  listSealedOtherwise,
+  reseal,
+  type SealedRow,
+  settleMasterKey,
+  useMasterKey,
+} from './vault/master-key.ts';
+export {
+  countSecrets,
+  createSecret,
+  deleteSecret,
+  findSecret,
+  listSecrets,
+  replaceSecret,
+  type SecretRow,
+  type SecretSelector,
+} from './vault/secrets.ts';
+export {
+  addSigningKey,
+  deleteSigningKeys,
+  listSigningKeys,
+  type SigningKeyRow,
+} from './vault/signing-keys.ts';
+export {
   createVolume,
   deleteVolume,
   findVolume,

@@ -32,7 +32,7 @@ export interface MembershipOptions {
   /** Of the cluster; signs for its members. */
   authority: Certificate;
   /** What another API is given. */
-  secrets: { tokenSeed: string; adminToken: string };
+  secrets: () => Promise<{ tokenSeed: string; adminToken: string; masterKeys: string }>;
   members: Pick<Members, 'changed'>;
   /** Whose certificate a caller has shown. */
   peerOf: (context: HandlerContext) => Identity | undefined;
@@ -71,10 +71,10 @@ export function membershipService(options: MembershipOptions): Membership {
       throw toConnectError(internalError(error));
     }
   };
-  const apiSecrets = {
+  const apiSecrets = async () => ({
     ...{ authorityKey: authority.key, authorityCertificate: authority.cert },
-    ...secrets,
-  };
+    ...(await secrets()),
+  });
   return {
     join: ({ secret, name, certificateRequest }) =>
       answer(async () => {
@@ -93,7 +93,7 @@ export function membershipService(options: MembershipOptions): Membership {
         if (result.outcome === 'expired') throw joinTokenExpired();
         if (result.outcome === 'name-taken') throw memberNameTaken(result.role, name);
         logger.info({ role: result.role, name }, 'a machine has joined the cluster');
-        if (result.role === 'api') return { given: { case: 'secrets', value: apiSecrets } };
+        if (result.role === 'api') return { given: { case: 'secrets', value: await apiSecrets() } };
         await members.changed();
         return { given: { case: 'certificate', value: certificate } };
       }),

@@ -2,9 +2,7 @@ import { create } from '@bufbuild/protobuf';
 import {
   autoPauseMemoryAlone,
   autoPauseMemoryWithAutoResume,
-  emptyIamAudience,
   envdAccessToken,
-  iamNotOffered,
   newSandboxId,
   orchestratorProto,
   privateWithoutSecure,
@@ -13,9 +11,7 @@ import {
   templateMemoryBeyondLimit,
   timeoutTooLong,
   timeoutZero,
-  tooManyIamTokens,
   trafficAccessToken,
-  wrongIamTokenType,
 } from '@islet/contracts';
 import type { Team } from '@islet/db';
 import { annotate } from '@islet/telemetry';
@@ -28,11 +24,11 @@ import { parseEgress, parseIngress } from './network-rules.ts';
 import { giveBackPlace, takePlace } from './places.ts';
 import type { NewSandbox } from './shapes.ts';
 import { startPlaced } from './start.ts';
+import { parseWorkloadTokens } from './workload-tokens.ts';
 
 export type CreateRequest = Static<typeof NewSandbox>;
 
 const HOUR_MS = 3_600_000;
-const MAX_IAM_TOKENS = 5;
 /** A sandbox that traffic wakes lives at least so long. */
 const MIN_RESUME_MS = 300_000;
 
@@ -56,19 +52,6 @@ function checkRequest(request: CreateRequest, team: Team): void {
   }
   if (request.network?.allowPublicTraffic === false && !request.secure) {
     throw privateWithoutSecure();
-  }
-  checkIam(request.iam?.tokens ?? {});
-}
-
-function checkIam(tokens: Record<string, { audience: string; tokenType: string }>): void {
-  const entries = Object.entries(tokens);
-  if (entries.length > MAX_IAM_TOKENS) throw tooManyIamTokens(MAX_IAM_TOKENS);
-  for (const [name, { audience, tokenType }] of entries) {
-    if (tokenType !== 'JWT-SVID') throw wrongIamTokenType(name);
-    if (audience === '') throw emptyIamAudience(name);
-  }
-  if (entries.length > 0) {
-    throw iamNotOffered();
   }
 }
 
@@ -111,7 +94,7 @@ function configOf(
     autoPause: request.autoPause,
     autoPauseMemory: request.autoPauseMemory,
     autoResume: request.autoResume?.enabled ?? false,
-    egress: parseEgress({ ...request.network, ...pickInternetAccess(request) }),
+    egress: parseEgress({ ...request.network, ...pickInternetAccess(request) }, build.envdVersion ?? ''),
     ingress,
     resumeTimeoutMs: Math.min(Math.max(request.timeout * 1000, MIN_RESUME_MS), maxLengthMs),
     maxLengthMs,
@@ -134,10 +117,12 @@ export async function createSandbox(
   request: CreateRequest,
 ): Promise<Sandbox> {
   checkRequest(request, team);
+  const workloadTokens = parseWorkloadTokens(request.iam?.tokens);
   const template = await context.templates.resolve(team, request.templateID);
   checkSize(template, team);
   const { mounts, nodeId } = await resolveMounts(context, team, request.volumeMounts ?? []);
   const config = configOf(context, team, request, template, mounts);
+  config.workloadTokens = workloadTokens.map((token) => create(orchestratorProto.WorkloadTokenSchema, token));
   const { sandboxId } = config;
   annotate({ 'sandbox.id': sandboxId, 'template.id': config.templateId });
   await using _place = request.autoPause ? await context.paused.promise(team, [sandboxId]) : undefined;

@@ -85,8 +85,8 @@ export function addLifetimeRoutes(app: ApiApp, context: ApiContext): void {
     },
     async (request, reply) => {
       await withRunning(request.params.sandboxID, callingTeam(request), async (sandbox) => {
-        const { sandboxId } = sandbox.config;
-        const egress = parseEgress(request.body);
+        const { sandboxId, envdVersion } = sandbox.config;
+        const egress = parseEgress(request.body, envdVersion);
         const node = context.nodes.of(sandbox);
         const answer = await node.call(NODE_CALL_TIMEOUT_MS, ({ sandboxes }, options) =>
           sandboxes.setSandboxEgress({ sandboxId, egress }, options),

@@ -8,10 +8,10 @@ import {
   invalidDeniedCidr,
   invalidMaskRequestHost,
   orchestratorProto,
-  transformRulesNotOffered,
 } from '@islet/contracts';
 import type { Static } from 'typebox';
 import type { NetworkConfig, NetworkUpdate } from './shapes.ts';
+import { parseTransformRules } from './transform-rules.ts';
 
 /** How the SDKs spell "everything". */
 const ALL_TRAFFIC = '0.0.0.0/0';
@@ -39,9 +39,10 @@ type EgressRequest = Pick<
 
 /**
  * Checks the outgoing rules of a create or an update, with the protocol's messages.
+ * @param envdVersion of the sandbox: an old one takes no rules for domains
  * @throws IsletError 400 or 403
  */
-export function parseEgress(request: EgressRequest): orchestratorProto.Egress {
+export function parseEgress(request: EgressRequest, envdVersion: string): orchestratorProto.Egress {
   const { allowOut = [], denyOut = [], egressProxy, rules, allow_internet_access } = request;
   for (const entry of denyOut) {
     const address = addressOf(entry);
@@ -63,15 +64,13 @@ export function parseEgress(request: EgressRequest): orchestratorProto.Egress {
   if (domain !== undefined) {
     throw allowedDomainsNotOffered(domain);
   }
-  if (rules && Object.keys(rules).length > 0) {
-    throw transformRulesNotOffered();
-  }
   if (egressProxy) {
     throw egressProxyNotOffered();
   }
   return create(orchestratorProto.EgressSchema, {
     allowOut,
     denyOut,
+    domainRules: parseTransformRules(rules, envdVersion),
     ...(allow_internet_access !== undefined && { allowInternetAccess: allow_internet_access }),
   });
 }

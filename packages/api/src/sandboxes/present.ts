@@ -2,6 +2,7 @@ import { CLIENT_ID, orchestratorProto, type Sandbox, sandboxNotFound } from '@is
 import type { Static } from 'typebox';
 import { isPaused } from './live.ts';
 import type { ListedSandbox, SandboxDetail, SandboxShape } from './shapes.ts';
+import { presentTransformRules } from './transform-rules.ts';
 
 const { SandboxState } = orchestratorProto;
 
@@ -77,6 +78,7 @@ export function presentDetail(sandbox: Sandbox, domain: string | null): Static<t
       ...(ingress?.maskRequestHost !== undefined && { maskRequestHost: ingress.maskRequestHost }),
       allowOut: egress?.allowOut ?? [],
       denyOut: egress?.denyOut ?? [],
+      ...(egress && egress.domainRules.length > 0 && { rules: presentTransformRules(egress.domainRules) }),
     },
     lifecycle: { autoResume: config.autoResume, onTimeout: config.autoPause ? 'pause' : 'kill' },
   };

@@ -14,7 +14,6 @@ const Metadata = cappedTextMap({ entries: 256, keyLength: 256, valueLength: 8 * 
 const EnvVars = cappedTextMap({ entries: 1024, keyLength: 256, valueLength: 64 * KIB, bytes: 128 * KIB });
 
 const MOST_ADDRESSES = 1000;
-const MOST_RULES = 100;
 const MOST_TOKENS = 100;
 /** More than may be mounted: that has a message of its own. */
 const MOST_MOUNTS = 100;
@@ -39,9 +38,19 @@ export const NoContent = Type.Unsafe<undefined>({ type: 'null' });
 /** Seconds that fit what clients send: a 32-bit integer. */
 export const Seconds = Type.Integer({ minimum: 0, maximum: 2_147_483_647, format: 'int32' });
 
+/** More than may be given: that has messages of its own. */
+const RULES = { entries: 100, rules: 10, keyLength: KIB, valueLength: 8 * KIB };
+const ruleMap = <T extends TSchema>(value: T) =>
+  Type.Record(Type.String(), value, {
+    maxProperties: RULES.entries,
+    propertyNames: { type: 'string', maxLength: RULES.keyLength },
+  });
+
 const NetworkRule = Type.Object({
   transform: Type.Optional(
-    Type.Object({ headers: Type.Optional(map(Type.String({ maxLength: 8 * KIB }), MOST_RULES)) }),
+    Type.Object({
+      headers: Type.Optional(ruleMap(Type.String({ maxLength: RULES.valueLength }))),
+    }),
   ),
 });
 
@@ -57,7 +66,7 @@ const egressFields = {
       password: Type.Optional(named()),
     }),
   ),
-  rules: Type.Optional(map(Type.Array(NetworkRule, { maxItems: MOST_RULES }), MOST_RULES)),
+  rules: Type.Optional(nullable(ruleMap(Type.Array(NetworkRule, { maxItems: RULES.rules })))),
 };
 
 export const NetworkConfig = Type.Object({
@@ -82,7 +91,12 @@ const createFields = {
   envVars: Type.Optional(EnvVars),
   iam: Type.Optional(
     Type.Object({
-      tokens: Type.Optional(map(Type.Object({ audience: named(), tokenType: named() }), MOST_TOKENS)),
+      tokens: Type.Optional(
+        map(
+          Type.Object({ audience: Type.Optional(named()), tokenType: Type.Optional(named()) }),
+          MOST_TOKENS,
+        ),
+      ),
     }),
   ),
   volumeMounts: Type.Optional(

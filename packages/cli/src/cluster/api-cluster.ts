@@ -15,6 +15,7 @@ import { type Certificate, fingerprintOf, isMemberName, newIdentity } from '@isl
 import { clusterProto, edgeProto, type Undo } from '@islet/contracts';
 import type { Database } from '@islet/db';
 import type { Logger } from '@islet/telemetry';
+import { type MasterKeys, writeMasterKeys } from '@islet/vault';
 import { locatedMembers, type NodeCatalogue } from '../consul/catalogue.ts';
 import type { ClusterPlace } from '../control/administration.ts';
 import type { SharedSecrets } from '../roles/shared-secrets.ts';
@@ -29,6 +30,8 @@ export interface ApiClusterOptions {
   notices: Notices;
   /** What all APIs have alike. */
   secrets: SharedSecrets;
+  /** Those that another API is given, as they are then. */
+  masterKeys: MasterKeys;
   /** Where nodes are; undefined: where they have said themselves. */
   catalogue?: Pick<NodeCatalogue, 'watch'> | undefined;
   /** Nodes of this process, which are called without a link, by the member that each is. */
@@ -53,7 +56,7 @@ export interface ApiCluster {
 
 /** Opens the API's part of a cluster; what it makes is added to `undo`. */
 export async function openApiCluster(options: ApiClusterOptions, undo: Undo): Promise<ApiCluster> {
-  const { dataDir, db, notices, secrets, clock, logger } = options;
+  const { dataDir, db, notices, secrets, masterKeys, clock, logger } = options;
   const authority = await openAuthority(dataDir, new Date(clock()));
   const name = isMemberName(hostname()) ? hostname() : 'api';
   const member = await openMember({
@@ -64,7 +67,8 @@ export async function openApiCluster(options: ApiClusterOptions, undo: Undo): Pr
   const members = await Members.open({ db, notices, logger });
   undo.add('the watch of the members', () => members[Symbol.asyncDispose]());
   const { join, renew, announce } = membershipService({
-    ...{ db, authority, secrets, members, clock, logger },
+    ...{ db, authority, members, clock, logger },
+    secrets: async () => ({ ...secrets, masterKeys: writeMasterKeys(await masterKeys.all()) }),
     peerOf: callerOf,
   });
   const { method } = clusterProto.Membership;

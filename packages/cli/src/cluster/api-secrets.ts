@@ -1,6 +1,8 @@
 import { join } from 'node:path';
 import { type Certificate, fingerprintOf } from '@islet/certificates';
 import type { clusterProto } from '@islet/contracts';
+import { parseMasterKeys } from '@islet/vault';
+import { MASTER_KEY_FILE } from '../host/master-key-file.ts';
 import { isSeed, keepSecret, openSecrets, readSecret } from '../host/secrets.ts';
 import { isPair } from '../https/certificate-source.ts';
 import { keepPair } from '../https/pair-file.ts';
@@ -9,18 +11,27 @@ import { AUTHORITY_FILE } from './authority.ts';
 
 /** What another API needs to be one of the cluster's. Whoever has it is the cluster. */
 export interface ApiSecrets extends SharedSecrets {
+  /** As their file has them. */
+  masterKeys: string;
   authority: Certificate;
 }
 
 /** What an API has sent. Undefined if that is not of the authority, or damaged. */
 export function readApiSecrets(sent: clusterProto.ApiSecrets, fingerprint: string): ApiSecrets | undefined {
-  const { authorityKey: key, authorityCertificate: cert, tokenSeed, adminToken } = sent;
+  const { authorityKey: key, authorityCertificate: cert, tokenSeed, adminToken, masterKeys } = sent;
   const authority = { cert, key };
-  const isWhole = isPair(authority) && isSeed(tokenSeed) && isSeed(adminToken);
-  return isWhole && fingerprintOf(cert) === fingerprint ? { authority, tokenSeed, adminToken } : undefined;
+  const isWhole =
+    isPair(authority) && isSeed(tokenSeed) && isSeed(adminToken) && parseMasterKeys(masterKeys) !== undefined;
+  if (!isWhole || fingerprintOf(cert) !== fingerprint) return undefined;
+  return { authority, tokenSeed, adminToken, masterKeys };
 }
 
-const NAMES = { tokenSeed: 'token-seed', adminToken: 'admin-token', authority: AUTHORITY_FILE };
+const NAMES = {
+  tokenSeed: 'token-seed',
+  adminToken: 'admin-token',
+  masterKeys: MASTER_KEY_FILE,
+  authority: AUTHORITY_FILE,
+};
 
 /** The first secret of an API that a data directory has; undefined if it has none. */
 export async function findApiSecret(dataDir: string): Promise<string | undefined> {
@@ -36,5 +47,6 @@ export async function keepApiSecrets(dataDir: string, secrets: ApiSecrets): Prom
   const dir = await openSecrets(dataDir);
   await keepSecret(join(dir, NAMES.tokenSeed), secrets.tokenSeed);
   await keepSecret(join(dir, NAMES.adminToken), secrets.adminToken);
+  await keepSecret(join(dir, NAMES.masterKeys), secrets.masterKeys);
   await keepPair(join(dir, NAMES.authority), secrets.authority);
 }

@@ -36,6 +36,7 @@ import { writeJoinToken } from '../cluster/join-token.ts';
 import type { NodeClient } from '../roles/node.ts';
 import type { FurtherState, FurtherTemplates } from '../up/further-templates.ts';
 import { AdministrationError } from './errors.ts';
+import type { KeyRotation, RotationRequest, RotationView } from './key-rotation.ts';
 import { limitOverrides, limitsView, type TeamLimitsChange, type TeamLimitsView } from './team-limits.ts';
 import { type WebhookAdministration, webhookAdministration } from './webhooks.ts';
 
@@ -163,6 +164,8 @@ export interface Administration extends WebhookAdministration {
   listAudit(request: Omit<AuditQuery, 'teamId'> & { team?: string | undefined }): Promise<AuditRecord[]>;
   /** What a team used, by day; of all teams if none is named. Days as `2026-12-01`, both included. */
   listUsage(request: UsageRequest): Promise<TeamUsageView[]>;
+  /** Has all secrets encrypted under another master key; or only readies one. */
+  rotateMasterKey(request: RotationRequest): Promise<RotationView>;
   /** Newest first. */
   listSnapshots(request: object): Promise<SnapshotView[]>;
   /** Removes the snapshots that no template has, and says which. */
@@ -197,6 +200,7 @@ export interface RunningServices {
   audit: Api['audit'];
   metering: Api['metering'];
   dispatcher: Api['dispatcher'];
+  rotation: KeyRotation;
 }
 
 /** Administration straight on the database; what needs the machine's snapshots is refused if nothing runs. */
@@ -280,6 +284,7 @@ export function administrationOf(db: Database, running?: RunningServices): Admin
         })),
       );
     },
+    rotateMasterKey: (request) => runningServices().rotation.run(request),
     listSnapshots: snapshots,
     async collectSnapshots() {
       const unused = (await snapshots()).filter(({ inUse }) => !inUse);

@@ -37,6 +37,7 @@ const METHODS = [
   'replayDeliveries',
   'listAudit',
   'listUsage',
+  'rotateMasterKey',
 ] as const;
 export type Method = (typeof METHODS)[number];
 
@@ -170,6 +171,7 @@ export function administrationThrough(path: string): Administration {
     replayDeliveries: call('replayDeliveries'),
     listAudit: call('listAudit'),
     listUsage: call('listUsage'),
+    rotateMasterKey: call('rotateMasterKey'),
   };
 }
 

@@ -15,6 +15,7 @@ import {
   parseHttpUrl,
   parseHttpUrls,
   parseIsolation,
+  parseIssuer,
   parseListenAddress,
   parseLogLevel,
   parseMebibytes,
@@ -137,8 +138,24 @@ export const OPTIONS = {
     env: 'ISLET_SECRETS_DIR',
     hint: 'dir',
     description:
-      'The token-seed and admin-token that all APIs of an installation share (default <data dir>/secrets)',
+      'The token-seed, admin-token and master-key that all APIs of an installation share (default <data dir>/secrets)',
     parse: parseDirectory,
+  },
+  masterKeyFile: {
+    flag: 'master-key-file',
+    env: 'ISLET_MASTER_KEY_FILE',
+    hint: 'file',
+    description:
+      'The keys that secrets are encrypted under, one a line, 64 hexadecimal digits each; only read (default master-key beside the other secrets, made at the first start)',
+    parse: parseFile,
+  },
+  identityIssuer: {
+    flag: 'identity-issuer',
+    env: 'ISLET_IDENTITY_ISSUER',
+    hint: 'url',
+    description:
+      'The https address by which verifiers of identity tokens know this installation, and find its keys (default that of the API)',
+    parse: parseIssuer,
   },
   artifactsDir: {
     flag: 'artifacts-dir',

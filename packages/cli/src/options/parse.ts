@@ -176,6 +176,16 @@ export function parseHttpUrl(text: string): string {
   return text;
 }
 
+/** An https address, as identity tokens name it: without a slash at its end. */
+export function parseIssuer(text: string): string {
+  const url = URL.canParse(text) ? new URL(text) : undefined;
+  const isBare = url?.search === '' && url.hash === '' && url.username === '' && url.password === '';
+  if (url?.protocol !== 'https:' || !isBare) {
+    throw new RangeError('must be an https:// address without a query');
+  }
+  return url.href.replace(/\/+$/, '');
+}
+
 /** At least one, comma-separated. */
 export function parseHttpUrls(text: string): string[] {
   const urls = partsOf(text).map(parseHttpUrl);

@@ -2,9 +2,11 @@ import { type Api, type ApiDeps, type Collector, createApi } from '@islet/api';
 import { Undo } from '@islet/contracts';
 import type { Logger } from '@islet/telemetry';
 import { administrationOf, type ClusterPlace } from '../control/administration.ts';
+import { KeyRotation } from '../control/key-rotation.ts';
 import { controlSocket } from '../control/open.ts';
 import { serveControl } from '../control/socket.ts';
 import type { Instance } from '../host/instance.ts';
+import type { MasterKeyFile } from '../host/master-key-file.ts';
 import type { Secrets } from '../host/secrets.ts';
 import { shareApi } from '../up/api-connections.ts';
 import type { UpConfig } from '../up/config.ts';
@@ -37,11 +39,15 @@ type Given =
   | 'web';
 
 export interface ApiRoleOptions extends Pick<ApiDeps, Given> {
-  config: Pick<UpConfig, 'host' | 'apiPort' | 'secureByDefault' | 'volumeSizeMb' | 'webhookAllow'>;
+  config: Pick<
+    UpConfig,
+    'host' | 'apiPort' | 'secureByDefault' | 'volumeSizeMb' | 'webhookAllow' | 'identityIssuer'
+  >;
   /** Brings to the API what its nodes note. */
   collector: Collector;
   instance: Instance;
   secrets: Pick<Secrets, 'tokenSeed' | 'adminToken'>;
+  masterKeys: MasterKeyFile;
   /** The name that sandboxes are reached under. */
   domain: string;
   /** Where the edge is, for people. */
@@ -67,6 +73,7 @@ export interface ApiRole extends AsyncDisposable {
 export async function openApi(options: ApiRoleOptions): Promise<ApiRole> {
   const { config, instance, secrets, domain, sandboxUrl, cluster, unexpected, version, ...given } = options;
   const undo = new Undo();
+  let apiUrl = '';
   try {
     const api = await createApi({
       ...given,
@@ -74,6 +81,7 @@ export async function openApi(options: ApiRoleOptions): Promise<ApiRole> {
       domain,
       version,
       webhookAllow: config.webhookAllow,
+      issuer: () => config.identityIssuer ?? apiUrl,
       secureByDefault: config.secureByDefault,
       volumeSizeMb: config.volumeSizeMb > 0 ? config.volumeSizeMb : undefined,
       logger: given.logger.child({ component: 'api' }),
@@ -83,7 +91,7 @@ export async function openApi(options: ApiRoleOptions): Promise<ApiRole> {
     given.collector.follow(given.discovery, api.hear);
     const address = new URL(await api.app.listen({ host: config.host, port: config.apiPort }));
     const port = Number(address.port);
-    const apiUrl = `http://${urlHost(config.host)}:${port}`;
+    apiUrl = `http://${urlHost(config.host)}:${port}`;
     const control = await serveControl({
       path: controlSocket(instance),
       administration: administrationOf(given.db, {
@@ -92,6 +100,7 @@ export async function openApi(options: ApiRoleOptions): Promise<ApiRole> {
         forget: api.forget,
         further: options.furtherTemplates,
         ...{ audit: api.audit, metering: api.metering, dispatcher: api.dispatcher },
+        rotation: new KeyRotation({ vault: api.vault, file: given.masterKeys }),
       }),
       record: (done) => api.audit.record(done),
       status: () => ({

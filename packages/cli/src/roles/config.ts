@@ -40,6 +40,8 @@ export const API_OPTIONS: readonly OptionName[] = [
     'historySize',
     'rateLimit',
     'webhookAllow',
+    'masterKeyFile',
+    'identityIssuer',
     'artifactsDir',
     'secretsDir',
   ] as const),

@@ -1,4 +1,5 @@
 import { type Database, LOCAL_TEAM_LIMITS, migrate, openDatabase, seed, type WellKnown } from '@islet/db';
+import type { MasterKeys } from '@islet/vault';
 import { databaseDir } from '../control/open.ts';
 import type { Instance } from '../host/instance.ts';
 import { makeLocalCredentials } from '../host/local-credentials.ts';
@@ -6,7 +7,7 @@ import type { Secrets } from '../host/secrets.ts';
 import type { Layout } from '../layout.ts';
 import type { UpConfig } from '../up/config.ts';
 import { settleWellKnown } from '../up/credentials.ts';
-import { assertSharedSeed } from './shared-secrets.ts';
+import { assertMasterKey, assertSharedSeed } from './shared-secrets.ts';
 
 /** A database that a start can work with. */
 export interface PreparedDatabase {
@@ -19,13 +20,15 @@ export interface PreparedDatabase {
 
 /**
  * The database, with the schema, the local-dev team and no other well-known credentials than were asked for.
- * @throws StartRefused if others than this machine could use those, or other APIs of the database have another token seed.
+ * @throws StartRefused if others than this machine could use those, or other APIs of the database have another token seed or
+ *   master key.
  */
 export async function openPreparedDatabase(
   config: Pick<UpConfig, 'databaseUrl' | 'dataDir' | 'host' | 'localDevKey'>,
   instance: Instance,
   layout: Layout,
   secrets: Pick<Secrets, 'tokenSeed'>,
+  masterKeys: MasterKeys,
 ): Promise<PreparedDatabase> {
   const db = await openDatabase({
     url: config.databaseUrl,
@@ -35,6 +38,7 @@ export async function openPreparedDatabase(
   try {
     await migrate(db);
     await assertSharedSeed(db, secrets);
+    await assertMasterKey(db, masterKeys);
     const { isNew } = await seed(db, {
       limits: LOCAL_TEAM_LIMITS,
       credentials: () => makeLocalCredentials(instance.dataDir),

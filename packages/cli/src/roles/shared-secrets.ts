@@ -1,11 +1,23 @@
 import { createHmac } from 'node:crypto';
 import { join } from 'node:path';
 import { type Database, settleFact } from '@islet/db';
+import { MasterKeyMissingError, type MasterKeys, Vault } from '@islet/vault';
+import { MASTER_KEY_FILE, MasterKeyFile } from '../host/master-key-file.ts';
 import { damagedSecret, isSeed, readSecret, type Secrets } from '../host/secrets.ts';
 import { StartRefused } from '../up/claim.ts';
 
 /** What all APIs of an installation must have alike. */
 export type SharedSecrets = Pick<Secrets, 'tokenSeed' | 'adminToken'>;
+
+/** Where the master keys are: in a file that was named, in a directory of secrets that was named, or in the data directory. */
+export async function openMasterKeys(
+  dataDir: string,
+  { masterKeyFile, secretsDir }: { masterKeyFile: string | undefined; secretsDir?: string | undefined },
+): Promise<MasterKeyFile> {
+  if (masterKeyFile !== undefined) return MasterKeyFile.named(masterKeyFile);
+  if (secretsDir !== undefined) return MasterKeyFile.named(join(secretsDir, MASTER_KEY_FILE));
+  return MasterKeyFile.own(dataDir);
+}
 
 /**
  * The secrets that APIs share: those of a directory that was named, which is only read, else the data directory's own.
@@ -52,4 +64,14 @@ export async function assertSharedSeed(
 export async function settleSeed(db: Database, tokenSeed: string): Promise<boolean> {
   const digest = createHmac('sha256', tokenSeed).update('digest of the token seed').digest('hex');
   return (await settleFact(db, 'token-seed-digest', digest)) === digest;
+}
+
+/** Makes sure that an API can read the secrets of its database. @throws StartRefused */
+export async function assertMasterKey(db: Database, masterKeys: MasterKeys): Promise<void> {
+  try {
+    await new Vault(db, masterKeys).settle();
+  } catch (error) {
+    if (error instanceof MasterKeyMissingError) throw new StartRefused(error.message);
+    throw error;
+  }
 }

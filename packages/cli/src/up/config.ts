@@ -32,6 +32,10 @@ export interface UpConfig {
   registryAllow: string[];
   /** Addresses and networks that webhooks may reach in addition to public ones. */
   webhookAllow: string[];
+  /** Where the master keys are; undefined: beside the other secrets. */
+  masterKeyFile: string | undefined;
+  /** By which address verifiers know the installation; undefined: that of the API. */
+  identityIssuer: string | undefined;
   databaseUrl: string | undefined;
   clickhouse: ClickHouseSettings | undefined;
   tls: { certFile: string; keyFile: string } | undefined;
@@ -128,6 +132,8 @@ export function readApiSettings(sources: OptionSources) {
     historySizeMb: requireOption(OPTIONS.historySize, sources),
     rateLimit: readOption(OPTIONS.rateLimit, sources),
     webhookAllow: requireOption(OPTIONS.webhookAllow, sources),
+    masterKeyFile: readOption(OPTIONS.masterKeyFile, sources),
+    identityIssuer: readOption(OPTIONS.identityIssuer, sources),
   };
 }
 

@@ -6,6 +6,7 @@ import { type Certificate, fingerprintOf, identityOf, newIdentity } from '@islet
 import type { Undo } from '@islet/contracts';
 import { type Database, enrollMember } from '@islet/db';
 import type { Logger } from '@islet/telemetry';
+import type { MasterKeys } from '@islet/vault';
 import { type ApiCluster, openApiCluster } from '../cluster/api-cluster.ts';
 import { openAuthority } from '../cluster/authority.ts';
 import { memberLinks, type NodeLinks } from '../cluster/links.ts';
@@ -61,6 +62,7 @@ export interface OwnClusterOptions {
   node: Node;
   db: Database;
   secrets: SharedSecrets;
+  masterKeys: MasterKeys;
 }
 
 /**
@@ -68,7 +70,7 @@ export interface OwnClusterOptions {
  * @throws StartRefused if another node has the name
  */
 export async function openOwnCluster(
-  { own, node, db, secrets }: OwnClusterOptions,
+  { own, node, db, secrets, masterKeys }: OwnClusterOptions,
   undo: Undo,
 ): Promise<ApiCluster> {
   const { nodeId, advertise, dataDir, clock, logger } = own;
@@ -99,6 +101,7 @@ export async function openOwnCluster(
       db,
       notices: createMemoryNotices(),
       secrets,
+      masterKeys,
       clock,
       logger,
       ownNodes: new Map([[memberId, discovered]]),

@@ -16,6 +16,7 @@ import { openPreparedDatabase } from '../roles/database.ts';
 import { openEdge, sandboxDomain } from '../roles/edge.ts';
 import { startNode } from '../roles/node.ts';
 import { openProcess, type ProcessOptions, serveUntil } from '../roles/processes/process.ts';
+import { openMasterKeys } from '../roles/shared-secrets.ts';
 import { openStores } from '../roles/stores.ts';
 import { artifactsDir, openUploads } from '../roles/uploads.ts';
 import { openStore } from '../store/open.ts';
@@ -53,6 +54,7 @@ async function start(options: ProcessOptions<UpConfig>, undo: Undo): Promise<Rea
   const storing = new Undo();
   undo.add('the stores', () => storing.run());
   const stores = await openStores({ instance, layout, config, logger }, storing);
+  const masterKeys = await openMasterKeys(instance.dataDir, config);
   const uploads = openUploads(artifactsDir(instance, undefined), secrets, layout);
   const proxies = new ProxyThread({ program: layout.proxies, logLevel: config.logLevel, logger, telemetry });
   undo.add('the thread of the proxies', () => proxies[Symbol.asyncDispose]());
@@ -67,7 +69,7 @@ async function start(options: ProcessOptions<UpConfig>, undo: Undo): Promise<Rea
   const store = config.store && (await openStore(config.store));
   // The two longest parts wait for different things: the database for one core, the node for the kernel.
   const starting = reporter.step('services', 'Starting the database and the node');
-  const opening = openPreparedDatabase(config, instance, layout, secrets);
+  const opening = openPreparedDatabase(config, instance, layout, secrets, masterKeys);
   // A start that its credentials forbid must leave what runs alone.
   if (!isLoopbackHost(config.host)) await opening;
   const [database, node] = await Promise.allSettled([
@@ -125,11 +127,11 @@ async function start(options: ProcessOptions<UpConfig>, undo: Undo): Promise<Rea
   const stopRenewing = own?.edge.follow((credentials) => proxies.useLinks('edge', credentials));
   undo.add('the renewal of links', async () => stopRenewing?.());
   const domain = sandboxDomain(config, edge.port);
-  const cluster = own && (await openOwnCluster({ own, node: node.value, db, secrets }, undo));
+  const cluster = own && (await openOwnCluster({ own, node: node.value, db, secrets, masterKeys }, undo));
   let place: ClusterPlace | undefined;
   let edgeLink: number | undefined;
   const api = await openApi({
-    ...{ config, instance, db, routes, secrets, unexpected, version, logger, domain },
+    ...{ config, instance, db, routes, secrets, masterKeys, unexpected, version, logger, domain },
     ...stores,
     ...uploads,
     reservations: createMemoryReservations(() => performance.now()),

@@ -22,10 +22,6 @@ export function allowedDomainsNotOffered(domain: string): IsletError {
   );
 }
 
-export function transformRulesNotOffered(): IsletError {
-  return new IsletError(400, 'Network transform rules are not available for your team.');
-}
-
 export function egressProxyNotOffered(): IsletError {
   return new IsletError(403, 'Egress proxy (network.egressProxy) is not enabled for this team.');
 }

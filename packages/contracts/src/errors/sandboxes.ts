@@ -128,22 +128,6 @@ export function privateWithoutSecure(): IsletError {
   );
 }
 
-export function tooManyIamTokens(most: number): IsletError {
-  return new IsletError(400, `iam: at most ${most} tokens`);
-}
-
-export function wrongIamTokenType(name: string): IsletError {
-  return new IsletError(400, `iam: the token type of '${name}' must be JWT-SVID`);
-}
-
-export function emptyIamAudience(name: string): IsletError {
-  return new IsletError(400, `iam: the audience of '${name}' must not be empty`);
-}
-
-export function iamNotOffered(): IsletError {
-  return new IsletError(400, 'Workload identity (iam) is not offered here: leave it out.');
-}
-
 export function templateCpuBeyondLimit(most: number, built: number): IsletError {
   return new IsletError(400, `CPU count can't be higher than ${most} (the template was built with ${built})`);
 }

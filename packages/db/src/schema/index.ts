@@ -7,5 +7,6 @@ export * from './teams.ts';
 export * from './templates.ts';
 export * from './tiers.ts';
 export * from './usage.ts';
+export * from './vault.ts';
 export * from './volumes.ts';
 export * from './webhooks.ts';

@@ -27,7 +27,7 @@ import { openPreparedDatabase } from '../database.ts';
 import { sandboxDomain } from '../edge.ts';
 import { openLive } from '../live.ts';
 import { readNodesFile } from '../nodes-file.ts';
-import { readSharedSecrets } from '../shared-secrets.ts';
+import { openMasterKeys, readSharedSecrets } from '../shared-secrets.ts';
 import { openStores } from '../stores.ts';
 import { readRoleToken } from '../token.ts';
 import { artifactsDir, openUploads } from '../uploads.ts';
@@ -55,14 +55,21 @@ export function runApi(options: ProcessOptions<ApiConfig>): Promise<void> {
       ownPorts,
     } = await openProcess({ service: 'islet-api', version }, config, [...apiPorts(config), link], undo);
     const secrets = await readSharedSecrets(own, config.secretsDir);
+    const masterKeys = await openMasterKeys(instance.dataDir, config);
     const live = await openLive(config.redis, logger);
     undo.add('the store of what is live', () => live[Symbol.asyncDispose]());
-    const { db, isNew, wellKnown } = await openPreparedDatabase(config, instance, layout, secrets);
+    const { db, isNew, wellKnown } = await openPreparedDatabase(
+      config,
+      instance,
+      layout,
+      secrets,
+      masterKeys,
+    );
     undo.add('the database', () => db.close());
     signal.throwIfAborted();
     const { discovery, serveEdges, cluster } = await openNeighbours(
       {
-        ...{ config, db, notices: live.notices, secrets, clock, logger },
+        ...{ config, db, notices: live.notices, secrets, masterKeys, clock, logger },
         nodeToken: own.nodeToken,
         dataDir: instance.dataDir,
       },
@@ -77,7 +84,7 @@ export function runApi(options: ProcessOptions<ApiConfig>): Promise<void> {
     const sandboxUrl = `http://${urlHost(config.host)}:${config.proxyPort}`;
     let place: ClusterPlace | undefined;
     const api = await openApi({
-      ...{ config, instance, db, secrets, unexpected, version, logger, sandboxUrl },
+      ...{ config, instance, db, secrets, masterKeys, unexpected, version, logger, sandboxUrl },
       ...{ routes, reservations, notices, hearings, pending, contents },
       rateLimit: config.rateLimit && { rates, rate: config.rateLimit },
       ...openUploads(artifactsDir(instance, config.artifactsDir), secrets, layout),
