@@ -31,19 +31,11 @@ vitest() {
 
 step 'type check' npm run --silent typecheck
 step 'lint' npm run --silent lint
-# vitest would take a core less than there are; half of these tests wait for a build or a sandbox most of the time.
-step 'unit and contract tests' vitest unit --maxWorkers="$(nproc)"
+# Most of these wait for a server, a build or a time limit most of the time: two workers a core keep the cores busy.
+step 'unit and contract tests' vitest unit --maxWorkers="$(($(nproc) * 2))"
 step 'the proxies on the oldest Node.js' scripts/oldest-node.sh packages/proxy packages/client-proxy/test/floods.test.ts \
   --reporter=default --reporter=json --outputFile.json="$results/oldest.json"
-if [ -n "$(find e2e -name '*.test.ts' ! -path '*/node_modules/*')" ]; then
-  step 'end-to-end tests' vitest e2e
-  # All of the SDK's tests run so with `npm run test:modes`.
-  for mode in resumed forked; do
-    step "some tests of the SDK, on $mode sandboxes" vitest $mode e2e/sdk/watch.test.ts e2e/sdk/stdin.test.ts
-  done
-  export ISLET_ISOLATION=microvm
-  step 'end-to-end tests on virtual machines' vitest microvm
-fi
+step 'end-to-end tests' node scripts/end-to-end.mjs "$results"
 
 printf '\n'
 node scripts/count-tests.mjs "$results" || status=1

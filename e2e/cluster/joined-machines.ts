@@ -31,7 +31,7 @@ export class JoinedMachines implements AsyncDisposable {
   constructor(dir: string, env: NodeJS.ProcessEnv = {}) {
     this.#dir = dir;
     this.#env = { ...process.env, ...env };
-    const network = `127.91.${process.pid % 256}`;
+    const network = `127.${128 + ((process.pid >> 8) % 64)}.${process.pid % 256}`;
     const [api, edge, node, second] = [1, 2, 3, 4].map((host) => `${network}.${host}`) as [
       string,
       string,
