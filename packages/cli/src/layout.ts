@@ -17,6 +17,8 @@ export interface Layout {
   archiveInspector: string;
   /** The program of the thread that keeps what happens. */
   history: string;
+  /** The program of the gateway that gated sandboxes reach the world by. */
+  egressGateway: string;
   /** The program of the thread of the edge and the node's proxy. */
   proxies: string;
   /** Kernel and initial files of virtual machines; there where `./islet setup --with-microvm` has made them. */
@@ -37,6 +39,7 @@ export function findLayout(moduleUrl: string): Layout {
     checkpointReader: join(dist, 'islet/checkpoint-reader.mjs'),
     archiveInspector: join(dist, 'islet/archive-inspector.mjs'),
     history: join(dist, 'islet/history.mjs'),
+    egressGateway: join(dist, 'islet/egress-gateway.mjs'),
     proxies: join(dist, 'islet/proxies.mjs'),
   };
   const missing = Object.values(layout).find((dir) => !existsSync(dir));

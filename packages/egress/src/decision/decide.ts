@@ -30,7 +30,9 @@ export interface Decision {
 /** A policy that is ready to be asked: what it takes does not grow with the number of its entries. */
 export interface CompiledPolicy {
   readonly policy: EgressPolicy;
-  /** Whether a connection that asks for this name is allowed by it, so that it has to be dialled by it. */
+  /** Whether some names are allowed by it. */
+  readonly hasNames: boolean;
+  /** The decision about connections that ask for a name, if an allowed name matches: they are dialled by it. */
   allowsName(name: string): Decision | undefined;
   decide(destination: Destination): Decision;
 }
@@ -58,6 +60,7 @@ export function compilePolicy(policy: EgressPolicy): CompiledPolicy {
   };
   return {
     policy,
+    hasNames: !names.isEmpty,
     allowsName,
     decide({ name, kind, address, port }) {
       if (!isPublic(address)) return { decision: 'denied', rule: '', matchType: 'always-denied' };
