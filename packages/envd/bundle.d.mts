@@ -9,3 +9,9 @@ export interface BundleTarget {
  * else but Node.
  */
 export function bundleEnvd(outDir: string, target?: BundleTarget): Promise<void>;
+
+/** Stands in for koffi's own loader in a bundle: it looks for the native file beside the bundle. */
+export const koffiBesideBundle: import('esbuild').Plugin;
+
+/** Copies koffi's native file to where a bundle made with `koffiBesideBundle` looks for it. */
+export function copyKoffi(outDir: string, target?: BundleTarget): Promise<void>;
