@@ -8,5 +8,6 @@ export {
   isPublic,
   type MatchType,
 } from './decision/decide.ts';
+export { type SuggestedRules, suggest } from './decision/suggest.ts';
 export { EgressGateway, type EgressGatewayOptions } from './gateway.ts';
 export type { EgressPolicy, EgressProxy, GatedSandbox, TransformRule } from './policy.ts';

@@ -56,3 +56,26 @@ function numberOf(address: string): number | undefined {
 function networkOf(address: number, hostBits: number): number {
   return Math.floor(address / 2 ** hostBits);
 }
+
+/** The fewest networks that hold these addresses and no others, in order. */
+export function mergeAddresses(addresses: readonly string[]): string[] {
+  let left = new Set(addresses.flatMap((address) => numberOf(address) ?? []));
+  const found: { from: number; text: string }[] = [];
+  for (let hostBits = 0; left.size > 0; hostBits++) {
+    const wider = new Set<number>();
+    for (const network of left) {
+      const sibling = network % 2 === 0 ? network + 1 : network - 1;
+      if (hostBits < 32 && left.has(sibling)) wider.add(Math.floor(network / 2));
+      else {
+        const from = network * 2 ** hostBits;
+        found.push({ from, text: hostBits === 0 ? formatted(from) : `${formatted(from)}/${32 - hostBits}` });
+      }
+    }
+    left = wider;
+  }
+  return found.sort((a, b) => a.from - b.from).map(({ text }) => text);
+}
+
+function formatted(address: number): string {
+  return [24, 16, 8, 0].map((shift) => Math.floor(address / 2 ** shift) % 256).join('.');
+}
