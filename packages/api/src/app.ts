@@ -68,6 +68,7 @@ import { addTagRoutes } from './templates/tag-routes.ts';
 import { addUploadRoutes } from './templates/upload-routes.ts';
 import { startUploadSweep } from './templates/upload-sweep.ts';
 import { addTemplateWriteRoutes } from './templates/write-routes.ts';
+import { addVerdictRoutes } from './verdicts/routes.ts';
 import { addVolumeContentRoutes } from './volumes/content-routes.ts';
 import { addVolumeRoutes } from './volumes/routes.ts';
 import { createVolumeTokens } from './volumes/token.ts';
@@ -171,6 +172,7 @@ export async function createApi(deps: ApiDeps): Promise<Api> {
     addNodeRoutes,
     addMoveRoutes,
     addAdminRoutes,
+    addVerdictRoutes,
     addVolumeRoutes,
     addVolumeContentRoutes,
     addSecretRoutes,

@@ -10,6 +10,7 @@ import type {
   LogSource,
   SampleSource,
   TeamStore,
+  VerdictSource,
 } from '@islet/sinks';
 import type { Logger } from '@islet/telemetry';
 import type { MasterKeys } from '@islet/vault';
@@ -90,6 +91,8 @@ export interface ApiDeps {
   logs?: LogSource | undefined;
   /** What happened to sandboxes; without it nothing did. */
   events?: EventSource | undefined;
+  /** What became of their connections; without it nobody knows. */
+  verdicts?: VerdictSource | undefined;
   /** Keeps what is told of sandboxes that were lost with their node; absent: nobody is told. */
   lossEvents?: Pick<EventStore, 'write'> | undefined;
   /** What webhooks were sent; absent: the newest, in memory. */

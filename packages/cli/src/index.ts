@@ -47,6 +47,7 @@ export function commandsOf(io: CommandIo): Record<string, () => Promise<AnyComma
     join: async () => (await import('./commands/join.ts')).joinCommand(io),
     keys: async () => (await import('./commands/keys.ts')).keysCommand(io),
     migrate: async () => (await import('./commands/migrate.ts')).migrateCommand(io),
+    network: async () => (await import('./commands/network.ts')).networkCommand(io),
     secrets: async () => (await import('./commands/secrets.ts')).secretsCommand(io),
     service: async () => (await import('./commands/service.ts')).serviceCommand(io),
     store: async () => (await import('./commands/store.ts')).storeCommand(io),

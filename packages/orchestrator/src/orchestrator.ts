@@ -5,6 +5,7 @@ import { join } from 'node:path';
 import { createClient, type ServiceImpl, type Transport } from '@connectrpc/connect';
 import { type orchestratorProto, peerProto, Undo, type volumesProto } from '@islet/contracts';
 import type { DriverKind } from '@islet/driver';
+import { type Credentials, EgressGateway } from '@islet/egress';
 import { openHostExec, readProcessor, readProcessorFeatures } from '@islet/host';
 import { claimSubnet, GUEST, NetworkPool, VOLUMES_PORT } from '@islet/network';
 import { VolumeServerThread } from '@islet/nfs';
@@ -12,6 +13,7 @@ import type { LifeMemory, Sinks } from '@islet/sinks';
 import { CachedSnapshots, DirectorySnapshots, type ObjectStore, SharedStates } from '@islet/snapshots';
 import type { Logger } from '@islet/telemetry';
 import { chooseDriver, openDrivers } from './drivers.ts';
+import { SandboxEgress } from './egress/sandbox-egress.ts';
 import { Exchange } from './exchange/exchange.ts';
 import { peerService } from './exchange/offers.ts';
 import { type PeerNode, PeerObjects } from './exchange/peer-objects.ts';
@@ -56,6 +58,10 @@ export interface OrchestratorOptions {
   isolation: string;
   /** The program of the thread that serves volumes to machines that do not see them, as the build lays it out. */
   volumeServer: string;
+  /** The program of the egress gateway, as the build lays it out. */
+  egressGateway: string;
+  /** What rules of sandboxes name: secrets, and identity tokens. */
+  credentials: Credentials;
   /** Resolvers of the sandboxes, IPv4. */
   dns: readonly string[];
   version: string;
@@ -144,7 +150,7 @@ export async function startOrchestrator(options: OrchestratorOptions): Promise<O
     await upgradeFromVersion2({ templatesDir, sandboxesDir: records.root, snapshots: states, roots, logger });
     const found = await records.readAll();
     const chosen = await chooseDriver(options.drivers, options.isolation, { exec, logger });
-    const network = await NetworkPool.open(
+    const slots = await NetworkPool.open(
       {
         instance,
         subnet: claim.subnet,
@@ -154,9 +160,28 @@ export async function startOrchestrator(options: OrchestratorOptions): Promise<O
         exec,
         logger,
       },
-      heldSlots(found),
+      heldSlots(found, options.dns),
     );
-    undo.add('the network', () => network.close());
+    undo.add('the network', () => slots.close());
+    const network = new SandboxEgress({
+      network: slots,
+      startGateway: () =>
+        EgressGateway.start({
+          program: options.egressGateway,
+          port: 0,
+          nameservers: options.dns,
+          onVerdicts: (batch) => {
+            for (const verdict of batch) options.sinks.verdicts.record(verdict);
+          },
+          credentials: options.credentials,
+          logger: logger.child({ component: 'egress' }),
+        }),
+      resolvers: options.dns,
+      verdicts: options.sinks.verdicts,
+      now: Date.now,
+      logger,
+    });
+    undo.add('the gateway', () => network[Symbol.asyncDispose]());
     // Before the driver, too: its mount namespace must take part in what is mounted for machines later.
     const server =
       chosen.kind.volumes === 'served'
@@ -192,6 +217,9 @@ export async function startOrchestrator(options: OrchestratorOptions): Promise<O
       now: Date.now,
       logger,
     });
+    for (const { run, sandbox } of adopted) {
+      if (run) await network.adopt(network.slot(run.slotIndex), sandbox);
+    }
     await volumes.adopt(
       adopted.flatMap(({ run }) =>
         run ? [{ id: run.machine.id, netns: network.slot(run.slotIndex).netns }] : [],
@@ -283,7 +311,7 @@ export async function startOrchestrator(options: OrchestratorOptions): Promise<O
     const { logs, events } = options.sinks;
     const lives = new LifeNotes(sandboxes.list(), { logs, events, memory: options.memory, now: Date.now });
     sandboxes.events.listen((event) => lives.hear(event));
-    undo.add('the figures of the node', openNodeFigures({ sandboxes, network }));
+    undo.add('the figures of the node', openNodeFigures({ sandboxes, network: slots }));
     const following = new AbortController();
     undo.add('the followers of sandboxes', () => following.abort());
     journals
@@ -293,7 +321,7 @@ export async function startOrchestrator(options: OrchestratorOptions): Promise<O
       );
     const sealContext = {
       driver,
-      network,
+      network: slots,
       volumes,
       store: templates,
       snapshots,
@@ -311,6 +339,7 @@ export async function startOrchestrator(options: OrchestratorOptions): Promise<O
         templates,
         journals,
         lives,
+        egress: network,
         facts: {
           nodeId: hostname(),
           version: options.version,

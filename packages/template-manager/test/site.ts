@@ -55,6 +55,8 @@ export async function openSite({ cacheDir }: SiteOptions = {}): Promise<Site> {
     slotsAhead: 2,
     isolation: 'gvisor',
     volumeServer: '',
+    egressGateway: '',
+    credentials: { secret: async () => undefined, token: async () => undefined },
     drivers: [gvisorKind({ checkpointReader: join(dist, 'islet/checkpoint-reader.mjs') })],
     warmMemoryMb: 0,
     freezeAfterMs: undefined,

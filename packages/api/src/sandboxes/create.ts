@@ -20,6 +20,7 @@ import type { ApiContext } from '../context.ts';
 import { STARTED } from '../figures.ts';
 import type { ResolvedTemplate } from '../templates/resolver.ts';
 import { type ResolvedMount, resolveMounts } from '../volumes/mounts.ts';
+import { checkEgressProxy } from './egress-proxy.ts';
 import { parseEgress, parseIngress } from './network-rules.ts';
 import { giveBackPlace, takePlace } from './places.ts';
 import type { NewSandbox } from './shapes.ts';
@@ -123,6 +124,7 @@ export async function createSandbox(
   const { mounts, nodeId } = await resolveMounts(context, team, request.volumeMounts ?? []);
   const config = configOf(context, team, request, template, mounts);
   config.workloadTokens = workloadTokens.map((token) => create(orchestratorProto.WorkloadTokenSchema, token));
+  await checkEgressProxy(config.egress?.proxy);
   const { sandboxId } = config;
   annotate({ 'sandbox.id': sandboxId, 'template.id': config.templateId });
   await using _place = request.autoPause ? await context.paused.promise(team, [sandboxId]) : undefined;

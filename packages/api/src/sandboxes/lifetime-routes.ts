@@ -11,6 +11,7 @@ import { access, callingTeam } from '../auth/guard.ts';
 import type { ApiApp, ApiContext } from '../context.ts';
 import { NETWORK_BODY_BYTES } from '../http/caps.ts';
 import { NODE_CALL_TIMEOUT_MS } from '../nodes/node-call.ts';
+import { checkEgressProxy } from './egress-proxy.ts';
 import { moveEnd } from './lifetime.ts';
 import { parseEgress } from './network-rules.ts';
 import { readOwnSandbox } from './own.ts';
@@ -87,6 +88,7 @@ export function addLifetimeRoutes(app: ApiApp, context: ApiContext): void {
       await withRunning(request.params.sandboxID, callingTeam(request), async (sandbox) => {
         const { sandboxId, envdVersion } = sandbox.config;
         const egress = parseEgress(request.body, envdVersion);
+        await checkEgressProxy(egress.proxy);
         const node = context.nodes.of(sandbox);
         const answer = await node.call(NODE_CALL_TIMEOUT_MS, ({ sandboxes }, options) =>
           sandboxes.setSandboxEgress({ sandboxId, egress }, options),

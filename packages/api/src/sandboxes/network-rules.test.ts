@@ -48,24 +48,22 @@ describe('parseEgress', () => {
     expect(() => parseEgress({ allowOut: [entry] })).toThrow(`invalid allowed address ${entry}`);
   });
 
-  it('asks for deny-all beside a domain, then says that domains are not offered', () => {
-    expect(() => parseEgress({ allowOut: ['example.com'], allow_internet_access: false })).toThrow(
-      "you must include 'ALL_TRAFFIC' in deny out",
-    );
-    expect(() => parseEgress({ allowOut: ['example.com'], denyOut: ['0.0.0.0/0'] })).toThrow(
-      'not offered yet',
-    );
-  });
-
   it('keeps "never said" apart from false', () => {
     expect(parseEgress({}).allowInternetAccess).toBeUndefined();
     expect(parseEgress({ allow_internet_access: false }).allowInternetAccess).toBe(false);
   });
 
-  it('refuses what needs the egress firewall', () => {
-    expect(() => parseEgress({ egressProxy: { address: 'proxy:1080' } })).toThrow(
-      'is not enabled for this team',
+  it('takes names if all else is denied, as they were sent', () => {
+    const allowOut = ['*.Example.com', 'a.example', '*', '1.1.1.1'];
+    expect(parseEgress({ allowOut, denyOut: ['0.0.0.0/0'] })).toMatchObject({ allowOut });
+    expect(() => parseEgress({ allowOut: ['a.example'], denyOut: ['1.1.1.1'] })).toThrow(
+      "you must include 'ALL_TRAFFIC' in deny out",
     );
+  });
+
+  it('learns if it is asked to', () => {
+    expect(parseEgress({}).learning).toBe(false);
+    expect(parseEgress({ learning: true }).learning).toBe(true);
   });
 });
 

@@ -1,15 +1,14 @@
 import { isIP } from 'node:net';
 import { create } from '@bufbuild/protobuf';
 import {
-  allowedDomainsNotOffered,
   allowedDomainsWithoutDeny,
-  egressProxyNotOffered,
   invalidAllowedAddress,
   invalidDeniedCidr,
   invalidMaskRequestHost,
   orchestratorProto,
 } from '@islet/contracts';
 import type { Static } from 'typebox';
+import { parseEgressProxy } from './egress-proxy.ts';
 import type { NetworkConfig, NetworkUpdate } from './shapes.ts';
 import { parseTransformRules } from './transform-rules.ts';
 
@@ -34,43 +33,46 @@ function isUnspecified(address: string): boolean {
 
 type EgressRequest = Pick<
   Static<typeof NetworkUpdate>,
-  'allowOut' | 'denyOut' | 'egressProxy' | 'rules' | 'allow_internet_access'
+  'allowOut' | 'denyOut' | 'learning' | 'egressProxy' | 'rules' | 'allow_internet_access'
 >;
 
 /**
- * Checks the outgoing rules of a create or an update, with the protocol's messages.
+ * Checks the outgoing rules of a create or an update, with the protocol's messages. Where a proxy is, `checkEgressProxy` says.
  * @param envdVersion of the sandbox: an old one takes no rules for domains
  * @throws IsletError 400 or 403
  */
 export function parseEgress(request: EgressRequest, envdVersion: string): orchestratorProto.Egress {
-  const { allowOut = [], denyOut = [], egressProxy, rules, allow_internet_access } = request;
+  const {
+    allowOut = [],
+    denyOut = [],
+    learning = false,
+    egressProxy,
+    rules,
+    allow_internet_access,
+  } = request;
   for (const entry of denyOut) {
     const address = addressOf(entry);
     if (address === undefined || (isUnspecified(address) && entry !== ALL_TRAFFIC)) {
       throw invalidDeniedCidr(entry);
     }
   }
-  let domain: string | undefined;
   for (const entry of allowOut) {
     const address = addressOf(entry);
-    if (address === undefined) domain ??= entry;
-    else if (isUnspecified(address) && !entry.includes('/')) {
+    if (address !== undefined && isUnspecified(address) && !entry.includes('/')) {
       throw invalidAllowedAddress(entry);
     }
   }
-  if (domain !== undefined && !denyOut.includes(ALL_TRAFFIC)) {
+  const namesOne = allowOut.some((entry) => addressOf(entry) === undefined);
+  if (namesOne && !denyOut.includes(ALL_TRAFFIC)) {
     throw allowedDomainsWithoutDeny();
   }
-  if (domain !== undefined) {
-    throw allowedDomainsNotOffered(domain);
-  }
-  if (egressProxy) {
-    throw egressProxyNotOffered();
-  }
+  const proxy = parseEgressProxy(egressProxy ?? undefined);
   return create(orchestratorProto.EgressSchema, {
     allowOut,
     denyOut,
+    learning,
     domainRules: parseTransformRules(rules, envdVersion),
+    ...(proxy && { proxy }),
     ...(allow_internet_access !== undefined && { allowInternetAccess: allow_internet_access }),
   });
 }

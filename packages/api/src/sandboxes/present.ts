@@ -79,7 +79,13 @@ export function presentDetail(sandbox: Sandbox, domain: string | null): Static<t
       allowOut: egress?.allowOut ?? [],
       denyOut: egress?.denyOut ?? [],
       ...(egress && egress.domainRules.length > 0 && { rules: presentTransformRules(egress.domainRules) }),
+      ...(egress?.learning && { learning: true }),
+      ...(egress?.proxy && { egressProxy: presentProxy(egress.proxy) }),
     },
     lifecycle: { autoResume: config.autoResume, onTimeout: config.autoPause ? 'pause' : 'kill' },
   };
+}
+
+function presentProxy({ address, username }: orchestratorProto.EgressProxy) {
+  return { address, ...(username !== undefined && { username }) };
 }

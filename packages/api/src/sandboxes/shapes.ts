@@ -56,23 +56,37 @@ const NetworkRule = Type.Object({
 
 const addresses = () => Type.Array(host(), { maxItems: MOST_ADDRESSES });
 
-const egressFields = {
+/** Of the proxy's user; more than may be said, which has messages of its own. */
+const proxyText = () => Type.Optional(named());
+
+const ruleFields = {
   allowOut: Type.Optional(addresses()),
   denyOut: Type.Optional(addresses()),
-  egressProxy: Type.Optional(
-    Type.Object({
-      address: Type.Optional(named()),
-      username: Type.Optional(named()),
-      password: Type.Optional(named()),
-    }),
+  learning: Type.Optional(
+    Type.Boolean({ description: 'Allow everything and record it, to have rules suggested; of Islet' }),
   ),
   rules: Type.Optional(nullable(ruleMap(Type.Array(NetworkRule, { maxItems: RULES.rules })))),
 };
 
-export const NetworkConfig = Type.Object({
-  ...egressFields,
+const egressFields = {
+  ...ruleFields,
+  egressProxy: Type.Optional(
+    nullable(Type.Object({ address: proxyText(), username: proxyText(), password: proxyText() })),
+  ),
+};
+
+const ingressFields = {
   allowPublicTraffic: Type.Optional(Type.Boolean()),
   maskRequestHost: Type.Optional(named()),
+};
+
+export const NetworkConfig = Type.Object({ ...egressFields, ...ingressFields });
+
+/** As it is shown: nobody gets a password back. */
+const NetworkShape = Type.Object({
+  ...ruleFields,
+  ...ingressFields,
+  egressProxy: Type.Optional(Type.Object({ address: Type.String(), username: Type.Optional(Type.String()) })),
 });
 
 export const NetworkUpdate = Type.Object({
@@ -153,7 +167,7 @@ export const SandboxDetail = Type.Object({
   envdAccessToken: Type.Optional(Type.String()),
   allowInternetAccess: nullable(Type.Boolean()),
   domain: nullable(Type.String()),
-  network: NetworkConfig,
+  network: NetworkShape,
   lifecycle: Type.Object({
     autoResume: Type.Boolean(),
     onTimeout: Type.Union([Type.Literal('kill'), Type.Literal('pause')]),

@@ -34,6 +34,7 @@ type Given =
   | 'deliveries'
   | 'audit'
   | 'buildLogs'
+  | 'verdicts'
   | 'teams'
   | 'further'
   | 'web';

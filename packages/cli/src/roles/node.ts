@@ -13,6 +13,7 @@ import {
   Undo,
   volumesProto,
 } from '@islet/contracts';
+import type { Credentials } from '@islet/egress';
 import { waitForFileLock } from '@islet/host';
 import { type Orchestrator, startOrchestrator } from '@islet/orchestrator';
 import { EventSpool, Outbox, type OutboxClient, outboxService } from '@islet/sinks';
@@ -96,6 +97,9 @@ export interface NodeOptions {
   logger: Logger;
 }
 
+/** Nobody keeps any yet. */
+const NO_CREDENTIALS: Credentials = { secret: async () => undefined, token: async () => undefined };
+
 export async function startNode(options: NodeOptions): Promise<Node> {
   const { config, instance, layout, links, proxies, version, logger } = options;
   const undo = new Undo();
@@ -113,6 +117,8 @@ export async function startNode(options: NodeOptions): Promise<Node> {
       instance: instance.name,
       guestDir: layout.guestDir,
       volumeServer: layout.volumeServer,
+      egressGateway: layout.egressGateway,
+      credentials: NO_CREDENTIALS,
       drivers: driverKinds(layout, config),
       sinks: outbox,
       memory: spool,

@@ -15,15 +15,9 @@ export function allowedDomainsWithoutDeny(): IsletError {
   );
 }
 
-export function allowedDomainsNotOffered(domain: string): IsletError {
-  return new IsletError(
-    400,
-    `Domains in allow out are not offered yet ('${domain}'): give IP addresses or CIDR blocks.`,
-  );
-}
-
-export function egressProxyNotOffered(): IsletError {
-  return new IsletError(403, 'Egress proxy (network.egressProxy) is not enabled for this team.');
+/** @param reason what is wrong, as the protocol has it */
+export function invalidEgressProxy(reason: string, cause?: unknown): IsletError {
+  return new IsletError(400, `Invalid egress proxy config: ${reason}`, { cause });
 }
 
 export function invalidMaskRequestHost(host: string): IsletError {

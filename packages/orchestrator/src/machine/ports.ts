@@ -1,5 +1,6 @@
-import type { EgressRules, Slot } from '@islet/network';
+import type { Slot } from '@islet/network';
 import type { MachineInNetwork } from '@islet/nfs';
+import type { EgressOwner } from '../egress/policy.ts';
 
 /** What the life of sandboxes needs of the node's network. */
 export interface SandboxNetwork {
@@ -9,8 +10,8 @@ export interface SandboxNetwork {
   take(): Promise<Slot>;
   /** Gives a slot up. Its sandbox must be dead. */
   discard(slot: Slot): void;
-  /** Applies an owner's rules to new connections from now on. */
-  setEgress(slot: Slot, rules: EgressRules): Promise<void>;
+  /** Puts an owner's rules in force: connections that they forbid are cut. */
+  setEgress(slot: Slot, owner: EgressOwner): Promise<void>;
 }
 
 /** What the life of sandboxes needs of the node's volumes. */

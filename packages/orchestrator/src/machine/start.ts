@@ -1,7 +1,7 @@
 import { rm } from 'node:fs/promises';
 import { Undo } from '@islet/contracts';
 import type { SandboxDriver } from '@islet/driver';
-import type { EgressRules } from '@islet/network';
+import type { EgressOwner } from '../egress/policy.ts';
 import { waitForEnvd } from '../envd/client.ts';
 import { become, type Identity, since } from './identity.ts';
 import { makePlace, type Place } from './place.ts';
@@ -63,19 +63,19 @@ export function placeFor(context: StartContext, shape: Shape): Promise<Place> {
 }
 
 /**
- * Starts a machine; its envd serves when this returns. `egress` holds before it runs its first instruction. Whatever fails, everything made until then is freed before the error is thrown.
+ * Starts a machine; its envd serves when this returns. The rules of `owner` hold before it runs its first instruction. Whatever fails, everything made until then is freed before the error is thrown.
  */
 export async function startMachine(
   context: StartContext,
   source: StartSource,
-  egress: EgressRules | undefined,
+  owner: EgressOwner | undefined,
   { signal, identity, place, onSilence }: StartOptions = {},
 ): Promise<StartedRun> {
   const { driver, network, now, volumes } = context;
   const { snapshotDir, volumeIds, diskUsedMb } = source;
   const { slot, spec, undo } = place ?? (await placeFor(context, source));
   try {
-    if (egress) await network.setEgress(slot, egress);
+    if (owner) await network.setEgress(slot, owner);
     await volumes.attach(spec, volumeIds);
     const machine = await (snapshotDir === undefined
       ? driver.boot({ ...spec, diskUsedMb }, signal)

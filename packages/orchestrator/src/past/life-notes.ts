@@ -192,11 +192,11 @@ export class LifeNotes {
 }
 
 function seenOf({ config, state, moving, executionId, endAtMs }: Sandbox): Seen {
-  const { allowInternetAccess, allowOut, denyOut } = config.egress ?? {};
+  const { allowInternetAccess, allowOut, denyOut, learning, domainRules, proxy } = config.egress ?? {};
   return {
     isPaused: state === SandboxState.PAUSED && !moving,
     isMoving: state === SandboxState.PAUSED && moving,
     ...{ executionId, endAtMs },
-    egress: JSON.stringify([allowInternetAccess, allowOut ?? [], denyOut ?? []]),
+    egress: JSON.stringify([allowInternetAccess, allowOut, denyOut, learning, domainRules, proxy]),
   };
 }

@@ -2,6 +2,7 @@ import { create } from '@bufbuild/protobuf';
 import type { ServiceImpl } from '@connectrpc/connect';
 import { orchestratorProto, toConnectError } from '@islet/contracts';
 import { diskOf, type Processor } from '@islet/host';
+import type { SandboxEgress } from '../egress/sandbox-egress.ts';
 import type { Journals } from '../past/journals.ts';
 import type { LifeNotes } from '../past/life-notes.ts';
 import type { ForkOutcome } from '../sandbox/copies.ts';
@@ -30,6 +31,8 @@ export interface NodeParts {
   templates: TemplateStore;
   journals: Journals;
   lives: LifeNotes;
+  /** Notes what sandboxes reach. */
+  egress: Pick<SandboxEgress, 'caughtUp'>;
   facts: NodeFacts;
   /** Where the node keeps what lasts. */
   dataDir: string;
@@ -37,7 +40,7 @@ export interface NodeParts {
 
 /** The node's Connect service over its sandboxes. */
 export function orchestratorService(parts: NodeParts): Service {
-  const { sandboxes, templates, journals, lives, facts, dataDir } = parts;
+  const { sandboxes, templates, journals, lives, egress, facts, dataDir } = parts;
   return {
     createSandbox: ({ config, timeoutMs, buildFrom }, { signal }) =>
       answer(async () => {
@@ -88,7 +91,7 @@ export function orchestratorService(parts: NodeParts): Service {
       }),
     collectSandboxLogs: ({ sandboxId }) =>
       answer(async () => {
-        await journals.caughtUp(sandboxId);
+        await Promise.all([journals.caughtUp(sandboxId), egress.caughtUp()]);
         return {};
       }),
     getSandbox: ({ sandboxId }) => answer(async () => ({ sandbox: sandboxes.show(sandboxId) })),

@@ -6,6 +6,7 @@ import type { Machine, SandboxDriver } from '@islet/driver';
 import type { EgressRules } from '@islet/network';
 import { type ProcessorNeeds, readSealed, type SnapshotStore, type StoredSnapshot } from '@islet/snapshots';
 import type { Logger } from '@islet/telemetry';
+import { firewallRules, policyOf } from '../egress/policy.ts';
 import type { SandboxNetwork } from '../machine/ports.ts';
 import type { RecordStore, SandboxRecord } from './record.ts';
 import { factsOf } from './snapshotter.ts';
@@ -38,10 +39,16 @@ export interface AdoptionContext {
   logger: Logger;
 }
 
-/** The network slots that the sandboxes of an earlier process hold, whether or not these still run. */
-export function heldSlots(found: FoundRecords): { index: number; egress: EgressRules }[] {
+/**
+ * The network slots that the sandboxes of an earlier process hold, whether or not these still run.
+ * @param resolvers of the sandboxes, IPv4
+ */
+export function heldSlots(
+  found: FoundRecords,
+  resolvers: readonly string[],
+): { index: number; egress: EgressRules }[] {
   return readable(found).flatMap(({ run, sandbox }) =>
-    run ? [{ index: run.slotIndex, egress: sandbox.config.egress ?? { allowOut: [], denyOut: [] } }] : [],
+    run ? [{ index: run.slotIndex, egress: firewallRules(policyOf(sandbox.config.egress), resolvers) }] : [],
   );
 }
 

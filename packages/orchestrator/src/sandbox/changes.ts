@@ -34,19 +34,20 @@ export async function changeEnd(
   table.ends.set(sandbox.config.sandboxId, end);
 }
 
-/** Replaces a running sandbox's egress rules, for new connections at once. If that fails the earlier ones hold. */
+/** Replaces a running sandbox's egress rules; connections that they forbid are cut. If that fails the earlier ones hold. */
 export async function changeEgress(
   table: SandboxTable,
   entry: RunningEntry,
   { network, egress }: { network: SandboxNetwork; egress: orchestratorProto.Egress },
 ): Promise<void> {
-  const { config } = entry.sandbox;
+  const { config, executionId } = entry.sandbox;
   const slot = network.slot(entry.run.slotIndex);
   const before = config.egress;
+  const ownerWith = (rules: typeof before) => ({ config: { ...config, egress: rules }, executionId });
   const undo = new Undo();
   try {
-    undo.add('the network rules', () => network.setEgress(slot, before ?? { allowOut: [], denyOut: [] }));
-    await network.setEgress(slot, egress);
+    undo.add('the network rules', () => network.setEgress(slot, ownerWith(before)));
+    await network.setEgress(slot, ownerWith(egress));
     config.egress = egress;
     undo.add('the rules that are written down', () => Object.assign(config, { egress: before }));
     await table.save(entry);

@@ -1,10 +1,8 @@
 import { rm } from 'node:fs/promises';
 import { IsletError, type orchestratorProto, type Sandbox, sandboxNotStarted } from '@islet/contracts';
 import type { SnapshotStore } from '@islet/snapshots';
-import type { MachineBase } from '../machine/run.ts';
-import type { StartedRun } from '../machine/start.ts';
 import type { TemplateBuild } from '../templates/build.ts';
-import type { Provisioner } from './provisioner.ts';
+import type { BasedRun, Provisioner } from './provisioner.ts';
 import type { Snapshotter } from './snapshotter.ts';
 import { type RunningEntry, type SandboxTable, view } from './table.ts';
 
@@ -29,11 +27,7 @@ export interface CopiesOptions {
   /** Runs a task with a running sandbox in its turn. */
   withRunning: <T>(sandboxId: string, task: (entry: RunningEntry) => Promise<T>) => Promise<T>;
   /** Makes a sandbox of what `start` has started. */
-  create: (
-    config: SandboxConfig,
-    timeoutMs: number,
-    start: () => Promise<StartedRun & { base: MachineBase }>,
-  ) => Promise<Sandbox>;
+  create: (config: SandboxConfig, timeoutMs: number, start: () => Promise<BasedRun>) => Promise<Sandbox>;
 }
 
 /** Copies of running sandboxes, which go on: forks, and snapshots that others start from. */

@@ -1,3 +1,4 @@
+import { randomUUID } from 'node:crypto';
 import {
   IsletError,
   openVolumeFileGone,
@@ -14,6 +15,7 @@ import {
   type SnapshotStore,
   StoreUnavailableError,
 } from '@islet/snapshots';
+import type { EgressOwner } from '../egress/policy.ts';
 import { EnvdSilentError } from '../envd/client.ts';
 import { startInSandbox } from '../envd/command.ts';
 import { STARTS } from '../figures/operations.ts';
@@ -54,8 +56,14 @@ export interface SavedSource {
   accessToken: string | undefined;
 }
 
-/** A started machine and what its memory maps. */
-export interface BasedRun extends StartedRun {
+/** A started machine that is a sandbox's. */
+export interface OwnedRun extends StartedRun {
+  /** Of this run: what leaves it is counted as its. */
+  executionId: string;
+}
+
+/** One with what its memory maps. */
+export interface BasedRun extends OwnedRun {
   base: MachineBase;
 }
 
@@ -94,11 +102,12 @@ export class Provisioner {
     const build = this.#options.templates.get(config.buildId);
     const { envdAccessToken: accessToken } = build;
     const ready = await this.#ready.takeMachine(config.buildId);
-    if (ready && (await this.#adopt(ready, config, accessToken, signal))) {
+    const owner = { config, executionId: randomUUID() };
+    if (ready && (await this.#adopt(ready, owner, accessToken, signal))) {
       STARTS.add({ from: 'ready machine' });
       const { connection, ...run } = ready;
       connection.end();
-      return { ...run, base: baseOf(build.needs) };
+      return { ...run, executionId: owner.executionId, base: baseOf(build.needs) };
     }
     const opened = await this.#options.templates.open(build);
     if ('snapshot' in opened) {
@@ -125,7 +134,7 @@ export class Provisioner {
     const { base, snapshotDir, accessToken } = source;
     const init = () => firstInit(config, this.#options.volumes, new Date(this.#options.now()));
     const run = await this.#gate.run((leave) =>
-      this.#restore({ base, snapshotDir, ...needsOf(config) }, config.egress, {
+      this.#restore({ base, snapshotDir, ...needsOf(config) }, config, {
         signal,
         onSilence: leave,
         identity: { init, currentToken: accessToken },
@@ -145,7 +154,7 @@ export class Provisioner {
     saved: string | undefined,
     reboot: boolean,
     signal: AbortSignal,
-  ): Promise<StartedRun> {
+  ): Promise<OwnedRun> {
     await using snapshot = await this.#openSaved(config.sandboxId, saved);
     const init = () => ({
       ...resumeInit(config, this.#options.volumes, new Date(this.#options.now())),
@@ -154,7 +163,7 @@ export class Provisioner {
     const source = { base, snapshotDir: snapshot.dir, ...needsOf(config) };
     const identity = { init, currentToken: config.envdAccessToken };
     return await this.#gate
-      .run((leave) => this.#restore(source, config.egress, { signal, identity, onSilence: leave }))
+      .run((leave) => this.#restore(source, config, { signal, identity, onSilence: leave }))
       .catch((error) => {
         if (error instanceof DamagedSnapshotError) throw damaged(config.sandboxId, error);
         if (error instanceof EnvdSilentError) {
@@ -181,26 +190,29 @@ export class Provisioner {
   /** Starts from a saved state, in a place that was prepared if there is one. */
   async #restore(
     source: StartSource,
-    egress: SandboxConfig['egress'],
+    config: SandboxConfig,
     options: Omit<StartOptions, 'place'>,
-  ): Promise<StartedRun> {
+  ): Promise<OwnedRun> {
     const place = await this.#ready.takePlace(source);
-    return startMachine(this.#options, source, egress, { ...options, place });
+    const owner = { config, executionId: randomUUID() };
+    const run = await startMachine(this.#options, source, owner, { ...options, place });
+    return { ...run, executionId: owner.executionId };
   }
 
   /** Gives a ready machine to a sandbox. False if it does not answer: it is being freed then. */
   async #adopt(
     run: WarmRun,
-    config: SandboxConfig,
+    owner: EgressOwner,
     currentToken: string | undefined,
     signal: AbortSignal | undefined,
   ): Promise<boolean> {
     const { driver, network, volumes, now, logger, onLoss } = this.#options;
+    const { config } = owner;
     const { sandboxId } = config;
     try {
       const { id } = run.machine;
       await volumes.attach({ id, netns: network.slot(run.slotIndex).netns }, needsOf(config).volumeIds);
-      if (config.egress) await network.setEgress(network.slot(run.slotIndex), config.egress);
+      await network.setEgress(network.slot(run.slotIndex), owner);
       const { connection, machine, readyAt } = run;
       const init = {
         ...firstInit(config, volumes, new Date(now())),
@@ -226,20 +238,20 @@ export class Provisioner {
     const base = { rootfs: needs.rootfs, guest: this.#options.guestDigest };
     const { dns, driver, now, volumes } = this.#options;
     const nobody = () => ({ dns, timestamp: new Date(now()).toISOString() });
+    const owner = { config, executionId: randomUUID() };
     const run = await this.#gate.run((leave) =>
-      startMachine(
-        this.#options,
-        { base, snapshotDir: undefined, ...needsOf(config), diskUsedMb },
-        config.egress,
-        { signal, onSilence: leave, identity: { init: nobody, currentToken: undefined } },
-      ),
+      startMachine(this.#options, { base, snapshotDir: undefined, ...needsOf(config), diskUsedMb }, owner, {
+        signal,
+        onSilence: leave,
+        identity: { init: nobody, currentToken: undefined },
+      }),
     );
     await this.#orFree(run, async () => {
       // Before envd asks for a token. Nobody waits until it serves: the ready command is the build's alone.
       if (startCommand) await startInSandbox(run.address, startCommand);
       await identify(driver, run, firstInit(config, volumes, new Date(now())), { signal });
     });
-    return { ...run, base };
+    return { ...run, executionId: owner.executionId, base };
   }
 
   async #openSaved(sandboxId: string, saved: string | undefined): Promise<OpenSnapshot> {

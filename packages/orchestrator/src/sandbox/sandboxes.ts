@@ -11,7 +11,6 @@ import type { MovableRecord } from '../exchange/movable.ts';
 import type { PeerNode } from '../exchange/peer-objects.ts';
 import { operate } from '../figures/operations.ts';
 import type { MachineBase } from '../machine/run.ts';
-import type { StartedRun } from '../machine/start.ts';
 import { Arrivals } from './arrivals.ts';
 import { changeEgress, changeEnd } from './changes.ts';
 import { Copies, type ForkOutcome, type TakenSnapshot } from './copies.ts';
@@ -22,7 +21,7 @@ import { Freezer } from './freezer.ts';
 import { KeyedQueue } from './keyed-queue.ts';
 import { watchLiveness } from './liveness.ts';
 import { Pauses } from './pauses.ts';
-import { Provisioner, type ProvisionerOptions } from './provisioner.ts';
+import { type BasedRun, Provisioner, type ProvisionerOptions } from './provisioner.ts';
 import type { RecordStore, SandboxRecord } from './record.ts';
 import { Snapshotter } from './snapshotter.ts';
 import { Starts } from './starts.ts';
@@ -292,7 +291,7 @@ export class Sandboxes {
     });
   }
 
-  /** Replaces the egress rules, for new connections at once. @throws IsletError 404 if it is unknown or paused. */
+  /** Replaces the egress rules: connections that they forbid are cut. @throws IsletError 404 if it is unknown or paused. */
   setEgress(sandboxId: string, egress: orchestratorProto.Egress): Promise<Sandbox> {
     return this.#withRunning(sandboxId, async (entry) => {
       await changeEgress(this.#table, entry, { network: this.#options.network, egress });
@@ -389,11 +388,7 @@ export class Sandboxes {
     });
   }
 
-  #createBy(
-    config: SandboxConfig,
-    timeoutMs: number,
-    start: () => Promise<StartedRun & { base: MachineBase }>,
-  ): Promise<Sandbox> {
+  #createBy(config: SandboxConfig, timeoutMs: number, start: () => Promise<BasedRun>): Promise<Sandbox> {
     const id = config.sandboxId;
     return this.#queue.run(id, async () => {
       if (this.#table.get(id)) throw sandboxAlreadyExists(id);

@@ -1,4 +1,3 @@
-import { randomUUID } from 'node:crypto';
 import { rm } from 'node:fs/promises';
 import { clone } from '@bufbuild/protobuf';
 import { orchestratorProto, type Sandbox, sandboxMoving, sandboxNotFound } from '@islet/contracts';
@@ -7,9 +6,10 @@ import type { Logger } from '@islet/telemetry';
 import type { SandboxName } from '../exchange/movable.ts';
 import { LEAKS } from '../figures/operations.ts';
 import type { MachineRun } from '../machine/run.ts';
-import { freeMachine, type StartContext, type StartedRun } from '../machine/start.ts';
+import { freeMachine, type StartContext } from '../machine/start.ts';
 import { EndTimers } from './end-timers.ts';
 import { SandboxEvents } from './events.ts';
+import type { OwnedRun } from './provisioner.ts';
 import type { RecordStore, SandboxRecord } from './record.ts';
 
 const { KillReason, SandboxSchema, SandboxState } = orchestratorProto;
@@ -111,18 +111,18 @@ export class SandboxTable {
    * Hands a started machine to a sandbox, whose time begins; one that was moved has the time that it had. If that cannot be written
    * down, the machine is freed and nothing has changed.
    */
-  async becomeRunning(entry: Entry, run: StartedRun, timeoutMs: number): Promise<void> {
+  async becomeRunning(entry: Entry, run: OwnedRun, timeoutMs: number): Promise<void> {
     const { sandbox } = entry;
     const { config } = sandbox;
     const before = clone(SandboxSchema, sandbox);
     const { startedAtMs, endAtMs } = sandbox.moving ? sandbox : this.#lifeFromNow(config, timeoutMs);
     const { saved } = entry;
-    const { executionId } = sandbox;
+    const { executionId: executionBefore } = sandbox;
     Object.assign(sandbox, {
       state: SandboxState.RUNNING,
       startedAtMs,
       endAtMs,
-      executionId: randomUUID(),
+      executionId: run.executionId,
       address: run.address,
       stored: false,
       moving: false,
@@ -142,7 +142,7 @@ export class SandboxTable {
     if (saved === undefined) return;
     // Nobody waits for it: the next pause saves under another name.
     this.behind(config.sandboxId, this.#options.snapshots.delete(saved));
-    this.#options.onLeft({ config, executionId }, saved);
+    this.#options.onLeft({ config, executionId: executionBefore }, saved);
   }
 
   /** Ends a sandbox; what it held is freed behind that. If it cannot be ended it is what it was before, and it is tried again. */

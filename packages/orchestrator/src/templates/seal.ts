@@ -39,7 +39,7 @@ export interface SealResult {
 }
 
 export interface SealContext extends BuildSandboxContext {
-  network: BuildSandboxContext['network'] & SandboxNetwork;
+  network: BuildSandboxContext['network'] & Pick<SandboxNetwork, 'take'>;
   volumes: SandboxVolumes;
   store: TemplateStore;
   snapshots: SnapshotStore;

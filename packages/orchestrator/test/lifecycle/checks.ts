@@ -67,7 +67,7 @@ export function problemsOf(
     slots.add(slot.slot.index);
     machines.add(machine.id);
     const mounts = [...(host.mounts.get(machine.id) ?? [])];
-    const found = { egress: slot.egress?.denyOut, mounts, ...machine.guest.contents };
+    const found = { ...slot.rules, mounts, ...machine.guest.contents };
     problems.push(...differences(idOf(sandbox), found, contentsOf(sandbox, wanted)));
   }
   if (lasting === 'nothing' || lasting === 'a record') problems.push(...leftovers(looked, machines, slots));
@@ -149,9 +149,9 @@ function savedProblems(dir: string, id: string, { file, memory }: Expected): str
 }
 
 /** What a machine holds, and has, that is a sandbox. */
-function contentsOf({ config }: Sandbox, { file, memory }: Expected) {
+function contentsOf({ config, executionId }: Sandbox, { file, memory }: Expected) {
   return {
-    egress: config.egress?.denyOut,
+    ...{ denyOut: config.egress?.denyOut, executionId },
     mounts: config.volumeMounts.map(({ volumeId }) => volumeId),
     ...{ file, memory, sandboxId: config.sandboxId, accessToken: config.envdAccessToken },
   };

@@ -3,7 +3,7 @@ import { createServer, type Server } from 'node:net';
 import { join } from 'node:path';
 import { IsletError, PORTS } from '@islet/contracts';
 import { DamagedSnapshotError, type MachineSpec } from '@islet/driver';
-import type { EgressRules, Slot } from '@islet/network';
+import type { Slot } from '@islet/network';
 import { type Contents, Guest, type Manner } from './guest.ts';
 import { NodeProcess } from './process.ts';
 
@@ -16,10 +16,10 @@ export interface HostMachine {
   isAlive: boolean;
 }
 
-/** A network slot, and its owner's rules. */
+/** A network slot, and its owner's rules with the run that they are of. */
 export interface HostSlot {
   slot: Slot;
-  egress: EgressRules | undefined;
+  rules: { denyOut: readonly string[]; executionId: string } | undefined;
 }
 
 const MEMORY = 'memory.json';
@@ -158,7 +158,7 @@ export class SimulatedHost {
 
   addSlot(index: number): Slot {
     const slot = this.slotAt(index);
-    this.slots.set(index, { slot, egress: undefined });
+    this.slots.set(index, { slot, rules: undefined });
     return slot;
   }
 

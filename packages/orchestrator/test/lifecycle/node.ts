@@ -89,7 +89,11 @@ export class SimulatedNode {
       await upgradeFromVersion2({ templatesDir, sandboxesDir: records.root, snapshots, roots, logger });
       const machinesDir = join(dataDir, 'machines');
       const found = await records.readAll();
-      const network = simulatedNetwork(host, process, new Set(heldSlots(found).map(({ index }) => index)));
+      const network = simulatedNetwork(
+        host,
+        process,
+        new Set(heldSlots(found, []).map(({ index }) => index)),
+      );
       const volumes = simulatedVolumes(host, process);
       const driver = simulatedDriver(host, process, kind);
       const now = Date.now;
@@ -193,10 +197,10 @@ function simulatedNetwork(
     slot: (index) => host.slotAt(index),
     take: () => process.step('network.take', () => host.takeSlot()),
     discard: (slot) => process.isAlive && host.giveUpSlot(slot),
-    setEgress: ({ index }, egress) =>
+    setEgress: ({ index }, { config, executionId }) =>
       process.step('network.setEgress', () => {
         const slot = host.slots.get(index);
-        if (slot) slot.egress = egress;
+        if (slot) slot.rules = { denyOut: config.egress?.denyOut ?? [], executionId };
         else host.violations.push(`rules for slot ${index}, which was given up`);
       }),
   };
