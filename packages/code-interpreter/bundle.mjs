@@ -2,11 +2,12 @@ import { cp, mkdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { build } from 'esbuild';
+import { bundleJavascriptHost } from './src/hosts/javascript/bundle.mjs';
 
 const here = fileURLToPath(new URL('.', import.meta.url));
 
 /**
- * Writes `code-interpreter.mjs` and the files of its hosts (`python/`) into a directory; Node needs nothing else.
+ * Writes `code-interpreter.mjs` and the files of its hosts (`python/`, `javascript/`, …) into a directory; Node needs nothing else.
  * @param {string} outDir
  */
 export async function bundleCodeInterpreter(outDir) {
@@ -30,5 +31,11 @@ const require = createRequireOfBundle(import.meta.url);`,
     legalComments: 'none',
     logLevel: 'error',
   });
-  await cp(join(here, 'src/hosts/python/host'), join(outDir, 'python'), { recursive: true });
+  await bundleJavascriptHost(join(outDir, 'javascript'));
+  for (const language of ['python', 'bash', 'r']) {
+    await cp(join(here, 'src/hosts', language, 'host'), join(outDir, language), {
+      recursive: true,
+      filter: (path) => !path.includes('__pycache__'),
+    });
+  }
 }

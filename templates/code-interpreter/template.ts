@@ -53,5 +53,8 @@ export const about = { name: 'code-interpreter-v1', title: 'Code interpreter tem
 /** As the original's. */
 export const size = { cpuCount: 2, memoryMB: 2048, minFreeDiskMb: 1024 };
 
-/** `base` with what data analysis needs. */
-export const template = debianWith([...PYTHON, ...R, ...FONTS]);
+/** `base` with what data analysis needs, and the server of the code interpreter, whose first contexts are in the snapshot. */
+export const template = debianWith([...PYTHON, ...R, ...FONTS]).setStartCmd(
+  'sudo /opt/code-interpreter/start',
+  '/opt/code-interpreter/ready',
+);

@@ -2,8 +2,11 @@ import { existsSync } from 'node:fs';
 import { homedir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
+import { bashHost } from './hosts/bash/bash-host.ts';
+import { javascriptHost } from './hosts/javascript/javascript-host.ts';
 import { languagesOf } from './hosts/languages.ts';
 import { pythonHost } from './hosts/python/python-host.ts';
+import { rHost } from './hosts/r/r-host.ts';
 import { startInterpreter } from './server.ts';
 
 /** Of the SDK. */
@@ -15,9 +18,13 @@ const { env } = process;
 
 const interpreter = await startInterpreter({
   languages: languagesOf({
-    python: pythonHost(env.ISLET_PYTHON ?? '/usr/bin/python3', join(here, 'python')),
+    python: pythonHost(env.ISLET_PYTHON ?? '/usr/bin/python3', join(here, 'python'), env.ISLET_PYTHON_WARM),
+    javascript: javascriptHost(process.execPath, join(here, 'javascript'), 'javascript'),
+    bash: bashHost(join(here, 'bash')),
+    r: rHost(join(here, 'r')),
+    typescript: javascriptHost(process.execPath, join(here, 'javascript'), 'typescript'),
   }),
-  defaults: ['python'],
+  defaults: ['python', 'javascript'],
   home: existsSync(HOME) ? HOME : homedir(),
   env: Object.fromEntries(
     Object.entries(env).filter((entry): entry is [string, string] => entry[1] !== undefined),

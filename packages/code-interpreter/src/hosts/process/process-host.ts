@@ -26,6 +26,10 @@ export interface ProcessHostOptions {
   args: string[];
   /** How long the process may take until it is ready, ms. */
   startMs: number;
+  /** How it is told a cell; absent: as a frame of JSON. */
+  encode?: (message: ExecuteMessage) => Buffer;
+  /** It is told of an interrupt also by a message, since it may not hear the signal. */
+  hearsInterrupts?: boolean;
 }
 
 interface Running {
@@ -115,13 +119,15 @@ export class ProcessHost implements LanguageHost {
         if (this.#end) return this.#settle(new HostEndedError(this.#end));
         const message: ExecuteMessage = { type: 'execute', ...cell, reseed: this.#reseed };
         this.#reseed = false;
-        this.#channel?.write(frameOf(message));
+        this.#channel?.write((this.#options.encode ?? frameOf)(message));
       });
     });
   }
 
   async interrupt(): Promise<void> {
-    if (this.#running) this.#signal('SIGINT');
+    if (!this.#running) return;
+    this.#signal('SIGINT');
+    if (this.#options.hearsInterrupts) this.#channel?.write(frameOf({ type: 'interrupt' }));
   }
 
   async reseed(): Promise<void> {

@@ -97,7 +97,7 @@ class Rewriter {
 
   rewrite(): PreparedCell {
     const { body } = this.#program;
-    body.forEach((statement, index) => this.#top(statement, index === body.length - 1));
+    for (const [index, statement] of body.entries()) this.#top(statement, index === body.length - 1);
     if (this.#source.startsWith('#!')) this.#text.prependLeft(0, '//');
     // In the same line, so that the lines of errors are those of the cell.
     const script = `(async()=>{${this.#hoisted.join('')}${this.#text}\n})()`;
@@ -108,23 +108,31 @@ class Rewriter {
     switch (node.type) {
       case 'ExpressionStatement':
         if (isLast) this.#returnValue(node);
-        return;
+        break;
       case 'ImportDeclaration':
-        return this.#import(node);
+        this.#import(node);
+        break;
       case 'VariableDeclaration':
-        return this.#variables(node, 'statement');
+        this.#variables(node, 'statement');
+        break;
       case 'FunctionDeclaration':
-        return this.#function(node);
+        this.#function(node);
+        break;
       case 'ClassDeclaration':
-        return this.#class(node as ClassDeclaration);
+        this.#class(node as ClassDeclaration);
+        break;
       case 'ExportNamedDeclaration':
-        if (!node.declaration) return this.#remove(node);
-        this.#text.remove(node.start, node.declaration.start);
-        return this.#top(node.declaration, isLast);
+        if (node.declaration) {
+          this.#text.remove(node.start, node.declaration.start);
+          this.#top(node.declaration, isLast);
+        } else this.#remove(node);
+        break;
       case 'ExportDefaultDeclaration':
-        return this.#default(node.declaration as Expression | FunctionDeclaration | ClassDeclaration, node, isLast);
+        this.#default(node.declaration as Expression | FunctionDeclaration | ClassDeclaration, node, isLast);
+        break;
       case 'ExportAllDeclaration':
-        return this.#remove(node);
+        this.#remove(node);
+        break;
       default:
         this.#nested(node);
     }
@@ -178,10 +186,14 @@ class Rewriter {
     this.#text.appendRight(start, `;${id.name}=`).appendLeft(end, ';');
   }
 
-  #default(declaration: Expression | FunctionDeclaration | ClassDeclaration, node: Node, isLast: boolean): void {
+  #default(
+    declaration: Expression | FunctionDeclaration | ClassDeclaration,
+    node: Node,
+    isLast: boolean,
+  ): void {
     this.#text.remove(node.start, declaration.start);
-    if ('id' in declaration && declaration.id) return this.#top(declaration as Statement, isLast);
-    if (isLast) this.#returnValue({ ...node, start: declaration.start });
+    if ('id' in declaration && declaration.id) this.#top(declaration as Statement, isLast);
+    else if (isLast) this.#returnValue({ ...node, start: declaration.start });
   }
 
   /** `var` in blocks and loops belongs to the cell as well; what functions declare is theirs. */
@@ -195,7 +207,8 @@ class Rewriter {
       if (!isChild(node, key)) continue;
       for (const child of Array.isArray(value) ? value : [value]) {
         if (!isNode(child)) continue;
-        if (child.type === 'VariableDeclaration' && isLoopHead(node, key)) this.#loopHead(child as VariableDeclaration);
+        if (child.type === 'VariableDeclaration' && isLoopHead(node, key))
+          this.#loopHead(child as VariableDeclaration);
         else this.#nested(child);
       }
     }
@@ -209,18 +222,20 @@ class Rewriter {
     switch (pattern.type) {
       case 'Identifier':
         this.#names.add(pattern.name);
-        return;
+        break;
       case 'ObjectPattern':
         for (const property of pattern.properties)
           this.#declare(property.type === 'RestElement' ? property.argument : property.value);
-        return;
+        break;
       case 'ArrayPattern':
         for (const element of pattern.elements) if (element) this.#declare(element);
-        return;
+        break;
       case 'RestElement':
-        return this.#declare(pattern.argument);
+        this.#declare(pattern.argument);
+        break;
       case 'AssignmentPattern':
-        return this.#declare(pattern.left);
+        this.#declare(pattern.left);
+        break;
     }
   }
 
@@ -236,18 +251,34 @@ class Rewriter {
 }
 
 function isNode(value: unknown): value is Node {
-  return typeof value === 'object' && value !== null && typeof (value as { type?: unknown }).type === 'string';
+  return (
+    typeof value === 'object' && value !== null && typeof (value as { type?: unknown }).type === 'string'
+  );
 }
 
-const SCOPES = new Set(['FunctionDeclaration', 'FunctionExpression', 'ArrowFunctionExpression', 'ClassDeclaration']);
+const SCOPES = new Set([
+  'FunctionDeclaration',
+  'FunctionExpression',
+  'ArrowFunctionExpression',
+  'ClassDeclaration',
+]);
 
 /** Statements of a statement; what stands in expressions declares nothing here. */
 function isChild(node: Node, key: string): boolean {
   if (SCOPES.has(node.type)) return false;
-  return ['body', 'consequent', 'alternate', 'block', 'handler', 'finalizer', 'cases', 'init', 'left'].includes(key);
+  return [
+    'body',
+    'consequent',
+    'alternate',
+    'block',
+    'handler',
+    'finalizer',
+    'cases',
+    'init',
+    'left',
+  ].includes(key);
 }
 
 function isLoopHead(node: Node, key: string): boolean {
   return key === (node.type === 'ForStatement' ? 'init' : 'left');
 }
-

@@ -1,5 +1,5 @@
 import { inspect } from 'node:util';
-import { CellSyntaxError, NAMED } from './cell.ts';
+import { CellSyntaxError } from './cell.ts';
 
 export interface ErrorOutput {
   type: 'error';
@@ -34,11 +34,19 @@ function pointAt({ name, message, line, column }: CellSyntaxError, code: string)
 
 /** The frames of cells and of what they call, without those of this program and of Node; causes as Node shows them. */
 function traceOf(error: Error): string {
-  const text = typeof error.stack === 'string' ? inspect(error, { colors: false }) : `${error.name}: ${error.message}`;
+  const text =
+    typeof error.stack === 'string' ? inspect(error, { colors: false }) : `${error.name}: ${error.message}`;
   const own = import.meta.url;
-  return text
-    .split('\n')
-    .filter((line) => !/^\s+at /.test(line) || !(line.includes(own) || line.includes('(node:') || line.includes('at node:')))
-    .filter((line) => !line.includes(NAMED))
-    .join('\n');
+  return (
+    text
+      .split('\n')
+      .filter(
+        (line) =>
+          !/^\s+at /.test(line) ||
+          !(line.includes(own) || line.includes('(node:') || line.includes('at node:')),
+      )
+      // A cell is called by the last line of its script, which it does not have itself.
+      .filter((line, index, lines) => index < lines.length - 1 || !/^\s+at \S*\[cell \d+\]:\d+:3$/.test(line))
+      .join('\n')
+  );
 }

@@ -10,7 +10,10 @@ export const cellName = (count: number) => `[cell ${count}]`;
 export function prepareGlobals(display: (value: unknown) => void): void {
   const here = () => join(process.cwd(), cellName(0));
   define('display', { value: display, writable: true });
-  define('require', { get: () => createRequire(here()), set: (value) => define('require', { value, writable: true }) });
+  define('require', {
+    get: () => createRequire(here()),
+    set: (value) => define('require', { value, writable: true }),
+  });
   define(PICK, { value: pickExports });
   define(NAMED, { value: named });
 }
@@ -27,7 +30,10 @@ export async function evaluate({ script, names }: PreparedCell, count: number): 
     columnOffset: -script.indexOf('{') - 1,
     importModuleDynamically: vm.constants.USE_MAIN_CONTEXT_DEFAULT_LOADER,
   });
-  const result: { value?: unknown } | undefined = await compiled.runInThisContext({ displayErrors: false });
+  const result: { value?: unknown } | undefined = await compiled.runInThisContext({
+    displayErrors: false,
+    breakOnSigint: true,
+  });
   return await result?.value;
 }
 

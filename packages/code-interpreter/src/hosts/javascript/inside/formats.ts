@@ -19,10 +19,11 @@ type Look = () => unknown;
 export async function bundleOf(value: unknown): Promise<Record<string, unknown>> {
   const text = { 'text/plain': inspect(value, { colors: false }) };
   if (typeof value !== 'object' || value === null) return text;
-  const object = value as Record<string | symbol, unknown>;
+  const object = value as Record<string | symbol, unknown> & { _toMime?: unknown };
   if (typeof object[DISPLAY] === 'function') return asBundle(await (object[DISPLAY] as Look)(), text);
   const bundle: Record<string, unknown> = { ...text };
-  if (typeof object['_toMime'] === 'function') Object.assign(bundle, asBundle(await (object['_toMime'] as Look)(), text));
+  if (typeof object._toMime === 'function')
+    Object.assign(bundle, asBundle(await (object._toMime as Look)(), text));
   for (const [method, type] of Object.entries(METHODS)) {
     if (typeof object[method] === 'function') bundle[type] = await (object[method] as Look)();
   }

@@ -6,13 +6,14 @@ import { errorOutput, interrupted } from './errors.ts';
 import { evaluate, prepareGlobals } from './evaluate.ts';
 import { bundleOf } from './formats.ts';
 import { printAtOnce } from './output.ts';
-import { Randomness, reseedOpenssl } from './randomness.ts';
+import { openReseedOfOpenssl, Randomness } from './randomness.ts';
 
 /** What the server says, see `process/messages.ts`. */
 type Told = ExecuteMessage | { type: 'interrupt' };
 
 const answered = new Int32Array(new SharedArrayBuffer(4));
 const randomness = new Randomness();
+const reseedOpenssl = openReseedOfOpenssl();
 const strip = process.argv[2] === 'typescript' ? (await import('./typescript.ts')).stripTypes : undefined;
 let count = 0;
 /** Ends the cell that runs with an interrupt; undefined between cells. */
@@ -29,7 +30,7 @@ prepareGlobals((value) => {
 
 function reseed(): void {
   randomness.reseed();
-  reseedOpenssl();
+  reseedOpenssl?.();
 }
 
 async function execute({ code, env, envAfter, reseed: isCopy }: ExecuteMessage): Promise<void> {
@@ -55,7 +56,8 @@ async function run(code: string): Promise<unknown[]> {
     return value === undefined ? [] : [{ type: 'result', main: true, data: await bundleOf(value) }];
   } catch (error) {
     await displaying;
-    return [errorOutput(error, code)];
+    const isInterrupted = (error as NodeJS.ErrnoException)?.code === 'ERR_SCRIPT_EXECUTION_INTERRUPTED';
+    return [isInterrupted ? interrupted() : errorOutput(error, code)];
   }
 }
 
@@ -72,10 +74,18 @@ process.on('SIGINT', () => {});
 process.on('uncaughtException', (error) => console.error('Uncaught', error));
 process.on('unhandledRejection', (error) => console.error('Uncaught (in promise)', error));
 
-const watcher = new Worker(new URL('./watcher.mjs', import.meta.url), { workerData: { answered }, stdin: false });
+const watcher = new Worker(new URL('./watcher.mjs', import.meta.url), {
+  workerData: { answered },
+  stdin: false,
+});
 watcher.on('message', (message: Told) => {
   Atomics.add(answered, 0, 1);
   if (message.type === 'interrupt') abandon?.();
   else void execute(message);
 });
-watcher.once('online', () => say({ type: 'ready' }));
+watcher.once('online', () => {
+  // Once, so that the first cell takes no longer than the second.
+  void evaluate(prepareCell('0'), 0)
+    .then(bundleOf)
+    .then(() => say({ type: 'ready' }));
+});

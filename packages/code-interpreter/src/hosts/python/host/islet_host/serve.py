@@ -2,8 +2,10 @@
 
 import faulthandler
 import os
+import runpy
 import signal
 import sys
+import traceback
 
 from . import environment, pictures, randomness, streams
 from .channel import Channel
@@ -11,7 +13,7 @@ from .imports import ImportHook
 from .interrupts import Interrupts
 
 
-def serve(descriptor):
+def serve(descriptor, warm=None):
     """Runs what comes over the channel until it is closed."""
     interrupts = Interrupts()
     interrupts.install()
@@ -29,12 +31,25 @@ def serve(descriptor):
     randomness.install(imports)
     # Ignored by default: who has put another handler in its place is disturbed by nothing.
     signal.signal(signal.SIGURG, lambda _number, _frame: randomness.reseed())
+    if warm is not None:
+        _run_apart(warm)
+        # What IPython and this program make at their first use.
+        shell.run_cell("None", store_history=False, silent=True)
+        randomness.reseed()
     channel.send({"type": "ready"})
     while (cell := channel.receive()) is not None:
         _run(shell, interrupts, channel, cell)
         if not channel.in_owner:
             # The code has forked, and this is the child that has come to the end of the cell.
             os._exit(0)
+
+
+def _run_apart(path):
+    """Runs a file of which cells see nothing but the modules that it has imported. It may fail: they import then themselves."""
+    try:
+        runpy.run_path(path)
+    except Exception:
+        traceback.print_exc()
 
 
 def _run(shell, interrupts, channel, cell):
