@@ -1,3 +1,4 @@
+export { bashHost } from './hosts/bash/bash-host.ts';
 export {
   type Cell,
   type Emit,
@@ -10,7 +11,9 @@ export {
   type MakeHost,
   type MimeBundle,
 } from './hosts/host.ts';
+export { javascriptHost } from './hosts/javascript/javascript-host.ts';
 export { type Language, type Languages, languageName, languagesOf } from './hosts/languages.ts';
 export { ProcessHost, type ProcessHostOptions } from './hosts/process/process-host.ts';
 export { pythonHost } from './hosts/python/python-host.ts';
+export { rHost } from './hosts/r/r-host.ts';
 export { type Interpreter, type InterpreterOptions, startInterpreter } from './server.ts';

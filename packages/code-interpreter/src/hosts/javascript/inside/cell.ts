@@ -97,7 +97,9 @@ class Rewriter {
 
   rewrite(): PreparedCell {
     const { body } = this.#program;
-    for (const [index, statement] of body.entries()) this.#top(statement, index === body.length - 1);
+    // Functions are there before the first line: what stands before them is last.
+    const last = body.findLastIndex(({ type }) => type !== 'FunctionDeclaration');
+    for (const [index, statement] of body.entries()) this.#top(statement, index === last);
     if (this.#source.startsWith('#!')) this.#text.prependLeft(0, '//');
     // In the same line, so that the lines of errors are those of the cell.
     const script = `(async()=>{${this.#hoisted.join('')}${this.#text}\n})()`;
@@ -152,10 +154,10 @@ class Rewriter {
       const { imported } = specifier;
       return [name, imported.type === 'Identifier' ? imported.name : String(imported.value)];
     });
-    const assign = parts.map(([name], index) => `${name}=m[${index}];`).join('');
+    const assign = parts.map(([name], index) => `${name}=__islet[${index}];`).join('');
     const from = JSON.stringify(source.value);
     const wanted = JSON.stringify(parts.map(([, imported]) => imported));
-    this.#replace(start, end, `;{const m=${PICK}(await import(${from}),${from},${wanted});${assign}}`);
+    this.#replace(start, end, `;{const __islet=${PICK}(await import(${from}),${from},${wanted});${assign}}`);
   }
 
   /** `let {a} = b` as `void ({a} = b)`, where no line before it can go on; in the head of a loop as `{a} = b`. */
