@@ -17,6 +17,9 @@ const e2e = {
 /** What virtual machines could get wrong where gVisor does not: starts from a snapshot, saves, clocks, randomness, disks. */
 const MICROVM = ['e2e/microvm/**/*.test.ts'];
 
+/** What wants the templates of desktops and of the code interpreter, which take minutes to build. */
+const DESKTOP = ['e2e/desktop/**/*.test.ts', 'e2e/examples/**/*.test.ts'];
+
 /** What asks Islet by its addresses alone, whatever processes are behind them. */
 const ROLES = ['sdk', 'templates', 'official-cli', 'limits'].map((folder) => `e2e/${folder}/**/*.test.ts`);
 
@@ -44,6 +47,7 @@ export default defineConfig({
             'fuzz/**/*.test.ts',
             'packaging/**/*.test.ts',
             'deploy/**/*.test.ts',
+            'examples/**/*.test.ts',
             'machines/**/*.test.ts',
           ],
           testTimeout: 120_000,
@@ -55,10 +59,19 @@ export default defineConfig({
           ...e2e,
           name: 'e2e',
           include: ['e2e/**/*.test.ts'],
-          exclude: ['e2e/microvm/**', '**/node_modules/**'],
+          exclude: ['e2e/microvm/**', ...DESKTOP, '**/node_modules/**'],
         },
       },
       { test: { ...e2e, ...UNHURRIED, name: 'microvm', include: MICROVM } },
+      {
+        test: {
+          ...e2e,
+          ...UNHURRIED,
+          name: 'desktop',
+          globalSetup: ['e2e/desktop/setup.ts'],
+          include: DESKTOP,
+        },
+      },
       { test: { ...e2e, globalSetup: ['e2e/roles/setup.ts'], name: 'roles', include: ROLES } },
       {
         test: {

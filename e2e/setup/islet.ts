@@ -1,25 +1,7 @@
 import type { TestProject } from 'vitest/node';
-import { type InstanceAccess, newDataDir, removeDataDir, startInstance } from './instance.ts';
+import { provideInstance } from './provide.ts';
 
-declare module 'vitest' {
-  export interface ProvidedContext {
-    islet: InstanceAccess;
-  }
-}
-
-/** One Islet for all end-to-end tests that need nothing special of it: `inject('islet')` says how to reach it. */
-export async function setup(project: TestProject): Promise<() => Promise<void>> {
-  const dataDir = await newDataDir();
-  const instance = await startInstance(dataDir);
-  project.provide('islet', instance.access);
-  // Node.js reads it when a process starts: those of the test files start later.
-  const { NODE_EXTRA_CA_CERTS } = process.env;
-  process.env.NODE_EXTRA_CA_CERTS = instance.access.trust.authorityFile;
-  return async () => {
-    if (NODE_EXTRA_CA_CERTS === undefined) delete process.env.NODE_EXTRA_CA_CERTS;
-    else process.env.NODE_EXTRA_CA_CERTS = NODE_EXTRA_CA_CERTS;
-    const code = await instance.stop('SIGTERM');
-    await removeDataDir(dataDir);
-    if (code !== 0) throw new Error(`islet up ended with ${code} on SIGTERM:\n${instance.log()}`);
-  };
+/** One Islet for all end-to-end tests that need nothing special of it. */
+export function setup(project: TestProject): Promise<() => Promise<void>> {
+  return provideInstance(project);
 }

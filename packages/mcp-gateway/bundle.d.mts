@@ -1,0 +1,1 @@
+export function bundleGateway(outDir: string): Promise<void>;
