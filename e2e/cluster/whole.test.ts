@@ -1,11 +1,13 @@
 import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { Sandbox } from 'e2b';
-import { afterAll, beforeAll, expect, it } from 'vitest';
+import { afterAll, beforeAll, beforeEach, expect, it } from 'vitest';
 import { runIslet } from '../setup/command.ts';
 import { newDataDir, removeDataDir } from '../setup/instance.ts';
 import { until } from '../setup/until.ts';
 import { Cluster, NODES, type Way } from './whole/cluster.ts';
+import { FAULTS } from './whole/faults.ts';
+import { breakAtRandom } from './whole/run.ts';
 
 const LIMIT = 5;
 const LIFE_MS = 600_000;
@@ -32,6 +34,8 @@ beforeAll(async () => {
   }
   await killAll();
 }, START_MS);
+// What a test ended that failed then would be missed by all that follow.
+beforeEach(() => cluster.runAll(), START_MS);
 afterAll(() => cluster?.[Symbol.asyncDispose]());
 
 const create = (through: Way, timeoutMs = LIFE_MS) => Sandbox.create('base', { ...through, timeoutMs });
@@ -169,4 +173,17 @@ it('says at each API, once, that what ran on a machine without power is lost', a
   );
   expect(await events(one)).toEqual(ends);
   await killAll();
+});
+
+it('is broken at random only as long as all of it runs: what a node without power has would count as left', async () => {
+  const random = () =>
+    breakAtRandom(cluster, {
+      ...{ seed: 983340503, durationMs: 0, limit: LIMIT, apiKey, say: (text) => said.push(text) },
+      ...{ calmOperations: 0, faultsInRound: 0, longestFaultMs: 0, kinds: FAULTS },
+      signal: new AbortController().signal,
+    });
+  await cluster.powerOff('one');
+  await expect(random()).rejects.toThrow('one has to run');
+  await cluster.runAll();
+  expect(cluster.ended).toEqual([]);
 });

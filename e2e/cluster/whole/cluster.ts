@@ -150,6 +150,16 @@ export class Cluster implements AsyncDisposable {
     return this.#running.has(part);
   }
 
+  /** What was ended, and not started again. */
+  get ended(): Part[] {
+    return PARTS.filter((part) => !this.isRunning(part));
+  }
+
+  /** Starts what was ended. */
+  async runAll(): Promise<void> {
+    await Promise.all(this.ended.map((part) => this.run(part)));
+  }
+
   pidOf(part: Part): number {
     return this.#processes.pidOf(part);
   }
@@ -206,7 +216,8 @@ export class Cluster implements AsyncDisposable {
 
   /** Ends all parts as an operator does, and says what is left of them on this machine. */
   async stop(): Promise<string[]> {
-    const left: string[] = [];
+    // Nobody frees what such a part had.
+    const left = this.ended.map((part) => `${part} does not run`);
     for (const part of PARTS) {
       if (!this.isRunning(part)) continue;
       const code = await this.end(part, 'SIGTERM');

@@ -50,8 +50,10 @@ export interface Summary {
 /**
  * Has clients use a cluster while parts of it are broken and repaired at random, and checks what they were told. In the end the
  * cluster is stopped, and nothing may be left of it.
+ * @throws Error if a part of the cluster does not run: what that had would count as left
  */
-export function breakAtRandom(cluster: Cluster, options: RunOptions): Promise<Summary> {
+export async function breakAtRandom(cluster: Cluster, options: RunOptions): Promise<Summary> {
+  if (cluster.ended.length > 0) throw new Error(`${cluster.ended.join(', ')} has to run`);
   return new Run(cluster, options).work();
 }
 

@@ -1,5 +1,5 @@
 import { createMemoryReservations, createMemoryRoutes } from '@islet/catalog';
-import { orchestratorProto } from '@islet/contracts';
+import { networkSlotsInUse, orchestratorProto } from '@islet/contracts';
 import { type Database, findPaused, LOCAL_DEV, movedFrom, setProjectLimits } from '@islet/db';
 import { afterAll, afterEach, beforeAll, beforeEach, expect, it } from 'vitest';
 import { fixedNodes } from '../src/index.ts';
@@ -285,4 +285,38 @@ it('forgets what was claimed for a resume whose answer nobody heard', async () =
   open();
   home.isDown = false;
   await expect.poll(() => claims(id)).toEqual([]);
+});
+
+it('resumes on a node with room if its own has none, which lets go of it', async () => {
+  const api = await start();
+  const { id, home } = await create(api);
+  expect((await api.call('POST', `/sandboxes/${id}/pause`)).status).toBe(204);
+  home.failure = networkSlotsInUse(1);
+  const resumed = await api.call('POST', `/sandboxes/${id}/connect`, { body: { timeout: 60 } });
+  expect(resumed.status).toBe(201);
+  expect(holding(id)).toHaveLength(1);
+  expect(holding(id)).not.toContain(home);
+  expect(home.kills).toEqual([{ sandboxId: id, reason: KillReason.TAKEN_OVER }]);
+  expect(await get(api, id)).toMatchObject({ state: 'running' });
+  await expect.poll(() => row(id)).toBeUndefined();
+  await expect.poll(() => claims(id)).toEqual([]);
+  expect(await shared.reservations.counts()).toEqual(new Map([[LOCAL_DEV.teamId, 1]]));
+});
+
+it('leaves a sandbox where it is, with its node’s own refusal, if all that others have is promised', async () => {
+  for (const node of nodes) node.memoryMb = 600;
+  const api = await start();
+  const { id, home } = await create(api);
+  await create(api);
+  await create(api);
+  expect((await api.call('POST', `/sandboxes/${id}/pause`)).status).toBe(204);
+  home.failure = networkSlotsInUse(1);
+  const refused = await api.call('POST', `/sandboxes/${id}/connect`, { body: { timeout: 60 } });
+  expect(refused.status).toBe(503);
+  expect(refused.body.message).toContain('all 1 network slots of the node are in use');
+  expect(holding(id)).toEqual([home]);
+  expect(await get(api, id)).toMatchObject({ state: 'paused' });
+  expect(await claims(id)).toEqual([]);
+  home.failure = undefined;
+  expect((await api.call('POST', `/sandboxes/${id}/connect`, { body: { timeout: 60 } })).status).toBe(201);
 });

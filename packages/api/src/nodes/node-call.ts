@@ -1,5 +1,12 @@
 import { Code, ConnectError } from '@connectrpc/connect';
-import { fromConnectError, IsletError, internalError, nodeTimedOut, nodeUnavailable } from '@islet/contracts';
+import {
+  type ErrorCode,
+  fromConnectError,
+  IsletError,
+  internalError,
+  nodeTimedOut,
+  nodeUnavailable,
+} from '@islet/contracts';
 
 /** Longest wait for a node's answer on anything but a create. */
 export const NODE_CALL_TIMEOUT_MS = 30_000;
@@ -46,6 +53,12 @@ export function isUnknown(error: unknown): boolean {
   if (!(error instanceof IsletError)) return true;
   // Without a cause it was not even called.
   return error.errorCode === 'sandbox_node_unavailable' && error.cause !== undefined && !wasNeverSent(error);
+}
+
+/** True if a node refused a start since it has no room for it. */
+export function isWantOfRoom(error: unknown): boolean {
+  const wanting: ErrorCode = 'sandbox_capacity_unavailable';
+  return isNodesOwn(error) && nodeError(error).errorCode === wanting;
 }
 
 export function isDeadline(error: unknown): boolean {

@@ -1,18 +1,16 @@
 import {
   IsletError,
-  nodeUnavailable,
   orchestratorProto,
   parseSandbox,
   type Sandbox,
   sandboxNotFound,
   sandboxStays,
 } from '@islet/contracts';
-import type { PausedRun } from '@islet/db';
 import type { ApiContext } from '../context.ts';
 import type { Clock } from '../deps.ts';
 import type { Node } from '../nodes/node.ts';
 import { isUnknown } from '../nodes/node-call.ts';
-import { isSameIdentity } from '../nodes/placement.ts';
+import { destinations, runOf, toAnother } from './destinations.ts';
 import { handOver, letGo, whileClaimed } from './move.ts';
 import { resumeOn } from './resume.ts';
 
@@ -20,8 +18,6 @@ const { SandboxState } = orchestratorProto;
 
 /** Writing a sandbox's memory takes as long as its disk needs. */
 const STOP_TIMEOUT_MS = 65_000;
-/** For the store to have it all, ms: a little longer than its node waits for that. */
-const STORE_TIMEOUT_MS = 60_000;
 
 /** A sandbox that has another node. */
 export interface Relocated {
@@ -48,12 +44,7 @@ export async function relocate(context: ApiContext, from: Node, sandboxId: strin
   const run = runOf(stopped);
   let away: Sandbox;
   try {
-    away = await fromNode(context, run, candidates).catch(async (refusal: unknown) => {
-      if (isUnknown(refusal)) throw refusal;
-      await store(from, sandboxId, refusal);
-      times.lap('storedMs');
-      return handOver(context, run, candidates);
-    });
+    away = await toAnother(context, { run, from, candidates, onStored: () => times.lap('storedMs') });
     times.lap('takenMs');
   } catch (error) {
     if (stopped.moving && !isUnknown(error)) await goOn(context, stopped);
@@ -90,23 +81,6 @@ export async function goOn(context: ApiContext, stopped: Sandbox): Promise<Sandb
   return whileClaimed(context, stopped, (claimed) => resumeOn(context, claimed, { timeoutMs: 0 }));
 }
 
-/** Nodes that may take a sandbox over, best first. @throws IsletError 409 if there is none */
-function destinations({ nodes }: ApiContext, from: Node, sandbox: Sandbox): Node[] {
-  const { sandboxId, buildId, cpuCount, memoryMb } = sandbox.config;
-  const placement = nodes.place({ cpuCount, memoryMb, from: { buildId, madeOn: from.id } });
-  const open = placement.kind === 'nodes' ? placement.nodes : [];
-  const others = open.filter(({ id, status }) => id !== from.id && status === 'ready');
-  if (others.length === 0) {
-    const isOther = placement.kind === 'none' && placement.reason === 'incompatible';
-    throw sandboxStays(sandboxId, isOther ? OTHER_MACHINES : 'there is no other node that takes anything');
-  }
-  const fit = others.filter(({ identity }) => isSameIdentity(identity, from.identity));
-  if (fit.length === 0) throw sandboxStays(sandboxId, OTHER_MACHINES);
-  return fit;
-}
-
-const OTHER_MACHINES = 'no other node has the same runtime and processor';
-
 /** Stops a running sandbox; one that is paused, or being paused, is so. */
 async function stop(node: Node, { config: { sandboxId } }: Sandbox): Promise<Sandbox> {
   const answer = await node.call(STOP_TIMEOUT_MS, ({ sandboxes }, options) =>
@@ -116,32 +90,6 @@ async function stop(node: Node, { config: { sandboxId } }: Sandbox): Promise<San
   if (stopped?.state !== SandboxState.PAUSED) throw new Error('the node answered a stop with what runs');
   await node.sandboxes.admit(stopped);
   return stopped;
-}
-
-/** Has the first node that can take a sandbox over from the node itself. @throws IsletError 503 if others do not reach that */
-async function fromNode(context: ApiContext, run: PausedRun, candidates: readonly Node[]): Promise<Sandbox> {
-  if (!context.nodes.find(run.nodeId)?.link.peer) throw nodeUnavailable();
-  return handOver(context, run, candidates);
-}
-
-/**
- * Has the installation's store get what a node has paused.
- * @param refusal why no node got it from that node itself
- * @throws what the node answers, or `refusal` if that says more than that there is no store
- */
-async function store(from: Node, sandboxId: string, refusal: unknown): Promise<void> {
-  const { sandbox: stored } = await from
-    .call(STORE_TIMEOUT_MS, ({ sandboxes }, options) => sandboxes.storeSandbox({ sandboxId }, options))
-    .catch((error: unknown) => {
-      const hasNone = error instanceof IsletError && error.status === 409;
-      const isTelling = refusal instanceof IsletError && refusal.errorCode === 'sandbox_capacity_unavailable';
-      throw hasNone && isTelling ? refusal : error;
-    });
-  await from.sandboxes.admit(stored);
-}
-
-function runOf({ nodeId, executionId, config: { sandboxId } }: Sandbox): PausedRun {
-  return { sandboxId, executionId, nodeId };
 }
 
 interface Otherwise {

@@ -3,6 +3,8 @@ import { refusalToWake, type Wake, type WakeOutcome } from '@islet/catalog';
 import { IsletError, orchestratorProto, parseSandbox, type Sandbox, sandboxBusy } from '@islet/contracts';
 import { findTeam, type Team } from '@islet/db';
 import type { ApiContext } from '../context.ts';
+import { isWantOfRoom } from '../nodes/node-call.ts';
+import { whereThereIsRoom } from './destinations.ts';
 import { whileClaimed, withinReach } from './move.ts';
 import { giveBackPlace, takePlace } from './places.ts';
 
@@ -20,7 +22,7 @@ export interface ResumeOptions {
 }
 
 /**
- * Starts a paused sandbox, on another node if its own is away; waits for its pause if that is still under way.
+ * Starts a paused sandbox, on another node if its own is away or has no room; waits for its pause if that is still under way.
  * @throws IsletError 404 it has ended, 409 it runs, 429 the team's limit, 5xx it could not be started and stays paused
  */
 export async function resumeSandbox(
@@ -34,7 +36,12 @@ export async function resumeSandbox(
   const taken = (await takePlace(reservations, team, sandboxId)) === 'taken';
   try {
     const paused = await withinReach(context, sandbox);
-    return await whileClaimed(context, paused, (claimed) => resumeOn(context, claimed, options));
+    const resume = (there: Sandbox) =>
+      whileClaimed(context, there, (claimed) => resumeOn(context, claimed, options));
+    return await resume(paused).catch(async (error: unknown) => {
+      if (!isWantOfRoom(error)) throw error;
+      return resume(await whereThereIsRoom(context, paused, error));
+    });
   } catch (error) {
     // It runs: its node holds the place, or will.
     const runs = error instanceof IsletError && error.status === 409;

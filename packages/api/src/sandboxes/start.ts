@@ -1,5 +1,4 @@
 import {
-  type ErrorCode,
   endedBeforeAdmission,
   type IsletError,
   isPlacementFailure,
@@ -16,7 +15,7 @@ import type { ApiContext } from '../context.ts';
 import { NODE_CREATES } from '../figures.ts';
 import type { PeerAddress } from '../nodes/link.ts';
 import type { Node } from '../nodes/node.ts';
-import { isDeadline, isNodesOwn, nodeError, wasNeverSent } from '../nodes/node-call.ts';
+import { isDeadline, isNodesOwn, isWantOfRoom, nodeError, wasNeverSent } from '../nodes/node-call.ts';
 import type { Placement } from '../nodes/placement.ts';
 
 /** Longest wait for nodes to start a sandbox, ms, all that are tried together; within the 70 s that a request may take. */
@@ -107,11 +106,6 @@ function candidatesOf(placement: Placement<Node>): Node[] {
 /** True if the sandbox cannot have been started, and another node may start it. */
 function isRefusal(error: unknown): boolean {
   return wasNeverSent(error) || isMissingBuild(error) || isWantOfRoom(error);
-}
-
-function isWantOfRoom(error: unknown): boolean {
-  const wanting: ErrorCode = 'sandbox_capacity_unavailable';
-  return isNodesOwn(error) && nodeError(error).errorCode === wanting;
 }
 
 function isMissingBuild(error: unknown): boolean {

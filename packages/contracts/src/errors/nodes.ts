@@ -12,6 +12,14 @@ export function nodeTimedOut(cause: unknown): IsletError {
   return new IsletError(504, "The sandbox's node did not answer in time, try again", { cause });
 }
 
+/** 503: a node cannot write down what it was to do, and has taken it back. Another one may have room. */
+export function nodeDiskFull(cause: unknown): IsletError {
+  return new IsletError(503, "The disk of the sandbox's node is full, nothing was changed: try again", {
+    errorCode: 'sandbox_capacity_unavailable',
+    cause,
+  });
+}
+
 export function nodeNotFound(): IsletError {
   return new IsletError(404, 'Node not found');
 }

@@ -1,7 +1,7 @@
 import { mkdir, readdir, readFile, rename, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { fromJson, type JsonValue, toJson } from '@bufbuild/protobuf';
-import { orchestratorProto, parseSandbox, type Sandbox } from '@islet/contracts';
+import { nodeDiskFull, orchestratorProto, parseSandbox, type Sandbox } from '@islet/contracts';
 import { syncDirectory } from '@islet/host';
 import { type Static, Type } from 'typebox';
 import { Value } from 'typebox/value';
@@ -55,9 +55,9 @@ export class RecordStore {
     return join(this.root, sandboxId);
   }
 
-  /** Makes the sandbox's folder, if it is not there. */
+  /** Makes the sandbox's folder, if it is not there. @throws IsletError 503 if the disk is full */
   async make(sandboxId: string): Promise<void> {
-    await mkdir(this.dir(sandboxId), { recursive: true, mode: 0o700 });
+    await mkdir(this.dir(sandboxId), { recursive: true, mode: 0o700 }).catch(tellFull);
   }
 
   /** Where a sandbox is saved that is being paused, until its state is whole: the next process finds it by the sandbox. */
@@ -68,6 +68,7 @@ export class RecordStore {
   /**
    * `durable` also survives a power cut: for paused sandboxes. A running one does not survive it either, so its record
    * need not wait for the disk.
+   * @throws IsletError 503 if the disk is full: what was written before is there
    */
   async write(record: SandboxRecord, { durable }: { durable: boolean }): Promise<void> {
     const id = record.sandbox.config.sandboxId;
@@ -85,7 +86,7 @@ export class RecordStore {
       await rename(temporary, file);
     } catch (error) {
       await rm(temporary, { force: true });
-      throw error;
+      tellFull(error);
     }
     if (durable) await syncDirectory(this.dir(id));
   }
@@ -125,4 +126,9 @@ export class RecordStore {
       return undefined; // half made: its owner frees it
     }
   }
+}
+
+function tellFull(error: unknown): never {
+  if ((error as NodeJS.ErrnoException).code === 'ENOSPC') throw nodeDiskFull(error);
+  throw error;
 }
