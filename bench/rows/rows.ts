@@ -10,6 +10,7 @@ import { firstOutputRow } from './first-output.ts';
 import { fleetRow } from './fleet.ts';
 import { forkRow } from './fork.ts';
 import { httpRow } from './http.ts';
+import { interpreterRow } from './interpreter.ts';
 import { isolationRow } from './isolation.ts';
 import { liveStoreRow } from './live-store.ts';
 import { loadRow } from './load.ts';
@@ -52,4 +53,5 @@ export const ROWS: readonly Row[] = [
   neighbourRow,
   templatesRow,
   webTemplateRow,
+  interpreterRow,
 ];
