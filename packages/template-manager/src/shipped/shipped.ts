@@ -84,7 +84,7 @@ export function createShippedTemplates(options: ShippedTemplatesOptions): Shippe
   return {
     async list() {
       return Promise.all(
-        (await readdir(templatesDir)).map(async (folder) => {
+        (await readdir(templatesDir)).sort().map(async (folder) => {
           const about = JSON.parse(await readFile(join(templatesDir, folder, 'about.json'), 'utf8'));
           return { folder, ...(about as Omit<ShippedTemplate, 'folder'>) };
         }),
