@@ -1,5 +1,6 @@
 import { Sandbox } from '@e2b/code-interpreter';
 import { expect, inject, it } from 'vitest';
+import { rejection } from '../sdk/sandbox.ts';
 import { interpreters, withForks } from './interpreter.ts';
 
 const { apiUrl, sandboxUrl, apiKey } = inject('islet');
@@ -56,17 +57,18 @@ it('goes on in forks, each from the same state, with random numbers of its own b
   });
 });
 
-it('goes on in forks in the midst of a cell', async () => {
+it('has threads that go on in forks, and ends the cell that a fork cuts its client from', async () => {
   const sandbox = await create();
-  const running = sandbox.runCode(
-    'import os, time\nwhile not os.path.exists("/tmp/go"): time.sleep(0.05)\n"went"',
+  await sandbox.runCode(
+    'import itertools, threading, time\ncount = itertools.count()\nseen = 0\ndef work():\n  global seen\n  while True:\n    seen = next(count); time.sleep(0.01)\nthreading.Thread(target=work, daemon=True).start()',
   );
+  const running = rejection(sandbox.runCode('before = seen\nwhile True: time.sleep(0.05)'));
   await sandbox.commands.run('sleep 1');
   await withForks(sandbox, 1, async ([fork]) => {
-    // The fork's own client is gone: what ran for it is interrupted there, and its next run is answered.
-    expect((await fork?.runCode('1 + 1'))?.text).toBe('2');
-    await sandbox.commands.run('touch /tmp/go');
-    expect((await running).text).toBe('went');
+    expect(await running).toBeInstanceOf(Error);
+    for (const each of [sandbox, fork as Sandbox]) {
+      expect((await each.runCode('time.sleep(0.1)\nseen > before')).text).toBe('True');
+    }
   });
 });
 

@@ -91,8 +91,7 @@ it('ends with the sandbox when code takes all its memory, which the client is to
     small.runCode('kept = []\nwhile True: kept.append(bytearray(b"x" * (64 << 20)))', { timeoutMs: 300_000 }),
   ]);
   const [outcome] = blown;
-  const told =
-    outcome?.status === 'fulfilled' ? outcome.value.error?.name : String(outcome?.reason);
+  const told = outcome?.status === 'fulfilled' ? outcome.value.error?.name : String(outcome?.reason);
   expect(told).toMatch(/MemoryError|ExecutionAborted|killed|sandbox|memory/);
 });
 

@@ -43,7 +43,6 @@ it('draws with matplotlib and R', async () => {
   );
   expect(results[0]).toMatchObject({
     png: expect.stringMatching(/^iVBOR/),
-    chart: { type: 'line', title: 'up' },
   });
   const drawn = await sandbox.runCode('library(ggplot2)\nggplot(mtcars, aes(wt, mpg)) + geom_point()', {
     language: 'r',
