@@ -6,7 +6,7 @@ import { interruptUntilOver } from './interruption.ts';
 import { SerialQueue } from './queue.ts';
 
 /** Executions that run or wait in one context. */
-const MOST_EXECUTIONS = 256;
+const MOST_EXECUTIONS = 64;
 
 export interface ContextDeps {
   globals: GlobalVariables;
@@ -118,8 +118,9 @@ export class Context {
     const current: { interruption?: Interruption } = {};
     this.#current = current;
     let over: () => void = () => undefined;
+    let host: LanguageHost | undefined;
     try {
-      const host = await this.#ready();
+      host = await this.#ready();
       await this.reseed();
       const globals = await this.#freshGlobals(accessToken);
       gone.throwIfAborted();
@@ -128,10 +129,16 @@ export class Context {
       const envAfter = Object.fromEntries(
         Object.keys(env).map((name) => [name, this.#globals[name] ?? null]),
       );
-      over = interruptUntilOver(host, gone, () => this.#abandon(host));
-      await host.execute({ code, env: { ...globals, ...env }, envAfter }, heard);
+      const running = host;
+      over = interruptUntilOver(running, gone, () => this.#abandon(running));
+      await running.execute({ code, env: { ...globals, ...env }, envAfter }, heard);
     } catch (error) {
       if (gone.aborted) return;
+      if (error instanceof HostEndedError) {
+        await host?.ended;
+        // The error says it.
+        this.#notice = undefined;
+      }
       await heard(errorOf(current.interruption ?? reasonOf(error)));
     } finally {
       over();

@@ -24,15 +24,19 @@ export class SerialQueue {
   run<T>(task: () => Promise<T>, signal?: AbortSignal): Promise<T> {
     this.admit();
     this.#length += 1;
+    let inside = true;
+    const leave = () => {
+      if (inside) this.#length -= 1;
+      inside = false;
+    };
+    signal?.addEventListener('abort', leave, { once: true });
     const turn = this.#tail.then(async () => {
       signal?.throwIfAborted();
+      // What runs takes its place until it has ended, whoever is gone.
+      signal?.removeEventListener('abort', leave);
       return await task();
     });
-    this.#tail = turn
-      .catch(() => undefined)
-      .finally(() => {
-        this.#length -= 1;
-      });
+    this.#tail = turn.catch(() => undefined).finally(leave);
     return turn;
   }
 }

@@ -12,7 +12,7 @@ import {
   HostStartError,
   type LanguageHost,
 } from '../host.ts';
-import { FrameReader, frameOf, ProtocolError } from './frames.ts';
+import { FrameReader, frameOf } from './frames.ts';
 import { type ExecuteMessage, MAX_MESSAGE_BYTES, type Message, parseMessage } from './messages.ts';
 import { type OutputPipe, type OutputPipes, openOutputPipes } from './pipes.ts';
 
@@ -155,9 +155,8 @@ export class ProcessHost implements LanguageHost {
 
   #enqueue(step: () => Promise<void> | void): void {
     this.#inOrder = this.#inOrder.then(step).catch((error: unknown) => {
-      // Nothing else of what it says can be trusted.
-      if (error instanceof ProtocolError) this.#broken = error.message;
-      this.#settle(error as Error);
+      // Nothing else of what it says can be trusted. Its cell is over when the process has ended.
+      this.#broken = (error as Error).message;
       this.#signal('SIGKILL');
     });
   }

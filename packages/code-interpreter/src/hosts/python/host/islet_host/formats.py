@@ -1,6 +1,7 @@
 """How values become what a client can show, by MIME type."""
 
 import base64
+import sys
 
 from IPython.core.formatters import BaseFormatter
 from traitlets import ObjectName, Unicode
@@ -22,6 +23,13 @@ class ChartFormatter(BaseFormatter):
     print_method = ObjectName("_repr_e2b_chart_")
     _return_type = dict
 
+    def __call__(self, obj):
+        # Not registered as other types are: whoever chooses formats of figures takes them out of every formatter.
+        matplotlib_figure = sys.modules.get("matplotlib.figure")
+        if matplotlib_figure is not None and isinstance(obj, matplotlib_figure.Figure):
+            return _chart_of(obj)
+        return super().__call__(obj)
+
 
 def install(display_formatter):
     """Adds tables, charts, and JSON of dicts and lists to what IPython formats itself."""
@@ -31,7 +39,6 @@ def install(display_formatter):
     display_formatter.formatters[chart.format_type] = chart
     display_formatter.active_types = list(display_formatter.formatters)
     data.for_type_by_name("pandas.core.frame", "DataFrame", _frame)
-    chart.for_type_by_name("matplotlib.figure", "Figure", _figure)
     for kind in (dict, list):
         display_formatter.formatters["application/json"].for_type(kind, _json)
 
@@ -42,10 +49,14 @@ def _frame(frame):
     return of_frame(frame)
 
 
-def _figure(figure):
+def _chart_of(figure):
     from .charts.figure import chart_of
 
-    return chart_of(figure)
+    try:
+        return chart_of(figure)
+    except Exception:
+        # It reads what matplotlib keeps for itself. The picture must be shown all the same.
+        return {"type": "unknown", "title": None, "elements": []}
 
 
 def _json(value):
@@ -71,11 +82,16 @@ def _transportable(value):
         return str(value)
 
 
+# What repeats in another form what a client can see of a result.
+_REPEATED = ("e2b/chart", "e2b/data", "application/json")
+
+
 def shortened(data):
-    """Stands in for a bundle that is too long for a message."""
+    """What to send of a bundle that is too long for a message, the better one first."""
+    yield {mime: value for mime, value in data.items() if mime not in _REPEATED}
     note = "[The result is too large to be sent: more than 32 MiB. Save it to a file instead.]"
     text = data.get("text/plain", "")
-    return {"text/plain": f"{cut(text)}\n{note}" if isinstance(text, str) else note}
+    yield {"text/plain": f"{cut(text)}\n{note}" if isinstance(text, str) else note}
 
 
 def cut(text):

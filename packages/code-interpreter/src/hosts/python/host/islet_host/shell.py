@@ -2,6 +2,7 @@
 
 import builtins
 import getpass
+import itertools
 import os
 import subprocess
 import traceback
@@ -52,8 +53,9 @@ class Shell(InteractiveShell):
     def send_result(self, data, main):
         streams.flush()
         bundle = formats.bundle(data)
-        if not self.channel.send({"type": "result", "main": main, "data": bundle}):
-            self.channel.send({"type": "result", "main": main, "data": formats.shortened(bundle)})
+        for data in itertools.chain([bundle], formats.shortened(bundle)):
+            if self.channel.send({"type": "result", "main": main, "data": data}):
+                return
 
     def _showtraceback(self, etype, evalue, stb):
         lines = [stb] if isinstance(stb, str) else stb

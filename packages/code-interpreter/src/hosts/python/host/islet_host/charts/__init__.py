@@ -1,0 +1,1 @@
+"""`e2b/chart`: what a matplotlib figure shows, as data."""
