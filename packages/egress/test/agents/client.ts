@@ -19,13 +19,15 @@ export interface Talk {
   /** Is content when this has come. */
   until?: string;
   ms?: number;
+  /** One of the addresses of this namespace, each of which is a sandbox. */
+  from?: string;
 }
 
 const open = new Map<number, { seen: Seen; socket: ReturnType<typeof connect> }>();
 let nextId = 0;
 
 async function talk(host: string, port: number, how: Talk): Promise<Seen> {
-  const id = hold(host, port);
+  const id = hold(host, port, how.from);
   const { seen, socket } = open.get(id) as NonNullable<ReturnType<typeof open.get>>;
   const { sends = [], pauseMs = 0, halfClose = false, afterText, until, ms = 8_000 } = how;
   const isOver = () => seen.end !== 'open' || (until !== undefined && seen.text.includes(until));
@@ -46,9 +48,10 @@ async function talk(host: string, port: number, how: Talk): Promise<Seen> {
 }
 
 /** Opens a connection and leaves it open. */
-function hold(host: string, port: number): number {
+function hold(host: string, port: number, from?: string): number {
   const seen: Seen = { text: '', end: 'open' };
-  const socket = connect({ host, port, allowHalfOpen: true, noDelay: true });
+  const local = from === undefined ? {} : { localAddress: from };
+  const socket = connect({ host, port, allowHalfOpen: true, noDelay: true, ...local });
   socket.on('data', (piece: Buffer) => {
     seen.text += piece.toString('latin1');
   });
@@ -107,7 +110,12 @@ serveCalls({
   tls,
   upload,
   hold,
+  holdMany: (host: string, port: number, count: number, from: string) =>
+    Array.from({ length: count }, () => hold(host, port, from)),
   seen: (id: number) => open.get(id)?.seen,
-  send: (id: number, text: string) => void open.get(id)?.socket.write(text),
-  drop: (id: number) => void open.get(id)?.socket.destroy(),
+  countOf: (ids: number[], end: Seen['end']) => ids.filter((id) => open.get(id)?.seen.end === end).length,
+  sendBytes: (id: number, base64: string) => void open.get(id)?.socket.write(Buffer.from(base64, 'base64')),
+  drop: (ids: number[]) => {
+    for (const id of ids) open.get(id)?.socket.destroy();
+  },
 });

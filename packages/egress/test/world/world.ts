@@ -9,15 +9,19 @@ import type { EgressPolicy, GatedSandbox } from '../../src/index.ts';
 import { Agent } from './agent.ts';
 
 export const SANDBOX = '10.99.0.2';
+/** Another one, which shares the first one's namespace. */
+export const NEIGHBOUR = '10.99.0.3';
 const MARK = '0x45475253';
 /** Where the internet's servers are reached; the last one is somebody who owns no name. */
 export const SERVERS = ['1.1.1.1', '8.8.8.8', '9.9.9.9', '5.5.5.5'];
 
-/** A sandbox, its host with the gateway, and an internet, in three network namespaces. */
+/** Sandboxes, their host with the gateway, and an internet, in three network namespaces. */
 export interface World extends AsyncDisposable {
   host: Agent;
   client: Agent;
   internet: Agent;
+  /** Starts another host's side, which the firewall sends nothing to. */
+  secondHost(): Promise<Agent>;
   /** Puts a policy in force; what is not named allows everything. */
   allow(policy: Partial<EgressPolicy>, over?: Partial<GatedSandbox>): Promise<void>;
 }
@@ -55,6 +59,11 @@ export async function openWorld(id: string): Promise<World> {
     redirect(names.host, await host.ask<number>('start', join(dir, 'egress-gateway.mjs'), ['8.8.8.8']));
     return {
       ...{ host, client, internet },
+      secondHost: async () => {
+        const agent = start(names.host, 'host');
+        await agent.ask('start', join(dir, 'egress-gateway.mjs'), []);
+        return agent;
+      },
       allow: (policy, over) => host.ask('set', gated(policy, over)),
       [Symbol.asyncDispose]: () => undo.run(),
     };
@@ -98,9 +107,9 @@ function makeNamespaces({ host, internet, sandbox }: Names): void {
     for name in ${sandbox} ${host} ${internet}; do ip netns add $name; ip -n $name link set lo up; done
     ip -n ${host} link add slot type veth peer name eth0 netns ${sandbox}
     ip -n ${host} link add world type veth peer name eth0 netns ${internet}
-    ip -n ${host} addr add 10.99.0.1/30 dev slot; ip -n ${host} link set slot up
+    ip -n ${host} addr add 10.99.0.1/29 dev slot; ip -n ${host} link set slot up
     ip -n ${host} addr add 172.31.0.1/30 dev world; ip -n ${host} link set world up
-    ip -n ${sandbox} addr add ${SANDBOX}/30 dev eth0; ip -n ${sandbox} link set eth0 up
+    ip -n ${sandbox} addr add ${SANDBOX}/29 dev eth0; ip -n ${sandbox} addr add ${NEIGHBOUR}/29 dev eth0; ip -n ${sandbox} link set eth0 up
     ip -n ${internet} addr add 172.31.0.2/30 dev eth0; ip -n ${internet} link set eth0 up
     ip -n ${sandbox} route add default via 10.99.0.1
     ip -n ${host} route add default via 172.31.0.2
