@@ -3,7 +3,7 @@ import { createSecureContext } from 'node:tls';
 import { Channel } from './control/channel.ts';
 import { type FromGateway, type ToGateway, toGatewayMessage } from './control/messages.ts';
 import { ReachableAddresses } from './dial/addresses.ts';
-import { Dialer } from './dial/dialer.ts';
+import { Dialer, HELD_BYTES, KEEP_ALIVE_MS } from './dial/dialer.ts';
 import { Names } from './dial/names.ts';
 import { AskedCredentials } from './process/asked-credentials.ts';
 import { CONTROL_DESCRIPTOR, LISTEN_DESCRIPTOR } from './process/descriptors.ts';
@@ -36,7 +36,10 @@ const channel = new Channel<ToGateway, FromGateway>(control, {
 const verdicts = new VerdictTable();
 const credentials = new AskedCredentials((ask) => channel.send(ask));
 let gate: Gate | undefined;
-const server = createServer({ allowHalfOpen: true, noDelay: true, keepAlive: true, pauseOnConnect: true });
+const server = createServer({
+  ...{ allowHalfOpen: true, noDelay: true, pauseOnConnect: true, highWaterMark: HELD_BYTES },
+  ...{ keepAlive: true, keepAliveInitialDelay: KEEP_ALIVE_MS },
+});
 server.on('connection', (client) => {
   if (gate) gate.accept(client);
   else client.destroy();

@@ -27,8 +27,13 @@ const CONNECT_MS = 5_000;
 const DIAL_MS = 15_000;
 /** Addresses of a name that are tried. */
 const MOST_TRIES = 3;
+/**
+ * Of what a socket has not sent yet: one read of 64 KiB and a little, so that one that was sent at once does not stop the other
+ * side for a moment.
+ */
+export const HELD_BYTES = 65 * 1024;
 /** So that ends which vanished without a word are noticed, ms. */
-const KEEP_ALIVE_MS = 60_000;
+export const KEEP_ALIVE_MS = 60_000;
 
 /** Makes sandboxes' connections. */
 export class Dialer {
@@ -104,9 +109,10 @@ async function connectTo(address: string, port: number, signal: AbortSignal): Pr
   using deadline = new Deadline(CONNECT_MS, signal);
   const socket = connect({
     ...{ host: address, port, family: 4, allowHalfOpen: true, noDelay: true },
-    ...{ keepAlive: true, keepAliveInitialDelay: KEEP_ALIVE_MS },
+    ...{ keepAlive: true, keepAliveInitialDelay: KEEP_ALIVE_MS, writableHighWaterMark: HELD_BYTES },
   });
-  socket.pause();
+  // An error that comes while nobody listens would end the process.
+  socket.on('error', () => undefined).pause();
   await during(socket, deadline.signal, (done) => socket.once('connect', () => done()));
   // One of this machine's addresses is reached from itself, whatever it was known by.
   if (socket.localAddress !== socket.remoteAddress) return socket;
@@ -157,8 +163,6 @@ async function during(
       else begin(resolve, reject);
     });
   } catch (error) {
-    // It may fail once more, when nobody listens.
-    socket.on('error', () => undefined);
     socket.destroy();
     throw error;
   } finally {

@@ -112,6 +112,7 @@ export class Connection {
     if (rule) return this.#transform(begin, route, rule);
 
     const upstream = await this.#dial(route);
+    if (this.#abort.signal.aborted) return;
     this.#place.settle();
     this.#relay(upstream, begin);
   }
@@ -187,6 +188,8 @@ export class Connection {
       const upstream = await this.#parts.dialer.dial(route, this.#abort.signal);
       this.#upstreams.add(upstream);
       upstream.once('close', () => this.#upstreams.delete(upstream));
+      // It may have been cut just after this one was made.
+      if (this.#abort.signal.aborted) upstream.resetAndDestroy();
       return upstream;
     } catch (error) {
       if (error instanceof DialError && error.failure === 'internal') {

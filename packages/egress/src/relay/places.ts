@@ -8,8 +8,8 @@ export interface PlaceLimits {
   waitingOfOne: number;
 }
 
-/** Each takes two descriptors and some 100 KiB at the most. */
-export const DEFAULT_PLACES: PlaceLimits = { all: 16_384, ofOne: 2_048, waitingOfOne: 256 };
+/** Each takes two descriptors, and holds 256 KiB of what is on its way each way at the most. */
+export const DEFAULT_PLACES: PlaceLimits = { all: 16_384, ofOne: 1_024, waitingOfOne: 256 };
 
 interface Count {
   open: number;

@@ -86,10 +86,11 @@ function tls(host: string, servername: string | undefined, ms = 8_000): Promise<
 }
 
 /** How much a server took of so many bytes, sent with regard to how fast it takes them. */
-function upload(host: string, port: number, mebibytes: number): Promise<string> {
+function upload(host: string, port: number, mebibytes: number, from?: string): Promise<string> {
   return new Promise((resolve) => {
     let answer = '';
-    const socket = connect({ host, port, allowHalfOpen: true });
+    const local = from === undefined ? {} : { localAddress: from };
+    const socket = connect({ host, port, allowHalfOpen: true, ...local });
     const piece = Buffer.alloc(1024 * 1024, 'x');
     const send = (left: number): void => {
       if (left === 0) socket.end();
@@ -103,12 +104,38 @@ function upload(host: string, port: number, mebibytes: number): Promise<string> 
   });
 }
 
+/** How long connections take from their begin to what the server says first, ms each, so many at once for some time. */
+async function greetings(
+  host: string,
+  port: number,
+  from: string,
+  atOnce: number,
+  ms: number,
+): Promise<number[]> {
+  const took: number[] = [];
+  const end = performance.now() + ms;
+  const work = async () => {
+    while (performance.now() < end) {
+      const begin = performance.now();
+      await new Promise<void>((resolve, reject) => {
+        const socket = connect({ host, port, localAddress: from });
+        socket.once('data', () => socket.resetAndDestroy()).once('close', () => resolve());
+        socket.once('error', reject);
+      });
+      took.push(performance.now() - begin);
+    }
+  };
+  await Promise.all(Array.from({ length: atOnce }, work));
+  return took;
+}
+
 const pause = (ms: number) => new Promise((resolve) => setTimeout(resolve, ms));
 
 serveCalls({
   talk,
   tls,
   upload,
+  greetings,
   hold,
   holdMany: (host: string, port: number, count: number, from: string) =>
     Array.from({ length: count }, () => hold(host, port, from)),

@@ -36,8 +36,11 @@ function gated(policy: Partial<EgressPolicy>, over: Partial<GatedSandbox> = {}):
   };
 }
 
-/** @param id tells this world's namespaces from others' */
-export async function openWorld(id: string): Promise<World> {
+/**
+ * @param id tells this world's namespaces from others'
+ * @param direct the address of a sandbox that goes around the gateway, by the host's address translation
+ */
+export async function openWorld(id: string, direct?: string): Promise<World> {
   const dir = mkdtempSync(join(tmpdir(), 'islet-egress-'));
   const names = { sandbox: `egress-${id}-s`, host: `egress-${id}-h`, internet: `egress-${id}-i` };
   const undo = new Undo();
@@ -56,7 +59,12 @@ export async function openWorld(id: string): Promise<World> {
     const client = start(names.sandbox, 'client');
     const { cert, key } = makeCertificate(dir);
     await internet.ask('start', cert, key);
-    redirect(names.host, await host.ask<number>('start', join(dir, 'egress-gateway.mjs'), ['8.8.8.8']));
+    const around = direct === undefined ? '' : `ip saddr ${direct} accept`;
+    redirect(
+      names.host,
+      around,
+      await host.ask<number>('start', join(dir, 'egress-gateway.mjs'), ['8.8.8.8']),
+    );
     return {
       ...{ host, client, internet },
       secondHost: async () => {
@@ -124,8 +132,8 @@ function removeNamespaces(names: Names): void {
   for (const name of Object.values(names)) shell(`ip netns del ${name} 2>/dev/null || true`);
 }
 
-/** All TCP of the sandbox goes to the gateway, and none is forwarded. */
-function redirect(host: string, port: number): void {
+/** All TCP of sandboxes goes to the gateway, and none is forwarded. @param around a rule for what is left alone */
+function redirect(host: string, around: string, port: number): void {
   shell(`
     ip -n ${host} rule add fwmark ${MARK} lookup 100
     ip -n ${host} route add local 0.0.0.0/0 dev lo table 100
@@ -133,9 +141,11 @@ function redirect(host: string, port: number): void {
     table inet egress {
       chain prerouting {
         type filter hook prerouting priority mangle; policy accept;
+        ${around}
         iifname "slot" meta l4proto tcp tproxy ip to 127.0.0.1:${port} meta mark set ${MARK} accept
       }
-      chain forward { type filter hook forward priority filter; policy accept; iifname "slot" meta l4proto tcp drop; }
+      chain forward { type filter hook forward priority filter; policy accept; ${around}; iifname "slot" meta l4proto tcp drop; }
+      chain postrouting { type nat hook postrouting priority srcnat; policy accept; oifname "world" ip saddr 10.99.0.0/29 masquerade; }
     }
 END`);
 }
