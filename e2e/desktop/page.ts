@@ -12,6 +12,7 @@ for (const type of ['mousedown', 'mouseup', 'dblclick', 'contextmenu'])
   addEventListener(type, (event) => { if (type === 'contextmenu') event.preventDefault(); send(type, event.button, event.screenX, event.screenY); });
 addEventListener('keydown', (event) => send('key', (event.ctrlKey ? 'ctrl+' : '') + event.key));
 addEventListener('wheel', (event) => send('wheel', event.deltaY > 0 ? 'down' : 'up'), { passive: true });
+field.addEventListener('focus', () => send('focus'));
 field.addEventListener('input', () => send('text', encodeURIComponent(field.value)));
 send('loaded');
 </script>`;
