@@ -1,6 +1,7 @@
 import type { Page } from 'playwright-core';
-import { afterAll, afterEach, beforeAll, expect, inject, it } from 'vitest';
+import { afterAll, afterEach, beforeAll, beforeEach, expect, inject, it } from 'vitest';
 import { type Browser, openBrowser } from '../setup/chromium.ts';
+import { until } from '../setup/until.ts';
 import { sharedDesktop } from './desktop.ts';
 
 const desktop = sharedDesktop();
@@ -8,20 +9,42 @@ let browser: Browser;
 let page: Page;
 beforeAll(async () => {
   browser = await openBrowser({ trusted: inject('islet').dataDir });
-  page = await browser.context.newPage();
 });
 afterAll(() => browser?.close());
+beforeEach(async () => {
+  page = await browser.context.newPage();
+});
 afterEach(async () => {
-  await page.goto('about:blank');
+  await page.close();
   await desktop.current.stream.stop();
 });
 
+/** On a busy machine the server may take longer than the SDK waits for it. */
+async function start(options: StreamOptions = {}): Promise<void> {
+  const { stream } = desktop.current;
+  const attempt = async () => {
+    try {
+      await stream.start(options);
+    } catch (error) {
+      await stream.stop();
+      throw error;
+    }
+  };
+  await until('the stream runs', 0, attempt, () => true);
+}
+type StreamOptions = Parameters<(typeof desktop.current)['stream']['start']>[0];
+
+/** Opens an address until it shows what is waited for: Chromium drops what it loads if a network of the host comes or goes. */
+async function open(url: string, shown = 'html.noVNC_connected'): Promise<void> {
+  const attempt = async () => {
+    await page.goto(url);
+    await page.waitForSelector(shown, { timeout: 20_000 });
+  };
+  await until(`the page shows ${shown}`, 120_000, attempt, () => true);
+}
+
 /** The background of the desktop: see `xfce4-desktop.xml` of the template. */
 const BACKGROUND = [51, 82, 107];
-
-async function connected(): Promise<void> {
-  await page.waitForSelector('html.noVNC_connected');
-}
 
 /** What the stream shows in a place of the desktop, as red, green and blue. */
 const colour = (x: number, y: number) =>
@@ -36,16 +59,14 @@ it('has no address and no key before it runs', () => {
 
 it('shows the desktop in a browser, through the edge and over https, and takes its mouse', async () => {
   const { stream } = desktop.current;
-  await stream.start();
+  await start();
   await expect(stream.start()).rejects.toThrow('Stream is already running');
   const url = new URL(stream.getUrl());
   expect(url.host).toBe(desktop.current.getHost(6080));
   expect(Object.fromEntries(url.searchParams)).toEqual({ autoconnect: 'true', resize: 'scale' });
-  await page.goto(url.href);
-  await connected();
+  await open(url.href);
   await expect.poll(() => colour(700, 400)).toEqual(BACKGROUND);
-  await page.goto(stream.getUrl({ resize: 'off' }));
-  await connected();
+  await open(stream.getUrl({ resize: 'off' }));
   await desktop.current.moveMouse(1, 1);
   await page.mouse.move(300, 200);
   await page.mouse.move(310, 210);
@@ -53,9 +74,8 @@ it('shows the desktop in a browser, through the edge and over https, and takes i
 });
 
 it('only shows, if it is asked to', async () => {
-  await desktop.current.stream.start();
-  await page.goto(desktop.current.stream.getUrl({ viewOnly: true, resize: 'off' }));
-  await connected();
+  await start();
+  await open(desktop.current.stream.getUrl({ viewOnly: true, resize: 'off' }));
   await expect.poll(() => colour(700, 400)).toEqual(BACKGROUND);
   await desktop.current.moveMouse(1, 1);
   await page.mouse.move(300, 200);
@@ -66,15 +86,12 @@ it('only shows, if it is asked to', async () => {
 
 it('wants its key, if there is one', async () => {
   const { stream } = desktop.current;
-  await stream.start({ requireAuth: true, port: 6090, vncPort: 5910 });
+  await start({ requireAuth: true, port: 6090, vncPort: 5910 });
   expect(stream.getUrl()).toContain(desktop.current.getHost(6090));
-  await page.goto(stream.getUrl());
-  await page.waitForSelector('#noVNC_credentials_dlg.noVNC_open');
-  await page.goto(stream.getUrl({ authKey: 'wrong' }));
-  await page.waitForSelector('#noVNC_status.noVNC_open');
+  await open(stream.getUrl(), '#noVNC_credentials_dlg.noVNC_open');
+  await open(stream.getUrl({ authKey: 'wrong' }), '#noVNC_status.noVNC_status_error');
   expect(await page.textContent('#noVNC_status')).toMatch(/fail/i);
-  await page.goto(stream.getUrl({ authKey: stream.getAuthKey() }));
-  await connected();
+  await open(stream.getUrl({ authKey: stream.getAuthKey() }));
   await expect.poll(() => colour(700, 400)).toEqual(BACKGROUND);
 });
 
@@ -87,10 +104,9 @@ it('is that of one window, if one is named, and is over when it is stopped', asy
   if (windowId === undefined) throw new Error('no terminal is open');
   const { stdout } = await current.commands.run(`xdotool getwindowgeometry --shell ${windowId}`);
   const [, width] = /WIDTH=(\d+)/.exec(stdout) ?? [];
-  await current.stream.start({ windowId, port: 6080, vncPort: 5900, requireAuth: false });
+  await start({ windowId, port: 6080, vncPort: 5900, requireAuth: false });
   const url = current.stream.getUrl();
-  await page.goto(url);
-  await connected();
+  await open(url);
   const shown = await page.evaluate("document.querySelector('#noVNC_container canvas').width");
   expect(shown).toBe(Number(width));
   await current.stream.stop();

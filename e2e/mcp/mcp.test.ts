@@ -17,9 +17,9 @@ const options = {
 
 let sandbox: Sandbox;
 beforeAll(async () => {
-  const env = { E2B_API_URL: access.apiUrl, E2B_API_KEY: access.apiKey };
-  const { code, stderr } = await runIslet(['template', 'build', 'mcp-gateway'], { env });
-  if (code !== 0) throw new Error(`the template was not built: ${stderr}`);
+  const build = ['template', 'build', 'mcp-gateway', '--data-dir', access.dataDir];
+  const { code, stdout, stderr } = await runIslet(build, { timeoutMs: BUILD_MS });
+  if (code !== 0) throw new Error(`the template was not built: ${stdout}${stderr}`);
   sandbox = await Sandbox.create({
     ...options,
     mcp: { filesystem: { paths: ['/home/user'] }, memory: {}, time: {} },

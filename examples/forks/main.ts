@@ -13,7 +13,7 @@ train_in, test_in, train_out, test_out = train_test_split(inputs, outputs, rando
 
 def score(depth):
     model = RandomForestRegressor(n_estimators=30, max_depth=depth, random_state=0)
-    return round(model.fit(train_in, train_out).score(test_in, test_out), 3)
+    return round(float(model.fit(train_in, train_out).score(test_in, test_out)), 3)
 `;
 
 const DEPTHS = [1, 2, 3, 4, 6, 8, 12, 16];
