@@ -28,17 +28,9 @@ type Options = ReturnType<typeof sdkOptions>;
 export const interpreterRow: Row = {
   name: 'interpreter',
   description:
-    'the code interpreter: its first and its next results, its memory, output and forks, beside a bare InteractiveShell and a Jupyter server',
+    'the code interpreter: its first and its next results, its memory, output and forks, beside a bare InteractiveShell',
   async measure(context) {
-    await islet('template', 'build', 'code-interpreter', '--json', '--data-dir', context.access.dataDir);
-    const options = sdkOptions(context.access);
-    await Template.build(
-      Template()
-        .fromTemplate('code-interpreter-v1')
-        .aptInstall(['jupyter-server', 'python3-ipykernel', 'python3-websocket']),
-      WITH_JUPYTER,
-      { ...options, cpuCount: 2, memoryMB: 2048 },
-    );
+    const options = await prepare(context);
     return [
       ...(await first(context, options)),
       ...(await inOne(context, options)),
@@ -46,6 +38,82 @@ export const interpreterRow: Row = {
     ];
   },
 };
+
+export const jupyterRow: Row = {
+  name: 'jupyter',
+  description:
+    'the code interpreter beside a Jupyter server in the same sandbox, whose packages the sandbox installs from the internet',
+  async measure(context) {
+    const options = await prepare(context);
+    const template = Template()
+      .fromTemplate('code-interpreter-v1')
+      .aptInstall(['jupyter-server', 'python3-ipykernel', 'python3-websocket']);
+    await Template.build(template, WITH_JUPYTER, { ...options, cpuCount: 2, memoryMB: 2048 });
+    const sandbox = await Sandbox.create(WITH_JUPYTER, options);
+    try {
+      const own = await cellsOf(sandbox, context);
+      const jupyter = await guest(sandbox, context, 'kernel-timer.py');
+      const baseline = { what: 'a Jupyter server, inside', samples: jupyter.samples };
+      return [
+        line('jupyter', {
+          what: "runCode('1 + 1') through the SDK",
+          unit: 'ms',
+          samples: own.cells,
+          baseline,
+        }),
+        line('jupyter', {
+          ...{ what: 'memory of the server and a Python context', unit: 'MB', samples: [own.serverMb] },
+          baseline: { what: 'a Jupyter server and a kernel', samples: [jupyter.resident] },
+        }),
+      ];
+    } finally {
+      await sandbox.kill();
+    }
+  },
+};
+
+async function prepare({ access }: RowContext): Promise<Options> {
+  await islet('template', 'build', 'code-interpreter', '--json', '--data-dir', access.dataDir);
+  return sdkOptions(access);
+}
+
+const timesIn = ({ size }: RowContext): number => (size === 'full' ? 300 : 50);
+
+/** Runs a program of `bench/guest` in a sandbox. */
+async function guest(sandbox: Sandbox, context: RowContext, name: string): Promise<GuestTimes> {
+  const program = await readFile(new URL(`../guest/${name}`, import.meta.url), 'utf8');
+  await sandbox.files.write(`/tmp/${name}`, program);
+  const command = `/usr/bin/python3 /tmp/${name} ${timesIn(context)}`;
+  const { stdout } = await sandbox.commands.run(command, { user: 'root', timeoutMs: 300_000 });
+  return JSON.parse(stdout) as GuestTimes;
+}
+
+interface Cells {
+  /** ms */
+  cells: number[];
+  /** Resident memory of the context's process, and of it with the server, MiB. */
+  contextMb: number;
+  serverMb: number;
+}
+
+/** Cells of a context that has imported nothing, as what it is held against has not. */
+async function cellsOf(sandbox: Sandbox, round: RowContext): Promise<Cells> {
+  const context = await sandbox.createCodeContext();
+  const cells: number[] = [];
+  await sandbox.runCode('1 + 1', { context });
+  for (let count = 0; count < timesIn(round); count++) {
+    cells.push(await timed(() => sandbox.runCode('1 + 1', { context })));
+  }
+  const { logs } = await sandbox.runCode(MEMORY, { context });
+  const [contextMb, serverMb] = JSON.parse(logs.stdout.join('')) as [number, number];
+  return { cells, contextMb, serverMb };
+}
+
+/** Prints the resident memory of the process that runs it, and of that with the server, MiB. */
+const MEMORY = `import json, os, subprocess
+def resident(pid): return next(int(line.split()[1]) for line in open(f"/proc/{pid}/status") if line.startswith("VmRSS")) / 1024
+server = subprocess.run(["pgrep", "-f", "^node .*code-interpreter.mjs"], capture_output=True, text=True).stdout.split()
+print(json.dumps([resident(os.getpid()), resident(os.getpid()) + sum(map(resident, server))]))`;
 
 /** From asking for a sandbox to the result of its first cell, and the time of the second. */
 async function first(context: RowContext, options: Options): Promise<Measurement[]> {
@@ -64,84 +132,49 @@ async function first(context: RowContext, options: Options): Promise<Measurement
     }
   });
   return [
-    line({ what: "create → first runCode('1 + 1'), one kept ready", unit: 'ms', samples: all }),
-    line({
+    line('interpreter', {
+      what: "create → first runCode('1 + 1'), one kept ready",
+      unit: 'ms',
+      samples: all,
+    }),
+    line('interpreter', {
       ...{ what: "first runCode('1 + 1')", unit: 'ms', samples: firsts },
       baseline: { what: 'the second', samples: seconds },
     }),
   ];
 }
 
-/** What cells take, in one sandbox that has all three. */
+/** What cells take, and output. */
 async function inOne(context: RowContext, options: Options): Promise<Measurement[]> {
-  const times = context.size === 'full' ? 300 : 50;
-  const sandbox = await Sandbox.create(WITH_JUPYTER, { ...options, timeoutMs: 600_000 });
+  const sandbox = await Sandbox.create(options);
   try {
-    const guest = async (name: string): Promise<GuestTimes> => {
-      await sandbox.files.write(
-        `/tmp/${name}`,
-        await readFile(new URL(`../guest/${name}`, import.meta.url), 'utf8'),
-      );
-      const command = `/usr/bin/python3 /tmp/${name} ${times}`;
-      const { stdout } = await sandbox.commands.run(command, { user: 'root', timeoutMs: 300_000 });
-      return JSON.parse(stdout) as GuestTimes;
-    };
-    // Of a context that has imported nothing, as the others have not.
-    const own = await sandbox.createCodeContext();
-    await sandbox.runCode('1 + 1', { context: own });
-    const cells: number[] = [];
-    for (let count = 0; count < times; count++) {
-      cells.push(await timed(() => sandbox.runCode('1 + 1', { context: own })));
-    }
-    const held = await sandbox.runCode(OWN_MEMORY, { context: own });
-    const ownMb = Number(held.logs.stdout.join(''));
-    const shell = await guest('shell-timer.py');
-    const jupyter = await guest('kernel-timer.py');
+    const own = await cellsOf(sandbox, context);
+    const shell = await guest(sandbox, context, 'shell-timer.py');
     const print = `line = "x" * 9999\nfor _ in range(${OUTPUT_MB * 100}): print(line)`;
     const rates: number[] = [];
     await inRounds({ rounds: 5, budgetMs: 60_000 }, context, async () => {
       rates.push(OUTPUT_MB / ((await timed(() => sandbox.runCode(print))) / 1_000));
     });
-    const what = "runCode('1 + 1') through the SDK";
+    const baseline = { what: 'a bare InteractiveShell, inside', samples: shell.samples };
     return [
-      line({
-        what,
+      line('interpreter', {
+        what: "runCode('1 + 1') through the SDK",
         unit: 'ms',
-        samples: cells,
-        baseline: { what: 'a bare InteractiveShell, inside', samples: shell.samples },
+        samples: own.cells,
+        baseline,
       }),
-      line({
-        what,
-        unit: 'ms',
-        samples: cells,
-        baseline: { what: 'a Jupyter server, inside', samples: jupyter.samples },
-      }),
-      line({
-        ...{ what: 'memory of the server and a Python context', unit: 'MB', samples: [ownMb] },
-        baseline: { what: 'a Jupyter server and a kernel', samples: [jupyter.resident] },
-      }),
-      line({
-        ...{ what: 'memory of a Python context', unit: 'MB', samples: [await contextMemory(sandbox, own)] },
+      line('interpreter', {
+        ...{ what: 'memory of a Python context', unit: 'MB', samples: [own.contextMb] },
         baseline: { what: 'a bare InteractiveShell', samples: [shell.resident] },
       }),
-      line({ what: `${OUTPUT_MB} MB of output`, unit: 'MB/s', samples: rates }),
+      line('interpreter', {
+        ...{ what: 'memory of the server and a Python context', unit: 'MB', samples: [own.serverMb] },
+      }),
+      line('interpreter', { what: `${OUTPUT_MB} MB of output`, unit: 'MB/s', samples: rates }),
     ];
   } finally {
     await sandbox.kill();
   }
-}
-
-type Context = Awaited<ReturnType<Sandbox['createCodeContext']>>;
-
-/** Resident memory of the server and of the process that runs this, MB. */
-const OWN_MEMORY = `import os, subprocess
-pids = [os.getpid(), *map(int, subprocess.run(["pgrep", "-f", "code-interpreter.mjs"], capture_output=True, text=True).stdout.split())]
-print(sum(int(line.split()[1]) for pid in pids for line in open(f"/proc/{pid}/status") if line.startswith("VmRSS")) / 1024)`;
-
-async function contextMemory(sandbox: Sandbox, context: Context): Promise<number> {
-  const code =
-    'print(next(int(line.split()[1]) for line in open("/proc/self/status") if line.startswith("VmRSS")) / 1024)';
-  return Number((await sandbox.runCode(code, { context })).logs.stdout.join(''));
 }
 
 /** Forks of a kernel that holds a frame of 200 MB: until each has summed it. */
@@ -168,15 +201,13 @@ async function forks(context: RowContext, options: Options): Promise<Measurement
   } finally {
     await original.kill();
   }
-  return line({
+  return line('interpreter', {
     what: `${FORKS} forks of a kernel with a frame of 200 MB, until all have answered`,
     unit: 'ms',
     samples,
   });
 }
 
-const line = (measured: Omit<Measurement, 'row' | 'targets'>): Measurement => ({
-  row: 'interpreter',
-  targets: [],
-  ...measured,
-});
+function line(row: string, measured: Omit<Measurement, 'row' | 'targets'>): Measurement {
+  return { row, targets: [], ...measured };
+}

@@ -10,7 +10,7 @@ import { firstOutputRow } from './first-output.ts';
 import { fleetRow } from './fleet.ts';
 import { forkRow } from './fork.ts';
 import { httpRow } from './http.ts';
-import { interpreterRow } from './interpreter.ts';
+import { interpreterRow, jupyterRow } from './interpreter.ts';
 import { isolationRow } from './isolation.ts';
 import { liveStoreRow } from './live-store.ts';
 import { loadRow } from './load.ts';
@@ -54,4 +54,5 @@ export const ROWS: readonly Row[] = [
   templatesRow,
   webTemplateRow,
   interpreterRow,
+  jupyterRow,
 ];

@@ -3,6 +3,7 @@ import {
   DEFAULT_TAG,
   type FinishedBuild,
   findTaggedBuild,
+  findTemplate,
   LOCAL_DEV,
   registerTemplateBuild,
 } from '@islet/db';
@@ -95,10 +96,22 @@ export async function buildShipped(
   };
 }
 
+/** Whether a name stands for a build. One that was deleted still knows its builds. */
+async function isRegistered(
+  db: Database,
+  name: string,
+  { templateId, buildId }: Pick<ShippedBuild, 'templateId' | 'buildId'>,
+): Promise<boolean> {
+  const [template, stored] = await Promise.all([
+    findTemplate(db, { name }, ''),
+    findTaggedBuild(db, templateId, DEFAULT_TAG),
+  ]);
+  return template?.id === templateId && stored?.id === buildId;
+}
+
 /** Makes a build the one that a shipped template's name stands for. */
 export async function registerShipped(db: Database, name: string, build: ShippedBuild): Promise<void> {
-  const stored = await findTaggedBuild(db, build.templateId, DEFAULT_TAG);
-  if (stored?.id === build.buildId) return;
+  if (await isRegistered(db, name, build)) return;
   await registerTemplateBuild(db, {
     ...build,
     teamId: LOCAL_DEV.teamId,
@@ -116,8 +129,7 @@ export async function ensureShipped(
 ): Promise<string> {
   const { db, shipped, runtime } = deps;
   const { templateId, buildId } = await shipped.spec(template.folder);
-  const stored = await findTaggedBuild(db, templateId, DEFAULT_TAG);
-  if (stored?.id === buildId && runtime.has(buildId)) return buildId;
+  if (runtime.has(buildId) && (await isRegistered(db, template.name, { templateId, buildId }))) return buildId;
   await registerShipped(db, template.name, await buildShipped(deps, template, signal));
   return buildId;
 }
