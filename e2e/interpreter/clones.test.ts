@@ -62,12 +62,15 @@ it('has threads that go on in forks, and ends the cell that a fork cuts its clie
   await sandbox.runCode(
     'import itertools, threading, time\ncount = itertools.count()\nseen = 0\ndef work():\n  global seen\n  while True:\n    seen = next(count); time.sleep(0.01)\nthreading.Thread(target=work, daemon=True).start()',
   );
-  const running = rejection(sandbox.runCode('before = seen\nwhile True: time.sleep(0.05)'));
-  await sandbox.commands.run('sleep 1');
+  const running = rejection(
+    sandbox.runCode('before = seen\nopen("/tmp/begun", "w").close()\nwhile True: time.sleep(0.05)'),
+  );
+  await sandbox.commands.run('until [ -e /tmp/begun ]; do sleep 0.1; done');
   await withForks(sandbox, 1, async ([fork]) => {
     expect(await running).toBeInstanceOf(Error);
     for (const each of [sandbox, fork as Sandbox]) {
-      expect((await each.runCode('time.sleep(0.1)\nseen > before')).text).toBe('True');
+      const { text, error } = await each.runCode('time.sleep(0.1)\nseen > before');
+      expect([text, error]).toEqual(['True', undefined]);
     }
   });
 });

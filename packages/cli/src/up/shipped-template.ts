@@ -129,7 +129,8 @@ export async function ensureShipped(
 ): Promise<string> {
   const { db, shipped, runtime } = deps;
   const { templateId, buildId } = await shipped.spec(template.folder);
-  if (runtime.has(buildId) && (await isRegistered(db, template.name, { templateId, buildId }))) return buildId;
+  if (runtime.has(buildId) && (await isRegistered(db, template.name, { templateId, buildId })))
+    return buildId;
   await registerShipped(db, template.name, await buildShipped(deps, template, signal));
   return buildId;
 }
