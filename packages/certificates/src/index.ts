@@ -22,5 +22,6 @@ export {
   serverOptions,
   WrongPeer,
 } from './cluster/links.ts';
+export { certifyDomain, makeEgressAuthority } from './egress/authority.ts';
 export { CERTIFICATE_LIFE_MS, issueCertificate, makeAuthority, permits } from './https/issue.ts';
 export { LOCAL_DOMAIN, servedNames } from './https/names.ts';

@@ -9,7 +9,7 @@ import { AskedCredentials } from './process/asked-credentials.ts';
 import { CONTROL_DESCRIPTOR, LISTEN_DESCRIPTOR } from './process/descriptors.ts';
 import { becomeUnprivileged } from './process/privileges.ts';
 import { Gate } from './relay/gate.ts';
-import { transform } from './transform/transform.ts';
+import { createTransform } from './transform/transform.ts';
 import { VerdictTable } from './verdicts/verdict-table.ts';
 
 /** The program of `EgressGateway`'s process. */
@@ -58,7 +58,7 @@ function carryOut(message: ToGateway): void {
         names: new Names(message.nameservers),
         reachable: new ReachableAddresses(),
       });
-      gate = new Gate({ dialer, verdicts, transform, credentials, onFailure: fail });
+      gate = new Gate({ dialer, verdicts, transform: createTransform(), credentials, onFailure: fail });
       return;
     }
     case 'answer':

@@ -55,9 +55,13 @@ const fromGateway = Type.Union([
   Type.Object({ type: Type.Literal('done'), id }),
   Type.Object({ type: Type.Literal('verdicts'), batch: Type.Array(verdict, { maxItems: 1000 }) }),
   Type.Object({
-    ...{ type: Type.Literal('ask'), id, about: Type.Union([Type.Literal('secret'), Type.Literal('token')]) },
-    /** The team of a secret, the address of the sandbox that a token is for. */
-    ...{ of: text(100), name: text(1000) },
+    ...{
+      type: Type.Literal('ask'),
+      id,
+      about: Type.Union([Type.Literal('secret'), Type.Literal('token'), Type.Literal('certificate')]),
+    },
+    /** The team of a secret, the address of the sandbox that a token is for, the domain of a certificate; and its public key. */
+    ...{ of: text(253), name: text(1000) },
   }),
   Type.Object({ type: Type.Literal('failure'), message: text(4000) }),
 ]);

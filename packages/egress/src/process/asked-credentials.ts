@@ -28,6 +28,11 @@ export class AskedCredentials implements Credentials {
     return (await this.#ask({ about: 'token', of: address, name })).value;
   }
 
+  /** @throws Error if the node cannot say, or does not */
+  async certificate(domain: string, publicKey: string): Promise<string | undefined> {
+    return (await this.#ask({ about: 'certificate', of: domain, name: publicKey })).value;
+  }
+
   /** Hands an answer to whoever asked. */
   answer(answer: Answer): void {
     const asked = this.#asked.get(answer.id);

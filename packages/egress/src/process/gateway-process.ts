@@ -29,6 +29,10 @@ type Request =
   | { type: 'remove'; address: string }
   | { type: 'listen' };
 
+type Ask = Extract<FromGateway, { type: 'ask' }>;
+/** What an ask is answered with. */
+type Found = { value: string; version?: number };
+
 /** For an answer, ms: one that hangs is ended, so that what it would have forbidden ends with it. */
 const ANSWER_MS = 10_000;
 /** Longest message of its, bytes. */
@@ -120,20 +124,31 @@ export class GatewayProcess {
     }
   }
 
-  async #answer({ about, id, name, of }: Extract<FromGateway, { type: 'ask' }>): Promise<void> {
+  async #answer({ about, id, name, of }: Ask): Promise<void> {
     if (this.#asked >= MOST_ASKED) {
       this.#channel.send({ type: 'answer', id, failed: true });
       return;
     }
     this.#asked++;
     try {
-      const found = about === 'secret' ? await this.#secret(of, name) : await this.#token(of, name);
+      const found = await this.#find(about, of, name);
       this.#channel.send({ type: 'answer', id, ...found });
     } catch (error) {
       this.#options.logger.error({ err: error }, `a ${about} for an egress rule could not be had`);
       this.#channel.send({ type: 'answer', id, failed: true });
     } finally {
       this.#asked--;
+    }
+  }
+
+  #find(about: Ask['about'], of: string, name: string): Promise<Found | undefined> {
+    switch (about) {
+      case 'secret':
+        return this.#secret(of, name);
+      case 'token':
+        return this.#token(of, name);
+      case 'certificate':
+        return this.#certificate(of, name);
     }
   }
 
@@ -145,6 +160,15 @@ export class GatewayProcess {
   async #token(address: string, name: string): Promise<{ value: string } | undefined> {
     const sandbox = this.#options.sandboxes.get(address);
     const value = sandbox && (await this.#options.credentials.token(sandbox, name));
+    return value === undefined ? undefined : { value };
+  }
+
+  /** For no domain but those of rules. */
+  async #certificate(domain: string, publicKey: string): Promise<{ value: string } | undefined> {
+    const isRule = [...this.#options.sandboxes.values()].some(({ policy }) =>
+      policy.rules.some((rule) => rule.domain === domain),
+    );
+    const value = isRule ? await this.#options.credentials.certificate(domain, publicKey) : undefined;
     return value === undefined ? undefined : { value };
   }
 

@@ -7,6 +7,7 @@ import type { EgressPolicy, EgressProxy, TransformRule } from '../policy.ts';
 import { ClientHelloReader } from '../sniff/client-hello.ts';
 import type { RequestHead } from '../sniff/request-head.ts';
 import { RequestStream } from '../sniff/request-stream.ts';
+import type { UsedSecret } from '../transform/header-values.ts';
 import type { Transform } from '../transform/transform.ts';
 import type { Judged, VerdictTable } from '../verdicts/verdict-table.ts';
 import { firstRead } from './first-read.ts';
@@ -178,7 +179,19 @@ export class Connection {
       rule,
       dial: () => this.#dial(route),
       credentials: this.#parts.credentials,
+      onUse: (secrets) => this.#noteUse(begin.name, rule, secrets),
       signal: this.#abort.signal,
+    });
+  }
+
+  /** Which versions of which secrets went there, and no value. */
+  #noteUse(name: string | undefined, { domain }: TransformRule, secrets: readonly UsedSecret[]): void {
+    const used = secrets.map((secret) => `${secret.name}@${secret.version}`).join(' ');
+    this.#note({
+      name,
+      decision: 'allowed',
+      matchType: 'transform',
+      rule: `${domain} ${used}`.slice(0, 300),
     });
   }
 

@@ -9,8 +9,8 @@ export interface Judged {
   port: number;
   decision: 'allowed' | 'denied';
   /**
-   * As `Decision`'s. `limit`: there was no place for it. `transform`: a request to a domain with a rule came on a connection that
-   * had begun with another name.
+   * As `Decision`'s. `limit`: there was no place for it. `transform`: denied, a request to a domain with a rule came on a connection
+   * that had begun with another name; allowed, secrets were put into a request, which `rule` names with their versions.
    */
   matchType: Decision['matchType'] | 'limit' | 'transform';
   rule: string;

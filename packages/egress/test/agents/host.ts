@@ -15,7 +15,11 @@ const say = serveCalls({
         destination: { write: (line) => say({ line }) },
       }),
       onVerdicts: (batch) => batch.map((verdict) => say({ verdict })),
-      credentials: { secret: async () => undefined, token: async () => undefined },
+      credentials: {
+        secret: async () => undefined,
+        token: async () => undefined,
+        certificate: async () => undefined,
+      },
     });
     return gateway.port;
   },
