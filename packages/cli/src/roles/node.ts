@@ -98,7 +98,11 @@ export interface NodeOptions {
 }
 
 /** Nobody keeps any yet. */
-const NO_CREDENTIALS: Credentials = { secret: async () => undefined, token: async () => undefined };
+const NO_CREDENTIALS: Credentials = {
+  secret: async () => undefined,
+  token: async () => undefined,
+  certificate: async () => undefined,
+};
 
 export async function startNode(options: NodeOptions): Promise<Node> {
   const { config, instance, layout, links, proxies, version, logger } = options;
