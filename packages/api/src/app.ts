@@ -12,6 +12,7 @@ import { AuditTrail, useAudit } from './audit/trail.ts';
 import { Authenticator } from './auth/authenticator.ts';
 import { access, requireDeclaredAccess, useAuthentication } from './auth/guard.ts';
 import type { ApiApp, ApiContext } from './context.ts';
+import { CredentialAnswers } from './credentials/answers.ts';
 import { type ApiDeps, systemClock } from './deps.ts';
 import { hearEach } from './events/hear-each.ts';
 import { addEventRoutes } from './events/routes.ts';
@@ -186,6 +187,7 @@ export async function createApi(deps: ApiDeps): Promise<Api> {
   const moves = new MoveKeeper(context, deps.moves);
   const figures = openApiFigures(context);
   let nodesStarted: AsyncDisposable | undefined;
+  let answers: CredentialAnswers | undefined;
   app.addHook('onReady', async () => {
     await context.vault.settle();
     await context.standings.start();
@@ -200,12 +202,14 @@ export async function createApi(deps: ApiDeps): Promise<Api> {
     moves.start();
     context.dispatcher.start();
     context.metering.start();
+    answers = new CredentialAnswers({ ...context, discovery: deps.discovery });
     await context.builds.resume();
   });
   app.addHook('onClose', async () => {
     figures[Symbol.dispose]();
     context.usage.close();
     context.current.stop();
+    await answers?.[Symbol.asyncDispose]();
     await Promise.all([context.dispatcher[Symbol.asyncDispose](), context.metering[Symbol.asyncDispose]()]);
     await moves[Symbol.asyncDispose]();
     await nodesStarted?.[Symbol.asyncDispose]();

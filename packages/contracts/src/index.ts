@@ -25,6 +25,7 @@ export * from './event-wire.ts';
 export * from './events.ts';
 export * as filesystemProto from './gen/filesystem/filesystem_pb.ts';
 export * as clusterProto from './gen/islet/cluster/v1/cluster_pb.ts';
+export * as credentialsProto from './gen/islet/credentials/v1/credentials_pb.ts';
 export * as edgeProto from './gen/islet/edge/v1/edge_pb.ts';
 export * as nodeProto from './gen/islet/node/v1/node_pb.ts';
 export * as orchestratorProto from './gen/islet/orchestrator/v1/orchestrator_pb.ts';

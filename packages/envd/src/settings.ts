@@ -5,6 +5,8 @@ export interface Settings {
   accessToken: string | undefined;
   defaultUser: string;
   defaultWorkdir: string | undefined;
+  /** Variables that have programs trust the sandbox's bundle of authorities; the owner's replace them. */
+  trustEnv: Record<string, string>;
   /** Variables given by the sandbox's owner. */
   userEnv: Record<string, string>;
   /** Variables that tell programs where they run; the owner's cannot replace them. */
@@ -16,6 +18,7 @@ export function createSettings(): Settings {
     accessToken: undefined,
     defaultUser: 'root',
     defaultWorkdir: undefined,
+    trustEnv: {},
     userEnv: {},
     systemEnv: { E2B_SANDBOX: 'true' },
   };
@@ -23,7 +26,7 @@ export function createSettings(): Settings {
 
 /** The variables every process gets. */
 export function globalEnv(settings: Settings): Record<string, string> {
-  return { ...settings.userEnv, ...settings.systemEnv };
+  return { ...settings.trustEnv, ...settings.userEnv, ...settings.systemEnv };
 }
 
 /** The environment of a process: nothing is inherited from envd except its PATH. */

@@ -1,3 +1,4 @@
+export { CredentialQuestions } from './egress/questions.ts';
 export type { CommandEnd, SandboxCommand } from './envd/command.ts';
 export type { PeerNode } from './exchange/peer-objects.ts';
 export { type Resting, RestingSender, type RestingState, readRestingNode } from './exchange/resting-node.ts';

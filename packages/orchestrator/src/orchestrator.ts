@@ -62,6 +62,8 @@ export interface OrchestratorOptions {
   egressGateway: string;
   /** What rules of sandboxes name: secrets, and identity tokens. */
   credentials: Credentials;
+  /** The certificate by which sandboxes with rules take the gateway, PEM. */
+  egressAuthority: string;
   /** Resolvers of the sandboxes, IPv4. */
   dns: readonly string[];
   version: string;
@@ -277,6 +279,7 @@ export async function startOrchestrator(options: OrchestratorOptions): Promise<O
         processor,
         guestDigest: guest.digest,
         dns: options.dns,
+        egressAuthority: options.egressAuthority,
         records,
         guestDirOf: (digest) => guestDir(guestsDir, digest),
         rootfsDirOf: (digest) => roots.dirOf(digest),

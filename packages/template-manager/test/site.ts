@@ -56,7 +56,12 @@ export async function openSite({ cacheDir }: SiteOptions = {}): Promise<Site> {
     isolation: 'gvisor',
     volumeServer: '',
     egressGateway: '',
-    credentials: { secret: async () => undefined, token: async () => undefined },
+    credentials: {
+      secret: async () => undefined,
+      token: async () => undefined,
+      certificate: async () => undefined,
+    },
+    egressAuthority: '',
     drivers: [gvisorKind({ checkpointReader: join(dist, 'islet/checkpoint-reader.mjs') })],
     warmMemoryMb: 0,
     freezeAfterMs: undefined,

@@ -1,5 +1,11 @@
 import type { Client } from '@connectrpc/connect';
-import type { nodeProto, orchestratorProto, templateProto, volumesProto } from '@islet/contracts';
+import type {
+  credentialsProto,
+  nodeProto,
+  orchestratorProto,
+  templateProto,
+  volumesProto,
+} from '@islet/contracts';
 import type { OutboxClient } from '@islet/sinks';
 
 export type NodeClient = Client<typeof orchestratorProto.Orchestrator>;
@@ -26,6 +32,8 @@ export interface NodeLink {
   outbox?: OutboxClient;
   /** What the node says of the templates that come with it. Absent: its own process enters them into the database. */
   shipped?: Client<typeof nodeProto.ShippedTemplates>;
+  /** What the node asks for on behalf of its sandboxes. Absent: its sandboxes have no rules that need it. */
+  credentials?: Client<typeof credentialsProto.Credentials>;
   /** Whom the node answers. Absent: whoever has its token. */
   neighbours?: Client<typeof nodeProto.Neighbours>;
   /** `host:port` of the node's proxy. Absent: the edge is on the node's machine, and reaches its sandboxes itself. */

@@ -1,6 +1,13 @@
 import { createClient, type Interceptor, type Transport } from '@connectrpc/connect';
 import { createConnectTransport } from '@connectrpc/connect-node';
-import { nodeProto, orchestratorProto, outboxProto, templateProto, volumesProto } from '@islet/contracts';
+import {
+  credentialsProto,
+  nodeProto,
+  orchestratorProto,
+  outboxProto,
+  templateProto,
+  volumesProto,
+} from '@islet/contracts';
 import { traceCalls } from '@islet/telemetry';
 import { type DiscoveredNode, fixedNodes, type NodeDiscovery } from './discovery.ts';
 import type { NodeLink, PeerAddress } from './link.ts';
@@ -77,6 +84,7 @@ export function linkOver({ orchestrator, templateManager, proxyAddress, peer }: 
     sandboxes: createClient(orchestratorProto.Orchestrator, orchestrator),
     volumes: createClient(volumesProto.Volumes, orchestrator),
     outbox: createClient(outboxProto.Outbox, orchestrator),
+    credentials: createClient(credentialsProto.Credentials, orchestrator),
     shipped: createClient(nodeProto.ShippedTemplates, orchestrator),
     templates: createClient(templateProto.TemplateManager, templateManager),
     ...{ proxyAddress, peer },

@@ -5,6 +5,7 @@ import { type Client, type ConnectRouter, createClient, createRouterTransport } 
 import type { ArtifactStore } from '@islet/artifacts';
 import { routeOf, type WatchableRoutes } from '@islet/catalog';
 import {
+  credentialsProto,
   nodeProto,
   orchestratorProto,
   outboxProto,
@@ -13,9 +14,8 @@ import {
   Undo,
   volumesProto,
 } from '@islet/contracts';
-import type { Credentials } from '@islet/egress';
 import { waitForFileLock } from '@islet/host';
-import { type Orchestrator, startOrchestrator } from '@islet/orchestrator';
+import { CredentialQuestions, type Orchestrator, startOrchestrator } from '@islet/orchestrator';
 import { EventSpool, Outbox, type OutboxClient, outboxService } from '@islet/sinks';
 import type { ObjectStore } from '@islet/snapshots';
 import { type Logger, traceAnswers, traceCalls } from '@islet/telemetry';
@@ -36,6 +36,7 @@ import { driverKinds } from '../up/drivers.ts';
 import { closeServer, listen } from '../up/listen.ts';
 import type { ProxyThread } from '../up/proxies/proxy-thread.ts';
 import { registryProxy } from '../up/registry-proxy.ts';
+import { nodeCredentials, openEgressAuthority } from './egress-authority.ts';
 
 export type NodeClient = ReturnType<typeof createClient<typeof orchestratorProto.Orchestrator>>;
 
@@ -68,6 +69,8 @@ export interface Node extends AsyncDisposable {
   outbox: OutboxClient;
   /** Says whom the node's proxy refuses, likewise. */
   neighbours: Client<typeof nodeProto.Neighbours>;
+  /** What its sandboxes need of the control plane, likewise. */
+  credentials: Client<typeof credentialsProto.Credentials>;
   /** Calls the template manager, likewise. */
   templates: TemplateClient;
   ports: { sandboxProxy: number; orchestrator: number; templateManager: number };
@@ -97,13 +100,6 @@ export interface NodeOptions {
   logger: Logger;
 }
 
-/** Nobody keeps any yet. */
-const NO_CREDENTIALS: Credentials = {
-  secret: async () => undefined,
-  token: async () => undefined,
-  certificate: async () => undefined,
-};
-
 export async function startNode(options: NodeOptions): Promise<Node> {
   const { config, instance, layout, links, proxies, version, logger } = options;
   const undo = new Undo();
@@ -115,6 +111,8 @@ export async function startNode(options: NodeOptions): Promise<Node> {
     undo.add('the spool of events', async () => spool[Symbol.dispose]());
     const outbox = new Outbox({ ...OUTBOX, spool, logger: noting });
     undo.add('the outbox', () => outbox.close());
+    const questions = new CredentialQuestions();
+    const authority = await openEgressAuthority(instance.dataDir, new Date());
     const orchestrator = await startOrchestrator({
       dataDir: instance.dataDir,
       runtimeDir: instance.runtimeDir,
@@ -122,7 +120,8 @@ export async function startNode(options: NodeOptions): Promise<Node> {
       guestDir: layout.guestDir,
       volumeServer: layout.volumeServer,
       egressGateway: layout.egressGateway,
-      credentials: NO_CREDENTIALS,
+      credentials: nodeCredentials(questions, authority),
+      egressAuthority: authority.cert,
       drivers: driverKinds(layout, config),
       sinks: outbox,
       memory: spool,
@@ -182,6 +181,7 @@ export async function startNode(options: NodeOptions): Promise<Node> {
       router.service(orchestratorProto.Orchestrator, orchestrator.service);
       router.service(volumesProto.Volumes, orchestrator.volumes);
       router.service(outboxProto.Outbox, outboxService(outbox));
+      router.service(credentialsProto.Credentials, questions.service);
       router.rpc(nodeProto.Neighbours.method.refuseMembers, ({ memberIds }) => {
         proxies.refuse(memberIds);
         links.refuse(memberIds);
@@ -220,6 +220,7 @@ export async function startNode(options: NodeOptions): Promise<Node> {
       client: createClient(orchestratorProto.Orchestrator, transport),
       volumes: createClient(volumesProto.Volumes, transport),
       outbox: createClient(outboxProto.Outbox, transport),
+      credentials: createClient(credentialsProto.Credentials, transport),
       neighbours: createClient(nodeProto.Neighbours, transport),
       templates: createClient(templateProto.TemplateManager, transport),
       ports,

@@ -74,12 +74,12 @@ export async function openOwnCluster(
   undo: Undo,
 ): Promise<ApiCluster> {
   const { nodeId, advertise, dataDir, clock, logger } = own;
-  const { client, templates, volumes, outbox, neighbours, ports } = node;
+  const { client, templates, volumes, outbox, credentials, neighbours, ports } = node;
   const host = isIPv6(advertise) ? `[${advertise}]` : advertise;
   const proxyAddress = `${host}:${ports.sandboxProxy}`;
   const { memberId = '' } = identityOf(own.node.credentials().cert) ?? {};
   const peer = { url: `https://${host}:${ports.orchestrator}`, name: nodeId, memberId };
-  const link = { sandboxes: client, templates, volumes, outbox, neighbours, proxyAddress, peer };
+  const link = { sandboxes: client, templates, volumes, outbox, credentials, neighbours, proxyAddress, peer };
   const enrolled = await enrollMember(db, {
     ...{ id: memberId, role: 'node', name: nodeId, joinedAt: new Date(clock()), labels: {} },
     ...{ serial: '', expiresAt: new Date(clock()) },

@@ -89,7 +89,7 @@ async function start(options: ProcessOptions<UpConfig>, undo: Undo): Promise<Rea
   if (database.status === 'rejected') throw database.reason;
   if (node.status === 'rejected') throw node.reason;
   starting.done('Database and node are up');
-  const { shipped, orchestrator, builds, client, templates, volumes, outbox } = node.value;
+  const { shipped, orchestrator, builds, client, templates, volumes, outbox, credentials } = node.value;
   if (orchestrator.slowness !== undefined) reporter.note(orchestrator.slowness);
   await tellOtherFirewalls(reporter);
   signal.throwIfAborted();
@@ -139,7 +139,8 @@ async function start(options: ProcessOptions<UpConfig>, undo: Undo): Promise<Rea
       rates: createMemoryRates(() => performance.now()),
       rate: config.rateLimit,
     },
-    discovery: cluster?.discovery ?? localNode(nodeId, { sandboxes: client, templates, volumes, outbox }),
+    discovery:
+      cluster?.discovery ?? localNode(nodeId, { sandboxes: client, templates, volumes, outbox, credentials }),
     web: webAccessOf(config, hostname()),
     sandboxUrl: edge.url,
     furtherTemplates: further,

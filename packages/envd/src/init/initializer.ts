@@ -190,7 +190,7 @@ export class Initializer {
     this.#writeHosts(request.hostname, request.hyperloopIp);
     if (request.dns) this.#writeIfDifferent('/etc/resolv.conf', resolvConf(request.dns));
     if (request.caBundle !== undefined && request.caBundle !== this.#certificates) {
-      trustCertificates(files, request.caBundle);
+      settings.trustEnv = trustCertificates(files, request.caBundle);
       this.#certificates = request.caBundle;
     }
   }

@@ -30,6 +30,8 @@ export interface EnvdInit {
   defaultUser?: string;
   defaultWorkdir?: string;
   dns?: readonly string[];
+  /** Authorities that programs are to trust as well, PEM. */
+  caBundle?: string;
   /** Volumes that the machine sees, or has to mount from `target`, and where they belong. Those that are there already stay. */
   volumes?: readonly { id: string; path: string; target?: string | undefined }[];
   /** End every other process first, as a reboot does. */

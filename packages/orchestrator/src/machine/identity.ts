@@ -84,14 +84,22 @@ export function rehearsal(id: string, now: Date): EnvdInit {
   return { sandboxId: id, hostname: id, startId: id, timestamp: now.toISOString() };
 }
 
+/** What of the node goes into what envd is told. */
+export interface InitParts {
+  volumes: SandboxVolumes;
+  /** By which the gateway is taken, PEM: for sandboxes whose rules it carries out. */
+  egressAuthority: string;
+}
+
+/** Whether the gateway answers any requests in the place of their destinations. */
+function hasRules({ egress }: orchestratorProto.SandboxConfig): boolean {
+  return egress?.domainRules.some(({ rules }) => rules.some(({ transform }) => transform)) ?? false;
+}
+
 /** What envd of a new sandbox is told. */
-export function firstInit(
-  config: orchestratorProto.SandboxConfig,
-  volumes: SandboxVolumes,
-  now: Date,
-): EnvdInit {
+export function firstInit(config: orchestratorProto.SandboxConfig, parts: InitParts, now: Date): EnvdInit {
   return {
-    ...resumeInit(config, volumes, now),
+    ...resumeInit(config, parts, now),
     hostname: config.sandboxId,
     // None: those of the saved sandbox, if it had any, stay.
     ...(Object.keys(config.envVars).length > 0 && { envVars: config.envVars }),
@@ -103,10 +111,11 @@ export function firstInit(
 /** What envd of a resumed sandbox is told: the rest it remembers. */
 export function resumeInit(
   config: orchestratorProto.SandboxConfig,
-  volumes: SandboxVolumes,
+  { volumes, egressAuthority }: InitParts,
   now: Date,
 ): EnvdInit {
   return {
+    ...(hasRules(config) && { caBundle: egressAuthority }),
     sandboxId: config.sandboxId,
     templateId: config.templateId,
     accessToken: config.envdAccessToken,

@@ -43,6 +43,8 @@ export interface ProvisionerOptions extends ReadyMachinesOptions {
   processor: ProcessorNeeds;
   /** Resolvers of sandboxes that boot, IPv4. */
   dns: readonly string[];
+  /** By which sandboxes with rules take the egress gateway, PEM. */
+  egressAuthority: string;
   /** Starts at once; more would only make each of them slower. */
   startsAtOnce: number;
   /** Takes the freeing of a machine that was lost. */
@@ -132,7 +134,7 @@ export class Provisioner {
   /** A machine with a new sandbox's identity that goes on where another one was saved. */
   async startFrom(config: SandboxConfig, source: SavedSource, signal?: AbortSignal): Promise<BasedRun> {
     const { base, snapshotDir, accessToken } = source;
-    const init = () => firstInit(config, this.#options.volumes, new Date(this.#options.now()));
+    const init = () => firstInit(config, this.#options, new Date(this.#options.now()));
     const run = await this.#gate.run((leave) =>
       this.#restore({ base, snapshotDir, ...needsOf(config) }, config, {
         signal,
@@ -157,7 +159,7 @@ export class Provisioner {
   ): Promise<OwnedRun> {
     await using snapshot = await this.#openSaved(config.sandboxId, saved);
     const init = () => ({
-      ...resumeInit(config, this.#options.volumes, new Date(this.#options.now())),
+      ...resumeInit(config, this.#options, new Date(this.#options.now())),
       ...(reboot && { reboot }),
     });
     const source = { base, snapshotDir: snapshot.dir, ...needsOf(config) };
@@ -175,6 +177,15 @@ export class Provisioner {
         const isOfVolume = error instanceof MissingFileError && config.volumeMounts.length > 0;
         throw isOfVolume ? openVolumeFileGone(config.sandboxId, error) : error;
       });
+  }
+
+  /** Has a running sandbox take the gateway for the domains of its rules, if it has any. */
+  async trustGateway(config: SandboxConfig, run: StartedRun): Promise<void> {
+    const init = resumeInit(config, this.#options, new Date(this.#options.now()));
+    if (init.caBundle === undefined) return;
+    // Nothing was restored: what was drawn for the machine stays its own.
+    const told = { ...init, startId: run.machine.id };
+    await identify(this.#options.driver, run, told, { currentToken: config.envdAccessToken });
   }
 
   /** Ends the machines of a build that were kept ready, and keeps none any more. */
@@ -215,7 +226,7 @@ export class Provisioner {
       await network.setEgress(network.slot(run.slotIndex), owner);
       const { connection, machine, readyAt } = run;
       const init = {
-        ...firstInit(config, volumes, new Date(now())),
+        ...firstInit(config, this.#options, new Date(now())),
         startId: machine.id,
         ...(driver.stoppedAt && { stoodStill: { from: readyAt, to: Math.max(readyAt, now()) } }),
       };
@@ -236,7 +247,7 @@ export class Provisioner {
     signal: AbortSignal | undefined,
   ): Promise<BasedRun> {
     const base = { rootfs: needs.rootfs, guest: this.#options.guestDigest };
-    const { dns, driver, now, volumes } = this.#options;
+    const { dns, driver, now } = this.#options;
     const nobody = () => ({ dns, timestamp: new Date(now()).toISOString() });
     const owner = { config, executionId: randomUUID() };
     const run = await this.#gate.run((leave) =>
@@ -249,7 +260,7 @@ export class Provisioner {
     await this.#orFree(run, async () => {
       // Before envd asks for a token. Nobody waits until it serves: the ready command is the build's alone.
       if (startCommand) await startInSandbox(run.address, startCommand);
-      await identify(driver, run, firstInit(config, volumes, new Date(now())), { signal });
+      await identify(driver, run, firstInit(config, this.#options, new Date(now())), { signal });
     });
     return { ...run, executionId: owner.executionId, base };
   }

@@ -295,6 +295,8 @@ export class Sandboxes {
   setEgress(sandboxId: string, egress: orchestratorProto.Egress): Promise<Sandbox> {
     return this.#withRunning(sandboxId, async (entry) => {
       await changeEgress(this.#table, entry, { network: this.#options.network, egress });
+      const { config, address } = entry.sandbox;
+      await this.#provisioner.trustGateway(config, { ...entry.run, address });
       return view(entry);
     });
   }

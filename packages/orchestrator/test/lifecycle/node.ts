@@ -125,6 +125,7 @@ export class SimulatedNode {
           exchange: undefined,
           durablePause: false,
           nodeId: 'simulated',
+          egressAuthority: 'the authority',
           startsAtOnce: 2,
         },
         adopted,
