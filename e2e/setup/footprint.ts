@@ -136,7 +136,9 @@ async function firewall(table: string): Promise<string[]> {
   return nftables.flatMap((object) => {
     const [kind, { elem = [], ...rest } = {}] = Object.entries(object)[0] ?? [];
     if (kind === 'metainfo') return [];
-    return [`${kind} ${JSON.stringify(rest)}`, ...elem.map((each) => JSON.stringify(each))];
+    // What goes by itself after its time is nobody's to remove.
+    const lasting = 'timeout' in rest ? [] : elem;
+    return [`${kind} ${JSON.stringify(rest)}`, ...lasting.map((each) => JSON.stringify(each))];
   });
 }
 

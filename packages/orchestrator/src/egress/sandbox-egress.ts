@@ -62,9 +62,18 @@ export class SandboxEgress implements SandboxNetwork, AsyncDisposable {
     this.#flows.begin(sandboxAddress, owner);
   }
 
-  /** Tells the gateway of a sandbox that an earlier process left; the firewall has its rules already. */
+  /**
+   * Tells the gateway of a sandbox that an earlier process left; the firewall has its rules already. Never fails: what the gateway does
+   * not know of reaches nothing by it.
+   */
   async adopt(slot: Slot, owner: EgressOwner): Promise<void> {
-    await this.setEgress(slot, owner);
+    await this.setEgress(slot, owner).catch((error: unknown) => {
+      const { sandboxId } = owner.config;
+      this.#options.logger.error(
+        { err: error, sandboxId },
+        'the gateway was not told of a sandbox, which reaches nothing by it until its rules are set again',
+      );
+    });
   }
 
   discard(slot: Slot): void {
