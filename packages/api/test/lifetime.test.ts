@@ -194,9 +194,9 @@ describe('network', () => {
     [{ allowOut: ['::'] }, 400, 'invalid allowed address ::'],
     [{ rules: { '1.1.1.1': [{}] } }, 400, 'Rule domain "1.1.1.1" is not a valid domain name.'],
     [
-      { egressProxy: { address: 'p:1' } },
-      403,
-      'Egress proxy (network.egressProxy) is not enabled for this team.',
+      { egressProxy: { address: '127.0.0.1:1' } },
+      400,
+      'Invalid egress proxy config: egress proxy endpoint resolves to an internal / denied IP range: 127.0.0.1 resolves to 127.0.0.1',
     ],
   ])('refuses %j', async (body, status, message) => {
     const id = await create();
