@@ -17,7 +17,10 @@ let seen = [];
 const answer = (address) => (request, response) => {
   const { host } = request.headers;
   const name = request.socket.servername || undefined;
-  seen.push({ kind: name === undefined ? 'http' : 'https', address, host, name, path: request.url });
+  seen.push({
+    ...{ kind: name === undefined ? 'http' : 'https', address, host, name, path: request.url },
+    headers: request.headers,
+  });
   const to = new URL(request.url, 'http://any').searchParams.get('to');
   if (to) return response.writeHead(302, { Location: to }).end();
   response.end(`hello from ${address} for ${host}\n`);

@@ -51,6 +51,8 @@ export interface Seen {
   kind: 'http' | 'https' | 'udp' | 'socks';
   address?: string;
   host?: string;
+  /** Of HTTP. */
+  headers?: Record<string, string>;
   name?: string;
   path?: string;
   text?: string;
@@ -94,7 +96,7 @@ export class World implements AsyncDisposable {
       const certificates = await makeCertificates(dir);
       await makeNetworks(names);
       internet = await Internet.start(names.internet, certificates);
-      const islet = await startIslet(names, dataDir);
+      const islet = await startIslet(names, dataDir, certificates.authority);
       const authority = await readFile(certificates.authority, 'utf8');
       return new World({ islet, authority, dataDir, internet, names, dir });
     } catch (error) {
@@ -129,7 +131,7 @@ export class World implements AsyncDisposable {
   }
 
   async startIslet(): Promise<void> {
-    this.islet = await startIslet(this.#names, this.dataDir);
+    this.islet = await startIslet(this.#names, this.dataDir, join(this.#dir, 'ca.pem'));
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
@@ -161,9 +163,11 @@ function namesOf(pid: number): Names {
   };
 }
 
-function startIslet({ machine }: Names, dataDir: string): Promise<RunningInstance> {
+/** @param authority what the gateway trusts besides the authorities of the real internet */
+function startIslet({ machine }: Names, dataDir: string, authority: string): Promise<RunningInstance> {
   return startInstance(dataDir, ['--dns', OUT.google, '--host', '0.0.0.0'], {
     launcher: ['nsenter', `--net=/run/netns/${machine}`, LAUNCHER],
+    env: { NODE_EXTRA_CA_CERTS: authority },
   });
 }
 
