@@ -242,9 +242,10 @@ describe('JavaScript', () => {
 
   it('lives on when something fails behind a cell', async () => {
     await using context = await open('javascript');
-    await context.run('setTimeout(() => { throw new Error("behind") }, 0)');
-    const { stderr } = await context.run('await new Promise((done) => setTimeout(done, 50))');
-    expect(stderr).toContain('behind');
+    // A slow machine may end the first cell after its timer.
+    const first = await context.run('setTimeout(() => { throw new Error("behind") }, 0)');
+    const second = await context.run('await new Promise((done) => setTimeout(done, 50))');
+    expect(first.stderr + second.stderr).toContain('behind');
     expect(text(await context.run('1'))).toBe('1');
   });
 

@@ -41,6 +41,14 @@ export const ALWAYS_DENIED = [
   '240.0.0.0/4', // reserved, and the broadcast address
 ];
 
+const IPV4_PREFIX = /^(?:[0-9]|[12][0-9]|3[0-2])$/;
+
+/** Whether a text is an IPv4 address or network, and nothing beside it: it may be written where a program reads one. */
+export function isIPv4Network(text: string): boolean {
+  const [address = '', prefix, ...rest] = text.split('/');
+  return isIPv4(address) && rest.length === 0 && (prefix === undefined || IPV4_PREFIX.test(prefix));
+}
+
 /** A set of addresses. */
 export interface Networks {
   /** False for what is no address. An IPv4 address that is written as an IPv6 one is found among those of IPv4. */

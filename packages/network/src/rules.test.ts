@@ -39,6 +39,25 @@ describe('egressScript', () => {
     expect(script).not.toContain('9.9.9.9');
   });
 
+  it('writes addresses and networks alone into the script, whatever names begin like', () => {
+    const names = [
+      '8.8.8.8/32 accept',
+      '8.8.8.8/\nflush ruleset',
+      '8.8.8.8/24/1',
+      '8.8.8.8/033',
+      '8.8.8.8/ 8',
+      'a.test',
+    ];
+    const rules = { allowOut: [...names, '1.1.1.0/24'], denyOut: ['0.0.0.0/0'], resolvers: names };
+    const lines = egressScript('a1b2c3', slot, rules, none)
+      .split('\n')
+      .filter((line) => line.startsWith('add rule'));
+    expect(lines).toEqual([
+      'add rule inet islet_a1b2c3 owner_7 ip daddr 1.1.1.0/24 jump permit',
+      'add rule inet islet_a1b2c3 owner_7 ip daddr 0.0.0.0/0 jump refuse',
+    ]);
+  });
+
   it('replaces rules without adding the chain to the map twice, and takes it out when they are cleared', () => {
     const denied = { allowOut: [], denyOut: ['8.8.8.8', '8.8.8.8'] };
     expect(egressScript('a1b2c3', slot, denied, { ...none, chain: true })).not.toContain('add element');

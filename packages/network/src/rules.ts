@@ -1,5 +1,5 @@
 import { isIPv4 } from 'node:net';
-import { ALWAYS_DENIED } from '@islet/contracts';
+import { ALWAYS_DENIED, isIPv4Network } from '@islet/contracts';
 import { interfacePrefix, overlaps, type Slot, type Subnet } from './addresses.ts';
 import { markOf } from './steering.ts';
 
@@ -213,6 +213,6 @@ export function egressScript(instance: string, slot: Slot, rules: EgressRules, b
 }
 
 /** IPv6 does not leave a sandbox at all, so rules for it have nothing to do; names are the gateway's. */
-function ipv4Only(cidrs: readonly string[]): string[] {
-  return [...new Set(cidrs)].filter((cidr) => isIPv4(cidr.split('/')[0] ?? ''));
+function ipv4Only(entries: readonly string[]): string[] {
+  return [...new Set(entries)].filter(isIPv4Network);
 }

@@ -1,4 +1,5 @@
 import { isIPv4 } from 'node:net';
+import { isIPv4Network } from '@islet/contracts';
 
 /** Which of many networks hold an address; a look-up takes as many steps as there are lengths of prefixes. */
 export class Cidrs {
@@ -33,19 +34,10 @@ export class Cidrs {
   }
 }
 
-/** Whether an entry of a list is an address or a network, not a name. */
-export function isCidr(entry: string): boolean {
-  return parseCidr(entry) !== undefined;
-}
-
 function parseCidr(entry: string): { address: number; hostBits: number } | undefined {
-  const slash = entry.indexOf('/');
-  const address = numberOf(slash === -1 ? entry : entry.slice(0, slash));
-  if (address === undefined) return undefined;
-  if (slash === -1) return { address, hostBits: 0 };
-  const length = entry.slice(slash + 1);
-  if (!/^(?:[0-9]|[12][0-9]|3[0-2])$/.test(length)) return undefined;
-  return { address, hostBits: 32 - Number(length) };
+  if (!isIPv4Network(entry)) return undefined;
+  const [address = '', length = '32'] = entry.split('/');
+  return { address: numberOf(address) as number, hostBits: 32 - Number(length) };
 }
 
 function numberOf(address: string): number | undefined {

@@ -1,8 +1,8 @@
-import { ALWAYS_DENIED } from '@islet/contracts';
+import { ALWAYS_DENIED, isIPv4Network } from '@islet/contracts';
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import type { EgressPolicy } from '../policy.ts';
-import { Cidrs, isCidr, mergeAddresses } from './cidrs.ts';
+import { Cidrs, mergeAddresses } from './cidrs.ts';
 import { type Destination, decide, isPublic } from './decide.ts';
 import { normalName } from './names.ts';
 
@@ -132,9 +132,9 @@ describe('a decision', () => {
 });
 
 it('takes for an address only what is one', () => {
-  for (const text of ['1.2.3.4', '1.2.3.4/0', '1.2.3.4/32']) expect(isCidr(text)).toBe(true);
+  for (const text of ['1.2.3.4', '1.2.3.4/0', '1.2.3.4/32']) expect(isIPv4Network(text)).toBe(true);
   for (const text of ['1.2.3', '1.2.3.4/33', '1.2.3.4/024', '01.2.3.4', '::1', 'a.example', '1.2.3.4/']) {
-    expect(isCidr(text)).toBe(false);
+    expect(isIPv4Network(text)).toBe(false);
   }
   for (const range of ALWAYS_DENIED) expect(isPublic(range.split('/')[0] as string)).toBe(false);
   expect(['1.1.1.1', '172.32.0.1'].every(isPublic)).toBe(true);

@@ -1,6 +1,6 @@
-import { ALWAYS_DENIED } from '@islet/contracts';
+import { ALWAYS_DENIED, isIPv4Network } from '@islet/contracts';
 import type { EgressPolicy } from '../policy.ts';
-import { Cidrs, isCidr } from './cidrs.ts';
+import { Cidrs } from './cidrs.ts';
 import { normalName } from './names.ts';
 
 /** Where a connection goes, as far as that is known before it is dialled. */
@@ -45,12 +45,12 @@ const alwaysDenied = new Cidrs(ALWAYS_DENIED);
 
 /** Whether an address may be reached by any sandbox, whatever its owner says. False for what is no IPv4 address. */
 export function isPublic(address: string): boolean {
-  return isCidr(address) && !address.includes('/') && alwaysDenied.find(address) === undefined;
+  return isIPv4Network(address) && !address.includes('/') && alwaysDenied.find(address) === undefined;
 }
 
 /** Makes a policy ready. Entries of a list in any order and any number of times are the same policy. */
 export function compilePolicy(policy: EgressPolicy): CompiledPolicy {
-  const names = new NamePatterns(policy.allowOut.filter((entry) => !isCidr(entry)));
+  const names = new NamePatterns(policy.allowOut.filter((entry) => !isIPv4Network(entry)));
   const allowed = new Cidrs(policy.allowOut);
   const denied = new Cidrs(policy.allowInternetAccess === false ? ['0.0.0.0/0'] : policy.denyOut);
 
