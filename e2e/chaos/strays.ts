@@ -79,7 +79,7 @@ export async function findStrays(print: Footprint, belongings: Belongings): Prom
   for (const { slotIndex } of runs.values()) {
     if (!indices.has(slotIndex)) strays.push(`slot ${slotIndex} is used and has no namespace`);
   }
-  const bound = print.firewall.filter((line) => line.startsWith('{"concat":["')).length;
+  const bound = print.firewall.filter((line) => line.startsWith('{"concat":["is')).length;
   if (bound !== slots) strays.push(`${bound} addresses are bound for ${slots} namespaces`);
   return strays;
 }

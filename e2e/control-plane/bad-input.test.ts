@@ -49,7 +49,10 @@ describe.each(ROOTS)('POST %s', (root) => {
       { templateID: 'base', volumeMounts: [{ name: 'v', path: '/v' }] },
       "invalid mounts:\n\t- volume mount #0: volume 'v' not found",
     ],
-    [{ templateID: 'base', iam: { tokens: { a: { audience: 'x' } } } }, VALIDATION],
+    [
+      { templateID: 'base', iam: { tokens: { a: { audience: 'x' } } } },
+      /^iam\.tokens\.a\.tokenType: only "JWT-SVID"/,
+    ],
     [{ templateID: 'base', iam: { tokens: { a: { audience: 'x', tokenType: 'JWT' } } } }, /JWT-SVID/],
   ])('answers %j with 400', async (body, message) => {
     const answer = await api.call('POST', root, { body });
