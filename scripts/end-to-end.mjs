@@ -16,7 +16,7 @@ const LANES = Math.min(availableParallelism(), 4);
 const GROUPS = 3 * LANES;
 
 const files = readdirSync(join(root, 'e2e'), { recursive: true })
-  .filter((name) => name.endsWith('.test.ts') && !/^(microvm|desktop|examples|node_modules)\//.test(name))
+  .filter((name) => name.endsWith('.test.ts') && !/^(microvm|desktop|examples|interpreter|node_modules)\//.test(name))
   .sort();
 /** Files of one folder take alike, so each group gets some of every folder. */
 const group = (number) => files.filter((_, index) => index % GROUPS === number).map((name) => `e2e/${name}`);
@@ -24,6 +24,8 @@ const group = (number) => files.filter((_, index) => index % GROUPS === number).
 // All of the SDK's tests run in these modes with `npm run test:modes`.
 const inMode = ['e2e/sdk/watch.test.ts', 'e2e/sdk/stdin.test.ts'];
 const runs = [
+  // One Islet for them all: their template takes minutes to build.
+  { title: 'tests of the code interpreter', name: 'interpreter', words: ['e2e', 'e2e/interpreter/'] },
   ...Array.from({ length: GROUPS }, (_, number) => ({
     title: `end-to-end tests, ${number + 1} of ${GROUPS}`,
     name: `e2e-${number + 1}`,
