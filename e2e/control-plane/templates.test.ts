@@ -3,6 +3,7 @@ import { ControlPlane, newTeam } from '../setup/control-plane.ts';
 
 interface TemplateBody {
   templateID: string;
+  aliases: string[];
   buildID: string;
   spawnCount: number;
   builds: object[];
@@ -14,12 +15,19 @@ let others: ControlPlane;
 let base: TemplateBody;
 beforeAll(async () => {
   others = await newTeam(access, 'Guests');
-  base = (await api.call<TemplateBody[]>('GET', '/templates')).body[0] as TemplateBody;
+  [base] = (await bases('/templates')) as [TemplateBody];
 });
 afterAll(async () => {
   await api[Symbol.asyncDispose]();
   await others[Symbol.asyncDispose]();
 });
+
+/** Other templates of Islet may have been built. */
+async function bases(list: string): Promise<TemplateBody[]> {
+  const { status, body } = await api.call<TemplateBody[]>('GET', list);
+  expect(status).toBe(200);
+  return body.filter(({ aliases }) => aliases.includes('base'));
+}
 
 const RFC3339 = /^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?Z$/;
 
@@ -43,11 +51,9 @@ describe('the base template', () => {
       buildStatus: 'ready',
     };
     for (const path of ['/templates', '/v2/templates']) {
-      const { status, body } = await api.call<TemplateBody[]>('GET', path);
-      expect(status).toBe(200);
-      expect(body).toHaveLength(1);
-      expect(body[0]).toMatchObject(shown);
-      expect(body[0]).toHaveProperty('lastSpawnedAt');
+      const listed = await bases(path);
+      expect(listed).toEqual([expect.objectContaining(shown)]);
+      expect(listed[0]).toHaveProperty('lastSpawnedAt');
     }
   });
 
