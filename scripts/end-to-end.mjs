@@ -16,7 +16,10 @@ const LANES = Math.min(availableParallelism(), 4);
 const GROUPS = 3 * LANES;
 
 const files = readdirSync(join(root, 'e2e'), { recursive: true })
-  .filter((name) => name.endsWith('.test.ts') && !/^(microvm|desktop|examples|interpreter|node_modules)\//.test(name))
+  .filter(
+    (name) =>
+      name.endsWith('.test.ts') && !/^(microvm|desktop|examples|interpreter|node_modules)\//.test(name),
+  )
   .sort();
 /** Files of one folder take alike, so each group gets some of every folder. */
 const group = (number) => files.filter((_, index) => index % GROUPS === number).map((name) => `e2e/${name}`);

