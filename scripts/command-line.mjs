@@ -6,6 +6,7 @@ import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { build } from 'esbuild';
 import { copyKoffi, koffiBesideBundle } from '../packages/envd/bundle.mjs';
+import { REQUIRE_BANNER } from './guest-program.mjs';
 
 const root = dirname(dirname(fileURLToPath(import.meta.url)));
 
@@ -40,10 +41,7 @@ export async function bundleCommandLine(version, outDir) {
     // A module in CommonJS that is loaded by import() would have a default export only.
     mainFields: ['module', 'main'],
     // Packages in CommonJS load Node's own modules with it.
-    banner: {
-      js: `import { createRequire as createRequireOfBundle } from 'node:module';
-const require = createRequireOfBundle(import.meta.url);`,
-    },
+    banner: { js: REQUIRE_BANNER },
     sourcemap: 'linked',
     sourcesContent: false,
     logLevel: 'warning',

@@ -10,6 +10,7 @@ import { createServer as createHttpServer } from 'node:http';
 import { createServer as createHttpsServer } from 'node:https';
 import { connect, createServer } from 'node:net';
 import { createInterface } from 'node:readline';
+import { dnsAnswer } from '../setup/dns-answer.mjs';
 
 const { servers, resolvers, names, key, cert, proxy, proxies } = JSON.parse(process.argv[2]);
 let seen = [];
@@ -121,30 +122,16 @@ function reader(socket) {
   return Object.assign(read, { take, rest: () => held });
 }
 
-/** The answer to a DNS query with one question: an A record, nothing for other types, or no such name. */
-function resolve(query) {
-  const labels = [];
-  let end = 12;
-  while (query[end] !== 0) {
-    const length = query[end];
-    labels.push(query.toString('latin1', end + 1, end + 1 + length));
-    end += length + 1;
-  }
-  const question = query.subarray(12, end + 5);
-  const isAddressQuery = query.readUInt16BE(end + 1) === 1;
-  const name = labels.join('.').toLowerCase();
+/** One that has several addresses gives them in turn. */
+function addressOf(name, isAddressQuery) {
   const all = names[name];
   const turn = turns.get(name) ?? 0;
   if (isAddressQuery) turns.set(name, turn + 1);
-  const address = all?.[turn % all.length];
-  const header = Buffer.from(query.subarray(0, 12));
-  header.writeUInt16BE(address ? 0x8580 : 0x8583, 2);
-  header.fill(0, 4);
-  header.writeUInt16BE(1, 4);
-  if (!address || !isAddressQuery) return Buffer.concat([header, question]);
-  header.writeUInt16BE(1, 6);
-  const record = Buffer.from([0xc0, 12, 0, 1, 0, 1, 0, 0, 0, 0, 0, 4, ...address.split('.').map(Number)]);
-  return Buffer.concat([header, question, record]);
+  return all?.[turn % all.length];
+}
+
+function resolve(query) {
+  return dnsAnswer(query, addressOf, 0);
 }
 
 createInterface(process.stdin)

@@ -2,6 +2,7 @@ import { cp, mkdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { build } from 'esbuild';
+import { GUEST_PROGRAM } from '../../scripts/guest-program.mjs';
 import { bundleJavascriptHost } from './src/hosts/javascript/bundle.mjs';
 
 const here = fileURLToPath(new URL('.', import.meta.url));
@@ -16,20 +17,9 @@ export async function bundleCodeInterpreter(outDir) {
     entryPoints: { 'code-interpreter': join(here, 'src/main.ts') },
     outdir: outDir,
     outExtension: { '.js': '.mjs' },
-    bundle: true,
-    minify: true,
+    ...GUEST_PROGRAM,
     // An uncaught error prints its source line: keep it one that a log can hold.
     lineLimit: 200,
-    keepNames: true,
-    platform: 'node',
-    target: 'node20',
-    format: 'esm',
-    banner: {
-      js: `import { createRequire as createRequireOfBundle } from 'node:module';
-const require = createRequireOfBundle(import.meta.url);`,
-    },
-    legalComments: 'none',
-    logLevel: 'error',
   });
   await bundleJavascriptHost(join(outDir, 'javascript'));
   for (const language of ['python', 'bash', 'r']) {

@@ -3,6 +3,7 @@ import { createRequire } from 'node:module';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { build } from 'esbuild';
+import { GUEST_PROGRAM } from '../../scripts/guest-program.mjs';
 
 const here = fileURLToPath(new URL('.', import.meta.url));
 
@@ -31,20 +32,9 @@ export async function bundleEnvd(outDir, target = {}) {
     entryPoints: { envd: join(here, 'src/main.ts'), sudo: join(here, 'src/privileges/sudo-main.ts') },
     outdir: outDir,
     outExtension: { '.js': '.mjs' },
-    bundle: true,
-    minify: true,
+    ...GUEST_PROGRAM,
     // An uncaught error prints its source line: keep it one that a log can hold.
     lineLimit: 200,
-    keepNames: true,
-    platform: 'node',
-    target: 'node20',
-    format: 'esm',
-    banner: {
-      js: `import { createRequire as createRequireOfBundle } from 'node:module';
-const require = createRequireOfBundle(import.meta.url);`,
-    },
-    legalComments: 'none',
-    logLevel: 'error',
     plugins: [koffiBesideBundle],
     // Stands for the global one, see there.
     inject: [join(here, 'src/http/headers.ts')],

@@ -4,6 +4,7 @@ import { createRequire } from 'node:module';
 import { dirname, join } from 'node:path';
 import { fileURLToPath, pathToFileURL } from 'node:url';
 import { build } from 'esbuild';
+import { GUEST_PROGRAM } from '../../scripts/guest-program.mjs';
 
 const here = fileURLToPath(new URL('.', import.meta.url));
 
@@ -21,7 +22,7 @@ export async function bundleGateway(outDir) {
 async function readKnownServers(outDir) {
   await mkdir(outDir, { recursive: true });
   const { outputFiles } = await build({
-    ...options,
+    ...GUEST_PROGRAM,
     entryPoints: [join(here, 'src/servers/known.ts')],
     write: false,
   });
@@ -53,19 +54,4 @@ function packageDir(npm) {
   return found;
 }
 
-const options = {
-  bundle: true,
-  minify: true,
-  keepNames: true,
-  platform: 'node',
-  target: 'node20',
-  format: 'esm',
-  banner: {
-    js: `import { createRequire as createRequireOfBundle } from 'node:module';
-const require = createRequireOfBundle(import.meta.url);`,
-  },
-  legalComments: 'none',
-  logLevel: 'error',
-};
-
-const bundle = (entry, outfile) => build({ ...options, entryPoints: [entry], outfile });
+const bundle = (entry, outfile) => build({ ...GUEST_PROGRAM, entryPoints: [entry], outfile });

@@ -1,6 +1,7 @@
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { build } from 'esbuild';
+import { GUEST_PROGRAM } from '../../scripts/guest-program.mjs';
 
 const here = fileURLToPath(new URL('.', import.meta.url));
 
@@ -17,17 +18,6 @@ export async function bundleInside(outDir) {
     },
     outdir: outDir,
     outExtension: { '.js': '.mjs' },
-    bundle: true,
-    minify: true,
-    keepNames: true,
-    platform: 'node',
-    target: 'node20',
-    format: 'esm',
-    banner: {
-      js: `import { createRequire as createRequireOfBundle } from 'node:module';
-const require = createRequireOfBundle(import.meta.url);`,
-    },
-    legalComments: 'none',
-    logLevel: 'error',
+    ...GUEST_PROGRAM,
   });
 }

@@ -1,6 +1,7 @@
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { build } from 'esbuild';
+import { GUEST_PROGRAM } from '../../../../../scripts/guest-program.mjs';
 import { copyKoffi } from '../../../../envd/bundle.mjs';
 
 const inside = fileURLToPath(new URL('./inside', import.meta.url));
@@ -15,14 +16,9 @@ export async function bundleJavascriptHost(outDir) {
     entryPoints: { main: join(inside, 'main.ts'), watcher: join(inside, 'watcher.ts') },
     outdir: outDir,
     outExtension: { '.js': '.mjs' },
-    bundle: true,
+    ...GUEST_PROGRAM,
     splitting: true,
-    minify: true,
     lineLimit: 200,
-    keepNames: true,
-    platform: 'node',
-    target: 'node20',
-    format: 'esm',
     banner: {
       js: `import { createRequire as createRequireOfBundle } from 'node:module';
 import { dirname as dirnameOfBundle } from 'node:path';
@@ -30,8 +26,6 @@ import { fileURLToPath as pathOfBundle } from 'node:url';
 const require = createRequireOfBundle(import.meta.url);
 const __dirname = dirnameOfBundle(pathOfBundle(import.meta.url));`,
     },
-    legalComments: 'none',
-    logLevel: 'error',
   });
   await copyKoffi(outDir);
 }
