@@ -192,7 +192,7 @@ describe('a paused sandbox', () => {
       await own.pause();
       const woken = await fetch(`https://${own.getHost(PORT)}/name`);
       expect([woken.status, await woken.text()]).toEqual([200, 'woken']);
-      const [fork] = await own.fork({ count: 1 });
+      const [fork] = await own.fork({ count: 1, timeoutMs: 300_000 });
       if (!(fork instanceof Sandbox)) throw new Error('there is no fork', { cause: fork });
       try {
         const answer = await fetch(`https://${fork.getHost(PORT)}/name`);

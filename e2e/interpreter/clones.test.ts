@@ -82,6 +82,23 @@ it('answers the next run where a fork has cut off a client, in both', async () =
   });
 });
 
+it('keeps what a context has though its run was cut off by a pause, however long that lasts', async () => {
+  const sandbox = await create();
+  await sandbox.runCode('kept = 1');
+  // It does not end by the interrupt before it is saved; then it does, but by a clock on which more time has passed than it gets.
+  const running = rejection(
+    sandbox.runCode(
+      'import time\nopen("/tmp/begun", "w").close()\ntry:\n  while True: time.sleep(0.05)\nexcept KeyboardInterrupt:\n  for _ in range(20_000_000): pass',
+    ),
+  );
+  await sandbox.commands.run('until [ -e /tmp/begun ]; do sleep 0.1; done');
+  await sandbox.pause();
+  expect(await running).toBeInstanceOf(Error);
+  await new Promise((resolve) => setTimeout(resolve, 7_000));
+  const again = await Sandbox.connect(sandbox.sandboxId, connection);
+  expect((await again.runCode('kept')).text).toBe('1');
+});
+
 it('starts from a snapshot of a kernel that has been at work', async () => {
   const sandbox = await create();
   await sandbox.runCode('model = {"trained": True}');

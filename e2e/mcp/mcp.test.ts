@@ -72,7 +72,7 @@ describe('a sandbox with mcp', () => {
     await client.close();
     await sandbox.pause();
     await sandbox.connect();
-    const [fork] = await sandbox.fork();
+    const [fork] = await sandbox.fork({ timeoutMs: 300_000 });
     if (!(fork instanceof Sandbox)) throw fork;
     try {
       for (const one of [sandbox, fork]) {

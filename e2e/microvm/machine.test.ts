@@ -93,7 +93,8 @@ describe('a sandbox that is a virtual machine', () => {
     await fork.commands.run('echo three > /home/user/state');
     expect(await said(original, 'cat /home/user/state')).toBe('two');
     // Each puts a layer on the disk of the machine that runs.
-    const again = [await original.fork(connection), await original.fork(connection)].flat();
+    const lasting = { ...connection, timeoutMs: 600_000 };
+    const again = [await original.fork(lasting), await original.fork(lasting)].flat();
     for (const each of again) {
       if (each instanceof Error) throw each;
       made.push(each.sandboxId);

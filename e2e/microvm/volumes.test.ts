@@ -41,7 +41,7 @@ it('a volume stays with a machine through pauses and in forks, with what is open
   await sandbox.connect(connection);
   await expect.poll(logged, PATIENT).toBeGreaterThan(before);
 
-  const [fork] = await sandbox.fork(connection);
+  const [fork] = await sandbox.fork({ ...connection, timeoutMs: 600_000 });
   if (!(fork instanceof Sandbox)) throw fork;
   made.push(fork.sandboxId);
   await said(fork, `echo fork > ${MOUNT}/f; chmod 600 ${MOUNT}/f; ln -s f ${MOUNT}/l`);

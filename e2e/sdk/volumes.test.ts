@@ -214,7 +214,7 @@ it('is there in a fork, and after a pause that kept no memory', async () => {
   const volume = await newVolume();
   await withSandbox({ volumeMounts: { [MOUNT]: volume } }, async (sandbox) => {
     await run(sandbox, `echo original > ${MOUNT}/f`);
-    const [fork] = await sandbox.fork();
+    const [fork] = await sandbox.fork({ timeoutMs: 300_000 });
     if (!(fork instanceof Sandbox)) throw fork;
     try {
       expect(await run(fork, `cat ${MOUNT}/f && echo fork >> ${MOUNT}/f`)).toBe('original');

@@ -73,7 +73,7 @@ async function use({ access }: RunningInstance): Promise<void> {
     const sandbox = await Sandbox.create(options);
     expect((await sandbox.commands.run('echo hi')).stdout).toBe('hi\n');
     const snapshot = await sandbox.createSnapshot();
-    const [fork] = await sandbox.fork();
+    const [fork] = await sandbox.fork({ timeoutMs: 300_000 });
     if (!(fork instanceof Sandbox)) throw new Error('the fork failed', { cause: fork });
     await fork.kill();
     await sandbox.pause();

@@ -24,8 +24,8 @@ try {
   const prepared = await sandbox.runCode(PREPARE);
   if (prepared.error) throw new Error(prepared.error.traceback);
 
-  // Eight kernels that go on from here, each with its own copy of everything.
-  const forks = await sandbox.fork({ count: DEPTHS.length });
+  // Eight kernels that go on from here, each with its own copy of everything. Without a time they would live for 15 seconds.
+  const forks = await sandbox.fork({ count: DEPTHS.length, timeoutMs: 300_000 });
   const variants = forks.map((fork) => {
     if (fork instanceof Error) throw fork;
     running.push(fork);

@@ -46,13 +46,20 @@ export class Copies {
         await snapshotter.live(entry, stage);
         return { base: entry.base, snapshotDir: stage, accessToken: entry.sandbox.config.envdAccessToken };
       });
+      const together = new Together(configs);
       return Promise.all(
         configs.map(async (config) => {
-          const start = () => provisioner.startFrom(config, source);
-          return create(config, timeoutMs, start).then(
-            (sandbox) => ({ sandbox }),
-            (error: unknown) => ({ error: asIsletError(error) }),
-          );
+          const start = async () => {
+            const run = await provisioner.startFrom(config, source).finally(() => together.come(config));
+            await together.all;
+            return run;
+          };
+          return create(config, timeoutMs, start)
+            .finally(() => together.come(config))
+            .then(
+              (sandbox) => ({ sandbox }),
+              (error: unknown) => ({ error: asIsletError(error) }),
+            );
         }),
       );
     });
@@ -78,6 +85,29 @@ export class Copies {
     } finally {
       table.behind(sandboxId, rm(stage, { recursive: true, force: true }));
     }
+  }
+}
+
+/**
+ * Where the copies of a fork wait for each other: the caller hears of all at once, and the time of those that had started first would be
+ * over before where the last one takes long.
+ */
+class Together {
+  /** Resolves when all have come: started, or failed. */
+  readonly all: Promise<void>;
+  readonly #missing: Set<unknown>;
+  #resolve: () => void = () => undefined;
+
+  constructor(each: readonly unknown[]) {
+    this.#missing = new Set(each);
+    this.all = new Promise((resolve) => {
+      this.#resolve = resolve;
+    });
+  }
+
+  come(one: unknown): void {
+    this.#missing.delete(one);
+    if (this.#missing.size === 0) this.#resolve();
   }
 }
 

@@ -24,7 +24,10 @@ async function openWorld() {
   const disturb = (step: string, kind: 'failsBefore' | 'machineEnds' | 'killedBefore', passing = 0) => {
     next = { step, fault: { kind }, passing };
   };
-  return { world, disturb };
+  const delay = (step: string, ms: number) => {
+    next = { step, fault: { kind: 'delay', ms }, passing: 0 };
+  };
+  return { world, disturb, delay };
 }
 
 function modelled(id: string, state: State): Map<string, Modelled> {
@@ -97,6 +100,31 @@ it('answers a fork whose stage cannot be removed', async () => {
   disturb('files.rm', 'failsBefore');
   const forked = await world.node.ask((sandboxes) => sandboxes.fork('s', [configOf('child')], HOUR_MS));
   expect(forked?.answer).toMatchObject([{ sandbox: { config: { sandboxId: 'child' } } }]);
+});
+
+it('begins the time of all copies of a fork when the last one has started', async () => {
+  const { world, delay } = await openWorld();
+  await using _ = world;
+  await create(world);
+  const configs = [configOf('slow'), configOf('quick')];
+  delay('driver.restore', 1_000);
+  // Shorter than the slow one takes to start.
+  const forked = await world.node.ask((sandboxes) => sandboxes.fork('s', configs, 800));
+  const now = Date.now();
+  const ends = forked?.answer?.map((each) => ('sandbox' in each ? each.sandbox.endAtMs - now : each.error));
+  for (const left of ends ?? []) expect(left).toBeGreaterThan(0);
+  expect(ends).toHaveLength(2);
+});
+
+it('gives the copies of a fork that have started where another one fails', async () => {
+  const { world, disturb } = await openWorld();
+  await using _ = world;
+  await create(world);
+  disturb('driver.restore', 'failsBefore');
+  const configs = [configOf('a'), configOf('b')];
+  const forked = await world.node.ask((sandboxes) => sandboxes.fork('s', configs, HOUR_MS));
+  expect(forked?.answer?.filter((each) => 'sandbox' in each)).toHaveLength(1);
+  expect(forked?.answer?.filter((each) => 'error' in each)).toHaveLength(1);
 });
 
 it('frees the network of a machine whose volumes cannot be taken away', async () => {
