@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { pushImage } from './image.ts';
 import { startRegistry, type TestRegistry } from './registry.ts';
-import { openSite, type Site } from './site.ts';
+import { openSite, SITE_START_MS, type Site } from './site.ts';
 import { buildTemplate, runStep, step } from './template.ts';
 
 const slow = { timeout: 180_000 };
@@ -16,7 +16,7 @@ describe.runIf(process.getuid?.() === 0)('a template on an image of foreign make
   beforeAll(async () => {
     registry = await startRegistry({ withPassword: false });
     site = await openSite();
-  }, 180_000);
+  }, SITE_START_MS);
   afterAll(async () => {
     await registry?.[Symbol.asyncDispose]();
     await site?.[Symbol.asyncDispose]();

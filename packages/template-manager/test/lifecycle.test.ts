@@ -7,7 +7,7 @@ import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { promisify } from 'node:util';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { openSite, type Site } from './site.ts';
+import { openSite, SITE_START_MS, type Site } from './site.ts';
 import { buildTemplate, finishBuild, logsOf, runStep, startBuild, untilLogged } from './template.ts';
 
 const slow = { timeout: 180_000 };
@@ -16,7 +16,7 @@ describe.runIf(process.getuid?.() === 0)('the life of a build', () => {
   let site: Site;
   beforeAll(async () => {
     site = await openSite();
-  }, 180_000);
+  }, SITE_START_MS);
   afterAll(() => site?.[Symbol.asyncDispose](), 60_000);
 
   /**

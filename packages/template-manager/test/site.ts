@@ -7,6 +7,7 @@ import { createClient, createRouterTransport } from '@connectrpc/connect';
 import { type ArtifactStore, createDirectoryArtifacts, UploadSignatures } from '@islet/artifacts';
 import { templateProto } from '@islet/contracts';
 import { gvisorKind } from '@islet/driver-gvisor';
+import { waitForFileLock } from '@islet/host';
 import { type Orchestrator, startOrchestrator } from '@islet/orchestrator';
 import { createLogger } from '@islet/telemetry';
 import {
@@ -16,7 +17,6 @@ import {
   createTemplateManagerService,
   openClientBuilds,
 } from '../src/index.ts';
-import { queueLock } from './queue-lock.ts';
 
 const dist = join(dirname(fileURLToPath(import.meta.url)), '../../../dist');
 
@@ -35,6 +35,9 @@ export interface Site extends AsyncDisposable {
   reopenBuilds(): Promise<void>;
 }
 
+/** Longest start, ms: the first one on a machine makes the base template, and others wait for that. */
+export const SITE_START_MS = 600_000;
+
 export interface SiteOptions {
   /** Layers that tests of several files share; absent: the site's own. */
   cacheDir?: string;
@@ -42,7 +45,6 @@ export interface SiteOptions {
 
 export async function openSite({ cacheDir }: SiteOptions = {}): Promise<Site> {
   const dir = await mkdtemp(join(tmpdir(), 'islet-builds-'));
-  const lock = queueLock();
   const logger = createLogger({ service: 'test', level: 'error' });
   const instance = randomBytes(3).toString('hex');
   const orchestrator = await startOrchestrator({
@@ -82,7 +84,8 @@ export async function openSite({ cacheDir }: SiteOptions = {}): Promise<Site> {
     templatesDir: join(dist, 'templates'),
     debianMirror: undefined,
     runtime: orchestrator.templates,
-    lock,
+    // Of all processes: several files of tests may want the base template at once where nobody has made it yet.
+    lock: waitForFileLock,
     logger,
   };
   // The base template takes a minute to make: the machine's own cache is used if it has one.

@@ -4,7 +4,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { create } from 'tar';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { openSite, type Site } from './site.ts';
+import { openSite, SITE_START_MS, type Site } from './site.ts';
 import { buildTemplate, env, runStep, step, upload } from './template.ts';
 
 const slow = { timeout: 120_000 };
@@ -13,7 +13,7 @@ describe.runIf(process.getuid?.() === 0)("a client's build", () => {
   let site: Site;
   beforeAll(async () => {
     site = await openSite();
-  }, 180_000);
+  }, SITE_START_MS);
   afterAll(() => site?.[Symbol.asyncDispose](), 60_000);
 
   it('runs steps as the user, with what ENV set, and finds them again', slow, async () => {

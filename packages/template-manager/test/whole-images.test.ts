@@ -15,7 +15,7 @@ import { promisify } from 'node:util';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { pushImage } from './image.ts';
 import { startRegistry, type TestRegistry } from './registry.ts';
-import { openSite, type Site } from './site.ts';
+import { openSite, SITE_START_MS, type Site } from './site.ts';
 import { buildTemplate, runStep, step } from './template.ts';
 
 const run = promisify(execFile);
@@ -71,7 +71,7 @@ describe.runIf(process.env.ISLET_WHOLE_IMAGES === '1')('a template on a whole im
   beforeAll(async () => {
     registry = await startRegistry({ withPassword: false });
     site = await openSite();
-  }, 300_000);
+  }, SITE_START_MS);
   afterAll(async () => {
     await registry?.[Symbol.asyncDispose]();
     await site?.[Symbol.asyncDispose]();

@@ -125,6 +125,12 @@ export function sandboxMoved(sandboxId: string, cause?: unknown): ProxyError {
   return sandboxRefused(503, sandboxId, message, cause);
 }
 
+/** The sandbox was stopped for a snapshot while the request was under way, and cannot answer it: nobody knows what it did of it. */
+export function sandboxSaved(sandboxId: string, cause?: unknown): ProxyError {
+  const message = 'The sandbox was saved while this request was under way. Try again.';
+  return sandboxRefused(503, sandboxId, message, cause);
+}
+
 /** The sandbox is paused, and the request may not resume it. */
 export function wakeRefused(sandboxId: string): ProxyError {
   return sandboxRefused(

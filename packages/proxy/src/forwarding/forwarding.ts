@@ -16,8 +16,8 @@ const IDEMPOTENT = new Set(['GET', 'HEAD', 'OPTIONS', 'PUT', 'DELETE', 'TRACE'])
 export interface ForwardingOutcome {
   /** The sandbox has answered; absent: nobody wants to know. */
   onAnswered?: ((status: number) => void) | undefined;
-  /** There is no answer from the sandbox: the client has to get one from us. */
-  onUnanswered(error: Error): void;
+  /** There is no answer from the sandbox: the client has to get one from us, or the request is to be sent again, if it may be. */
+  onUnanswered(error: Error, mayRepeat: boolean): void;
   /** The sandbox switched protocols: both ends are the caller's now. */
   onSwitch(head: ResponseHead, upstream: Socket, rest: Buffer): void;
   /** Nothing more happens in this exchange, and nothing of it is in memory. Not called if the protocol was switched. */
@@ -35,6 +35,8 @@ export class Forwarding implements Exchange {
   #connection: UpstreamConnection | undefined;
   #pump: BodyPump | undefined;
   #opening: AbortController | undefined;
+  #isSent = false;
+  #informed = false;
   #headWritten = false;
   #settled = false;
   #corked = false;
@@ -100,6 +102,7 @@ export class Forwarding implements Exchange {
   #send(connection: UpstreamConnection): void {
     const { framing, method, upgrade } = this.#request;
     this.#connection = connection;
+    this.#isSent = true;
     connection.begin(this, method, upgrade);
     connection.socket.write(renderRequestHead(this.#request, this.#destination.changes), 'latin1');
     if (framing.kind === 'none' || upgrade !== undefined) connection.finishRequest();
@@ -108,6 +111,7 @@ export class Forwarding implements Exchange {
 
   onInformation(head: ResponseHead): void {
     if (head.status === 100 && !this.#request.expectsContinue) return;
+    this.#informed = true;
     if (!this.#downstream.writeInformation(head)) this.#waitForClient();
   }
 
@@ -199,7 +203,7 @@ export class Forwarding implements Exchange {
     this.#settled = true;
     this.#pump?.stop();
     if (!this.#headWritten) {
-      this.#outcome.onUnanswered(error);
+      this.#outcome.onUnanswered(error, !this.#isSent || (this.#repeatable() && !this.#informed));
       return;
     }
     this.#flush();

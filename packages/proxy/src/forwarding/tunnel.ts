@@ -1,7 +1,7 @@
 import type { Socket } from 'node:net';
 import type { Duplex } from 'node:stream';
 import type { Share } from '../fairness/turns.ts';
-import type { Closable, RunClosedError } from '../upstream/pool.ts';
+import type { Closable } from '../upstream/pool.ts';
 import { onceReadOut } from '../upstream/read-out.ts';
 import { resetAtOnce } from '../upstream/reset.ts';
 import { MAX_BACKLOG_BYTES } from './downstream.ts';
@@ -60,7 +60,7 @@ export class Tunnel implements Closable {
     endInOrder(this.#client);
   }
 
-  finish(_reason: RunClosedError, limitMs: number): void {
+  finish(_reason: Error, limitMs: number): void {
     const end = () => this.close();
     const timer = setTimeout(end, limitMs).unref();
     this.#upstream.once('close', () => clearTimeout(timer));

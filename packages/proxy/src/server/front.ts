@@ -4,7 +4,14 @@ import type { Socket } from 'node:net';
 import type { Duplex } from 'node:stream';
 import { connectNotSupported, IsletError } from '@islet/contracts';
 import type { Logger } from '@islet/telemetry';
-import { ProxyError, portClosed, routingFailed, sandboxGone, sandboxMoved } from '../errors/proxy-error.ts';
+import {
+  ProxyError,
+  portClosed,
+  routingFailed,
+  sandboxGone,
+  sandboxMoved,
+  sandboxSaved,
+} from '../errors/proxy-error.ts';
 import { renderError } from '../errors/render.ts';
 import { PacedInput } from '../fairness/paced-input.ts';
 import { type Share, Turns } from '../fairness/turns.ts';
@@ -17,7 +24,7 @@ import { Http2Downstream } from '../forwarding/http2-downstream.ts';
 import { audienceOf, type ProxyRequest, parseRequest } from '../forwarding/proxy-request.ts';
 import { Tunnel } from '../forwarding/tunnel.ts';
 import type { RunFate } from '../routing/run-fate.ts';
-import { DialError, RunClosedError, type RunId, type UpstreamPool } from '../upstream/pool.ts';
+import { DialError, RunClosedError, type RunId, RunSavedError, type UpstreamPool } from '../upstream/pool.ts';
 import type { ResponseHead } from '../upstream/response-head.ts';
 import type { ProxyFigures } from './figures.ts';
 import { DEFAULT_PLACES, type PlaceLimits, RunPlaces } from './run-places.ts';
@@ -29,6 +36,11 @@ export interface FrontOptions {
   logger: Logger;
   /** Decides where a request goes. Throws an IsletError for the client if it goes nowhere. */
   resolve: (request: ProxyRequest) => Destination | Promise<Destination>;
+  /**
+   * As `resolve`, for a request that was cut off since its sandbox was to be saved: waits until that is over. Absent: `resolve` does so
+   * itself.
+   */
+  resolveAgain?: (request: ProxyRequest) => Promise<Destination>;
   /** What has become of a run; asked after a failure, to name its cause. */
   fateOf: (run: RunId) => RunFate | Promise<RunFate>;
   /** Requests and tunnels at once; `DEFAULT_PLACES` if absent. */
@@ -165,56 +177,59 @@ export class Front {
 
   #handle(request: AnyRequest, downstream: Downstream, onSwitch: OnSwitch | undefined): void {
     try {
-      const parsed = parseRequest(request);
-      const destination = this.#options.resolve(parsed);
+      const asked = { request, parsed: parseRequest(request), downstream, onSwitch, isRepeated: false };
+      const destination = this.#options.resolve(asked.parsed);
       if (destination instanceof Promise) {
         destination.then(
-          (resolved) => this.#forwardOrAnswer(request, parsed, downstream, resolved, onSwitch),
+          (resolved) => this.#forwardOrAnswer(asked, resolved),
           (error: unknown) => this.#refuse(downstream, request, error),
         );
       } else {
-        this.#forward(request, parsed, downstream, destination, onSwitch);
+        this.#forward(asked, destination);
       }
     } catch (error) {
       this.#refuse(downstream, request, error);
     }
   }
 
-  #forwardOrAnswer(
-    request: AnyRequest,
-    parsed: ProxyRequest,
-    downstream: Downstream,
-    destination: Destination,
-    onSwitch: OnSwitch | undefined,
-  ): void {
+  #forwardOrAnswer(asked: Asked, destination: Destination): void {
     try {
-      this.#forward(request, parsed, downstream, destination, onSwitch);
+      this.#forward(asked, destination);
     } catch (error) {
-      this.#answer(downstream, request, error);
+      this.#answer(asked.downstream, asked.request, error);
     }
   }
 
-  #forward(
-    request: AnyRequest,
-    parsed: ProxyRequest,
-    downstream: Downstream,
-    destination: Destination,
-    onSwitch: OnSwitch | undefined,
-  ): void {
+  /** Sends a request again that its sandbox cannot have answered, since it was saved meanwhile. */
+  #repeat(asked: Asked): void {
+    const { resolve, resolveAgain = async (request) => resolve(request) } = this.#options;
+    resolveAgain(asked.parsed).then(
+      (destination) => this.#forwardOrAnswer({ ...asked, isRepeated: true }, destination),
+      (error: unknown) => this.#answer(asked.downstream, asked.request, error),
+    );
+  }
+
+  #forward(asked: Asked, destination: Destination): void {
+    const { request, parsed, downstream, onSwitch } = asked;
     const run = destination.upstream;
     const share = this.#turns.of(run.tenant);
     if (request.httpVersionMajor < 2) this.#payers.set(request.socket, share);
     const timing = this.#begin();
     const leave = this.#occupy(destination);
     const unuse = this.#options.uses?.begin(run.executionId);
-    const release = () => {
+    const release = once(() => {
       leave();
       unuse?.();
       timing?.ended();
-    };
+    });
     const forwarding = new Forwarding(this.#options.pool, parsed, downstream, destination, share, {
       onAnswered: timing?.answered,
-      onUnanswered: (error) => {
+      onUnanswered: (error, mayRepeat) => {
+        if (error instanceof RunSavedError && mayRepeat && !asked.isRepeated) {
+          release();
+          this.#repeat(asked);
+          return;
+        }
         void this.#explain(error, destination).then((cause) => this.#answer(downstream, request, cause));
       },
       onSwitch: (answer, upstream, rest) => {
@@ -241,13 +256,9 @@ export class Front {
     const { figures } = this.#options;
     if (!figures?.isMeasured) return undefined;
     const begin = performance.now();
-    let isOver = false;
     return {
       answered: (status) => figures.answered(status, performance.now() - begin),
-      ended: () => {
-        if (!isOver) figures.ended(performance.now() - begin);
-        isOver = true;
-      },
+      ended: () => figures.ended(performance.now() - begin),
     };
   }
 
@@ -267,6 +278,7 @@ export class Front {
       const fate = await this.#options.fateOf(upstream);
       if (fate === 'moved') return sandboxMoved(sandboxId, error);
       if (fate === 'over' || error instanceof RunClosedError) return sandboxGone(sandboxId, error);
+      if (error instanceof RunSavedError) return sandboxSaved(sandboxId, error);
     } catch (lookupError) {
       return routingFailed(lookupError);
     }
@@ -309,6 +321,25 @@ export class Front {
       tunnel.close();
     }
   }
+}
+
+function once(work: () => void): () => void {
+  let isDone = false;
+  return () => {
+    if (isDone) return;
+    isDone = true;
+    work();
+  };
+}
+
+/** What a client asks, and how it is answered. */
+interface Asked {
+  request: AnyRequest;
+  parsed: ProxyRequest;
+  downstream: Downstream;
+  onSwitch: OnSwitch | undefined;
+  /** It was sent before, and cut off. */
+  isRepeated: boolean;
 }
 
 /** What waits on one connection for its turn. */

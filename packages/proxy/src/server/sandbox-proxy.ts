@@ -3,9 +3,9 @@ import type { Server, Socket } from 'node:net';
 import { createServer as createTlsServer } from 'node:tls';
 import { type RouteView, servesTraffic } from '@islet/catalog';
 import { boundHandshakes, type LinkCredentials, peerOf, serverOptions } from '@islet/certificates';
-import { invalidHost } from '@islet/contracts';
+import { Deadline, invalidHost } from '@islet/contracts';
 import type { Logger } from '@islet/telemetry';
-import { sandboxGone, sandboxMoved } from '../errors/proxy-error.ts';
+import { sandboxGone, sandboxMoved, sandboxTransitioning } from '../errors/proxy-error.ts';
 import { Turns } from '../fairness/turns.ts';
 import type { ProxyRequest } from '../forwarding/proxy-request.ts';
 import { type AdmissionSettings, admit, DEFAULT_ADMISSION, refuseReserved } from '../routing/admission.ts';
@@ -46,6 +46,8 @@ export interface SandboxProxy {
 /** Longer than the edge keeps its side, so that it never meets a connection that we are closing. */
 const KEEPALIVE_MS = 620_000;
 const MAX_CONNECTIONS = 16_384;
+/** How long a request waits that was cut off by a snapshot, as long as the edge has it wait, ms. */
+const SNAPSHOT_MS = 30_000;
 /** Of one address: an edge dials for many clients at a time. */
 const HANDSHAKES = 1_024;
 
@@ -54,20 +56,31 @@ export function createSandboxProxy(options: SandboxProxyOptions): SandboxProxy {
   const pool = createUpstreamPool(admission.envdPort);
   const stopEnding = endWithRuns(routes, pool);
   const figures = new ProxyFigures('orchestrator');
+  const resolve = (request: ProxyRequest) => {
+    const target = targetOf(request);
+    refuseReserved(target, request, admission.envdPort);
+    const route = routes.find(target.sandboxId);
+    // The edge has not heard of it yet.
+    if (route?.moving) throw sandboxMoved(target.sandboxId);
+    if (!route || !servesTraffic(route)) throw sandboxGone(target.sandboxId);
+    return admit(route, target, request, admission);
+  };
   const front = new Front({
     pool,
     figures,
     turns,
     uses: options.uses,
     logger,
-    resolve: (request) => {
-      const target = targetOf(request);
-      refuseReserved(target, request, admission.envdPort);
-      const route = routes.find(target.sandboxId);
-      // The edge has not heard of it yet.
-      if (route?.moving) throw sandboxMoved(target.sandboxId);
-      if (!route || !servesTraffic(route)) throw sandboxGone(target.sandboxId);
-      return admit(route, target, request, admission);
+    resolve,
+    resolveAgain: async (request) => {
+      const { sandboxId } = targetOf(request);
+      using deadline = new Deadline(SNAPSHOT_MS);
+      await routes
+        .until(sandboxId, (route) => route?.state !== 'snapshotting', deadline.signal)
+        .catch((error: unknown) => {
+          throw deadline.passed ? sandboxTransitioning(sandboxId) : error;
+        });
+      return resolve(request);
     },
     fateOf: (run) => runFate(run, routes.find(run.sandboxId)),
   });

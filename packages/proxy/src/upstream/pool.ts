@@ -30,6 +30,14 @@ export class RunClosedError extends Error {
   }
 }
 
+/** The run was about to be saved, which an open connection would have kept it from. It may go on. */
+export class RunSavedError extends Error {
+  constructor(executionId: string) {
+    super(`run ${executionId} is being saved`);
+    this.name = 'RunSavedError';
+  }
+}
+
 /** No connection could be made; `cause` is the last attempt's error. */
 export class DialError extends Error {
   constructor(upstream: Upstream, attempts: number, cause: unknown) {
@@ -54,9 +62,9 @@ export interface UpstreamPoolOptions {
 /** Anything of a run that has to end with it. */
 export interface Closable {
   /** Ends it at once. */
-  close(reason: RunClosedError): void;
+  close(reason: Error): void;
   /** Ends it when everything that had arrived from the sandbox was passed on, within `limitMs`. */
-  finish(reason: RunClosedError, limitMs: number): void;
+  finish(reason: Error, limitMs: number): void;
 }
 
 const DIAL_TIMEOUT_MS = 30_000;
@@ -80,7 +88,7 @@ class Run implements ConnectionOwner {
   readonly connections = new Set<UpstreamConnection>();
   readonly others = new Set<Closable>();
   readonly dials: DialSlots;
-  closed: RunClosedError | undefined;
+  closed: Error | undefined;
   #draining = false;
   #idleCount = 0;
   readonly #options: UpstreamPoolOptions;
@@ -157,14 +165,14 @@ class Run implements ConnectionOwner {
     }
   }
 
-  close(reason: RunClosedError): void {
+  close(reason: Error): void {
     this.closed = reason;
     for (const connection of [...this.connections]) connection.destroy(reason);
     for (const other of [...this.others]) other.close(reason);
   }
 
   /** See `Closable`. */
-  finish(reason: RunClosedError, limitMs: number): void {
+  finish(reason: Error, limitMs: number): void {
     this.closed = reason;
     for (const one of [...this.connections, ...this.others]) one.finish(reason, limitMs);
   }
@@ -205,12 +213,12 @@ export class UpstreamPool {
 
   /**
    * A new connection, after up to `attempts` tries with growing pauses between them.
-   * @throws DialError, RunClosedError, or the signal's reason.
+   * @throws DialError, RunClosedError, RunSavedError, or the signal's reason.
    */
   async open(upstream: Upstream, attempts: number, signal: AbortSignal): Promise<UpstreamConnection> {
     const run = this.#run(upstream);
     const abort = new AbortController();
-    const giveUp = (reason: RunClosedError) => abort.abort(reason);
+    const giveUp = (reason: Error) => abort.abort(reason);
     const pending: Closable = { close: giveUp, finish: giveUp };
     const forward = () => abort.abort(signal.reason);
     if (signal.aborted) forward();
@@ -240,7 +248,8 @@ export class UpstreamPool {
     if (!run) return;
     this.#runs.delete(executionId);
     run.drain();
-    const timer: NodeJS.Timeout = setTimeout(() => this.#endDrain(run, timer), graceMs).unref();
+    const saved = () => this.#endDrain(run, timer, new RunSavedError(executionId));
+    const timer: NodeJS.Timeout = setTimeout(saved, graceMs).unref();
     this.#draining.set(run, timer);
   }
 
@@ -266,7 +275,8 @@ export class UpstreamPool {
   close(): void {
     clearInterval(this.#sweeper);
     for (const id of [...this.#runs.keys()]) this.#forget(id)?.close(new RunClosedError(id));
-    for (const [run, timer] of this.#draining) this.#endDrain(run, timer);
+    for (const [run, timer] of this.#draining)
+      this.#endDrain(run, timer, new RunClosedError(run.executionId));
   }
 
   /** Takes a run out, and ends those connections of it that were about to end. */
@@ -274,15 +284,16 @@ export class UpstreamPool {
     const run = this.#runs.get(executionId);
     this.#runs.delete(executionId);
     for (const [draining, timer] of this.#draining) {
-      if (draining.executionId === executionId) this.#endDrain(draining, timer);
+      if (draining.executionId !== executionId) continue;
+      this.#endDrain(draining, timer, new RunClosedError(executionId));
     }
     return run;
   }
 
-  #endDrain(run: Run, timer: NodeJS.Timeout): void {
+  #endDrain(run: Run, timer: NodeJS.Timeout, reason: Error): void {
     clearTimeout(timer);
     this.#draining.delete(run);
-    run.finish(new RunClosedError(run.executionId), FINISH_SAVED_MS);
+    run.finish(reason, FINISH_SAVED_MS);
   }
 
   async #attempt(run: Run, upstream: Upstream, attempts: number, signal: AbortSignal) {
@@ -300,7 +311,7 @@ export class UpstreamPool {
         return run.adopt(socket, port);
       } catch (error) {
         if (signal.aborted) throw signal.reason;
-        if (error instanceof RunClosedError) throw error;
+        if (run.closed) throw error;
         if (attempt >= attempts) throw new DialError(upstream, attempts, error);
       }
       try {
