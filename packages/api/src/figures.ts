@@ -20,6 +20,13 @@ export const NODE_CREATES = {
   }),
 };
 
+/** Requests of callers that ask too much, by what would be passed. */
+export const REFUSED = new Count({
+  name: 'api.requests.refused',
+  description:
+    'Requests that were answered with 429: the rate of a team, a key or a user, what it has under way, or wrong credentials',
+});
+
 /** What this API knows now, for its operator. */
 export function openApiFigures({ nodes, sandboxes, builds }: ApiContext): Disposable {
   const gauges = [

@@ -62,6 +62,8 @@ export interface Harness {
   wake: Wake;
   /** Tells the API what happened to sandboxes, as nodes do. */
   hear: Api['hear'];
+  /** A request from another address than this machine's, without a connection. */
+  inject: Api['app']['inject'];
   baseTemplateId: string;
   call(method: string, path: string, options?: RequestOptions): Promise<Answer>;
   /** A new team with a key. */
@@ -165,6 +167,7 @@ export async function startHarness({ link = {}, ...overrides }: HarnessOptions =
     sandboxes,
     wake,
     hear,
+    inject: app.inject.bind(app) as Api['app']['inject'],
     baseTemplateId,
     template,
     async call(method, path, { key = LOCAL_DEV.apiKey, body, raw, headers = {} } = {}) {

@@ -5,8 +5,9 @@ export { createMemoryNotices } from './notices/memory.ts';
 export type { Notices, Topic } from './notices/notices.ts';
 export { createMemoryPending } from './pending/memory.ts';
 export { PENDING_LEASE_MS, type Pending } from './pending/pending.ts';
+export { type Bucket, retryMs, spend } from './rates/bucket.ts';
 export { createMemoryRates } from './rates/memory.ts';
-export type { Rate, RateOutcome, Rates } from './rates/rates.ts';
+export type { Ask, RateOutcome, Rates } from './rates/rates.ts';
 export { createMemoryReservations } from './reservations/memory.ts';
 export {
   type HeldPlace,

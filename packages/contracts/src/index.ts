@@ -1,3 +1,4 @@
+export * from './client-address.ts';
 export * from './deadline.ts';
 export * from './errors/builds.ts';
 export * from './errors/cluster.ts';
@@ -41,6 +42,7 @@ export * from './metrics.ts';
 export * from './networks.ts';
 export * from './ports.ts';
 export * from './quota.ts';
+export * from './rates.ts';
 export * from './sandbox.ts';
 export * from './secrets/placeholders.ts';
 export * from './secrets/secret-id.ts';

@@ -60,6 +60,20 @@ export function teamsContract(database: () => Database): void {
       });
     });
 
+    it('takes a rate of requests from the team, then from the tier', async () => {
+      const tier = await createTeam(database(), { name: 'rate', email: 'r@example.org', tier: BASE_TIER.id });
+      const limits = async () => (await findTeam(database(), tier.id))?.limits;
+      expect(await limits()).toMatchObject({ requestRate: null, keyRequestRate: null });
+      const hundred = { requests: 100, periodMs: 60_000, burst: 10 };
+      await setTierLimits(database(), BASE_TIER.id, { requestRate: hundred, keyRequestRate: 'none' });
+      expect(await limits()).toMatchObject({ requestRate: hundred, keyRequestRate: 'none' });
+      await setProjectLimits(database(), tier.id, { requestRate: 'none', keyRequestRate: hundred });
+      expect(await limits()).toMatchObject({ requestRate: 'none', keyRequestRate: hundred });
+      await setProjectLimits(database(), tier.id, { requestRate: null, keyRequestRate: null });
+      await setTierLimits(database(), BASE_TIER.id, { requestRate: null, keyRequestRate: null });
+      expect(await limits()).toMatchObject({ requestRate: null, keyRequestRate: null });
+    });
+
     it('changes a tier, and seeding again leaves it changed', async () => {
       expect(await setTierLimits(database(), BASE_TIER.id, { maxRamMb: 16_384 })).toBe(true);
       expect(await setTierLimits(database(), 'nothing', { maxRamMb: 1 })).toBe(false);

@@ -146,7 +146,7 @@ describe.each(['redis-server', 'valkey-server'])('%s', (program) => {
   });
 
   it('counts for all control planes together, and for each alone while the server is away', async () => {
-    const rate = { requests: 10, periodMs: 3_600_000 };
+    const asks = [{ who: 't', rate: { requests: 10, periodMs: 3_600_000, burst: 10 } }];
     const both = await Promise.all([1, 2].map(() => open({ prefix: 'rates-of-two' })));
     const [one, two] = both.map(({ redis }) =>
       createRedisRates(
@@ -155,8 +155,8 @@ describe.each(['redis-server', 'valkey-server'])('%s', (program) => {
       ),
     );
     const admitted = async (count: number) => {
-      const asked = Array.from({ length: count }, (_, index) => (index % 2 ? one : two)?.take('t', rate));
-      return (await Promise.all(asked)).filter((outcome) => outcome?.isAdmitted).length;
+      const asked = Array.from({ length: count }, (_, index) => (index % 2 ? one : two)?.take(asks));
+      return (await Promise.all(asked)).filter((outcomes) => outcomes?.[0]?.isAdmitted).length;
     };
     expect(await admitted(100)).toBe(10);
     await server.stop();

@@ -14,6 +14,7 @@ import {
   notTheUsersTeam,
   secretsEqual,
   teamNotFound,
+  tooManyFailedAttempts,
   unknownAccessToken,
   unknownApiKey,
 } from '@islet/contracts';
@@ -31,7 +32,9 @@ import {
 import type { Logger } from '@islet/telemetry';
 import type { FastifyRequest } from 'fastify';
 import type { Clock } from '../deps.ts';
+import { REFUSED } from '../figures.ts';
 import { CredentialCache } from './credential-cache.ts';
+import { FailedAttempts } from './failed-attempts.ts';
 
 /** The key or token that was shown, as it may be told of. */
 export interface Credential {
@@ -67,12 +70,14 @@ export class Authenticator {
   readonly #options: AuthenticatorOptions;
   readonly apiKeys: CredentialCache<{ key: Credential; team: Team }>;
   readonly accessTokens: CredentialCache<{ key: Credential; userId: string }>;
+  readonly #attempts: FailedAttempts;
   readonly #touches = new Set<Promise<void>>();
 
   constructor(options: AuthenticatorOptions) {
     this.#options = options;
     const { db, logger } = options;
     const monotonic = () => options.clock.monotonic();
+    this.#attempts = new FailedAttempts(monotonic);
     this.apiKeys = new CredentialCache({
       load: async (hashes) =>
         (await findApiKeyOwners(db, hashes)).map(({ hash, keyId, mask, team }) => ({
@@ -138,24 +143,26 @@ export class Authenticator {
   async #try(scheme: Scheme, request: FastifyRequest): Promise<Caller | undefined> {
     switch (scheme) {
       case 'apiKey':
-        return this.#byApiKey(headerOf(request, 'x-api-key'));
+        return this.#byApiKey(headerOf(request, 'x-api-key'), request.ip);
       case 'accessToken':
-        return this.#byAccessToken(headerOf(request, 'authorization'));
+        return this.#byAccessToken(headerOf(request, 'authorization'), request.ip);
       case 'jwt':
         return this.#byJwt(headerOf(request, 'authorization'));
       case 'admin':
-        return this.#byAdminToken(headerOf(request, 'x-admin-token'));
+        return this.#byAdminToken(headerOf(request, 'x-admin-token'), request.ip);
       case 'adminTeam':
-        return this.#byAdminTeam(headerOf(request, 'x-admin-token'), headerOf(request, 'x-team-id'));
+        return this.#byAdminTeam(request);
     }
   }
 
-  async #byApiKey(key: string | undefined): Promise<Caller | undefined> {
+  async #byApiKey(key: string | undefined, address: string): Promise<Caller | undefined> {
     if (key === undefined) return undefined;
     const defect = keyDefect('api', key);
     if (defect === 'prefix') throw authorizationMalformed();
     if (defect === 'format') throw malformedApiKey();
-    const hit = await this.apiKeys.get(hashKey('api', key));
+    const hit = await this.#attempt(address, (assertMayTry) =>
+      this.apiKeys.get(hashKey('api', key), assertMayTry),
+    );
     if (!hit) throw unknownApiKey();
     if (hit.loaded) this.#touch(hit.value.key.id);
     return { kind: 'team', ...hit.value };
@@ -171,11 +178,13 @@ export class Authenticator {
     this.#touches.add(touch);
   }
 
-  async #byAccessToken(header: string | undefined): Promise<Caller | undefined> {
+  async #byAccessToken(header: string | undefined, address: string): Promise<Caller | undefined> {
     const token = bearer(header);
     if (token === undefined || !token.startsWith(KEY_PREFIX.access)) return undefined;
     if (keyDefect('access', token)) throw malformedAccessToken();
-    const hit = await this.accessTokens.get(hashKey('access', token));
+    const hit = await this.#attempt(address, (assertMayTry) =>
+      this.accessTokens.get(hashKey('access', token), assertMayTry),
+    );
     if (!hit) throw unknownAccessToken();
     return { kind: 'user', ...hit.value };
   }
@@ -187,19 +196,47 @@ export class Authenticator {
     throw invalidJwt();
   }
 
-  async #byAdminToken(token: string | undefined): Promise<Caller | undefined> {
+  async #byAdminToken(token: string | undefined, address: string): Promise<Caller | undefined> {
     if (token === undefined) return undefined;
     const { adminToken } = this.#options;
-    if (!adminToken || !secretsEqual(token, adminToken)) throw invalidAdminToken();
+    const isRight = await this.#attempt(address, async (assertMayTry) => {
+      assertMayTry();
+      return adminToken !== undefined && secretsEqual(token, adminToken) ? true : undefined;
+    });
+    if (!isRight) throw invalidAdminToken();
     return { kind: 'admin' };
   }
 
-  async #byAdminTeam(token: string | undefined, teamId: string | undefined): Promise<Caller | undefined> {
+  async #byAdminTeam(request: FastifyRequest): Promise<Caller | undefined> {
+    const token = headerOf(request, 'x-admin-token');
+    const teamId = headerOf(request, 'x-team-id');
     if (token === undefined || teamId === undefined) return undefined;
-    await this.#byAdminToken(token);
+    await this.#byAdminToken(token, request.ip);
     const team = isUuid(teamId) ? await findTeam(this.#options.db, teamId) : undefined;
     if (!team) throw teamNotFound();
     return { kind: 'team', team, key: undefined };
+  }
+
+  /**
+   * Looks at a credential that may be no one's. @param look calls what it is given before it asks anybody about it
+   * @returns what `look` found; undefined counts as failed
+   * @throws IsletError 429 if the address has failed too often
+   */
+  async #attempt<T>(
+    address: string,
+    look: (assertMayTry: () => void) => Promise<T | undefined>,
+  ): Promise<T | undefined> {
+    let succeed = () => {};
+    const found = await look(() => {
+      const begun = this.#attempts.begin(address);
+      if (typeof begun === 'number') {
+        REFUSED.add({ reason: 'failed_attempts' });
+        throw tooManyFailedAttempts(Math.ceil(begun / 1_000));
+      }
+      succeed = begun;
+    });
+    if (found !== undefined) succeed();
+    return found;
   }
 }
 

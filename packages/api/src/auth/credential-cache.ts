@@ -41,14 +41,21 @@ export class CredentialCache<T> {
     this.#options = options;
   }
 
-  /** The owner, or undefined if there is none. `loaded` tells that the database was asked for this call. */
-  async get(hash: string): Promise<{ value: T; loaded: boolean } | undefined> {
+  /**
+   * The owner, or undefined if there is none. `loaded` tells that the database was asked for this call.
+   * @param assertMayAsk called before the database is asked about a credential that is not known; what it throws ends the call
+   */
+  async get(
+    hash: string,
+    assertMayAsk: () => void = () => undefined,
+  ): Promise<{ value: T; loaded: boolean } | undefined> {
     const now = this.#options.monotonic();
     const entry = this.#entries.get(hash);
     if (entry && now - entry.confirmedAt < MAX_AGE_MS) {
       entry.usedAt = now;
       return { value: entry.value, loaded: false };
     }
+    if (!entry) assertMayAsk();
     let loading = this.#loading.get(hash);
     if (!loading) {
       loading = this.#load(hash).finally(() => this.#loading.delete(hash));

@@ -3,12 +3,15 @@ import { type credentialsProto, pauseFor } from '@islet/contracts';
 import type { Logger } from '@islet/telemetry';
 import type { IdentityTokens, Secrets } from '@islet/vault';
 import type { DiscoveredNode, NodeDiscovery } from '../nodes/discovery.ts';
+import type { KnownSandboxes } from '../sandboxes/known-sandboxes.ts';
+import { mayAsk } from './may-ask.ts';
 
 type CredentialsClient = Client<typeof credentialsProto.Credentials>;
 type Question = credentialsProto.Question;
 
 export interface CredentialAnswersOptions {
   discovery: NodeDiscovery;
+  sandboxes: KnownSandboxes;
   secrets: Pick<Secrets, 'resolve'>;
   identity: Pick<IdentityTokens, 'mint'>;
   logger: Logger;
@@ -19,7 +22,14 @@ const ANSWER_MS = 10_000;
 /** A node says something every 10 s; one that says nothing for so long is asked anew. */
 const SILENCE_MS = 35_000;
 
-/** Answers nodes what rules of their sandboxes name. */
+/**
+ * For this API to hear of a sandbox whose node asks for it already, ms: it begins, resumes or has just been moved there. What a
+ * node tells comes within milliseconds.
+ */
+const NEWS_MS = 3_000;
+const LOOK_MS = 50;
+
+/** Answers nodes what rules of their sandboxes name, and no others'. */
 export class CredentialAnswers implements AsyncDisposable {
   readonly #options: CredentialAnswersOptions;
   readonly #followed = new Map<DiscoveredNode, AbortController>();
@@ -63,7 +73,7 @@ export class CredentialAnswers implements AsyncDisposable {
         for await (const { question } of questions) {
           clearTimeout(timer);
           timer = setTimeout(() => silence.abort(), SILENCE_MS);
-          if (question) void this.#answer(client, question, signal);
+          if (question) void this.#answer(nodeId, client, question, signal);
         }
       } catch (error) {
         if (!signal.aborted)
@@ -75,9 +85,14 @@ export class CredentialAnswers implements AsyncDisposable {
     }
   }
 
-  async #answer(client: CredentialsClient, { id, about }: Question, signal: AbortSignal): Promise<void> {
+  async #answer(
+    nodeId: string,
+    client: CredentialsClient,
+    { id, about }: Question,
+    signal: AbortSignal,
+  ): Promise<void> {
     const { logger } = this.#options;
-    const found = await this.#find(about).catch((error: unknown) => {
+    const found = await this.#findFor(nodeId, about, signal).catch((error: unknown) => {
       logger.error({ err: error, about: about.case }, 'a credential for an egress rule cannot be had');
       return 'failed' as const;
     });
@@ -90,6 +105,23 @@ export class CredentialAnswers implements AsyncDisposable {
     await client
       .answerQuestion({ id, answer }, { signal, timeoutMs: ANSWER_MS })
       .catch((error: unknown) => logger.debug({ err: error }, 'a node does not take an answer'));
+  }
+
+  /** Undefined also if none of the node's sandboxes is one that this is for. */
+  async #findFor(nodeId: string, about: Question['about'], signal: AbortSignal) {
+    const { sandboxes, logger } = this.#options;
+    const until = performance.now() + NEWS_MS;
+    while (!mayAsk(sandboxes, nodeId, about)) {
+      if (signal.aborted || performance.now() >= until) {
+        logger.warn(
+          { nodeId, teamId: about.value?.teamId, about: about.case },
+          'a node asks for a credential of a team that has no sandbox there: it is given none',
+        );
+        return undefined;
+      }
+      await pauseFor(LOOK_MS, signal);
+    }
+    return this.#find(about);
   }
 
   async #find(about: Question['about']): Promise<{ value: string; version?: number } | undefined> {

@@ -31,6 +31,13 @@ export function toIsletError(error: unknown, bodyLimit = BODY_BYTES): IsletError
   return isDatabaseUnavailable(error) ? databaseUnavailable(error) : internalError(error);
 }
 
+/** Tells in a header when to ask again, if the error says so or something was unavailable. */
+export function sayWhenToRetry({ status, retryAfterS }: IsletError, reply: FastifyReply): void {
+  // What does not answer now is asked for again by itself.
+  const seconds = retryAfterS ?? (status === 503 ? RETRY_AFTER_S : undefined);
+  if (seconds !== undefined && !reply.hasHeader('Retry-After')) reply.header('Retry-After', seconds);
+}
+
 /** Renders every failure, known or not, in the one error shape. */
 export function useErrorShape(app: FastifyInstance, logger: Logger): void {
   const render = async (error: unknown, request: FastifyRequest, reply: FastifyReply) => {
@@ -38,8 +45,7 @@ export function useErrorShape(app: FastifyInstance, logger: Logger): void {
     if (known.status >= 500) {
       logger.error({ err: error, method: request.method, route: request.routeOptions.url }, 'request failed');
     }
-    // What does not answer now is asked for again by itself.
-    if (known.status === 503 && !reply.hasHeader('Retry-After')) reply.header('Retry-After', RETRY_AFTER_S);
+    sayWhenToRetry(known, reply);
     if (known.status === 413) await drain(request.raw);
     return reply.code(known.status).send(toErrorBody(known));
   };

@@ -1,6 +1,7 @@
 import { tooMuchUnderWay } from '@islet/contracts';
 import type { FastifyInstance, FastifyRequest } from 'fastify';
 import type { Caller } from '../auth/authenticator.ts';
+import { REFUSED } from '../figures.ts';
 import { MIB } from './caps.ts';
 
 /**
@@ -34,7 +35,7 @@ export function useUnderWayLimit(app: FastifyInstance): void {
           ? `requests with bodies of ${MOST_BODY_BYTES / MIB} MiB together`
           : undefined;
     if (tooMany) {
-      reply.header('Retry-After', '1');
+      REFUSED.add({ reason: 'under_way' });
       throw tooMuchUnderWay(tooMany);
     }
     now.requests++;

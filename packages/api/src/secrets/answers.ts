@@ -12,7 +12,7 @@ import {
 import type { Logger } from '@islet/telemetry';
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
 import { drain } from '../http/drain.ts';
-import { toIsletError } from '../http/errors.ts';
+import { sayWhenToRetry, toIsletError } from '../http/errors.ts';
 
 /** How long the database may take; it is asked once. */
 const BACKEND_MS = 25_000;
@@ -24,6 +24,7 @@ export function useSecretsAnswers(scope: FastifyInstance, logger: Logger): void 
     const known = toSecretsError(toIsletError(error, request.routeOptions.bodyLimit));
     if (known.status >= 500) logger.error({ err: error, route: request.routeOptions.url }, 'request failed');
     if ((error as Partial<IsletError>).status === 413) await drain(request.raw);
+    sayWhenToRetry(known, reply);
     return reply.header('Cache-Control', 'no-store').code(known.status).send(toErrorBody(known));
   });
   scope.setNotFoundHandler(() => {

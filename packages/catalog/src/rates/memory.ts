@@ -1,4 +1,5 @@
-import type { Rate, RateOutcome, Rates } from './rates.ts';
+import { type Bucket, outcomeOf, retryMs, spend } from './bucket.ts';
+import type { Rates } from './rates.ts';
 
 /**
  * Rates of one process, for one control plane or several in it.
@@ -14,33 +15,20 @@ export function createMemoryRates(monotonic: () => number): Rates {
     }
   };
   return {
-    async take(who, rate) {
+    async take(asks) {
       const now = monotonic();
-      const { isAdmitted, fullAt, outcome } = count(full.get(who) ?? now, now, rate);
-      if (isAdmitted) {
-        full.delete(who);
-        full.set(who, fullAt);
+      const buckets = asks.map(({ who, rate }): Bucket => ({ fullAt: full.get(who) ?? now, now, rate }));
+      const retries = buckets.map(retryMs);
+      if (retries.every((retry) => retry === 0)) {
+        for (const [index, bucket] of buckets.entries()) {
+          bucket.fullAt = spend(bucket);
+          const who = asks[index]?.who ?? '';
+          full.delete(who);
+          full.set(who, bucket.fullAt);
+        }
       }
       dropFull(now);
-      return outcome;
+      return buckets.map((bucket, index) => outcomeOf(bucket, retries[index] ?? 0));
     },
   };
-}
-
-/** One request more: all are there again one interval later than before. */
-function count(before: number, now: number, { requests, periodMs }: Rate) {
-  const intervalMs = periodMs / requests;
-  const next = Math.max(before, now) + intervalMs;
-  // Times of so many digits are rough at their ends.
-  const lateMs = next - now - periodMs;
-  const isAdmitted = lateMs < intervalMs / 1_000;
-  const fullAt = isAdmitted ? next : Math.max(before, now);
-  const resetMs = fullAt - now;
-  const outcome: RateOutcome = {
-    isAdmitted,
-    remaining: Math.max(0, Math.floor((periodMs - resetMs) / intervalMs + 1 / 1_000)),
-    resetMs,
-    retryMs: isAdmitted ? 0 : lateMs,
-  };
-  return { isAdmitted, fullAt, outcome };
 }

@@ -1,10 +1,14 @@
-/** What somebody may ask for: so many requests at once, and so many in each period. */
-export interface Rate {
-  requests: number;
-  periodMs: number;
+import type { Rate } from '@islet/contracts';
+
+/** A request, as one bucket sees it. */
+export interface Ask {
+  /** That all requests of one caller have in common. */
+  who: string;
+  rate: Rate;
 }
 
 export interface RateOutcome {
+  /** Whether this bucket had room for the request. */
   isAdmitted: boolean;
   /** Requests that would be admitted now, one after the other. */
   remaining: number;
@@ -15,10 +19,10 @@ export interface RateOutcome {
 }
 
 /**
- * Counts requests against a rate. Any number of control planes share it; each call is one step that no other one comes in between.
- * What is used up comes back evenly: one request each `periodMs / requests`. Every adapter passes `ratesContract`.
+ * Counts requests in token buckets. Any number of control planes share them; each call is one step that no other one comes
+ * in between. Every adapter passes `ratesContract`.
  */
 export interface Rates {
-  /** Counts a request, if it is admitted. @param who that all of one caller's requests have in common */
-  take(who: string, rate: Rate): Promise<RateOutcome>;
+  /** Counts one request in all of these buckets if each has room for it, else in none. Answers for each, in their order. */
+  take(asks: readonly Ask[]): Promise<RateOutcome[]>;
 }

@@ -1,3 +1,4 @@
+import { parseRateRule, type RateRule } from '@islet/contracts';
 import { type CommandGroup, defineCommand } from '../command-line/command.ts';
 import { JSON_FLAG, type TextFlag } from '../command-line/flags.ts';
 import type { TeamView } from '../control/administration.ts';
@@ -9,7 +10,7 @@ import { table } from './table.ts';
 
 interface Limit {
   flag: string;
-  limit: keyof TeamLimitsChange;
+  limit: Exclude<keyof TeamLimitsChange, 'rate' | 'keyRate'>;
   description: string;
   /** Smallest and largest value. */
   bounds: readonly [number, number];
@@ -106,11 +107,23 @@ const QUOTAS = [
 
 const LIMITS = [...SANDBOX_LIMITS, ...QUOTAS];
 
-type LimitFlags = Record<(typeof LIMITS)[number]['flag'], TextFlag>;
+/** What follows the installation's options unless it is set. */
+const RATES = [
+  {
+    flag: 'rate',
+    limit: 'rate',
+    description: 'Requests to the API, such as 50/s or 50/s:200',
+    title: 'REQUESTS',
+  },
+  { flag: 'key-rate', limit: 'keyRate', description: 'The same of each key', title: 'OF A KEY' },
+] as const;
 
-const limitFlags = Object.fromEntries(
-  LIMITS.map(({ flag, description }) => [flag, { kind: 'text', hint: 'n', description }]),
-) as LimitFlags;
+type LimitFlags = Record<(typeof LIMITS | typeof RATES)[number]['flag'], TextFlag>;
+
+const limitFlags = Object.fromEntries([
+  ...LIMITS.map(({ flag, description }) => [flag, { kind: 'text', hint: 'n', description }]),
+  ...RATES.map(({ flag, description }) => [flag, { kind: 'text', hint: 'rate|none|default', description }]),
+]) as LimitFlags;
 
 /** `islet teams …`. */
 export function teamsCommand(io: CommandIo): CommandGroup {
@@ -143,9 +156,10 @@ export function teamsCommand(io: CommandIo): CommandGroup {
     flags: { ...limitFlags, json: JSON_FLAG },
     options: INSTALLATION_OPTIONS,
     async run({ words, flags, sources }) {
-      const limits: TeamLimitsChange = Object.fromEntries(
-        LIMITS.map((each) => [each.limit, readLimit(each, flags[each.flag])]),
-      );
+      const limits: TeamLimitsChange = Object.fromEntries([
+        ...LIMITS.map((each) => [each.limit, readLimit(each, flags[each.flag])]),
+        ...RATES.map(({ flag, limit }) => [limit, readRate(flag, flags[flag])]),
+      ]);
       const team = await withInstallation(io, sources, (admin) =>
         admin.limitTeam({ team: words.team, limits }),
       );
@@ -163,6 +177,16 @@ function readLimit({ flag, bounds: [least, most] }: Limit, text: string | undefi
     throw new OptionError(`--${flag} takes a whole number from ${least} to ${most}, not "${text}"`);
   }
   return value;
+}
+
+function readRate(flag: string, text: string | undefined): RateRule | null | undefined {
+  if (text === undefined) return undefined;
+  if (text === 'default') return null;
+  try {
+    return parseRateRule(text);
+  } catch (error) {
+    throw new OptionError(`--${flag} ${(error as Error).message}, or default, not "${text}"`);
+  }
 }
 
 function teamTable(teams: TeamView[]): string {
@@ -183,5 +207,9 @@ function teamTable(teams: TeamView[]): string {
     ['MAY KEEP', ...titles(QUOTAS)],
     teams.map(({ slug, limits }) => [slug, ...columns(QUOTAS, limits)]),
   );
-  return `${sandboxes}\n\n${kept}`;
+  const asked = table(
+    ['MAY ASK', ...RATES.map(({ title }) => title)],
+    teams.map(({ slug, limits }) => [slug, ...RATES.map(({ limit }) => limits[limit] ?? 'default')]),
+  );
+  return `${sandboxes}\n\n${kept}\n\n${asked}`;
 }

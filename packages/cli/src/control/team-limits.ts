@@ -1,3 +1,4 @@
+import { formatRateRule, type RateRule } from '@islet/contracts';
 import type { LimitOverrides, Team, TeamLimits } from '@islet/db';
 
 /** What a team may have, by the names that operators know, and what the database calls it. */
@@ -23,21 +24,39 @@ const NAMES = {
   keys: 'maxApiKeys',
 } as const satisfies Record<string, keyof TeamLimits>;
 
+/** How often a team may ask, with all its keys and with each; null: what the installation says. */
+const RATES = { rate: 'requestRate', keyRate: 'keyRequestRate' } as const satisfies Record<
+  string,
+  keyof TeamLimits
+>;
+
 type Name = keyof typeof NAMES;
+type RateName = keyof typeof RATES;
 
 /** What an operator says of a team's limits; what is not named stays. */
-export type TeamLimitsChange = { [K in Name]?: number | undefined };
+export type TeamLimitsChange = { [K in Name]?: number | undefined } & {
+  [K in RateName]?: RateRule | null | undefined;
+};
 
 /** The limits in force for a team. */
-export type TeamLimitsView = { [K in Name]: number };
+export type TeamLimitsView = { [K in Name]: number } & { [K in RateName]: string | null };
 
 const names = Object.keys(NAMES) as Name[];
+const rateNames = Object.keys(RATES) as RateName[];
 
 export function limitsView({ limits }: Pick<Team, 'limits'>): TeamLimitsView {
-  return Object.fromEntries(names.map((name) => [name, limits[NAMES[name]]])) as TeamLimitsView;
+  const rateOf = (name: RateName) => {
+    const rule = limits[RATES[name]];
+    return rule && formatRateRule(rule);
+  };
+  return Object.fromEntries([
+    ...names.map((name) => [name, limits[NAMES[name]]]),
+    ...rateNames.map((name) => [name, rateOf(name)]),
+  ]) as TeamLimitsView;
 }
 
 export function limitOverrides(change: TeamLimitsChange): LimitOverrides {
-  const named = names.filter((name) => change[name] !== undefined);
-  return Object.fromEntries(named.map((name) => [NAMES[name], change[name]]));
+  const columns = { ...NAMES, ...RATES };
+  const named = [...names, ...rateNames].filter((name) => change[name] !== undefined);
+  return Object.fromEntries(named.map((name) => [columns[name], change[name]]));
 }

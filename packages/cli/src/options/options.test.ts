@@ -40,8 +40,13 @@ describe('options of islet up', () => {
   });
 
   it('read a rate of requests', () => {
-    expect(read({}).rateLimit).toBeUndefined();
-    expect(read({ 'rate-limit': '600/m' }).rateLimit).toEqual({ requests: 600, periodMs: 60_000 });
+    expect(read({}).rateLimit).toEqual({ requests: 200, periodMs: 1_000, burst: 2_000 });
+    expect(read({ 'rate-limit': '600/m' }).rateLimit).toEqual({
+      requests: 600,
+      periodMs: 60_000,
+      burst: 600,
+    });
+    expect(read({}).keyRateLimit).toBe('none');
   });
 
   it('take an empty variable for one that is not set', () => {

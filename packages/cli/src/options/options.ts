@@ -1,4 +1,4 @@
-import { PORTS } from '@islet/contracts';
+import { PORTS, parseRateRule } from '@islet/contracts';
 import {
   parseAddress,
   parseAllowedHosts,
@@ -21,7 +21,6 @@ import {
   parseMebibytes,
   parseNetworks,
   parsePort,
-  parseRate,
   parseRedisPrefix,
   parseRedisUrl,
   parseRegion,
@@ -436,8 +435,17 @@ export const OPTIONS = {
     env: 'ISLET_RATE_LIMIT',
     hint: 'rate',
     description:
-      'Requests to the API that a team may send, such as 50/s or 600/m; more get a 429 (default any number)',
-    parse: parseRate,
+      'Requests to the API that a team may send, such as 50/s, or 50/s:200 for 200 of them at once; more get a 429. none: any number',
+    fallback: '200/s:2000',
+    parse: parseRateRule,
+  },
+  keyRateLimit: {
+    flag: 'key-rate-limit',
+    env: 'ISLET_KEY_RATE_LIMIT',
+    hint: 'rate',
+    description: 'The same for each key of a team',
+    fallback: 'none',
+    parse: parseRateRule,
   },
   apiUrl: {
     flag: 'api-url',

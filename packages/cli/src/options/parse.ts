@@ -1,7 +1,6 @@
 import { isIP } from 'node:net';
 import { resolve } from 'node:path';
 import { parseServerAddress, type ServerAddress } from '@islet/analytics';
-import type { Rate } from '@islet/catalog';
 import {
   type HostPattern,
   type OriginPattern,
@@ -255,13 +254,4 @@ export function parseLogLevel(text: string): LogLevel {
   const level = LOG_LEVELS.find((name) => name === text);
   if (!level) throw new RangeError(`must be one of ${LOG_LEVELS.join(', ')}`);
   return level;
-}
-
-const PERIODS_MS = { s: 1_000, m: 60_000, h: 3_600_000 };
-
-/** So many in a second, a minute or an hour. */
-export function parseRate(text: string): Rate {
-  const [, count, unit] = /^([1-9]\d{0,6})\/([smh])$/.exec(text) ?? [];
-  if (unit === undefined) throw new RangeError('must be requests in a time, such as 50/s, 600/m or 20000/h');
-  return { requests: Number(count), periodMs: PERIODS_MS[unit as keyof typeof PERIODS_MS] };
 }

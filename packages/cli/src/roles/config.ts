@@ -39,6 +39,7 @@ export const API_OPTIONS: readonly OptionName[] = [
     'volumeSize',
     'historySize',
     'rateLimit',
+    'keyRateLimit',
     'webhookAllow',
     'masterKeyFile',
     'identityIssuer',

@@ -1,7 +1,6 @@
 import type { ServerAddress } from '@islet/analytics';
-import type { Rate } from '@islet/catalog';
 import { LOCAL_DOMAIN } from '@islet/certificates';
-import { type HostPattern, isLoopbackHost, type OriginPattern } from '@islet/contracts';
+import { type HostPattern, isLoopbackHost, type OriginPattern, type RateRule } from '@islet/contracts';
 import type { FirecrackerPaths } from '@islet/driver-microvm';
 import { OPTIONS, type OptionName } from '../options/options.ts';
 import { OptionError, type OptionSources, readOption, requireOption } from '../options/spec.ts';
@@ -51,8 +50,9 @@ export interface UpConfig {
   volumeSizeMb: number;
   /** Most that is kept of what happened, on disk. */
   historySizeMb: number;
-  /** Requests that a team may send; undefined: any number. */
-  rateLimit: Rate | undefined;
+  /** Requests that a team may send, and each key of it. */
+  rateLimit: RateRule;
+  keyRateLimit: RateRule;
   logLevel: 'debug' | 'info' | 'warn' | 'error' | 'silent';
   /** Where figures can be asked for; undefined: nowhere. */
   metrics: MetricsAddress | undefined;
@@ -130,7 +130,8 @@ export function readApiSettings(sources: OptionSources) {
     clickhouse: readClickHouse(sources),
     volumeSizeMb: requireOption(OPTIONS.volumeSize, sources),
     historySizeMb: requireOption(OPTIONS.historySize, sources),
-    rateLimit: readOption(OPTIONS.rateLimit, sources),
+    rateLimit: requireOption(OPTIONS.rateLimit, sources),
+    keyRateLimit: requireOption(OPTIONS.keyRateLimit, sources),
     webhookAllow: requireOption(OPTIONS.webhookAllow, sources),
     masterKeyFile: readOption(OPTIONS.masterKeyFile, sources),
     identityIssuer: readOption(OPTIONS.identityIssuer, sources),

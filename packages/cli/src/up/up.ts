@@ -135,9 +135,10 @@ async function start(options: ProcessOptions<UpConfig>, undo: Undo): Promise<Rea
     ...stores,
     ...uploads,
     reservations: createMemoryReservations(() => performance.now()),
-    rateLimit: config.rateLimit && {
+    rateLimit: {
       rates: createMemoryRates(() => performance.now()),
-      rate: config.rateLimit,
+      team: config.rateLimit,
+      key: config.keyRateLimit,
     },
     discovery:
       cluster?.discovery ?? localNode(nodeId, { sandboxes: client, templates, volumes, outbox, credentials }),

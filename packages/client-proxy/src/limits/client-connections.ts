@@ -1,5 +1,5 @@
 import type { Socket } from 'node:net';
-import { clientOf } from './client-address.ts';
+import { clientOf } from '@islet/contracts';
 
 export interface ConnectionLimits {
   /** Client connections at once. */

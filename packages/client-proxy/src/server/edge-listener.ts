@@ -4,8 +4,8 @@ import type { AddressInfo, Socket } from 'node:net';
 import type { Duplex } from 'node:stream';
 import type { TLSSocket } from 'node:tls';
 import type { Certificate } from '@islet/certificates';
+import { clientOf } from '@islet/contracts';
 import { type ClientLimits, createHttp1Server, type Front, type Share, type Turns } from '@islet/proxy';
-import { clientOf } from '../limits/client-address.ts';
 import { ClientConnections, type ConnectionLimits } from '../limits/client-connections.ts';
 import { limitResets } from './http2-resets.ts';
 

@@ -15,6 +15,8 @@ export type ErrorCode =
 export interface IsletErrorOptions {
   /** Text for programs beside the status. */
   errorCode?: ErrorCode;
+  /** When the client may ask again, in seconds from now: `Retry-After`. */
+  retryAfterS?: number;
   cause?: unknown;
 }
 
@@ -28,12 +30,14 @@ export class IsletError extends Error {
   /** HTTP status; also the numeric `code` in the body. */
   readonly status: number;
   readonly errorCode: ErrorCode | undefined;
+  readonly retryAfterS: number | undefined;
 
   constructor(status: number, message: string, options: IsletErrorOptions = {}) {
     super(message, options.cause === undefined ? undefined : { cause: options.cause });
     this.name = 'IsletError';
     this.status = status;
     this.errorCode = options.errorCode;
+    this.retryAfterS = options.retryAfterS;
   }
 }
 

@@ -46,7 +46,7 @@ export function jsonTooDeep(most: number): IsletError {
 
 /** @param what such as `100 requests` */
 export function tooMuchUnderWay(what: string): IsletError {
-  return new IsletError(429, `you have ${what} under way: wait for some of them to end`);
+  return new IsletError(429, `you have ${what} under way: wait for some of them to end`, { retryAfterS: 1 });
 }
 
 // Lists and metrics
@@ -65,8 +65,8 @@ export function tooManySandboxesAsked(most: number): IsletError {
 
 // How many come
 
-export function rateLimitExceeded(): IsletError {
-  return new IsletError(429, 'Rate limit exceeded');
+export function rateLimitExceeded(retryAfterS: number): IsletError {
+  return new IsletError(429, 'Rate limit exceeded', { retryAfterS });
 }
 
 // Who calls, by the headers of browsers

@@ -46,6 +46,12 @@ export function invalidUsageRange(detail: string): IsletError {
 
 // What a caller shows
 
+export function tooManyFailedAttempts(retryAfterS: number): IsletError {
+  return new IsletError(429, 'too many wrong keys and tokens came from your address, try again later', {
+    retryAfterS,
+  });
+}
+
 export function authorizationMissing(): IsletError {
   return new IsletError(401, 'authorization header is missing');
 }

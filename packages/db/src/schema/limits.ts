@@ -1,6 +1,6 @@
 import { sql } from 'drizzle-orm';
 import { bigint, integer, pgTable, pgView, text, uuid } from 'drizzle-orm/pg-core';
-import { createdAt, instant, updatedAt } from './columns.ts';
+import { createdAt, instant, isRateRule, rateRule, updatedAt } from './columns.ts';
 import { teams } from './teams.ts';
 
 /** Increments over a tier for a time. There is none for the longest sandbox life, nor for quotas of what is kept. */
@@ -24,30 +24,39 @@ export const addons = pgTable('addons', {
 });
 
 /** Absolute values for one team; a null leaves the tier and its add-ons in force. */
-export const projectLimits = pgTable('project_limits', {
-  teamId: uuid('team_id')
-    .primaryKey()
-    .references(() => teams.id, { onDelete: 'cascade' }),
-  diskMb: integer('disk_mb'),
-  concurrentInstances: integer('concurrent_instances'),
-  maxLengthHours: integer('max_length_hours'),
-  concurrentTemplateBuilds: integer('concurrent_template_builds'),
-  maxVcpu: integer('max_vcpu'),
-  maxRamMb: integer('max_ram_mb'),
-  eventsTtlDays: integer('events_ttl_days'),
-  defaultFreeDiskSizeMb: integer('default_free_disk_size_mb'),
-  maxDiskSizeMb: integer('max_disk_size_mb'),
-  maxUploadMb: integer('max_upload_mb'),
-  maxSnapshots: integer('max_snapshots'),
-  maxSnapshotMb: integer('max_snapshot_mb'),
-  maxPausedSandboxes: integer('max_paused_sandboxes'),
-  maxPausedMb: integer('max_paused_mb'),
-  maxVolumes: integer('max_volumes'),
-  maxVolumeMb: integer('max_volume_mb'),
-  maxTemplates: integer('max_templates'),
-  maxApiKeys: integer('max_api_keys'),
-  updatedAt: updatedAt(),
-});
+export const projectLimits = pgTable(
+  'project_limits',
+  {
+    teamId: uuid('team_id')
+      .primaryKey()
+      .references(() => teams.id, { onDelete: 'cascade' }),
+    diskMb: integer('disk_mb'),
+    concurrentInstances: integer('concurrent_instances'),
+    maxLengthHours: integer('max_length_hours'),
+    concurrentTemplateBuilds: integer('concurrent_template_builds'),
+    maxVcpu: integer('max_vcpu'),
+    maxRamMb: integer('max_ram_mb'),
+    eventsTtlDays: integer('events_ttl_days'),
+    defaultFreeDiskSizeMb: integer('default_free_disk_size_mb'),
+    maxDiskSizeMb: integer('max_disk_size_mb'),
+    maxUploadMb: integer('max_upload_mb'),
+    maxSnapshots: integer('max_snapshots'),
+    maxSnapshotMb: integer('max_snapshot_mb'),
+    maxPausedSandboxes: integer('max_paused_sandboxes'),
+    maxPausedMb: integer('max_paused_mb'),
+    maxVolumes: integer('max_volumes'),
+    maxVolumeMb: integer('max_volume_mb'),
+    maxTemplates: integer('max_templates'),
+    maxApiKeys: integer('max_api_keys'),
+    requestRate: rateRule('request_rate'),
+    keyRequestRate: rateRule('key_request_rate'),
+    updatedAt: updatedAt(),
+  },
+  (table) => [
+    isRateRule('project_limits_request_rate', table.requestRate),
+    isRateRule('project_limits_key_request_rate', table.keyRequestRate),
+  ],
+);
 
 const limitColumn = (name: string) => bigint(name, { mode: 'number' }).notNull();
 
@@ -72,6 +81,8 @@ export const teamLimits = pgView('team_limits', {
   maxVolumeMb: limitColumn('max_volume_mb'),
   maxTemplates: limitColumn('max_templates'),
   maxApiKeys: limitColumn('max_api_keys'),
+  requestRate: rateRule('request_rate'),
+  keyRequestRate: rateRule('key_request_rate'),
 }).as(sql`
   select
     t.id as team_id,
@@ -93,7 +104,9 @@ export const teamLimits = pgView('team_limits', {
     coalesce(p.max_volumes, tier.max_volumes)::bigint as max_volumes,
     coalesce(p.max_volume_mb, tier.max_volume_mb)::bigint as max_volume_mb,
     coalesce(p.max_templates, tier.max_templates)::bigint as max_templates,
-    coalesce(p.max_api_keys, tier.max_api_keys)::bigint as max_api_keys
+    coalesce(p.max_api_keys, tier.max_api_keys)::bigint as max_api_keys,
+    coalesce(p.request_rate, tier.request_rate) as request_rate,
+    coalesce(p.key_request_rate, tier.key_request_rate) as key_request_rate
   from teams t
   join tiers tier on tier.id = t.tier
   left join project_limits p on p.team_id = t.id

@@ -1,3 +1,4 @@
+import type { RateRule } from '@islet/contracts';
 import { eq, sql } from 'drizzle-orm';
 import type { Database } from '../connection/database.ts';
 import { projectLimits, teamLimits, tiers } from '../schema/index.ts';
@@ -30,6 +31,10 @@ export interface TeamLimits {
   /** Templates that somebody built; what snapshots make of themselves does not count. */
   maxTemplates: number;
   maxApiKeys: number;
+  /** Requests to the API, of the team with all its keys; null: what the installation says. */
+  requestRate: RateRule | null;
+  /** Of each key of it. */
+  keyRequestRate: RateRule | null;
 }
 
 export type LimitOverrides = Partial<TeamLimits>;
@@ -54,6 +59,8 @@ export const limitColumns = {
   maxVolumeMb: teamLimits.maxVolumeMb,
   maxTemplates: teamLimits.maxTemplates,
   maxApiKeys: teamLimits.maxApiKeys,
+  requestRate: teamLimits.requestRate,
+  keyRequestRate: teamLimits.keyRequestRate,
 };
 
 /** The limits in force for a team, or undefined if the team or its tier does not exist. */

@@ -1,29 +1,39 @@
-import type { Rates } from '@islet/catalog';
+import type { RateOutcome, Rates } from '@islet/catalog';
 import { defineScript, type RedisConnection } from '../connection.ts';
 
 /**
- * KEYS: when all of a caller's requests are there again, Unix ms. ARGV: requests, period in ms, the time in ms or '' for the
- * server's. Gives whether one is admitted, how many are left, and the times until all, and until one, in microseconds: what Lua
+ * KEYS: when each bucket is full again, Unix ms. ARGV: the time in ms or '' for the server's, then requests, period in ms and burst
+ * of each. Gives for each how many are left, and the times until all are there again and until one is, in microseconds: what Lua
  * answers are whole numbers.
  */
 const TAKE = defineScript(`
-local requests, period, now = tonumber(ARGV[1]), tonumber(ARGV[2]), tonumber(ARGV[3])
+local now = tonumber(ARGV[1])
 if not now then
   local time = redis.call('TIME')
   now = time[1] * 1000 + time[2] / 1000
 end
-local interval = period / requests
-local before = math.max(tonumber(redis.call('GET', KEYS[1]) or now), now)
-local late = before + interval - now - period
-local admitted = late < interval / 1000
-local full = before
-if admitted then
-  full = before + interval
-  redis.call('SET', KEYS[1], string.format('%.3f', full), 'PX', math.ceil(full - now) + 1)
+local buckets, admitted = {}, true
+for i, key in ipairs(KEYS) do
+  local requests, period, burst = tonumber(ARGV[3 * i - 1]), tonumber(ARGV[3 * i]), tonumber(ARGV[3 * i + 1])
+  local interval = period / requests
+  local full = math.max(tonumber(redis.call('GET', key) or now), now)
+  local late = full - now - (burst - 1) * interval
+  if late < interval / 1000 then late = 0 else admitted = false end
+  buckets[i] = { interval = interval, burst = burst, full = full, late = late }
 end
-local left = math.max(0, math.floor((period - (full - now)) / interval + 1 / 1000))
 local function micros(ms) return math.floor(ms * 1000 + 0.5) end
-return { admitted and 1 or 0, left, micros(full - now), admitted and 0 or micros(late) }
+local answer = {}
+for i, bucket in ipairs(buckets) do
+  if admitted then
+    bucket.full = bucket.full + bucket.interval
+    redis.call('SET', KEYS[i], string.format('%.3f', bucket.full), 'PX', math.ceil(bucket.full - now) + 1)
+  end
+  local reset = bucket.full - now
+  table.insert(answer, math.max(0, math.floor(bucket.burst - reset / bucket.interval + 1 / 1000)))
+  table.insert(answer, micros(reset))
+  table.insert(answer, micros(bucket.late))
+end
+return answer
 `);
 
 /**
@@ -33,22 +43,20 @@ return { admitted and 1 or 0, left, micros(full - now), admitted and 0 or micros
  */
 export function createRedisRates(redis: RedisConnection, alone: Rates, monotonic?: () => number): Rates {
   return {
-    async take(who, rate) {
-      const args = [rate.requests, rate.periodMs, monotonic?.() ?? ''];
+    async take(asks) {
+      const keys = asks.map(({ who }) => redis.key('rate', who));
+      const args = asks.flatMap(({ rate }) => [rate.requests, rate.periodMs, rate.burst]);
       try {
-        const answer = (await redis.run(TAKE, [redis.key('rate', who)], args)) as [
-          number,
-          number,
-          number,
-          number,
-        ];
-        const [admitted, remaining, resetMicros, retryMicros] = answer;
-        return {
-          ...{ isAdmitted: admitted === 1, remaining },
-          ...{ resetMs: resetMicros / 1_000, retryMs: retryMicros / 1_000 },
-        };
+        const answer = (await redis.run(TAKE, keys, [monotonic?.() ?? '', ...args])) as number[];
+        return asks.map((_, index): RateOutcome => {
+          const [remaining = 0, resetMicros = 0, retryMicros = 0] = answer.slice(3 * index);
+          return {
+            ...{ isAdmitted: retryMicros === 0, remaining },
+            ...{ resetMs: resetMicros / 1_000, retryMs: retryMicros / 1_000 },
+          };
+        });
       } catch {
-        return alone.take(who, rate);
+        return alone.take(asks);
       }
     },
   };

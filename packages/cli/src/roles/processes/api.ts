@@ -86,7 +86,7 @@ export function runApi(options: ProcessOptions<ApiConfig>): Promise<void> {
     const api = await openApi({
       ...{ config, instance, db, secrets, masterKeys, unexpected, version, logger, sandboxUrl },
       ...{ routes, reservations, notices, hearings, pending, contents },
-      rateLimit: config.rateLimit && { rates, rate: config.rateLimit },
+      rateLimit: { rates, team: config.rateLimit, key: config.keyRateLimit },
       ...openUploads(artifactsDir(instance, config.artifactsDir), secrets, layout),
       ...(await openStores({ instance, layout, config, logger }, undo)),
       discovery,
