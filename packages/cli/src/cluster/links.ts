@@ -25,6 +25,9 @@ import type { ClusterMember } from './member.ts';
 /** Of one address: a member makes a few at once when it starts. */
 const HANDSHAKES = 64;
 
+/** How long a member keeps a connection that it does not use, ms; shorter than servers do, see `CALLER_LIMITS`. */
+const UNUSED_MS = 300_000;
+
 /** How a node answers the parts of its installation, and nobody else. */
 export interface NodeLinks {
   /** The address that its ports listen on. */
@@ -161,7 +164,7 @@ class MemberAgent extends Agent {
   #newest: { credentials: LinkCredentials | Stranger; client: LinkClient } | undefined;
 
   constructor(credentials: () => LinkCredentials | Stranger, expected: Expected) {
-    super({ keepAlive: true, maxCachedSessions: 0 });
+    super({ keepAlive: true, timeout: UNUSED_MS, maxCachedSessions: 0 });
     this.#credentials = credentials;
     this.#expected = expected;
   }

@@ -1,6 +1,7 @@
 import { once } from 'node:events';
 import type { Server } from 'node:http';
 import { connect } from 'node:net';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { Code, createClient } from '@connectrpc/connect';
 import { createConnectTransport } from '@connectrpc/connect-node';
 import { orchestratorProto } from '@islet/contracts';
@@ -103,4 +104,15 @@ it('a message beyond the longest is refused with the token too', async () => {
 it('a call with the token passes', async () => {
   await client().listSandboxes({}, { headers: { authorization: 'Bearer secret' } });
   expect(calls).toBe(1);
+});
+
+it('closes no connection before its caller does, whose next call would be lost', async () => {
+  const socket = connect(port, '127.0.0.1');
+  const ended = once(socket, 'end').then(() => 'closed');
+  socket.write('GET / HTTP/1.1\r\nHost: node\r\nAuthorization: Bearer secret\r\n\r\n');
+  await once(socket, 'data');
+  socket.resume();
+  // Node.js's own servers close it after five seconds, and one for what is on its way.
+  expect(await Promise.race([ended, sleep(7_000, 'open')])).toBe('open');
+  socket.destroy();
 });

@@ -10,6 +10,11 @@ export const CALLER_LIMITS = {
   headersTimeout: 10_000,
   /** Longest wait for all of a request: as long as a file may take on its way into a volume, ms. */
   requestTimeout: 3_600_000,
+  /**
+   * How long a connection is kept that nobody uses, ms: longer than callers keep it. If it were closed as the next call is sent, the
+   * call would be lost, and nobody would know whether it was carried out.
+   */
+  keepAliveTimeout: 620_000,
   /** The control plane needs a few. */
   maxConnections: 1024,
 };
