@@ -15,7 +15,9 @@ import {
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
+import { promisify } from 'node:util';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { RIGHTS } from '../src/host/rights.ts';
 import { commandsOf } from '../src/index.ts';
 
 const launcher = join(dirname(fileURLToPath(import.meta.url)), '../../../islet');
@@ -341,4 +343,20 @@ it('knows by name only commands that there are', async () => {
   expect(named).toContain('up');
   // The launcher's own.
   expect(named.filter((name) => name !== 'setup' && !(name in commandsOf({} as never)))).toEqual([]);
+});
+
+it('leaves each command that serves the rights that are told of it, and no others', async () => {
+  const text = await readFile(launcher, 'utf8');
+  const [functionText = ''] = /^rights_of\(\) \{[\s\S]*?^\}/m.exec(text) ?? [];
+  const tell = (command: string) =>
+    promisify(execFile)('sh', ['-c', `${functionText}\nrights_of ${command}`]).then(({ stdout }) => stdout);
+  for (const [command, rights] of Object.entries(RIGHTS)) {
+    const told = (await tell(command)).trim().split(',');
+    expect(told.sort()).toEqual(
+      Object.keys(rights)
+        .map((name) => `+${name}`)
+        .sort(),
+    );
+  }
+  expect(await tell('doctor')).toBe('');
 });

@@ -64,7 +64,13 @@ export function openSpawner(): Spawner {
   const withSlice = <T>(sliceNs: number | undefined, start: () => T): T => {
     if (sliceNs === undefined) return start();
     const own = scheduling.get(0);
-    scheduling.set(0, { nice: Math.max(own.nice, 0), sliceNs, keepsItToItself: false });
+    try {
+      scheduling.set(0, { nice: Math.max(own.nice, 0), sliceNs, keepsItToItself: false });
+    } catch (error) {
+      // Without CAP_SYS_NICE a thread cannot hand on what it once kept to itself: the kernel decides.
+      if (!(error instanceof SystemError) || error.code !== 'EPERM') throw error;
+      return start();
+    }
     try {
       return start();
     } finally {

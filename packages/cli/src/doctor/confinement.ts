@@ -1,4 +1,5 @@
 import { readFile } from 'node:fs/promises';
+import { type CapabilityName, capabilitiesIn } from '../host/rights.ts';
 
 /** What the kernel lets this process do, and who may be in its way. */
 export interface Confinement {
@@ -23,24 +24,14 @@ export interface Confinement {
   };
 }
 
-/** Bit numbers of <linux/capability.h>. */
-export const CAPABILITY_BITS = {
-  CAP_CHOWN: 0,
-  CAP_DAC_OVERRIDE: 1,
-  CAP_FOWNER: 3,
-  CAP_KILL: 5,
-  CAP_SETGID: 6,
-  CAP_SETUID: 7,
-  CAP_NET_ADMIN: 12,
-  CAP_SYS_CHROOT: 18,
-  CAP_SYS_PTRACE: 19,
-  CAP_SYS_ADMIN: 21,
-  CAP_MKNOD: 27,
-} as const;
-export type Capability = keyof typeof CAPABILITY_BITS;
+export type Capability = `CAP_${Uppercase<CapabilityName>}`;
+
+export function capability(name: CapabilityName): Capability {
+  return `CAP_${name.toUpperCase()}` as Capability;
+}
 
 export function hasCapability(set: bigint, name: Capability): boolean {
-  return ((set >> BigInt(CAPABILITY_BITS[name])) & 1n) === 1n;
+  return capabilitiesIn(set).some((held) => capability(held) === name);
 }
 
 const SECCOMP = ['off', 'strict', 'filter'] as const;

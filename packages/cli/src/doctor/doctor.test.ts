@@ -3,6 +3,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
 import type { DatabaseReport } from '../control/administration.ts';
+import { CAPABILITIES } from '../host/rights.ts';
 import { evaluateCapabilities } from './checks/capabilities.ts';
 import { type CgroupFacts, evaluateCgroups } from './checks/cgroups.ts';
 import { evaluateDatabase, evaluateKeys, evaluateWellKnown } from './checks/database.ts';
@@ -25,18 +26,12 @@ import { evaluateRunning } from './checks/running.ts';
 import { evaluateRunsc } from './checks/runsc.ts';
 import { evaluateSandboxNames, probeSandboxNames } from './checks/sandbox-names.ts';
 import { evaluateUnprivileged } from './checks/unprivileged.ts';
-import {
-  CAPABILITY_BITS,
-  type Capability,
-  type Confinement,
-  parseAppArmor,
-  parseStatus,
-} from './confinement.ts';
+import { type Capability, type Confinement, capability, parseAppArmor, parseStatus } from './confinement.ts';
 import type { RunResult } from './run.ts';
 
 const ALL = (1n << 41n) - 1n;
 const without = (...names: Capability[]) =>
-  names.reduce((set, name) => set & ~(1n << BigInt(CAPABILITY_BITS[name])), ALL);
+  names.reduce((set, name) => set & ~(1n << BigInt(CAPABILITIES.map(capability).indexOf(name))), ALL);
 
 const free: Confinement = {
   uid: 0,

@@ -31,7 +31,7 @@ import { evaluateRunning } from './checks/running.ts';
 import { evaluateRunsc, probeRunsc } from './checks/runsc.ts';
 import { evaluateSandboxNames, probeSandboxNames } from './checks/sandbox-names.ts';
 import { evaluateUnprivileged, probeUnprivileged } from './checks/unprivileged.ts';
-import { probeConfinement, readOptional } from './confinement.ts';
+import { parseStatus, probeConfinement, readOptional } from './confinement.ts';
 import { probeDatabase, probePorts, runningStatus } from './installation.ts';
 import type { Run } from './run.ts';
 
@@ -75,7 +75,10 @@ export async function examine(options: DoctorOptions): Promise<CheckResult[]> {
     async () => [evaluateCgroups(await probeCgroups())],
     async () => [evaluatePidMax((await readOptional('/proc/sys/kernel/pid_max'))?.trim())],
     async () => [evaluatePorts(await probePorts(config))],
-    async () => evaluateRunning(await runningStatus(config.dataDir)),
+    async () => {
+      const status = await runningStatus(config.dataDir);
+      return evaluateRunning(status, status && (await capabilitiesOf(status.pid)));
+    },
     async () => {
       const facts = await probeDatabase(config, options.migrationsDir);
       return [evaluateDatabase(facts), ...evaluateKeys(facts), ...evaluateWellKnown(facts, config)];
@@ -99,6 +102,11 @@ export async function examine(options: DoctorOptions): Promise<CheckResult[]> {
     }
   }
   return results;
+}
+
+async function capabilitiesOf(pid: number): Promise<bigint | undefined> {
+  const status = await readOptional(`/proc/${pid}/status`);
+  return status === undefined ? undefined : parseStatus(status).effective;
 }
 
 const DEFAULT_MIRROR = 'http://deb.debian.org/';

@@ -1,3 +1,5 @@
+import { RIGHTS } from '../host/rights.ts';
+
 /** The unit's name, whoever installs it. */
 export const UNIT = 'islet.service';
 
@@ -47,10 +49,22 @@ TasksMax=infinity
 # Of the processors; sandboxes are in cgroups beside the service's. What answers clients must not wait for who computes.
 CPUWeight=900
 LimitCORE=0
+# What it keeps of root's rights (docs/security.md): neither it nor anything that it starts gets others. A filter of system calls would lie
+# upon those of all sandboxes, which have their own, and slow them down.
+CapabilityBoundingSet=${boundingSet()}
+AmbientCapabilities=
+NoNewPrivileges=yes
+KeyringMode=private
 
 [Install]
 WantedBy=multi-user.target
 `;
+}
+
+function boundingSet(): string {
+  return Object.keys(RIGHTS.up)
+    .map((name) => `CAP_${name.toUpperCase()}`)
+    .join(' ');
 }
 
 /** The program of a command. systemd refuses these characters, quoted or not. */

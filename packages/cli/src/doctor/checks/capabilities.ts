@@ -1,11 +1,22 @@
+import { type CapabilityName, RIGHTS } from '../../host/rights.ts';
 import { type CheckResult, failed, ok } from '../check.ts';
-import { CAPABILITY_BITS, type Capability, type Confinement, hasCapability } from '../confinement.ts';
+import { type Capability, type Confinement, capability, hasCapability } from '../confinement.ts';
 
 const ID = 'capabilities';
 const TITLE = 'Privileges';
 
-/** All that the orchestrator uses; every one of them is root's. */
-const NEEDED = Object.keys(CAPABILITY_BITS) as Capability[];
+/** Without these all goes on, with a drawback. */
+const DISPENSABLE: readonly CapabilityName[] = [
+  'net_bind_service',
+  'sys_nice',
+  'sys_resource',
+  'audit_write',
+];
+
+/** What sandboxes cannot be without; every one of them is root's. */
+const NEEDED: readonly Capability[] = (Object.keys(RIGHTS.up) as CapabilityName[])
+  .filter((name) => !DISPENSABLE.includes(name))
+  .map(capability);
 
 export function evaluateCapabilities(confinement: Confinement): CheckResult {
   const missing = NEEDED.filter((name) => !hasCapability(confinement.effective, name));
