@@ -1,91 +1,25 @@
-import { setTimeout as sleep } from 'node:timers/promises';
-import { Sandbox } from 'e2b';
-import { ABUSES, serveFloods } from '../../e2e/hostile/abuses.ts';
-import { type ControlPlane, newTeam } from '../../e2e/setup/control-plane.ts';
+import { ABUSES } from '../../e2e/hostile/abuses.ts';
+import { newTeam } from '../../e2e/setup/control-plane.ts';
 import { IdleGroup } from '../host/idle-group.ts';
-import { type ThreadTime, threadTimes } from '../host/threads.ts';
-import { sdkOptions } from '../islet/sdk.ts';
-import { letAbuserLoose } from '../neighbour/abusers.ts';
+import type { ThreadTime } from '../host/threads.ts';
+import { type Beside, beside, withAttacker } from '../neighbour/beside.ts';
 import { addSeen, Neighbour, nothingSeen, type Seen, WORK, type Work } from '../neighbour/neighbour.ts';
 import type { Measurement, Target } from '../report/measurement.ts';
 import { percentile } from '../report/statistics.ts';
-import type { Row, RowContext } from './row.ts';
-
-/** For what an abuse costs to show, and for it to be gone again. */
-const SETTLE_MS = 1_000;
+import type { Row } from './row.ts';
 
 const TARGETS: readonly Target[] = [{ kind: 'ratio-at-most', of: 'p99', value: 1.5 }];
 const MEMORY_MB = 256 * 1.048576;
 
-/** What the neighbour saw beside an abuse, and what Islet's threads got of the processors meanwhile. */
-interface Beside {
-  abuse: string;
+interface Compared extends Beside {
   quiet: Seen;
-  loud: Seen;
-  /** Of the main thread, and of the other that ran most; ms a second. */
-  main: ThreadTime;
-  other: ThreadTime;
-}
-
-async function beside(
-  abuse: string,
-  attacker: { team: ControlPlane; sandboxId: string; group: IdleGroup },
-  neighbour: Neighbour,
-  context: RowContext,
-): Promise<Beside> {
-  const { access, now, size, signal } = context;
-  const ms = size === 'full' ? 8_000 : 2_000;
-  const quiet = await neighbour.work(ms, context);
-  const { team, sandboxId, group } = attacker;
-  const stop = await letAbuserLoose(group, { abuse, access, apiKey: team.key, sandboxId });
-  try {
-    await sleep(SETTLE_MS, undefined, { signal });
-    const [before, beganAt] = [await threadTimes(access.pid), now()];
-    const loud = await neighbour.work(ms, context);
-    const spent = spentBetween(before, await threadTimes(access.pid), (now() - beganAt) / 1000);
-    const main = spent.get(access.pid) ?? { ran: 0, waited: 0 };
-    spent.delete(access.pid);
-    const [other = { ran: 0, waited: 0 }] = [...spent.values()].sort((a, b) => b.ran - a.ran);
-    return { abuse, quiet, loud, main, other };
-  } finally {
-    await stop();
-    await sleep(SETTLE_MS);
-  }
-}
-
-function spentBetween(
-  before: ReadonlyMap<number, ThreadTime>,
-  after: ReadonlyMap<number, ThreadTime>,
-  seconds: number,
-): Map<number, ThreadTime> {
-  const spent = new Map<number, ThreadTime>();
-  for (const [thread, { ran, waited }] of after) {
-    const then = before.get(thread) ?? { ran: 0, waited: 0 };
-    spent.set(thread, { ran: (ran - then.ran) / seconds, waited: (waited - then.waited) / seconds });
-  }
-  return spent;
-}
-
-/** An attacker with a sandbox of its own, which is new for each abuse: the last one may have worn it out. */
-async function withAttacker<T>(
-  { access }: RowContext,
-  team: ControlPlane,
-  use: (sandboxId: string) => Promise<T>,
-): Promise<T> {
-  const sandbox = await Sandbox.create({ ...sdkOptions(access), apiKey: team.key });
-  try {
-    await serveFloods(sandbox);
-    return await use(sandbox.sandboxId);
-  } finally {
-    await team.kill(sandbox.sandboxId);
-  }
 }
 
 function ratio(loud: readonly number[], quiet: readonly number[]): string {
   return (percentile(loud, 0.99) / percentile(quiet, 0.99)).toFixed(2);
 }
 
-function told({ quiet, loud, main, other }: Beside): string {
+function told({ quiet, loud, main, other }: Compared): string {
   const one = (work: Work) =>
     `${work} ${ratio(loud.islet[work], quiet.islet[work])} × (bare ${ratio(loud.bare[work], quiet.bare[work])} ×)`;
   const thread = ({ ran, waited }: ThreadTime) => `ran ${ran.toFixed(0)} waited ${waited.toFixed(0)}`;
@@ -125,7 +59,7 @@ export const neighbourRow: Row = {
   description: `a team's create, command and HTTP while another does each of ${ABUSES.length} abuses, against quiet`,
   async measure(context) {
     const { access } = context;
-    const seen: Beside[] = [];
+    const seen: Compared[] = [];
     const quiet = nothingSeen();
     const failures: string[] = [];
     await using team = await newTeam(access, 'neighbour');
@@ -137,9 +71,12 @@ export const neighbourRow: Row = {
       context.progress(index, ABUSES.length);
       const say = (text: string) => process.stderr.write(`neighbour: beside ${name}: ${text}\n`);
       try {
-        const one = await withAttacker(context, team, (sandboxId) =>
-          beside(name, { team, sandboxId, group }, neighbour, context),
-        );
+        const ms = context.size === 'full' ? 8_000 : 2_000;
+        const one = await withAttacker(access, team, async (sandboxId) => {
+          const quiet = await neighbour.work(ms, context);
+          const attacker = { access, team, sandboxId, group };
+          return { quiet, ...(await beside(name, attacker, neighbour, { ...context, ms })) };
+        });
         seen.push(one);
         addSeen(quiet, one.quiet);
         say(told(one));

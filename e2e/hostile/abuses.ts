@@ -1,4 +1,6 @@
 import { randomBytes } from 'node:crypto';
+import { readFile } from 'node:fs/promises';
+import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { gzipSync } from 'node:zlib';
 import { type Sandbox, Template } from 'e2b';
@@ -24,6 +26,7 @@ export interface Abuse {
 }
 
 export const FLOOD_PORT = 8090;
+const PROGRAMS = join(import.meta.dirname, 'programs');
 
 /** Has an attacker's sandbox serve floods; see `programs/flood.py`. */
 export async function serveFloods(sandbox: Sandbox): Promise<void> {
@@ -106,6 +109,14 @@ async function uploadsToVolume({ api }: Attacker): Promise<Stop> {
     await stop();
     await api.call('DELETE', `/volumes/${body.volumeID}`);
   };
+}
+
+/** Connections by names that the sandbox may not reach, each of which the gateway reads and decides. */
+async function throughGateway(attacker: Attacker): Promise<Stop> {
+  const { sandbox } = attacker;
+  await sandbox.updateNetwork({ allowOut: ['allowed.test'], denyOut: ['0.0.0.0/0'] });
+  await sandbox.files.write('/tmp/connect.py', await readFile(join(PROGRAMS, 'connect.py'), 'utf8'));
+  return inside('python3 /tmp/connect.py 203.0.113.7 32 &')(attacker);
 }
 
 /** What one team may do to make another wait, one at a time. */
@@ -209,5 +220,34 @@ export const ABUSES: readonly Abuse[] = [
     begin: inside('while :; do for i in 1 2 3 4 5 6 7 8; do /bin/true & done; wait; done'),
   },
   { name: 'computing', begin: inside('for i in 1 2 3 4; do (while :; do :; done) & done') },
+  {
+    name: 'creates and kills',
+    begin: async ({ api }) =>
+      repeat(4, async () => {
+        const { sandboxID } = await api.create();
+        await api.kill(sandboxID);
+      }),
+  },
+  {
+    name: 'wrong keys',
+    begin: async ({ api }) =>
+      repeat(16, () => api.call('GET', '/v2/sandboxes', { key: `e2b_${randomBytes(20).toString('hex')}` })),
+  },
+  {
+    name: 'answers of the API that nobody reads',
+    begin: atApi({ kind: 'stall', connections: 64, path: '/openapi.json' }),
+  },
+  {
+    name: 'uploads to a sandbox',
+    begin: async ({ sandbox }) => repeat(4, () => sandbox.files.write('/tmp/upload', megabytes.buffer)),
+  },
+  {
+    name: 'commands that fill the log',
+    begin: async ({ sandbox }) =>
+      repeat(8, () =>
+        sandbox.commands.run('yes "a line of the log" | head -c 300000', { timeoutMs: 20_000 }),
+      ),
+  },
+  { name: 'connections that the gateway denies', begin: throughGateway },
   { name: 'DNS', begin: inside('for i in 1 2 3 4; do (while :; do getent hosts x.invalid; done) & done') },
 ];

@@ -10,12 +10,13 @@ import {
 const { SandboxSchema } = orchestratorProto;
 
 /**
- * What is shown of a paused sandbox while its node is away, as a text for its row. Its variables are left out, and of its tokens only
- * stands that there are any: they are made of the seed.
+ * What is shown of a paused sandbox while its node is away, as a text for its row. Its variables and the password of its proxy are
+ * left out, and of its tokens only stands that there are any: they are made of the seed.
  */
 export function toShown(sandbox: Sandbox): string {
   const { config, ...rest } = clone(SandboxSchema, sandbox) as Sandbox;
   config.envVars = {};
+  if (config.egress?.proxy) delete config.egress.proxy.password;
   if (config.envdAccessToken !== undefined) config.envdAccessToken = '';
   if (config.trafficAccessToken !== undefined) config.trafficAccessToken = '';
   return toJsonString(SandboxSchema, { ...rest, config });

@@ -193,7 +193,7 @@ function portsOf(config: UpConfig): PortWish[] {
 
 /** Its own sandboxes have to pass the firewall of Docker and others, which may not let them. */
 async function tellOtherFirewalls(reporter: Reporter): Promise<void> {
-  for (const { status, detail, fix } of evaluateOtherFirewalls(await probeOtherFirewalls(runHost))) {
-    if (status !== 'ok') reporter.note(`Sandboxes have no internet: ${detail}. To let it through: ${fix}`);
+  for (const { status, detail, cause, fix } of evaluateOtherFirewalls(await probeOtherFirewalls(runHost))) {
+    if (status !== 'ok') reporter.note(`${detail}: ${cause}. To let it through: ${fix}`);
   }
 }

@@ -55,7 +55,7 @@ export class Gate {
       client.resetAndDestroy();
       return;
     }
-    const place = this.#places.take(gate.sandbox.address);
+    const place = this.#places.take(gate.sandbox.address, gate.sandbox.teamId);
     if (!place) {
       this.#refuse(client, gate);
       return;

@@ -24,23 +24,26 @@ export interface Place {
 }
 
 /**
- * Gives connections their places. A sandbox gets no more than as many as are free: one that opens all it can leaves half of
- * them, two leave a third, so that whoever comes later always finds some.
+ * Gives connections their places. A team gets no more than as many as are free: one that opens all it can, from however many sandboxes,
+ * leaves half of them, two leave a third, so that whoever comes later always finds some.
  */
 export class Places {
   readonly #limits: PlaceLimits;
   readonly #counts = new Map<string, Count>();
+  readonly #ofTeams = new Map<string, number>();
   #taken = 0;
 
   constructor(limits: PlaceLimits = DEFAULT_PLACES) {
     this.#limits = limits;
   }
 
-  /** @returns undefined if there is none for this sandbox now */
-  take(sandbox: string): Place | undefined {
+  /** @returns undefined if there is none for this sandbox of the team now */
+  take(sandbox: string, team: string): Place | undefined {
     const { all, ofOne, waitingOfOne } = this.#limits;
     const count = this.#counts.get(sandbox) ?? { open: 0, waiting: 0 };
-    if (count.open >= Math.min(ofOne, all - this.#taken) || count.waiting >= waitingOfOne) return undefined;
+    const ofTeam = this.#ofTeams.get(team) ?? 0;
+    if (count.open >= ofOne || count.waiting >= waitingOfOne || ofTeam >= all - this.#taken) return undefined;
+    this.#ofTeams.set(team, ofTeam + 1);
     this.#counts.set(sandbox, count);
     count.open++;
     count.waiting++;
@@ -59,6 +62,9 @@ export class Places {
         count.open--;
         this.#taken--;
         if (count.open === 0) this.#counts.delete(sandbox);
+        const left = (this.#ofTeams.get(team) ?? 1) - 1;
+        if (left > 0) this.#ofTeams.set(team, left);
+        else this.#ofTeams.delete(team);
       },
     };
   }

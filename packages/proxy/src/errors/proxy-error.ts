@@ -108,6 +108,21 @@ export function tooManyConnections(sandboxId: string, connectionLimit: number): 
   });
 }
 
+/** All sandboxes of its team together have as many as they may have now. */
+export function tooManyConnectionsOfTeam(sandboxId: string, connectionLimit: number): ProxyError {
+  const message =
+    'Together all sandboxes of its team have reached their limit of connections. Close some or try again in a moment.';
+  return new ProxyError(429, message, {
+    fields: { sandboxId, message, connectionLimit },
+    page: {
+      title: 'Too Many Connections',
+      lines: [
+        `All sandboxes of its team have ${connectionLimit} connections open, which is their limit now.`,
+      ],
+    },
+  });
+}
+
 /** An answer about a sandbox that has no page of its own. */
 function sandboxRefused(status: number, sandboxId: string, message: string, cause?: unknown): ProxyError {
   const page = { title: 'Sandbox Not Available', lines: [message, `Sandbox ${sandboxId}`] };

@@ -2,14 +2,15 @@ import { expect, it } from 'vitest';
 import { ProxyError } from '../errors/proxy-error.ts';
 import { RunPlaces } from './run-places.ts';
 
-const run = (n: number) => ({ sandboxId: `i${n}`, executionId: `run-${n}` });
+/** Of a team of its own, if it is not said whose. */
+const run = (n: number, tenant = `team-${n}`) => ({ sandboxId: `i${n}`, executionId: `run-${n}`, tenant });
 
 /** Takes places of a run until it gets no more. */
-function takeAll(places: RunPlaces, n: number, own?: number): (() => void)[] {
+function takeAll(places: RunPlaces, n: number, own?: number, team?: string): (() => void)[] {
   const leave: (() => void)[] = [];
   for (;;) {
     try {
-      leave.push(places.occupy(run(n), own));
+      leave.push(places.occupy(run(n, team), own));
     } catch (error) {
       expect(error).toMatchObject({ status: 429, message: expect.stringContaining('limit of connections') });
       expect(error).toBeInstanceOf(ProxyError);
@@ -36,6 +37,17 @@ it('has places left for others, however many runs take all they can', () => {
   expect(Math.min(...counts)).toBeGreaterThan(0);
   expect(counts.reduce((sum, count) => sum + count)).toBeLessThan(1000);
   expect(places.occupy(run(99), undefined)).toEqual(expect.any(Function));
+});
+
+it('leaves two thirds to other teams, with however many sandboxes one takes all it can', () => {
+  const places = new RunPlaces({ total: 3000, perRun: 1000 });
+  const taken = Array.from({ length: 100 }, (_, n) => takeAll(places, n, undefined, 'loud'));
+  expect(taken.flat()).toHaveLength(1000);
+  expect(takeAll(places, 200, undefined, 'quiet').length).toBeGreaterThan(200);
+  taken[0]?.[0]?.();
+  expect(() => places.occupy(run(201, 'loud'), undefined)).toThrow('all sandboxes of its team');
+  for (const leave of taken.flat()) leave();
+  expect(takeAll(places, 202, undefined, 'loud').length).toBeGreaterThan(200);
 });
 
 it('forgets runs that have no place', () => {

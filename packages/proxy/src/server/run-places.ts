@@ -1,5 +1,5 @@
-import { tooManyConnections } from '../errors/proxy-error.ts';
-import type { RunId } from '../upstream/pool.ts';
+import { tooManyConnections, tooManyConnectionsOfTeam } from '../errors/proxy-error.ts';
+import type { Upstream } from '../upstream/pool.ts';
 
 export interface PlaceLimits {
   /** Requests and tunnels at once, of all runs together. */
@@ -13,11 +13,14 @@ export const DEFAULT_PLACES: PlaceLimits = { total: 16_384, perRun: 1024 };
 
 /** What a run may take of the places that are left. However many runs take all they can, some are left for others. */
 const SHARE_OF_FREE = 1 / 8;
+/** The same of a team: with however many sandboxes it takes all it can, two thirds are left for others. */
+const TEAM_SHARE_OF_FREE = 1 / 2;
 
-/** Counts the requests and tunnels that are under way, so that those of one run leave room for those of others. */
+/** Counts the requests and tunnels that are under way, so that those of one run, and of one team, leave room for those of others. */
 export class RunPlaces {
   readonly #limits: PlaceLimits;
   readonly #taken = new Map<string, number>();
+  readonly #ofTeams = new Map<string, number>();
   #total = 0;
 
   constructor(limits: PlaceLimits) {
@@ -29,18 +32,24 @@ export class RunPlaces {
    * @param own the run's own limit, if it has one.
    * @throws ProxyError 429
    */
-  occupy(run: RunId, own: number | undefined): () => void {
-    const { executionId, sandboxId } = run;
+  occupy(run: Omit<Upstream, 'host' | 'port'>, own: number | undefined): () => void {
+    const { executionId, sandboxId, tenant } = run;
     const taken = this.#taken.get(executionId) ?? 0;
-    const limit = Math.min(own ?? this.#limits.perRun, this.#share());
+    const limit = Math.min(own ?? this.#limits.perRun, this.#share(SHARE_OF_FREE));
     if (taken >= limit) throw tooManyConnections(sandboxId, limit);
+    const ofTeam = this.#ofTeams.get(tenant) ?? 0;
+    const teamLimit = this.#share(TEAM_SHARE_OF_FREE);
+    if (ofTeam >= teamLimit) throw tooManyConnectionsOfTeam(sandboxId, teamLimit);
     this.#taken.set(executionId, taken + 1);
+    this.#ofTeams.set(tenant, ofTeam + 1);
     this.#total++;
     let left = false;
     return () => {
       if (left) return;
       left = true;
-      this.#leave(executionId);
+      this.#total--;
+      countDown(this.#taken, executionId);
+      countDown(this.#ofTeams, tenant);
     };
   }
 
@@ -49,14 +58,13 @@ export class RunPlaces {
     return { taken: this.#total, total: this.#limits.total };
   }
 
-  #share(): number {
-    return Math.ceil((this.#limits.total - this.#total) * SHARE_OF_FREE);
+  #share(ofFree: number): number {
+    return Math.ceil((this.#limits.total - this.#total) * ofFree);
   }
+}
 
-  #leave(executionId: string): void {
-    this.#total--;
-    const left = (this.#taken.get(executionId) ?? 1) - 1;
-    if (left > 0) this.#taken.set(executionId, left);
-    else this.#taken.delete(executionId);
-  }
+function countDown(counts: Map<string, number>, key: string): void {
+  const left = (counts.get(key) ?? 1) - 1;
+  if (left > 0) counts.set(key, left);
+  else counts.delete(key);
 }
