@@ -47,10 +47,5 @@ export {
   type SandboxProxyOptions,
   targetOf,
 } from './server/sandbox-proxy.ts';
-export {
-  RunClosedError,
-  type RunId,
-  type Upstream,
-  UpstreamPool,
-  type UpstreamPoolOptions,
-} from './upstream/pool.ts';
+export { type Upstream, UpstreamPool, type UpstreamPoolOptions } from './upstream/pool.ts';
+export { RunClosedError, type RunId } from './upstream/run.ts';

@@ -1,5 +1,5 @@
 import type { IncomingMessage, Server, ServerResponse } from 'node:http';
-import { createSecureServer, type Http2SecureServer, type Http2Stream } from 'node:http2';
+import type { Http2SecureServer, Http2Server, Http2Stream, ServerHttp2Session } from 'node:http2';
 import type { AddressInfo, Socket } from 'node:net';
 import type { Duplex } from 'node:stream';
 import type { TLSSocket } from 'node:tls';
@@ -7,24 +7,9 @@ import type { Certificate } from '@islet/certificates';
 import { clientOf } from '@islet/contracts';
 import { type ClientLimits, createHttp1Server, type Front, type Share, type Turns } from '@islet/proxy';
 import { ClientConnections, type ConnectionLimits } from '../limits/client-connections.ts';
-import { limitResets } from './http2-resets.ts';
+import { onceKnown } from './first-bytes.ts';
+import { createPlainHttp2Server, createTlsServer } from './http2-servers.ts';
 
-/** The first byte of a TLS handshake record; no HTTP request begins with it. */
-const TLS_HANDSHAKE = 0x16;
-/**
- * What one HTTP/2 connection may take. Node.js ends it beyond; nghttp2 also ends one that sends more than 8
- * CONTINUATION frames for a head, or lets 1,000 of its PINGs and SETTINGS wait for their answers.
- */
-const HTTP2_LIMITS = {
-  settings: { maxConcurrentStreams: 256, enablePush: false },
-  /** Of a head. */
-  maxHeaderListPairs: 128,
-  /** MiB of heads and queues. */
-  maxSessionMemory: 10,
-  maxSessionInvalidFrames: 100,
-  maxSessionRejectedStreams: 100,
-  maxSettings: 32,
-};
 /** What a handshake takes of the thread. */
 const HANDSHAKE_MS = 1;
 const NO_ROOM = 'Too many connections from your address are in use. Close some, or try again in a moment.';
@@ -49,18 +34,21 @@ export interface EdgeListenerOptions {
 }
 
 /**
- * Plain HTTP/1.1 and, over TLS, HTTP/1.1 and HTTP/2, all on one port. One HTTP/1.1 server serves plain and decrypted
- * connections alike, so that the same limits hold for both; the HTTP/2 server only does handshakes and HTTP/2.
+ * HTTP/1.1 and HTTP/2, each plain and over TLS, all on one port. One HTTP/1.1 server serves plain and decrypted
+ * connections alike, so that the same limits hold for both; the others only do handshakes and HTTP/2.
  */
 export class EdgeListener {
   readonly #plain: Server;
   /** Does handshakes; undefined: only plain HTTP is answered. */
   readonly #secure: Http2SecureServer | undefined;
+  /** Serves HTTP/2 without TLS. */
+  readonly #plainHttp2: Http2Server;
+  readonly #sessions = new Set<ServerHttp2Session>();
   readonly #sockets = new Set<Socket>();
   readonly #turns: Turns;
   readonly #connections: ClientConnections;
-  /** The connections that TLS is spoken on, by their other end. */
-  readonly #encrypted = new Map<string, Socket>();
+  /** The connections below TLS and HTTP/2, by their other end. */
+  readonly #carriers = new Map<string, Socket>();
   /** Ends the use of a connection by a request to switch protocols. */
   readonly #upgrades = new WeakMap<object, () => void>();
 
@@ -91,6 +79,10 @@ export class EdgeListener {
     this.#countHttp1(plain);
     front.attach(plain, serveAgain);
 
+    this.#plainHttp2 = createPlainHttp2Server(limits);
+    this.#countHttp2(this.#plainHttp2);
+    front.attach(this.#plainHttp2, serveAgain);
+
     const secure = certificate && createTlsServer(certificate, limits);
     this.#secure = secure;
     if (secure) {
@@ -99,8 +91,8 @@ export class EdgeListener {
       const serveHttp2 = secure.listeners('secureConnection') as ((socket: TLSSocket) => void)[];
       secure.removeAllListeners('secureConnection');
       secure.on('secureConnection', (socket: TLSSocket) => {
-        const encrypted = this.#encrypted.get(otherEnd(socket));
-        if (encrypted) this.#connections.alias(socket, encrypted);
+        const carrier = this.#carriers.get(otherEnd(socket));
+        if (carrier) this.#connections.alias(socket, carrier);
         if (socket.alpnProtocol !== 'h2') {
           servePlain(socket);
           return;
@@ -115,12 +107,11 @@ export class EdgeListener {
       socket.once('close', () => this.#sockets.delete(socket));
       if (!this.#connections.admit(socket)) refuse(socket);
       else
-        onFirstPiece(socket, limits.headTimeoutMs, (piece) => {
-          if (secure && piece[0] === TLS_HANDSHAKE) {
+        onceKnown(socket, limits.headTimeoutMs, (protocol) => {
+          if (protocol === 'http2') this.#serveHttp2(socket);
+          else if (protocol === 'tls' && secure)
             this.#inTurn(socket, HANDSHAKE_MS, () => this.#serveTls(secure, socket));
-          } else {
-            servePlain(socket);
-          }
+          else servePlain(socket);
         });
     });
   }
@@ -144,10 +135,21 @@ export class EdgeListener {
   }
 
   #serveTls(secure: Http2SecureServer, socket: Socket): void {
-    const key = otherEnd(socket);
-    this.#encrypted.set(key, socket);
-    socket.once('close', () => this.#encrypted.delete(key));
+    this.#carry(socket);
     secure.emit('connection', socket);
+  }
+
+  #serveHttp2(socket: Socket): void {
+    this.#carry(socket);
+    // See above.
+    socket.allowHalfOpen = false;
+    this.#plainHttp2.emit('connection', socket);
+  }
+
+  #carry(socket: Socket): void {
+    const key = otherEnd(socket);
+    this.#carriers.set(key, socket);
+    socket.once('close', () => this.#carriers.delete(key));
   }
 
   #countHttp1(server: Server): void {
@@ -161,9 +163,11 @@ export class EdgeListener {
     });
   }
 
-  #countHttp2(server: Http2SecureServer): void {
-    server.on('session', (session) => {
-      const socket = this.#encrypted.get(otherEnd(session.socket));
+  #countHttp2(server: Http2SecureServer | Http2Server): void {
+    server.on('session', (session: ServerHttp2Session) => {
+      this.#sessions.add(session);
+      session.once('close', () => this.#sessions.delete(session));
+      const socket = this.#carriers.get(otherEnd(session.socket));
       if (!socket) return;
       session.on('stream', (stream: Http2Stream) => stream.once('close', this.#connections.use(socket)));
     });
@@ -194,30 +198,14 @@ export class EdgeListener {
   async close(drainMs: number): Promise<void> {
     const closed = new Promise<void>((resolve) => this.#plain.close(() => resolve()));
     this.#plain.closeIdleConnections();
+    // Their clients are told, and open no more streams.
+    for (const session of this.#sessions) session.close();
     const timer = setTimeout(() => {
       for (const socket of this.#sockets) socket.destroy();
     }, drainMs);
     await closed;
     clearTimeout(timer);
   }
-}
-
-function createTlsServer(certificate: Certificate, limits: ClientLimits): Http2SecureServer {
-  const server = createSecureServer({
-    cert: certificate.cert,
-    key: certificate.key,
-    // Offers both in the handshake.
-    allowHTTP1: true,
-    handshakeTimeout: limits.headTimeoutMs,
-    ...HTTP2_LIMITS,
-  });
-  server.on('session', (session) => {
-    session.setTimeout(limits.keepAliveMs, () => session.close());
-    limitResets(session);
-  });
-  // A handshake that fails is the client's affair; the socket is closed already.
-  server.on('tlsClientError', () => {});
-  return server;
 }
 
 /** Tells connections of one time apart, whether encrypted or decrypted. */
@@ -229,25 +217,4 @@ function refuse(socket: Socket): void {
   socket.on('error', () => socket.destroy());
   socket.resume();
   socket.end(REFUSAL, () => socket.destroySoon());
-}
-
-/** Looks at a connection's first piece without taking it. */
-function onFirstPiece(socket: Socket, timeoutMs: number, then: (piece: Buffer) => void): void {
-  const giveUp = () => socket.destroy();
-  const read = (): void => {
-    const chunk: Buffer | null = socket.read();
-    if (chunk === null) return;
-    socket.off('readable', read);
-    socket.off('error', giveUp);
-    socket.off('end', giveUp);
-    socket.off('timeout', giveUp);
-    socket.setTimeout(0);
-    socket.unshift(chunk);
-    then(chunk);
-  };
-  socket.setTimeout(timeoutMs);
-  socket.on('timeout', giveUp);
-  socket.on('error', giveUp);
-  socket.on('end', giveUp);
-  socket.on('readable', read);
 }

@@ -1,6 +1,5 @@
 import type { Share } from '../fairness/turns.ts';
-import type { UpstreamConnection } from '../upstream/connection.ts';
-import { MAX_BACKLOG_BYTES } from './downstream.ts';
+import type { Carrier } from '../upstream/carrier.ts';
 import type { ProxyRequest } from './proxy-request.ts';
 import { withoutReserved } from './trailers.ts';
 
@@ -9,22 +8,20 @@ export class BodyPump {
   /** The client has sent everything and it was written on. */
   finished = false;
   readonly #request: ProxyRequest;
-  readonly #connection: UpstreamConnection;
+  readonly #carrier: Carrier;
   readonly #share: Share;
-  readonly #chunked: boolean;
   #full = false;
   #held = false;
 
-  constructor(request: ProxyRequest, connection: UpstreamConnection, share: Share) {
+  constructor(request: ProxyRequest, carrier: Carrier, share: Share) {
     this.#request = request;
-    this.#connection = connection;
+    this.#carrier = carrier;
     this.#share = share;
-    this.#chunked = request.framing.kind === 'chunked';
     request.body.on('data', this.#onData);
     request.body.on('end', this.#onEnd);
   }
 
-  /** The connection takes more. */
+  /** The carrier takes more. */
   drained(): void {
     this.#full = false;
     this.#flow();
@@ -42,7 +39,9 @@ export class BodyPump {
   }
 
   readonly #onData = (chunk: Buffer): void => {
-    this.#share.run(() => this.#write(chunk));
+    this.#share.run(() => {
+      if (!this.#carrier.writeBody(chunk)) this.#full = true;
+    });
     if (this.#full) this.#request.body.pause();
     if (!this.#share.isOver) return;
     this.#held = true;
@@ -53,31 +52,8 @@ export class BodyPump {
     });
   };
 
-  #write(chunk: Buffer): void {
-    const { socket } = this.#connection;
-    let flows: boolean;
-    if (this.#chunked) {
-      socket.cork();
-      socket.write(`${chunk.length.toString(16)}\r\n`, 'latin1');
-      socket.write(chunk);
-      flows = socket.write('\r\n', 'latin1');
-      socket.uncork();
-    } else {
-      flows = socket.write(chunk);
-    }
-    if (!flows && socket.writableLength >= MAX_BACKLOG_BYTES) this.#full = true;
-  }
-
   readonly #onEnd = (): void => {
     this.finished = true;
-    if (this.#chunked) this.#connection.socket.write(this.#lastChunk(), 'latin1');
-    this.#connection.finishRequest();
+    this.#carrier.endBody(withoutReserved(this.#request.body.rawTrailers));
   };
-
-  #lastChunk(): string {
-    let text = '0\r\n';
-    const trailers = withoutReserved(this.#request.body.rawTrailers);
-    for (let i = 0; i < trailers.length; i += 2) text += `${trailers[i]}: ${trailers[i + 1]}\r\n`;
-    return `${text}\r\n`;
-  }
 }

@@ -1,13 +1,12 @@
 import type { Socket } from 'node:net';
 import type { Share } from '../fairness/turns.ts';
-import type { Exchange, UpstreamConnection } from '../upstream/connection.ts';
+import type { Carrier, Exchange } from '../upstream/carrier.ts';
 import type { UpstreamPool } from '../upstream/pool.ts';
 import type { ResponseHead } from '../upstream/response-head.ts';
 import { BodyPump } from './body-pump.ts';
 import type { Destination } from './destination.ts';
 import type { Downstream } from './downstream.ts';
 import type { ProxyRequest } from './proxy-request.ts';
-import { renderRequestHead } from './request-head.ts';
 import { withoutReserved } from './trailers.ts';
 
 /** Methods that a proxy may send again by itself (RFC 9110 §9.2.2). */
@@ -32,7 +31,7 @@ export class Forwarding implements Exchange {
   readonly #destination: Destination;
   readonly #share: Share;
   readonly #outcome: ForwardingOutcome;
-  #connection: UpstreamConnection | undefined;
+  #carrier: Carrier | undefined;
   #pump: BodyPump | undefined;
   #opening: AbortController | undefined;
   #isSent = false;
@@ -89,24 +88,24 @@ export class Forwarding implements Exchange {
     this.#opening = opening;
     try {
       const { upstream, attempts } = this.#destination;
-      const connection = await this.#pool.open(upstream, attempts, opening.signal);
+      const carrier = await this.#pool.open(upstream, attempts, opening.signal);
       this.#opening = undefined;
-      if (this.#settled) connection.destroy(new Error('the client is gone'));
-      else this.#send(connection);
+      if (this.#settled) carrier.destroy(new Error('the client is gone'));
+      else this.#send(carrier);
     } catch (error) {
       this.#opening = undefined;
       this.#fail(error instanceof Error ? error : new Error(String(error)));
     }
   }
 
-  #send(connection: UpstreamConnection): void {
-    const { framing, method, upgrade } = this.#request;
-    this.#connection = connection;
+  #send(carrier: Carrier): void {
+    const { framing, upgrade } = this.#request;
+    this.#carrier = carrier;
     this.#isSent = true;
-    connection.begin(this, method, upgrade);
-    connection.socket.write(renderRequestHead(this.#request, this.#destination.changes), 'latin1');
-    if (framing.kind === 'none' || upgrade !== undefined) connection.finishRequest();
-    else this.#pump = new BodyPump(this.#request, connection, this.#share);
+    carrier.begin(this, this.#request, this.#destination.changes);
+    if (framing.kind !== 'none' && upgrade === undefined) {
+      this.#pump = new BodyPump(this.#request, carrier, this.#share);
+    }
   }
 
   onInformation(head: ResponseHead): void {
@@ -131,19 +130,19 @@ export class Forwarding implements Exchange {
 
   /** Reads no further before the client has taken what there is. */
   #waitForClient(): void {
-    this.#connection?.pause();
+    this.#carrier?.pause();
     if (this.#watchesDrain) return;
     this.#watchesDrain = true;
-    this.#downstream.onDrain(() => this.#connection?.resume());
+    this.#downstream.onDrain(() => this.#carrier?.resume());
   }
 
   work(work: () => void): void {
-    const connection = this.#connection;
+    const carrier = this.#carrier;
     this.#share.run(work);
     // It may have got another owner, or none.
-    if (!connection || connection !== this.#connection || !this.#share.isOver) return;
-    connection.hold();
-    this.#share.enter(() => connection.release());
+    if (!carrier || carrier !== this.#carrier || !this.#share.isOver) return;
+    carrier.hold();
+    this.#share.enter(() => carrier.release());
   }
 
   onPause(): void {
@@ -169,17 +168,16 @@ export class Forwarding implements Exchange {
     if (pump && !pump.finished) {
       // The answer came before the whole request was sent: this connection is of no more use.
       pump.stop();
-      this.#connection?.destroy(new Error('answered before the request was complete'));
+      this.#carrier?.destroy(new Error('answered before the request was complete'));
     }
     // It may carry another exchange from now on, which this one's late events must not touch.
-    this.#connection = undefined;
+    this.#carrier = undefined;
   }
 
-  onSwitch(head: ResponseHead, rest: Buffer): void {
-    const socket = this.#connection?.socket;
-    this.#connection = undefined;
-    if (this.#settled || !socket) {
-      socket?.destroy();
+  onSwitch(head: ResponseHead, socket: Socket, rest: Buffer): void {
+    this.#carrier = undefined;
+    if (this.#settled) {
+      socket.destroy();
       return;
     }
     this.#settled = true;
@@ -191,9 +189,9 @@ export class Forwarding implements Exchange {
   }
 
   onFailure(error: Error): void {
-    const connection = this.#connection;
-    this.#connection = undefined;
-    const stale = connection?.reused === true && !connection.answered;
+    const carrier = this.#carrier;
+    this.#carrier = undefined;
+    const stale = carrier?.reused === true && !carrier.answered;
     if (!this.#settled && stale && this.#repeatable()) void this.#openAndSend();
     else this.#fail(error);
   }
@@ -216,7 +214,7 @@ export class Forwarding implements Exchange {
     this.#pump?.stop();
     const gone = new Error('the client is gone');
     this.#opening?.abort(gone);
-    this.#connection?.destroy(gone);
-    this.#connection = undefined;
+    this.#carrier?.destroy(gone);
+    this.#carrier = undefined;
   }
 }

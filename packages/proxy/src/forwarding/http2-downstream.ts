@@ -8,38 +8,11 @@ import type { RenderedError } from '../errors/render.ts';
 import type { ResponseHead } from '../upstream/response-head.ts';
 import { type Downstream, MAX_BACKLOG_BYTES } from './downstream.ts';
 import { endToEnd } from './hop-by-hop.ts';
+import { toHeaders } from './http2-head.ts';
 import { LINGER_MS } from './orderly-end.ts';
 
-/** Fields that may stand once only: HTTP/2 refuses to send a second. */
-const SINGLE = new Set([
-  'content-length',
-  'content-type',
-  'content-location',
-  'content-md5',
-  'date',
-  'etag',
-  'expires',
-  'last-modified',
-  'location',
-  'retry-after',
-  'server',
-  'age',
-]);
-
-function toHeaders(status: number, fields: string[]): OutgoingHttpHeaders {
-  // Without a prototype: `constructor` and `__proto__` are names like any other.
-  const headers: Record<string, string | string[]> = Object.create(null);
-  for (let i = 0; i < fields.length; i += 2) {
-    const name = (fields[i] ?? '').toLowerCase();
-    const value = fields[i + 1] ?? '';
-    const earlier = headers[name];
-    if (earlier === undefined) headers[name] = value;
-    else if (Array.isArray(earlier)) earlier.push(value);
-    else if (name === 'set-cookie') headers[name] = [earlier, value];
-    else if (!SINGLE.has(name)) headers[name] = `${earlier}, ${value}`;
-  }
-  headers[':status'] = String(status);
-  return headers;
+function headOf({ status, fields, connection }: ResponseHead): OutgoingHttpHeaders {
+  return { ...toHeaders(endToEnd(fields, connection)), ':status': String(status) };
 }
 
 /** A client that speaks HTTP/2. */
@@ -70,20 +43,29 @@ export class Http2Downstream implements Downstream {
   writeInformation(head: ResponseHead): boolean {
     // nghttp2 queues heads without a way to wait for it: all of an exchange are at most what the parser lets pass.
     if (this.#open && !this.#stream.headersSent) {
-      this.#stream.additionalHeaders(toHeaders(head.status, endToEnd(head.fields, head.connection)));
+      this.#stream.additionalHeaders(headOf(head));
     }
     return true;
   }
 
   writeHead(head: ResponseHead): void {
     if (!this.#open) return;
-    const headers = toHeaders(head.status, endToEnd(head.fields, head.connection));
+    const headers = headOf(head);
     if (head.length !== undefined) headers['content-length'] = String(head.length);
     if (head.framing !== 'chunked') delete headers.trailer;
-    const endStream = head.framing === 'none';
-    const waitForTrailers = !endStream && headers.trailer !== undefined;
-    this.#stream.respond(headers, { endStream, waitForTrailers });
+    // An answer of gRPC that is trailers alone is one only if it ends with its head.
+    const endStream = head.framing === 'none' || head.length === 0;
+    // Few servers announce what comes behind a body.
+    this.#stream.respond(headers, { endStream, waitForTrailers: head.framing === 'chunked' });
     if (endStream) this.#finished = true;
+  }
+
+  /** The sandbox switched to WebSocket: what follows on the stream is of that (RFC 8441 §5). */
+  accept(answer: ResponseHead): void {
+    if (!this.#open) return;
+    const headers = { ...headOf(answer), ':status': '200' };
+    delete headers['sec-websocket-accept'];
+    this.#stream.respond(headers);
   }
 
   write(chunk: Buffer, last: boolean): boolean {
@@ -105,9 +87,7 @@ export class Http2Downstream implements Downstream {
   end(trailers: string[]): void {
     if (!this.#open || this.#finished) return;
     this.#finished = true;
-    for (let i = 0; i < trailers.length; i += 2) {
-      this.#response.addTrailers({ [(trailers[i] ?? '').toLowerCase()]: trailers[i + 1] ?? '' });
-    }
+    this.#response.addTrailers(toHeaders(trailers));
     this.#stream.end();
   }
 

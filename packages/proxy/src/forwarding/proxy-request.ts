@@ -2,6 +2,7 @@ import type { IncomingMessage } from 'node:http';
 import type { Http2ServerRequest } from 'node:http2';
 import type { Readable } from 'node:stream';
 import {
+  connectNotSupported,
   invalidContentLength,
   invalidHost,
   invalidRequestTarget,
@@ -12,6 +13,7 @@ import {
   unsupportedTransferCoding,
 } from '@islet/contracts';
 import type { AudienceHints } from '../errors/audience.ts';
+import { asksForWebSocket, newWebSocketKey } from './websocket-http2.ts';
 
 /** How a request's body is delimited towards the sandbox. */
 export type BodyFraming = { kind: 'none' } | { kind: 'length'; bytes: string } | { kind: 'chunked' };
@@ -32,6 +34,8 @@ export interface ProxyRequest {
   expectsContinue: boolean;
   /** The protocol that the client wants to switch to. */
   upgrade: string | undefined;
+  /** Of a WebSocket over HTTP/2: the key that its server has to answer for. */
+  webSocketKey?: string;
   body: Readable & { rawTrailers: string[] };
   header(name: string): string | undefined;
 }
@@ -150,6 +154,7 @@ function parseHttp2(request: Http2ServerRequest): ProxyRequest {
     else fields.push(name, String(value));
   }
   const target = parseTarget(request.url, headers[':authority'] ?? headers.host);
+  if (request.method === 'CONNECT') return webSocketRequest(request, target, fields);
   return {
     method: request.method,
     target: target.path,
@@ -159,6 +164,31 @@ function parseHttp2(request: Http2ServerRequest): ProxyRequest {
     framing: http2Framing(headers['content-length'], stream.endAfterHeaders),
     expectsContinue: headers.expect?.toLowerCase() === '100-continue',
     upgrade: undefined,
+    body: request,
+    header: (name) => single(headers[name]),
+  };
+}
+
+/** The handshake of HTTP/1.1 that a WebSocket over HTTP/2 becomes. */
+function webSocketRequest(
+  request: Http2ServerRequest,
+  target: { path: string; host: string | undefined },
+  fields: readonly string[],
+): ProxyRequest {
+  const { headers } = request;
+  if (!asksForWebSocket(headers)) throw connectNotSupported();
+  const webSocketKey = newWebSocketKey();
+  const kept = fields.filter((_, i) => fields[i - (i % 2)] !== 'sec-websocket-key');
+  return {
+    method: 'GET',
+    target: target.path,
+    host: target.host,
+    fields: [...kept, 'sec-websocket-key', webSocketKey],
+    connection: ['upgrade'],
+    framing: { kind: 'none' },
+    expectsContinue: false,
+    upgrade: 'websocket',
+    webSocketKey,
     body: request,
     header: (name) => single(headers[name]),
   };

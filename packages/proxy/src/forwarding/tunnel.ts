@@ -1,9 +1,9 @@
 import type { Socket } from 'node:net';
 import type { Duplex } from 'node:stream';
 import type { Share } from '../fairness/turns.ts';
-import type { Closable } from '../upstream/pool.ts';
 import { onceReadOut } from '../upstream/read-out.ts';
 import { resetAtOnce } from '../upstream/reset.ts';
+import type { Closable } from '../upstream/run.ts';
 import { MAX_BACKLOG_BYTES } from './downstream.ts';
 import { endInOrder } from './orderly-end.ts';
 

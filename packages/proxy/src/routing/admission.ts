@@ -44,6 +44,14 @@ function checkTrafficToken(route: Route, request: ProxyRequest): void {
   }
 }
 
+/** gRPC, which is spoken over HTTP/2 alone; gRPC-Web is not. */
+const GRPC = /^application\/grpc(?:[+;\s]|$)/i;
+
+/** Without TLS nobody says what a server speaks: what a request is tells what its server has to. */
+function isGrpc(request: ProxyRequest): boolean {
+  return request.upgrade === undefined && GRPC.test(request.header('content-type') ?? '');
+}
+
 /**
  * Admits a request to a sandbox on this machine and says how it is sent there.
  * @throws ProxyError 403 if it lacks the sandbox's traffic token.
@@ -56,6 +64,7 @@ export function admit(
 ): Destination {
   const isEnvd = target.port === settings.envdPort;
   if (!isEnvd) checkTrafficToken(route, request);
+  const speaksHttp2 = !isEnvd && isGrpc(request);
   const mask = isEnvd ? undefined : route.ingress.maskRequestHost;
   return {
     upstream: {
@@ -64,11 +73,13 @@ export function admit(
       tenant: route.teamId,
       host: route.address,
       port: target.port,
+      speaksHttp2,
     },
     sandboxPort: target.port,
     hop: 'sandbox',
     attempts: SANDBOX_ATTEMPTS,
-    reuse: isEnvd ? 'any' : 'repeatable',
+    // A connection of HTTP/2 tells of its end before it comes.
+    reuse: isEnvd || speaksHttp2 ? 'any' : 'repeatable',
     changes: {
       maskedHost:
         mask === undefined || mask === ''

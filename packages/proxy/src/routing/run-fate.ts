@@ -1,5 +1,5 @@
 import { type Route, servesTraffic } from '@islet/catalog';
-import type { RunId } from '../upstream/pool.ts';
+import type { RunId } from '../upstream/run.ts';
 
 /** What has become of a run of a sandbox. */
 export type RunFate =

@@ -1,5 +1,5 @@
 import type { IncomingMessage, Server, ServerResponse } from 'node:http';
-import type { Http2SecureServer, Http2ServerRequest, Http2ServerResponse } from 'node:http2';
+import type { Http2SecureServer, Http2Server, Http2ServerRequest, Http2ServerResponse } from 'node:http2';
 import type { Socket } from 'node:net';
 import type { Duplex } from 'node:stream';
 import { connectNotSupported, IsletError } from '@islet/contracts';
@@ -18,18 +18,19 @@ import { type Share, Turns } from '../fairness/turns.ts';
 import type { Destination } from '../forwarding/destination.ts';
 import type { Downstream } from '../forwarding/downstream.ts';
 import { Forwarding } from '../forwarding/forwarding.ts';
-import { endToEnd } from '../forwarding/hop-by-hop.ts';
 import { Http1Downstream } from '../forwarding/http1-downstream.ts';
 import { Http2Downstream } from '../forwarding/http2-downstream.ts';
 import { audienceOf, type ProxyRequest, parseRequest } from '../forwarding/proxy-request.ts';
 import { Tunnel } from '../forwarding/tunnel.ts';
+import { acceptsKey } from '../forwarding/websocket-http2.ts';
 import type { RunFate } from '../routing/run-fate.ts';
-import { DialError, RunClosedError, type RunId, RunSavedError, type UpstreamPool } from '../upstream/pool.ts';
+import { DialError, type UpstreamPool } from '../upstream/pool.ts';
 import type { ResponseHead } from '../upstream/response-head.ts';
+import { RunClosedError, type RunId, RunSavedError } from '../upstream/run.ts';
 import type { ProxyFigures } from './figures.ts';
 import { DEFAULT_PLACES, type PlaceLimits, RunPlaces } from './run-places.ts';
 import type { RunUses } from './run-uses.ts';
-import { EarlyBytes, takeOver, withoutUpgrade } from './upgrade.ts';
+import { EarlyBytes, switchHead, takeOver, withoutUpgrade } from './upgrade.ts';
 
 export interface FrontOptions {
   pool: UpstreamPool;
@@ -60,6 +61,8 @@ const MAX_PIPELINED_BYTES = 256 * 1024;
 /** What it takes to read a request's head before it is known whose it is, ms. */
 const HEAD_MS = 0.05;
 
+const NOTHING = Buffer.alloc(0);
+
 /** Not the id of any team. */
 const NOBODY = '';
 
@@ -88,7 +91,7 @@ export class Front {
   }
 
   /** @param readmit hands a connection to the server once more, from its first byte. */
-  attach(server: Server | Http2SecureServer, readmit: (socket: Duplex) => void): void {
+  attach(server: Server | Http2SecureServer | Http2Server, readmit: (socket: Duplex) => void): void {
     const serve = (request: AnyRequest, response: AnyResponse) => this.#serve(request, response);
     server.on('request', serve);
     // The sandbox decides whether it wants the body, not we.
@@ -97,7 +100,7 @@ export class Front {
       this.#serveUpgrade(request, socket, head, readmit);
     });
     server.on('connect', (request: AnyRequest, peer: Duplex | Http2ServerResponse) => {
-      this.#refuseConnect(request, peer);
+      this.#serveConnect(request, peer);
     });
   }
 
@@ -110,10 +113,24 @@ export class Front {
     this.#inputs.set(socket, new PacedInput(socket, { known, stranger }));
   }
 
-  #refuseConnect(request: AnyRequest, peer: Duplex | Http2ServerResponse): void {
-    const refusal = connectNotSupported();
+  /** Over HTTP/2, a WebSocket begins with a CONNECT; any other one is refused. */
+  #serveWebSocket(request: AnyRequest, response: Http2ServerResponse): void {
+    const downstream = new Http2Downstream(response);
+    this.#handle(request, downstream, (answer, upstream, rest, place) => {
+      if (place.webSocketKey === undefined || !acceptsKey(answer, place.webSocketKey)) {
+        upstream.destroy();
+        place.release();
+        this.#answer(downstream, request, routingFailed(new Error('the server did not answer for the key')));
+        return;
+      }
+      downstream.accept(answer);
+      this.#tunnel(response.stream, upstream, { rest, early: NOTHING, place });
+    });
+  }
+
+  #serveConnect(request: AnyRequest, peer: Duplex | Http2ServerResponse): void {
     if (request.httpVersionMajor === 2) {
-      this.#answer(new Http2Downstream(peer as Http2ServerResponse), request, refusal);
+      this.#serveWebSocket(request, peer as Http2ServerResponse);
       return;
     }
     const socket = peer as Duplex;
@@ -121,7 +138,7 @@ export class Front {
     const response = takeOver(request as IncomingMessage, socket);
     if (!response) return;
     socket.resume();
-    this.#answer(new Http1Downstream(response, false), request, refusal);
+    this.#answer(new Http1Downstream(response, false), request, connectNotSupported());
   }
 
   #serve(request: AnyRequest, response: AnyResponse): void {
@@ -171,7 +188,8 @@ export class Front {
     const early = new EarlyBytes(socket, head);
     this.#handle(request, new Http1Downstream(response, false), (answer, upstream, rest, place) => {
       response.detachSocket(socket as Socket);
-      this.#tunnel(socket, upstream, { answer, rest, early: early.take(), place });
+      socket.write(switchHead(answer), 'latin1');
+      this.#tunnel(socket, upstream, { rest, early: early.take(), place });
     });
   }
 
@@ -233,7 +251,8 @@ export class Front {
         void this.#explain(error, destination).then((cause) => this.#answer(downstream, request, cause));
       },
       onSwitch: (answer, upstream, rest) => {
-        if (onSwitch) onSwitch(answer, upstream, rest, { run, share, release });
+        const { webSocketKey } = parsed;
+        if (onSwitch) onSwitch(answer, upstream, rest, { run, share, release, webSocketKey });
         else upstream.destroy();
       },
       onSettled: release,
@@ -301,12 +320,7 @@ export class Front {
   }
 
   #tunnel(client: Duplex, upstream: Socket, start: TunnelStart): void {
-    const { answer, place } = start;
-    let head = `HTTP/1.1 101 ${answer.reason || 'Switching Protocols'}\r\n`;
-    head += `Connection: Upgrade\r\nUpgrade: ${answer.upgrade}\r\n`;
-    const fields = endToEnd(answer.fields, answer.connection);
-    for (let i = 0; i < fields.length; i += 2) head += `${fields[i]}: ${fields[i + 1]}\r\n`;
-    client.write(`${head}\r\n`, 'latin1');
+    const { place } = start;
     if (start.rest.length > 0) client.write(start.rest);
     if (start.early.length > 0) upstream.write(start.early);
     let detach = () => {};
@@ -353,12 +367,13 @@ interface RunPlace {
   run: RunId;
   share: Share;
   release: () => void;
+  /** See `ProxyRequest`. */
+  webSocketKey: string | undefined;
 }
 
 type OnSwitch = (answer: ResponseHead, upstream: Socket, rest: Buffer, place: RunPlace) => void;
 
 interface TunnelStart {
-  answer: ResponseHead;
   /** The sandbox's first bytes in the new protocol. */
   rest: Buffer;
   /** The client's. */

@@ -1,6 +1,8 @@
 import { type IncomingMessage, ServerResponse } from 'node:http';
 import type { Socket } from 'node:net';
 import type { Duplex } from 'node:stream';
+import { endToEnd } from '../forwarding/hop-by-hop.ts';
+import type { ResponseHead } from '../upstream/response-head.ts';
 
 const DROPPED_TOKENS = new Set(['upgrade', 'http2-settings']);
 
@@ -46,6 +48,15 @@ export function takeOver(request: IncomingMessage, socket: Duplex): ServerRespon
   });
   (socket as Socket).setTimeout(0);
   return response;
+}
+
+/** The head of a switch of protocols as the client gets it. */
+export function switchHead(answer: ResponseHead): string {
+  let head = `HTTP/1.1 101 ${answer.reason || 'Switching Protocols'}\r\n`;
+  head += `Connection: Upgrade\r\nUpgrade: ${answer.upgrade}\r\n`;
+  const fields = endToEnd(answer.fields, answer.connection);
+  for (let i = 0; i < fields.length; i += 2) head += `${fields[i]}: ${fields[i + 1]}\r\n`;
+  return `${head}\r\n`;
 }
 
 /** A client may send this much in the new protocol before the switch is answered. */

@@ -1,23 +1,15 @@
 import { connect, type Socket } from 'node:net';
 import { type ConnectionOptions, connect as connectSecurely } from 'node:tls';
+import { MAX_BACKLOG_BYTES } from '../forwarding/downstream.ts';
+import type { ProxyRequest } from '../forwarding/proxy-request.ts';
+import { type HeadChanges, renderRequestHead } from '../forwarding/request-head.ts';
+import type { Carrier, Exchange } from './carrier.ts';
 import { onceReadOut } from './read-out.ts';
 import { resetAtOnce } from './reset.ts';
 import { ResponseParser, type ResponseSink } from './response-parser.ts';
 
 /** TCP keep-alive towards sandboxes, in milliseconds. */
 const TCP_KEEPALIVE_MS = 20_000;
-
-/** Follows one exchange on a connection: the response's pieces, and the connection's own events. */
-export interface Exchange extends ResponseSink {
-  /** Everything that has arrived so far was handed over, and the response is not complete. */
-  onPause(): void;
-  /** The connection takes more of the request's body. */
-  onDrain(): void;
-  /** The exchange cannot be completed. Called once at most, and not after `onComplete`. */
-  onFailure(error: Error): void;
-  /** Does what a piece of the response takes, on account of whoever's exchange it is. */
-  work(work: () => void): void;
-}
 
 export interface ConnectionOwner {
   /** The exchange is over and the connection may carry another. */
@@ -27,12 +19,10 @@ export interface ConnectionOwner {
 }
 
 /** An open connection to a port of a sandbox, carrying one HTTP/1.1 exchange at a time. */
-export class UpstreamConnection {
+export class UpstreamConnection implements Carrier {
   readonly socket: Socket;
   readonly port: number;
-  /** It has carried an exchange before, so the server may be about to close it. */
   reused = false;
-  /** The server has sent something in this exchange. */
   answered = false;
   /** When it became idle, on the pool's clock. */
   idleSince = 0;
@@ -42,6 +32,7 @@ export class UpstreamConnection {
   readonly #parser: ResponseParser;
   #exchange: Exchange | undefined;
   #requestSent = false;
+  #chunked = false;
   #responded = false;
   #failure: Error | undefined;
   #paused = false;
@@ -65,22 +56,42 @@ export class UpstreamConnection {
     socket.on('close', this.#onClose);
   }
 
-  /** @param upgrade the protocols that the request offers to switch to; without it a 101 is no answer. */
-  begin(exchange: Exchange, method: string, upgrade: string | undefined): void {
+  begin(exchange: Exchange, request: ProxyRequest, changes: HeadChanges): void {
+    const { framing, method, upgrade } = request;
     this.#exchange = exchange;
-    this.#requestSent = false;
     this.#responded = false;
     this.answered = false;
+    this.#chunked = framing.kind === 'chunked';
     this.#parser.begin(method, upgrade);
+    this.#requestSent = framing.kind === 'none' || upgrade !== undefined;
+    this.socket.write(renderRequestHead(request, changes), 'latin1');
   }
 
-  /** Says that the whole request is written. */
-  finishRequest(): void {
+  writeBody(piece: Buffer): boolean {
+    const { socket } = this;
+    let flows: boolean;
+    if (this.#chunked) {
+      socket.cork();
+      socket.write(`${piece.length.toString(16)}\r\n`, 'latin1');
+      socket.write(piece);
+      flows = socket.write('\r\n', 'latin1');
+      socket.uncork();
+    } else {
+      flows = socket.write(piece);
+    }
+    return flows || socket.writableLength < MAX_BACKLOG_BYTES;
+  }
+
+  endBody(trailers: readonly string[]): void {
+    if (this.#chunked) {
+      let text = '0\r\n';
+      for (let i = 0; i < trailers.length; i += 2) text += `${trailers[i]}: ${trailers[i + 1]}\r\n`;
+      this.socket.write(`${text}\r\n`, 'latin1');
+    }
     this.#requestSent = true;
     if (this.#responded) this.#settle();
   }
 
-  /** Stops reading the response until `resume`. */
   pause(): void {
     this.#paused = true;
     this.socket.pause();
@@ -92,7 +103,6 @@ export class UpstreamConnection {
     if (!this.#held) this.socket.resume();
   }
 
-  /** Stops reading until `release`, whatever the reader of the response wants. */
   hold(): void {
     this.#held = true;
     this.socket.pause();
@@ -118,7 +128,6 @@ export class UpstreamConnection {
     onceReadOut(this.socket, end);
   }
 
-  /** Ends it at once; a running exchange fails with `reason`. */
   destroy(reason: Error): void {
     this.#failure ??= reason;
     resetAtOnce(this.socket);
@@ -160,7 +169,7 @@ export class UpstreamConnection {
     this.socket.off('close', this.#onClose);
     // From now on it is whoever's who takes the switch.
     this.#owner.gone(this);
-    exchange?.onSwitch(head, rest);
+    exchange?.onSwitch(head, this.socket, rest);
   }
 
   readonly #onData = (chunk: Buffer): void => {

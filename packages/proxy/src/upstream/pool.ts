@@ -1,16 +1,9 @@
 import type { Socket } from 'node:net';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { ConnectionOptions } from 'node:tls';
-import { type ConnectionOwner, dial, UpstreamConnection } from './connection.ts';
-import { DialSlots } from './dial-slots.ts';
-import { resetAtOnce } from './reset.ts';
-
-/** One run of one sandbox. */
-export interface RunId {
-  sandboxId: string;
-  /** Connections are kept under it: a reused address never gets another run's connection. */
-  executionId: string;
-}
+import type { Carrier } from './carrier.ts';
+import { dial } from './connection.ts';
+import { type Closable, Run, RunClosedError, type RunId, type RunOptions, RunSavedError } from './run.ts';
 
 /** Where a request goes: a port at an address, within one run of one sandbox. */
 export interface Upstream extends RunId {
@@ -18,24 +11,10 @@ export interface Upstream extends RunId {
   tenant: string;
   host: string;
   port: number;
+  /** HTTP/2 without TLS, for whom a server has to know it; else HTTP/1.1. */
+  speaksHttp2?: boolean;
   /** The node whose proxy is there; undefined: the sandbox itself. */
   nodeId?: string | undefined;
-}
-
-/** The run that a connection belonged to is over: the sandbox was killed or paused. */
-export class RunClosedError extends Error {
-  constructor(executionId: string) {
-    super(`run ${executionId} is over`);
-    this.name = 'RunClosedError';
-  }
-}
-
-/** The run was about to be saved, which an open connection would have kept it from. It may go on. */
-export class RunSavedError extends Error {
-  constructor(executionId: string) {
-    super(`run ${executionId} is being saved`);
-    this.name = 'RunSavedError';
-  }
 }
 
 /** No connection could be made; `cause` is the last attempt's error. */
@@ -46,32 +25,14 @@ export class DialError extends Error {
   }
 }
 
-export interface UpstreamPoolOptions {
-  /** How long a connection may stay unused, in milliseconds, by port in the sandbox. */
-  idleMs: (port: number) => number;
-  /** Milliseconds on a clock that never goes back. */
-  now: () => number;
-  /** Connections kept unused at most, of all ports of a run together. */
-  maxIdlePerRun: number;
-  /** Connections of a run that are being made at once; more wait. A sandbox may leave each unanswered for long. */
-  maxDialsPerRun: number;
+export interface UpstreamPoolOptions extends RunOptions {
   /** What connections to a node's proxy are secured with; absent: they are on one machine. */
   secure?: ((nodeId: string) => ConnectionOptions | undefined) | undefined;
-}
-
-/** Anything of a run that has to end with it. */
-export interface Closable {
-  /** Ends it at once. */
-  close(reason: Error): void;
-  /** Ends it when everything that had arrived from the sandbox was passed on, within `limitMs`. */
-  finish(reason: Error, limitMs: number): void;
 }
 
 const DIAL_TIMEOUT_MS = 30_000;
 /** Pause before attempt n + 1: n × 100 ms. Covers a server in the sandbox that is just being exposed. */
 const ATTEMPT_PAUSE_MS = 100;
-/** A server closes at about its idle limit: ours ends this much earlier. */
-const KEEPALIVE_MARGIN_MS = 1000;
 const SWEEP_MS = 1000;
 /** How long a client may need to take what its sandbox had sent before it ended, ms. */
 const FINISH_MS = 10_000;
@@ -79,111 +40,6 @@ const FINISH_MS = 10_000;
 const FINISH_SAVED_MS = 50;
 /** Ended runs remembered, so that a request that looked one up just before cannot revive it. */
 const MAX_ENDED_RUNS = 4096;
-
-/** The connections to one run of a sandbox. */
-class Run implements ConnectionOwner {
-  readonly sandboxId: string;
-  readonly executionId: string;
-  readonly idle = new Map<number, UpstreamConnection[]>();
-  readonly connections = new Set<UpstreamConnection>();
-  readonly others = new Set<Closable>();
-  readonly dials: DialSlots;
-  closed: Error | undefined;
-  #draining = false;
-  #idleCount = 0;
-  readonly #options: UpstreamPoolOptions;
-
-  constructor(id: RunId, options: UpstreamPoolOptions) {
-    this.sandboxId = id.sandboxId;
-    this.executionId = id.executionId;
-    this.dials = new DialSlots(options.maxDialsPerRun);
-    this.#options = options;
-  }
-
-  get unused(): boolean {
-    return this.connections.size === 0 && this.others.size === 0;
-  }
-
-  take(port: number): UpstreamConnection | undefined {
-    const waiting = this.idle.get(port);
-    if (!waiting) return undefined;
-    for (;;) {
-      // The most recently used: the least likely to be closed by the server.
-      const connection = waiting.pop();
-      if (!connection) return undefined;
-      this.#idleCount--;
-      if (!connection.socket.destroyed && !this.#expired(connection)) return connection;
-      connection.socket.destroy();
-    }
-  }
-
-  adopt(socket: Socket, port: number): UpstreamConnection {
-    const connection = new UpstreamConnection(socket, port, this);
-    this.connections.add(connection);
-    return connection;
-  }
-
-  release(connection: UpstreamConnection): void {
-    if (this.closed || this.#draining) {
-      resetAtOnce(connection.socket);
-      return;
-    }
-    if (this.#idleCount >= this.#options.maxIdlePerRun) {
-      connection.socket.destroy();
-      return;
-    }
-    connection.idleSince = this.#options.now();
-    const waiting = this.idle.get(connection.port);
-    if (waiting) waiting.push(connection);
-    else this.idle.set(connection.port, [connection]);
-    this.#idleCount++;
-  }
-
-  gone(connection: UpstreamConnection): void {
-    this.connections.delete(connection);
-    const waiting = this.idle.get(connection.port);
-    const at = waiting?.indexOf(connection) ?? -1;
-    if (waiting && at !== -1) {
-      waiting.splice(at, 1);
-      this.#idleCount--;
-    }
-    if (waiting?.length === 0) this.idle.delete(connection.port);
-  }
-
-  /**
-   * Keeps no connection any longer than its exchange under way. They are reset: a server that is stopped never closes its side, and half
-   * a connection keeps its sandbox from being saved.
-   */
-  drain(): void {
-    this.#draining = true;
-    for (const connection of [...this.idle.values()].flat()) resetAtOnce(connection.socket);
-  }
-
-  sweep(): void {
-    for (const waiting of this.idle.values()) {
-      for (const connection of waiting) if (this.#expired(connection)) connection.socket.destroy();
-    }
-  }
-
-  close(reason: Error): void {
-    this.closed = reason;
-    for (const connection of [...this.connections]) connection.destroy(reason);
-    for (const other of [...this.others]) other.close(reason);
-  }
-
-  /** See `Closable`. */
-  finish(reason: Error, limitMs: number): void {
-    this.closed = reason;
-    for (const one of [...this.connections, ...this.others]) one.finish(reason, limitMs);
-  }
-
-  #expired(connection: UpstreamConnection): boolean {
-    const own = this.#options.idleMs(connection.port);
-    const told = connection.keepAliveMs;
-    const limit = told === undefined ? own : Math.min(own, told - KEEPALIVE_MARGIN_MS);
-    return this.#options.now() - connection.idleSince >= limit;
-  }
-}
 
 /** Connections to sandboxes, kept per run and port. */
 export class UpstreamPool {
@@ -202,20 +58,21 @@ export class UpstreamPool {
   /** Connections, used and unused, and the runs that they are of. */
   counts(): { connections: number; runs: number } {
     let connections = 0;
-    for (const run of this.#runs.values()) connections += run.connections.size;
+    for (const run of this.#runs.values()) connections += run.connections.size + run.sessions.size;
     return { connections, runs: this.#runs.size };
   }
 
-  /** An unused connection, if there is one. */
-  take(upstream: Upstream): UpstreamConnection | undefined {
-    return this.#runs.get(upstream.executionId)?.take(upstream.port);
+  /** An unused connection, or a place on one of HTTP/2, if there is one. */
+  take({ executionId, port, speaksHttp2 }: Upstream): Carrier | undefined {
+    const run = this.#runs.get(executionId);
+    return speaksHttp2 ? run?.sessions.take(port) : run?.take(port);
   }
 
   /**
    * A new connection, after up to `attempts` tries with growing pauses between them.
    * @throws DialError, RunClosedError, RunSavedError, or the signal's reason.
    */
-  async open(upstream: Upstream, attempts: number, signal: AbortSignal): Promise<UpstreamConnection> {
+  async open(upstream: Upstream, attempts: number, signal: AbortSignal): Promise<Carrier> {
     const run = this.#run(upstream);
     const abort = new AbortController();
     const giveUp = (reason: Error) => abort.abort(reason);
@@ -225,7 +82,11 @@ export class UpstreamPool {
     signal.addEventListener('abort', forward);
     run.others.add(pending);
     try {
-      return await this.#attempt(run, upstream, attempts, abort.signal);
+      const { port, speaksHttp2 } = upstream;
+      if (!speaksHttp2) return run.adopt(await this.#attempt(run, upstream, attempts, abort.signal), port);
+      // Others may share it: it ends with its run alone.
+      const dialing = () => this.#dialShared(run, upstream, attempts);
+      return await unlessAborted(run.sessions.open(port, dialing), abort.signal);
     } finally {
       signal.removeEventListener('abort', forward);
       run.others.delete(pending);
@@ -296,6 +157,18 @@ export class UpstreamPool {
     run.finish(reason, FINISH_SAVED_MS);
   }
 
+  async #dialShared(run: Run, upstream: Upstream, attempts: number): Promise<Socket> {
+    const abort = new AbortController();
+    const giveUp = (reason: Error) => abort.abort(reason);
+    const pending: Closable = { close: giveUp, finish: giveUp };
+    run.others.add(pending);
+    try {
+      return await this.#attempt(run, upstream, attempts, abort.signal);
+    } finally {
+      run.others.delete(pending);
+    }
+  }
+
   async #attempt(run: Run, upstream: Upstream, attempts: number, signal: AbortSignal) {
     for (let attempt = 1; ; attempt++) {
       try {
@@ -308,7 +181,7 @@ export class UpstreamPool {
           socket.destroy();
           throw run.closed;
         }
-        return run.adopt(socket, port);
+        return socket;
       } catch (error) {
         if (signal.aborted) throw signal.reason;
         if (run.closed) throw error;
@@ -339,4 +212,19 @@ export class UpstreamPool {
       if (run.unused) this.#runs.delete(run.executionId);
     }
   }
+}
+
+/** Waits for a carrier, or gives it back if nobody wants it any more. @throws the signal's reason. */
+function unlessAborted(opening: Promise<Carrier>, signal: AbortSignal): Promise<Carrier> {
+  return new Promise((resolve, reject) => {
+    const abort = () => reject(signal.reason);
+    if (signal.aborted) abort();
+    signal.addEventListener('abort', abort);
+    opening
+      .then((carrier) => {
+        if (signal.aborted) carrier.destroy(signal.reason);
+        else resolve(carrier);
+      }, reject)
+      .finally(() => signal.removeEventListener('abort', abort));
+  });
 }

@@ -1,4 +1,10 @@
-import type { Socket } from 'node:net';
+/** What is read: a socket, or a stream of one. */
+interface Reading {
+  readonly destroyed: boolean;
+  readonly bytesRead: number;
+  isPaused(): boolean;
+  once(event: 'resume', listener: () => void): unknown;
+}
 
 /** What is on its way within a machine comes within this, ms. */
 const QUIET_MS = 10;
@@ -7,7 +13,7 @@ const QUIET_MS = 10;
  * Calls `then` when all that had arrived over a connection was read: when nothing has come for some moments. Not while its
  * reader pauses it, and never if it is closed before.
  */
-export function onceReadOut(socket: Socket, then: () => void): void {
+export function onceReadOut(socket: Reading, then: () => void): void {
   const look = () => {
     if (socket.destroyed) return;
     if (socket.isPaused()) {
