@@ -23,6 +23,9 @@ const DESKTOP = ['e2e/desktop/**/*.test.ts', 'e2e/examples/**/*.test.ts'];
 /** What asks Islet by its addresses alone, whatever processes are behind them. */
 const ROLES = ['sdk', 'templates', 'official-cli', 'limits'].map((folder) => `e2e/${folder}/**/*.test.ts`);
 
+/** What an ordinary user does not have: docs/rootless.md. */
+const NEEDS_ROOT = ['e2e/sdk/volumes.test.ts', 'e2e/limits/processes.test.ts', '**/node_modules/**'];
+
 /** What starts an Islet of one machine by itself, or looks into it. */
 const ONE_MACHINE: string[] = [];
 
@@ -32,7 +35,8 @@ const CLUSTER = [...ROLES, 'e2e/control-plane/**/*.test.ts'];
 // `unit` needs nothing but Node (some suites need root and say so). `resumed` and `forked` run the tests of the SDK on sandboxes
 // that were paused and resumed, or forked, between the tests; see docs/testing.md. `microvm` wants an Islet whose sandboxes are
 // virtual machines: `npm run test:microvm`. `roles` runs what needs no more than an address of Islet against API, edge and node in
-// processes of their own; `cluster` runs the same against two APIs, two edges and three nodes.
+// processes of their own; `cluster` runs the same against two APIs, two edges and three nodes;
+// `rootless` against an Islet of an ordinary user.
 export default defineConfig({
   test: {
     projects: [
@@ -59,7 +63,7 @@ export default defineConfig({
           ...e2e,
           name: 'e2e',
           include: ['e2e/**/*.test.ts'],
-          exclude: ['e2e/microvm/**', ...DESKTOP, '**/node_modules/**'],
+          exclude: ['e2e/microvm/**', 'e2e/rootless/**', ...DESKTOP, '**/node_modules/**'],
         },
       },
       { test: { ...e2e, ...UNHURRIED, name: 'microvm', include: MICROVM } },
@@ -73,6 +77,16 @@ export default defineConfig({
         },
       },
       { test: { ...e2e, globalSetup: ['e2e/roles/setup.ts'], name: 'roles', include: ROLES } },
+      {
+        test: {
+          ...e2e,
+          ...UNHURRIED,
+          globalSetup: ['e2e/rootless/setup.ts'],
+          name: 'rootless',
+          include: [...ROLES, 'e2e/rootless/**/*.test.ts'],
+          exclude: NEEDS_ROOT,
+        },
+      },
       {
         test: {
           ...e2e,

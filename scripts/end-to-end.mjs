@@ -18,7 +18,8 @@ const GROUPS = 3 * LANES;
 const files = readdirSync(join(root, 'e2e'), { recursive: true })
   .filter(
     (name) =>
-      name.endsWith('.test.ts') && !/^(microvm|desktop|examples|interpreter|node_modules)\//.test(name),
+      name.endsWith('.test.ts') &&
+      !/^(microvm|rootless|desktop|examples|interpreter|node_modules)\//.test(name),
   )
   .sort();
 /** Files of one folder take alike, so each group gets some of every folder. */

@@ -226,12 +226,29 @@ describe('the launcher', () => {
       );
     });
 
-    it('says how to become root if neither is there', async () => {
-      const { code, stderr } = await runAsUser(['up', '--json']);
+    it('says how to become root if neither is there, for what needs it', async () => {
+      const { code, stderr } = await runAsUser(['service', 'install']);
       expect(code).toBe(1);
       expect(stderr).toMatch(
-        /neither sudo nor doas is installed[\s\S]*su -c '".*\/checkout\/islet" up --json'/,
+        /neither sudo nor doas is installed[\s\S]*su -c '".*\/checkout\/islet" service install'/,
       );
+    });
+
+    it('goes on without root if neither is there, and names what an administrator has to install', async () => {
+      const { code, stdout, stderr } = await runAsUser(['up', '--json']);
+      expect({ code, stdout }).toEqual({ code: 1, stdout: '' });
+      expect(stderr).toMatch(/An administrator has to run once:\n {2}apt-get install .* uidmap passt\b/);
+      expect(stderr).not.toContain('installing');
+    });
+
+    it('goes on without root if that is asked for, with the arguments as they are', async () => {
+      await fake('sudo', 'echo became root');
+      await fake(
+        'node',
+        'case $1 in --version) echo v22.1.0 ;; *) shift 2; echo "without root: $ISLET_ROOTLESS $*" ;; esac',
+      );
+      const { stdout } = await runAsUser(['keys', 'list'], { ISLET_ROOTLESS: '1' });
+      expect(stdout).toBe('without root: 1 keys list\n');
     });
 
     it('lends npm a cache if the home folder is read-only, and takes it away', async () => {

@@ -1,6 +1,7 @@
 import { mkdir, readFile, rm, writeFile } from 'node:fs/promises';
+import { cpus } from 'node:os';
 import { join } from 'node:path';
-import type { Exec } from '@islet/host';
+import { CommandError, type Exec } from '@islet/host';
 
 /**
  * runsc (at least up to release 20240729) takes the presence of this file to mean that it stands in the host's root
@@ -51,8 +52,27 @@ export async function openMountNamespace(runtimeDir: string, exec: Exec): Promis
       ([path, value]) => `mkdir -p $(dirname /proc/sys/${path}) && echo ${value} > /proc/sys/${path}`,
     ),
   ].join('\n');
-  await exec('unshare', [`--mount=${file}`, '--propagation', 'slave', 'sh', '-c', script]);
+  await makeNewer(['unshare', `--mount=${file}`, '--propagation', 'slave', 'sh', '-c', script], exec);
   return { file, close: () => closeMountNamespace(dir, exec) };
+}
+
+/**
+ * The kernel binds a mount namespace only if its number is higher than that of the one it is bound in. Linux 6.18 numbers them in lots that each
+ * processor takes for itself: within a namespace of somebody's own a new one is surely the higher only on the processor that made that.
+ */
+async function makeNewer([file, ...args]: [string, ...string[]], exec: Exec): Promise<void> {
+  const places = [[], ...cpus().map((_, cpu) => ['taskset', '--cpu-list', String(cpu)])];
+  for (const [tried, place] of places.entries()) {
+    const [program = file, ...words] = [...place, file, ...args];
+    try {
+      await exec(program, words);
+      return;
+    } catch (error) {
+      const isOlder =
+        error instanceof CommandError && /mount .* failed: Invalid argument/.test(error.message);
+      if (!isOlder || tried === places.length - 1) throw error;
+    }
+  }
 }
 
 /** Also mends what a killed process left: there may be several mounts on top of each other. */

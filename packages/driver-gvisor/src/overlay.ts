@@ -1,5 +1,6 @@
 import { join } from 'node:path';
 import type { WritableRoot } from '@islet/driver';
+import { idsOfNamespace } from '@islet/host';
 
 /** mount(2) takes one page of options; some of it is for what is not the lower directories. */
 const LONGEST_OPTIONS = 4095;
@@ -9,6 +10,9 @@ const LONGEST_OPTIONS = 4095;
  * image to the host's disk, of which it is gone before it would be written there by itself.
  */
 const IMAGE_OPTIONS = 'loop,noinit_itable,barrier=0,nosuid,nodev';
+
+/** How overlayfs marks what it writes: root of a user namespace may set no trusted attributes. */
+const MARKS = idsOfNamespace() === undefined ? ['redirect_dir=off'] : ['userxattr', 'redirect_dir=nofollow'];
 
 /** Where a machine's layers are mounted. */
 export interface OverlayPoints {
@@ -33,7 +37,7 @@ export function inOverlay(
     `lowerdir=${lowerDirs.map(escaped).join(':')}`,
     `upperdir=${place(upperDir)}`,
     `workdir=${place(workDir)}`,
-    'redirect_dir=off',
+    ...MARKS,
     'metacopy=off',
     'index=off',
     // A file keeps its number when it is first written to, also if that is on another file system: `git clone` compares them.

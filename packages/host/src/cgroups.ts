@@ -1,17 +1,28 @@
-import { existsSync, readFileSync } from 'node:fs';
+import { accessSync, constants, existsSync, readFileSync } from 'node:fs';
 import { mkdir, readdir, readFile, rmdir, writeFile } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
+import { idsOfNamespace } from '@islet/posix-spawn';
 import { killByPid } from './process.ts';
 
 const ROOT = '/sys/fs/cgroup';
 
-/** v2 has one tree; v1 has one a controller; `none` where no usable hierarchy is mounted. */
+/** v2 has one tree; v1 has one a controller; `none` where no hierarchy is mounted, or root of a user namespace was given none. */
 export type CgroupVersion = 'v1' | 'v2' | 'none';
 
 export function cgroupVersion(root = ROOT): CgroupVersion {
+  if (idsOfNamespace() !== undefined && !isWritable(root)) return 'none';
   if (existsSync(join(root, 'cgroup.controllers'))) return 'v2';
   return existsSync(join(root, 'memory')) ? 'v1' : 'none';
+}
+
+function isWritable(dir: string): boolean {
+  try {
+    accessSync(dir, constants.W_OK);
+    return true;
+  } catch {
+    return false;
+  }
 }
 
 /** What all processes of a cgroup may use together. */

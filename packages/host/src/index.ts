@@ -1,3 +1,4 @@
+export { idsOfNamespace, replaceProcess, userOf } from '@islet/posix-spawn';
 export { BoundedLog } from './bounded-log.ts';
 export { Cgroups } from './cgroups.ts';
 export { bytesIn, diskOf, exists, syncDirectory } from './disk.ts';

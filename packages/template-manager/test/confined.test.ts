@@ -4,7 +4,7 @@ import { chown, mkdir, mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs
 import { type AddressInfo, createServer, type Server } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { Cgroups } from '@islet/host';
+import { Cgroups, userOf } from '@islet/host';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { type Cells, openCells } from '../src/host/cells.ts';
 import { type Confinement, confined, runConfined } from '../src/host/confined.ts';
@@ -12,10 +12,11 @@ import { behindGate } from '../src/images/behind-gate.ts';
 import { parseReference } from '../src/images/reference.ts';
 import { openRegistryGate, type RegistryGate } from '../src/images/registry-gate.ts';
 import { createRegistryPolicy } from '../src/images/registry-policy.ts';
-import { fetchConfinement, PULLER } from '../src/images/skopeo.ts';
+import { fetchConfinement } from '../src/images/skopeo.ts';
 import { unpackConfinement } from '../src/images/umoci.ts';
 
 const signal = new AbortController().signal;
+const puller = userOf('puller');
 const PACE = { bytes: 1, everyMs: 60_000 };
 
 /** As if skopeo or umoci were another's: what a program in their place can do. */
@@ -30,7 +31,7 @@ describe.runIf(process.getuid?.() === 0)('a program that reads images', () => {
     dir = await mkdtemp(join(tmpdir(), 'islet-confined-'));
     cells = await openCells(`confined-${process.pid}`);
     for (const name of ['pull', 'rootfs', 'secrets']) await mkdir(join(dir, name));
-    await chown(join(dir, 'pull'), PULLER, PULLER);
+    await chown(join(dir, 'pull'), puller, puller);
     await writeFile(join(dir, 'secrets/key'), 'secret');
     const policy = createRegistryPolicy({ allow: [], ownNetworks: true });
     gate = await openRegistryGate({ policy, proxy: undefined, gatesDir: dir, pace: PACE });
@@ -54,7 +55,7 @@ describe.runIf(process.getuid?.() === 0)('a program that reads images', () => {
       'in the place of skopeo',
       () => fetchConfinement({ dir: join(dir, 'pull'), gate }),
       (script) =>
-        behindGate(gate, parseReference('registry.example/x'), { node: '/islet-node', uid: PULLER }, [
+        behindGate(gate, parseReference('registry.example/x'), { node: '/islet-node', uid: puller }, [
           ...['bash', '-c', script],
         ]),
     ],
@@ -99,7 +100,7 @@ describe.runIf(process.getuid?.() === 0)('a program that reads images', () => {
     const [, confinement, command] = kinds[0] ?? expect.fail();
     const identity = "id -u; id -G; grep -E '^Cap(Prm|Eff):' /proc/self/status | tr -d 0";
     expect(await run(confinement(), command(identity))).toEqual([
-      ...[String(PULLER), String(PULLER), 'CapPrm:\t', 'CapEff:\t'],
+      ...[String(puller), String(puller), 'CapPrm:\t', 'CapEff:\t'],
     ]);
     const ask = (target: string) => `
       port=\${HTTPS_PROXY##*:}; exec 3<>/dev/tcp/127.0.0.1/\${port%/}

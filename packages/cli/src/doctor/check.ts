@@ -11,6 +11,7 @@ export const FINDINGS = [
   'capabilities',
   'namespaces',
   'user-namespaces',
+  'rootless',
   'runsc',
   'microvm',
   'nftables',

@@ -295,12 +295,15 @@ describe('the machine', () => {
       version: 'v2',
       controllers: ['cpu', 'memory', 'pids', 'io'],
       error: undefined,
+      isDispensable: false,
     };
     expect(evaluateCgroups(full).status).toBe('ok');
     const partial = evaluateCgroups({ ...full, controllers: ['cpu', 'pids'] });
     expect(partial).toMatchObject({ status: 'warning', fix: expect.stringContaining('+memory') });
     expect(evaluateCgroups({ ...full, version: 'none' }).status).toBe('warning');
-    expect(evaluateCgroups({ ...full, error: 'EROFS: read-only file system' }).status).toBe('failed');
+    const denied = { ...full, error: 'EROFS: read-only file system' };
+    expect(evaluateCgroups(denied).status).toBe('failed');
+    expect(evaluateCgroups({ ...denied, isDispensable: true }).status).toBe('warning');
   });
 
   it('lacks programs, whose packages are named once, and the folders that were looked in', () => {
@@ -425,6 +428,9 @@ it('says of a running Islet what nobody caught', () => {
   const status = { pid: 7, version: '1', apiUrl: 'http://a', sandboxUrl: 'http://s', unexpectedErrors: 0 };
   expect(evaluateRunning(undefined)).toEqual([]);
   expect(evaluateRunning(status)).toMatchObject([{ status: 'ok' }]);
+  expect(evaluateRunning(status, without('CAP_SYS_MODULE'))).toMatchObject([
+    { status: 'warning', detail: expect.stringMatching(/^pid 7 has rights.*\bsys_time\b/) },
+  ]);
   expect(evaluateRunning({ ...status, unexpectedErrors: 2 })).toMatchObject([
     { status: 'warning', detail: 'pid 7, 2 unexpected errors' },
   ]);

@@ -2,6 +2,7 @@ import { access, constants } from 'node:fs/promises';
 import { arch, platform, release, totalmem } from 'node:os';
 import type { MachinePrograms } from '@islet/driver-microvm';
 import { readSystemRoots } from '../https/published.ts';
+import { probeRootless } from '../rootless/requirements.ts';
 import { readAuthority } from '../trust/authority.ts';
 import { domainOf, type UpConfig } from '../up/config.ts';
 import type { CheckResult } from './check.ts';
@@ -27,6 +28,7 @@ import { evaluateNftables, probeNftables } from './checks/nftables.ts';
 import { evaluateOtherFirewalls, probeOtherFirewalls } from './checks/other-firewalls.ts';
 import { evaluatePorts } from './checks/ports.ts';
 import { evaluatePrograms, probePrograms } from './checks/programs.ts';
+import { evaluateRootless } from './checks/rootless.ts';
 import { evaluateRunning } from './checks/running.ts';
 import { evaluateRunsc, probeRunsc } from './checks/runsc.ts';
 import { evaluateSandboxNames, probeSandboxNames } from './checks/sandbox-names.ts';
@@ -66,6 +68,7 @@ export async function examine(options: DoctorOptions): Promise<CheckResult[]> {
     async () => [evaluateCapabilities(confinement)],
     async () => [evaluateNamespaces(await probeNamespaces(run, confinement))],
     async () => [evaluateUnprivileged(await probeUnprivileged(run, confinement))],
+    async () => evaluateRootless(process.getuid?.() === 0 ? undefined : await probeRootless(run)),
     async () => [evaluateRunsc(await probeRunsc(run, process.env.PATH ?? '', confinement))],
     async () => [evaluateMicrovm(await probeMicrovm(run, config.isolation, options.machines))],
     async () => [evaluateNftables(await probeNftables(run), confinement)],

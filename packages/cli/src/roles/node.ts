@@ -1,4 +1,3 @@
-import { readFile } from 'node:fs/promises';
 import { availableParallelism } from 'node:os';
 import { join } from 'node:path';
 import { type Client, type ConnectRouter, createClient, createRouterTransport } from '@connectrpc/connect';
@@ -29,7 +28,7 @@ import {
 } from '@islet/template-manager';
 import type { NodeLinks } from '../cluster/links.ts';
 import type { Instance } from '../host/instance.ts';
-import { sandboxResolvers } from '../host/resolvers.ts';
+import { readResolvers } from '../host/resolvers.ts';
 import type { Layout } from '../layout.ts';
 import type { readNodeSettings } from '../up/config.ts';
 import { driverKinds } from '../up/drivers.ts';
@@ -130,7 +129,7 @@ export async function startNode(options: NodeOptions): Promise<Node> {
       freezeAfterMs: config.freezeAfterMs,
       ...{ store: options.store, durablePause: options.durablePause },
       connectPeer: (peer) => links.connect(peer),
-      dns: config.dns ?? (await resolversOfHost()),
+      dns: config.dns ?? (await readResolvers()),
       version,
       logger: logger.child({ component: 'orchestrator' }),
     });
@@ -245,15 +244,4 @@ function routesOf(orchestrator: Orchestrator): WatchableRoutes {
         );
       }),
   };
-}
-
-/** systemd-resolved keeps the real ones in a file of its own, and names itself in /etc/resolv.conf. */
-const RESOLV_CONFS = ['/run/systemd/resolve/resolv.conf', '/etc/resolv.conf'];
-
-async function resolversOfHost(): Promise<string[]> {
-  for (const path of RESOLV_CONFS) {
-    const text = await readFile(path, 'utf8').catch(() => undefined);
-    if (text !== undefined) return sandboxResolvers(text);
-  }
-  return sandboxResolvers('');
 }

@@ -63,7 +63,8 @@ export async function claimHost(dataDir: string, ports: readonly PortWish[]): Pr
   return claimDataDir(dataDir);
 }
 
-async function claimDataDir(dataDir: string): Promise<Claim> {
+/** @throws StartRefused naming the process that holds it */
+export async function claimDataDir(dataDir: string): Promise<Claim> {
   const instance = await openInstance(dataDir);
   try {
     const lock = await lockInstance(instance);

@@ -19,6 +19,7 @@ import { openProcess, type ProcessOptions, serveUntil } from '../roles/processes
 import { openMasterKeys } from '../roles/shared-secrets.ts';
 import { openStores } from '../roles/stores.ts';
 import { artifactsDir, openUploads } from '../roles/uploads.ts';
+import { withoutRoot } from '../rootless/without-root.ts';
 import { openStore } from '../store/open.ts';
 import { openCertificate } from './certificate.ts';
 import { apiPorts, edgePorts, nodePorts } from './claim.ts';
@@ -36,8 +37,11 @@ import { webAccessOf } from './web-access.ts';
  * Starts all roles in this process, waits for the signal, and takes them all down again.
  * @throws whatever kept it from starting; what had been started is stopped by then.
  */
-export function up(options: ProcessOptions<UpConfig>): Promise<void> {
-  return serveUntil(options, async (undo) => options.reporter.ready(await start(options, undo)));
+export async function up(options: ProcessOptions<UpConfig>): Promise<void> {
+  const config = withoutRoot(options.config);
+  await serveUntil(options, async (undo) =>
+    options.reporter.ready(await start({ ...options, config }, undo)),
+  );
 }
 
 async function start(options: ProcessOptions<UpConfig>, undo: Undo): Promise<ReadyInfo> {

@@ -1,8 +1,5 @@
-import { openProgram, SystemError } from '@islet/posix-spawn';
+import { openProgram, SystemError, userOf } from '@islet/posix-spawn';
 import koffi from 'koffi';
-
-/** Nobody else has this id: who takes the gateway over can signal and look into itself alone. */
-export const GATEWAY_UID = 1_900_000_001;
 
 const PR_SET_PDEATHSIG = 1;
 const SIGKILL = 9n;
@@ -22,11 +19,15 @@ export function confinedCommand(node: string, program: string): { file: string; 
   };
 }
 
-/** Becomes the gateway's user, which has no rights and no files, and ends with its parent. */
+/**
+ * Becomes the gateway's user, which has no rights and no files, and ends with its parent. Nobody else has its id: who takes the gateway over
+ * can signal and look into itself alone.
+ */
 export function becomeUnprivileged(): void {
+  const user = userOf('gateway');
   process.setgroups?.([]);
-  process.setgid?.(GATEWAY_UID);
-  process.setuid?.(GATEWAY_UID);
+  process.setgid?.(user);
+  process.setuid?.(user);
   // A change of user has taken the signal away that was asked for before.
   const prctl = openProgram().func('int prctl(int, size_t, size_t, size_t, size_t)');
   if (prctl(PR_SET_PDEATHSIG, SIGKILL, 0n, 0n, 0n) === -1) throw new SystemError('prctl', koffi.errno());

@@ -1,3 +1,4 @@
+import { idsOfNamespace } from '@islet/host';
 import type { TemplateRuntime } from '@islet/orchestrator';
 import type { BuildPhase } from '../builds/build-error.ts';
 import type { LayerDisk } from '../layers/layer.ts';
@@ -7,7 +8,7 @@ import { cacheKey } from './cache-key.ts';
 import { type LayerStack, onTop } from './layer-stack.ts';
 import type { Report } from './reporter.ts';
 import { type SandboxSize, Workspace } from './workspace.ts';
-import { LimitedFolder, PlainFolder } from './writable-folder.ts';
+import { CountedFolder, LimitedFolder, PlainFolder, type WritableFolder } from './writable-folder.ts';
 
 /** What decides about a layer, beside what is below it. */
 export type LayerParts = readonly (string | number | boolean | undefined)[];
@@ -73,11 +74,13 @@ export class LayerMaker {
     };
   }
 
-  #folder(dir: string, stack: LayerStack, phase: BuildPhase): PlainFolder | LimitedFolder {
+  #folder(dir: string, stack: LayerStack, phase: BuildPhase): WritableFolder {
     const { diskLimitMb, diskUsage } = this.#options;
     if (diskLimitMb === undefined) return new PlainFolder(dir);
     const roomBytes = diskLimitMb * 1024 ** 2 - stack.bytes;
-    return new LimitedFolder({ dir, roomBytes, limitMb: diskLimitMb, phase, diskUsage });
+    const limit = { dir, roomBytes, limitMb: diskLimitMb, phase, diskUsage };
+    // Root of a user namespace may mount no file system that is in a file.
+    return idsOfNamespace() === undefined ? new LimitedFolder(limit) : new CountedFolder(limit);
   }
 
   /** The stack with fewer directories if there are too many to mount. Its id stays: so does its content. */

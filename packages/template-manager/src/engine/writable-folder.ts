@@ -41,6 +41,21 @@ export class PlainFolder implements WritableFolder {
   async collect(): Promise<void> {}
 }
 
+/** A folder of the host whose size is looked at when it is filled: a step may take what the disk of the host has until then. */
+export class CountedFolder extends PlainFolder {
+  readonly #limit: FolderLimit;
+
+  constructor(limit: FolderLimit) {
+    super(limit.dir);
+    this.#limit = limit;
+  }
+
+  override async collect(): Promise<void> {
+    const { dir, roomBytes, diskUsage } = this.#limit;
+    if ((await diskUsage(dir)) > roomBytes) throw tooLarge(this.#limit);
+  }
+}
+
 /** Bytes; with less, a sandbox could not even begin. */
 const LEAST_ROOM = 1024 ** 2;
 
@@ -90,16 +105,19 @@ export class LimitedFolder implements WritableFolder {
   }
 
   tooLarge(cause?: unknown): BuildError {
-    const { phase, limitMb } = this.#limit;
-    const said = cause instanceof BuildError ? `${cause.message}: its disk is full; ` : '';
-    return new BuildError(
-      phase,
-      `${said}the template takes more disk than the ${limitMb} MiB that its team may use for one: remove what is not needed in the step that makes it, or have the operator allow more (islet teams limit <team> --disk-mb <MiB>)`,
-      { cause },
-    );
+    return tooLarge(this.#limit, cause);
   }
 
   #beside(name: string): string {
     return join(dirname(this.#limit.dir), name);
   }
+}
+
+function tooLarge({ phase, limitMb }: FolderLimit, cause?: unknown): BuildError {
+  const said = cause instanceof BuildError ? `${cause.message}: its disk is full; ` : '';
+  return new BuildError(
+    phase,
+    `${said}the template takes more disk than the ${limitMb} MiB that its team may use for one: remove what is not needed in the step that makes it, or have the operator allow more (islet teams limit <team> --disk-mb <MiB>)`,
+    { cause },
+  );
 }

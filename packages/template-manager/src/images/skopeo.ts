@@ -2,6 +2,7 @@ import { constants } from 'node:fs';
 import { chown, mkdir, open, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { Deadline } from '@islet/contracts';
+import { userOf } from '@islet/host';
 import type { Cells } from '../host/cells.ts';
 import { type Confinement, runConfined } from '../host/confined.ts';
 import { keepText } from '../host/keep-text.ts';
@@ -32,8 +33,6 @@ export interface Registry {
   cells: Cells;
 }
 
-/** Who fetches: an id that neither people nor services nor containers of any manager have. */
-export const PULLER = 1_900_000_000;
 /** Where the pull's folder is inside. */
 const INSIDE = '/pull';
 const LOGIN_FILE = 'auth.json';
@@ -55,10 +54,11 @@ const DIGEST_BYTES = 71;
 
 /** Makes a pull's folder one that skopeo may write to. */
 export async function openPull({ dir, reference, login, gate }: Registry): Promise<void> {
+  const puller = userOf('puller');
   for (const folder of ['', 'tmp', 'layout', 'layout/blobs', 'layout/blobs/sha256']) {
     const path = join(dir, folder);
     await mkdir(path, { recursive: true });
-    await chown(path, PULLER, PULLER);
+    await chown(path, puller, puller);
   }
   await writeLogin(dir, reference, login);
   await writeFile(join(dir, 'hosts'), hostsFile(gate));
@@ -159,7 +159,7 @@ async function skopeo(
     await runConfined({
       ...fetchConfinement(registry),
       fileBytes,
-      command: behindGate(gate, reference, { node: NODE, uid: PULLER }, words),
+      command: behindGate(gate, reference, { node: NODE, uid: userOf('puller') }, words),
       onLine: said.add,
       ...{ cells, signal },
     });
@@ -190,7 +190,7 @@ async function writeLogin(
   const path = join(dir, LOGIN_FILE);
   const auth = login && Buffer.from(`${login.username}:${login.password}`).toString('base64');
   await writeFile(path, JSON.stringify({ auths: auth ? { [registry]: { auth } } : {} }), { mode: 0o600 });
-  await chown(path, PULLER, PULLER);
+  await chown(path, userOf('puller'), userOf('puller'));
 }
 
 /** Go's names of architectures, which images use, by Node's. */

@@ -1,5 +1,6 @@
 import { mkdir, readdir, rmdir } from 'node:fs/promises';
 import { join } from 'node:path';
+import { idsOfNamespace } from '@islet/host';
 import { type CheckResult, failed, ok, warning } from '../check.ts';
 import { readOptional } from '../confinement.ts';
 
@@ -11,6 +12,8 @@ export interface CgroupFacts {
   controllers: string[];
   /** Why a cgroup could not be made; undefined if it could. */
   error: string | undefined;
+  /** Root of a user namespace goes without, if it was given none. */
+  isDispensable: boolean;
 }
 
 /** The limits of a sandbox and the controllers that enforce them. */
@@ -18,14 +21,17 @@ const NEEDED = { memory: 'memory', cpu: 'CPU', pids: 'process' } as const;
 
 /** Makes an empty cgroup and removes it. */
 export async function probeCgroups(root = '/sys/fs/cgroup'): Promise<CgroupFacts> {
+  const isDispensable = idsOfNamespace() !== undefined;
   const v2 = await readOptional(join(root, 'cgroup.controllers'));
   if (v2 !== undefined) {
-    return { version: 'v2', controllers: v2.trim().split(/\s+/), error: await tryMake(root) };
+    return { version: 'v2', controllers: v2.trim().split(/\s+/), error: await tryMake(root), isDispensable };
   }
   const folders = await readdir(root).catch(() => []);
   const controllers = [...new Set(folders.flatMap((name) => name.split(',')))];
-  if (!controllers.includes('memory')) return { version: 'none', controllers: [], error: undefined };
-  return { version: 'v1', controllers, error: await tryMake(join(root, 'memory')) };
+  if (!controllers.includes('memory')) {
+    return { version: 'none', controllers: [], error: undefined, isDispensable };
+  }
+  return { version: 'v1', controllers, error: await tryMake(join(root, 'memory')), isDispensable };
 }
 
 async function tryMake(parent: string): Promise<string | undefined> {
@@ -39,12 +45,19 @@ async function tryMake(parent: string): Promise<string | undefined> {
   }
 }
 
-export function evaluateCgroups({ version, controllers, error }: CgroupFacts): CheckResult {
+export function evaluateCgroups({ version, controllers, error, isDispensable }: CgroupFacts): CheckResult {
   if (version === 'none') {
     return warning(ID, TITLE, {
       detail: 'no cgroups are mounted at /sys/fs/cgroup',
       cause: 'sandboxes run, but without limits on memory, CPU and processes',
       fix: 'mount -t cgroup2 none /sys/fs/cgroup',
+    });
+  }
+  if (error !== undefined && isDispensable) {
+    return warning(ID, TITLE, {
+      detail: `an ordinary user may make none here: ${error}`,
+      cause: 'sandboxes run, but without limits on memory, CPU and processes',
+      fix: 'run Islet as root if they need limits: sudo ./islet up',
     });
   }
   if (error !== undefined) {

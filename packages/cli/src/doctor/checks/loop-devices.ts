@@ -1,3 +1,4 @@
+import { idsOfNamespace } from '@islet/host';
 import { type CheckResult, ok, warning } from '../check.ts';
 import { type Confinement, hasCapability } from '../confinement.ts';
 import { explainDenial } from '../denial.ts';
@@ -28,6 +29,13 @@ export function evaluateLoopDevices(result: RunResult, confinement: Confinement)
   const detail = result.stderr.trim();
   if (!hasCapability(confinement.effective, 'CAP_SYS_ADMIN')) {
     return warning(ID, TITLE, { detail, ...explainDenial(confinement, 'CAP_SYS_ADMIN') });
+  }
+  if (idsOfNamespace() !== undefined) {
+    return warning(ID, TITLE, {
+      detail: 'an ordinary user may not mount them',
+      cause: 'there are no volumes, and what a step of a build writes is counted at its end',
+      fix: 'run Islet as root if you need them: sudo ./islet up',
+    });
   }
   return warning(ID, TITLE, {
     detail,
