@@ -32,6 +32,7 @@ const interpreter = await startInterpreter({
   port: PORT,
   globalsUrl: 'http://localhost:49983/envs',
   generationFile: '/run/islet/generation',
+  meminfoFile: '/proc/meminfo',
 });
 
 for (const signal of ['SIGINT', 'SIGTERM'] as const) {

@@ -4,7 +4,8 @@ import { Contexts } from './contexts/contexts.ts';
 import type { Languages } from './hosts/languages.ts';
 import { handle } from './http/routes.ts';
 import { generationOfFile } from './sandbox/generation.ts';
-import { globalsOfEnvd } from './sandbox/globals.ts';
+import { type GlobalVariables, globalsOfEnvd } from './sandbox/globals.ts';
+import { readMemory, residentByGroup } from './sandbox/memory.ts';
 
 /** Longer than the edge keeps a connection for the next request. */
 const KEEP_ALIVE_MS = 640_000;
@@ -25,6 +26,8 @@ export interface InterpreterOptions {
   globalsUrl: string;
   /** See docs/clones.md. */
   generationFile: string;
+  /** What the sandbox's memory is read from, in the form of `/proc/meminfo`. */
+  meminfoFile: string;
 }
 
 export interface Interpreter {
@@ -34,12 +37,14 @@ export interface Interpreter {
 
 /** Serves the protocol of the code interpreter, once the default contexts are there. */
 export async function startInterpreter(options: InterpreterOptions): Promise<Interpreter> {
+  const globals = globalsOfEnvd(options.globalsUrl);
+  const generation = generationOfFile(options.generationFile);
   const contexts = new Contexts({
     languages: options.languages,
     home: options.home,
     env: options.env,
-    globals: globalsOfEnvd(options.globalsUrl),
-    generation: generationOfFile(options.generationFile),
+    ...{ globals, generation },
+    memory: { read: () => readMemory(options.meminfoFile), residentByGroup },
   });
   for (const language of options.defaults) {
     await contexts.default(language).catch((error: Error) => console.error(`${language}: ${error.message}`));
@@ -51,12 +56,27 @@ export async function startInterpreter(options: InterpreterOptions): Promise<Int
     server.once('error', reject);
     server.listen(options.port, options.address ?? '0.0.0.0', resolve);
   });
+  const { port } = server.address() as AddressInfo;
+  const stopRehearsal = generation.onChange(() => {
+    stopRehearsal();
+    void rehearse(port, globals);
+  });
   return {
-    port: (server.address() as AddressInfo).port,
+    port,
     async close() {
+      stopRehearsal();
       server.close();
       server.closeAllConnections();
       await contexts.close();
     },
   };
+}
+
+/**
+ * In a copy of the sandbox that was made ahead: what is in memory has to be brought before it can be used, which the first client would
+ * wait for. Later copies of it are somebody's, who is served already.
+ */
+async function rehearse(port: number, globals: GlobalVariables): Promise<void> {
+  const health = fetch(`http://127.0.0.1:${port}/health`).then((answer) => answer.text());
+  await Promise.allSettled([health, globals.read(undefined)]);
 }

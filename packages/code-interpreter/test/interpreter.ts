@@ -22,10 +22,13 @@ export interface TestInterpreter {
   envd: { status: number; body: string; requests: IncomingMessage[] };
   /** As when another copy of the sandbox goes on. */
   setGeneration(generation: string): Promise<void>;
+  /** What is left of the sandbox's 2 GiB of memory, MiB. */
+  setAvailableMemory(mib: number): Promise<void>;
   close(): Promise<void>;
 }
 
-export async function startTestInterpreter(): Promise<TestInterpreter> {
+/** @param warm a file of Python that the first context has run, as in the template */
+export async function startTestInterpreter(warm?: string): Promise<TestInterpreter> {
   const directory = await mkdtemp(join(tmpdir(), 'islet-interpreter-'));
   const envd: TestInterpreter['envd'] = { status: 200, body: '{}', requests: [] };
   const envdServer = createServer((request, response) => {
@@ -36,8 +39,15 @@ export async function startTestInterpreter(): Promise<TestInterpreter> {
   const generationFile = join(directory, 'generation');
   const setGeneration = (generation: string) => writeFile(generationFile, generation);
   await setGeneration('first');
+  const meminfoFile = join(directory, 'meminfo');
+  const setAvailableMemory = (mib: number) =>
+    writeFile(
+      meminfoFile,
+      `MemTotal:        2097152 kB\nMemFree:  1 kB\nMemAvailable:    ${mib * 1024} kB\n`,
+    );
+  await setAvailableMemory(1500);
   const interpreter = await startInterpreter({
-    languages: languagesOf({ python }),
+    languages: languagesOf({ python: pythonHost(PYTHON, HOST_FILES, warm) }),
     defaults: ['python'],
     home: directory,
     env: { PATH: '/usr/bin:/bin', HOME: directory, LANG: 'C.UTF-8' },
@@ -45,6 +55,7 @@ export async function startTestInterpreter(): Promise<TestInterpreter> {
     address: '127.0.0.1',
     globalsUrl: `http://127.0.0.1:${(envdServer.address() as AddressInfo).port}/envs`,
     generationFile,
+    meminfoFile,
   });
   const url = `http://127.0.0.1:${interpreter.port}`;
   return {
@@ -53,6 +64,7 @@ export async function startTestInterpreter(): Promise<TestInterpreter> {
     home: directory,
     envd,
     setGeneration,
+    setAvailableMemory,
     async close() {
       await interpreter.close();
       envdServer.closeAllConnections();

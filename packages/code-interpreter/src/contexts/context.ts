@@ -1,4 +1,4 @@
-import { type Emit, HostEndedError, type LanguageHost } from '../hosts/host.ts';
+import { type Emit, type HostEnd, HostEndedError, type LanguageHost } from '../hosts/host.ts';
 import type { Language } from '../hosts/languages.ts';
 import type { Generation } from '../sandbox/generation.ts';
 import type { GlobalVariables } from '../sandbox/globals.ts';
@@ -13,6 +13,8 @@ export interface ContextDeps {
   generation: Generation;
   /** Of the server: what every host begins with. */
   env: Record<string, string>;
+  /** Runs a cell while somebody looks after the sandbox's memory. */
+  watched: <T>(cell: () => Promise<T>) => Promise<T>;
 }
 
 export interface Execution {
@@ -104,6 +106,16 @@ export class Context {
     await this.#host?.close();
   }
 
+  /** Of what runs its code; undefined: nothing does. */
+  get processGroup(): number | undefined {
+    return this.#host?.processGroup;
+  }
+
+  /** Ends its process; the next execution begins with a new one. @param reason is told to the client */
+  async endProcess(reason: string): Promise<void> {
+    await this.#host?.close(reason);
+  }
+
   /** Called when this may be another copy of the sandbox: random numbers must differ from its siblings', also while code runs. */
   async reseed(): Promise<void> {
     const now = this.#deps.generation.current();
@@ -131,7 +143,7 @@ export class Context {
       );
       const running = host;
       over = interruptUntilOver(running, gone, () => this.#abandon(running));
-      await running.execute({ code, env: { ...globals, ...env }, envAfter }, heard);
+      await this.#deps.watched(() => running.execute({ code, env: { ...globals, ...env }, envAfter }, heard));
     } catch (error) {
       if (gone.aborted) return;
       if (error instanceof HostEndedError) {
@@ -157,7 +169,7 @@ export class Context {
     this.#preparedFor = undefined;
     this.#seededFor = this.#deps.generation.current();
     this.#host = host;
-    void host.ended.then(() => this.#lost(host));
+    void host.ended.then((end) => this.#lost(host, end));
     try {
       await host.start({ cwd: this.cwd, env: this.#deps.env });
     } catch (error) {
@@ -168,11 +180,11 @@ export class Context {
   }
 
   /** A process that ends while a cell runs is an error of that cell; one that ends in between is news for the next. */
-  #lost(host: LanguageHost): void {
+  #lost(host: LanguageHost, { reason }: HostEnd): void {
     if (this.#host !== host) return;
     this.#host = undefined;
-    this.#notice =
-      'The process of this context had ended. It was started anew: variables and imports are lost.';
+    const how = reason === undefined ? 'had ended' : `was ended: ${reason}`;
+    this.#notice = `The process of this context ${how}. It was started anew: variables and imports are lost.`;
   }
 
   /** The code would not be interrupted, and its client is gone. */
@@ -199,11 +211,12 @@ function reasonOf(error: unknown): { name: string; value: string } {
   if (!(error instanceof HostEndedError))
     return { name: 'UnexpectedEndOfExecution', value: (error as Error).message };
   const { code, signal, reason } = error.end;
-  const how = signal === null ? `exited with code ${code}` : `was killed by ${signal}`;
-  const why = signal === 'SIGKILL' && !reason ? ', as the system does when memory runs out' : '';
+  const byItself = signal === null ? `exited with code ${code}` : `was killed by ${signal}`;
+  const why = signal === 'SIGKILL' ? ', as the system does when memory runs out' : '';
+  const how = reason === undefined ? `${byItself}${why}` : `was ended: ${reason}`;
   return {
     name: 'UnexpectedEndOfExecution',
-    value: `The process of the context ${how}${why}${reason ? ` (${reason})` : ''}. The next execution starts it anew, without its variables.`,
+    value: `The process of the context ${how}. The next execution starts it anew, without its variables.`,
   };
 }
 

@@ -2,26 +2,29 @@ import { closeSync, openSync, readSync } from 'node:fs';
 import type { Languages } from '../hosts/languages.ts';
 import { Context, type ContextDeps } from './context.ts';
 import { ContextNotFoundError, LanguageNotFoundError, TooManyError } from './errors.ts';
+import { MemoryWatch, type MemoryWatchOptions } from './memory-watch.ts';
 
 /** A host of Python takes 50 MB. */
 const MOST_CONTEXTS = 128;
 
-export interface ContextsDeps extends ContextDeps {
+export interface ContextsDeps extends Omit<ContextDeps, 'watched'> {
   languages: Languages;
+  memory: Omit<MemoryWatchOptions, 'consumers'>;
   /** Where contexts work that name no directory. */
   home: string;
 }
 
 /** All contexts of the sandbox, in the order in which they were made. */
 export class Contexts {
-  readonly #deps: ContextsDeps;
+  readonly #deps: ContextsDeps & ContextDeps;
   readonly #all = new Map<string, Context>();
   /** By language: made once, also if several ask for it at the same time. */
   readonly #defaults = new Map<string, Promise<Context>>();
   readonly #stopWatching: () => void;
 
   constructor(deps: ContextsDeps) {
-    this.#deps = deps;
+    const watch = new MemoryWatch({ ...deps.memory, consumers: () => this.list() });
+    this.#deps = { ...deps, watched: (cell) => watch.during(cell) };
     this.#stopWatching = deps.generation.onChange(() => {
       for (const context of this.#all.values()) void context.reseed();
     });

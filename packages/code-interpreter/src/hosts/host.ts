@@ -29,8 +29,14 @@ export interface LanguageHost {
   /** Seeds random generators anew that the code has not seeded itself; before the next cell, or during this one. */
   reseed(): Promise<void>;
 
-  /** Ends the process and what it started. Safe to call twice, and at any time. */
-  close(): Promise<void>;
+  /**
+   * Ends the process and what it started. Safe to call twice, and at any time.
+   * @param reason for whoever waits for its cell
+   */
+  close(reason?: string): Promise<void>;
+
+  /** Of its process and what that starts, while it runs. */
+  readonly processGroup: number | undefined;
 
   /** Resolves once, when the process has ended: by itself, or after `close`. */
   readonly ended: Promise<HostEnd>;
@@ -75,7 +81,7 @@ export interface HostEnd {
   /** Exit code, or null if a signal ended it. */
   code: number | null;
   signal: string | null;
-  /** Why the server has ended it, if it broke the rules of its host. */
+  /** Why the server has ended it, if it has. */
   reason?: string;
 }
 

@@ -143,13 +143,15 @@ export class ReadyMachines {
     const run = await startMachine(this.#options, source, undefined);
     const connection = new EnvdConnection(run.address);
     try {
-      await sleep(SETTLE_MS);
       const envd = { address: run.address, deadlineMs: PRIME_DEADLINE_MS, connection };
       // Programs that run in a sandbox's snapshot would see their identity change twice.
       if (build.parentBuildId !== undefined) {
+        await sleep(SETTLE_MS);
         await this.#wake(envd, build, await driver.stoppedAt?.(snapshotDir));
       } else {
         await initEnvd(envd, rehearsal(run.machine.id, new Date(now())));
+        // Also what its programs do as they see that they are another copy.
+        await sleep(SETTLE_MS);
         // It answers before it has done all that it was told: it should not have to do so when it is taken.
         await waitForEnvd(envd);
       }

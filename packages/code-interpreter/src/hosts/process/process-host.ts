@@ -58,7 +58,8 @@ export class ProcessHost implements LanguageHost {
   #running: Running | undefined;
   #betweenCells: Array<{ type: 'stdout' | 'stderr'; text: string }> = [];
   #reseed = false;
-  #broken: string | undefined;
+  /** Why it was ended from here. */
+  #reason: string | undefined;
   #end: HostEnd | undefined;
 
   constructor(options: ProcessHostOptions) {
@@ -136,7 +137,12 @@ export class ProcessHost implements LanguageHost {
     this.#child?.kill('SIGURG');
   }
 
-  async close(): Promise<void> {
+  get processGroup(): number | undefined {
+    return this.#end ? undefined : this.#child?.pid;
+  }
+
+  async close(reason?: string): Promise<void> {
+    if (!this.#end) this.#reason ??= reason;
     if (!this.#child?.pid) {
       this.#finish({ code: null, signal: null });
       return;
@@ -156,7 +162,7 @@ export class ProcessHost implements LanguageHost {
   #enqueue(step: () => Promise<void> | void): void {
     this.#inOrder = this.#inOrder.then(step).catch((error: unknown) => {
       // Nothing else of what it says can be trusted. Its cell is over when the process has ended.
-      this.#broken = (error as Error).message;
+      this.#reason ??= (error as Error).message;
       this.#signal('SIGKILL');
     });
   }
@@ -236,7 +242,7 @@ export class ProcessHost implements LanguageHost {
       if (this.#pipes) await this.#relayAll(this.#pipes);
     });
     await this.#inOrder;
-    this.#finish(this.#broken === undefined ? end : { ...end, reason: this.#broken });
+    this.#finish(this.#reason === undefined ? end : { ...end, reason: this.#reason });
   }
 
   #finish(end: HostEnd): void {

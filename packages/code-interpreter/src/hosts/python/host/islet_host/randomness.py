@@ -17,6 +17,8 @@ _MARK = "_seeded_by_code"
 # Made or used since this module was imported, but for the one that `random` draws from itself.
 _known = weakref.WeakSet()
 _numpy_seeded = False
+# What numpy's generators were made with that the code gave no seed.
+_fresh = weakref.WeakSet()
 
 
 def install(imports):
@@ -80,6 +82,10 @@ def _wrap_numpy(module):
     module.set_state = seeding(module.set_state, lambda *_args, **_kwargs: True)
 
     class FreshSeedSequence(module.SeedSequence):
+        def __init__(self, *args, **kwargs):
+            super().__init__(*args, **kwargs)
+            _fresh.add(self)
+
         def __reduce__(self):
             # Whoever unpickles it does not have this class.
             return (module.SeedSequence, (self.entropy,))
@@ -97,9 +103,10 @@ def _wrap_numpy(module):
 def _reseed_numpy(module):
     if not _numpy_seeded:
         module.mtrand._rand.seed(int.from_bytes(os.urandom(4)))
-    fresh = getattr(module, "islet_fresh", None)
-    if fresh is None:
+    if not _fresh:
+        # To look for what is not there would touch all that is in memory.
         return
+    fresh = module.islet_fresh
     for found in gc.get_objects():
         if type(found) is module.Generator and isinstance(found.bit_generator.seed_seq, fresh):
             found.bit_generator.state = type(found.bit_generator)().state

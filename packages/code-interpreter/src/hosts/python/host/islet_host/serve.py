@@ -7,7 +7,7 @@ import signal
 import sys
 import traceback
 
-from . import environment, pictures, randomness, streams
+from . import environment, pictures, randomness, rehearsal, streams
 from .channel import Channel
 from .imports import ImportHook
 from .interrupts import Interrupts
@@ -29,19 +29,33 @@ def serve(descriptor, warm=None):
     imports.install()
     pictures.install(imports)
     randomness.install(imports)
+    # A copy that was made ahead hears of it before anybody runs code in it: once, while its first cell is still to come.
+    is_untouched = warm is not None
+
+    def on_copy(_number, _frame):
+        nonlocal is_untouched
+        randomness.reseed()
+        if is_untouched:
+            is_untouched = False
+            rehearsal.touch(shell)
+
     # Ignored by default: who has put another handler in its place is disturbed by nothing.
-    signal.signal(signal.SIGURG, lambda _number, _frame: randomness.reseed())
+    signal.signal(signal.SIGURG, on_copy)
     if warm is not None:
         _run_apart(warm)
-        # What IPython and this program make at their first use.
-        shell.run_cell("None", store_history=False, silent=True)
+        rehearsal.run(shell, channel, lambda code: _run(shell, interrupts, channel, _cell(code)))
         randomness.reseed()
     channel.send({"type": "ready"})
     while (cell := channel.receive()) is not None:
+        is_untouched = False
         _run(shell, interrupts, channel, cell)
         if not channel.in_owner:
             # The code has forked, and this is the child that has come to the end of the cell.
             os._exit(0)
+
+
+def _cell(code):
+    return {"code": code, "env": {}, "envAfter": {}, "reseed": False}
 
 
 def _run_apart(path):
