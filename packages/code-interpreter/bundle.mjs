@@ -22,7 +22,7 @@ export async function bundleCodeInterpreter(outDir) {
     lineLimit: 200,
   });
   await bundleJavascriptHost(join(outDir, 'javascript'));
-  for (const language of ['python', 'bash', 'r']) {
+  for (const language of ['python', 'bash', 'r', 'jupyter']) {
     await cp(join(here, 'src/hosts', language, 'host'), join(outDir, language), {
       recursive: true,
       filter: (path) => !path.includes('__pycache__'),

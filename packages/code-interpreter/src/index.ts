@@ -12,6 +12,7 @@ export {
   type MimeBundle,
 } from './hosts/host.ts';
 export { javascriptHost } from './hosts/javascript/javascript-host.ts';
+export { hasKernel, jupyterHost, kernelFolders } from './hosts/jupyter/jupyter-host.ts';
 export { type Language, type Languages, languageName, languagesOf } from './hosts/languages.ts';
 export { ProcessHost, type ProcessHostOptions } from './hosts/process/process-host.ts';
 export { pythonHost } from './hosts/python/python-host.ts';

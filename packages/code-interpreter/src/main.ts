@@ -4,6 +4,7 @@ import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { bashHost } from './hosts/bash/bash-host.ts';
 import { javascriptHost } from './hosts/javascript/javascript-host.ts';
+import { hasKernel, jupyterHost, kernelFolders } from './hosts/jupyter/jupyter-host.ts';
 import { languagesOf } from './hosts/languages.ts';
 import { pythonHost } from './hosts/python/python-host.ts';
 import { rHost } from './hosts/r/r-host.ts';
@@ -16,14 +17,20 @@ const HOME = '/home/user';
 const here = dirname(fileURLToPath(import.meta.url));
 const { env } = process;
 
+const python = env.ISLET_PYTHON ?? '/usr/bin/python3';
+const folders = kernelFolders(env.HOME ?? homedir(), env.JUPYTER_PATH);
+const hosts = {
+  python: pythonHost(python, join(here, 'python'), env.ISLET_PYTHON_WARM),
+  javascript: javascriptHost(process.execPath, join(here, 'javascript'), 'javascript'),
+  bash: bashHost(join(here, 'bash')),
+  r: rHost(join(here, 'r')),
+  typescript: javascriptHost(process.execPath, join(here, 'javascript'), 'typescript'),
+};
+
 const interpreter = await startInterpreter({
-  languages: languagesOf({
-    python: pythonHost(env.ISLET_PYTHON ?? '/usr/bin/python3', join(here, 'python'), env.ISLET_PYTHON_WARM),
-    javascript: javascriptHost(process.execPath, join(here, 'javascript'), 'javascript'),
-    bash: bashHost(join(here, 'bash')),
-    r: rHost(join(here, 'r')),
-    typescript: javascriptHost(process.execPath, join(here, 'javascript'), 'typescript'),
-  }),
+  languages: languagesOf(hosts, async (name) =>
+    (await hasKernel(name, folders)) ? jupyterHost(python, join(here, 'jupyter'), name) : undefined,
+  ),
   defaults: ['python', 'javascript'],
   home: existsSync(HOME) ? HOME : homedir(),
   env: Object.fromEntries(

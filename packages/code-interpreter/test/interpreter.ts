@@ -5,7 +5,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { Sandbox } from '@e2b/code-interpreter';
-import { languagesOf, pythonHost, startInterpreter } from '../src/index.ts';
+import { languagesOf, type MakeHost, pythonHost, startInterpreter } from '../src/index.ts';
 
 const PYTHON = '/usr/bin/python3';
 const HOST_FILES = fileURLToPath(new URL('../src/hosts/python/host', import.meta.url));
@@ -27,8 +27,20 @@ export interface TestInterpreter {
   close(): Promise<void>;
 }
 
-/** @param warm a file of Python that the first context has run, as in the template */
-export async function startTestInterpreter(warm?: string): Promise<TestInterpreter> {
+export interface TestOptions {
+  /** A file of Python that the first context has run, as in the template. */
+  warm?: string;
+  /** Languages beside Python. */
+  others?: (name: string) => Promise<MakeHost | undefined>;
+  /** Variables of all hosts beside the usual ones. */
+  env?: Record<string, string>;
+}
+
+export async function startTestInterpreter({
+  warm,
+  others,
+  env = {},
+}: TestOptions = {}): Promise<TestInterpreter> {
   const directory = await mkdtemp(join(tmpdir(), 'islet-interpreter-'));
   const envd: TestInterpreter['envd'] = { status: 200, body: '{}', requests: [] };
   const envdServer = createServer((request, response) => {
@@ -47,10 +59,10 @@ export async function startTestInterpreter(warm?: string): Promise<TestInterpret
     );
   await setAvailableMemory(1500);
   const interpreter = await startInterpreter({
-    languages: languagesOf({ python: pythonHost(PYTHON, HOST_FILES, warm) }),
+    languages: languagesOf({ python: pythonHost(PYTHON, HOST_FILES, warm) }, others),
     defaults: ['python'],
     home: directory,
-    env: { PATH: '/usr/bin:/bin', HOME: directory, LANG: 'C.UTF-8' },
+    env: { PATH: '/usr/bin:/bin', HOME: directory, LANG: 'C.UTF-8', ...env },
     port: 0,
     address: '127.0.0.1',
     globalsUrl: `http://127.0.0.1:${(envdServer.address() as AddressInfo).port}/envs`,

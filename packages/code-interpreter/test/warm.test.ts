@@ -11,7 +11,7 @@ beforeAll(async () => {
   directory = await mkdtemp(join(tmpdir(), 'islet-warm-'));
   const file = join(directory, 'warm.py');
   await writeFile(file, 'import json.tool\nleft_over = 1\nprint("not for clients")\n');
-  [warm, plain] = await Promise.all([startTestInterpreter(file), startTestInterpreter()]);
+  [warm, plain] = await Promise.all([startTestInterpreter({ warm: file }), startTestInterpreter()]);
 });
 afterAll(async () => {
   await Promise.all([warm?.close(), plain?.close()]);
