@@ -83,6 +83,19 @@ it.each([
   expect(seen).toEqual([]);
 });
 
+it.each(['GET / HTTP/2.0', 'POST / HTTP/2.0', 'CONNECT x:80 HTTP/2.0', 'GET / HTTP/0.9'])(
+  'answers %j with 505 or 400, and goes on',
+  async (line) => {
+    seen = [];
+    for (const fields of ['', 'Connection: Upgrade\r\nUpgrade: websocket\r\n']) {
+      const answer = await raw(edge.port, `${line}\r\nHost: ${host}\r\n${fields}Connection: close\r\n\r\n`);
+      expect(answer).toMatch(/^HTTP\/1\.1 (505|400|405) /);
+    }
+    expect(seen).toEqual([]);
+    expect((await call({ port: edge.port, host })).status).toBe(200);
+  },
+);
+
 it('frames a chunked body anew, extensions dropped', async () => {
   seen = [];
   const answer = await raw(

@@ -57,6 +57,10 @@ export function tooManyFields(most: number): IsletError {
   return new IsletError(431, `More than ${most} header fields`);
 }
 
+export function unsupportedVersion(): IsletError {
+  return new IsletError(505, 'HTTP/1.0, HTTP/1.1 and HTTP/2 are spoken here');
+}
+
 export function connectNotSupported(): IsletError {
   return new IsletError(405, 'CONNECT is not supported');
 }

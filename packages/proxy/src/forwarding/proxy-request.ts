@@ -1,5 +1,5 @@
 import type { IncomingMessage } from 'node:http';
-import type { Http2ServerRequest } from 'node:http2';
+import { Http2ServerRequest } from 'node:http2';
 import type { Readable } from 'node:stream';
 import {
   connectNotSupported,
@@ -11,6 +11,7 @@ import {
   tooManyFields,
   twoFramings,
   unsupportedTransferCoding,
+  unsupportedVersion,
 } from '@islet/contracts';
 import type { AudienceHints } from '../errors/audience.ts';
 import { asksForWebSocket, newWebSocketKey } from './websocket-http2.ts';
@@ -62,15 +63,19 @@ export function audienceOf(request: { headers: IncomingMessage['headers'] }): Au
 
 /**
  * Takes a request apart.
- * @throws IsletError 400 or 501 where two servers could read it in different ways.
+ * @throws IsletError 400, 501 or 505 where two servers could read it in different ways.
  */
 export function parseRequest(request: IncomingMessage | Http2ServerRequest): ProxyRequest {
-  return request.httpVersionMajor === 2
-    ? parseHttp2(request as Http2ServerRequest)
-    : parseHttp1(request as IncomingMessage);
+  return isHttp2(request) ? parseHttp2(request) : parseHttp1(request);
+}
+
+/** Whether a request came over HTTP/2. Its version does not tell: a line of HTTP/1.1 may name any. */
+export function isHttp2(request: object): request is Http2ServerRequest {
+  return request instanceof Http2ServerRequest;
 }
 
 function parseHttp1(request: IncomingMessage): ProxyRequest {
+  if (request.httpVersionMajor !== 1) throw unsupportedVersion();
   const raw = request.rawHeaders;
   if (raw.length > 2 * MAX_FIELDS) throw tooManyFields(MAX_FIELDS);
   const fields: string[] = [];

@@ -20,7 +20,7 @@ import type { Downstream } from '../forwarding/downstream.ts';
 import { Forwarding } from '../forwarding/forwarding.ts';
 import { Http1Downstream } from '../forwarding/http1-downstream.ts';
 import { Http2Downstream } from '../forwarding/http2-downstream.ts';
-import { audienceOf, type ProxyRequest, parseRequest } from '../forwarding/proxy-request.ts';
+import { audienceOf, isHttp2, type ProxyRequest, parseRequest } from '../forwarding/proxy-request.ts';
 import { Tunnel } from '../forwarding/tunnel.ts';
 import { acceptsKey } from '../forwarding/websocket-http2.ts';
 import type { RunFate } from '../routing/run-fate.ts';
@@ -129,7 +129,7 @@ export class Front {
   }
 
   #serveConnect(request: AnyRequest, peer: Duplex | Http2ServerResponse): void {
-    if (request.httpVersionMajor === 2) {
+    if (isHttp2(request)) {
       this.#serveWebSocket(request, peer as Http2ServerResponse);
       return;
     }
@@ -142,7 +142,7 @@ export class Front {
   }
 
   #serve(request: AnyRequest, response: AnyResponse): void {
-    if (request.httpVersionMajor === 2) {
+    if (isHttp2(request)) {
       this.#handle(request, new Http2Downstream(response as Http2ServerResponse), undefined);
       return;
     }
@@ -231,7 +231,7 @@ export class Front {
     const { request, parsed, downstream, onSwitch } = asked;
     const run = destination.upstream;
     const share = this.#turns.of(run.tenant);
-    if (request.httpVersionMajor < 2) this.#payers.set(request.socket, share);
+    if (!isHttp2(request)) this.#payers.set(request.socket, share);
     const timing = this.#begin();
     const leave = this.#occupy(destination);
     const unuse = this.#options.uses?.begin(run.executionId);
