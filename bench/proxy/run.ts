@@ -1,18 +1,21 @@
 // Measures the edge against going straight to the same server: npx tsx bench/proxy/run.ts --help
-import { type ChildProcess, fork } from 'node:child_process';
-import { once } from 'node:events';
-import { fileURLToPath } from 'node:url';
+import type { ChildProcess } from 'node:child_process';
 import { parseArgs } from 'node:util';
 import type { Goal } from '../load/goal.ts';
 import { measureRequests } from '../load/requests.ts';
 import { measureDownload, measureUpload } from '../load/transfer.ts';
+import { judge } from '../report/measurement.ts';
 import { percentile } from '../report/statistics.ts';
+import { renderTable } from '../report/table.ts';
+import { measureBesideNginx } from './beside-nginx.ts';
+import { start } from './process.ts';
 
 const USAGE = `Measures the edge against going straight to the same server, in turns within one run.
 
-  npx tsx bench/proxy/run.ts [--json] [--upstream <address>:<port>]
+  npx tsx bench/proxy/run.ts [--json] [--nginx | --upstream <address>:<port>]
 
   --json      print one JSON list
+  --nginx     against nginx as a reverse proxy to the same server, instead
   --upstream  a server in a sandbox, such as upstream.ts, in place of a bare one on loopback
 
 Ratios count; absolute figures depend on the machine. The bare server's own cost is a fraction of a sandbox's, so its
@@ -45,15 +48,6 @@ function parseUpstream(text: string): { address: string; port: number } {
   const [address, port] = text.split(':');
   if (!address || !Number(port)) throw new TypeError('--upstream needs <IPv4 address>:<port>');
   return { address, port: Number(port) };
-}
-
-async function start(script: string, args: string[]): Promise<{ child: ChildProcess; port: number }> {
-  const child = fork(fileURLToPath(new URL(script, import.meta.url)), args, { execArgv: process.execArgv });
-  const [port] = await Promise.race([
-    once(child, 'message'),
-    once(child, 'exit').then(([code]) => Promise.reject(new Error(`${script} ended with ${code}`))),
-  ]);
-  return { child, port: Number(port) };
 }
 
 /** The two goals by turns, so that what else the machine does hits both alike. */
@@ -125,11 +119,13 @@ async function main(args: string[]): Promise<void> {
     args,
     options: {
       json: { type: 'boolean', default: false },
+      nginx: { type: 'boolean', default: false },
       upstream: { type: 'string' },
       help: { type: 'boolean', short: 'h', default: false },
     },
   });
   if (values.help) return void process.stdout.write(USAGE);
+  if (values.nginx) return void process.stdout.write(await besideNginx(values.json));
   const upstream = values.upstream === undefined ? await startOwn() : parseUpstream(values.upstream);
   const edge = await start('./edge.ts', [upstream.address, SANDBOX_ID]);
   children.push(edge.child);
@@ -139,6 +135,17 @@ async function main(args: string[]): Promise<void> {
     { host: '127.0.0.1', port: edge.port, headers: { Host: name } },
   );
   process.stdout.write(values.json ? `${JSON.stringify(lines)}\n` : render(lines));
+}
+
+async function besideNginx(json: boolean): Promise<string> {
+  const options = {
+    signal: new AbortController().signal,
+    progress: () => process.stderr.write('.'),
+    now: () => performance.now(),
+  };
+  const pace = { rounds: ROUNDS, budgetMs: 60_000 };
+  const results = (await measureBesideNginx('edge', pace, ROUND_MS, options)).map(judge);
+  return json ? `${JSON.stringify(results)}\n` : `\n${renderTable(results)}\n`;
 }
 
 function render(lines: readonly Line[]): string {

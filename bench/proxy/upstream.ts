@@ -1,4 +1,5 @@
 // The server "in the sandbox": answers small requests, streams large bodies out, and reads large bodies in.
+import { createHash } from 'node:crypto';
 import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
 
@@ -33,6 +34,16 @@ const server = createServer((request, response) => {
     response.end();
   };
   pump();
+});
+// Sends all bytes of a WebSocket back as they are.
+server.on('upgrade', (request, socket) => {
+  const key = `${request.headers['sec-websocket-key']}258EAFA5-E914-47DA-95CA-C5AB0DC85B11`;
+  const accept = createHash('sha1').update(key).digest('base64');
+  socket.write(
+    `HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Accept: ${accept}\r\n\r\n`,
+  );
+  socket.on('error', () => socket.destroy());
+  socket.pipe(socket);
 });
 // Arguments: the address and, if it must be known ahead, the port.
 server.listen(Number(process.argv[3] ?? 0), process.argv[2], () =>

@@ -5,6 +5,7 @@ import { commandRow } from './command.ts';
 import { controlPlaneRow } from './control-plane.ts';
 import { createRow } from './create.ts';
 import { densityRow } from './density.ts';
+import { edgeRow } from './edge.ts';
 import { filesRow } from './files.ts';
 import { firstOutputRow } from './first-output.ts';
 import { fleetRow } from './fleet.ts';
@@ -41,6 +42,7 @@ export const ROWS: readonly Row[] = [
   terminalRow,
   filesRow,
   httpRow,
+  edgeRow,
   memoryRow,
   densityRow,
   controlPlaneRow,

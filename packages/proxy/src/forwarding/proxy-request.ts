@@ -44,7 +44,8 @@ export interface ProxyRequest {
 /** Header fields of one request over HTTP/1.x; Node.js holds HTTP/2 to 128. */
 const MAX_FIELDS = 256;
 const ABSOLUTE_FORM = /^https?:\/\/([^/?#]*)([^#]*)/i;
-const BAD_TARGET = /[\0-\x20\x7f]/;
+/** What no target holds (RFC 3986); HTTP/2 lets bytes beyond ASCII come. */
+const BAD_TARGET = /[^\x21-\x7e]/;
 
 function single(value: string | string[] | undefined): string | undefined {
   return Array.isArray(value) ? value.join(', ') : value;
