@@ -27,14 +27,17 @@ export async function setup(project: TestProject): Promise<() => Promise<void>> 
     process.env.NODE_EXTRA_CA_CERTS = instance.access.trust.authorityFile;
     return async () => {
       const code = await instance.stop('SIGTERM');
-      // Its network ends when it finds the namespace empty.
-      await until(
-        'nothing of it runs',
-        20_000,
-        () => processesOf(user),
-        ({ length }) => length === 0,
-      );
-      await undo();
+      try {
+        // Its network ends when it finds the namespace empty.
+        await until(
+          'nothing of it runs',
+          20_000,
+          () => processesOf(user),
+          ({ length }) => length === 0,
+        );
+      } finally {
+        await undo();
+      }
       if (code !== 0) throw new Error(`islet up ended with ${code}:\n${instance.log()}`);
     };
   } catch (error) {
