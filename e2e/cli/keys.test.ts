@@ -152,6 +152,13 @@ describe.each([
     const lines = (await good(where(), 'teams', 'list')).split('\n');
     const cells = lines.findLast((line) => line.startsWith(team.slug))?.split(/ +/);
     expect(cells).toEqual([team.slug, '1', '2', '3', '4', '5', '6', '0', '8', '9']);
+    const rated = (...rates: string[]) =>
+      goodJson<{ limits: object }>(where(), 'teams', 'limit', team.slug, ...rates);
+    expect((await rated('--rate', '50/s:200', '--key-rate', 'none')).limits).toMatchObject({
+      ...{ rate: '50/s:200', keyRate: 'none', keys: 9 },
+    });
+    expect((await rated('--rate', 'default')).limits).toMatchObject({ rate: null, keyRate: 'none' });
+    expect(await bad(where(), 'teams', 'limit', team.slug, '--rate', 'fast')).toContain('--rate must be');
   });
 });
 

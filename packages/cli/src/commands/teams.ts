@@ -211,5 +211,5 @@ function teamTable(teams: TeamView[]): string {
     ['MAY ASK', ...RATES.map(({ title }) => title)],
     teams.map(({ slug, limits }) => [slug, ...RATES.map(({ limit }) => limits[limit] ?? 'default')]),
   );
-  return `${sandboxes}\n\n${kept}\n\n${asked}`;
+  return `${sandboxes}\n\n${asked}\n\n${kept}`;
 }
