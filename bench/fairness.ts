@@ -74,11 +74,11 @@ async function measure(
     try {
       const alone = nothingSeen();
       addSeen(alone, await neighbour.work(ms / 2, pace));
-      const { loud } = await withAttacker(access, team, (sandboxId) =>
+      const one = await withAttacker(access, team, (sandboxId) =>
         beside(name, { access, team, sandboxId, group }, neighbour, { ...pace, ms }),
       );
       addSeen(alone, await neighbour.work(ms / 2, pace));
-      const compared = compare(name, alone, loud, MOST);
+      const compared = compare(one, alone, MOST);
       lines.push(...compared);
       process.stderr.write(`${index + 1}/${abuses.length}\n${renderLines(compared)}`);
     } catch (error) {
