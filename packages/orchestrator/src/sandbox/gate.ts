@@ -1,7 +1,11 @@
-/** Lets a bounded number of tasks run at once, the others in the order they came. */
+/**
+ * Lets a bounded number of tasks run at once. Those that wait come in turns of their tenants, and of one tenant in the order they came: however
+ * many a tenant has, the first task of another waits for one of each at the most.
+ */
 export class Gate {
   #free: number;
-  readonly #waiting: (() => void)[] = [];
+  /** By tenant; whose turn it is next stands first. None is empty. */
+  readonly #waiting = new Map<string, (() => void)[]>();
 
   constructor(width: number) {
     this.#free = width;
@@ -9,18 +13,23 @@ export class Gate {
 
   /** Tasks that wait. */
   get waiting(): number {
-    return this.#waiting.length;
+    let count = 0;
+    for (const tasks of this.#waiting.values()) count += tasks.length;
+    return count;
   }
 
-  /** @param task may give its place to the next by calling `leave`, when the rest of it keeps nobody from working */
-  async run<T>(task: (leave: () => void) => Promise<T>): Promise<T> {
+  /**
+   * @param task may give its place to the next by calling `leave`, when the rest of it keeps nobody from working
+   * @param tenant whose it is; those without one are one
+   */
+  async run<T>(task: (leave: () => void) => Promise<T>, tenant = ''): Promise<T> {
     if (this.#free > 0) this.#free--;
-    else await new Promise<void>((resolve) => this.#waiting.push(resolve));
+    else await this.#turn(tenant);
     let inside = true;
     const leave = () => {
       if (!inside) return;
       inside = false;
-      const next = this.#waiting.shift();
+      const next = this.#next();
       if (next) next();
       else this.#free++;
     };
@@ -29,5 +38,24 @@ export class Gate {
     } finally {
       leave();
     }
+  }
+
+  #turn(tenant: string): Promise<void> {
+    return new Promise((resolve) => {
+      const tasks = this.#waiting.get(tenant);
+      if (tasks) tasks.push(resolve);
+      else this.#waiting.set(tenant, [resolve]);
+    });
+  }
+
+  #next(): (() => void) | undefined {
+    for (const [tenant, tasks] of this.#waiting) {
+      this.#waiting.delete(tenant);
+      const next = tasks.shift();
+      // Behind those of all others.
+      if (tasks.length > 0) this.#waiting.set(tenant, tasks);
+      return next;
+    }
+    return undefined;
   }
 }

@@ -135,12 +135,14 @@ export class Provisioner {
   async startFrom(config: SandboxConfig, source: SavedSource, signal?: AbortSignal): Promise<BasedRun> {
     const { base, snapshotDir, accessToken } = source;
     const init = () => firstInit(config, this.#options, new Date(this.#options.now()));
-    const run = await this.#gate.run((leave) =>
-      this.#restore({ base, snapshotDir, ...needsOf(config) }, config, {
-        signal,
-        onSilence: leave,
-        identity: { init, currentToken: accessToken },
-      }),
+    const run = await this.#gate.run(
+      (leave) =>
+        this.#restore({ base, snapshotDir, ...needsOf(config) }, config, {
+          signal,
+          onSilence: leave,
+          identity: { init, currentToken: accessToken },
+        }),
+      config.teamId,
     );
     return { ...run, base };
   }
@@ -165,7 +167,7 @@ export class Provisioner {
     const source = { base, snapshotDir: snapshot.dir, ...needsOf(config) };
     const identity = { init, currentToken: config.envdAccessToken };
     return await this.#gate
-      .run((leave) => this.#restore(source, config, { signal, identity, onSilence: leave }))
+      .run((leave) => this.#restore(source, config, { signal, identity, onSilence: leave }), config.teamId)
       .catch((error) => {
         if (error instanceof DamagedSnapshotError) throw damaged(config.sandboxId, error);
         if (error instanceof EnvdSilentError) {
@@ -250,12 +252,14 @@ export class Provisioner {
     const { dns, driver, now } = this.#options;
     const nobody = () => ({ dns, timestamp: new Date(now()).toISOString() });
     const owner = { config, executionId: randomUUID() };
-    const run = await this.#gate.run((leave) =>
-      startMachine(this.#options, { base, snapshotDir: undefined, ...needsOf(config), diskUsedMb }, owner, {
-        signal,
-        onSilence: leave,
-        identity: { init: nobody, currentToken: undefined },
-      }),
+    const run = await this.#gate.run(
+      (leave) =>
+        startMachine(this.#options, { base, snapshotDir: undefined, ...needsOf(config), diskUsedMb }, owner, {
+          signal,
+          onSilence: leave,
+          identity: { init: nobody, currentToken: undefined },
+        }),
+      config.teamId,
     );
     await this.#orFree(run, async () => {
       // Before envd asks for a token. Nobody waits until it serves: the ready command is the build's alone.
