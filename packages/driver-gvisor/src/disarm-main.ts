@@ -1,6 +1,6 @@
 import { parentPort } from 'node:worker_threads';
 import { StateFileError } from './chunk-reader.ts';
-import { disarmDeadPolls } from './dead-polls.ts';
+import { repairEpolls } from './epoll-repairs.ts';
 
 /** What the thread of `DisarmThread` is asked, one at a time. */
 export interface DisarmTask {
@@ -12,7 +12,7 @@ export type DisarmAnswer = { found: number } | { message: string; isDamage: bool
 const say = (answer: DisarmAnswer) => parentPort?.postMessage(answer);
 
 parentPort?.on('message', ({ snapshotDir }: DisarmTask) => {
-  disarmDeadPolls(snapshotDir).then(
+  repairEpolls(snapshotDir).then(
     (found) => say({ found }),
     (error: Error) => say({ message: error.message, isDamage: error instanceof StateFileError }),
   );

@@ -25,7 +25,7 @@ interface Asked {
 }
 
 /**
- * Does `disarmDeadPolls` on a thread of its own, one checkpoint after the other: how long it takes is up to the
+ * Does `repairEpolls` on a thread of its own, one checkpoint after the other: how long it takes is up to the
  * sandbox, whose every file, process and socket is in its checkpoint.
  */
 export class DisarmThread {
@@ -39,7 +39,7 @@ export class DisarmThread {
     this.#options = options;
   }
 
-  /** @throws StateFileError as `disarmDeadPolls` does, also if it takes too much time or memory. */
+  /** @throws StateFileError as `repairEpolls` does, also if it takes too much time or memory. */
   disarm(snapshotDir: string): Promise<number> {
     const turn = this.#tail.then(() => this.#ask({ snapshotDir }));
     this.#tail = turn.catch(() => undefined);

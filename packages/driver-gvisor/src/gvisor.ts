@@ -12,7 +12,7 @@ import {
 } from '@islet/host';
 import { writeBootBundle, writeBundle } from './bundle.ts';
 import { StateFileError } from './chunk-reader.ts';
-import { CHECKPOINT_FILE } from './dead-polls.ts';
+import { CHECKPOINT_FILE } from './epoll-repairs.ts';
 import { Freezer } from './freezer.ts';
 import { SPEC_SHAPE } from './oci-spec.ts';
 import { untestedTrouble } from './release.ts';
@@ -28,7 +28,7 @@ const RUNTIME_OVERHEAD_BYTES = 128 * 1024 * 1024;
 const CHECKPOINT_TIMEOUT_MS = 60_000;
 
 export interface GvisorOptions extends Omit<DriverSite, 'dataDir'> {
-  /** Makes checkpoints restore without the events of closed files, see `disarmDeadPolls`; closed with the driver. */
+  /** Makes checkpoints restore without the events of closed files, see `repairEpolls`; closed with the driver. */
   checkpoints: { disarm(snapshotDir: string): Promise<unknown>; close(): Promise<void> };
 }
 

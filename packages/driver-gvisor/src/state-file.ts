@@ -6,17 +6,28 @@
 
 import { ChunkReader, StateFileError } from './chunk-reader.ts';
 
+/** Where the bytes of a value stand in the file, its header's first, so that it can be overwritten in place. */
+export type Offsets = readonly number[];
+
 /** A field that points to another object, by that one's number. */
 export interface Reference {
   kind: 'reference';
   object: number;
+  /** Absent: it points into the object's inside. */
+  offsets?: Offsets;
 }
 
-/** A number, and where its bytes stand in the file, so that it can be overwritten in place. */
 export interface StoredUint {
   kind: 'uint';
   value: number;
-  offsets: number[];
+  offsets: Offsets;
+}
+
+/** What is false most often is not stored: such a field is `Skipped`. */
+export interface StoredBool {
+  kind: 'bool';
+  value: boolean;
+  offsets: Offsets;
 }
 
 /** A map's values, as far as they are references to whole objects. */
@@ -25,17 +36,28 @@ export interface ReferenceMap {
   values: number[];
 }
 
+/** A struct within another. */
+export interface Inner {
+  kind: 'struct';
+  fields: Fields;
+}
+
 /** Anything else: read over. */
 export interface Skipped {
   kind: 'skipped';
 }
 
-export type FieldValue = Reference | StoredUint | ReferenceMap | Skipped;
+export type FieldValue = Reference | StoredUint | StoredBool | ReferenceMap | Inner | Skipped;
+
+/** By name. */
+export type Fields = ReadonlyMap<string, FieldValue>;
 
 /** Takes what is found, object by object. */
 export interface StateVisitor {
-  /** A struct that is an object of its own, and its fields by name. */
-  onStruct(object: number, type: string, fields: ReadonlyMap<string, FieldValue>): void;
+  /** The types of structs that it takes; the others are read over. */
+  types: ReadonlySet<string>;
+  /** A struct of one of the types that is an object of its own. */
+  onStruct(object: number, type: string, fields: Fields): void;
   /** A map that is an object of its own. */
   onMap(object: number, map: ReferenceMap): void;
 }
@@ -131,43 +153,64 @@ class StateStream {
 
   #object(id: number, visitor: StateVisitor): void {
     const header = this.#bytes.uint();
-    if (header === STRUCT) {
+    if (header === MAP) visitor.onMap(id, this.#map());
+    else if (header === STRUCT) {
       const type = this.#types[this.#bytes.uint() - 1];
-      const fields = this.#fields(type);
-      if (type) visitor.onStruct(id, type.name, fields);
-    } else if (header === MAP) visitor.onMap(id, this.#map());
-    else this.#value(header);
+      if (type && visitor.types.has(type.name)) visitor.onStruct(id, type.name, this.#fields(type));
+      else this.#skipFields();
+    } else this.#value(header);
   }
 
-  #fields(type: StructType | undefined): Map<string, FieldValue> {
+  #fields(type: StructType | undefined): Fields {
     const fields = new Map<string, FieldValue>();
-    const header = this.#bytes.uint();
-    if (header === NO_OBJECTS) return fields;
-    const count = header === MULTIPLE_OBJECTS ? this.#bytes.uint() : 1;
-    for (let i = 0; i < count; i++) {
-      const value = this.#value(header === MULTIPLE_OBJECTS ? this.#bytes.uint() : header);
-      const name = type?.fields[i];
+    this.#eachField((header, index) => {
+      const value = this.#within(() => this.#fieldOf(header));
+      const name = type?.fields[index];
       if (name !== undefined) fields.set(name, value);
-    }
+    });
     return fields;
   }
 
+  #skipFields(): void {
+    this.#eachField((header) => void this.#value(header));
+  }
+
+  #eachField(read: (header: number, index: number) => void): void {
+    const header = this.#bytes.uint();
+    if (header === NO_OBJECTS) return;
+    const isOne = header !== MULTIPLE_OBJECTS;
+    const count = isOne ? 1 : this.#bytes.uint();
+    for (let i = 0; i < count; i++) read(isOne ? header : this.#bytes.uint(), i);
+  }
+
+  #fieldOf(header: number): FieldValue {
+    const offsets = [this.#bytes.at - 1];
+    switch (header) {
+      case UINT:
+        return { kind: 'uint', value: this.#bytes.uint(offsets), offsets };
+      case BOOL:
+        return { kind: 'bool', value: this.#bytes.uint(offsets) !== 0, offsets };
+      case REF:
+        return this.#reference(offsets);
+      case STRUCT:
+        return { kind: 'struct', fields: this.#fields(this.#types[this.#bytes.uint() - 1]) };
+      default:
+        return this.#valueOf(header);
+    }
+  }
+
   #value(header: number): FieldValue {
-    this.#enter();
-    const value = this.#valueOf(header);
-    this.#level--;
-    return value;
+    return this.#within(() => this.#valueOf(header));
   }
 
   #valueOf(header: number): FieldValue {
     switch (header) {
-      case UINT:
-        return this.#storedUint();
       case REF:
         return this.#reference();
       case MAP:
         return this.#map();
       case BOOL:
+      case UINT:
       case INT:
       case FLOAT32:
       case FLOAT64:
@@ -189,7 +232,7 @@ class StateStream {
         return SKIPPED;
       case STRUCT:
         this.#bytes.uint();
-        this.#fields(undefined);
+        this.#skipFields();
         return SKIPPED;
       case INTERFACE:
         this.#typeSpec();
@@ -233,22 +276,20 @@ class StateStream {
   }
 
   /** Of one into another object's inside, the number of that object. */
-  #reference(): Reference {
-    const object = this.#bytes.uint();
-    const steps = this.#bytes.uint();
+  #reference(offsets?: number[]): Reference {
+    const object = this.#bytes.uint(offsets);
+    const steps = this.#bytes.uint(offsets);
     for (let i = 0; i < steps; i++) {
       const step = this.#bytes.uint();
       // Signed numbers are folded into unsigned ones: an odd one is ~(n >> 1), and minus a name's length.
       if (step % 2 === 1) this.#bytes.skip((step - 1) / 2 + 1);
     }
     if (steps > 0) this.#typeSpec();
-    return { kind: 'reference', object };
+    return { kind: 'reference', object, ...(offsets && steps === 0 && { offsets }) };
   }
 
   #typeSpec(): void {
-    this.#enter();
-    this.#typeSpecOf(this.#bytes.uint());
-    this.#level--;
+    this.#within(() => this.#typeSpecOf(this.#bytes.uint()));
   }
 
   #typeSpecOf(header: number): void {
@@ -275,15 +316,25 @@ class StateStream {
     }
   }
 
-  #storedUint(): StoredUint {
-    const offsets: number[] = [];
-    return { kind: 'uint', value: this.#bytes.uint(offsets), offsets };
-  }
-
-  #enter(): void {
+  /** Reads what is one level further in. */
+  #within<T>(read: () => T): T {
     if (++this.#level > MOST_LEVELS)
       throw new StateFileError(`more than ${MOST_LEVELS} levels, at ${this.#bytes.at}`);
+    const value = read();
+    this.#level--;
+    return value;
   }
+}
+
+/**
+ * What a value's bytes are overwritten with to make it what its type has by itself: nothing, zero or false. Numbers are stored in bytes of
+ * seven bits, of which the highest says whether more follow, and any number of them may be zero.
+ */
+export function nothingIn({ length }: Offsets): Buffer {
+  const bytes = Buffer.alloc(length, 0x80);
+  bytes[0] = 0x80 | NIL;
+  bytes[length - 1] = length === 1 ? NIL : 0;
+  return bytes;
 }
 
 /** Values without bytes of their own: any number of them fits into a file. */

@@ -1,6 +1,6 @@
 import { mkdir } from 'node:fs/promises';
 import { type DriverTraits, driverContract } from '@islet/driver/contract';
-import { disarmDeadPolls } from '../src/dead-polls.ts';
+import { repairEpolls } from '../src/epoll-repairs.ts';
 import { openGvisor } from '../src/gvisor.ts';
 
 const TRAITS: DriverTraits = {
@@ -14,6 +14,6 @@ const TRAITS: DriverTraits = {
 
 driverContract('gvisor', TRAITS, async ({ instance, runtimeDir, exec, logger }) => {
   await mkdir(runtimeDir);
-  const checkpoints = { disarm: disarmDeadPolls, close: async () => undefined };
+  const checkpoints = { disarm: repairEpolls, close: async () => undefined };
   return openGvisor({ instance, runtimeDir, exec, logger, checkpoints });
 });
