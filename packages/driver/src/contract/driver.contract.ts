@@ -191,6 +191,27 @@ export function driverContract(
       await rm(snapshot, { recursive: true });
     });
 
+    it('hears of what happens after it was saved with news that it had not taken yet', async () => {
+      const first = await driver.boot(await newSpec());
+      await untilServing(first);
+      await ask(first, '/listen');
+      await expect.poll(() => ask(first, '/messages')).not.toBe('0');
+      await ask(first, '/block');
+      // A thread writes to what the blocked one waits for whenever it is free.
+      await sleep(500);
+      const snapshot = join(root, 'with-news');
+      await mkdir(snapshot);
+      await driver.checkpoint(first, snapshot);
+      await end(first);
+      const restored = await driver.restore(await newSpec(), snapshot);
+      const heard = async () => Number(await ask(restored, '/messages'));
+      const patience = { timeout: traits.patienceMs };
+      await expect.poll(() => heard().catch(() => 0), patience).toBeGreaterThan(0);
+      const before = await heard();
+      await expect.poll(heard, patience).toBeGreaterThan(before);
+      await end(restored);
+    });
+
     it('goes on beside what starts from its snapshot', async () => {
       const original = await driver.boot(await newSpec());
       await untilServing(original);

@@ -18,12 +18,15 @@ export function layOutProbeGuest(dir: string): void {
 const PROBE = `
 import { readFileSync, writeFileSync, existsSync, openSync, readdirSync, statfsSync, writeSync } from 'node:fs';
 import { createServer } from 'node:http';
+import { Worker } from 'node:worker_threads';
 // Where a driver hands envd the disk apart from the root file system, that is the one to write to.
 const at = process.argv.indexOf('--disk');
 const disk = at === -1 ? '' : process.argv[at + 1];
 let count = 0;
 const spin = () => { const end = Date.now() + 20; while (Date.now() < end); setImmediate(spin); };
 const hog = [];
+let messages = 0;
+const TELL = "setInterval(() => require('node:worker_threads').parentPort.postMessage(0), 50)";
 const routes = {
   '/count': () => String(++count),
   '/write': () => (writeFileSync(disk + '/note.txt', 'kept'), 'ok'),
@@ -40,6 +43,12 @@ const routes = {
   },
   '/spin': () => { setImmediate(spin); return 'spinning'; },
   '/hog': () => { setInterval(() => hog.push(Buffer.alloc(16 << 20, 1)), 1); return 'eating'; },
+  '/listen': () => { new Worker(TELL, { eval: true }).on('message', () => messages++); return 'listening'; },
+  '/messages': () => String(messages),
+  '/block': () => {
+    setTimeout(() => Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 3_000), 200);
+    return 'blocking';
+  },
   '/processes': () => readdirSync('/proc').filter((name) => /^\\d+$/.test(name)).join(','),
 };
 createServer((request, response) => {
