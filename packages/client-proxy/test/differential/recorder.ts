@@ -30,6 +30,10 @@ export class Recorder {
     this.#server.on('request', (request, response) => {
       this.#keep(request, () => response.end('ok'));
     });
+    // What else is expected is for the application.
+    this.#server.on('checkExpectation', (request, response) => {
+      this.#keep(request, () => response.end('ok'));
+    });
     this.#server.on('checkContinue', (request, response) => {
       response.writeContinue();
       this.#keep(request, () => response.end('ok'));

@@ -52,6 +52,8 @@ async function attack<T>(
   judge: (sent: readonly T[], request: ReadRequest) => void,
 ): Promise<number> {
   let arrived = 0;
+  // What was broken off may still arrive with the next ones.
+  let earlier: readonly T[] = [];
   for (let done = 0; done < CASES / 2; done += BATCH) {
     const sent = fc.sample(cases, { numRuns: BATCH, seed: SEED + done });
     await Promise.all(sent.map(send));
@@ -59,9 +61,10 @@ async function attack<T>(
     try {
       await expectOneReading(recordings);
       for (const { requests } of recordings) {
-        for (const request of requests) if (!isUnknownMethod(request)) judge(sent, request);
+        for (const request of requests) if (!isUnknownMethod(request)) judge([...earlier, ...sent], request);
         arrived += requests.length;
       }
+      earlier = sent;
     } catch (error) {
       throw new Error(`ISLET_DIFFERENTIAL_SEED=${SEED + done}: ${JSON.stringify(sent)}`, { cause: error });
     }
