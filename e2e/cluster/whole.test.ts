@@ -32,10 +32,12 @@ beforeAll(async () => {
       () => true,
     );
   }
+}, START_MS);
+// What a test ended that failed then would be missed by all that follow, and what it left would be in their way.
+beforeEach(async () => {
+  await cluster.runAll();
   await killAll();
 }, START_MS);
-// What a test ended that failed then would be missed by all that follow.
-beforeEach(() => cluster.runAll(), START_MS);
 afterAll(() => cluster?.[Symbol.asyncDispose]());
 
 const create = (through: Way, timeoutMs = LIFE_MS) => Sandbox.create('base', { ...through, timeoutMs });
