@@ -159,8 +159,11 @@ function parseHttp2(request: Http2ServerRequest): ProxyRequest {
     if (Array.isArray(value)) for (const one of value) fields.push(name, one);
     else fields.push(name, String(value));
   }
+  const isConnect = request.method === 'CONNECT';
+  // It names no target.
+  if (isConnect && !asksForWebSocket(headers)) throw connectNotSupported();
   const target = parseTarget(request.url, headers[':authority'] ?? headers.host);
-  if (request.method === 'CONNECT') return webSocketRequest(request, target, fields);
+  if (isConnect) return webSocketRequest(request, target, fields);
   return {
     method: request.method,
     target: target.path,
@@ -182,7 +185,6 @@ function webSocketRequest(
   fields: readonly string[],
 ): ProxyRequest {
   const { headers } = request;
-  if (!asksForWebSocket(headers)) throw connectNotSupported();
   const webSocketKey = newWebSocketKey();
   const kept = fields.filter((_, i) => fields[i - (i % 2)] !== 'sec-websocket-key');
   return {
