@@ -251,15 +251,19 @@ describe.each(['HTTP/2 over TLS', 'h2c'] as const)('a WebSocket over %s', (proto
 
   it('is refused if the server answers for another key, and for another protocol', async () => {
     const { server, port } = await edge.serve(ADDRESS, () => {});
+    const ended = deferred<string>();
     server.on('upgrade', (_, socket) => {
       socket.write(
         'HTTP/1.1 101 Go\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Accept: x\r\n\r\n',
       );
       socket.on('error', () => {});
+      socket.on('close', () => ended.resolve('ended'));
+      socket.on('end', () => socket.destroy()).resume();
     });
     const stream = openStream(protocol, edge, headersFor(port));
     expect((await once(stream, 'response'))[0][':status']).toBe(502);
     stream.close();
+    expect(await ended.promise).toBe('ended');
     const other = openStream(protocol, edge, headersFor(port, { ':protocol': 'connect-udp' }));
     expect((await once(other, 'response'))[0][':status']).toBe(405);
     other.close();

@@ -24,7 +24,7 @@ describe('ports', () => {
     await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
     try {
       const { port } = server.address() as AddressInfo;
-      expect((await findPortHolder(port))?.pid).toBe(process.pid);
+      expect((await findPortHolder({ host: '127.0.0.1', port }))?.pid).toBe(process.pid);
       const [problem] = await findPortProblems([wish(port)]);
       expect(problem && describePortProblem(problem)).toMatch(
         new RegExp(`127.0.0.1:${port} for the API: in use by pid ${process.pid} .*--api-port`),
@@ -53,8 +53,13 @@ describe('ports', () => {
     const table = `  sl  local_address rem_address   st tx_queue rx_queue tr tm->when retrnsmt   uid  timeout inode
    0: 0100007F:0BB8 00000000:0000 0A 00000000:00000000 00:00000000 00000000     0        0 111 1
    1: 0100007F:0BB8 0100007F:D431 01 00000000:00000000 00:00000000 00000000     0        0 222 1`;
-    expect([...listeningInodes(table, 3000)]).toEqual(['111']);
-    expect([...listeningInodes(table, 3001)]).toEqual([]);
+    const holding = (host: string, port = 3000) => [...listeningInodes(table, { host, port })];
+    expect(holding('127.0.0.1')).toEqual(['111']);
+    expect(holding('0.0.0.0')).toEqual(['111']);
+    expect(holding('127.0.0.2')).toEqual([]);
+    expect(holding('127.0.0.1', 3001)).toEqual([]);
+    const everywhere = table.replaceAll('0100007F:0BB8', '00000000:0BB8');
+    expect([...listeningInodes(everywhere, { host: '127.0.0.2', port: 3000 })]).toEqual(['111']);
   });
 });
 

@@ -1,4 +1,5 @@
 import { readdir, readFile, readlink } from 'node:fs/promises';
+import { isIPv4 } from 'node:net';
 import { join } from 'node:path';
 
 /** A process that listens on a port. */
@@ -7,24 +8,38 @@ export interface PortHolder {
   command: string;
 }
 
-/** Inodes of the sockets that listen on `port`, from the text of /proc/net/tcp or tcp6. */
-export function listeningInodes(table: string, port: number): Set<string> {
+export interface Endpoint {
+  host: string;
+  port: number;
+}
+
+/** Inodes of the sockets that keep others from listening on a port of an address, from the text of /proc/net/tcp or tcp6. */
+export function listeningInodes(table: string, { host, port }: Endpoint): Set<string> {
   const LISTEN = '0A';
   const inodes = new Set<string>();
   for (const line of table.split('\n').slice(1)) {
     const [, local, , state, , , , , , inode] = line.trim().split(/\s+/);
-    const hexPort = local?.split(':')[1];
-    if (state === LISTEN && inode && hexPort && Number.parseInt(hexPort, 16) === port) inodes.add(inode);
+    const [address = '', hexPort = ''] = local?.split(':') ?? [];
+    if (state !== LISTEN || !inode || Number.parseInt(hexPort, 16) !== port) continue;
+    if (isInTheWay(address, host)) inodes.add(inode);
   }
   return inodes;
 }
 
-/** Who listens on a port, as far as this user may see; undefined if it cannot be told. */
-export async function findPortHolder(port: number, proc = '/proc'): Promise<PortHolder | undefined> {
+/** Whether who listens on an address, as the kernel writes it, has a port of a host. One of all addresses has each of them. */
+function isInTheWay(address: string, host: string): boolean {
+  if (/^0+$/.test(address) || !isIPv4(host) || host === '0.0.0.0') return true;
+  const bytes = host.split('.').map((part) => Number(part).toString(16).padStart(2, '0'));
+  // In the order of the machine's bytes; at the end of an address of version 6 that stands for one of version 4.
+  return address.toLowerCase().endsWith(bytes.reverse().join(''));
+}
+
+/** Who listens on a port of an address, as far as this user may see; undefined if it cannot be told. */
+export async function findPortHolder(endpoint: Endpoint, proc = '/proc'): Promise<PortHolder | undefined> {
   const tables = await Promise.all(
     ['tcp', 'tcp6'].map((name) => readFile(join(proc, 'net', name), 'utf8').catch(() => '')),
   );
-  const inodes = new Set(tables.flatMap((table) => [...listeningInodes(table, port)]));
+  const inodes = new Set(tables.flatMap((table) => [...listeningInodes(table, endpoint)]));
   if (inodes.size === 0) return undefined;
   for (const pid of await readdir(proc)) {
     if (/^\d+$/.test(pid) && (await holdsSocket(join(proc, pid, 'fd'), inodes))) {

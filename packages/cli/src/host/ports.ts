@@ -31,7 +31,7 @@ async function whyNotFree({ host, port }: PortWish): Promise<string | undefined>
   const code = await tryListen(host, port);
   if (code === undefined) return undefined;
   if (code === 'EADDRINUSE') {
-    const holder = await findPortHolder(port);
+    const holder = await findPortHolder({ host, port });
     return holder ? `in use by pid ${holder.pid} (${holder.command})` : 'in use by another process';
   }
   if (code === 'EACCES') return 'ports below 1024 need root';

@@ -39,16 +39,12 @@ export class OutputPipe {
   readonly #reader: number;
   readonly #socket: Socket;
   readonly #decoder = new StringDecoder('utf8');
-  #closed = false;
 
   constructor(path: string) {
     this.#reader = openSync(path, constants.O_RDONLY | constants.O_NONBLOCK);
     this.writer = openSync(path, constants.O_WRONLY);
     this.#socket = new Socket({ fd: this.#reader, readable: true, writable: false });
     this.#socket.on('error', () => undefined);
-    this.#socket.on('close', () => {
-      this.#closed = true;
-    });
   }
 
   closeWriter(): void {
@@ -70,7 +66,8 @@ export class OutputPipe {
   *readAll(): Generator<string> {
     for (let chunk = this.read(); chunk !== undefined; chunk = this.read()) yield chunk;
     const buffer = Buffer.allocUnsafe(64 * 1024);
-    for (let total = 0; total < MOST_IN_A_PIPE && !this.#closed; ) {
+    // Its descriptor is closed before it says so, and may be another file's by then.
+    for (let total = 0; total < MOST_IN_A_PIPE && !this.#socket.destroyed; ) {
       const length = this.#readNow(buffer);
       if (length === 0) return;
       total += length;
