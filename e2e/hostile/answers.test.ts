@@ -41,6 +41,11 @@ async function ask(sandbox: Sandbox, path: string): Promise<string> {
   return answer.text;
 }
 
+async function eventsOf({ sandboxId }: Sandbox): Promise<string> {
+  const url = `${apiUrl}/events/sandboxes/${sandboxId}`;
+  return (await send({ method: 'GET', url, headers: { 'x-api-key': apiKey } })).text;
+}
+
 const untilVictimServes = () =>
   until(
     'the victim serves',
@@ -131,5 +136,7 @@ it('floods for clients that read nothing take no memory, and others are served',
     10_000,
     () => ask(hostile, '/'),
     (text) => text === 'here',
-  );
+  ).catch(async (error: Error) => {
+    throw new Error(`${error.message}; what happened to it: ${await eventsOf(hostile)}`, { cause: error });
+  });
 });
