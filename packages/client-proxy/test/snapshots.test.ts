@@ -28,18 +28,24 @@ async function slowAtFirst() {
   return { port, server, asked: () => asked };
 }
 
+/** A request that its sandbox has and does not answer, and what its client will get. */
+async function underWay(method = 'GET') {
+  const { port, server, asked } = await slowAtFirst();
+  const route = sandboxRoute(ADDRESS);
+  await edge.routes.put(route);
+  const answer = call({ port: edge.port, host: `${port}-${route.sandboxId}.localhost`, method });
+  const [request] = (await once(server, 'request')) as [IncomingMessage];
+  return { route, request, answer, asked };
+}
+
 /** Its connection was reset. */
 const cutOff = ({ socket }: IncomingMessage) => new Promise((resolve) => socket.once('close', resolve));
 
 describe('a request under way when its sandbox is stopped for a snapshot', () => {
   it('is sent again after it, if it may be', async () => {
-    const { port, server, asked } = await slowAtFirst();
-    const route = sandboxRoute(ADDRESS);
-    await edge.routes.put(route);
-    const answer = call({ port: edge.port, host: `${port}-${route.sandboxId}.localhost` });
-    const [first] = await once(server, 'request');
+    const { route, request, answer, asked } = await underWay();
     await edge.routes.put({ ...route, revision: 2, state: 'snapshotting' });
-    await cutOff(first);
+    await cutOff(request);
     expect(asked()).toBe(1);
     await edge.routes.put({ ...route, revision: 3 });
     const { status, body } = await answer;
@@ -47,11 +53,7 @@ describe('a request under way when its sandbox is stopped for a snapshot', () =>
   });
 
   it('is refused if it may have had an effect', async () => {
-    const { port, server, asked } = await slowAtFirst();
-    const route = sandboxRoute(ADDRESS);
-    await edge.routes.put(route);
-    const answer = call({ port: edge.port, host: `${port}-${route.sandboxId}.localhost`, method: 'POST' });
-    await once(server, 'request');
+    const { route, answer, asked } = await underWay('POST');
     await edge.routes.put({ ...route, revision: 2, state: 'snapshotting' });
     const { status, headers, body } = await answer;
     expect([status, headers['retry-after'], asked()]).toEqual([503, '1', 1]);
@@ -59,13 +61,9 @@ describe('a request under way when its sandbox is stopped for a snapshot', () =>
   });
 
   it('is told that the sandbox is gone if it does not come back', async () => {
-    const { port, server, asked } = await slowAtFirst();
-    const route = sandboxRoute(ADDRESS);
-    await edge.routes.put(route);
-    const answer = call({ port: edge.port, host: `${port}-${route.sandboxId}.localhost` });
-    const [first] = await once(server, 'request');
+    const { route, request, answer, asked } = await underWay();
     await edge.routes.put({ ...route, revision: 2, state: 'snapshotting' });
-    await cutOff(first);
+    await cutOff(request);
     await edge.remove(route);
     expect([(await answer).status, asked()]).toEqual([502, 1]);
   });
