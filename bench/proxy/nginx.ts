@@ -83,6 +83,7 @@ export async function startNginx(
     );
     child.once('exit', (code) => reject(new Error(`nginx ended with ${code}`)));
   });
+  // Only its start waits for this: that it ends when it is told to is no error.
   failed.catch(() => {});
   const stop = async () => {
     child.kill('SIGTERM');
