@@ -1,27 +1,19 @@
-// Adds up vitest's JSON reports of a folder, tells each failure again, and prints `N passed, N failed`. A suite that
-// could not be loaded counts as one failure: its tests are missing from the counts. Exits with 1 where anything failed or
-// nothing ran.
+// scripts/count-tests.mjs FOLDER STATUS: adds up the reports that scripts/test-report.mjs wrote there, tells the longest files and each
+// failure again, and prints `N passed, N failed`. A hook that failed counts as one, and so do steps that failed without a report, for
+// which STATUS is not 0. Exits with 1 where anything failed or nothing ran.
 import { readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 
-const [dir] = process.argv.slice(2);
-let passed = 0;
-let failed = 0;
-for (const name of readdirSync(dir)) {
-  const report = JSON.parse(readFileSync(join(dir, name), 'utf8'));
-  passed += report.numPassedTests;
-  failed += report.numFailedTests;
-  for (const suite of report.testResults) {
-    for (const test of suite.assertionResults.filter((each) => each.status === 'failed')) {
-      console.log(`failed: ${suite.name}: ${test.fullName}\n${test.failureMessages.join('\n')}\n`);
-    }
-    if (suite.status === 'failed' && !suite.assertionResults.some((test) => test.status === 'failed')) {
-      failed += 1;
-      console.log(`did not run: ${suite.name}: ${suite.message}`);
-    }
-  }
-  // What fails outside of any test, such as a global setup, shows in this alone.
-  if (!report.success && failed === 0) failed += 1;
-}
-console.log(`${passed} passed, ${failed} failed`);
-process.exitCode = failed > 0 || passed === 0 ? 1 : 0;
+const [dir, status] = process.argv.slice(2);
+const reports = readdirSync(dir).map((name) => JSON.parse(readFileSync(join(dir, name), 'utf8')));
+const passed = reports.reduce((sum, report) => sum + report.passed, 0);
+const failures = reports.flatMap((report) => report.failures);
+if (status !== '0' && failures.length === 0) failures.push('a step, see above');
+const longest = reports.flatMap((report) => report.files).sort((a, b) => b.ms - a.ms);
+
+console.log('the longest files:');
+for (const { name, ms } of longest.slice(0, 10))
+  console.log(`${(ms / 1000).toFixed(0).padStart(5)} s  ${name}`);
+for (const failure of failures) console.log(`\nfailed: ${failure}`);
+console.log(`\n${passed} passed, ${failures.length} failed`);
+process.exitCode = failures.length > 0 || passed === 0 ? 1 : 0;

@@ -1,7 +1,7 @@
 // Runs all end-to-end tests, as many groups of files at once as there are cores (four at most): scripts/end-to-end.mjs RESULTS.
 // Most of their time they wait: for a sandbox, a build, the end of a time limit. The files of a group run one by one against
 // an Islet of their own, so no two files that run at once have anything in common. What a group says is printed when it is
-// over; its JSON report is put into the folder RESULTS. Exits with 1 if any of them failed.
+// over; its report is put into the folder RESULTS. Exits with 1 if any of them failed.
 import { spawn } from 'node:child_process';
 import { readdirSync } from 'node:fs';
 import { availableParallelism } from 'node:os';
@@ -51,15 +51,11 @@ const runs = [
 /** The exit code. */
 function run({ title, name, words, env }) {
   console.log(`== ${title}: begun`);
-  const report = [
-    '--reporter=default',
-    '--reporter=json',
-    `--outputFile.json=${join(results, `${name}.json`)}`,
-  ];
-  const args = ['--no-install', 'vitest', 'run', ...report, '--project', ...words];
+  const reporters = ['--reporter=default', '--reporter=./scripts/test-report.mjs'];
+  const args = ['--no-install', 'vitest', 'run', ...reporters, '--project', ...words];
   const child = spawn('npx', args, {
     cwd: root,
-    env: { ...process.env, ...env },
+    env: { ...process.env, ...env, ISLET_TEST_REPORT: join(results, `${name}.json`) },
     stdio: ['ignore', 'pipe', 'pipe'],
   });
   const said = [];

@@ -24,21 +24,22 @@ step() {
 
 results=$(mktemp -d)
 trap 'rm -rf "$results"' EXIT
+reporter=./scripts/test-report.mjs
 # vitest PROJECT [FILE…]
 vitest() {
-  npx --no-install vitest run --project "$@" --reporter=default --reporter=json --outputFile.json="$results/$1.json"
+  ISLET_TEST_REPORT="$results/$1.json" npx --no-install vitest run --project "$@" --reporter=default --reporter="$reporter"
 }
 
 step 'type check' npm run --silent typecheck
 step 'lint' npm run --silent lint
 # Most of these wait for a server, a build or a time limit most of the time: two workers a core keep the cores busy.
 step 'unit and contract tests' vitest unit --maxWorkers="$(($(nproc) * 2))"
-step 'the proxies on the oldest Node.js' scripts/oldest-node.sh packages/proxy packages/client-proxy/test/floods.test.ts \
-  --reporter=default --reporter=json --outputFile.json="$results/oldest.json"
+step 'the proxies on the oldest Node.js' env ISLET_TEST_REPORT="$results/oldest.json" scripts/oldest-node.sh packages/proxy \
+  packages/client-proxy/test/floods.test.ts --reporter=default --reporter="$reporter"
 step 'end-to-end tests' node scripts/end-to-end.mjs "$results"
 
 printf '\n'
-node scripts/count-tests.mjs "$results" || status=1
+node scripts/count-tests.mjs "$results" "$status" || status=1
 # A release wants to know which commit passed.
 if [ $status = 0 ] && [ -z "$(git status --porcelain 2>&1)" ]; then git rev-parse HEAD >dist/.tested; fi
 exit $status

@@ -90,9 +90,7 @@ it('is listed by an API that was started while its node is away, and is as it wa
   // It is gone when its node says so.
   node.lose(id);
   node.isDown = false;
-  await expect
-    .poll(async () => (await api.call('GET', `/sandboxes/${id}`)).status, { timeout: 20_000 })
-    .toBe(404);
+  await expect.poll(async () => (await api.call('GET', `/sandboxes/${id}`)).status).toBe(404);
   await expect.poll(() => row(id)).toBeUndefined();
 });
 

@@ -137,7 +137,7 @@ describe('what is refused', () => {
     await call('POST', '', { name: 'mine', value: VALUE }, blocked.key);
     await setTeamStanding(api.db, blocked.id, { isBlocked: true, blockedReason: 'unpaid' });
     await expect
-      .poll(() => call('DELETE', '/other', undefined, blocked.key), { timeout: 15_000 })
+      .poll(() => call('DELETE', '/other', undefined, blocked.key))
       .toMatchObject(refusal(403, 'Secrets are not available for this team'));
     expect((await call('GET', '/mine', undefined, blocked.key)).status).toBe(200);
   });

@@ -412,8 +412,8 @@ describe('a transformed connection', () => {
     expect((await ask(gateway)).status).toBe(200);
     expect(gateway.asked.secrets).toBe(1);
     secrets.delete('team/k');
-    await expect.poll(async () => (await ask(gateway)).status, { timeout: 10_000, interval: 500 }).toBe(502);
-  }, 20_000);
+    await expect.poll(async () => (await ask(gateway)).status, { interval: 500 }).toBe(502);
+  });
 
   it('cuts what its policy forbids from now on', async () => {
     const gateway = await gatewayTo({ headers: AUTHORIZED });

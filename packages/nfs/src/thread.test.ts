@@ -58,7 +58,7 @@ it('begins anew if it has ended, with what it served', async () => {
   await thread.serve({ id: 'short', netns: 'n3' }, [one]);
   await thread.stop('short');
   const again = JSON.stringify(['serve', machine, [one, two]]);
-  await expect.poll(() => told.filter((request) => request === again), { timeout: 30_000 }).toHaveLength(1);
+  await expect.poll(() => told.filter((request) => request === again)).toHaveLength(1);
   // What the first one had open of a volume would keep it mounted.
   const open = readdirSync('/proc/self/fd').map((fd) => {
     try {

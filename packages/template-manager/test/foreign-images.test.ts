@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { pushImage } from './image.ts';
 import { startRegistry, type TestRegistry } from './registry.ts';
-import { openSite, SITE_START_MS, type Site } from './site.ts';
+import { openSite, SITE_END_MS, SITE_START_MS, type Site } from './site.ts';
 import { buildTemplate, runStep, step } from './template.ts';
 
 const slow = { timeout: 180_000 };
@@ -20,7 +20,7 @@ describe.runIf(process.getuid?.() === 0)('a template on an image of foreign make
   afterAll(async () => {
     await registry?.[Symbol.asyncDispose]();
     await site?.[Symbol.asyncDispose]();
-  }, 60_000);
+  }, SITE_END_MS);
 
   it('has BusyBox for everything, no bash, and an /etc that may not be written', slow, async () => {
     const image = await pushImage(registry, 'small:1', {

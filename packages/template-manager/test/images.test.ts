@@ -118,7 +118,7 @@ describe.runIf(process.getuid?.() === 0)('images', () => {
     );
   const basic = (password: string): ImageCredentials => ({ kind: 'basic', ...LOGIN, password });
 
-  it('are unpacked with what later layers remove and replace', { timeout: 60_000 }, async () => {
+  it('are unpacked with what later layers remove and replace', async () => {
     const name = await pushImage(open, 'plain:1', {
       layers: [
         async (root) => {
@@ -151,7 +151,7 @@ describe.runIf(process.getuid?.() === 0)('images', () => {
     expect((await stat(join(rootfsDir, 'kept/a'))).mode & 0o777).toBe(0o755);
   });
 
-  it('are asked for once a team, and again if that is forced', { timeout: 60_000 }, async () => {
+  it('are asked for once a team, and again if that is forced', async () => {
     const name = await pushImage(open, 'moving:latest', { layers: [file('version', '1')] });
     const first = await pull(name);
     await pushImage(open, 'moving:latest', { layers: [file('version', '2')] });
@@ -162,7 +162,7 @@ describe.runIf(process.getuid?.() === 0)('images', () => {
     expect(await readdir(join(dir, 'images/pulls'))).toEqual([]);
   });
 
-  it('behind a password are for those who know it', { timeout: 60_000 }, async () => {
+  it('behind a password are for those who know it', async () => {
     const name = await pushImage(closed, 'secret/app:1', { layers: [file('secret', '')] });
     const denied = `access denied to '${name}': authentication required or insufficient permissions`;
     await expect(pull(name)).rejects.toThrow(denied);
@@ -173,7 +173,7 @@ describe.runIf(process.getuid?.() === 0)('images', () => {
     await expect(pull(name, { teamId: 'another' })).rejects.toThrow(denied);
   });
 
-  it('that are not there, or are for other machines, are told so', { timeout: 60_000 }, async () => {
+  it('that are not there, or are for other machines, are told so', async () => {
     const missing = `${open.host}/nothing:1`;
     await expect(pull(missing)).rejects.toThrow(
       `image '${missing}' not found: the image or tag does not exist in the registry`,
@@ -187,7 +187,7 @@ describe.runIf(process.getuid?.() === 0)('images', () => {
     }
   });
 
-  it('whose layers are damaged are refused, and not kept', { timeout: 60_000 }, async () => {
+  it('whose layers are damaged are refused, and not kept', async () => {
     const damage = async (name: string, harm: (blob: string) => Promise<void>) => {
       const image = await pushImage(open, name, { layers: [file('data', randomUUID().repeat(1000))] });
       const link = join(
@@ -213,7 +213,7 @@ describe.runIf(process.getuid?.() === 0)('images', () => {
     });
   });
 
-  it('that unpack to more than the team may use are refused', { timeout: 60_000 }, async () => {
+  it('that unpack to more than the team may use are refused', async () => {
     const zeros = async (root: string) => {
       await writeFile(join(root, 'zeros'), Buffer.alloc(8 * 1024 ** 2));
       return undefined;
@@ -227,16 +227,14 @@ describe.runIf(process.getuid?.() === 0)('images', () => {
     await expect(pull(name, { diskLimitMb: 4, teamId: 'other' })).rejects.toThrow(message);
   });
 
-  it('that unpack to more files than the team has room for are refused', { timeout: 60_000 }, async () => {
+  it('that unpack to more files than the team has room for are refused', async () => {
     const files = Array.from({ length: 2_000 }, (_, n) => ({ path: `${n}`, type: 'File' as const }));
     const name = await pushImage(open, 'many:1', { layers: [archive(...files)] });
     await expect(pull(name, { diskLimitMb: 4 })).rejects.toThrow('is too large');
     await pull(name, { diskLimitMb: 16 });
   });
 
-  it('share layers within a team, and with no other that knows their digests', {
-    timeout: 60_000,
-  }, async () => {
+  it('share layers within a team, and with no other that knows their digests', async () => {
     const secret = await pushImage(closed, 'secret/app:2', { layers: [file('secret', randomUUID())] });
     await pull(secret, { credentials: basic(LOGIN.password) });
     // The same image in a registry that has no more of it than the manifest and the configuration.
@@ -246,7 +244,7 @@ describe.runIf(process.getuid?.() === 0)('images', () => {
     expect(await readdir(rootfsDir)).toEqual(['secret']);
   });
 
-  it('come only from where builds may go', { timeout: 60_000 }, async () => {
+  it('come only from where builds may go', async () => {
     const name = await pushImage(open, 'guarded:1', { layers: [file('a', '')] });
     const message = /builds may not reach .* --registry-allow/;
     await expect(pull(name, { from: shut })).rejects.toThrow(message);
@@ -257,7 +255,7 @@ describe.runIf(process.getuid?.() === 0)('images', () => {
     await pull(name);
   });
 
-  it('come through the way out that looks where they come from', { timeout: 60_000 }, async () => {
+  it('come through the way out that looks where they come from', async () => {
     await using registry = await startRegistry({ withPassword: true, tls: true });
     const pushed = await pushImage(registry, 'private:1', { layers: [file('a', 'through')] });
     const name = pushed.replace('127.0.0.1', 'registry.localhost');
@@ -271,9 +269,7 @@ describe.runIf(process.getuid?.() === 0)('images', () => {
     }
   });
 
-  it("come through the operator's proxy, under a name and under an address", {
-    timeout: 60_000,
-  }, async () => {
+  it("come through the operator's proxy, under a name and under an address", async () => {
     await using registry = await startRegistry({ withPassword: false, tls: true });
     const asked: string[] = [];
     const server = createServer().on('connect', (request, client) => {
@@ -305,7 +301,7 @@ describe.runIf(process.getuid?.() === 0)('images', () => {
     }
   });
 
-  it('cannot write outside of their folder', { timeout: 60_000 }, async () => {
+  it('cannot write outside of their folder', async () => {
     const outside = await mkdtemp(join(tmpdir(), 'islet-outside-'));
     try {
       const name = await pushImage(open, 'hostile:1', {

@@ -7,7 +7,7 @@ import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { promisify } from 'node:util';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { openSite, SITE_START_MS, type Site } from './site.ts';
+import { openSite, SITE_END_MS, SITE_START_MS, type Site } from './site.ts';
 import { buildTemplate, finishBuild, logsOf, runStep, startBuild, untilLogged } from './template.ts';
 
 const slow = { timeout: 180_000 };
@@ -17,7 +17,7 @@ describe.runIf(process.getuid?.() === 0)('the life of a build', () => {
   beforeAll(async () => {
     site = await openSite();
   }, SITE_START_MS);
-  afterAll(() => site?.[Symbol.asyncDispose](), 60_000);
+  afterAll(() => site?.[Symbol.asyncDispose](), SITE_END_MS);
 
   /**
    * Half-made layers, machines of builds, mounts and disks: of none of them may be one when no build runs. The kernel takes down what

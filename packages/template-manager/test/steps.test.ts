@@ -4,7 +4,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { create } from 'tar';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { openSite, SITE_START_MS, type Site } from './site.ts';
+import { openSite, SITE_END_MS, SITE_START_MS, type Site } from './site.ts';
 import { buildTemplate, env, runStep, step, upload } from './template.ts';
 
 const slow = { timeout: 120_000 };
@@ -14,7 +14,7 @@ describe.runIf(process.getuid?.() === 0)("a client's build", () => {
   beforeAll(async () => {
     site = await openSite();
   }, SITE_START_MS);
-  afterAll(() => site?.[Symbol.asyncDispose](), 60_000);
+  afterAll(() => site?.[Symbol.asyncDispose](), SITE_END_MS);
 
   it('runs steps as the user, with what ENV set, and finds them again', slow, async () => {
     const teamId = randomUUID();

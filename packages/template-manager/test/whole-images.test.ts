@@ -15,7 +15,7 @@ import { promisify } from 'node:util';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { pushImage } from './image.ts';
 import { startRegistry, type TestRegistry } from './registry.ts';
-import { openSite, SITE_START_MS, type Site } from './site.ts';
+import { openSite, SITE_END_MS, SITE_START_MS, type Site } from './site.ts';
 import { buildTemplate, runStep, step } from './template.ts';
 
 const run = promisify(execFile);
@@ -75,7 +75,7 @@ describe.runIf(process.env.ISLET_WHOLE_IMAGES === '1')('a template on a whole im
   afterAll(async () => {
     await registry?.[Symbol.asyncDispose]();
     await site?.[Symbol.asyncDispose]();
-  }, 60_000);
+  }, SITE_END_MS);
 
   it('of Debian installs packages with its own apt', slow, async () => {
     const tar = await debian();
