@@ -1,8 +1,8 @@
 import { type ChildProcess, spawn } from 'node:child_process';
 import { randomBytes } from 'node:crypto';
 import { once } from 'node:events';
-import { mkdtemp, readdir, rm, writeFile } from 'node:fs/promises';
-import { createServer } from 'node:net';
+import { mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises';
+import { connect, createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
@@ -12,6 +12,7 @@ import { afterAll, afterEach, beforeEach, describe, expect, it } from 'vitest';
 import type { Slot } from './addresses.ts';
 import { slotIndices } from './commands.ts';
 import { NetworkPool } from './pool.ts';
+import { countConnections } from './quiet.ts';
 import { type ClaimedSubnet, claimSubnet } from './subnet.ts';
 
 const logger = createLogger({ service: 'test', level: 'silent' });
@@ -72,6 +73,29 @@ describe('NetworkPool', () => {
     const routes = await host.exec('ip', ['-n', slot.netns, 'route']);
     expect(routes).toContain(`default via ${slot.hostAddress}`);
     expect(await host.exec('ip', ['-n', slot.netns, '-6', 'addr', 'show', 'dev', 'eth0'])).toBe('');
+  });
+
+  it('gives no address out again that this host still has a connection with', async () => {
+    const slot = await pool.take();
+    const server = spawn('ip', [
+      ...['netns', 'exec', slot.netns, 'python3', '-uc'],
+      "import socket, time; s = socket.create_server(('', 80)); print('ready'); a = s.accept(); time.sleep(600)",
+    ]);
+    try {
+      await once(createInterface({ input: server.stdout }), 'line');
+      const client = connect(80, slot.sandboxAddress);
+      await once(client, 'connect');
+      await inside(slot, 'ip', 'link', 'set', 'eth0', 'down'); // No machine is there to hear of its end.
+      client.destroy();
+      await once(client, 'close');
+    } finally {
+      server.kill('SIGKILL');
+    }
+    await pool.close();
+    expect(countConnections(await readFile('/proc/net/tcp', 'utf8'), slot.sandboxAddress)).toBe(1);
+    pool = await open();
+    const taken = await Promise.all(Array.from({ length: slot.index + 4 }, () => pool.take()));
+    expect(taken.map(({ index }) => index)).not.toContain(slot.index);
   });
 
   it('keeps slots from the host, from each other, and from taking another address', async () => {

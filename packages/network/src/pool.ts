@@ -1,10 +1,11 @@
-import { readdir } from 'node:fs/promises';
+import { readdir, readFile } from 'node:fs/promises';
 import { networkNamespacesFailed, networkSlotsInUse, nodeStopping } from '@islet/contracts';
 import type { Exec } from '@islet/host';
 import { apart, type Logger } from '@islet/telemetry';
 import { SLOT_COUNT, type Slot, type Subnet, slotAt } from './addresses.ts';
 import { destroyBatch, guestCreateBatch, hostCreateBatch, slotIndices } from './commands.ts';
 import { type Flow, parseFlows } from './flows.ts';
+import { connectedAddresses } from './quiet.ts';
 import {
   bindScript,
   type EgressRules,
@@ -203,14 +204,26 @@ export class NetworkPool {
     }
   }
 
+  /**
+   * The next slots that nobody has. One comes last whose earlier owner the host still has a connection with, such as that of a
+   * process that was killed: until it is over, which takes up to two minutes, a sandbox of that address could not be saved.
+   */
+  #choose(count: number, connected: ReadonlySet<string>): Slot[] {
+    const [free, last]: [Slot[], Slot[]] = [[], []];
+    for (let step = 0; step < SLOT_COUNT && free.length < count; step++) {
+      const index = (this.#next + step) % SLOT_COUNT;
+      if (this.#used.has(index)) continue;
+      const slot = this.slot(index);
+      (connected.has(slot.sandboxAddress) ? last : free).push(slot);
+    }
+    return [...free, ...last].slice(0, count);
+  }
+
   async #make(count: number): Promise<void> {
-    const slots: Slot[] = [];
-    while (slots.length < count) {
-      if (!this.#used.has(this.#next)) {
-        this.#used.add(this.#next);
-        slots.push(this.slot(this.#next));
-      }
-      this.#next = (this.#next + 1) % SLOT_COUNT;
+    const slots = this.#choose(count, connectedAddresses(await readFile('/proc/net/tcp', 'utf8')));
+    for (const { index } of slots) {
+      this.#used.add(index);
+      this.#next = (index + 1) % SLOT_COUNT;
     }
     try {
       await this.#options.exec('ip', ['-batch', '-'], { input: hostCreateBatch(slots) });

@@ -35,6 +35,18 @@ function addressOf(field: string): string {
   return formatIpv4(Buffer.from(field.slice(0, 8), 'hex').reverse().readUInt32BE());
 }
 
+/** Addresses that this host has begun connections with, which are not over, as listed in the text of /proc/net/tcp. */
+export function connectedAddresses(table: string): Set<string> {
+  const connections = table
+    .split('\n')
+    .slice(1)
+    .map((line) => line.trim().split(/\s+/))
+    .filter(
+      ([, local, , state]) => local !== undefined && state !== TIME_WAIT && own.include(addressOf(local)),
+    );
+  return new Set(connections.map(([, , peer]) => addressOf(peer ?? '')));
+}
+
 /** Connections that this host has with an address, as listed in the text of /proc/net/tcp. */
 export function countConnections(table: string, address: string): number {
   return statesOf(table, address).filter((state) => state !== TIME_WAIT).length;
