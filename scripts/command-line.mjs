@@ -23,7 +23,7 @@ export async function bundleCommandLine(version, outDir) {
     entryPoints: {
       islet: join(root, 'packages/cli/src/main.ts'),
       'islet/volume-server': join(root, 'packages/nfs/src/main.ts'),
-      'islet/checkpoint-reader': join(root, 'packages/driver-gvisor/src/disarm-main.ts'),
+      'islet/checkpoint-reader': join(root, 'packages/driver-gvisor/src/repair-main.ts'),
       'islet/archive-inspector': join(root, 'packages/artifacts/src/archive/main.ts'),
       'islet/egress-gateway': join(root, 'packages/egress/src/main.ts'),
       'islet/history': join(root, 'packages/sinks/src/history/main.ts'),

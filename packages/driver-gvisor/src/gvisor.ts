@@ -29,7 +29,7 @@ const CHECKPOINT_TIMEOUT_MS = 60_000;
 
 export interface GvisorOptions extends Omit<DriverSite, 'dataDir'> {
   /** Makes checkpoints restore without the events of closed files, see `repairEpolls`; closed with the driver. */
-  checkpoints: { disarm(snapshotDir: string): Promise<unknown>; close(): Promise<void> };
+  checkpoints: { repair(snapshotDir: string): Promise<unknown>; close(): Promise<void> };
 }
 
 /** Opens the gVisor driver. @throws Error if runsc is missing. */
@@ -100,7 +100,7 @@ class Gvisor implements SandboxDriver {
   async finishCheckpoint(snapshotDir: string): Promise<void> {
     if (!this.#runsc.release.isTested) return;
     try {
-      await this.#options.checkpoints.disarm(snapshotDir);
+      await this.#options.checkpoints.repair(snapshotDir);
     } catch (error) {
       if (!(error instanceof StateFileError)) throw error;
       this.#options.logger.warn({ err: error }, 'a checkpoint could not be looked through for closed files');
@@ -126,7 +126,7 @@ class Gvisor implements SandboxDriver {
     if (this.#freezer.thaw(machine)) this.#watch(machine.id, machine.main);
   }
 
-  /** The runtime makes the file when it begins to stop the sandbox; disarming changes it in place. */
+  /** The runtime makes the file when it begins to stop the sandbox; repairing changes it in place. */
   async stoppedAt(snapshotDir: string): Promise<number | undefined> {
     const { birthtimeMs } = await stat(join(snapshotDir, CHECKPOINT_FILE));
     return birthtimeMs > 0 ? birthtimeMs : undefined;

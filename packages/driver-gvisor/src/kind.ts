@@ -1,6 +1,6 @@
 import type { DriverKind, FoundDriver } from '@islet/driver';
-import { DisarmThread } from './disarm-thread.ts';
 import { openGvisor } from './gvisor.ts';
+import { RepairThread } from './repair-thread.ts';
 
 export interface GvisorKindOptions {
   /** The program of the thread that looks at checkpoints, as the build lays it out. */
@@ -10,7 +10,7 @@ export interface GvisorKindOptions {
 /** Sandboxes under gVisor, which every host can run that Islet can run on. */
 export function gvisorKind({ checkpointReader }: GvisorKindOptions): DriverKind {
   const found: FoundDriver = {
-    open: (site) => openGvisor({ ...site, checkpoints: new DisarmThread({ program: checkpointReader }) }),
+    open: (site) => openGvisor({ ...site, checkpoints: new RepairThread({ program: checkpointReader }) }),
   };
   return {
     name: 'gvisor',

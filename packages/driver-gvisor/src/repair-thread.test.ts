@@ -4,14 +4,14 @@ import { join } from 'node:path';
 import { pathToFileURL } from 'node:url';
 import { afterEach, beforeEach, expect, it } from 'vitest';
 import { StateFileError } from './chunk-reader.ts';
-import { DisarmThread } from './disarm-thread.ts';
+import { RepairThread } from './repair-thread.ts';
 
 const SEEDS = join(import.meta.dirname, '../../../fuzz/gvisor-state/seeds');
 
 let dir: string;
-let thread: DisarmThread | undefined;
+let thread: RepairThread | undefined;
 beforeEach(async () => {
-  dir = await mkdtemp(join(tmpdir(), 'islet-disarm-'));
+  dir = await mkdtemp(join(tmpdir(), 'islet-repair-'));
 });
 afterEach(async () => {
   await thread?.close();
@@ -19,13 +19,13 @@ afterEach(async () => {
 });
 
 /** The thread's real program, unless a test has another. */
-async function open(program?: string, limitMs?: number): Promise<DisarmThread> {
+async function open(program?: string, limitMs?: number): Promise<RepairThread> {
   const file = join(dir, 'program.mjs');
   const real = `import { register } from '${import.meta.resolve('tsx/esm/api')}';
     register();
-    await import('${pathToFileURL(join(import.meta.dirname, 'disarm-main.ts'))}');`;
+    await import('${pathToFileURL(join(import.meta.dirname, 'repair-main.ts'))}');`;
   await writeFile(file, program ?? real);
-  thread = new DisarmThread({ program: file, heapMb: 64, ...(limitMs === undefined ? {} : { limitMs }) });
+  thread = new RepairThread({ program: file, heapMb: 64, ...(limitMs === undefined ? {} : { limitMs }) });
   return thread;
 }
 
@@ -42,7 +42,7 @@ it('looks at one checkpoint after the other, whatever becomes of each', async ()
     snapshot('not a checkpoint'),
   ]);
   const outcomes = await Promise.allSettled(
-    [sound, damaged, join(dir, 'nowhere'), sound].map((at) => opened.disarm(at)),
+    [sound, damaged, join(dir, 'nowhere'), sound].map((at) => opened.repair(at)),
   );
   expect(outcomes.map(({ status }) => status)).toEqual(['fulfilled', 'rejected', 'rejected', 'fulfilled']);
   const [, damage, absence] = outcomes as PromiseRejectedResult[];
@@ -68,8 +68,8 @@ it.each([
   ['exit', 'has ended'],
 ])('gives a checkpoint up that has it %s, and looks at the next', async (mischief, message) => {
   const opened = await open(MISCHIEF, mischief === 'loop' ? 500 : 60_000);
-  const given = opened.disarm(mischief);
-  const next = opened.disarm('sound');
+  const given = opened.repair(mischief);
+  const next = opened.repair('sound');
   await expect(given).rejects.toThrow(message);
   await expect(given).rejects.toBeInstanceOf(StateFileError);
   expect(await next).toBe(7);
@@ -77,7 +77,7 @@ it.each([
 
 it('keeps this thread free meanwhile', async () => {
   const opened = await open(MISCHIEF, 1_000);
-  const given = opened.disarm('loop').catch(() => 'given up');
+  const given = opened.repair('loop').catch(() => 'given up');
   let turns = 0;
   const count = setInterval(() => turns++, 5);
   expect(await given).toBe('given up');

@@ -1,8 +1,8 @@
 import { Worker } from 'node:worker_threads';
 import { StateFileError } from './chunk-reader.ts';
-import type { DisarmAnswer, DisarmTask } from './disarm-main.ts';
+import type { RepairAnswer, RepairTask } from './repair-main.ts';
 
-export interface DisarmThreadOptions {
+export interface RepairThreadOptions {
   /** The thread's program, bundled. */
   program: string;
   /** Longest look at one checkpoint, ms. */
@@ -28,19 +28,19 @@ interface Asked {
  * Does `repairEpolls` on a thread of its own, one checkpoint after the other: how long it takes is up to the
  * sandbox, whose every file, process and socket is in its checkpoint.
  */
-export class DisarmThread {
-  readonly #options: DisarmThreadOptions;
+export class RepairThread {
+  readonly #options: RepairThreadOptions;
   #worker: Worker | undefined;
   #asked: Asked | undefined;
   #tail: Promise<unknown> = Promise.resolve();
   #closed = false;
 
-  constructor(options: DisarmThreadOptions) {
+  constructor(options: RepairThreadOptions) {
     this.#options = options;
   }
 
   /** @throws StateFileError as `repairEpolls` does, also if it takes too much time or memory. */
-  disarm(snapshotDir: string): Promise<number> {
+  repair(snapshotDir: string): Promise<number> {
     const turn = this.#tail.then(() => this.#ask({ snapshotDir }));
     this.#tail = turn.catch(() => undefined);
     return turn;
@@ -53,7 +53,7 @@ export class DisarmThread {
     await this.#tail;
   }
 
-  async #ask(task: DisarmTask): Promise<number> {
+  async #ask(task: RepairTask): Promise<number> {
     if (this.#closed) throw new StateFileError('no more checkpoints are looked at');
     // It is kept: its first checkpoint takes some four times as long as the next.
     const worker = this.#worker ?? this.#start();
@@ -80,7 +80,7 @@ export class DisarmThread {
     const { program, heapMb = HEAP_MB } = this.#options;
     const worker = new Worker(program, { resourceLimits: { maxOldGenerationSizeMb: heapMb }, env: {} });
     this.#worker = worker;
-    worker.on('message', (answer: DisarmAnswer) => {
+    worker.on('message', (answer: RepairAnswer) => {
       if ('found' in answer) this.#asked?.resolve(answer.found);
       else
         this.#asked?.reject(answer.isDamage ? new StateFileError(answer.message) : new Error(answer.message));

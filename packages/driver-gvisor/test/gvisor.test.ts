@@ -36,10 +36,10 @@ async function tearEpolls(snapshotDir: string): Promise<void> {
 
 driverContract('gvisor', TRAITS, async ({ instance, runtimeDir, exec, logger }) => {
   await mkdir(runtimeDir);
-  const disarm = async (snapshotDir: string) => {
+  const repair = async (snapshotDir: string) => {
     await tearEpolls(snapshotDir);
     return repairEpolls(snapshotDir);
   };
-  const checkpoints = { disarm, close: async () => undefined };
+  const checkpoints = { repair, close: async () => undefined };
   return openGvisor({ instance, runtimeDir, exec, logger, checkpoints });
 });

@@ -27,12 +27,12 @@ async function open(version: string) {
   vi.stubEnv('PATH', `${dir}:${process.env.PATH}`);
   const logger = createLogger({ service: 'node', level: 'silent' });
   const warn = vi.spyOn(logger, 'warn');
-  const disarm = vi.fn(async () => 0);
-  const checkpoints = { disarm, close: async () => undefined };
+  const repair = vi.fn(async () => 0);
+  const checkpoints = { repair, close: async () => undefined };
   const runtimeDir = join(dir, 'run');
   await mkdir(runtimeDir);
   const driver = await openGvisor({ instance: 'test', runtimeDir, exec: host.exec, checkpoints, logger });
-  return { driver, disarm, warn };
+  return { driver, repair, warn };
 }
 
 describe.skipIf(process.getuid?.() !== 0)('a runsc', () => {
@@ -41,10 +41,10 @@ describe.skipIf(process.getuid?.() !== 0)('a runsc', () => {
     ['release-20260525.0', 0],
     ['something-else', 0],
   ])('of release %s has its checkpoints looked through %d times', async (version, times) => {
-    const { disarm, driver, warn } = await open(version);
+    const { repair, driver, warn } = await open(version);
     try {
       await driver.checkpoint({ id: 'a', dir, main: GONE, companions: [] }, dir);
-      expect(disarm).toHaveBeenCalledTimes(times);
+      expect(repair).toHaveBeenCalledTimes(times);
       const warnings = warn.mock.calls.flat().filter((said) => String(said).includes(`not with ${version}`));
       expect(warnings).toHaveLength(1 - times);
     } finally {
