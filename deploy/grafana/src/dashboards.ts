@@ -102,6 +102,11 @@ const nodes = () =>
       ]),
     )
     .withPanel(
+      graph('Past their time', 'Being paused or ended', 'short', [
+        { expr: 'sum by (instance) (orchestrator_evictions_running)', legend: '{{instance}}' },
+      ]),
+    )
+    .withPanel(
       graph('CPUs given', 'As templates say', 'short', [
         { expr: 'sum by (instance) (orchestrator_sandbox_cpu_allocated)', legend: '{{instance}}' },
       ]),
@@ -180,6 +185,9 @@ const builds = () =>
       ),
     )
     .withPanel(graph('Steps', 'By kind', 's', quantiles('template_build_step_duration_seconds', ['step'])))
+    .withPanel(
+      graph('Root file systems', 'On the disk', 'bytes', quantiles('template_build_rootfs_size_bytes')),
+    )
     .withPanel(
       graph('From the cache', 'Share of steps', 'percentunit', [
         {

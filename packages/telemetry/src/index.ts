@@ -1,5 +1,5 @@
 export { createLogger, type Logger, type LoggerOptions } from './logger.ts';
-export { Count, Durations, type GaugeOptions, isMeasured, openGauge } from './meters.ts';
+export { Count, Durations, type GaugeOptions, isMeasured, openGauge, Sizes } from './meters.ts';
 export { traceAnswers, traceCalls } from './rpc.ts';
 export { TelemetrySettingsError } from './settings.ts';
 export {

@@ -73,6 +73,23 @@ export class Durations {
   }
 }
 
+/** Bounds of sizes, bytes: a sandbox's root file system takes from some MiB to many GiB. */
+const BYTES = Array.from({ length: 8 }, (_, power) => 1024 ** 2 * 4 ** power);
+
+/** How large something is. Attributes as with `Durations`. */
+export class Sizes {
+  readonly #histogram: Lazy<Histogram>;
+
+  constructor({ name, description }: InstrumentFacts) {
+    const advice = { explicitBucketBoundaries: BYTES };
+    this.#histogram = new Lazy((meter) => meter.createHistogram(name, { description, unit: 'By', advice }));
+  }
+
+  record(bytes: number, attributes?: Attributes): void {
+    this.#histogram.get()?.record(bytes, attributes);
+  }
+}
+
 /** How often something happens. Attributes as with `Durations`. */
 export class Count {
   readonly #counter: Lazy<Counter>;

@@ -93,6 +93,11 @@ export function openNodeFigures({ sandboxes, network }: NodeFigures): () => void
       },
     }),
     openGauge({
+      name: 'orchestrator.evictions.running',
+      description: 'Sandboxes whose time is over, and that are being paused or ended',
+      read: () => running().filter(({ endAtMs }) => endAtMs <= Date.now()).length,
+    }),
+    openGauge({
       name: 'orchestrator.queue.depth',
       description: 'What waits for its turn',
       read: () => [

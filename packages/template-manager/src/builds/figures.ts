@@ -1,4 +1,4 @@
-import { Count, Durations } from '@islet/telemetry';
+import { Count, Durations, Sizes } from '@islet/telemetry';
 
 /** How a build has ended: `user error` if its template is to blame. */
 export type BuildResult = 'success' | 'user error' | 'internal error';
@@ -22,6 +22,10 @@ export const BUILDS = {
   cache: new Count({
     name: 'template.build.cache.result',
     description: 'Steps whose layer was there already, or had to be made',
+  }),
+  rootfsSize: new Sizes({
+    name: 'template.build.rootfs.size',
+    description: 'Root file systems that builds have ended with, as they take room on the disk',
   }),
 };
 

@@ -77,6 +77,7 @@ export async function runBuild(
   const rootfsBytes = await timePart('root file system', () =>
     ensureRootfs(deps, { planned, stack, draft }, signal),
   );
+  BUILDS.rootfsSize.record(rootfsBytes);
   const sealing = { spec, base, stack, context: progress.context, rootfsDir: planned.dir, rootfsBytes };
   return await timePart('snapshot', () => seal(deps, sealing, report, signal));
 }
