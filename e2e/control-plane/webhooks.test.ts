@@ -1,9 +1,14 @@
 import { createHash } from 'node:crypto';
-import { createServer } from 'node:http';
-import type { AddressInfo } from 'node:net';
+import { mkdtemp, readFile, rm } from 'node:fs/promises';
+import { createServer, type RequestListener } from 'node:http';
+import { createServer as createTlsServer } from 'node:https';
+import type { AddressInfo, Server } from 'node:net';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { Sandbox } from 'e2b';
 import { afterAll, beforeAll, expect, it } from 'vitest';
 import { islet, newDataDir, type RunningInstance, removeDataDir, startInstance } from '../setup/instance.ts';
+import { type Certificates, makeCertificates } from '../setup/test-authority.ts';
 
 interface Event {
   id: string;
@@ -15,34 +20,55 @@ const SECRET = 'a secret of thirty-two characters';
 const TYPES = ['created', 'killed', 'paused', 'resumed', 'updated'].map(
   (type) => `sandbox.lifecycle.${type}`,
 );
-const LOOPBACK = ['--webhook-allow', '127.0.0.1'];
-
 let dataDir: string;
+let folder: string;
+/** Of two authorities, of which Islet is told to trust one. */
+let certificates: { trusted: Certificates; strange: Certificates };
 let instance: RunningInstance;
 let status = 204;
 /** What was signed rightly, in the order in which it came. */
 const got: Event[] = [];
-const receiver = createServer(async (request, response) => {
-  let body = '';
-  for await (const chunk of request.setEncoding('utf8')) body += chunk;
-  const signature = createHash('sha256')
-    .update(SECRET + body)
-    .digest('base64')
-    .replace(/=+$/, '');
-  if (request.headers['e2b-signature'] === signature) got.push(JSON.parse(body) as Event);
-  response.writeHead(status).end();
-});
+const receiver = createServer(receive(got));
 beforeAll(async () => {
-  await new Promise<void>((listening) => receiver.listen(0, '127.0.0.1', listening));
+  folder = await mkdtemp(join(tmpdir(), 'islet-webhooks-'));
+  const certify = async (name: string) =>
+    makeCertificates(await mkdtemp(join(folder, name)), ['DNS:localhost']);
+  certificates = { trusted: await certify('trusted'), strange: await certify('strange') };
+  await listen(receiver);
   dataDir = await newDataDir();
-  instance = await startInstance(dataDir, LOOPBACK);
+  instance = await start();
 });
 afterAll(async () => {
   receiver.closeAllConnections();
   receiver.close();
   await instance?.stop('SIGTERM');
   await removeDataDir(dataDir);
+  await rm(folder, { recursive: true, force: true });
 });
+
+function start(): Promise<RunningInstance> {
+  return startInstance(dataDir, ['--webhook-allow', '127.0.0.1'], {
+    env: { NODE_EXTRA_CA_CERTS: certificates.trusted.authority },
+  });
+}
+
+function receive(events: Event[]): RequestListener {
+  return async (request, response) => {
+    let body = '';
+    for await (const chunk of request.setEncoding('utf8')) body += chunk;
+    const signature = createHash('sha256')
+      .update(SECRET + body)
+      .digest('base64')
+      .replace(/=+$/, '');
+    if (request.headers['e2b-signature'] === signature) events.push(JSON.parse(body) as Event);
+    response.writeHead(status).end();
+  };
+}
+
+async function listen(server: Server): Promise<number> {
+  await new Promise<void>((listening) => server.listen(0, '127.0.0.1', listening));
+  return (server.address() as AddressInfo).port;
+}
 
 async function call(method: string, path: string, body?: object) {
   const { apiUrl, apiKey } = instance.access;
@@ -58,6 +84,13 @@ async function call(method: string, path: string, body?: object) {
 const command = async (...words: string[]) => islet(...words, '--data-dir', dataDir, '--json');
 const ofSandbox = (id: string) => got.filter(({ sandbox_id }) => sandbox_id === id);
 const typesOf = (id: string) => ofSandbox(id).map(({ type }) => type.slice('sandbox.lifecycle.'.length));
+
+async function readAudit(): Promise<{ method: string }[]> {
+  return (await command('audit'))
+    .trimEnd()
+    .split('\n')
+    .map((line) => JSON.parse(line));
+}
 
 it('tell of a sandbox’s life, in order, once each, as the API does', async () => {
   const url = `http://127.0.0.1:${(receiver.address() as AddressInfo).port}/`;
@@ -88,10 +121,7 @@ it('tell of a sandbox’s life, in order, once each, as the API does', async () 
 
   const listed = JSON.parse(await command('webhooks', 'list'));
   expect(listed).toMatchObject([{ id: hook.id, url, enabled: true }]);
-  const audit = (await command('audit'))
-    .trimEnd()
-    .split('\n')
-    .map((line) => JSON.parse(line));
+  const audit = await readAudit();
   expect(audit).toContainEqual(
     expect.objectContaining({
       method: 'POST',
@@ -131,9 +161,48 @@ it('outlive a kill of Islet: what was owed is delivered, and what was used stays
   expect(before.vcpuHours).toBeGreaterThan(0);
   await instance.stop('SIGKILL');
   status = 204;
-  instance = await startInstance(dataDir, LOOPBACK);
+  const made = JSON.parse(await command('keys', 'create', '--name', 'made while Islet was down'));
+  instance = await start();
   await expect.poll(owed).toEqual(['delivered', 'delivered']);
   expect([...new Set(typesOf(sandboxId))]).toEqual(['created', 'killed']);
   expect(new Set(ofSandbox(sandboxId).map(({ id }) => id)).size).toBe(2);
   expect(await used()).toMatchObject({ sandboxes: 2, vcpuHours: before.vcpuHours });
+  const record = (await readAudit()).find(({ method }) => method === 'createKey');
+  expect(record).toMatchObject({
+    via: 'control',
+    actor: 'operator',
+    objects: { name: made.name },
+    status: 200,
+  });
+});
+
+it('go by TLS to who has a certificate of an authority that is trusted, and to nobody else', async () => {
+  const open = async (name: keyof typeof certificates) => {
+    const { key, cert } = certificates[name];
+    const events: Event[] = [];
+    const server = createTlsServer({ key: await readFile(key), cert: await readFile(cert) }, receive(events));
+    const url = `https://localhost:${await listen(server)}/`;
+    const { id } = await call('POST', '/events/webhooks', {
+      ...{ name, url, events: TYPES, signatureSecret: SECRET },
+    });
+    const close = async () => {
+      await call('DELETE', `/events/webhooks/${id}`);
+      server.closeAllConnections();
+      server.close();
+    };
+    return { id, events, [Symbol.asyncDispose]: close };
+  };
+  await using trusted = await open('trusted');
+  await using strange = await open('strange');
+  const { sandboxId } = await Sandbox.create('base', { ...instance.access });
+  await Sandbox.kill(sandboxId, { ...instance.access });
+  await expect.poll(() => trusted.events.map(({ sandbox_id }) => sandbox_id)).toEqual([sandboxId, sandboxId]);
+  const refused = async () => {
+    const { data } = await call('GET', `/events/webhooks/${strange.id}/deliveries`);
+    return data.flatMap(({ attempts }: { attempts: { errorMessage: string }[] }) =>
+      attempts.map(({ errorMessage }) => errorMessage),
+    );
+  };
+  await expect.poll(refused).toContainEqual(expect.stringMatching(/certificate/));
+  expect(strange.events).toEqual([]);
 });

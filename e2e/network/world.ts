@@ -5,6 +5,7 @@ import { join, resolve } from 'node:path';
 import { createInterface } from 'node:readline';
 import { promisify } from 'node:util';
 import { newDataDir, type RunningInstance, removeDataDir, startInstance } from '../setup/instance.ts';
+import { type Certificates, makeCertificates } from '../setup/test-authority.ts';
 
 const run = promisify(execFile);
 
@@ -93,7 +94,10 @@ export class World implements AsyncDisposable {
     const names = namesOf(process.pid);
     let internet: Internet | undefined;
     try {
-      const certificates = await makeCertificates(dir);
+      const certificates = await makeCertificates(dir, [
+        ...Object.keys(NAMES).map((name) => `DNS:${name}`),
+        ...Object.values(OUT).map((address) => `IP:${address}`),
+      ]);
       await makeNetworks(names);
       internet = await Internet.start(names.internet, certificates);
       const islet = await startIslet(names, dataDir, certificates.authority);
@@ -215,33 +219,6 @@ async function removeNetworks({ machine, internet, link }: Names): Promise<void>
   ]) {
     await run('ip', args).catch(() => undefined);
   }
-}
-
-interface Certificates {
-  authority: string;
-  key: string;
-  cert: string;
-}
-
-/** An authority, and a certificate of it for all names and addresses out there. */
-async function makeCertificates(dir: string): Promise<Certificates> {
-  const file = (name: string) => join(dir, name);
-  const openssl = (...args: string[]) => run('openssl', args);
-  const newKey = ['-newkey', 'ec', '-pkeyopt', 'ec_paramgen_curve:P-256', '-nodes'];
-  await openssl(
-    ...['req', '-x509', ...newKey, '-keyout', file('ca.key'), '-out', file('ca.pem')],
-    ...['-days', '2', '-subj', '/CN=Authority of a test'],
-  );
-  const names = [
-    ...Object.keys(NAMES).map((name) => `DNS:${name}`),
-    ...Object.values(OUT).map((address) => `IP:${address}`),
-  ].join(',');
-  await openssl(
-    ...['req', '-x509', '-CA', file('ca.pem'), '-CAkey', file('ca.key'), ...newKey],
-    ...['-keyout', file('site.key'), '-out', file('site.pem'), '-days', '2', '-subj', '/CN=site'],
-    ...['-addext', `subjectAltName=${names}`, '-addext', 'basicConstraints=critical,CA:FALSE'],
-  );
-  return { authority: file('ca.pem'), key: file('site.key'), cert: file('site.pem') };
 }
 
 class Internet implements AsyncDisposable {

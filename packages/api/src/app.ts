@@ -291,7 +291,7 @@ function buildContext(deps: ApiDeps): ApiContext {
     secrets: new Secrets({ vault, now, mostPerTeam: MOST_SECRETS }),
     identity: new IdentityTokens({ keys: new SigningKeys({ vault, now }), issuer: deps.issuer, now }),
     ...{ destinations, sealing, deliveries, dispatcher, metering, hear },
-    audit: new AuditTrail({ store: deps.audit ?? createMemoryAudit(AUDIT_KEPT), logger }),
+    audit: new AuditTrail({ store: deps.audit ?? createMemoryAudit(AUDIT_KEPT), db, logger }),
   };
 }
 

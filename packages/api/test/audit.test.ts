@@ -1,6 +1,7 @@
+import { randomUUID } from 'node:crypto';
 import { connect } from 'node:net';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { LOCAL_DEV } from '@islet/db';
+import { LOCAL_DEV, oweAudit } from '@islet/db';
 import { type AuditRecord, type AuditStore, createMemoryAudit } from '@islet/sinks';
 import { createLogger } from '@islet/telemetry';
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
@@ -21,9 +22,7 @@ beforeAll(async () => {
   api = await startHarness({ audit });
 });
 afterAll(() => api?.close());
-beforeEach(async () => {
-  // What was recorded before is kept within half a second.
-  await sleep(600);
+beforeEach(() => {
   kept = [];
 });
 
@@ -125,7 +124,7 @@ describe('a trail', () => {
   it('reads what was recorded, and keeps it at its end', async () => {
     const store = createMemoryAudit({ most: 100 });
     {
-      await using trail = new AuditTrail({ store, logger });
+      await using trail = new AuditTrail({ store, db: api.db, logger });
       trail.record(done(1));
       expect(await trail.query(all)).toMatchObject([{ timeMs: 1 }]);
       trail.record(done(2));
@@ -138,7 +137,7 @@ describe('a trail', () => {
     let works = false;
     const write: AuditStore['write'] = (records) =>
       works ? memory.write(records) : Promise.reject(new Error('full'));
-    await using trail = new AuditTrail({ store: { ...memory, write }, logger });
+    await using trail = new AuditTrail({ store: { ...memory, write }, db: api.db, logger });
     for (let index = 0; index < 10_050; index++) trail.record(done(index));
     expect(await trail.query(all)).toEqual([]);
     works = true;
@@ -146,5 +145,20 @@ describe('a trail', () => {
     expect(found.map(({ timeMs }) => timeMs)).toEqual(
       Array.from({ length: 10_000 }, (_, index) => index + 50),
     );
+  });
+
+  it('takes what commands have left in the database, once it can be kept', async () => {
+    const owed = Array.from({ length: 501 }, (_, index) => ({ id: randomUUID(), record: done(index) }));
+    const memory = createMemoryAudit({ most: 1_000 });
+    let works = false;
+    const write: AuditStore['write'] = (records) =>
+      works ? memory.write(records) : Promise.reject(new Error('full'));
+    await using trail = new AuditTrail({ store: { ...memory, write }, db: api.db, logger });
+    for (const { id, record } of owed) await oweAudit(api.db, { id, record: JSON.stringify(record) });
+    expect(await trail.query(all)).toEqual([]);
+    works = true;
+    const expected = owed.map(({ id, record }) => ({ ...record, id }));
+    expect(await trail.query(all)).toEqual(expected);
+    expect(await trail.query(all)).toEqual(expected);
   });
 });

@@ -1,3 +1,4 @@
+export { type OwedRecord, oweAudit, takeOwedAudit } from './audit/owed.ts';
 export {
   createJoinToken,
   type JoinResult,

@@ -18,6 +18,7 @@ import {
   migrationStatus,
   seed,
 } from '../src/index.ts';
+import { auditContract } from './audit.contract.ts';
 import { buildsContract } from './builds.contract.ts';
 import { clusterContract } from './cluster.contract.ts';
 import { installationContract } from './installation.contract.ts';
@@ -102,6 +103,7 @@ export function databaseContract(name: string, open: () => Promise<Database>): v
     snapshotsContract(database);
     clusterContract(database);
     installationContract(database);
+    auditContract(database);
     webhooksContract(database);
     usageContract(database);
   });

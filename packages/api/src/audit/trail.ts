@@ -1,5 +1,5 @@
 import { randomUUID } from 'node:crypto';
-import { maskKeys } from '@islet/db';
+import { type Database, maskKeys, type OwedRecord, takeOwedAudit } from '@islet/db';
 import type { AuditQuery, AuditRecord, AuditStore } from '@islet/sinks';
 import type { Logger } from '@islet/telemetry';
 import type { FastifyInstance, FastifyRequest } from 'fastify';
@@ -8,10 +8,15 @@ import type { Clock } from '../deps.ts';
 
 export interface AuditTrailOptions {
   store: AuditStore;
+  /** Where commands that open the database themselves leave their records. */
+  db: Database;
   logger: Logger;
 }
 
-const FLUSH_MS = 500;
+/** Until what could not be kept is tried again. */
+const RETRY_MS = 500;
+/** Between two looks for what commands have left. */
+const OWED_MS = 30_000;
 /** Records that wait to be kept; the oldest go first. */
 const MOST_WAITING = 10_000;
 const BATCH = 1_000;
@@ -19,31 +24,47 @@ const BATCH = 1_000;
 /** Takes down what was done and by whom, without a wait for whoever did it. */
 export class AuditTrail implements AsyncDisposable {
   readonly #options: AuditTrailOptions;
-  readonly #timer: NodeJS.Timeout;
+  readonly #owedTimer: NodeJS.Timeout;
   #waiting: AuditRecord[] = [];
   #writing: Promise<void> | undefined;
+  #taking: Promise<void> | undefined;
+  #retry: NodeJS.Timeout | undefined;
 
   constructor(options: AuditTrailOptions) {
     this.#options = options;
-    this.#timer = setInterval(() => void this.#flush(), FLUSH_MS).unref();
+    this.#owedTimer = setInterval(() => void this.#takeOwed(), OWED_MS).unref();
+    void this.#takeOwed();
   }
 
   record(done: Omit<AuditRecord, 'id'>): void {
     this.#waiting.push({ id: randomUUID(), ...done });
-    if (this.#waiting.length <= MOST_WAITING) return;
-    this.#waiting.shift();
-    this.#options.logger.warn('a record of the audit is lost: what keeps them is too slow');
+    if (this.#waiting.length > MOST_WAITING) {
+      this.#waiting.shift();
+      this.#options.logger.warn('a record of the audit is lost: what keeps them is too slow');
+    }
+    if (!this.#retry) void this.#flush();
   }
 
   /** With what was recorded by now. */
   async query(query: AuditQuery): Promise<AuditRecord[]> {
-    await this.#flush();
+    await Promise.all([this.#flush(), this.#takeOwed()]);
     return this.#options.store.query(query);
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
-    clearInterval(this.#timer);
-    await this.#flush();
+    clearInterval(this.#owedTimer);
+    await Promise.all([this.#flush(), this.#taking]);
+    clearTimeout(this.#retry);
+  }
+
+  async #takeOwed(): Promise<void> {
+    const { db, store, logger } = this.#options;
+    this.#taking ??= takeOwedAudit(db, (owed) => store.write(owed.map(recordOf)))
+      .catch((error: unknown) => logger.warn({ err: error }, 'records that commands left cannot be kept yet'))
+      .finally(() => {
+        this.#taking = undefined;
+      });
+    await this.#taking;
   }
 
   async #flush(): Promise<void> {
@@ -60,14 +81,21 @@ export class AuditTrail implements AsyncDisposable {
       try {
         await this.#options.store.write(batch);
       } catch (error) {
-        // They are tried again with what comes.
         this.#options.logger.warn({ err: error }, 'the audit cannot be kept');
+        this.#retry ??= setTimeout(() => {
+          this.#retry = undefined;
+          void this.#flush();
+        }, RETRY_MS).unref();
         return;
       }
       const written = new Set(batch);
       this.#waiting = this.#waiting.filter((record) => !written.has(record));
     }
   }
+}
+
+function recordOf({ id, record }: OwedRecord): AuditRecord {
+  return { ...(JSON.parse(record) as Omit<AuditRecord, 'id'>), id };
 }
 
 declare module 'fastify' {

@@ -1,6 +1,7 @@
 import { migrateClickHouse } from '@islet/analytics';
 import { type Database, LOCAL_DEV, LOCAL_TEAM_LIMITS, migrate, seed } from '@islet/db';
 import { type Command, type CommandGroup, defineCommand } from '../command-line/command.ts';
+import { leaveRecord } from '../control/audit.ts';
 import { openInstallation } from '../control/open.ts';
 import { credentialFile, makeLocalCredentials } from '../host/local-credentials.ts';
 import { OPTIONS } from '../options/options.ts';
@@ -13,12 +14,12 @@ type Change = (db: Database, dataDir: string) => Promise<string>;
 
 /** `islet db …`. */
 export function dbCommand(io: CommandIo): CommandGroup {
-  const change = (summary: string, run: Change): Command =>
+  const change = (name: string, summary: string, run: Change): Command =>
     defineCommand(io, {
       summary,
       options: INSTALLATION_OPTIONS,
       async run({ sources }) {
-        io.print(await withDatabase(io, sources, run));
+        io.print(await withDatabase(io, sources, name, run));
       },
     });
   return {
@@ -28,12 +29,15 @@ export function dbCommand(io: CommandIo): CommandGroup {
         summary: 'Bring the schema up to date, also of ClickHouse if there is one',
         options: [...INSTALLATION_OPTIONS, 'clickhouseUrl'],
         async run({ sources }) {
-          io.print(await withDatabase(io, sources, async (db) => toldOf('schema', await migrate(db))));
+          io.print(
+            await withDatabase(io, sources, 'migrate', async (db) => toldOf('schema', await migrate(db))),
+          );
           const server = readOption(OPTIONS.clickhouseUrl, sources);
           if (server) io.print(toldOf('schema in ClickHouse', await migrateClickHouse(server)));
         },
       }),
       seed: change(
+        'seed',
         'Put in the base tier, and the local-dev user and team with a key',
         async (db, dataDir) => {
           await migrate(db);
@@ -53,7 +57,12 @@ function toldOf(what: string, applied: readonly string[]): string {
   return applied.length > 0 ? `Applied ${applied.join(', ')}.` : `The ${what} is up to date.`;
 }
 
-async function withDatabase(io: CommandIo, sources: OptionSources, use: Change): Promise<string> {
+async function withDatabase(
+  io: CommandIo,
+  sources: OptionSources,
+  name: string,
+  use: Change,
+): Promise<string> {
   const dataDir = requireOption(OPTIONS.dataDir, sources);
   await using installation = await openInstallation({
     dataDir,
@@ -63,5 +72,7 @@ async function withDatabase(io: CommandIo, sources: OptionSources, use: Change):
   if (!installation.db) {
     return `A running Islet holds ${dataDir}; it migrated and seeded its database when it started.`;
   }
-  return await use(installation.db, dataDir);
+  const told = await use(installation.db, dataDir);
+  await leaveRecord(installation.db, name, { did: told }, 200);
+  return told;
 }

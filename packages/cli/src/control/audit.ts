@@ -1,18 +1,50 @@
-import { maskKeys } from '@islet/db';
+import { randomUUID } from 'node:crypto';
+import { maskKeys, oweAudit, type Queries } from '@islet/db';
 import type { AuditRecord } from '@islet/sinks';
+import { type Administration, AdministrationError } from './administration.ts';
 import type { Method } from './socket.ts';
 
 /** Calls that change nothing. */
-const READING: ReadonlySet<Method> = new Set([
+const READING: ReadonlySet<string> = new Set<Method>([
   ...(['listKeys', 'listTokens', 'listTeams', 'listSnapshots', 'databaseReport'] as const),
   ...(['listWebhooks', 'listDeliveries', 'listAudit', 'listUsage', 'readShipped'] as const),
 ]);
 
 const LONGEST = 256;
 
+/** Administration on a database that nobody else has open, which leaves its records there until an API runs. */
+export function auditedAdministration(administration: Administration, db: Queries): Administration {
+  return new Proxy(administration, {
+    get(target, name: Method) {
+      const call = target[name] as (body: unknown) => Promise<unknown>;
+      return async (body: unknown) => {
+        try {
+          const value = await call(body);
+          await leaveRecord(db, name, body, 200);
+          return value;
+        } catch (error) {
+          if (error instanceof AdministrationError) await leaveRecord(db, name, body, 400);
+          throw error;
+        }
+      };
+    },
+  });
+}
+
+/** Leaves the record of a command in the database. */
+export async function leaveRecord(db: Queries, method: string, body: unknown, status: number): Promise<void> {
+  const record = controlRecord(method, body, status);
+  if (!record) return;
+  try {
+    await oweAudit(db, { id: randomUUID(), record: JSON.stringify(record) });
+  } catch (error) {
+    throw new Error('this was done, but the database takes no record of it for the audit', { cause: error });
+  }
+}
+
 /** What the audit keeps of a call; undefined of one that changes nothing. Keys in it are masked. @param status as of HTTP */
 export function controlRecord(
-  method: Method,
+  method: string,
   body: unknown,
   status: number,
 ): Omit<AuditRecord, 'id'> | undefined {

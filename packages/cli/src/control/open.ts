@@ -4,6 +4,7 @@ import { LockHeldError } from '@islet/host';
 import { type Instance, openInstance } from '../host/instance.ts';
 import { lockInstance } from '../host/instance-lock.ts';
 import { type Administration, administrationOf } from './administration.ts';
+import { auditedAdministration } from './audit.ts';
 import { administrationThrough, readStatus } from './socket.ts';
 
 export interface InstallationOptions {
@@ -32,7 +33,11 @@ export async function openInstallation(options: InstallationOptions): Promise<Op
   const { databaseUrl, migrationsDir } = options;
   if (databaseUrl) {
     const db = await openDatabase({ url: databaseUrl, migrationsDir });
-    return { administration: administrationOf(db), db, [Symbol.asyncDispose]: () => db.close() };
+    return {
+      administration: auditedAdministration(administrationOf(db), db),
+      db,
+      [Symbol.asyncDispose]: () => db.close(),
+    };
   }
   const instance = await openInstance(options.dataDir);
   let lock: AsyncDisposable;
@@ -48,7 +53,11 @@ export async function openInstallation(options: InstallationOptions): Promise<Op
       await db.close();
       await lock[Symbol.asyncDispose]();
     };
-    return { administration: administrationOf(db), db, [Symbol.asyncDispose]: close };
+    return {
+      administration: auditedAdministration(administrationOf(db), db),
+      db,
+      [Symbol.asyncDispose]: close,
+    };
   } catch (error) {
     await lock[Symbol.asyncDispose]();
     throw error;

@@ -1,3 +1,4 @@
+export * from './audit.ts';
 export * from './cluster.ts';
 export * from './installation.ts';
 export * from './keys.ts';
