@@ -103,6 +103,34 @@ it('moves a running sandbox: its clients see it run all the time, with the times
   expect(await movedFrom(database.db, home.id)).toEqual([]);
 });
 
+it('has the other node get what a sandbox stands on before that is stopped', async () => {
+  const api = await start();
+  const { id, home } = await create(api);
+  await setStatus(api, home, 'draining');
+  const others = nodes.filter((node) => node !== home);
+  let bring = () => {};
+  const bringing = new Promise<void>((resolve) => {
+    bring = resolve;
+  });
+  for (const node of others) node.bringing = bringing;
+  const moving = move(api, home, id);
+  await expect.poll(() => others.flatMap(({ brought }) => brought)).toHaveLength(1);
+  expect(home.sandboxes.get(id)?.state).toBe(SandboxState.RUNNING);
+  expect((await api.call('POST', `/sandboxes/${id}/timeout`, { body: { timeout: 900 } })).status).toBe(204);
+  bring();
+  const { body } = await moving;
+  expect(nodes.find((node) => node.id === body.nodeID)?.brought).toHaveLength(1);
+});
+
+it('moves a sandbox whose build nobody brings ahead of it', async () => {
+  const api = await start();
+  const { id, home } = await create(api);
+  await setStatus(api, home, 'draining');
+  for (const node of nodes) node.bringing = Promise.reject(new Error('the store is away'));
+  for (const node of nodes) node.bringing?.catch(() => {});
+  expect((await move(api, home, id)).status).toBe(200);
+});
+
 it('has what is asked of a sandbox wait until it was moved', async () => {
   const api = await start();
   const { id, home } = await create(api);

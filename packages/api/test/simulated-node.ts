@@ -33,6 +33,10 @@ export class SimulatedNode {
   readonly kills: { sandboxId: string; reason: orchestratorProto.KillReason }[] = [];
   readonly creates: orchestratorProto.CreateSandboxRequest[] = [];
   readonly builds = new Map<string, orchestratorProto.Build>();
+  /** Builds that it was asked to get. */
+  readonly brought: { buildId: string; from: string | undefined }[] = [];
+  /** What getting one waits for, where set. */
+  bringing: Promise<void> | undefined;
   /** What every create waits for, where set. */
   gate: Promise<void> | undefined;
   /** What the store waits for before it has what is paused, where set. */
@@ -219,6 +223,12 @@ export class SimulatedNode {
           return { outcomes: await Promise.all(outcomes) };
         }),
       listBuilds: () => ({ builds: [...this.builds.values()] }),
+      bringBuild: ({ buildId, from }) =>
+        answer(async () => {
+          this.brought.push({ buildId, from: from?.name });
+          await this.bringing;
+          return {};
+        }),
       deleteBuild: ({ buildId }) => {
         this.builds.delete(buildId);
         return {};

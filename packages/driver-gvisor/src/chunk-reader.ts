@@ -3,17 +3,28 @@ export class StateFileError extends Error {
   override readonly name = 'StateFileError';
 }
 
+/** There is less of it than there has to be: whoever wrote it was ended before. */
+export class TornFileError extends StateFileError {}
+
+/** What a number takes whose bit 63 is set, at seven bits a byte. */
+const BYTES_OF_HIGHEST_BIT = 10;
+
 /** The numbers and texts of a checkpoint, which lie in chunks: of a length (32 bits, big-endian), and as many bytes. */
 export class ChunkReader {
   readonly #image: Buffer;
   #at: number;
   #chunkEnd: number;
 
-  /** @param start of the first chunk */
-  constructor(image: Buffer, start: number) {
+  /** @param start of the first chunk; absent: it is not divided into any */
+  constructor(image: Buffer, start?: number) {
     this.#image = image;
-    this.#at = start;
-    this.#chunkEnd = start;
+    this.#at = start ?? 0;
+    this.#chunkEnd = start ?? image.length;
+  }
+
+  /** Whether all of it was read. */
+  get isOver(): boolean {
+    return this.#at === this.#image.length;
   }
 
   /** Of the next byte, in the file. */
@@ -36,6 +47,14 @@ export class ChunkReader {
     }
   }
 
+  /** What begins a stream: how many objects follow, or undefined where bytes are announced that lie in another file. */
+  streamHeader(): number | undefined {
+    const begin = this.#at;
+    const count = this.uint();
+    // The highest of 64 bits says that it is objects.
+    return this.#at - begin === BYTES_OF_HIGHEST_BIT ? count : undefined;
+  }
+
   text(): string {
     const length = this.uint();
     this.#enterChunk();
@@ -55,14 +74,15 @@ export class ChunkReader {
     if (length === 0) return;
     this.#enterChunk();
     this.#at += length;
+    if (this.#at > this.#image.length) throw new TornFileError('it ends too early');
     if (this.#at > this.#chunkEnd) throw new StateFileError(`a text is cut at ${this.#chunkEnd}`);
   }
 
   #enterChunk(): void {
     while (this.#at === this.#chunkEnd) {
-      if (this.#at + 4 > this.#image.length) throw new StateFileError('it ends too early');
+      if (this.#at + 4 > this.#image.length) throw new TornFileError('it ends too early');
       this.#chunkEnd = this.#at + 4 + this.#image.readUInt32BE(this.#at);
-      if (this.#chunkEnd > this.#image.length) throw new StateFileError('it ends too early');
+      if (this.#chunkEnd > this.#image.length) throw new TornFileError('it ends too early');
       this.#at += 4;
     }
   }

@@ -145,7 +145,7 @@ describe('dead entries of epoll instances', () => {
     ['no checkpoint', Buffer.from('something else altogether'), /no gVisor checkpoint/],
     ['compressed', checkpoint({ compression: 'flate-best-speed' }), /compressed/],
     ['cut off', checkpoint().subarray(0, 400), /ends too early/],
-    ['cut off in its header', checkpoint().subarray(0, 12), /no gVisor checkpoint/],
+    ['cut off in its header', checkpoint().subarray(0, 12), /ends too early/],
     ['cut off in its metadata', checkpoint().subarray(0, 24), /ends too early/],
     ['of metadata that it does not hold', metadataOf(2n ** 63n), /bytes of metadata/],
     ['nested without end', withField(nested(20_000)), /levels/],

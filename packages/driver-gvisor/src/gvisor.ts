@@ -1,6 +1,12 @@
 import { stat } from 'node:fs/promises';
 import { join } from 'node:path';
-import type { DriverSite, Machine, MachineSpec, SandboxDriver } from '@islet/driver';
+import {
+  DamagedSnapshotError,
+  type DriverSite,
+  type Machine,
+  type MachineSpec,
+  type SandboxDriver,
+} from '@islet/driver';
 import {
   Cgroups,
   isAlive,
@@ -11,7 +17,7 @@ import {
   waitForExit,
 } from '@islet/host';
 import { writeBootBundle, writeBundle } from './bundle.ts';
-import { StateFileError } from './chunk-reader.ts';
+import { StateFileError, TornFileError } from './chunk-reader.ts';
 import { CHECKPOINT_FILE } from './epoll-repairs.ts';
 import { Freezer } from './freezer.ts';
 import { SPEC_SHAPE } from './oci-spec.ts';
@@ -28,7 +34,7 @@ const RUNTIME_OVERHEAD_BYTES = 128 * 1024 * 1024;
 const CHECKPOINT_TIMEOUT_MS = 60_000;
 
 export interface GvisorOptions extends Omit<DriverSite, 'dataDir'> {
-  /** Makes checkpoints restore without the events of closed files, see `repairEpolls`; closed with the driver. */
+  /** Looks whether checkpoints are whole, and repairs them, see `assertAllPages` and `repairEpolls`; closed with the driver. */
   checkpoints: { repair(snapshotDir: string): Promise<unknown>; close(): Promise<void> };
 }
 
@@ -102,6 +108,9 @@ class Gvisor implements SandboxDriver {
     try {
       await this.#options.checkpoints.repair(snapshotDir);
     } catch (error) {
+      if (error instanceof TornFileError) {
+        throw new DamagedSnapshotError(`the checkpoint is not whole: ${error.message}`, { cause: error });
+      }
       if (!(error instanceof StateFileError)) throw error;
       this.#options.logger.warn({ err: error }, 'a checkpoint could not be looked through for closed files');
     }

@@ -1,19 +1,30 @@
 import { parentPort } from 'node:worker_threads';
-import { StateFileError } from './chunk-reader.ts';
+import { StateFileError, TornFileError } from './chunk-reader.ts';
 import { repairEpolls } from './epoll-repairs.ts';
+import { assertAllPages } from './pages.ts';
 
 /** What the thread of `RepairThread` is asked, one at a time. */
 export interface RepairTask {
   snapshotDir: string;
 }
 
-export type RepairAnswer = { found: number } | { message: string; isDamage: boolean };
+export type RepairAnswer = { found: number } | { message: string; fault: 'torn' | 'unreadable' | 'other' };
 
 const say = (answer: RepairAnswer) => parentPort?.postMessage(answer);
 
 parentPort?.on('message', ({ snapshotDir }: RepairTask) => {
-  repairEpolls(snapshotDir).then(
+  repair(snapshotDir).then(
     (found) => say({ found }),
-    (error: Error) => say({ message: error.message, isDamage: error instanceof StateFileError }),
+    (error: Error) => say({ message: error.message, fault: faultOf(error) }),
   );
 });
+
+async function repair(snapshotDir: string): Promise<number> {
+  await assertAllPages(snapshotDir);
+  return await repairEpolls(snapshotDir);
+}
+
+function faultOf(error: NodeJS.ErrnoException) {
+  if (error instanceof TornFileError || error.code === 'ENOENT') return 'torn';
+  return error instanceof StateFileError ? 'unreadable' : 'other';
+}

@@ -1,9 +1,9 @@
-import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
+import { copyFile, mkdtemp, readFile, rm, truncate, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { pathToFileURL } from 'node:url';
 import { afterEach, beforeEach, expect, it } from 'vitest';
-import { StateFileError } from './chunk-reader.ts';
+import { StateFileError, TornFileError } from './chunk-reader.ts';
 import { RepairThread } from './repair-thread.ts';
 
 const SEEDS = join(import.meta.dirname, '../../../fuzz/gvisor-state/seeds');
@@ -29,26 +29,33 @@ async function open(program?: string, limitMs?: number): Promise<RepairThread> {
   return thread;
 }
 
-async function snapshot(content: Buffer | string): Promise<string> {
+/** @param pages bytes of memory, of which there have to be so many */
+async function snapshot(content: Buffer | string, pages = 17_805_312): Promise<string> {
   const folder = await mkdtemp(join(dir, 'snapshot-'));
   await writeFile(join(folder, 'checkpoint.img'), content);
+  await copyFile(join(SEEDS, '../../gvisor-pages/seeds/idle'), join(folder, 'pages_meta.img'));
+  await writeFile(join(folder, 'pages.img'), '');
+  await truncate(join(folder, 'pages.img'), pages);
   return folder;
 }
 
 it('looks at one checkpoint after the other, whatever becomes of each', async () => {
   const opened = await open();
-  const [sound, damaged] = await Promise.all([
-    snapshot(await readFile(join(SEEDS, 'kernel'))),
-    snapshot('not a checkpoint'),
+  const kernel = await readFile(join(SEEDS, 'kernel'));
+  const [sound, damaged, cut, short] = await Promise.all([
+    snapshot(kernel),
+    snapshot('this is not a checkpoint'),
+    snapshot(kernel.subarray(0, -1)),
+    snapshot(kernel, 4096),
   ]);
+  const nowhere = join(dir, 'nowhere');
   const outcomes = await Promise.allSettled(
-    [sound, damaged, join(dir, 'nowhere'), sound].map((at) => opened.repair(at)),
+    [sound, damaged, cut, short, nowhere, sound].map((at) => opened.repair(at)),
   );
-  expect(outcomes.map(({ status }) => status)).toEqual(['fulfilled', 'rejected', 'rejected', 'fulfilled']);
-  const [, damage, absence] = outcomes as PromiseRejectedResult[];
-  expect(damage?.reason).toBeInstanceOf(StateFileError);
-  expect(absence?.reason).not.toBeInstanceOf(StateFileError);
-  expect(absence?.reason.message).toContain('ENOENT');
+  const errors = outcomes.map((outcome) =>
+    outcome.status === 'rejected' ? outcome.reason.constructor : undefined,
+  );
+  expect(errors).toEqual([undefined, StateFileError, TornFileError, TornFileError, TornFileError, undefined]);
 });
 
 /** What a checkpoint might make the thread do, by its folder's name. */

@@ -1,5 +1,5 @@
 import { Worker } from 'node:worker_threads';
-import { StateFileError } from './chunk-reader.ts';
+import { StateFileError, TornFileError } from './chunk-reader.ts';
 import type { RepairAnswer, RepairTask } from './repair-main.ts';
 
 export interface RepairThreadOptions {
@@ -24,8 +24,19 @@ interface Asked {
   reject: (error: Error) => void;
 }
 
+function errorOf({ message, fault }: Exclude<RepairAnswer, { found: number }>): Error {
+  switch (fault) {
+    case 'torn':
+      return new TornFileError(message);
+    case 'unreadable':
+      return new StateFileError(message);
+    case 'other':
+      return new Error(message);
+  }
+}
+
 /**
- * Does `repairEpolls` on a thread of its own, one checkpoint after the other: how long it takes is up to the
+ * Does `assertAllPages` and `repairEpolls` on a thread of its own, one checkpoint after the other: how long it takes is up to the
  * sandbox, whose every file, process and socket is in its checkpoint.
  */
 export class RepairThread {
@@ -39,7 +50,10 @@ export class RepairThread {
     this.#options = options;
   }
 
-  /** @throws StateFileError as `repairEpolls` does, also if it takes too much time or memory. */
+  /**
+   * @throws TornFileError if the checkpoint is not whole, StateFileError as `repairEpolls` does, also if it takes too much time or
+   * memory
+   */
   repair(snapshotDir: string): Promise<number> {
     const turn = this.#tail.then(() => this.#ask({ snapshotDir }));
     this.#tail = turn.catch(() => undefined);
@@ -82,8 +96,7 @@ export class RepairThread {
     this.#worker = worker;
     worker.on('message', (answer: RepairAnswer) => {
       if ('found' in answer) this.#asked?.resolve(answer.found);
-      else
-        this.#asked?.reject(answer.isDamage ? new StateFileError(answer.message) : new Error(answer.message));
+      else this.#asked?.reject(errorOf(answer));
     });
     worker.on('error', (error: NodeJS.ErrnoException) => {
       const isTooLarge = error.code === 'ERR_WORKER_OUT_OF_MEMORY';

@@ -4,7 +4,7 @@
  * of bytes; in them streams of types and numbered objects.
  */
 
-import { ChunkReader, StateFileError } from './chunk-reader.ts';
+import { ChunkReader, StateFileError, TornFileError } from './chunk-reader.ts';
 
 /** Where the bytes of a value stand in the file, its header's first, so that it can be overwritten in place. */
 export type Offsets = readonly number[];
@@ -57,9 +57,11 @@ export interface StateVisitor {
   /** The types of structs that it takes; the others are read over. */
   types: ReadonlySet<string>;
   /** A struct of one of the types that is an object of its own. */
-  onStruct(object: number, type: string, fields: Fields): void;
+  onStruct?(object: number, type: string, fields: Fields): void;
   /** A map that is an object of its own. */
-  onMap(object: number, map: ReferenceMap): void;
+  onMap?(object: number, map: ReferenceMap): void;
+  /** A struct of one of the types that is an element of an array. */
+  onElement?(type: string, fields: Fields): void;
 }
 
 const MAGIC = Buffer.from('gVisorSF');
@@ -112,21 +114,35 @@ interface StructType {
  */
 export function readState(image: Buffer, rootType: string, visitor: StateVisitor): void {
   const begin = MAGIC.length + 8;
-  if (image.length < begin || !image.subarray(0, MAGIC.length).equals(MAGIC))
-    throw new StateFileError('it is no gVisor checkpoint');
+  if (image.length < begin) throw new TornFileError('it ends too early');
+  if (!image.subarray(0, MAGIC.length).equals(MAGIC)) throw new StateFileError('it is no gVisor checkpoint');
   const metadataBytes = Number(image.readBigUInt64BE(MAGIC.length));
   if (metadataBytes > MAX_METADATA_BYTES)
     throw new StateFileError(`it has ${metadataBytes} bytes of metadata`);
   const start = begin + metadataBytes + METADATA_DIGEST_BYTES;
-  if (start > image.length) throw new StateFileError('it ends too early');
+  if (start > image.length) throw new TornFileError('it ends too early');
   const metadata = image.toString('latin1', begin, begin + metadataBytes);
   if (!metadata.includes('"compression":"none"')) throw new StateFileError('it is compressed');
   const stream = new StateStream(new ChunkReader(image, start));
   while (!stream.read(visitor, rootType));
 }
 
+/**
+ * Shows the objects of a file that has streams alone, and announces bytes of another file between them, such as `pages_meta.img`.
+ * @throws StateFileError
+ */
+export function readStreams(image: Buffer, visitor: StateVisitor): void {
+  const bytes = new ChunkReader(image);
+  const stream = new StateStream(bytes);
+  while (!bytes.isOver) {
+    const count = bytes.streamHeader();
+    if (count !== undefined) stream.readObjects(count, visitor);
+  }
+}
+
 class StateStream {
   readonly #bytes: ChunkReader;
+  #visitor: StateVisitor = { types: new Set() };
   #types: StructType[] = [];
   #level = 0;
 
@@ -136,29 +152,40 @@ class StateStream {
 
   /** Reads one stream of objects. @returns whether it was the one with `rootType`. */
   read(visitor: StateVisitor, rootType: string): boolean {
+    this.readObjects(this.#bytes.uint(), visitor);
+    return this.#types.some((type) => type.name === rootType);
+  }
+
+  readObjects(count: number, visitor: StateVisitor): void {
+    this.#visitor = visitor;
     this.#types = [];
-    const count = this.#bytes.uint();
     for (let objects = 0; objects < count; ) {
       const header = this.#bytes.uint();
       if (header === TYPE) {
         this.#types.push({ name: this.#bytes.text(), fields: this.#bytes.texts(this.#bytes.uint()) });
       } else if (header === UINT) {
-        this.#object(this.#bytes.uint(), visitor);
+        this.#object(this.#bytes.uint());
         objects++;
       } else
         throw new StateFileError(`${header} where a type or an object has to begin, at ${this.#bytes.at}`);
     }
-    return this.#types.some((type) => type.name === rootType);
   }
 
-  #object(id: number, visitor: StateVisitor): void {
+  #object(id: number): void {
     const header = this.#bytes.uint();
-    if (header === MAP) visitor.onMap(id, this.#map());
-    else if (header === STRUCT) {
-      const type = this.#types[this.#bytes.uint() - 1];
-      if (type && visitor.types.has(type.name)) visitor.onStruct(id, type.name, this.#fields(type));
-      else this.#skipFields();
+    if (header === MAP) {
+      const map = this.#map();
+      this.#visitor.onMap?.(id, map);
+    } else if (header === STRUCT) {
+      this.#shown((type, fields) => this.#visitor.onStruct?.(id, type, fields));
     } else this.#value(header);
+  }
+
+  /** Shows a struct if it is of one of the visitor's types. */
+  #shown(show: (type: string, fields: Fields) => void): void {
+    const type = this.#types[this.#bytes.uint() - 1];
+    if (type && this.#visitor.types.has(type.name)) show(type.name, this.#fields(type));
+    else this.#skipFields();
   }
 
   #fields(type: StructType | undefined): Fields {
@@ -256,7 +283,12 @@ class StateStream {
     if (isEmpty(header)) return;
     if (header === UINT || header === INT || header === BOOL)
       for (let i = 0; i < count; i++) this.#bytes.uint();
-    else for (let i = 0; i < count; i++) this.#value(header);
+    else for (let i = 0; i < count; i++) this.#element(header);
+  }
+
+  #element(header: number): void {
+    if (header !== STRUCT) this.#value(header);
+    else this.#within(() => this.#shown((type, fields) => this.#visitor.onElement?.(type, fields)));
   }
 
   #map(): ReferenceMap {

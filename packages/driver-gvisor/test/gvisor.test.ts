@@ -3,6 +3,7 @@ import { join } from 'node:path';
 import { type DriverTraits, driverContract } from '@islet/driver/contract';
 import { CHECKPOINT_FILE, repairEpolls } from '../src/epoll-repairs.ts';
 import { openGvisor } from '../src/gvisor.ts';
+import { assertAllPages } from '../src/pages.ts';
 import { nothingIn, readState } from '../src/state-file.ts';
 
 const TRAITS: DriverTraits = {
@@ -37,6 +38,7 @@ async function tearEpolls(snapshotDir: string): Promise<void> {
 driverContract('gvisor', TRAITS, async ({ instance, runtimeDir, exec, logger }) => {
   await mkdir(runtimeDir);
   const repair = async (snapshotDir: string) => {
+    await assertAllPages(snapshotDir);
     await tearEpolls(snapshotDir);
     return repairEpolls(snapshotDir);
   };

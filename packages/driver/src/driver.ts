@@ -109,6 +109,7 @@ export interface SandboxDriver {
   /**
    * Does what `checkpoint` does behind the machine's end: for one whose caller was killed while the machine wrote. Safe to
    * repeat. Absent if nothing is left to do then.
+   * @throws DamagedSnapshotError if the machine was killed before it had written all
    */
   finishCheckpoint?(snapshotDir: string): Promise<void>;
   /**

@@ -16,6 +16,9 @@ import { resumeOn } from './resume.ts';
 
 const { SandboxState } = orchestratorProto;
 
+/** For a node to get the files that a sandbox stands on, ms; meanwhile that runs where it is. */
+const BRING_TIMEOUT_MS = 180_000;
+
 /** Writing a sandbox's memory takes as long as its disk needs. */
 const STOP_TIMEOUT_MS = 65_000;
 
@@ -38,6 +41,8 @@ export async function relocate(context: ApiContext, from: Node, sandboxId: strin
   const sandbox = sandboxes.get(sandboxId);
   if (sandbox?.nodeId !== from.id) throw sandboxNotFound(sandboxId);
   const candidates = destinations(context, from, sandbox);
+  const [first] = candidates;
+  if (first && sandbox.state === SandboxState.RUNNING) await prepare(context, first, { sandbox, from });
   const times = stopwatch(clock);
   const stopped = await stop(from, sandbox);
   times.lap('stoppedMs');
@@ -79,6 +84,24 @@ function stopwatch(clock: Pick<Clock, 'monotonic'>) {
 /** Has a sandbox that was stopped to be moved go on where it is. @throws what its node answers; it stays as it is then */
 export async function goOn(context: ApiContext, stopped: Sandbox): Promise<Sandbox> {
   return whileClaimed(context, stopped, (claimed) => resumeOn(context, claimed, { timeoutMs: 0 }));
+}
+
+/** Has a node get what a sandbox is started from before that stops, or it would stand still for as long as that takes. */
+async function prepare(
+  { logger }: ApiContext,
+  node: Node,
+  { sandbox, from }: { sandbox: Sandbox; from: Node },
+): Promise<void> {
+  const { buildId, sandboxId } = sandbox.config;
+  const { peer } = from.link;
+  try {
+    await node.call(BRING_TIMEOUT_MS, ({ sandboxes }, options) =>
+      sandboxes.bringBuild({ buildId, ...(peer && { from: peer }) }, options),
+    );
+  } catch (error) {
+    // It is tried again with the sandbox.
+    logger.warn({ err: error, sandboxId, nodeId: node.id }, 'a node did not get a build ahead of a sandbox');
+  }
 }
 
 /** Stops a running sandbox; one that is paused, or being paused, is so. */

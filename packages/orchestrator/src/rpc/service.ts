@@ -76,6 +76,11 @@ export function orchestratorService(parts: NodeParts): Service {
     listBuilds: async () => ({
       builds: await Promise.all(templates.list().map((build) => present(build, templates))),
     }),
+    bringBuild: ({ buildId, from }) =>
+      answer(async () => {
+        await sandboxes.bringBuild(buildId, from);
+        return {};
+      }),
     deleteBuild: ({ buildId }) =>
       answer(async () => {
         await sandboxes.dropBuild(buildId);

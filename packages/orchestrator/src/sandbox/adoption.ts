@@ -2,7 +2,7 @@ import { mkdir, readdir, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { orchestratorProto } from '@islet/contracts';
-import type { Machine, SandboxDriver } from '@islet/driver';
+import { DamagedSnapshotError, type Machine, type SandboxDriver } from '@islet/driver';
 import type { EgressRules } from '@islet/network';
 import { type ProcessorNeeds, readSealed, type SnapshotStore, type StoredSnapshot } from '@islet/snapshots';
 import type { Logger } from '@islet/telemetry';
@@ -153,7 +153,7 @@ async function findSaved(
   isMachineKnown: boolean,
   context: AdoptionContext,
 ): Promise<StoredSnapshot | undefined> {
-  const { driver, records, snapshots } = context;
+  const { driver, records, snapshots, logger } = context;
   const { config, executionId } = record.sandbox;
   const { sandboxId } = config;
   const dir = records.savingDir(sandboxId);
@@ -164,7 +164,13 @@ async function findSaved(
   }
   if (!(await readSealed(dir))) {
     if (!isMachineKnown) return undefined;
-    await driver.finishCheckpoint?.(dir);
+    try {
+      await driver.finishCheckpoint?.(dir);
+    } catch (error) {
+      if (!(error instanceof DamagedSnapshotError)) throw error;
+      logger.warn({ err: error, sandboxId }, 'a sandbox was killed while it was saved');
+      return undefined;
+    }
   }
   return snapshots.put(dir, factsOf(record, context), { sync: false });
 }

@@ -149,6 +149,16 @@ it('writes down that a sandbox runs on whose pause the node did not live to see'
   expect(world.node.sandboxes.get('s')?.revision).toBeGreaterThan(told?.revision ?? Number.POSITIVE_INFINITY);
 });
 
+it('gives up a sandbox that was killed with its node before all of it was written', async () => {
+  const { world, disturb } = await openWorld();
+  await using _ = world;
+  await create(world);
+  disturb('driver.checkpoint', 'killedBefore');
+  expect(await world.node.ask((sandboxes) => sandboxes.pause('s', false))).toBeUndefined();
+  for (const id of world.host.machines.keys()) world.host.end(id);
+  await world.settle(new Map());
+});
+
 it('says nothing of a sandbox that it lets another node have, but that it is here no more', async () => {
   const { world } = await openWorld();
   await using _ = world;

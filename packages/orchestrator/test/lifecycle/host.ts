@@ -1,4 +1,4 @@
-import { readFile, writeFile } from 'node:fs/promises';
+import { readdir, readFile, writeFile } from 'node:fs/promises';
 import { createServer, type Server } from 'node:net';
 import { join } from 'node:path';
 import { IsletError, PORTS } from '@islet/contracts';
@@ -196,6 +196,7 @@ export class SimulatedHost {
 
 /** Does what is left to do behind a saved machine's end. */
 export async function finishSaved(dir: string): Promise<void> {
+  if (!(await readdir(dir)).includes(MEMORY)) throw new DamagedSnapshotError(`${dir} is not whole`);
   await writeFile(join(dir, FINISHED), '');
 }
 
