@@ -1,13 +1,16 @@
 import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
+import { Sandbox as CodeInterpreter } from '@e2b/code-interpreter';
 import { Sandbox } from 'e2b';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { newDataDir, removeDataDir } from '../setup/instance.ts';
+import { islet, newDataDir, removeDataDir } from '../setup/instance.ts';
 import { until } from '../setup/until.ts';
 import { type Role, Roles } from './roles.ts';
 
 const PORT = 8000;
 const LIFE_MS = 600_000;
+/** A machine that has built it before takes seconds; one that has not installs a thousand packages. */
+const BUILD_MS = 1_500_000;
 
 describe('API, edge and node in processes of their own', () => {
   let dir: string;
@@ -104,6 +107,33 @@ describe('API, edge and node in processes of their own', () => {
       await expect.poll(lifeOfEnded).toEqual(['killed', 'created']);
     });
   });
+
+  it(
+    'offer the further templates of Islet: the first use of a name has the node build one',
+    async () => {
+      const createInterpreter = () => CodeInterpreter.create({ ...connection, timeoutMs: LIFE_MS });
+      await expect(createInterpreter()).rejects.toThrow(/is being built/);
+      const ofApi = ['--json', '--data-dir', join(dir, 'api')];
+      const said = await islet('template', 'build', 'code-interpreter', ...ofApi);
+      expect(JSON.parse(said.trim().split('\n').at(-1) ?? '')).toMatchObject({ name: 'code-interpreter-v1' });
+      const run = async () => {
+        const interpreter = await until('a sandbox of it is created', 60_000, createInterpreter, () => true);
+        const { text } = await interpreter.runCode('1 + 1');
+        await interpreter.kill();
+        return text;
+      };
+      expect(await run()).toBe('2');
+
+      // One that is to have it begins to serve when it has, which takes no time now.
+      expect(await roles.end('node', 'SIGTERM')).toBe(0);
+      await roles.run('node', ['--with', 'code-interpreter']);
+      expect(await run()).toBe('2');
+      await expect(islet('template', 'build', 'nothing', ...ofApi)).rejects.toMatchObject({
+        stdout: expect.stringContaining('there are: code-interpreter'),
+      });
+    },
+    BUILD_MS,
+  );
 
   async function lifeOfEnded(): Promise<string[]> {
     const events = await fetchJson<{ type: string }[]>(`/events/sandboxes/${ended}`);

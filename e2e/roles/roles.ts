@@ -82,8 +82,8 @@ export class Roles implements AsyncDisposable {
   }
 
   /** Starts one and waits until it serves. @throws Error with what it said if it ends before */
-  run(role: Role): Promise<void> {
-    return this.#processes.start(role, [role, ...this.#args[role]], {
+  run(role: Role, more: readonly string[] = []): Promise<void> {
+    return this.#processes.start(role, [role, ...this.#args[role], ...more], {
       env: { ...process.env, ...this.#env },
     });
   }

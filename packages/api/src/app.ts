@@ -62,6 +62,7 @@ import { addUsageRoutes } from './teams/usage-routes.ts';
 import { Builds } from './templates/builds/builds.ts';
 import { addBuildRequestRoutes } from './templates/builds/request-routes.ts';
 import { addBuildRoutes } from './templates/builds/routes.ts';
+import { NodesBuilds } from './templates/builds/shipped.ts';
 import { addTemplateReadRoutes } from './templates/read-routes.ts';
 import { TemplateResolver } from './templates/resolver.ts';
 import { SpawnCounter } from './templates/spawn-counter.ts';
@@ -99,6 +100,8 @@ export interface Api {
   findSigner: FindSigner;
   /** The ways to the nodes that there are now. */
   nodeClients(): readonly NodeClient[];
+  /** Has a node build a template that ships with Islet. */
+  readonly nodesBuilds: NodesBuilds;
   /** Refuses credentials that were taken back in the database from the next request on. */
   forget(revoked: Revoked): void;
   /**
@@ -224,6 +227,7 @@ export async function createApi(deps: ApiDeps): Promise<Api> {
     wake: createWake(context),
     findSigner: createFindSigner(context.sandboxes),
     nodeClients: () => context.nodes.all.map(({ link }) => link.sandboxes),
+    nodesBuilds: new NodesBuilds(context),
     forget: (revoked) => context.authenticator.forget(revoked),
     hear: context.hear,
     audit: context.audit,

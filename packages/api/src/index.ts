@@ -14,3 +14,4 @@ export { type DiscoveredNode, fixedNodes, localNode, type NodeDiscovery } from '
 export { joinedNodes, type TransportTo } from './nodes/joined-nodes.ts';
 export type { NodeClient, NodeLink, TemplateManagerClient, VolumesClient } from './nodes/link.ts';
 export { listedNodes, type NodeList, type StaticNode, staticNodes } from './nodes/static-nodes.ts';
+export type { NodesBuilds } from './templates/builds/shipped.ts';

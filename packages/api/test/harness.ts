@@ -60,6 +60,7 @@ export interface Harness {
   routes: Routes;
   sandboxes: KnownSandboxes;
   wake: Wake;
+  nodesBuilds: Api['nodesBuilds'];
   /** Tells the API what happened to sandboxes, as nodes do. */
   hear: Api['hear'];
   /** A request from another address than this machine's, without a connection. */
@@ -115,7 +116,7 @@ export async function startHarness({ link = {}, ...overrides }: HarnessOptions =
   const program = join(artifactsDir, 'inspector.mjs');
   await bundleInspector(program);
   const inspector = new ArchiveInspector({ program, atOnce: 2, limitMs: 60_000 });
-  const { app, wake, hear } = await createApi({
+  const { app, wake, hear, nodesBuilds } = await createApi({
     db,
     routes,
     sandboxes,
@@ -166,6 +167,7 @@ export async function startHarness({ link = {}, ...overrides }: HarnessOptions =
     routes,
     sandboxes,
     wake,
+    nodesBuilds,
     hear,
     inject: app.inject.bind(app) as Api['app']['inject'],
     baseTemplateId,

@@ -9,6 +9,7 @@ export type { PruneResult } from './layers/prune.ts';
 export { createTemplateManagerService } from './service.ts';
 export {
   createShippedTemplates,
+  listShipped,
   type ShippedTemplate,
   type ShippedTemplates,
   type ShippedTemplatesOptions,

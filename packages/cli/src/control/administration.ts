@@ -195,8 +195,7 @@ export interface RunningServices {
   cluster(): ClusterPlace | undefined;
   /** Has them refuse what was revoked from the next request on. */
   forget(revoked: Revoked): void;
-  /** Undefined if nodes in other processes build them. */
-  further?: FurtherTemplates | undefined;
+  further: FurtherTemplates;
   audit: Api['audit'];
   metering: Api['metering'];
   dispatcher: Api['dispatcher'];
@@ -228,11 +227,6 @@ export function administrationOf(db: Database, running?: RunningServices): Admin
   };
   const shippedNamed = (template: string) => {
     const { further } = runningServices();
-    if (!further) {
-      throw new AdministrationError(
-        'an API whose nodes are other processes does not build the templates of Islet: use `islet up`',
-      );
-    }
     const found = further.find(template);
     if (found) return { further, found };
     throw new AdministrationError(

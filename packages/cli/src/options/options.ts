@@ -270,7 +270,7 @@ export const OPTIONS = {
     hint: 'a,b',
     kind: 'list',
     description:
-      'Templates of Islet that are there before it serves, besides base: code-interpreter, desktop; the first start takes minutes more',
+      'Templates of Islet to have besides base: code-interpreter, desktop, mcp-gateway. `up` and `node` build them before they serve, which takes minutes once; an API has a node do it',
     fallback: '',
     parse: parseTemplateNames,
   },

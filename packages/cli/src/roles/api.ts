@@ -53,8 +53,8 @@ export interface ApiRoleOptions extends Pick<ApiDeps, Given> {
   domain: string;
   /** Where the edge is, for people. */
   sandboxUrl: string;
-  /** Builds the templates that ship with Islet; absent: others do. */
-  furtherTemplates?: FurtherTemplates | undefined;
+  /** Builds the templates that ship with Islet. */
+  furtherTemplates: FurtherTemplates;
   /** Where other machines join; undefined if it is open to none. */
   cluster: () => ClusterPlace | undefined;
   unexpected: UnexpectedErrors;
@@ -68,6 +68,7 @@ export interface ApiRole extends AsyncDisposable {
   port: number;
   wake: Api['wake'];
   findSigner: Api['findSigner'];
+  nodesBuilds: Api['nodesBuilds'];
 }
 
 /** The API of an installation. It serves when it knows what lives on its nodes, or they are silent for some seconds. */
@@ -112,6 +113,7 @@ export async function openApi(options: ApiRoleOptions): Promise<ApiRole> {
     undo.add('the control socket', () => control[Symbol.asyncDispose]());
     return {
       ...{ url: apiUrl, port, wake: api.wake, findSigner: api.findSigner },
+      nodesBuilds: api.nodesBuilds,
       [Symbol.asyncDispose]: () => undo[Symbol.asyncDispose](),
     };
   } catch (error) {

@@ -46,7 +46,7 @@ export const API_OPTIONS: readonly OptionName[] = [
     'artifactsDir',
     'secretsDir',
   ] as const),
-  ...(['redisUrl', 'redisPrefix'] as const),
+  ...(['redisUrl', 'redisPrefix', 'with', 'buildOnUse'] as const),
 ];
 
 export const EDGE_OPTIONS: readonly OptionName[] = [
@@ -58,7 +58,7 @@ export const NODE_OPTIONS: readonly OptionName[] = [
   ...PROCESS_OPTIONS,
   ...(['cacheDir', 'sandboxProxyPort', 'orchestratorPort', 'templateManagerPort', 'artifactsDir'] as const),
   ...(['dns', 'debianMirror', 'registryAllow', 'isolation', 'kernel', 'firecracker', 'jailer'] as const),
-  ...(['machineMemory', 'warmMemory', 'freezeAfter', 'durablePause'] as const),
+  ...(['machineMemory', 'warmMemory', 'freezeAfter', 'durablePause', 'with'] as const),
   ...STORE_OPTIONS,
 ];
 
@@ -86,6 +86,8 @@ export function readApiConfig(sources: OptionSources) {
     artifactsDir: readOption(OPTIONS.artifactsDir, sources),
     redis: readRedis(sources),
     secretsDir: readOption(OPTIONS.secretsDir, sources),
+    with: requireOption(OPTIONS.with, sources),
+    buildOnUse: requireOption(OPTIONS.buildOnUse, sources),
   };
 }
 
@@ -134,6 +136,7 @@ export function readNodeConfig(sources: OptionSources) {
     ...readNodeSettings(sources),
     artifactsDir: readOption(OPTIONS.artifactsDir, sources),
     ...readStoreSettings(sources),
+    with: requireOption(OPTIONS.with, sources),
   };
 }
 

@@ -30,7 +30,7 @@ export class NodeBase {
     this.#path = join(dataDir, 'shipped-template.json');
   }
 
-  get service(): ServiceImpl<typeof nodeProto.ShippedTemplates> {
+  get service(): Pick<ServiceImpl<typeof nodeProto.ShippedTemplates>, 'getBase'> {
     return {
       getBase: () => {
         if (this.#built) return this.#built;

@@ -1,8 +1,7 @@
-import { findTemplate } from '@islet/db';
+import type { Logger } from '@islet/telemetry';
 import { type ShippedTemplate, shippedTemplateId } from '@islet/template-manager';
 import { OptionError } from '../options/spec.ts';
 import { explainError, type Step } from '../output/reporter.ts';
-import { ensureShipped, type ShippedTemplateDeps } from './shipped-template.ts';
 
 /** How far the build of a template is that ships with Islet. */
 export type FurtherState =
@@ -10,9 +9,24 @@ export type FurtherState =
   | { state: 'ready'; name: string; templateId: string; buildId: string }
   | { state: 'failed'; message: string };
 
-export interface FurtherTemplatesOptions extends Omit<ShippedTemplateDeps, 'step'> {
-  /** Has its sandboxes kept ready. */
-  keepWarm: (buildId: string) => void;
+/** What makes them: a node for itself, or an API by its nodes. */
+export interface FurtherMaker {
+  /** Whether a template is offered, be it one of an older Islet. */
+  isOffered(template: ShippedTemplate): Promise<boolean>;
+  /** Whether sandboxes can start from one that was made. */
+  isThere(template: ShippedTemplate): Promise<boolean>;
+  /** Resolves with the id of its build when it is there and up to date. @throws Error if it cannot be made */
+  make(template: ShippedTemplate, step: FurtherStep, signal: AbortSignal): Promise<{ buildId: string }>;
+}
+
+/** Begins to tell of a build. */
+export type FurtherStep = (id: string, title: string) => Step;
+
+export interface FurtherTemplatesOptions {
+  /** All templates that ship with Islet. */
+  known: readonly ShippedTemplate[];
+  maker: FurtherMaker;
+  logger: Logger;
 }
 
 /**
@@ -26,17 +40,9 @@ export class FurtherTemplates implements AsyncDisposable {
   readonly #stop = new AbortController();
   #last: Promise<void> = Promise.resolve();
 
-  private constructor(options: FurtherTemplatesOptions, known: readonly ShippedTemplate[]) {
+  constructor(options: FurtherTemplatesOptions) {
     this.#options = options;
-    this.#known = known;
-  }
-
-  static async open(options: FurtherTemplatesOptions): Promise<FurtherTemplates> {
-    const known = await options.shipped.list();
-    return new FurtherTemplates(
-      options,
-      known.filter(({ folder }) => folder !== 'base'),
-    );
+    this.#known = options.known.filter(({ folder }) => folder !== 'base');
   }
 
   /** What they are called, for messages. */
@@ -58,17 +64,17 @@ export class FurtherTemplates implements AsyncDisposable {
     return this.#known.find(({ folder, name }) => text === folder || text === name);
   }
 
-  /** How far a template is. */
+  /** How far a template is; a failure if nobody has asked for it. */
   read({ folder }: ShippedTemplate): FurtherState {
     return this.#states.get(folder) ?? { state: 'failed', message: 'nobody has asked for it' };
   }
 
   /** Says how far a template is; begins to build it if it is not there and nobody has. */
   async build(template: ShippedTemplate): Promise<FurtherState> {
-    const isStored = await this.#stored(template);
+    const isThere = await this.#options.maker.isThere(template);
     const known = this.#states.get(template.folder);
     // One that was ready may have been deleted since, as any template.
-    if (known?.state === 'building' || (known?.state === 'ready' && isStored)) return known;
+    if (known?.state === 'building' || (known?.state === 'ready' && isThere)) return known;
     const waiting: FurtherState = { state: 'building', message: 'waits for its turn', share: null };
     this.#states.set(template.folder, waiting);
     this.#last = this.#last.then(() => this.#run(template));
@@ -90,25 +96,23 @@ export class FurtherTemplates implements AsyncDisposable {
   }
 
   /** Resolves when it is built. @throws Error if it cannot be */
-  async ensure(template: ShippedTemplate, step: ShippedTemplateDeps['step'], signal: AbortSignal) {
-    const buildId = await ensureShipped({ ...this.#options, step }, template, signal);
-    this.#becomeReady(template, buildId);
+  async ensure(template: ShippedTemplate, step: FurtherStep, signal: AbortSignal): Promise<void> {
+    const { folder, name } = template;
+    const { buildId } = await this.#options.maker.make(template, step, signal);
+    this.#states.set(folder, { state: 'ready', name, templateId: shippedTemplateId(folder), buildId });
   }
 
   /** Builds those anew that this Islet would start otherwise than they were built: after an update of Islet, or of the runtime. */
   async renew(): Promise<void> {
     for (const template of this.#known) {
-      if (!this.#states.has(template.folder) && (await this.#stored(template))) await this.build(template);
+      if (this.#states.has(template.folder)) continue;
+      if (await this.#options.maker.isOffered(template)) await this.build(template);
     }
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
     this.#stop.abort();
     await this.#last;
-  }
-
-  async #stored({ name }: ShippedTemplate): Promise<boolean> {
-    return (await findTemplate(this.#options.db, { name }, '')) !== undefined;
   }
 
   async #run(template: ShippedTemplate): Promise<void> {
@@ -123,12 +127,6 @@ export class FurtherTemplates implements AsyncDisposable {
       const { message, causes } = explainError(error);
       this.#states.set(folder, { state: 'failed', message: [message, ...causes].join(': ') });
     }
-  }
-
-  #becomeReady({ folder, name }: ShippedTemplate, buildId: string): void {
-    this.#options.keepWarm(buildId);
-    const templateId = shippedTemplateId(folder);
-    this.#states.set(folder, { state: 'ready', name, templateId, buildId });
   }
 
   #stepOf({ folder }: ShippedTemplate): Step {

@@ -20,7 +20,10 @@ import type { Step } from '../output/reporter.ts';
 export const BASE_TEMPLATE_ID = shippedTemplateId('base');
 
 /** A build of a template that ships with Islet, as the database knows it. */
-export type ShippedBuild = Omit<FinishedBuild, 'teamId' | 'alias' | 'namespace' | 'public'>;
+export type ShippedBuild = Omit<
+  FinishedBuild,
+  'teamId' | 'alias' | 'namespace' | 'public' | 'tag' | 'nodeId'
+>;
 
 export interface BuildShippedDeps {
   shipped: ShippedTemplates;
@@ -47,7 +50,7 @@ export async function shippedTemplate(shipped: ShippedTemplates, folder: string)
   return found;
 }
 
-/** The build, if another node of the installation has made it and this one can start it. */
+/** The build, if this node or another one of the installation has made it, and this one can start it. */
 export async function broughtShipped(
   { shipped, runtime, logger }: BuildShippedDeps,
   folder: string,
@@ -96,41 +99,58 @@ export async function buildShipped(
   };
 }
 
+/** Whether there is a template of a name that the whole installation has. */
+export async function isNamed(db: Database, name: string): Promise<boolean> {
+  return (await findTemplate(db, { name }, '')) !== undefined;
+}
+
 /** Whether a name stands for a build. One that was deleted still knows its builds. */
 async function isRegistered(
   db: Database,
   name: string,
   { templateId, buildId }: Pick<ShippedBuild, 'templateId' | 'buildId'>,
+  nodeId: string | undefined,
 ): Promise<boolean> {
   const [template, stored] = await Promise.all([
     findTemplate(db, { name }, ''),
     findTaggedBuild(db, templateId, DEFAULT_TAG),
   ]);
-  return template?.id === templateId && stored?.id === buildId;
+  return template?.id === templateId && stored?.id === buildId && stored.nodeId === (nodeId ?? null);
 }
 
-/** Makes a build the one that a shipped template's name stands for. */
-export async function registerShipped(db: Database, name: string, build: ShippedBuild): Promise<void> {
-  if (await isRegistered(db, name, build)) return;
+/** Makes a build the one that a shipped template's name stands for. @param nodeId has it; undefined: every node has */
+export async function registerShipped(
+  db: Database,
+  name: string,
+  build: ShippedBuild,
+  nodeId?: string,
+): Promise<void> {
+  if (await isRegistered(db, name, build, nodeId)) return;
   await registerTemplateBuild(db, {
     ...build,
     teamId: LOCAL_DEV.teamId,
     alias: name,
     namespace: null,
     public: true,
+    nodeId,
   });
 }
 
-/** Sees to it that a shipped template exists and starts here: builds what is missing, and nothing else. Gives its build's id. */
+/**
+ * Sees to it that a shipped template exists and starts here: builds what is missing, and nothing else. Gives its build's id.
+ * @param nodeId of this node; undefined: every node has such a build of its own
+ */
 export async function ensureShipped(
   deps: ShippedTemplateDeps,
   template: ShippedTemplate,
   signal: AbortSignal,
+  nodeId?: string,
 ): Promise<string> {
   const { db, shipped, runtime } = deps;
   const { templateId, buildId } = await shipped.spec(template.folder);
-  if (runtime.has(buildId) && (await isRegistered(db, template.name, { templateId, buildId })))
+  if (runtime.has(buildId) && (await isRegistered(db, template.name, { templateId, buildId }, nodeId)))
     return buildId;
-  await registerShipped(db, template.name, await buildShipped(deps, template, signal));
+  const here = runtime.has(buildId) ? await broughtShipped(deps, template.folder) : undefined;
+  await registerShipped(db, template.name, here ?? (await buildShipped(deps, template, signal)), nodeId);
   return buildId;
 }

@@ -30,7 +30,7 @@ import { closeServer, listen } from './listen.ts';
 import { nearRoutes } from './near-routes.ts';
 import { openOwnCluster, openOwnMembers } from './own-members.ts';
 import { ProxyThread } from './proxies/proxy-thread.ts';
-import { BASE_TEMPLATE_ID, ensureShipped, shippedTemplate } from './shipped-template.ts';
+import { BASE_TEMPLATE_ID, ensureShipped, isNamed, shippedTemplate } from './shipped-template.ts';
 import { webAccessOf } from './web-access.ts';
 
 /**
@@ -108,7 +108,19 @@ async function start(options: ProcessOptions<UpConfig>, undo: Undo): Promise<Rea
   );
   const { keepWarm } = orchestrator.templates;
   keepWarm(baseBuildId);
-  const further = await FurtherTemplates.open({ ...building, keepWarm });
+  const further = new FurtherTemplates({
+    known: await shipped.list(),
+    maker: {
+      isOffered: ({ name }) => isNamed(db, name),
+      isThere: ({ name }) => isNamed(db, name),
+      async make(template, step, signal) {
+        const buildId = await ensureShipped({ ...building, step }, template, signal, nodeId);
+        keepWarm(buildId);
+        return { buildId };
+      },
+    },
+    logger,
+  });
   undo.add('the builds of further templates', () => further[Symbol.asyncDispose]());
   for (const template of further.named(config.with)) await further.ensure(template, step, signal);
   await builds.resume();

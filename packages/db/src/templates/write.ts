@@ -24,6 +24,8 @@ export interface FinishedBuild {
   defaultWorkdir: string;
   /** 'default' where absent. */
   tag?: string;
+  /** The node that has it. Absent: every node has it, or the only one. */
+  nodeId?: string | undefined;
 }
 
 /**
@@ -57,6 +59,7 @@ export async function registerTemplateBuild(db: Database, build: FinishedBuild):
       envdVersion: build.envdVersion,
       defaultUser: build.defaultUser,
       defaultWorkdir: build.defaultWorkdir,
+      nodeId: build.nodeId ?? null,
     };
     const [known] = await tx
       .select({ id: envBuilds.id })

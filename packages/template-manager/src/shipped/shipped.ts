@@ -73,6 +73,16 @@ export function shippedTemplateId(folder: string): string {
 /** Whose layers these are: no team's. */
 const OWNER = 'islet';
 
+/** All templates that come with Islet, `base` among them. @param templatesDir as the build lays it out */
+export async function listShipped(templatesDir: string): Promise<ShippedTemplate[]> {
+  return Promise.all(
+    (await readdir(templatesDir)).sort().map(async (folder) => {
+      const about = JSON.parse(await readFile(join(templatesDir, folder, 'about.json'), 'utf8'));
+      return { folder, ...(about as Omit<ShippedTemplate, 'folder'>) };
+    }),
+  );
+}
+
 export function createShippedTemplates(options: ShippedTemplatesOptions): ShippedTemplates {
   const { templatesDir, cacheDir, debianMirror, runtime, lock, logger } = options;
   const layers = createLayerStore(join(cacheDir, 'layers'), lock, machineDisk);
@@ -82,14 +92,7 @@ export function createShippedTemplates(options: ShippedTemplatesOptions): Shippe
     shippedBuildId(cacheKey('shipped', DEBIAN_REVISION, PROVISION_REVISION, arch, text));
 
   return {
-    async list() {
-      return Promise.all(
-        (await readdir(templatesDir)).sort().map(async (folder) => {
-          const about = JSON.parse(await readFile(join(templatesDir, folder, 'about.json'), 'utf8'));
-          return { folder, ...(about as Omit<ShippedTemplate, 'folder'>) };
-        }),
-      );
-    },
+    list: () => listShipped(templatesDir),
     async spec(folder) {
       const text = await read(folder);
       const { template, cpuCount, memoryMB, minFreeDiskMb } = JSON.parse(text) as TemplateFile;

@@ -4,6 +4,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { edgeService, listedNodes, type NodeDiscovery, staticNodes } from '@islet/api';
 import { ConsulAgent, type ServiceEntry } from '@islet/consul';
 import { edgeProto, type Undo } from '@islet/contracts';
+import { listShipped } from '@islet/template-manager';
 import {
   type ApiCluster,
   type ApiClusterOptions,
@@ -17,14 +18,16 @@ import type { ClusterPlace } from '../../control/administration.ts';
 import { credentialFile } from '../../host/local-credentials.ts';
 import { apiPorts, LOCAL_HOST } from '../../up/claim.ts';
 import { tellWellKnown } from '../../up/credentials.ts';
+import { FurtherTemplates } from '../../up/further-templates.ts';
 import { closeServer, listen, urlHost } from '../../up/listen.ts';
 import { createNodeServer } from '../../up/node-server.ts';
 import { webAccessOf } from '../../up/web-access.ts';
-import { openApi } from '../api.ts';
+import { type ApiRole, openApi } from '../api.ts';
 import { registerBaseOfNodes } from '../bases.ts';
 import type { ApiConfig } from '../config.ts';
 import { openPreparedDatabase } from '../database.ts';
 import { sandboxDomain } from '../edge.ts';
+import { furtherOfNodes } from '../further-of-nodes.ts';
 import { openLive } from '../live.ts';
 import { readNodesFile } from '../nodes-file.ts';
 import { openMasterKeys, readSharedSecrets } from '../shared-secrets.ts';
@@ -83,7 +86,13 @@ export function runApi(options: ProcessOptions<ApiConfig>): Promise<void> {
     const { routes, reservations, rates, notices, hearings, pending, contents } = live;
     const sandboxUrl = `http://${urlHost(config.host)}:${config.proxyPort}`;
     let place: ClusterPlace | undefined;
-    const api = await openApi({
+    const further = new FurtherTemplates({
+      known: await listShipped(layout.templatesDir),
+      maker: furtherOfNodes(db, async () => (await opening).nodesBuilds),
+      logger,
+    });
+    const wanted = further.named(config.with);
+    const opening: Promise<ApiRole> = openApi({
       ...{ config, instance, db, secrets, masterKeys, unexpected, version, logger, sandboxUrl },
       ...{ routes, reservations, notices, hearings, pending, contents },
       rateLimit: { rates, team: config.rateLimit, key: config.keyRateLimit },
@@ -93,8 +102,15 @@ export function runApi(options: ProcessOptions<ApiConfig>): Promise<void> {
       cluster: () => place,
       web: webAccessOf(config, hostname()),
       domain: sandboxDomain(config, config.proxyPort),
+      furtherTemplates: further,
+      further: config.buildOnUse ? further : undefined,
     });
+    const api = await opening;
     undo.add('the API', () => api[Symbol.asyncDispose]());
+    undo.add('the wait for further templates', () => further[Symbol.asyncDispose]());
+    // Nodes join a cluster whose API serves: it waits for none.
+    for (const template of wanted) await further.build(template);
+    await further.renew();
     const { wake, findSigner } = api;
     const edges = serveEdges(edgeService({ routes, wake, findSigner, logger }));
     undo.add('the link of the edges', () => closeServer(edges));

@@ -9,12 +9,14 @@ import { readOwnMembership } from '../../cluster/membership.ts';
 import { registerWith } from '../../consul/register.ts';
 import { nodeEntry } from '../../consul/service.ts';
 import { loadNodeId } from '../../host/node-id.ts';
+import type { Reporter } from '../../output/reporter.ts';
 import { openStore } from '../../store/open.ts';
 import { nodePorts } from '../../up/claim.ts';
 import { ProxyThread } from '../../up/proxies/proxy-thread.ts';
 import type { NodeConfig } from '../config.ts';
 import { startNode } from '../node.ts';
 import { NodeBase } from '../node-base.ts';
+import { NodeFurther } from '../node-further.ts';
 import { readRoleToken } from '../token.ts';
 import { openProcess, type ProcessOptions, serveUntil } from './process.ts';
 
@@ -43,6 +45,7 @@ export function runNode(options: ProcessOptions<NodeConfig>): Promise<void> {
     });
     undo.add('the thread of the proxies', () => proxies[Symbol.asyncDispose]());
     const base = new NodeBase(instance.dataDir);
+    const further = new NodeFurther();
     const node = await startNode({
       ...{ config, instance, layout, version, logger, proxies, links },
       store: config.store && (await openStore(config.store)),
@@ -53,16 +56,18 @@ export function runNode(options: ProcessOptions<NodeConfig>): Promise<void> {
         signatures: new UploadSignatures(randomBytes(32).toString('hex')),
       }),
       pullsFromOwnNetworks: false,
-      addServices: (router) => router.service(nodeProto.ShippedTemplates, base.service),
+      addServices: (router) =>
+        router.service(nodeProto.ShippedTemplates, { ...base.service, ...further.service }),
     });
     undo.add('the node', () => node[Symbol.asyncDispose]());
     const { shipped, orchestrator, builds } = node;
     if (orchestrator.slowness !== undefined) reporter.note(orchestrator.slowness);
-    const { buildId } = await base.ensure(
-      { shipped, runtime: orchestrator.templates, step: (id, title) => reporter.step(id, title), logger },
-      signal,
-    );
+    undo.add('the builds of further templates', () => further[Symbol.asyncDispose]());
+    const step: Reporter['step'] = (id, title) => reporter.step(id, title);
+    const building = { shipped, runtime: orchestrator.templates, step, logger };
+    const { buildId } = await base.ensure(building, signal);
     orchestrator.templates.keepWarm(buildId);
+    await further.start(building, config.with, signal);
     await builds.resume();
     if (member && membership) {
       const announced = announceNode(member, membership, node.ports, logger);

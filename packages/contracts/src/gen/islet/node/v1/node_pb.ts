@@ -12,7 +12,7 @@ import type { Message } from "@bufbuild/protobuf";
  * Describes the file islet/node/v1/node.proto.
  */
 export const file_islet_node_v1_node: GenFile = /*@__PURE__*/
-  fileDesc("Chhpc2xldC9ub2RlL3YxL25vZGUucHJvdG8SDWlzbGV0Lm5vZGUudjEiKgoUUmVmdXNlTWVtYmVyc1JlcXVlc3QSEgoKbWVtYmVyX2lkcxgBIAMoCSIXChVSZWZ1c2VNZW1iZXJzUmVzcG9uc2UiEAoOR2V0QmFzZVJlcXVlc3QizwEKD0dldEJhc2VSZXNwb25zZRITCgt0ZW1wbGF0ZV9pZBgBIAEoCRIQCghidWlsZF9pZBgCIAEoCRIRCgljcHVfY291bnQYAyABKA0SEQoJbWVtb3J5X21iGAQgASgNEhQKDGZyZWVfZGlza19tYhgFIAEoDRIUCgxkaXNrX3NpemVfbWIYBiABKA0SFAoMZW52ZF92ZXJzaW9uGAcgASgJEhQKDGRlZmF1bHRfdXNlchgIIAEoCRIXCg9kZWZhdWx0X3dvcmtkaXIYCSABKAkyXAoQU2hpcHBlZFRlbXBsYXRlcxJICgdHZXRCYXNlEh0uaXNsZXQubm9kZS52MS5HZXRCYXNlUmVxdWVzdBoeLmlzbGV0Lm5vZGUudjEuR2V0QmFzZVJlc3BvbnNlMmgKCk5laWdoYm91cnMSWgoNUmVmdXNlTWVtYmVycxIjLmlzbGV0Lm5vZGUudjEuUmVmdXNlTWVtYmVyc1JlcXVlc3QaJC5pc2xldC5ub2RlLnYxLlJlZnVzZU1lbWJlcnNSZXNwb25zZWIGcHJvdG8z");
+  fileDesc("Chhpc2xldC9ub2RlL3YxL25vZGUucHJvdG8SDWlzbGV0Lm5vZGUudjEiKgoUUmVmdXNlTWVtYmVyc1JlcXVlc3QSEgoKbWVtYmVyX2lkcxgBIAMoCSIXChVSZWZ1c2VNZW1iZXJzUmVzcG9uc2UiEAoOR2V0QmFzZVJlcXVlc3QizwEKD0dldEJhc2VSZXNwb25zZRITCgt0ZW1wbGF0ZV9pZBgBIAEoCRIQCghidWlsZF9pZBgCIAEoCRIRCgljcHVfY291bnQYAyABKA0SEQoJbWVtb3J5X21iGAQgASgNEhQKDGZyZWVfZGlza19tYhgFIAEoDRIUCgxkaXNrX3NpemVfbWIYBiABKA0SFAoMZW52ZF92ZXJzaW9uGAcgASgJEhQKDGRlZmF1bHRfdXNlchgIIAEoCRIXCg9kZWZhdWx0X3dvcmtkaXIYCSABKAkiJQoTQnVpbGRGdXJ0aGVyUmVxdWVzdBIOCgZmb2xkZXIYASABKAki/AMKFEJ1aWxkRnVydGhlclJlc3BvbnNlEkAKCGJ1aWxkaW5nGAEgASgLMiwuaXNsZXQubm9kZS52MS5CdWlsZEZ1cnRoZXJSZXNwb25zZS5CdWlsZGluZ0gAEjoKBXJlYWR5GAIgASgLMikuaXNsZXQubm9kZS52MS5CdWlsZEZ1cnRoZXJSZXNwb25zZS5SZWFkeUgAEj4KB2ZhaWx1cmUYAyABKAsyKy5pc2xldC5ub2RlLnYxLkJ1aWxkRnVydGhlclJlc3BvbnNlLkZhaWx1cmVIABo5CghCdWlsZGluZxIPCgdtZXNzYWdlGAEgASgJEhIKBXNoYXJlGAIgASgBSACIAQFCCAoGX3NoYXJlGsUBCgVSZWFkeRITCgt0ZW1wbGF0ZV9pZBgBIAEoCRIQCghidWlsZF9pZBgCIAEoCRIRCgljcHVfY291bnQYAyABKA0SEQoJbWVtb3J5X21iGAQgASgNEhQKDGZyZWVfZGlza19tYhgFIAEoDRIUCgxkaXNrX3NpemVfbWIYBiABKA0SFAoMZW52ZF92ZXJzaW9uGAcgASgJEhQKDGRlZmF1bHRfdXNlchgIIAEoCRIXCg9kZWZhdWx0X3dvcmtkaXIYCSABKAkaGgoHRmFpbHVyZRIPCgdtZXNzYWdlGAEgASgJQgcKBXN0YXRlMrcBChBTaGlwcGVkVGVtcGxhdGVzEkgKB0dldEJhc2USHS5pc2xldC5ub2RlLnYxLkdldEJhc2VSZXF1ZXN0Gh4uaXNsZXQubm9kZS52MS5HZXRCYXNlUmVzcG9uc2USWQoMQnVpbGRGdXJ0aGVyEiIuaXNsZXQubm9kZS52MS5CdWlsZEZ1cnRoZXJSZXF1ZXN0GiMuaXNsZXQubm9kZS52MS5CdWlsZEZ1cnRoZXJSZXNwb25zZTABMmgKCk5laWdoYm91cnMSWgoNUmVmdXNlTWVtYmVycxIjLmlzbGV0Lm5vZGUudjEuUmVmdXNlTWVtYmVyc1JlcXVlc3QaJC5pc2xldC5ub2RlLnYxLlJlZnVzZU1lbWJlcnNSZXNwb25zZWIGcHJvdG8z");
 
 /**
  * @generated from message islet.node.v1.RefuseMembersRequest
@@ -117,6 +117,158 @@ export const GetBaseResponseSchema: GenMessage<GetBaseResponse> = /*@__PURE__*/
   messageDesc(file_islet_node_v1_node, 3);
 
 /**
+ * @generated from message islet.node.v1.BuildFurtherRequest
+ */
+export type BuildFurtherRequest = Message<"islet.node.v1.BuildFurtherRequest"> & {
+  /**
+   * Of `templates/`, such as `code-interpreter`.
+   *
+   * @generated from field: string folder = 1;
+   */
+  folder: string;
+};
+
+/**
+ * Describes the message islet.node.v1.BuildFurtherRequest.
+ * Use `create(BuildFurtherRequestSchema)` to create a new message.
+ */
+export const BuildFurtherRequestSchema: GenMessage<BuildFurtherRequest> = /*@__PURE__*/
+  messageDesc(file_islet_node_v1_node, 4);
+
+/**
+ * @generated from message islet.node.v1.BuildFurtherResponse
+ */
+export type BuildFurtherResponse = Message<"islet.node.v1.BuildFurtherResponse"> & {
+  /**
+   * @generated from oneof islet.node.v1.BuildFurtherResponse.state
+   */
+  state: {
+    /**
+     * @generated from field: islet.node.v1.BuildFurtherResponse.Building building = 1;
+     */
+    value: BuildFurtherResponse_Building;
+    case: "building";
+  } | {
+    /**
+     * @generated from field: islet.node.v1.BuildFurtherResponse.Ready ready = 2;
+     */
+    value: BuildFurtherResponse_Ready;
+    case: "ready";
+  } | {
+    /**
+     * @generated from field: islet.node.v1.BuildFurtherResponse.Failure failure = 3;
+     */
+    value: BuildFurtherResponse_Failure;
+    case: "failure";
+  } | { case: undefined; value?: undefined };
+};
+
+/**
+ * Describes the message islet.node.v1.BuildFurtherResponse.
+ * Use `create(BuildFurtherResponseSchema)` to create a new message.
+ */
+export const BuildFurtherResponseSchema: GenMessage<BuildFurtherResponse> = /*@__PURE__*/
+  messageDesc(file_islet_node_v1_node, 5);
+
+/**
+ * @generated from message islet.node.v1.BuildFurtherResponse.Building
+ */
+export type BuildFurtherResponse_Building = Message<"islet.node.v1.BuildFurtherResponse.Building"> & {
+  /**
+   * @generated from field: string message = 1;
+   */
+  message: string;
+
+  /**
+   * 0 to 1, if it is known.
+   *
+   * @generated from field: optional double share = 2;
+   */
+  share?: number | undefined;
+};
+
+/**
+ * Describes the message islet.node.v1.BuildFurtherResponse.Building.
+ * Use `create(BuildFurtherResponse_BuildingSchema)` to create a new message.
+ */
+export const BuildFurtherResponse_BuildingSchema: GenMessage<BuildFurtherResponse_Building> = /*@__PURE__*/
+  messageDesc(file_islet_node_v1_node, 5, 0);
+
+/**
+ * @generated from message islet.node.v1.BuildFurtherResponse.Ready
+ */
+export type BuildFurtherResponse_Ready = Message<"islet.node.v1.BuildFurtherResponse.Ready"> & {
+  /**
+   * @generated from field: string template_id = 1;
+   */
+  templateId: string;
+
+  /**
+   * @generated from field: string build_id = 2;
+   */
+  buildId: string;
+
+  /**
+   * @generated from field: uint32 cpu_count = 3;
+   */
+  cpuCount: number;
+
+  /**
+   * @generated from field: uint32 memory_mb = 4;
+   */
+  memoryMb: number;
+
+  /**
+   * @generated from field: uint32 free_disk_mb = 5;
+   */
+  freeDiskMb: number;
+
+  /**
+   * @generated from field: uint32 disk_size_mb = 6;
+   */
+  diskSizeMb: number;
+
+  /**
+   * @generated from field: string envd_version = 7;
+   */
+  envdVersion: string;
+
+  /**
+   * @generated from field: string default_user = 8;
+   */
+  defaultUser: string;
+
+  /**
+   * @generated from field: string default_workdir = 9;
+   */
+  defaultWorkdir: string;
+};
+
+/**
+ * Describes the message islet.node.v1.BuildFurtherResponse.Ready.
+ * Use `create(BuildFurtherResponse_ReadySchema)` to create a new message.
+ */
+export const BuildFurtherResponse_ReadySchema: GenMessage<BuildFurtherResponse_Ready> = /*@__PURE__*/
+  messageDesc(file_islet_node_v1_node, 5, 1);
+
+/**
+ * @generated from message islet.node.v1.BuildFurtherResponse.Failure
+ */
+export type BuildFurtherResponse_Failure = Message<"islet.node.v1.BuildFurtherResponse.Failure"> & {
+  /**
+   * @generated from field: string message = 1;
+   */
+  message: string;
+};
+
+/**
+ * Describes the message islet.node.v1.BuildFurtherResponse.Failure.
+ * Use `create(BuildFurtherResponse_FailureSchema)` to create a new message.
+ */
+export const BuildFurtherResponse_FailureSchema: GenMessage<BuildFurtherResponse_Failure> = /*@__PURE__*/
+  messageDesc(file_islet_node_v1_node, 5, 2);
+
+/**
  * The templates that come with it.
  *
  * @generated from service islet.node.v1.ShippedTemplates
@@ -131,6 +283,18 @@ export const ShippedTemplates: GenService<{
     methodKind: "unary";
     input: typeof GetBaseRequestSchema;
     output: typeof GetBaseResponseSchema;
+  },
+  /**
+   * How far the build of another one is: now, and at each change. It begins with the call if the build is not there and nobody has
+   * asked for it, and goes on if the caller leaves. The last state is `ready` or `failure`. Unknown folders: not_found; while the
+   * node starts: unavailable.
+   *
+   * @generated from rpc islet.node.v1.ShippedTemplates.BuildFurther
+   */
+  buildFurther: {
+    methodKind: "server_streaming";
+    input: typeof BuildFurtherRequestSchema;
+    output: typeof BuildFurtherResponseSchema;
   },
 }> = /*@__PURE__*/
   serviceDesc(file_islet_node_v1_node, 0);
