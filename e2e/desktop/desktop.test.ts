@@ -145,14 +145,17 @@ describe('mouse and keyboard, in Chromium', () => {
     expect(await events()).toContain('mousedown 0 300 400');
   });
 
-  it('holds a button', async () => {
+  it.each([
+    [undefined, 0],
+    ['right', 2],
+  ] as const)('holds a button: %s', async (button, number) => {
     await page.forget();
     await desktop.current.moveMouse(500, 500);
-    await desktop.current.mousePress('left');
-    await expect.poll(events).toContain('mousedown 0 500 500');
-    expect(await events()).not.toContain('mouseup 0 500 500');
-    await desktop.current.mouseRelease('left');
-    await expect.poll(events).toContain('mouseup 0 500 500');
+    await desktop.current.mousePress(button);
+    await expect.poll(events).toContain(`mousedown ${number} 500 500`);
+    expect(await events()).not.toContain(`mouseup ${number} 500 500`);
+    await desktop.current.mouseRelease(button);
+    await expect.poll(events).toContain(`mouseup ${number} 500 500`);
   });
 
   it('scrolls', async () => {
@@ -169,6 +172,8 @@ describe('mouse and keyboard, in Chromium', () => {
     await clickField();
     await desktop.current.write(text);
     await expect.poll(async () => lastText(await events())).toBe(text);
+    await desktop.current.write('; slowly', { chunkSize: 3, delayInMs: 10 });
+    await expect.poll(async () => lastText(await events())).toBe(`${text}; slowly`);
   });
 
   it('presses keys, alone and together', async () => {

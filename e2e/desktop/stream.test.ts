@@ -70,6 +70,9 @@ it('shows the desktop in a browser, through the edge and over https, and takes i
   expect(Object.fromEntries(url.searchParams)).toEqual({ autoconnect: 'true', resize: 'scale' });
   await open(url.href);
   await expect.poll(() => colour(700, 400)).toEqual(BACKGROUND);
+  // Somebody has to say that it is to begin.
+  await open(stream.getUrl({ autoConnect: false }), '#noVNC_connect_button');
+  expect(await page.isVisible('#noVNC_connect_button')).toBe(true);
   await open(stream.getUrl({ resize: 'off' }));
   await desktop.current.moveMouse(1, 1);
   await page.mouse.move(300, 200);

@@ -49,7 +49,7 @@ it('has the two contexts and the libraries that it is said to have', async () =>
     ['javascript', '/home/user'],
   ]);
   const names =
-    'aiohttp bs4 cv2 docx h5py imageio joblib lxml matplotlib networkx nltk numba numpy openpyxl orjson pandas PIL plotly pytest requests scipy seaborn skimage sklearn soundfile statsmodels sympy xarray xlrd yaml';
+    'aiohttp bottleneck bs4 cv2 docx h5py html5lib httpx imageio joblib lxml matplotlib networkx nltk numba numexpr numpy openpyxl orjson pandas PIL plotly pypdf pytest requests scipy seaborn skimage sklearn soundfile statsmodels sympy tabulate tqdm xarray xlrd xlsxwriter yaml';
   const { text, error } = await sandbox.runCode(
     `import importlib\nfor name in '${names}'.split(): importlib.import_module(name)\n'all'`,
     { timeoutMs: 300_000 },

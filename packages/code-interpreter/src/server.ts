@@ -1,12 +1,15 @@
 import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
+import { Deadline } from '@islet/contracts';
 import { Contexts } from './contexts/contexts.ts';
 import type { Languages } from './hosts/languages.ts';
-import { handle } from './http/routes.ts';
+import { handle, REHEARSAL } from './http/routes.ts';
 import { generationOfFile } from './sandbox/generation.ts';
-import { type GlobalVariables, globalsOfEnvd } from './sandbox/globals.ts';
+import { globalsOfEnvd } from './sandbox/globals.ts';
 import { readMemory, residentByGroup } from './sandbox/memory.ts';
 
+/** Code of a client that came first may run for as long as it likes. */
+const REHEARSAL_MS = 5_000;
 /** Longer than the edge keeps a connection for the next request. */
 const KEEP_ALIVE_MS = 640_000;
 
@@ -59,7 +62,7 @@ export async function startInterpreter(options: InterpreterOptions): Promise<Int
   const { port } = server.address() as AddressInfo;
   const stopRehearsal = generation.onChange(() => {
     stopRehearsal();
-    void rehearse(port, globals);
+    void rehearse(port, options.defaults);
   });
   return {
     port,
@@ -74,9 +77,20 @@ export async function startInterpreter(options: InterpreterOptions): Promise<Int
 
 /**
  * In a copy of the sandbox that was made ahead: what is in memory has to be brought before it can be used, which the first client would
- * wait for. Later copies of it are somebody's, who is served already.
+ * wait for. So the server asks itself for a run of each context that it began with. Later copies of it are somebody's, who is served already.
  */
-async function rehearse(port: number, globals: GlobalVariables): Promise<void> {
-  const health = fetch(`http://127.0.0.1:${port}/health`).then((answer) => answer.text());
-  await Promise.allSettled([health, globals.read(undefined)]);
+async function rehearse(port: number, languages: readonly string[]): Promise<void> {
+  for (const language of languages)
+    await rehearseIn(language, `http://127.0.0.1:${port}/execute`).catch(() => undefined);
+}
+
+async function rehearseIn(language: string, url: string): Promise<void> {
+  using deadline = new Deadline(REHEARSAL_MS);
+  const answer = await fetch(url, {
+    method: 'POST',
+    headers: { 'Content-Type': 'application/json', [REHEARSAL]: 'yes' },
+    body: JSON.stringify({ code: '1 + 1', language }),
+    signal: deadline.signal,
+  });
+  await answer.text();
 }

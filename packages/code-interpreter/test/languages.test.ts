@@ -51,7 +51,10 @@ async function open(language: string) {
     more: Partial<Parameters<LanguageHost['execute']>[0]> = {},
   ): Promise<Outcome> => {
     const outputs: HostOutput[] = [];
-    await host.execute({ code, env: {}, envAfter: {}, ...more }, (output) => void outputs.push(output));
+    await host.execute(
+      { code, env: {}, envAfter: {}, isRehearsal: false, ...more },
+      (output) => void outputs.push(output),
+    );
     return outcomeOf(outputs);
   };
   /** Runs a cell that does not end, until it is interrupted in the midst of it. */

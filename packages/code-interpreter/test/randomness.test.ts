@@ -105,7 +105,7 @@ it('is reseeded by the host itself, before the next cell', async () => {
     const states: string[] = [];
     const note = async () => {
       const code = 'import random, zlib; print(zlib.crc32(repr(random.getstate()).encode()))';
-      await host.execute({ code, env: {}, envAfter: {} }, (output) => {
+      await host.execute({ code, env: {}, envAfter: {}, isRehearsal: false }, (output) => {
         if (output.type === 'stdout') states.push(output.text);
       });
     };

@@ -22,6 +22,8 @@ export interface Execution {
   env: Record<string, string>;
   accessToken: string | undefined;
   emit: Emit;
+  /** Only the way there and back is gone: nothing of the code stays in the context. Does nothing once code has run. */
+  isRehearsal: boolean;
   /** The client is gone: nobody hears what comes, and the next one must not wait for it. */
   gone: AbortSignal;
 }
@@ -45,6 +47,8 @@ export class Context {
   /** The copy of the sandbox whose variables the host has. */
   #preparedFor: string | undefined;
   #globals: Record<string, string> = {};
+  /** Somebody's code has run. */
+  #isUsed = false;
   /** The copy of the sandbox that the host's random numbers belong to. */
   #seededFor: string;
   /** What runs, and what was done to it. */
@@ -124,7 +128,9 @@ export class Context {
     await this.#host.reseed();
   }
 
-  async #run({ code, env, accessToken, emit, gone }: Execution): Promise<void> {
+  async #run({ code, env, accessToken, isRehearsal, emit, gone }: Execution): Promise<void> {
+    if (isRehearsal && this.#isUsed) return;
+    this.#isUsed ||= !isRehearsal;
     const heard: Emit = (output) => (gone.aborted ? undefined : emit(output));
     if (this.#removed) return heard(errorOf(REMOVED));
     const current: { interruption?: Interruption } = {};
@@ -134,7 +140,7 @@ export class Context {
     try {
       host = await this.#ready();
       await this.reseed();
-      const globals = await this.#freshGlobals(accessToken);
+      const globals = await this.#freshGlobals(accessToken, isRehearsal);
       gone.throwIfAborted();
       if (this.#notice) await heard({ type: 'stderr', text: `${this.#notice}\n` });
       this.#notice = undefined;
@@ -143,7 +149,9 @@ export class Context {
       );
       const running = host;
       over = interruptUntilOver(running, gone, () => this.#abandon(running));
-      await this.#deps.watched(() => running.execute({ code, env: { ...globals, ...env }, envAfter }, heard));
+      await this.#deps.watched(() =>
+        running.execute({ code, env: { ...globals, ...env }, envAfter, isRehearsal }, heard),
+      );
     } catch (error) {
       if (gone.aborted) return;
       if (error instanceof HostEndedError) {
@@ -196,11 +204,15 @@ export class Context {
   }
 
   /** The sandbox's variables, if the host has not got them yet: it is new, or in a new copy of the sandbox. */
-  async #freshGlobals(accessToken: string | undefined): Promise<Record<string, string>> {
+  async #freshGlobals(
+    accessToken: string | undefined,
+    isRehearsal: boolean,
+  ): Promise<Record<string, string>> {
     const now = this.#deps.generation.current();
     if (this.#preparedFor === now) return {};
     const globals = await this.#deps.globals.read(accessToken);
-    if (!globals) return {};
+    // There are none of a sandbox that is nobody's yet.
+    if (!globals || isRehearsal) return {};
     this.#preparedFor = now;
     this.#globals = globals;
     return globals;

@@ -58,6 +58,8 @@ export interface Cell {
   env: Record<string, string>;
   /** Variables to set after the code, whatever became of it; `null` unsets. */
   envAfter: Record<string, string | null>;
+  /** It leaves nothing in the context, and is not counted. Only the hosts that are there from the start are asked for it. */
+  isRehearsal: boolean;
 }
 
 export type Emit = (output: HostOutput) => void | Promise<void>;

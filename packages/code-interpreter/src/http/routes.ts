@@ -6,6 +6,9 @@ import { HostStartError } from '../hosts/host.ts';
 import { ExecutionStream } from './execution-stream.ts';
 import { RequestError, readCreateContext, readExecute } from './request.ts';
 
+/** Of a request of this server to itself, see `rehearse` in `server.ts`. */
+export const REHEARSAL = 'islet-rehearsal';
+
 const CORS = {
   'Access-Control-Allow-Origin': '*',
   'Access-Control-Allow-Methods': '*',
@@ -68,6 +71,7 @@ async function execute(
       code,
       env,
       accessToken,
+      isRehearsal: request.headers[REHEARSAL] !== undefined,
       emit: (output) => stream.write(output),
       gone: stream.gone,
     });

@@ -36,6 +36,7 @@ export interface ExecuteMessage {
   code: string;
   env: Record<string, string>;
   envAfter: Record<string, string | null>;
+  isRehearsal: boolean;
   reseed: boolean;
 }
 

@@ -115,7 +115,8 @@ export class ProcessHost implements LanguageHost {
     if (this.#end) throw new HostEndedError(this.#end);
     await new Promise<void>((resolve, reject) => {
       this.#enqueue(async () => {
-        for (const output of this.#betweenCells.splice(0)) await emit(output);
+        // They are for a client.
+        if (!cell.isRehearsal) for (const output of this.#betweenCells.splice(0)) await emit(output);
         this.#running = { emit, resolve, reject };
         if (this.#end) return this.#settle(new HostEndedError(this.#end));
         const message: ExecuteMessage = { type: 'execute', ...cell, reseed: this.#reseed };

@@ -33,10 +33,11 @@ function reseed(): void {
   reseedOpenssl?.();
 }
 
-async function execute({ code, env, envAfter, reseed: isCopy }: ExecuteMessage): Promise<void> {
+async function execute({ code, env, envAfter, isRehearsal, reseed: isCopy }: ExecuteMessage): Promise<void> {
   if (isCopy) reseed();
   setVariables(env);
-  say({ type: 'count', executionCount: ++count });
+  if (!isRehearsal) count++;
+  say({ type: 'count', executionCount: count });
   const outputs = await new Promise<unknown[]>((resolve) => {
     // What is abandoned may go on later, since promises cannot be taken back; its outcome is not waited for.
     abandon = () => resolve([interrupted()]);
@@ -68,11 +69,7 @@ function setVariables(variables: Record<string, string | null>): void {
   }
 }
 
-process.on('SIGURG', () => {
-  reseed();
-  // A copy that was made ahead: what is in memory has to be brought before it can be used.
-  if (count === 0) void rehearse();
-});
+process.on('SIGURG', reseed);
 // Children of a cell get it as well, and end by it; this process is told by a message.
 process.on('SIGINT', () => {});
 process.on('uncaughtException', (error) => console.error('Uncaught', error));

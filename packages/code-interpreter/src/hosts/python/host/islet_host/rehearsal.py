@@ -1,5 +1,7 @@
 """What a context does at its first cell is done before somebody waits for it, and leaves no trace."""
 
+from contextlib import contextmanager
+
 # What of IPython and this program a first cell makes: its parser and compiler, outputs, formats, errors.
 _CELLS = ["1 + 1", "[1.5, {'a': None}]", "import os\nlen(os.environ)", "1 / 0"]
 
@@ -19,7 +21,17 @@ def run(shell, channel, run_cell):
         channel.muted = False
 
 
-def touch(shell):
-    """In a copy, between cells: what is in memory has to be brought before it can be used."""
-    shell.run_cell("1 + 1", store_history=False, silent=True)
-    shell.display_formatter.format(2)
+@contextmanager
+def leaving_nothing(shell):
+    """In a copy that was made ahead: one cell more, of which the server alone hears. What IPython keeps of its value is taken back."""
+    hook, names = shell.displayhook, shell.user_ns
+    before, shown, last = dict(names), dict(names["_oh"]), (hook._, hook.__, hook.___)
+    try:
+        yield
+    finally:
+        for name in names.keys() - before.keys():
+            del names[name]
+        names.update(before)
+        names["_oh"].clear()
+        names["_oh"].update(shown)
+        hook._, hook.__, hook.___ = last

@@ -6,6 +6,7 @@ import runpy
 import signal
 import sys
 import traceback
+from contextlib import nullcontext
 
 from . import environment, pictures, randomness, rehearsal, streams
 from .channel import Channel
@@ -29,33 +30,23 @@ def serve(descriptor, warm=None):
     imports.install()
     pictures.install(imports)
     randomness.install(imports)
-    # A copy that was made ahead hears of it before anybody runs code in it: once, while its first cell is still to come.
-    is_untouched = warm is not None
-
-    def on_copy(_number, _frame):
-        nonlocal is_untouched
-        randomness.reseed()
-        if is_untouched:
-            is_untouched = False
-            rehearsal.touch(shell)
-
     # Ignored by default: who has put another handler in its place is disturbed by nothing.
-    signal.signal(signal.SIGURG, on_copy)
+    signal.signal(signal.SIGURG, lambda _number, _frame: randomness.reseed())
     if warm is not None:
         _run_apart(warm)
         rehearsal.run(shell, channel, lambda code: _run(shell, interrupts, channel, _cell(code)))
         randomness.reseed()
     channel.send({"type": "ready"})
     while (cell := channel.receive()) is not None:
-        is_untouched = False
-        _run(shell, interrupts, channel, cell)
+        with rehearsal.leaving_nothing(shell) if cell["isRehearsal"] else nullcontext():
+            _run(shell, interrupts, channel, cell)
         if not channel.in_owner:
             # The code has forked, and this is the child that has come to the end of the cell.
             os._exit(0)
 
 
 def _cell(code):
-    return {"code": code, "env": {}, "envAfter": {}, "reseed": False}
+    return {"code": code, "env": {}, "envAfter": {}, "isRehearsal": False, "reseed": False}
 
 
 def _run_apart(path):
@@ -73,7 +64,7 @@ def _run(shell, interrupts, channel, cell):
     channel.send({"type": "count", "executionCount": shell.execution_count})
     try:
         with interrupts.during_cell():
-            shell.run_cell(cell["code"], store_history=True)
+            shell.run_cell(cell["code"], store_history=not cell["isRehearsal"])
             streams.flush()
     except KeyboardInterrupt:
         # It came between the code's end and here.
