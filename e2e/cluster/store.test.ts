@@ -144,6 +144,34 @@ describe.each(STORES)('two nodes that share a store: %s', (kind) => {
     },
   );
 
+  // The last one: a node is gone for good.
+  it('go on with what a node paused while no API ran, though it never comes back', async () => {
+    const pausing = { timeoutMs: LIFE_MS, lifecycle: { onTimeout: 'pause' as const } };
+    const make = () => Sandbox.create('base', { ...connection, ...pausing });
+    const sandbox = await until('a sandbox is created', 60_000, make, () => true);
+    const { sandboxId } = sandbox;
+    const home = await homeOf(sandboxId);
+    await sandbox.files.write('/home/user/note', 'unheard');
+    await sandbox.setTimeout(5_000);
+    await nodes.end('api', 'SIGKILL');
+    const noted = await readFile(join(dir, home, 'sandboxes', sandboxId, 'state.json'), 'utf8');
+    expect(noted).toContain('SANDBOX_STATE_RUNNING');
+    await until('the store has it', 120_000, recordsOf(sandboxId), (keys) => keys.length === 1);
+    await nodes.end(home, 'SIGKILL');
+
+    await nodes.run('api');
+    const resumed = await until(
+      'it goes on',
+      120_000,
+      () => connect(sandboxId),
+      () => true,
+    );
+    expect(await homeOf(sandboxId, home === 'one' ? 'two' : 'one')).not.toBe(home);
+    expect(await resumed.files.read('/home/user/note')).toBe('unheard');
+    await until('the store has nothing of it', 60_000, recordsOf(sandboxId), (keys) => keys.length === 0);
+    expect(await resumed.kill()).toBe(true);
+  }, 300_000);
+
   /** A pause without the SDK, which says less of a refusal. */
   async function pause(sandboxId: string): Promise<{ status: number; retryAfter: string | null }> {
     const headers = { 'X-API-Key': connection.apiKey };

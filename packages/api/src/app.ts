@@ -39,6 +39,7 @@ import { Moves } from './nodes/moves.ts';
 import { PausedRows } from './nodes/paused-rows.ts';
 import { NodeRegistry } from './nodes/registry.ts';
 import { addNodeRoutes } from './nodes/routes.ts';
+import { SALVAGE_TIMES, Salvage } from './nodes/salvage.ts';
 import { NodeStandings } from './nodes/standings.ts';
 import { startNodes } from './nodes/start.ts';
 import { CurrentSandboxes } from './sandboxes/current-sandboxes.ts';
@@ -188,6 +189,10 @@ export async function createApi(deps: ApiDeps): Promise<Api> {
   closeConnectionsWithServer(app);
   const sweep = startUploadSweep(context.artifacts, context.clock, deps.logger);
   const moves = new MoveKeeper(context, deps.moves);
+  const salvage = new Salvage({
+    ...context,
+    times: { ...SALVAGE_TIMES, afterMs: deps.nodeLossMs ?? NODE_LOSS_MS, ...deps.salvage },
+  });
   const figures = openApiFigures(context);
   let nodesStarted: AsyncDisposable | undefined;
   let answers: CredentialAnswers | undefined;
@@ -203,6 +208,7 @@ export async function createApi(deps: ApiDeps): Promise<Api> {
     });
     context.current.start();
     moves.start();
+    salvage.start();
     context.dispatcher.start();
     context.metering.start();
     answers = new CredentialAnswers({ ...context, discovery: deps.discovery });
@@ -214,7 +220,7 @@ export async function createApi(deps: ApiDeps): Promise<Api> {
     context.current.stop();
     await answers?.[Symbol.asyncDispose]();
     await Promise.all([context.dispatcher[Symbol.asyncDispose](), context.metering[Symbol.asyncDispose]()]);
-    await moves[Symbol.asyncDispose]();
+    await Promise.all([moves[Symbol.asyncDispose](), salvage[Symbol.asyncDispose]()]);
     await nodesStarted?.[Symbol.asyncDispose]();
     await Promise.all([context.nodes.stop(), context.builds.close(), sweep.close()]);
     await context.standings[Symbol.asyncDispose]();

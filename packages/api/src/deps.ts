@@ -19,6 +19,7 @@ import type { RateLimit } from './auth/rate-limit.ts';
 import type { WebAccess } from './http/cors.ts';
 import type { Collector } from './nodes/collector.ts';
 import type { NodeDiscovery } from './nodes/discovery.ts';
+import type { SalvageTimes } from './nodes/salvage.ts';
 import type { KnownSandboxes } from './sandboxes/known-sandboxes.ts';
 import type { MoveKeeperTimes } from './sandboxes/move-keeper.ts';
 
@@ -115,6 +116,8 @@ export interface ApiDeps {
   nodeLossMs?: number | undefined;
   /** When moves are finished that were left unfinished; absent: the usual times. */
   moves?: Partial<MoveKeeperTimes> | undefined;
+  /** When it is looked for what nodes that are away have saved; absent: the usual times. */
+  salvage?: Partial<SalvageTimes> | undefined;
   /** Absent: a template that is not there is not found. */
   further?: FurtherBuilds | undefined;
   /** Most that a new volume may hold, MiB; absent: the installation has no volumes. */

@@ -56,7 +56,7 @@ it('does not hide what comes back to a node that had freed it before the report 
     [ID],
   ];
   await ofNode.expectReport();
-  await ofNode.reconcile([sandbox(SandboxState.PAUSED, 1)]);
+  await ofNode.reconcile({ sandboxes: [sandbox(SandboxState.PAUSED, 1)] });
   // Another control plane has had it freed, which the node tells before the database has answered.
   await ofNode.left(ID, RUN);
   tell([ID]);
@@ -72,7 +72,7 @@ it('shows what has come back while the node reported', async () => {
   movedAway = [[ID]];
   await ofNode.expectReport();
   node.sandboxes.set(ID, sandbox(SandboxState.RUNNING, 5));
-  await ofNode.reconcile([sandbox(SandboxState.RUNNING, 5)]);
+  await ofNode.reconcile({ sandboxes: [sandbox(SandboxState.RUNNING, 5)] });
   await ofNode.settled();
   expect(known.get(ID)).toMatchObject({ state: SandboxState.RUNNING });
 });

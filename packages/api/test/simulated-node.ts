@@ -10,6 +10,7 @@ import {
 } from '@connectrpc/connect';
 import {
   IsletError,
+  noStore,
   orchestratorProto,
   sandboxAlreadyRunning,
   sandboxMoving,
@@ -54,6 +55,10 @@ export class SimulatedNode {
   memoryMb = 8 * 1024;
   /** What it shares with other nodes: paused sandboxes by id and run. Undefined: nothing. */
   store: Map<string, Sandbox> | undefined;
+  isStoreAway = false;
+  /** Names of what cannot be read in the store, and of all that was read there. */
+  readonly damaged = new Set<string>();
+  readonly storeReads: string[] = [];
   readonly id: string;
   readonly #watchers = new Set<(event: Event | undefined) => void>();
   readonly #timers = new Map<string, NodeJS.Timeout>();
@@ -85,6 +90,19 @@ export class SimulatedNode {
     const sandbox = this.#known(sandboxId);
     sandbox.state = state;
     this.#changed(sandbox);
+  }
+
+  /** Pauses a running sandbox, as when its time is over. */
+  pause(sandboxId: string, { filesOnly = false, toMove = false } = {}): Sandbox {
+    const sandbox = this.#known(sandboxId);
+    if (!toMove) clearTimeout(this.#timers.get(sandboxId));
+    const stored = this.store !== undefined;
+    const endAtMs = toMove ? sandbox.endAtMs : Date.now();
+    const { savedBytes } = this;
+    Object.assign(sandbox, { filesOnly, endAtMs, savedBytes, stored, moving: toMove });
+    this.setState(sandboxId, SandboxState.PAUSED);
+    this.store?.set(`${sandboxId}/${sandbox.executionId}`, clone(sandbox));
+    return clone(sandbox);
   }
 
   /** Ends a sandbox, as its own exit or its timeout would. */
@@ -166,14 +184,7 @@ export class SimulatedNode {
           if (sandbox.state === SandboxState.PAUSED) {
             throw new IsletError(409, `Error pausing sandbox - sandbox '${sandboxId}' is already paused`);
           }
-          if (!toMove) clearTimeout(this.#timers.get(sandboxId));
-          const stored = this.store !== undefined;
-          const endAtMs = toMove ? sandbox.endAtMs : Date.now();
-          const { savedBytes } = this;
-          Object.assign(sandbox, { filesOnly, endAtMs, savedBytes, stored, moving: toMove });
-          this.setState(sandboxId, SandboxState.PAUSED);
-          this.store?.set(`${sandboxId}/${sandbox.executionId}`, clone(sandbox));
-          return { sandbox: clone(sandbox) };
+          return { sandbox: this.pause(sandboxId, { filesOnly, toMove }) };
         }),
       resumeSandbox: ({ sandboxId, timeoutMs, autoPause }) =>
         answer(async () => {
@@ -259,7 +270,17 @@ export class SimulatedNode {
         }),
       collectSandboxLogs: () => ({}),
       getSandbox: ({ sandboxId }) => answer(async () => ({ sandbox: clone(this.#known(sandboxId)) })),
-      listSandboxes: () => ({ sandboxes: [...this.sandboxes.values()].map(clone) }),
+      listSandboxes: () => this.#report(),
+      listStoredSandboxes: () => this.#listStored(),
+      getStoredSandbox: ({ sandboxId, executionId }) =>
+        answer(async () => {
+          const name = `${sandboxId}/${executionId}`;
+          this.storeReads.push(name);
+          if (this.damaged.has(name)) throw new ConnectError('it is damaged', Code.DataLoss);
+          const sandbox = this.store?.get(name);
+          if (!sandbox) throw sandboxNotFound(sandboxId);
+          return { sandbox: clone(sandbox) };
+        }),
       watchSandboxes: ({ heartbeatMs }, { signal }) => this.#watch(signal, heartbeatMs),
       getNode: () => ({
         nodeId: this.id,
@@ -277,6 +298,7 @@ export class SimulatedNode {
           totalBytes: 9e9,
         },
         snapshotBytes: 5e6,
+        hasStore: this.store !== undefined,
       }),
     };
   }
@@ -327,6 +349,22 @@ export class SimulatedNode {
     for (const watcher of this.#watchers) watcher(event);
   }
 
+  #report(): orchestratorProto.ListSandboxesResponse {
+    const sandboxes = [...this.sandboxes.values()].map(clone);
+    return create(orchestratorProto.ListSandboxesResponseSchema, { sandboxes, asOfMs: Date.now() - 1 });
+  }
+
+  async *#listStored(): AsyncGenerator<orchestratorProto.ListStoredSandboxesResponse> {
+    if (!this.store) throw toConnectError(noStore());
+    if (this.isStoreAway) throw new ConnectError('the store is away', Code.Unavailable);
+    for (const name of this.store.keys()) {
+      const [sandboxId = '', executionId = ''] = name.split('/');
+      yield create(orchestratorProto.ListStoredSandboxesResponseSchema, {
+        runs: [{ sandboxId, executionId }],
+      });
+    }
+  }
+
   async *#watch(
     signal: AbortSignal,
     heartbeatMs = 20_000,
@@ -334,9 +372,7 @@ export class SimulatedNode {
     const queue: (Event | undefined)[] = [
       {
         case: 'snapshot',
-        value: create(orchestratorProto.ListSandboxesResponseSchema, {
-          sandboxes: [...this.sandboxes.values()].map(clone),
-        }),
+        value: this.#report(),
       },
     ];
     let wake = () => {};

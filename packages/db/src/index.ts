@@ -76,6 +76,7 @@ export {
   type RunClaim,
   unfinishedMoves,
 } from './paused/claims.ts';
+export { adoptPaused, heardNodes, noteHeard, pausedAmong } from './paused/heard.ts';
 export {
   findPaused,
   forgetPaused,

@@ -1,6 +1,7 @@
 import { randomUUID } from 'node:crypto';
 import { describe, expect, it } from 'vitest';
 import {
+  adoptPaused,
   BASE_TIER,
   claimRun,
   createTeam,
@@ -13,10 +14,13 @@ import {
   forgetOldClaims,
   forgetPaused,
   forgetResume,
+  heardNodes,
   movedFrom,
+  noteHeard,
   type PausedRun,
   type PausedSandbox,
   passClaim,
+  pausedAmong,
   reconcilePaused,
   recordPaused,
 } from '../src/index.ts';
@@ -71,6 +75,70 @@ export function pausedContract(database: () => Database): void {
       for (const each of [kept, ...many.slice(-1)]) expect(await find(each)).toBeUndefined();
     });
 
+    describe('that were paused while nobody heard it', () => {
+      const at = (ms: number) => new Date(1_767_225_600_000 + ms);
+      const adopt = (node: string, ...of: PausedSandbox[]) => adoptPaused(database(), node, of);
+
+      it('are entered once, whoever finds them at the same time', async () => {
+        const [team, node] = [await newTeam(), randomUUID()];
+        const many = Array.from({ length: 1_100 }, () => paused(team, node));
+        const entered = await Promise.all([1, 2, 3].map(() => adopt(node, ...many)));
+        expect(entered.flat().sort()).toEqual(many.map(({ sandboxId }) => sandboxId).sort());
+        const [one] = many as [PausedSandbox];
+        expect(await find(one)).toEqual(one);
+        const asked = [randomUUID(), ...many.map(({ sandboxId }) => sandboxId)];
+        expect(await pausedAmong(database(), asked)).toEqual(new Set(asked.slice(1)));
+        expect(await heardNodes(database())).toContain(node);
+      });
+
+      it('are not entered if they are over, by what was heard of the node before', async () => {
+        const [team, node] = [await newTeam(), randomUUID()];
+        const known = { ...paused(team, node), pausedAt: at(10) };
+        await recordPaused(database(), [known]);
+        // What was paused before that, and not heard of, may come still: only what is over counts.
+        const early = { ...paused(team, node), pausedAt: at(9) };
+        expect(await adopt(node, early)).toEqual([early.sandboxId]);
+        await forgetPaused(database(), node, [known], known.pausedAt);
+        expect(await adopt(node, known)).toEqual([]);
+        const later = { ...paused(team, node), pausedAt: at(11) };
+        expect(await adopt(node, known, later)).toEqual([later.sandboxId]);
+        await reconcilePaused(database(), node, [early, later], at(20));
+        const [unnamed, unheard] = [20, 21].map((ms) => ({ ...paused(team, node), pausedAt: at(ms) }));
+        expect(await adopt(node, unnamed as PausedSandbox, unheard as PausedSandbox)).toEqual([
+          unheard?.sandboxId,
+        ]);
+        // Said too late.
+        await noteHeard(database(), node, at(5));
+        expect(await adopt(node, unnamed as PausedSandbox)).toEqual([]);
+        // What is heard of one node says nothing of another.
+        const other = { ...paused(team, randomUUID()), pausedAt: at(1) };
+        expect(await adopt(other.nodeId, other)).toEqual([other.sandboxId]);
+      });
+
+      it('are not entered if they are known otherwise, or nobody has them', async () => {
+        const [team, node] = [await newTeam(), randomUUID()];
+        const elsewhere = paused(team, randomUUID());
+        await recordPaused(database(), [elsewhere]);
+        expect(await adopt(node, { ...elsewhere, nodeId: node })).toEqual([]);
+        expect(await find(elsewhere)).toEqual(elsewhere);
+        const [orphan, owned] = [paused(randomUUID(), node), paused(team, node)];
+        expect(await adopt(node, orphan, owned)).toEqual([owned.sandboxId]);
+      });
+
+      it('are not entered once they were moved, also after the node has freed them', async () => {
+        const [team, node] = [await newTeam(), randomUUID()];
+        const [moved, older, newer] = [10, 9, 11].map((ms) => ({ ...paused(team, node), pausedAt: at(ms) }));
+        if (!moved || !older || !newer) throw new Error('three were made');
+        const run = { ...moved, executionId: moved.executionId ?? '' };
+        await claimRun(database(), { ...run, holderId: 'holder', claimedAt: at(0) });
+        expect(await adopt(node, moved)).toEqual([]);
+        await finishMove(database(), run, 'holder');
+        expect(await adopt(node, moved)).toEqual([]);
+        await forgetMoves(database(), node, [moved.sandboxId]);
+        expect(await adopt(node, moved, older, newer)).toEqual([newer.sandboxId]);
+      });
+    });
+
     describe('that nodes go on with', () => {
       const run = () => ({ sandboxId: randomUUID(), executionId: randomUUID(), nodeId: randomUUID() });
       const claimedAt = new Date('2026-01-01T00:00:00.123Z');
@@ -81,7 +149,10 @@ export function pausedContract(database: () => Database): void {
         const holders = Array.from({ length: 20 }, () => randomUUID());
         const stand = await Promise.all(holders.map((holder) => claim(paused, holder)));
         expect(new Set(stand.map(({ holderId }) => holderId)).size).toBe(1);
-        expect(stand[0]).toEqual({ ...paused, holderId: stand[0]?.holderId, claimedAt, isDone: false });
+        expect(stand[0]).toEqual({
+          ...{ ...paused, holderId: stand[0]?.holderId, claimedAt },
+          ...{ pausedAt: null, isDone: false },
+        });
         // Another run of it, and the same run on the node that has it now.
         const [executionId, nodeId] = [randomUUID(), randomUUID()];
         for (const other of [

@@ -17,6 +17,7 @@ import { SandboxEgress } from './egress/sandbox-egress.ts';
 import { Exchange } from './exchange/exchange.ts';
 import { peerService } from './exchange/offers.ts';
 import { type PeerNode, PeerObjects } from './exchange/peer-objects.ts';
+import { StoredSandboxes } from './exchange/stored.ts';
 import { observedDriver } from './figures/driver.ts';
 import { openNodeFigures } from './figures/node-figures.ts';
 import { guestDir, installGuest, removeUnusedGuests } from './guest/guest.ts';
@@ -342,6 +343,7 @@ export async function startOrchestrator(options: OrchestratorOptions): Promise<O
         templates,
         journals,
         lives,
+        stored: options.store && new StoredSandboxes(options.store),
         egress: network,
         facts: {
           nodeId: hostname(),

@@ -37,6 +37,9 @@ export const ROUTE_RENEWAL_MS = ROUTE_LEASE_MS / 3;
 const ROUTE_GRAIN_MS = 3_600_000;
 const NOTHING: Resources = { cpuCount: 0, memoryMb: 0 };
 
+/** What a node says of all that lives on it. */
+type Report = Pick<orchestratorProto.ListSandboxesResponse, 'sandboxes' | 'asOfMs'>;
+
 interface Known extends Resources {
   teamId: string;
 }
@@ -103,7 +106,7 @@ export class NodeSandboxes {
    * nothing away: what it leaves out may live.
    * @returns resolves when what others share is written: false if some of it could not be
    */
-  reconcile(report: readonly orchestratorProto.Sandbox[]): Promise<boolean> {
+  reconcile({ sandboxes: report, asOfMs }: Report): Promise<boolean> {
     const { nodeId, rows, sandboxes: all, logger } = this.#options;
     const sandboxes = report.map(parseSandbox);
     const written: Promise<void>[] = [];
@@ -121,7 +124,7 @@ export class NodeSandboxes {
     for (const id of [...this.#known.keys()]) {
       if (!reported.has(id) && !this.#fresh.has(id)) written.push(this.#forget(id));
     }
-    rows.reported(nodeId, all.onNode(nodeId).filter(isPaused));
+    rows.reported(nodeId, all.onNode(nodeId).filter(isPaused), this.#isShared ? asOfMs : undefined);
     // Of sandboxes that this control plane never knew, too.
     return this.#live.reconcile(new Set([...reported, ...this.#fresh]), written);
   }
@@ -156,12 +159,12 @@ export class NodeSandboxes {
    */
   async left(sandboxId: string, executionId: string): Promise<void> {
     this.#fence.delete(sandboxId);
-    const { nodeId, rows, sandboxes } = this.#options;
+    const { nodeId, sandboxes } = this.#options;
     const known = sandboxes.get(sandboxId);
     if (known?.nodeId === nodeId) {
       // It is back.
       if (known.executionId !== executionId) return;
-      if (isPaused(known)) rows.gone(known);
+      if (isPaused(known)) this.#gone(known);
       sandboxes.remove(sandboxId);
     }
     await this.#uncount(sandboxId);
@@ -172,9 +175,9 @@ export class NodeSandboxes {
     // It lives on elsewhere.
     if (this.#fence.delete(sandboxId)) return;
     this.#tombstones.add(sandboxId, this.#known.get(sandboxId)?.teamId ?? this.#tombstones.get(sandboxId));
-    const { nodeId, rows, sandboxes } = this.#options;
+    const { nodeId, sandboxes } = this.#options;
     const known = sandboxes.get(sandboxId);
-    if (known?.nodeId === nodeId && isPaused(known)) rows.gone(known);
+    if (known?.nodeId === nodeId && isPaused(known)) this.#gone(known);
     await this.#forget(sandboxId, executionId);
   }
 
@@ -261,7 +264,19 @@ export class NodeSandboxes {
     const { nodeId, rows } = this.#options;
     const wasPaused = before?.nodeId === nodeId && isPaused(before);
     if (isPaused(sandbox) && !wasPaused) rows.paused(sandbox);
-    else if (wasPaused && !isPaused(sandbox)) rows.gone(before);
+    else if (wasPaused && !isPaused(sandbox)) this.#gone(before);
+  }
+
+  /** A paused run of this node is over. */
+  #gone(paused: Sandbox): void {
+    // What is stopped to be moved has its end in the future, and is never taken for what nobody has heard of.
+    const heardUntil = this.#isShared && !paused.moving ? paused.endAtMs : undefined;
+    this.#options.rows.gone(paused, heardUntil);
+  }
+
+  /** There are, or may be, nodes that get from each other what they lack. */
+  get #isShared(): boolean {
+    return this.#options.link.peer !== undefined;
   }
 
   /** @param isReport all of the node's rows are made right at its end */

@@ -5,6 +5,8 @@ import type { NodeLink } from './link.ts';
 type WatchEvent = orchestratorProto.WatchSandboxesResponse['event'];
 
 export interface NodeWatchOptions {
+  /** What the node is to call itself in what it saves. */
+  nodeId: string;
   link: NodeLink;
   logger: Logger;
   /** The node is asked for a report, and for its events from then on. */
@@ -72,7 +74,7 @@ export class NodeWatch implements AsyncDisposable {
   }
 
   async #follow(silence: AbortController, again: AbortSignal, onTold: () => void): Promise<void> {
-    const { link, onAsking, onEvent } = this.#options;
+    const { link, nodeId, onAsking, onEvent } = this.#options;
     // Counted by a timer of this process: while it is stopped, it hears nothing either.
     let silences = 0;
     const timer = setInterval(() => {
@@ -81,7 +83,8 @@ export class NodeWatch implements AsyncDisposable {
     try {
       await onAsking();
       const signal = AbortSignal.any([this.#stop.signal, silence.signal, again]);
-      const asked = link.heartbeatMs === undefined ? {} : { heartbeatMs: link.heartbeatMs };
+      const { heartbeatMs } = link;
+      const asked = { nodeId, ...(heartbeatMs !== undefined && { heartbeatMs }) };
       for await (const { event } of link.sandboxes.watchSandboxes(asked, { signal })) {
         silences = 0;
         onEvent(event);

@@ -84,6 +84,7 @@ export class Node implements PlacementNode, AsyncDisposable {
     });
     this.#renewal = setInterval(() => this.#renew(), RENEWAL_CHECK_MS).unref();
     this.#watch = new NodeWatch({
+      nodeId: id,
       link,
       logger,
       onAsking: () => {
@@ -236,7 +237,7 @@ export class Node implements PlacementNode, AsyncDisposable {
     this.silence.heard();
     switch (event.case) {
       case 'snapshot':
-        this.#told(this.#reports.take(this.sandboxes.reconcile(event.value.sandboxes)));
+        this.#told(this.#reports.take(this.sandboxes.reconcile(event.value)));
         this.#back();
         break;
       case 'changed':

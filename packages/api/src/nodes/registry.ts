@@ -96,6 +96,12 @@ export class NodeRegistry {
     return this.#byId.get(nodeId);
   }
 
+  /** Whether it does not answer, or is none of the nodes any more. */
+  isAway(nodeId: string): boolean {
+    const node = this.#byId.get(nodeId);
+    return !node || node.status === 'unhealthy';
+  }
+
   /** The node on which a team's sandbox ended not long ago. */
   lastHomeOf(teamId: string, sandboxId: string): Node | undefined {
     return this.#all.find(({ sandboxes }) => sandboxes.hasLatelyEnded(teamId, sandboxId));

@@ -4,7 +4,7 @@ import type { ApiContext } from '../context.ts';
 import type { Node } from '../nodes/node.ts';
 import { isUnknown } from '../nodes/node-call.ts';
 import { isSameIdentity } from '../nodes/placement.ts';
-import { handOver, letGo } from './move.ts';
+import { handOver, letGo, runOf } from './move.ts';
 
 /** For the store to have it all, ms: a little longer than its node waits for that. */
 const STORE_TIMEOUT_MS = 60_000;
@@ -104,8 +104,4 @@ async function store(from: Node, sandboxId: string, refusal: unknown): Promise<v
       throw hasNone && isTelling ? refusal : error;
     });
   await from.sandboxes.admit(stored);
-}
-
-export function runOf({ nodeId, executionId, config: { sandboxId } }: Sandbox): PausedRun {
-  return { sandboxId, executionId, nodeId };
 }

@@ -52,7 +52,7 @@ const UNKNOWN_SIZE: Resources = { cpuCount: 1, memoryMb: 512 };
  * @throws IsletError 503 if its node is away, and the store does not have it or no other node can take it
  */
 export async function withinReach(context: ApiContext, sandbox: Sandbox): Promise<Sandbox> {
-  if (!isAway(context, sandbox.nodeId)) return sandbox;
+  if (!context.nodes.isAway(sandbox.nodeId)) return sandbox;
   const { nodeId, config } = sandbox;
   const { sandboxId, buildId, teamId } = config;
   const size = { cpuCount: config.cpuCount, memoryMb: config.memoryMb };
@@ -73,7 +73,7 @@ export async function bringPaused(
 ): Promise<Sandbox | undefined> {
   const run = await writtenRun(context, team.id, sandboxId);
   if (!run) return undefined;
-  if (!isAway(context, run.nodeId)) throw nodeUnavailable();
+  if (!context.nodes.isAway(run.nodeId)) throw nodeUnavailable();
   return move(context, { run, size: UNKNOWN_SIZE, from: undefined });
 }
 
@@ -87,7 +87,7 @@ async function writtenRun(
   await rows.settled();
   const row = await findPaused(db, teamId, sandboxId);
   return row && row.executionId !== null
-    ? { sandboxId, nodeId: row.nodeId, executionId: row.executionId }
+    ? { sandboxId, nodeId: row.nodeId, executionId: row.executionId, pausedAt: row.pausedAt }
     : undefined;
 }
 
@@ -102,8 +102,8 @@ export async function whileClaimed(
 ): Promise<Sandbox> {
   const { db, nodes, rows, clock, logger } = context;
   if (!sandbox.stored && nodes.all.length < 2) return resume(sandbox);
-  const { nodeId, executionId, config } = sandbox;
-  const run = { sandboxId: config.sandboxId, executionId, nodeId };
+  const { nodeId, config } = sandbox;
+  const run = runOf(sandbox);
   const claim = await claimRun(db, { ...run, holderId: nodeId, claimedAt: new Date(clock.now()) });
   // Another api has begun to move it.
   if (claim.holderId !== nodeId) return resume(await adopt(context, nodes.recorded(claim.holderId), run));
@@ -128,18 +128,13 @@ export async function whileClaimed(
   }
 }
 
-function isAway({ nodes }: ApiContext, nodeId: string): boolean {
-  const node = nodes.find(nodeId);
-  return !node || node.status === 'unhealthy';
-}
-
 async function move(context: ApiContext, { run, size, from }: Moving): Promise<Sandbox> {
   const placement = context.nodes.place({ ...size, from });
   const candidates = placement.kind === 'nodes' ? placement.nodes : [];
   const others = candidates.filter(({ id, status }) => id !== run.nodeId && status === 'ready');
   const taken = await handOver(context, run, others);
   // It may be back, and have reported before this.
-  if (!isAway(context, run.nodeId)) void letGo(context, run);
+  if (!context.nodes.isAway(run.nodeId)) void letGo(context, run);
   return taken;
 }
 
@@ -199,7 +194,7 @@ function holderOf({ clock, nodes }: ApiContext, claim: RunClaim, wanted: Node): 
 async function adopt(context: ApiContext, node: Node, run: PausedRun): Promise<Sandbox> {
   const { sandboxId, executionId } = run;
   // While that is away the store alone has it.
-  const from = isAway(context, run.nodeId) ? undefined : context.nodes.find(run.nodeId)?.link.peer;
+  const from = context.nodes.isAway(run.nodeId) ? undefined : context.nodes.find(run.nodeId)?.link.peer;
   const { sandbox } = await node.call(ADOPT_TIMEOUT_MS, ({ sandboxes }, options) =>
     sandboxes.adoptSandbox({ sandboxId, executionId, ...(from && { from }) }, options),
   );
@@ -247,4 +242,8 @@ async function free(
     logger.warn({ err: error, sandboxId, nodeId: node.id }, 'a run was not freed');
     return false;
   }
+}
+
+export function runOf({ nodeId, executionId, endAtMs, moving, config: { sandboxId } }: Sandbox): PausedRun {
+  return { sandboxId, executionId, nodeId, pausedAt: moving ? null : new Date(endAtMs) };
 }

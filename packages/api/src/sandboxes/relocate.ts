@@ -10,8 +10,8 @@ import type { ApiContext } from '../context.ts';
 import type { Clock } from '../deps.ts';
 import type { Node } from '../nodes/node.ts';
 import { isUnknown } from '../nodes/node-call.ts';
-import { destinations, runOf, toAnother } from './destinations.ts';
-import { handOver, letGo, whileClaimed } from './move.ts';
+import { destinations, toAnother } from './destinations.ts';
+import { handOver, letGo, runOf, whileClaimed } from './move.ts';
 import { resumeOn } from './resume.ts';
 
 const { SandboxState } = orchestratorProto;

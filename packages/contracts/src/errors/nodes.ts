@@ -24,6 +24,11 @@ export function nodeNotFound(): IsletError {
   return new IsletError(404, 'Node not found');
 }
 
+/** 409: nobody else reads what a node saves. */
+export function noStore(): IsletError {
+  return new IsletError(409, 'The node has no store that others share (--store)');
+}
+
 /** 409: what is being drained cannot stand by. */
 export function nodeStatusRefused(from: string, to: string): IsletError {
   return new IsletError(409, `cannot change node status from ${from} to ${to}`);

@@ -1,12 +1,15 @@
 import { and, eq, exists, inArray, lt, ne, not, or, type SQL } from 'drizzle-orm';
 import type { Database } from '../connection/database.ts';
 import { pausedSandboxes, runClaims } from '../schema/index.ts';
+import { noteHeard } from './heard.ts';
 
 /** A paused sandbox of a node. */
 export interface PausedRun {
   sandboxId: string;
   executionId: string;
   nodeId: string;
+  /** By the clock of the node that paused it; null or absent if it was stopped to be moved, or that is not known. */
+  pausedAt?: Date | null;
 }
 
 /** The one who may go on with a paused sandbox. */
@@ -142,13 +145,19 @@ export async function forgetMoves(
   sandboxIds: readonly string[],
 ): Promise<void> {
   if (sandboxIds.length === 0) return;
-  await db.orm
-    .delete(runClaims)
-    .where(
-      and(
-        eq(runClaims.nodeId, nodeId),
-        eq(runClaims.isDone, true),
-        inArray(runClaims.sandboxId, [...sandboxIds]),
-      ),
-    );
+  await db.orm.transaction(async (orm) => {
+    const forgotten = await orm
+      .delete(runClaims)
+      .where(
+        and(
+          eq(runClaims.nodeId, nodeId),
+          eq(runClaims.isDone, true),
+          inArray(runClaims.sandboxId, [...sandboxIds]),
+        ),
+      )
+      .returning({ pausedAt: runClaims.pausedAt });
+    // The claim kept the node's saved state from being taken for one that nobody has heard of.
+    const last = Math.max(0, ...forgotten.map(({ pausedAt }) => pausedAt?.getTime() ?? 0));
+    if (last > 0) await noteHeard({ orm }, nodeId, new Date(last));
+  });
 }

@@ -1,6 +1,7 @@
 import { and, eq, inArray, isNull, or, sql } from 'drizzle-orm';
 import type { Database, Queries } from '../connection/database.ts';
 import { pausedSandboxes } from '../schema/index.ts';
+import { noteHeard } from './heard.ts';
 
 /** Where a paused sandbox is. */
 export interface PausedSandbox {
@@ -36,8 +37,25 @@ export async function recordPaused(db: Queries, paused: readonly PausedSandbox[]
   }
 }
 
-/** A node has these runs of sandboxes as paused no more. What another node has since, or it has paused since, is left as it is. */
+/**
+ * A node has these runs of sandboxes as paused no more. What another node has since, or it has paused since, is left as it is.
+ * @param heardUntil see `noteHeard`; absent: no other node can take over anything of this one
+ */
 export async function forgetPaused(
+  db: Queries,
+  nodeId: string,
+  runs: readonly Pick<PausedSandbox, 'sandboxId' | 'executionId'>[],
+  heardUntil?: Date,
+): Promise<void> {
+  if (!heardUntil) return deletePaused(db, nodeId, runs);
+  await db.orm.transaction(async (orm) => {
+    // In this order, as in `adoptPaused`.
+    await noteHeard({ orm }, nodeId, heardUntil);
+    await deletePaused({ orm }, nodeId, runs);
+  });
+}
+
+async function deletePaused(
   db: Queries,
   nodeId: string,
   runs: readonly Pick<PausedSandbox, 'sandboxId' | 'executionId'>[],
@@ -59,11 +77,15 @@ export async function pausedOn(db: Queries, nodeId: string): Promise<PausedSandb
   return db.orm.select().from(pausedSandboxes).where(eq(pausedSandboxes.nodeId, nodeId));
 }
 
-/** Makes the rows of a node those that it reports. */
+/**
+ * Makes the rows of a node those that it reports.
+ * @param heardUntil when it reported, by its own clock: see `forgetPaused`
+ */
 export async function reconcilePaused(
   db: Database,
   nodeId: string,
   paused: readonly PausedSandbox[],
+  heardUntil?: Date,
 ): Promise<void> {
   const rows = await pausedOn(db, nodeId);
   const reported = new Set(paused.map(({ sandboxId }) => sandboxId));
@@ -72,6 +94,7 @@ export async function reconcilePaused(
     db,
     nodeId,
     rows.filter(({ sandboxId }) => !reported.has(sandboxId)),
+    heardUntil,
   );
   await recordPaused(
     db,

@@ -22,6 +22,15 @@ export const pausedSandboxes = pgTable(
 );
 
 /**
+ * Of nodes that others can take over from: up to when, by a node's own clock, control planes know what it has paused. What it had paused
+ * by then and has no row is over, whatever is still saved of it.
+ */
+export const heardPauses = pgTable('heard_pauses', {
+  nodeId: text('node_id').primaryKey(),
+  heardUntil: instant('heard_until').notNull(),
+});
+
+/**
  * Who may go on with a paused sandbox of a node: at most one. A node's own resume, and a move to another node, have to enter a row
  * first. Rows of moves stay until the node that had the sandbox has freed what it had of it.
  */
@@ -35,6 +44,8 @@ export const runClaims = pgTable(
     /** The node that goes on with it: the same one, or another. */
     holderId: text('holder_id').notNull(),
     claimedAt: instant('claimed_at').notNull(),
+    /** By the clock of the node that paused it; null if it was stopped to be moved, and in rows of earlier versions. */
+    pausedAt: instant('paused_at'),
     /** The holder has gone on with it, or can. */
     isDone: boolean('is_done').notNull().default(false),
   },

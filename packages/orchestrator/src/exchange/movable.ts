@@ -34,9 +34,17 @@ export function readSharedRecord(
 ): MovableRecord | undefined {
   if (!Value.Check(SharedRecord, value)) return undefined;
   const { base, saved } = value;
-  const sandbox = parseSandbox(fromJson(orchestratorProto.SandboxSchema, value.sandbox as JsonValue));
+  const sandbox = readSandbox(value.sandbox);
   const isMeant = sandbox?.config.sandboxId === sandboxId && sandbox.executionId === executionId;
   return isMeant && sandbox.state === SandboxState.PAUSED ? { sandbox, base, saved } : undefined;
+}
+
+function readSandbox(value: unknown): Sandbox | undefined {
+  try {
+    return parseSandbox(fromJson(orchestratorProto.SandboxSchema, value as JsonValue));
+  } catch {
+    return undefined; // damaged, or a later version's
+  }
 }
 
 /** A run of a sandbox. */

@@ -1,8 +1,11 @@
 import { create } from '@bufbuild/protobuf';
-import type { ServiceImpl } from '@connectrpc/connect';
-import { orchestratorProto, toConnectError } from '@islet/contracts';
+import { Code, ConnectError, type ServiceImpl } from '@connectrpc/connect';
+import { noStore, orchestratorProto, sandboxNotFound, toConnectError } from '@islet/contracts';
+import { DamagedSnapshotError } from '@islet/driver';
 import { diskOf, type Processor } from '@islet/host';
+import { StoreUnavailableError } from '@islet/snapshots';
 import type { SandboxEgress } from '../egress/sandbox-egress.ts';
+import type { StoredSandboxes } from '../exchange/stored.ts';
 import type { Journals } from '../past/journals.ts';
 import type { LifeNotes } from '../past/life-notes.ts';
 import type { ForkOutcome } from '../sandbox/copies.ts';
@@ -15,6 +18,10 @@ const HEARTBEAT_MS = { longest: 20_000, shortest: 1_000 };
 
 type Service = ServiceImpl<typeof orchestratorProto.Orchestrator>;
 type WatchMessage = orchestratorProto.WatchSandboxesResponse;
+type StoredMessage = orchestratorProto.ListStoredSandboxesResponse;
+
+/** Runs in one message. */
+const RUNS_AT_ONCE = 1_000;
 
 export interface NodeFacts {
   nodeId: string;
@@ -31,6 +38,8 @@ export interface NodeParts {
   templates: TemplateStore;
   journals: Journals;
   lives: LifeNotes;
+  /** Undefined: the node shares no store with others. */
+  stored: StoredSandboxes | undefined;
   /** Notes what sandboxes reach. */
   egress: Pick<SandboxEgress, 'caughtUp'>;
   facts: NodeFacts;
@@ -40,7 +49,7 @@ export interface NodeParts {
 
 /** The node's Connect service over its sandboxes. */
 export function orchestratorService(parts: NodeParts): Service {
-  const { sandboxes, templates, journals, lives, egress, facts, dataDir } = parts;
+  const { sandboxes, templates, stored, journals, lives, egress, facts, dataDir } = parts;
   return {
     createSandbox: ({ config, timeoutMs, buildFrom }, { signal }) =>
       answer(async () => {
@@ -86,6 +95,17 @@ export function orchestratorService(parts: NodeParts): Service {
         await sandboxes.dropBuild(buildId);
         return {};
       }),
+    listStoredSandboxes: (_request, { signal }) => listStored(stored, signal),
+    getStoredSandbox: async ({ sandboxId, executionId }, { signal }) => {
+      try {
+        if (!stored) throw noStore();
+        const sandbox = await stored.get({ config: { sandboxId }, executionId }, signal);
+        if (!sandbox) throw sandboxNotFound(sandboxId);
+        return { sandbox };
+      } catch (error) {
+        throw storeError(error);
+      }
+    },
     storeSandbox: ({ sandboxId }) => answer(async () => ({ sandbox: await sandboxes.store(sandboxId) })),
     adoptSandbox: ({ sandboxId, executionId, from }) =>
       answer(async () => ({ sandbox: await sandboxes.adopt(sandboxId, executionId, from) })),
@@ -100,14 +120,18 @@ export function orchestratorService(parts: NodeParts): Service {
         return {};
       }),
     getSandbox: ({ sandboxId }) => answer(async () => ({ sandbox: sandboxes.show(sandboxId) })),
-    listSandboxes: () => ({ sandboxes: sandboxes.list() }),
-    watchSandboxes: ({ heartbeatMs }, { signal }) => watch(sandboxes, heartbeatMs, signal),
+    listSandboxes: () => sandboxes.report(),
+    watchSandboxes: ({ heartbeatMs, nodeId }, { signal }) => {
+      if (nodeId) sandboxes.called(nodeId);
+      return watch(sandboxes, heartbeatMs, signal);
+    },
     getNode: async () => {
       const counts = sandboxes.counts();
       return {
         disk: await diskOf(dataDir),
         snapshotBytes: await sandboxes.snapshotBytes(),
         ...facts,
+        hasStore: stored !== undefined,
         sandboxCount: counts.running,
         sandboxStartingCount: counts.starting,
         createSuccesses: counts.createSuccesses,
@@ -147,6 +171,36 @@ async function answer<T>(work: () => Promise<T>): Promise<T> {
   }
 }
 
+/** @throws ConnectError */
+async function* listStored(
+  stored: StoredSandboxes | undefined,
+  signal: AbortSignal,
+): AsyncGenerator<StoredMessage> {
+  if (!stored) throw toConnectError(noStore());
+  const message = () => create(orchestratorProto.ListStoredSandboxesResponseSchema);
+  let next = message();
+  try {
+    for await (const { config, executionId } of stored.runs(signal)) {
+      const run = { sandboxId: config.sandboxId, executionId };
+      next.runs.push(create(orchestratorProto.StoredRunSchema, run));
+      if (next.runs.length < RUNS_AT_ONCE) continue;
+      yield next;
+      next = message();
+    }
+  } catch (error) {
+    throw storeError(error);
+  }
+  if (next.runs.length > 0) yield next;
+}
+
+/** Tells a store that is away from one that has something else than it was given. */
+function storeError(error: unknown): ConnectError {
+  const of = (code: Code) => new ConnectError(String(error), code, undefined, undefined, error);
+  if (error instanceof StoreUnavailableError) return of(Code.Unavailable);
+  if (error instanceof DamagedSnapshotError || error instanceof RangeError) return of(Code.DataLoss);
+  return toConnectError(error);
+}
+
 async function* watch(
   sandboxes: Sandboxes,
   heartbeatMs: number | undefined,
@@ -160,7 +214,7 @@ async function* watch(
   try {
     yield message({
       case: 'snapshot',
-      value: create(orchestratorProto.ListSandboxesResponseSchema, { sandboxes: sandboxes.list() }),
+      value: create(orchestratorProto.ListSandboxesResponseSchema, sandboxes.report()),
     });
     let next = events.next();
     for (;;) {

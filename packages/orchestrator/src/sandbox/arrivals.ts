@@ -7,7 +7,7 @@ import type { RecordStore } from './record.ts';
 import { type SandboxTable, view } from './table.ts';
 
 export interface ArrivalsOptions {
-  nodeId: string;
+  nodeId: () => string;
   /** Undefined: there is nobody to bring anything from. */
   exchange: Exchange | undefined;
   templates: TemplateStore;
@@ -42,7 +42,7 @@ export class Arrivals {
     const brought = await exchange?.bringSandbox({ config: { sandboxId }, executionId }, peer);
     if (!exchange || !brought) throw sandboxNotFound(sandboxId);
     const entry = table.add({ ...brought, run: undefined });
-    entry.sandbox.nodeId = nodeId;
+    entry.sandbox.nodeId = nodeId();
     try {
       await records.make(sandboxId);
       await table.save(entry);

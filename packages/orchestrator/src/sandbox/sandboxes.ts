@@ -31,6 +31,7 @@ const { KillReason } = orchestratorProto;
 type SandboxConfig = orchestratorProto.SandboxConfig;
 
 export interface SandboxesOptions extends Omit<ProvisionerOptions, 'isBusy' | 'onLoss'> {
+  /** Until it is called otherwise. */
   nodeId: string;
   records: RecordStore;
   /** After which sandboxes that nobody uses are frozen, ms; undefined: none are, but those that say so themselves. */
@@ -76,11 +77,13 @@ export class Sandboxes {
   readonly #pauses: Pauses;
   readonly #arrivals: Arrivals;
   readonly #copies: Copies;
+  #nodeId: string;
   #createSuccesses = 0;
   #createFails = 0;
 
   constructor(options: SandboxesOptions, adopted: readonly SandboxRecord[]) {
     this.#options = options;
+    this.#nodeId = options.nodeId;
     this.#starts = new Starts(options);
     this.#table = new SandboxTable({
       ...options,
@@ -117,7 +120,10 @@ export class Sandboxes {
       ...{ table: this.#table, queue: this.#queue, freezer: this.#freezer, snapshotter: this.#snapshotter },
       ...{ departures: this.#departures, durable: options.durablePause },
     });
-    this.#arrivals = new Arrivals({ ...options, table: this.#table, departures: this.#departures });
+    this.#arrivals = new Arrivals({
+      ...{ ...options, table: this.#table, departures: this.#departures },
+      nodeId: () => this.#nodeId,
+    });
     this.#copies = new Copies({
       ...{ snapshots: options.snapshots, table: this.#table },
       ...{ snapshotter: this.#snapshotter, provisioner: this.#provisioner },
@@ -145,6 +151,18 @@ export class Sandboxes {
 
   list(): Sandbox[] {
     return this.#table.all().map(view);
+  }
+
+  /** The list, and when it is complete: what was paused by then and is not named is not here. */
+  report(): { sandboxes: Sandbox[]; asOfMs: number } {
+    // What is paused in this very millisecond may be paused behind the list.
+    return { asOfMs: this.#options.now() - 1, sandboxes: this.list() };
+  }
+
+  /** What the installation calls this node: what is saved from now on says so. */
+  called(nodeId: string): void {
+    this.#nodeId = nodeId;
+    for (const { sandbox } of this.#table.all()) sandbox.nodeId = nodeId;
   }
 
   /** One of the list. @throws IsletError 404 */
@@ -396,7 +414,7 @@ export class Sandboxes {
       if (this.#table.get(id)) throw sandboxAlreadyExists(id);
       try {
         const { base, ...run } = await this.#starts.new(id, start);
-        const sandbox = newSandbox({ config, nodeId: this.#options.nodeId });
+        const sandbox = newSandbox({ config, nodeId: this.#nodeId });
         const entry = this.#table.add({ sandbox, base, run: undefined, saved: undefined });
         await this.#table.becomeRunning(entry, run, timeoutMs);
         this.#createSuccesses++;

@@ -69,6 +69,7 @@ export class ReadableStates {
     return true;
   }
 
+  /** @throws RangeError if it is larger than any record; DamagedSnapshotError */
   async getRecord(name: string, signal?: AbortSignal): Promise<StoredRecord | undefined> {
     return this.read(RECORDS + name, RecordDocument, signal);
   }

@@ -106,6 +106,12 @@ export class SharedStates extends ReadableStates {
     await this.#write(RECORDS + name, { version: 1, ...record }, signal);
   }
 
+  /** Names of the records that begin with some words and a slash, in no order. */
+  async *recordNames(prefix: string, signal?: AbortSignal): AsyncGenerator<string> {
+    for await (const { key } of this.#store.list(`${RECORDS}${prefix}`, signal))
+      yield key.slice(RECORDS.length);
+  }
+
   async deleteRecord(name: string, signal?: AbortSignal): Promise<void> {
     await this.#store.delete([RECORDS + name], signal);
   }
