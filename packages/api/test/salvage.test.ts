@@ -30,7 +30,11 @@ beforeAll(async () => {
 afterAll(() => database.remove());
 beforeEach(() => {
   store = new Map();
-  nodes = ['a', 'b', 'c'].map((name) => Object.assign(new SimulatedNode(`${name}-${names}`), { store }));
+  // The first has the most room whatever it has, and the second next to it: what is created is there if they answer.
+  const sizes = { a: 1_000_000, b: 1_000, c: 8 };
+  nodes = Object.entries(sizes).map(([name, cpuCount]) =>
+    Object.assign(new SimulatedNode(`${name}-${names}`), { store, cpuCount, memoryMb: cpuCount * 1024 }),
+  );
   names++;
   shared = liveStore();
   apis = [];
@@ -40,13 +44,15 @@ afterEach(async () => {
   for (const node of nodes) node.close();
 });
 
-async function start(present = nodes): Promise<Harness> {
+/** @param alone it knows no other API, and so takes nodes for lost sooner */
+async function start({ present = nodes, alone = false } = {}): Promise<Harness> {
   const links = present.map((node) => {
     const peer = { url: `http://${node.id}.example`, name: node.id };
     return { id: node.id, labels: {}, link: simulatedLink(node, { heartbeatMs: 100, peer }) };
   });
   const api = await startHarness({
-    ...{ db: database.db, ...shared, discovery: fixedNodes(links), nodeLossMs: 500 },
+    ...{ db: database.db, discovery: fixedNodes(links), nodeLossMs: 500 },
+    ...{ ...shared, hearings: alone ? undefined : shared.hearings },
     salvage: { lookMs: 50, againMs: { least: 100, most: 1_000 } },
   });
   apis.push(api);
@@ -72,6 +78,15 @@ async function createOn(api: Harness, node: SimulatedNode, over: object = {}): P
     const id = (await api.call('POST', '/sandboxes', { body })).body.sandboxID as string;
     if (node.sandboxes.has(id)) return id;
     await api.call('DELETE', `/sandboxes/${id}`);
+  }
+}
+
+/** Cuts a node off from the API, and has it pause its sandboxes then. */
+function cutOff(home: SimulatedNode): void {
+  home.isDown = true;
+  home.disconnect();
+  for (const [id, { state }] of home.sandboxes) {
+    if (state === orchestratorProto.SandboxState.RUNNING) home.pause(id);
   }
 }
 
@@ -102,12 +117,12 @@ it('finds what a node has paused and saved while no API heard it, and goes on wi
 
 it('has nobody else ask for what is known, and says nothing of it to another team', async () => {
   const [home] = nodes as [SimulatedNode];
-  const before = await start();
-  const known = await createOn(before, home);
-  await pause(before, known);
-  const other = await before.team(`other-${names}`);
-  const { id } = await lostUnheard();
-  const api = await start();
+  const api = await start({ alone: true });
+  const known = await createOn(api, home);
+  await pause(api, known);
+  const other = await api.team(`other-${names}`);
+  const id = await createOn(api, home);
+  cutOff(home);
   await expect.poll(() => state(api, id), PATIENCE).toBe('paused');
   expect((await api.call('GET', `/sandboxes/${id}`, { key: other.key })).status).toBe(404);
   const read = nodes.flatMap(({ storeReads }) => storeReads).map((name) => name.split('/')[0]);
@@ -165,7 +180,11 @@ async function lostAgain(): Promise<{ id: string }> {
 }
 
 it('refuses what no node would have said, and finds the rest', async () => {
-  const { id, home } = await lostUnheard();
+  const [home] = nodes as [SimulatedNode];
+  const api = await start({ alone: true });
+  const id = await createOn(api, home);
+  for (const node of nodes) node.isStoreAway = true;
+  cutOff(home);
   const good = [...store.values()][0] as orchestratorProto.Sandbox;
   const forged = (name: string, over: Partial<orchestratorProto.Sandbox>, config: object = {}) => {
     const sandbox = structuredClone(good);
@@ -190,7 +209,7 @@ it('refuses what no node would have said, and finds the rest', async () => {
   ];
   for (const node of nodes) node.damaged.add('damaged/run');
   const nul = forged('withnul', {}, { metadata: { a: '\0' } });
-  const api = await start();
+  for (const node of nodes) node.isStoreAway = false;
   await expect.poll(() => state(api, id), PATIENCE).toBe('paused');
   await expect.poll(() => state(api, nul), PATIENCE).toBe('paused');
   for (const name of bad) {
@@ -201,9 +220,11 @@ it('refuses what no node would have said, and finds the rest', async () => {
 });
 
 it('finds it when the store is back', async () => {
-  const { id } = await lostUnheard();
+  const [home] = nodes as [SimulatedNode];
+  const api = await start({ alone: true });
+  const id = await createOn(api, home);
   for (const node of nodes) node.isStoreAway = true;
-  const api = await start();
+  cutOff(home);
   // Long enough for some looks in vain.
   await new Promise((resolve) => setTimeout(resolve, 2_000));
   expect(await status(api, id)).toBe(404);
@@ -213,13 +234,9 @@ it('finds it when the store is back', async () => {
 
 it('is at one with the node if that comes back, whether or not another has gone on with it', async () => {
   const [home] = nodes as [SimulatedNode];
-  const before = await start();
-  const [kept, taken] = [await createOn(before, home), await createOn(before, home)];
-  await stop();
-  for (const id of [kept, taken]) home.pause(id);
-  home.isDown = true;
-  home.disconnect();
-  const api = await start();
+  const api = await start({ alone: true });
+  const [kept, taken] = [await createOn(api, home), await createOn(api, home)];
+  cutOff(home);
   for (const id of [kept, taken]) await expect.poll(() => state(api, id), PATIENCE).toBe('paused');
   expect(await connect(api, taken)).toBe(201);
   home.isDown = false;
@@ -234,7 +251,7 @@ it('is at one with the node if that comes back, whether or not another has gone 
 
 it('finds what a node had that was removed meanwhile', async () => {
   const { id, home } = await lostUnheard();
-  const api = await start(nodes.filter((node) => node !== home));
+  const api = await start({ present: nodes.filter((node) => node !== home) });
   await expect.poll(() => row(id), PATIENCE).toBeDefined();
   expect(await connect(api, id)).toBe(201);
 });
