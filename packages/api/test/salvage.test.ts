@@ -7,9 +7,7 @@ import { type Harness, openTestDatabase, startHarness } from './harness.ts';
 import { simulatedLink } from './simulated-link.ts';
 import { SimulatedNode } from './simulated-node.ts';
 
-const { KillReason } = orchestratorProto;
-
-const PATIENCE = { timeout: 60_000 };
+const { KillReason, SandboxState } = orchestratorProto;
 
 let database: { db: Database; remove(): Promise<void> };
 let store: Map<string, orchestratorProto.Sandbox>;
@@ -86,7 +84,7 @@ function cutOff(home: SimulatedNode): void {
   home.isDown = true;
   home.disconnect();
   for (const [id, { state }] of home.sandboxes) {
-    if (state === orchestratorProto.SandboxState.RUNNING) home.pause(id);
+    if (state === SandboxState.RUNNING) home.pause(id);
   }
 }
 
@@ -103,7 +101,7 @@ async function lostUnheard(over: object = {}): Promise<{ id: string; home: Simul
 it('finds what a node has paused and saved while no API heard it, and goes on with it on another', async () => {
   const { id, home } = await lostUnheard({ metadata: { a: 'b' }, envVars: { SECRET: 'x' }, secure: true });
   const [first, second] = [await start(), await start()];
-  for (const api of [first, second]) await expect.poll(() => state(api, id), PATIENCE).toBe('paused');
+  for (const api of [first, second]) await expect.poll(() => state(api, id)).toBe('paused');
   expect(await row(id)).toMatchObject({ nodeId: home.id, teamId: LOCAL_DEV.teamId });
   expect((await row(id))?.shown).not.toMatch(/SECRET|"x"/);
   const list = (await second.call('GET', '/v2/sandboxes?state=paused')).body as { sandboxID: string }[];
@@ -123,7 +121,7 @@ it('has nobody else ask for what is known, and says nothing of it to another tea
   const other = await api.team(`other-${names}`);
   const id = await createOn(api, home);
   cutOff(home);
-  await expect.poll(() => state(api, id), PATIENCE).toBe('paused');
+  await expect.poll(() => state(api, id)).toBe('paused');
   expect((await api.call('GET', `/sandboxes/${id}`, { key: other.key })).status).toBe(404);
   const read = nodes.flatMap(({ storeReads }) => storeReads).map((name) => name.split('/')[0]);
   expect(read).toContain(id);
@@ -152,7 +150,7 @@ it('brings back nothing that was killed, resumed or moved, whatever the store st
   home.pause(left);
   home.die();
   const api = await start();
-  await expect.poll(() => state(api, left), PATIENCE).toBe('paused');
+  await expect.poll(() => state(api, left)).toBe('paused');
   const stored = [...store.keys()].map((name) => name.split('/')[0]);
   for (const id of [killed, resumed, moved]) {
     expect(stored).toContain(id);
@@ -165,7 +163,7 @@ it('brings back nothing that was killed, resumed or moved, whatever the store st
   await stop();
   const { id } = await lostAgain();
   const last = await start();
-  await expect.poll(() => state(last, id), PATIENCE).toBe('paused');
+  await expect.poll(() => state(last, id)).toBe('paused');
   expect(await status(last, left)).toBe(404);
 });
 
@@ -198,7 +196,7 @@ it('refuses what no node would have said, and finds the rest', async () => {
     forged('otherrun', { executionId: 'another' }),
     forged('nouuid', {}, { teamId: "'; drop table teams" }),
     forged('noteam', {}, { teamId: crypto.randomUUID() }),
-    forged('running', { state: orchestratorProto.SandboxState.RUNNING }),
+    forged('running', { state: SandboxState.RUNNING }),
     forged('moving', { moving: true }),
     forged('notime', { endAtMs: Number.NaN }),
     forged('future', { endAtMs: Date.now() + 1e12 }),
@@ -210,8 +208,8 @@ it('refuses what no node would have said, and finds the rest', async () => {
   for (const node of nodes) node.damaged.add('damaged/run');
   const nul = forged('withnul', {}, { metadata: { a: '\0' } });
   for (const node of nodes) node.isStoreAway = false;
-  await expect.poll(() => state(api, id), PATIENCE).toBe('paused');
-  await expect.poll(() => state(api, nul), PATIENCE).toBe('paused');
+  await expect.poll(() => state(api, id)).toBe('paused');
+  await expect.poll(() => state(api, nul)).toBe('paused');
   for (const name of bad) {
     expect(await status(api, name)).toBe(404);
     expect(await row(name)).toBeUndefined();
@@ -229,7 +227,7 @@ it('finds it when the store is back', async () => {
   await new Promise((resolve) => setTimeout(resolve, 2_000));
   expect(await status(api, id)).toBe(404);
   for (const node of nodes) node.isStoreAway = false;
-  await expect.poll(() => state(api, id), PATIENCE).toBe('paused');
+  await expect.poll(() => state(api, id)).toBe('paused');
 });
 
 it('is at one with the node if that comes back, whether or not another has gone on with it', async () => {
@@ -237,12 +235,10 @@ it('is at one with the node if that comes back, whether or not another has gone 
   const api = await start({ alone: true });
   const [kept, taken] = [await createOn(api, home), await createOn(api, home)];
   cutOff(home);
-  for (const id of [kept, taken]) await expect.poll(() => state(api, id), PATIENCE).toBe('paused');
+  for (const id of [kept, taken]) await expect.poll(() => state(api, id)).toBe('paused');
   expect(await connect(api, taken)).toBe(201);
   home.isDown = false;
-  await expect
-    .poll(() => home.kills, PATIENCE)
-    .toContainEqual({ sandboxId: taken, reason: KillReason.TAKEN_OVER });
+  await expect.poll(() => home.kills).toContainEqual({ sandboxId: taken, reason: KillReason.TAKEN_OVER });
   expect(await state(api, taken)).toBe('running');
   expect(await state(api, kept)).toBe('paused');
   expect(await connect(api, kept)).toBe(201);
@@ -252,6 +248,6 @@ it('is at one with the node if that comes back, whether or not another has gone 
 it('finds what a node had that was removed meanwhile', async () => {
   const { id, home } = await lostUnheard();
   const api = await start({ present: nodes.filter((node) => node !== home) });
-  await expect.poll(() => row(id), PATIENCE).toBeDefined();
+  await expect.poll(() => row(id)).toBeDefined();
   expect(await connect(api, id)).toBe(201);
 });
