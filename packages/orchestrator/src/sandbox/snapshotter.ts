@@ -153,6 +153,8 @@ export class Snapshotter {
         const cause = error instanceof Error ? error.message : String(error);
         throw lostWhileSaved(config.sandboxId, cause, error);
       }
+      // Its client is told that it goes on, and not what the runtime said.
+      logger.warn({ err: error, sandboxId: config.sandboxId }, 'a sandbox could not be saved, and goes on');
       if (sandbox.state !== SandboxState.RUNNING) {
         Object.assign(sandbox, { state: SandboxState.RUNNING, moving: false });
         await this.#table.note(entry);
