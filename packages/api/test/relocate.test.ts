@@ -296,7 +296,7 @@ it('goes on by itself if the API dies that moved it', async () => {
 });
 
 it('forgets what was claimed for a resume whose answer nobody heard', async () => {
-  const api = await start({ lookMs: 30, leftMs: 300 });
+  const api = await start({ lookMs: 30, leftMs: 3_000 });
   const { id, home } = await create(api);
   await api.call('POST', `/sandboxes/${id}/pause`);
   await expect.poll(() => row(id)).toMatchObject({ nodeId: home.id });
