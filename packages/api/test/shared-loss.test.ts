@@ -13,7 +13,7 @@ import { simulatedLink } from './simulated-link.ts';
 import { SimulatedNode } from './simulated-node.ts';
 
 /** Longer than APIs need to tell each other whom they hear. */
-const LOSS_MS = 4_000;
+const LOSS_MS = 8_000;
 const PATIENCE = { timeout: 60_000 };
 
 let database: { db: Database; remove(): Promise<void> };
