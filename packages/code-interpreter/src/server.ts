@@ -80,8 +80,10 @@ export async function startInterpreter(options: InterpreterOptions): Promise<Int
  * wait for. So the server asks itself for a run of each context that it began with. Later copies of it are somebody's, who is served already.
  */
 async function rehearse(port: number, languages: readonly string[]): Promise<void> {
-  for (const language of languages)
+  for (const language of languages) {
+    // Without it the first run is slower, and tells its client what is wrong.
     await rehearseIn(language, `http://127.0.0.1:${port}/execute`).catch(() => undefined);
+  }
 }
 
 async function rehearseIn(language: string, url: string): Promise<void> {

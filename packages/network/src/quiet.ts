@@ -16,12 +16,25 @@ const own = parseNetworkList(ALWAYS_DENIED);
  */
 function statesOf(table: string, address: string): string[] {
   const remote = `${hexOf(parseIpv4(address))}:`;
+  return rowsOf(table)
+    .filter(({ local, peer }) => peer.startsWith(remote) && own.include(addressOf(local)))
+    .map(({ state }) => state);
+}
+
+interface Row {
+  local: string;
+  peer: string;
+  state: string;
+}
+
+function rowsOf(table: string): Row[] {
   return table
     .split('\n')
     .slice(1)
-    .map((line) => line.trim().split(/\s+/))
-    .filter(([, local, peer]) => peer?.startsWith(remote) && own.include(addressOf(local ?? '')))
-    .map((fields) => fields[3] ?? '');
+    .flatMap((line) => {
+      const [, local, peer, state] = line.trim().split(/\s+/);
+      return local && peer && state ? [{ local, peer, state }] : [];
+    });
 }
 
 /** The kernel prints addresses as 32-bit numbers in the byte order of the machine (little-endian on all we run on). */
@@ -37,14 +50,10 @@ function addressOf(field: string): string {
 
 /** Addresses that this host has begun connections with, which are not over, as listed in the text of /proc/net/tcp. */
 export function connectedAddresses(table: string): Set<string> {
-  const connections = table
-    .split('\n')
-    .slice(1)
-    .map((line) => line.trim().split(/\s+/))
-    .filter(
-      ([, local, , state]) => local !== undefined && state !== TIME_WAIT && own.include(addressOf(local)),
-    );
-  return new Set(connections.map(([, , peer]) => addressOf(peer ?? '')));
+  const begun = rowsOf(table).filter(
+    ({ local, state }) => state !== TIME_WAIT && own.include(addressOf(local)),
+  );
+  return new Set(begun.map(({ peer }) => addressOf(peer)));
 }
 
 /** Connections that this host has with an address, as listed in the text of /proc/net/tcp. */
