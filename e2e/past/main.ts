@@ -1,10 +1,11 @@
-// Load with kills of Islet and outages of ClickHouse:
-// npm run test:past -- [--minutes 10] [--faults islet,away,still,both]
+// Load with kills of Islet, and outages of ClickHouse and of the receiver of OTLP:
+// npm run test:past -- [--minutes 10] [--faults islet,away,still,both,unheard,silent]
 import { readdir, readFile, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { parseArgs } from 'node:util';
 import { TestServer } from '@islet/analytics/test-server';
+import { OtlpReceiver } from '../../packages/telemetry/test/otlp-receiver.ts';
 import { ControlPlane } from '../setup/control-plane.ts';
 import { newDataDir, type RunningInstance, removeDataDir, startInstance } from '../setup/instance.ts';
 import { until } from '../setup/until.ts';
@@ -19,7 +20,7 @@ const OUTAGE_MS = 40_000;
 const { values } = parseArgs({
   options: {
     minutes: { type: 'string', default: '10' },
-    faults: { type: 'string', default: 'islet,away,still,both' },
+    faults: { type: 'string', default: 'islet,away,still,both,unheard,silent' },
   },
 });
 const [minutes, faults] = [Number(values.minutes), values.faults.split(',')];
@@ -29,7 +30,9 @@ const say = (text: string) => process.stdout.write(`${new Date().toISOString().s
 const dataDir = await newDataDir();
 const spool = join(dataDir, 'spool/clickhouse');
 const server = await TestServer.start();
-const start = () => startInstance(dataDir, ['--clickhouse-url', server.url()]);
+const receiver = await OtlpReceiver.open();
+const env = { OTEL_EXPORTER_OTLP_ENDPOINT: receiver.url, OTEL_METRIC_EXPORT_INTERVAL: '5000' };
+const start = () => startInstance(dataDir, ['--clickhouse-url', server.url()], { env });
 let islet: RunningInstance = await start();
 const ledger = new Ledger();
 const lives = new Lives({ workers: WORKERS, ledger, api: new ControlPlane(islet.access) });
@@ -78,7 +81,33 @@ const FAULTS: Record<string, () => Promise<void>> = {
     await sleep(CALM_MS);
     await server.restart();
   },
+  async unheard() {
+    say(`the receiver of OTLP is away for ${OUTAGE_MS / 1_000} s`);
+    const comeBack = await receiver.goAway();
+    await sleep(OUTAGE_MS);
+    await comeBack();
+    await hears();
+  },
+  async silent() {
+    say(`the receiver of OTLP answers nobody for ${OUTAGE_MS / 1_000} s`);
+    const goOn = receiver.standStill();
+    await sleep(OUTAGE_MS);
+    goOn();
+    await hears();
+  },
 };
+
+/** Spans and lines come again. */
+async function hears(): Promise<void> {
+  const before = { spans: receiver.spans.length, logs: receiver.logs.length };
+  const more = () => receiver.spans.length > before.spans && receiver.logs.length > before.logs;
+  await until(
+    'the receiver hears of what happens',
+    60_000,
+    async () => more(),
+    (isMore) => isMore,
+  );
+}
 
 const endAt = Date.now() + minutes * 60_000;
 for (let round = 0; Date.now() < endAt; round++) {
@@ -98,10 +127,10 @@ await until('the last end is told', 30_000, rows, (events) => ledger.judge(event
   () => undefined,
 );
 const verdict = ledger.judge(await rows());
-say(
-  JSON.stringify({ ...verdict, mostMemoryMb: Math.round(mostMemory / 1024), mostWaitingBytes: mostWaiting }),
-);
+const most = { mostMemoryMb: Math.round(mostMemory / 1024), mostWaitingBytes: mostWaiting };
+say(JSON.stringify({ ...verdict, ...most, spans: receiver.spans.length, logs: receiver.logs.length }));
 await islet.stop('SIGINT');
+await receiver[Symbol.asyncDispose]();
 await server[Symbol.asyncDispose]();
 await removeDataDir(dataDir);
 process.exitCode = verdict.missing + verdict.twice + verdict.tooMany === 0 ? 0 : 1;

@@ -55,6 +55,7 @@ export class OtlpReceiver implements AsyncDisposable {
   readonly spans: ReceivedSpan[] = [];
   readonly logs: ReceivedLog[] = [];
   readonly metricNames = new Set<string>();
+  #waits: Promise<void> | undefined;
   readonly #server = createServer((request, response) => {
     this.#receive(request).then(
       (status) => response.writeHead(status, { 'Content-Type': 'application/x-protobuf' }).end(),
@@ -72,6 +73,22 @@ export class OtlpReceiver implements AsyncDisposable {
     return `http://127.0.0.1:${(this.#server.address() as AddressInfo).port}`;
   }
 
+  /** Refuses connections, and cuts those that there are. @returns listens on the same port again */
+  async goAway(): Promise<() => Promise<void>> {
+    const { port } = this.#server.address() as AddressInfo;
+    await this[Symbol.asyncDispose]();
+    return () => new Promise((done) => this.#server.listen(port, '127.0.0.1', done));
+  }
+
+  /** Takes connections and answers nobody. @returns answers those that wait, and all others again */
+  standStill(): () => void {
+    let goOn = () => {};
+    this.#waits = new Promise((resolve) => {
+      goOn = resolve;
+    });
+    return goOn;
+  }
+
   async [Symbol.asyncDispose](): Promise<void> {
     this.#server.closeAllConnections();
     await new Promise((done) => this.#server.close(done));
@@ -80,6 +97,7 @@ export class OtlpReceiver implements AsyncDisposable {
   async #receive(request: IncomingMessage): Promise<number> {
     const chunks: Buffer[] = [];
     for await (const chunk of request) chunks.push(chunk as Buffer);
+    await this.#waits;
     const sent = Buffer.concat(chunks);
     const body = request.headers['content-encoding'] === 'gzip' ? gunzipSync(sent) : sent;
     switch (request.url) {
