@@ -122,6 +122,23 @@ it('has the other node get what a sandbox stands on before that is stopped', asy
   expect(nodes.find((node) => node.id === body.nodeID)?.brought).toHaveLength(1);
 });
 
+it('has the store get what a sandbox stands on before the other node looks for it there', async () => {
+  const api = await start();
+  const { id, home } = await create(api);
+  await setStatus(api, home, 'draining');
+  let store = () => {};
+  home.storingBuild = new Promise((resolve) => {
+    store = resolve;
+  });
+  const moving = move(api, home, id);
+  await expect.poll(() => home.buildsStored).toEqual([home.sandboxes.get(id)?.config?.buildId]);
+  expect(nodes.flatMap(({ brought }) => brought)).toEqual([]);
+  expect(home.sandboxes.get(id)?.state).toBe(SandboxState.RUNNING);
+  store();
+  expect((await moving).status).toBe(200);
+  expect(nodes.flatMap(({ brought }) => brought)).toHaveLength(1);
+});
+
 it('moves a sandbox whose build nobody brings ahead of it', async () => {
   const api = await start();
   const { id, home } = await create(api);

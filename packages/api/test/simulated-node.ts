@@ -38,6 +38,10 @@ export class SimulatedNode {
   readonly brought: { buildId: string; from: string | undefined }[] = [];
   /** What getting one waits for, where set. */
   bringing: Promise<void> | undefined;
+  /** Builds that it was asked to have in the store. */
+  readonly buildsStored: string[] = [];
+  /** What the store waits for before it has one, where set. */
+  storingBuild: Promise<void> | undefined;
   /** What every create waits for, where set. */
   gate: Promise<void> | undefined;
   /** What the store waits for before it has what is paused, where set. */
@@ -238,6 +242,12 @@ export class SimulatedNode {
         answer(async () => {
           this.brought.push({ buildId, from: from?.name });
           await this.bringing;
+          return {};
+        }),
+      storeBuild: ({ buildId }) =>
+        answer(async () => {
+          this.buildsStored.push(buildId);
+          await this.storingBuild;
           return {};
         }),
       deleteBuild: ({ buildId }) => {

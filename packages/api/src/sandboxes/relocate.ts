@@ -86,7 +86,10 @@ export async function goOn(context: ApiContext, stopped: Sandbox): Promise<Sandb
   return whileClaimed(context, stopped, (claimed) => resumeOn(context, claimed, { timeoutMs: 0 }));
 }
 
-/** Has a node get what a sandbox is started from before that stops, or it would stand still for as long as that takes. */
+/**
+ * Has a node get what a sandbox is started from before that stops, or it would stand still for as long as that takes. A node that
+ * others do not reach has its store get it first.
+ */
 async function prepare(
   { logger }: ApiContext,
   node: Node,
@@ -95,6 +98,11 @@ async function prepare(
   const { buildId, sandboxId } = sandbox.config;
   const { peer } = from.link;
   try {
+    if (!peer) {
+      await from.call(BRING_TIMEOUT_MS, ({ sandboxes }, options) =>
+        sandboxes.storeBuild({ buildId }, options),
+      );
+    }
     await node.call(BRING_TIMEOUT_MS, ({ sandboxes }, options) =>
       sandboxes.bringBuild({ buildId, ...(peer && { from: peer }) }, options),
     );

@@ -129,6 +129,11 @@ export class Exchange implements AsyncDisposable {
     });
   }
 
+  /** Waits until a build that is being sent is in the store. @throws the signal's reason if that comes before */
+  async buildSent(buildId: string, signal: AbortSignal): Promise<void> {
+    await this.#outgoing.settled(buildRecord(buildId), signal);
+  }
+
   /** Takes a build away from all nodes, behind the caller's back. */
   dropBuild({ buildId, snapshot }: TemplateBuild): void {
     this.#drop(buildRecord(buildId), snapshot);

@@ -1,4 +1,5 @@
 import type { Logger } from '@islet/telemetry';
+import { orAborted } from './or-aborted.ts';
 
 /** Errands under way: one that takes long does not keep all others. */
 const AT_ONCE = 2;
@@ -24,7 +25,7 @@ export class Outgoing {
   readonly #logger: Logger;
   readonly #stop = new AbortController();
   readonly #pending = new Map<string, Pending>();
-  readonly #underWay = new Map<string, { work: Promise<void>; stop: AbortController }>();
+  readonly #underWay = new Map<string, { pending: Pending; work: Promise<void>; stop: AbortController }>();
   /** Failed, and tried again after a while. */
   readonly #resting = new Map<string, { failed: Pending; timer: NodeJS.Timeout }>();
 
@@ -41,10 +42,18 @@ export class Outgoing {
   async done(key: string, errand: Errand, signal: AbortSignal): Promise<void> {
     const ended = AbortSignal.any([signal, this.#stop.signal]);
     ended.throwIfAborted();
-    await new Promise<void>((resolve, reject) => {
-      ended.addEventListener('abort', () => reject(ended.reason), { once: true });
+    const done = new Promise<void>((resolve) => {
       this.#add(key, { errand, waiting: [resolve], backoffMs: FIRST_BACKOFF_MS });
     });
+    await orAborted(done, ended);
+  }
+
+  /** Waits until nothing is to be done for a key. @throws the signal's reason if that comes before */
+  async settled(key: string, signal: AbortSignal): Promise<void> {
+    const last = this.#pending.get(key) ?? this.#resting.get(key)?.failed ?? this.#underWay.get(key)?.pending;
+    if (!last) return;
+    const done = new Promise<void>((resolve) => last.waiting.push(resolve));
+    await orAborted(done, AbortSignal.any([signal, this.#stop.signal]));
   }
 
   /** Keeps what is to be done for a key from being done for a while, ms. When this returns, nothing of it is under way. */
@@ -86,7 +95,7 @@ export class Outgoing {
         this.#underWay.delete(key);
         this.#next();
       });
-      this.#underWay.set(key, { work, stop });
+      this.#underWay.set(key, { pending, work, stop });
     }
   }
 

@@ -3,12 +3,15 @@ import { mkdir, rename, rm } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { type Exec, exists } from '@islet/host';
 import type { ReadableStates, SharedStates, TreeArchive } from '@islet/snapshots';
+import { orAborted } from './or-aborted.ts';
 
 /** Packing and unpacking a root file system of some GiB on a slow disk, ms. */
 const TAR_TIMEOUT_MS = 900_000;
 
 /** All that a sandbox can see of a file; times to the nanosecond, since a restored gVisor looks at them. */
 const WHOLE = ['--numeric-owner', '--xattrs', '--xattrs-include=*', '--format=posix'];
+
+type TreeStore = Pick<SharedStates, 'hasTree' | 'putTree'>;
 
 export type TreeKind = 'guests' | 'roots';
 
@@ -28,18 +31,26 @@ export interface Tree {
 /** Directories that do not change any more, between this machine and others. */
 export class Trees {
   readonly #options: TreesOptions;
+  readonly #sending = new Map<string, Promise<void>>();
   readonly #bringing = new Map<string, Promise<boolean>>();
 
   constructor(options: TreesOptions) {
     this.#options = options;
   }
 
-  /** Puts a directory into the store, unless it is there. */
-  async send(shared: SharedStates, { kind, digest, dir }: Tree, signal: AbortSignal): Promise<void> {
+  /** Puts a directory into the store, unless it is there, or on its way for somebody else. */
+  async send(shared: TreeStore, { kind, digest, dir }: Tree, signal: AbortSignal): Promise<void> {
     const name = treeName(kind, digest);
-    if (await shared.hasTree(name, signal)) return;
-    await using archive = await this.pack(dir, signal);
-    await shared.putTree(name, archive.path, signal);
+    // What fails for another, or is given up, is sent here.
+    for (let other = this.#sending.get(name); other; other = this.#sending.get(name)) {
+      await orAborted(
+        other.catch(() => undefined),
+        signal,
+      );
+    }
+    const sending = this.#send(shared, name, dir, signal).finally(() => this.#sending.delete(name));
+    this.#sending.set(name, sending);
+    await sending;
   }
 
   /** Makes a directory as it was sent, once however often it is asked for. False if no source has it. */
@@ -65,6 +76,12 @@ export class Trees {
       throw error;
     }
     return archive;
+  }
+
+  async #send(shared: TreeStore, name: string, dir: string, signal: AbortSignal): Promise<void> {
+    if (await shared.hasTree(name, signal)) return;
+    await using archive = await this.pack(dir, signal);
+    await shared.putTree(name, archive.path, signal);
   }
 
   async #bring(source: Pick<ReadableStates, 'getTree'>, name: string, dir: string): Promise<boolean> {

@@ -90,6 +90,11 @@ export function orchestratorService(parts: NodeParts): Service {
         await sandboxes.bringBuild(buildId, from);
         return {};
       }),
+    storeBuild: ({ buildId }, { signal }) =>
+      answer(async () => {
+        await sandboxes.storeBuild(buildId, signal);
+        return {};
+      }),
     deleteBuild: ({ buildId }) =>
       answer(async () => {
         await sandboxes.dropBuild(buildId);

@@ -1,5 +1,6 @@
 import {
   newSandbox,
+  noStore,
   orchestratorProto,
   type Sandbox,
   sandboxAlreadyExists,
@@ -207,6 +208,16 @@ export class Sandboxes {
    */
   async bringBuild(buildId: string, peer?: PeerNode): Promise<void> {
     await this.#arrivals.bringBuild(buildId, peer);
+  }
+
+  /**
+   * Waits until the store has a build that this node is sending there.
+   * @throws IsletError 409 if there is no store; the signal's reason if that comes before
+   */
+  async storeBuild(buildId: string, signal: AbortSignal): Promise<void> {
+    const { exchange } = this.#options;
+    if (!exchange?.hasStore) throw noStore();
+    await exchange.buildSent(buildId, signal);
   }
 
   /**
