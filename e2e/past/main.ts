@@ -75,7 +75,8 @@ async function hears({ spans }: OtlpReceiver): Promise<void> {
   );
 }
 
-async function run(kinds: readonly FaultKind[], durationMs: number) {
+/** @param signal ends it before its time: what was acknowledged until then is judged */
+async function run(kinds: readonly FaultKind[], durationMs: number, signal: AbortSignal) {
   await using undo = new Undo();
   const dataDir = await newDataDir();
   undo.add('its data', () => removeDataDir(dataDir));
@@ -85,7 +86,8 @@ async function run(kinds: readonly FaultKind[], durationMs: number) {
   undo.add('the receiver', () => receiver[Symbol.asyncDispose]());
 
   const env = { OTEL_EXPORTER_OTLP_ENDPOINT: receiver.url, OTEL_METRIC_EXPORT_INTERVAL: '5000' };
-  const start = () => startInstance(dataDir, ['--clickhouse-url', server.url()], { env });
+  const start = () =>
+    startInstance(dataDir, ['--clickhouse-url', server.url()], { env, ownProcessGroup: true });
   let islet: RunningInstance = await start();
   undo.add('Islet', () => islet.stop('SIGINT'));
   const ledger = new Ledger();
@@ -146,9 +148,9 @@ async function run(kinds: readonly FaultKind[], durationMs: number) {
   };
 
   const endAt = Date.now() + durationMs;
-  for (let round = 0; Date.now() < endAt; round++) {
-    await sleep(CALM_MS);
-    await faults[kinds[round % kinds.length] as FaultKind]();
+  for (let round = 0; Date.now() < endAt && !signal.aborted; round++) {
+    await sleep(CALM_MS, undefined, { signal }).catch(() => undefined);
+    if (!signal.aborted) await faults[kinds[round % kinds.length] as FaultKind]();
   }
   await lives.end();
   await until('nothing waits on disk', 120_000, waiting, (bytes) => bytes === 0);
@@ -190,7 +192,10 @@ async function main(): Promise<number> {
     process.stdout.write(USAGE);
     return 0;
   }
-  const { log, ...counts } = await run(parseKinds(values.faults), Number(values.minutes) * 60_000);
+  const interrupted = new AbortController();
+  for (const name of ['SIGINT', 'SIGTERM'] as const) process.on(name, () => interrupted.abort());
+  const durationMs = Number(values.minutes) * 60_000;
+  const { log, ...counts } = await run(parseKinds(values.faults), durationMs, interrupted.signal);
   if (values.log !== undefined) await writeFile(values.log, log);
   process.stdout.write(`${values.json ? JSON.stringify(counts) : textOf(counts)}\n`);
   const { missing, twice, tooMany } = counts;
