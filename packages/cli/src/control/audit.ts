@@ -18,14 +18,17 @@ export function auditedAdministration(administration: Administration, db: Querie
     get(target, name: Method) {
       const call = target[name] as (body: unknown) => Promise<unknown>;
       return async (body: unknown) => {
+        let value: unknown;
         try {
-          const value = await call(body);
-          await leaveRecord(db, name, body, 200);
-          return value;
+          value = await call(body);
         } catch (error) {
-          if (error instanceof AdministrationError) await leaveRecord(db, name, body, 400);
+          const status = error instanceof AdministrationError ? 400 : 500;
+          // What broke the call may keep its record out, too: the call's own error is the one to tell.
+          await leaveRecord(db, name, body, status).catch(() => undefined);
           throw error;
         }
+        await leaveRecord(db, name, body, 200);
+        return value;
       };
     },
   });
