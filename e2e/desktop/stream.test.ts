@@ -42,7 +42,14 @@ type StreamOptions = Parameters<(typeof desktop.current)['stream']['start']>[0];
 async function open(url: string, shown = 'html.noVNC_connected'): Promise<void> {
   const attempt = async () => {
     await page.goto(url);
-    await page.waitForSelector(shown, { timeout: 20_000 });
+    try {
+      await page.waitForSelector(shown, { timeout: 20_000 });
+    } catch (cause) {
+      const state = await page.evaluate(
+        "document.documentElement.className + ': ' + document.querySelector('#noVNC_status')?.textContent",
+      );
+      throw new Error(`the page shows ${state}`, { cause });
+    }
   };
   await until(`the page shows ${shown}`, 120_000, attempt, () => true);
 }
