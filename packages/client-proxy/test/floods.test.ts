@@ -4,7 +4,7 @@ import { connect as connectHttp2 } from 'node:http2';
 import { type AddressInfo, connect, createServer, type Socket } from 'node:net';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { Edge, sandboxRoute } from './edge.ts';
-import { END_HEADERS, END_STREAM, Frame, FrameClient, frame, getHead } from './frames.ts';
+import { type Carrier, END_HEADERS, END_STREAM, Frame, FrameClient, frame, getHead } from './frames.ts';
 import { call } from './http1.ts';
 
 const ADDRESS = '127.0.0.27';
@@ -61,21 +61,18 @@ async function untilStill(size: () => number): Promise<void> {
   }
 }
 
-function endlessHead(n: number): Buffer {
-  return n === 0
-    ? frame(Frame.headers, 0, 1, getHead('GET', 'x'))
-    : frame(Frame.continuation, 0, 1, Buffer.from([0, 1, 97, 1, 97]));
-}
-
 /** A thousand of the same frame at once. */
 function many(one: Buffer): () => Buffer {
   const all = Buffer.concat(Array.from({ length: 1000 }, () => one));
   return () => all;
 }
 
-describe('an HTTP/2 client', () => {
+const more = many(frame(Frame.continuation, 0, 1, Buffer.from([0, 1, 97, 1, 97])));
+const endlessHead = (n: number) => (n === 0 ? frame(Frame.headers, 0, 1, getHead('GET', 'x')) : more());
+
+describe.each<Carrier>(['TLS', 'plain TCP'])('an HTTP/2 client over %s', (carrier) => {
   it('is cut off if it resets streams as fast as it opens them', async () => {
-    using client = await FrameClient.connect(edge.port);
+    using client = await FrameClient.connect(edge.port, { carrier });
     const before = requests;
     const head = getHead('POST', host);
     const cancel = Buffer.from([0, 0, 0, 8]);
@@ -94,7 +91,7 @@ describe('an HTTP/2 client', () => {
     ['settings', many(frame(Frame.settings, 0, 0, Buffer.alloc(0)))],
     ['pings', many(frame(Frame.ping, 0, 0, Buffer.alloc(8)))],
   ])('is cut off or held up if it sends %s and reads nothing', async (_, make) => {
-    using client = await FrameClient.connect(edge.port);
+    using client = await FrameClient.connect(edge.port, { carrier });
     client.socket.pause();
     const before = process.memoryUsage.rss();
     const flood = client.flood(10_000, make);
@@ -107,7 +104,9 @@ describe('an HTTP/2 client', () => {
   });
 
   it('gets 431 or a reset for a head of too many fields', async () => {
-    const session = connectHttp2(`https://127.0.0.1:${edge.port}`, { rejectUnauthorized: false });
+    const session = connectHttp2(`${carrier === 'TLS' ? 'https' : 'http'}://127.0.0.1:${edge.port}`, {
+      rejectUnauthorized: false,
+    });
     session.on('error', () => {});
     const fields = Object.fromEntries(Array.from({ length: 500 }, (_, n) => [`x-${n}`, 'a']));
     const stream = session.request({ ':authority': host, ':path': '/small', ...fields });
@@ -124,7 +123,7 @@ describe('an HTTP/2 client', () => {
   it('that reads nothing of many endless answers holds up what sends them', async () => {
     written = 0;
     const before = process.memoryUsage.rss();
-    using client = await FrameClient.connect(edge.port, 0);
+    using client = await FrameClient.connect(edge.port, { carrier, windowBytes: 0 });
     const head = getHead('GET', host);
     await client.flood(16, (n) => frame(Frame.headers, END_HEADERS | END_STREAM, 2 * n + 1, head));
     await expect.poll(() => endless.size).toBe(16);

@@ -1,5 +1,6 @@
 import { once } from 'node:events';
-import { connect, type TLSSocket } from 'node:tls';
+import { connect, type Socket } from 'node:net';
+import { connect as connectTls } from 'node:tls';
 
 /** Types and flags of HTTP/2 frames (RFC 9113 §6). */
 export const Frame = { headers: 1, reset: 3, settings: 4, ping: 6, goAway: 7, continuation: 9 } as const;
@@ -31,6 +32,15 @@ export const settings = (windowBytes: number) => {
   return frame(Frame.settings, 0, 0, payload);
 };
 
+/** Over TLS, or as it is: prior knowledge (RFC 9113 §3.3). */
+export type Carrier = 'TLS' | 'plain TCP';
+
+export interface FrameClientOptions {
+  /** What the server may send on a stream before it is told to go on. */
+  windowBytes?: number;
+  carrier?: Carrier;
+}
+
 /** A client that speaks HTTP/2 frame by frame. */
 export class FrameClient {
   /** Types of the frames that came. */
@@ -38,12 +48,12 @@ export class FrameClient {
   closed = false;
   /** Pieces of the flood that are on their way. */
   sent = 0;
-  readonly socket: TLSSocket;
+  readonly socket: Socket;
   #pending = Buffer.alloc(0);
   #wake = () => {};
 
-  private constructor(port: number) {
-    this.socket = connect({ port, host: '127.0.0.1', rejectUnauthorized: false, ALPNProtocols: ['h2'] });
+  private constructor(socket: Socket) {
+    this.socket = socket;
     this.socket.on('error', () => {});
     this.socket.on('drain', () => this.#wake());
     this.socket.on('close', () => {
@@ -53,10 +63,17 @@ export class FrameClient {
     this.socket.on('data', (chunk) => this.#take(chunk));
   }
 
-  /** @param windowBytes what the server may send on a stream before it is told to go on. */
-  static async connect(port: number, windowBytes = 65_535): Promise<FrameClient> {
-    const client = new FrameClient(port);
-    await once(client.socket, 'secureConnect');
+  static async connect(
+    port: number,
+    { windowBytes = 65_535, carrier = 'TLS' }: FrameClientOptions = {},
+  ): Promise<FrameClient> {
+    const at = { port, host: '127.0.0.1' };
+    const client = new FrameClient(
+      carrier === 'TLS'
+        ? connectTls({ ...at, rejectUnauthorized: false, ALPNProtocols: ['h2'] })
+        : connect(at),
+    );
+    await once(client.socket, carrier === 'TLS' ? 'secureConnect' : 'connect');
     client.socket.write(PREFACE);
     client.socket.write(settings(windowBytes));
     return client;
