@@ -94,13 +94,16 @@ function implementation(calls: Calls): UntypedServiceImplementation {
   return { once: answer, collect, repeat, talk };
 }
 
-/** A server of gRPC, which speaks HTTP/2 without TLS and nothing else. */
-export async function grpcServer(address: string): Promise<{ server: Server; port: number; calls: Calls }> {
+/** A server of gRPC, which speaks HTTP/2 without TLS and nothing else. @param at its port; 0: any that is free */
+export async function grpcServer(
+  address: string,
+  at = 0,
+): Promise<{ server: Server; port: number; calls: Calls }> {
   const server = new Server();
   const calls: Calls = { heads: [], cancelled: 0 };
   server.addService(DEFINITION, implementation(calls));
   const port = await new Promise<number>((resolve, reject) => {
-    server.bindAsync(`${address}:0`, ServerCredentials.createInsecure(), (error, bound) =>
+    server.bindAsync(`${address}:${at}`, ServerCredentials.createInsecure(), (error, bound) =>
       error ? reject(error) : resolve(bound),
     );
   });
