@@ -13,6 +13,8 @@ export interface Verdict {
   /** Calls of sandboxes that are known, to which no answer came: they may have happened. */
   unanswered: number;
   events: number;
+  /** Sandboxes that were there and are not, though nobody has killed them. */
+  lost: string[];
   /** Acknowledged and not told. */
   missing: number;
   /** Told twice under one id. */
@@ -34,6 +36,7 @@ const MOST_EXAMPLES = 5;
 export class Ledger {
   /** By sandbox and operation. */
   readonly #counts = new Map<string, Counts>();
+  readonly #lost: string[] = [];
 
   acknowledged(sandbox: string, operation: Operation): void {
     const counts = this.#of(sandbox, operation);
@@ -43,6 +46,10 @@ export class Ledger {
 
   unanswered(sandbox: string, operation: Operation): void {
     this.#of(sandbox, operation).possible++;
+  }
+
+  lost(sandbox: string): void {
+    this.#lost.push(sandbox);
   }
 
   judge(events: readonly ToldEvent[]): Verdict {
@@ -61,7 +68,7 @@ export class Ledger {
     return {
       acknowledged: counts.reduce((sum, [, { sure }]) => sum + sure, 0),
       unanswered: counts.reduce((sum, [, { sure, possible }]) => sum + possible - sure, 0),
-      ...{ events: events.length, missing, tooMany },
+      ...{ events: events.length, lost: [...this.#lost], missing, tooMany },
       twice: events.length - new Set(events.map(({ id }) => id)).size,
       examples: examples.slice(0, MOST_EXAMPLES),
     };

@@ -8,6 +8,9 @@ export interface LivesOptions {
   api: ControlPlane;
 }
 
+/** Of success, and of what had been done by a call that no answer came to. */
+type Statuses = readonly [number, number];
+
 /** So long does a worker wait for an Islet that does not answer, ms. */
 const AGAIN_MS = 300;
 /** In which a sandbox that nobody asks about any more is still there, s. */
@@ -49,29 +52,33 @@ export class Lives {
       }
       const id = created.body.sandboxID;
       this.#ledger.acknowledged(id, 'created');
-      await this.#until(id, 'paused', (api) => api.call('POST', `/sandboxes/${id}/pause`), [204, 409]);
       const body = { timeout: LIFE_S };
-      await this.#until(
-        id,
-        'resumed',
-        (api) => api.call('POST', `/sandboxes/${id}/connect`, { body }),
-        [201, 200],
-      );
-      await this.#until(id, 'killed', (api) => api.call('DELETE', `/sandboxes/${id}`), [204, 404]);
+      const steps: [Operation, (api: ControlPlane) => Promise<{ status: number }>, Statuses][] = [
+        ['paused', (api) => api.call('POST', `/sandboxes/${id}/pause`), [204, 409]],
+        ['resumed', (api) => api.call('POST', `/sandboxes/${id}/connect`, { body }), [201, 200]],
+        ['killed', (api) => api.call('DELETE', `/sandboxes/${id}`), [204, 404]],
+      ];
+      for (const [operation, call, statuses] of steps) {
+        if (!(await this.#until(id, operation, call, statuses))) break;
+      }
     }
   }
 
-  /** Asks until it is done. @param statuses of success, and of what had been done by a call that no answer came to */
+  /** Asks until it is done. False if the sandbox is lost: it is not there any more, and nobody has killed it. */
   async #until(
     id: string,
     operation: Operation,
     call: (api: ControlPlane) => Promise<{ status: number }>,
-    [done, before]: readonly [number, number],
-  ): Promise<void> {
+    [done, before]: Statuses,
+  ): Promise<boolean> {
     for (;;) {
       const answer = await call(this.#api).catch(() => undefined);
       if (answer?.status === done) this.#ledger.acknowledged(id, operation);
-      if (answer?.status === done || answer?.status === before) return;
+      if (answer?.status === done || answer?.status === before) return true;
+      if (answer?.status === 404) {
+        this.#ledger.lost(id);
+        return false;
+      }
       this.#ledger.unanswered(id, operation);
       await sleep(AGAIN_MS);
     }

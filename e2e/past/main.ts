@@ -26,10 +26,10 @@ away or answers nobody, by turns. Each acknowledged create, pause, resume and ki
 
   --minutes  how long (10)
   --faults   these kinds alone: ${FAULTS.join(', ')}
-  --log      where to write what the last of Islet's processes said
+  --log      where to write what Islet's processes said
   --json     the counts as one JSON object on standard output; progress goes to standard error in any case
 
-Needs root (./islet setup --with-tests). Exits with 1 if an event is missing or comes twice.
+Needs root (./islet setup --with-tests). Exits with 1 if a sandbox is lost, or an event is missing or comes twice.
 `;
 
 const { values } = parseArgs({
@@ -90,6 +90,7 @@ async function run(kinds: readonly FaultKind[], durationMs: number, signal: Abor
     startInstance(dataDir, ['--clickhouse-url', server.url()], { env, ownProcessGroup: true });
   let islet: RunningInstance = await start();
   undo.add('Islet', () => islet.stop('SIGINT'));
+  let log = '';
   const ledger = new Ledger();
   const lives = new Lives({ workers: WORKERS, ledger, api: new ControlPlane(islet.access) });
   undo.add('the load', () => lives.end());
@@ -105,6 +106,7 @@ async function run(kinds: readonly FaultKind[], durationMs: number, signal: Abor
   const killIslet = async () => {
     say('SIGKILL of Islet');
     await islet.stop('SIGKILL');
+    log += islet.log();
     islet = await start();
     lives.use(new ControlPlane(islet.access));
   };
@@ -163,7 +165,7 @@ async function run(kinds: readonly FaultKind[], durationMs: number, signal: Abor
   await until('the last end is told', 30_000, rows, (events) => ledger.judge(events).missing === 0).catch(
     () => undefined,
   );
-  return { ...ledger.judge(await rows()), most, spans: receiver.spans.length, log: islet.log() };
+  return { ...ledger.judge(await rows()), most, spans: receiver.spans.length, log: log + islet.log() };
 }
 
 type Counts = Omit<Awaited<ReturnType<typeof run>>, 'log'>;
@@ -171,6 +173,7 @@ type Counts = Omit<Awaited<ReturnType<typeof run>>, 'log'>;
 function textOf({
   acknowledged,
   unanswered,
+  lost,
   missing,
   twice,
   tooMany,
@@ -180,6 +183,7 @@ function textOf({
 }: Counts): string {
   return [
     `${acknowledged} calls were acknowledged, and ${unanswered} not answered`,
+    `sandboxes lost: ${lost.length} ${lost.join(', ')}`,
     `events missing: ${missing}, twice: ${twice}, too many: ${tooMany}`,
     ...examples.map((example) => `  ${example}`),
     `Islet took ${most.memoryMb} MiB at most, and ${most.waitingBytes} bytes waited on disk at most`,
@@ -198,8 +202,8 @@ async function main(): Promise<number> {
   const { log, ...counts } = await run(parseKinds(values.faults), durationMs, interrupted.signal);
   if (values.log !== undefined) await writeFile(values.log, log);
   process.stdout.write(`${values.json ? JSON.stringify(counts) : textOf(counts)}\n`);
-  const { missing, twice, tooMany } = counts;
-  return missing + twice + tooMany === 0 ? 0 : 1;
+  const { lost, missing, twice, tooMany } = counts;
+  return lost.length + missing + twice + tooMany === 0 ? 0 : 1;
 }
 
 process.exitCode = await main();

@@ -90,8 +90,9 @@ export class OtlpReceiver implements AsyncDisposable {
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
+    const closed = new Promise((done) => this.#server.close(done));
     this.#server.closeAllConnections();
-    await new Promise((done) => this.#server.close(done));
+    await closed;
   }
 
   async #receive(request: IncomingMessage): Promise<number> {
