@@ -23,6 +23,7 @@ import { Freezer } from './freezer.ts';
 import { SPEC_SHAPE } from './oci-spec.ts';
 import { untestedTrouble } from './release.ts';
 import { Runsc, type RunscCommand } from './runsc.ts';
+import { BrokenSaveError } from './runsc-error.ts';
 import { SentryTimers, SLACK_NS } from './timers.ts';
 
 /**
@@ -32,6 +33,8 @@ import { SentryTimers, SLACK_NS } from './timers.ts';
 const RUNTIME_OVERHEAD_BYTES = 128 * 1024 * 1024;
 
 const CHECKPOINT_TIMEOUT_MS = 60_000;
+/** For a sandbox that could not be written down to end, ms: measured 300. */
+const BROKEN_SAVE_MS = 5_000;
 
 export interface GvisorOptions extends Omit<DriverSite, 'dataDir'> {
   /** Looks whether checkpoints are whole, and repairs them, see `assertAllPages` and `repairEpolls`; closed with the driver. */
@@ -96,7 +99,15 @@ class Gvisor implements SandboxDriver {
   async checkpoint(machine: Machine, snapshotDir: string, signal?: AbortSignal): Promise<void> {
     const { dir, id } = machine;
     const args = ['checkpoint', '-compression=none', '-image-path', snapshotDir, id];
-    await this.#runsc.run({ dir, args, signal });
+    try {
+      await this.#runsc.run({ dir, args, signal });
+    } catch (error) {
+      // Or it would be said to run still.
+      if (error instanceof BrokenSaveError) {
+        await waitForExit(machine.main, BROKEN_SAVE_MS).catch(() => undefined);
+      }
+      throw error;
+    }
     // The command returns while the sandbox still writes its last pages; it exits when they are all in the file.
     await waitForExit(machine.main, CHECKPOINT_TIMEOUT_MS);
     await this.finishCheckpoint(snapshotDir);

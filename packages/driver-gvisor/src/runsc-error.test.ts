@@ -1,6 +1,6 @@
 import { MissingFileError } from '@islet/driver';
 import { expect, it } from 'vitest';
-import { runscError } from './runsc-error.ts';
+import { BrokenSaveError, runscError } from './runsc-error.ts';
 
 const cause = new Error('exit status 128');
 
@@ -18,4 +18,11 @@ it.each([
 it('takes nothing else for one', () => {
   expect(runscError('restore', 'out of memory', cause)).not.toBeInstanceOf(MissingFileError);
   expect(runscError('create', 'no such file or directory', cause)).not.toBeInstanceOf(MissingFileError);
+});
+
+it('knows a checkpoint that could not be written', () => {
+  const reason = 'checkpointing container "m1": encoding error: runtime error: invalid memory address';
+  expect(runscError('checkpoint', reason, cause)).toBeInstanceOf(BrokenSaveError);
+  expect(runscError('restore', reason, cause)).not.toBeInstanceOf(BrokenSaveError);
+  expect(runscError('checkpoint', 'container is not running', cause)).not.toBeInstanceOf(BrokenSaveError);
 });

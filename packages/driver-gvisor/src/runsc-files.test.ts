@@ -32,6 +32,18 @@ it('refuses what is no JSON in the same words', () => {
 it('takes the last message of a log, without what follows its line, and shortened', () => {
   const line = (msg: string) => `${JSON.stringify({ msg, level: 'error' })}\n`;
   expect(lastMessage(line('first') + line('last\ngoroutine 1:'))).toBe('last');
+  const trace = `goroutine 7 [running]:
+gvisor.dev/gvisor/pkg/state.safely.func1()
+	gvisor.dev/gvisor/pkg/state/state.go:309 +0x170
+panic({0x1196060?, 0x20b96d0?})
+	runtime/panic.go:792 +0x132
+gvisor.dev/gvisor/pkg/tcpip/transport/tcp.(*Endpoint).resetConnectionLocked(0xc000954708, {0x1593460?, 0x210ec60?})
+	gvisor.dev/gvisor/pkg/tcpip/transport/tcp/connect.go:1037 +0x84
+gvisor.dev/gvisor/pkg/tcpip/transport/tcp.(*Endpoint).beforeSave(0xc000954708)
+gvisor.dev/gvisor/pkg/state.Save()`;
+  expect(lastMessage(line(`encoding error:\n${trace}`))).toBe(
+    'encoding error: in pkg/tcpip/transport/tcp.(*Endpoint).resetConnectionLocked in pkg/tcpip/transport/tcp.(*Endpoint).beforeSave',
+  );
   expect(lastMessage(line('x'.repeat(9000)))).toHaveLength(500);
   expect(lastMessage('no JSON')).toBeUndefined();
 });

@@ -59,15 +59,24 @@ export async function readState(file: string, release: GvisorRelease): Promise<n
   return text === undefined ? undefined : processIds(text, release);
 }
 
+/** A line of a Go stack trace that names a function of gVisor's. */
+const CALL = /^gvisor\.dev\/gvisor\/([\w/.()*]+)\(/;
+const SHOWN_CALLS = 2;
+
 /** The error that a command of runsc logged last, shortened; undefined if it logged none. */
 export async function lastLogged(file: string): Promise<string | undefined> {
   return lastMessage((await readEnd(file, MAX_LOG_BYTES).catch(() => undefined)) ?? '');
 }
 
-/** The same of what it logged: lines of JSON. The stack trace of its own that may follow is left out. */
+/** The same of what it logged: lines of JSON. Of a stack trace of its own that may follow, where it panicked is left. */
 export function lastMessage(log: string): string | undefined {
   const messages = log.split('\n').flatMap((line) => /"msg":"((?:[^"\\]|\\.)*)"/.exec(line)?.[1] ?? []);
-  return messages.at(-1)?.split('\\n')[0]?.slice(0, MAX_MESSAGE);
+  const [message, ...trace] = messages.at(-1)?.split('\\n') ?? [];
+  if (message === undefined) return undefined;
+  const from = trace.findIndex((line) => line.startsWith('panic('));
+  const calls = from < 0 ? [] : trace.slice(from + 1).flatMap((line) => CALL.exec(line)?.[1] ?? []);
+  const where = calls.slice(0, SHOWN_CALLS).map((call) => ` in ${call}`);
+  return `${message.slice(0, MAX_MESSAGE)}${where.join('').slice(0, MAX_MESSAGE)}`;
 }
 
 /** The last bytes of a file, so many at the most; undefined if there is no file. */

@@ -12,6 +12,7 @@ const address = '127.45.0.40';
 
 /** A sandbox's daemon: each answer to GET /journal, with where it was asked to start. */
 let server: Server;
+let answers: boolean;
 let streams: { start: string | null; response: ServerResponse }[];
 let logs: SandboxLog[];
 let events: SandboxEvents;
@@ -20,10 +21,11 @@ let following: Promise<void>;
 
 beforeEach(async () => {
   [streams, logs, events] = [[], [], new SandboxEvents()];
+  answers = true;
   server = createServer((request, response) => {
     const { searchParams } = new URL(request.url ?? '', 'http://envd');
     streams.push({ start: searchParams.get('start'), response });
-    response.writeHead(200).flushHeaders();
+    if (answers) response.writeHead(200).flushHeaders();
   }).listen(PORTS.envd, address);
   await once(server, 'listening');
   const logger = createLogger({ service: 'test', level: 'silent' });
@@ -72,6 +74,29 @@ it('leaves a sandbox that is being saved, and goes on where it was', async () =>
   tell(SandboxState.RUNNING, 'two');
   await streamsOpen(2);
   expect(streams.map(({ start }) => start)).toEqual(['0', '1']);
+});
+
+it('lets a sandbox that is being saved answer first', async () => {
+  answers = false;
+  tell(SandboxState.RUNNING);
+  await streamsOpen(1);
+  const { response } = streams[0] as { response: ServerResponse };
+  tell(SandboxState.PAUSING);
+  await sleep(100);
+  expect(response.closed).toBe(false);
+  const closed = once(response, 'close');
+  response.writeHead(200).flushHeaders();
+  await closed;
+});
+
+it('does not wait for the answer of a sandbox that has ended', async () => {
+  answers = false;
+  tell(SandboxState.RUNNING);
+  await streamsOpen(1);
+  const closed = once(streams[0]?.response as ServerResponse, 'close');
+  const reason = orchestratorProto.KillReason.REQUEST;
+  events.emit({ kind: 'ended', sandbox: sandbox(SandboxState.KILLING), reason });
+  await closed;
 });
 
 it('hears a sandbox out that is being killed, until it has ended', async () => {

@@ -22,6 +22,9 @@ const AGAIN_MS = { least: 1_000, most: 300_000 };
 /** Before a stream is opened, ms: who asked for the sandbox has the answer by then. */
 const OPEN_AFTER_MS = 20;
 
+/** How long a sandbox that is being saved has to answer a stream that is being opened, ms; its pause waits longer for connections. */
+const ANSWER_MS = 5_000;
+
 /** How long the reader of logs waits for a stream that is only just being opened, ms. */
 const CATCH_UP_MS = 1_000;
 
@@ -47,8 +50,8 @@ export class Journals {
   }
 
   /**
-   * Reads the journals of sandboxes as long as they run, until `events` end. A sandbox that is being saved is left at once, since an
-   * open connection keeps it from that.
+   * Reads the journals of sandboxes as long as they run, until `events` end. A sandbox that is being saved is left, since an open
+   * connection keeps it from that.
    * @param known sandboxes that lived before the events began
    */
   async follow(known: readonly Sandbox[], events: AsyncIterable<SandboxEvent>): Promise<void> {
@@ -75,7 +78,7 @@ export class Journals {
     const runs = state === SandboxState.RUNNING;
     if (stream && (!runs || stream.executionId !== executionId)) {
       this.#streams.delete(sandboxId);
-      setImmediate(() => stream.close()); // What has come already is still read.
+      setImmediate(() => stream.leave()); // What has come already is still read.
     }
     if (!runs || this.#streams.has(sandboxId)) return;
     const cursor = {
@@ -110,6 +113,8 @@ class JournalStream {
   readonly #stop = new AbortController();
   readonly #caughtUp: Promise<void>;
   #setCaughtUp = () => {};
+  /** Set while an answer is on its way. */
+  #asking: Promise<unknown> | undefined;
 
   constructor(options: StreamOptions) {
     this.#options = options;
@@ -123,6 +128,15 @@ class JournalStream {
   close(): void {
     this.#stop.abort();
     this.#setCaughtUp();
+  }
+
+  /**
+   * As `close`, for a sandbox that goes on: what has been asked of it is answered first. gVisor (release 20240729) cannot save one, and ends it,
+   * if a connection was reset before the sandbox's own side of its handshake was over, and nobody outside sees whether it is.
+   */
+  leave(): void {
+    const answered = this.#asking?.catch(() => undefined) ?? Promise.resolve();
+    void Promise.race([answered, pauseFor(ANSWER_MS, this.#stop.signal)]).then(() => this.close());
   }
 
   async caughtUp(): Promise<void> {
@@ -155,11 +169,15 @@ class JournalStream {
     const end = () => connection.end();
     this.#stop.signal.addEventListener('abort', end, { once: true });
     try {
-      const answer = await connection.request({
+      const asking = connection.request({
         method: 'GET',
         path: `/journal?start=${cursor.get() ?? 0}`,
         headers: tokenHeader(sandbox.config.envdAccessToken),
         signal: this.#stop.signal,
+      });
+      this.#asking = asking;
+      const answer = await asking.finally(() => {
+        this.#asking = undefined;
       });
       if (answer.statusCode !== 200) {
         throw new EnvdAnswerError(`envd answers ${answer.statusCode} on /journal`);
