@@ -143,9 +143,12 @@ it('moves a sandbox whose build nobody brings ahead of it', async () => {
   const api = await start();
   const { id, home } = await create(api);
   await setStatus(api, home, 'draining');
+  home.storingBuild = Promise.reject(new Error('the store is away'));
+  home.storingBuild.catch(() => {});
   for (const node of nodes) node.bringing = Promise.reject(new Error('the store is away'));
   for (const node of nodes) node.bringing?.catch(() => {});
   expect((await move(api, home, id)).status).toBe(200);
+  expect(nodes.flatMap(({ brought }) => brought)).toHaveLength(1);
 });
 
 it('has what is asked of a sandbox wait until it was moved', async () => {

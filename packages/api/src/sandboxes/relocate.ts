@@ -8,7 +8,7 @@ import {
 } from '@islet/contracts';
 import type { ApiContext } from '../context.ts';
 import type { Clock } from '../deps.ts';
-import type { Node } from '../nodes/node.ts';
+import type { Node, NodeCall } from '../nodes/node.ts';
 import { isUnknown } from '../nodes/node-call.ts';
 import { destinations, toAnother } from './destinations.ts';
 import { handOver, letGo, runOf, whileClaimed } from './move.ts';
@@ -97,19 +97,21 @@ async function prepare(
 ): Promise<void> {
   const { buildId, sandboxId } = sandbox.config;
   const { peer } = from.link;
-  try {
-    if (!peer) {
-      await from.call(BRING_TIMEOUT_MS, ({ sandboxes }, options) =>
-        sandboxes.storeBuild({ buildId }, options),
+  const attempt = async (at: Node, use: NodeCall<unknown>) => {
+    try {
+      await at.call(BRING_TIMEOUT_MS, use);
+    } catch (error) {
+      // It is tried again with the sandbox.
+      logger.warn(
+        { err: error, sandboxId, nodeId: at.id },
+        'a node did not get or store a build ahead of a sandbox',
       );
     }
-    await node.call(BRING_TIMEOUT_MS, ({ sandboxes }, options) =>
-      sandboxes.bringBuild({ buildId, ...(peer && { from: peer }) }, options),
-    );
-  } catch (error) {
-    // It is tried again with the sandbox.
-    logger.warn({ err: error, sandboxId, nodeId: node.id }, 'a node did not get a build ahead of a sandbox');
-  }
+  };
+  if (!peer) await attempt(from, ({ sandboxes }, options) => sandboxes.storeBuild({ buildId }, options));
+  await attempt(node, ({ sandboxes }, options) =>
+    sandboxes.bringBuild({ buildId, ...(peer && { from: peer }) }, options),
+  );
 }
 
 /** Stops a running sandbox; one that is paused, or being paused, is so. */
