@@ -1,11 +1,14 @@
+import { execFile } from 'node:child_process';
 import { createHash } from 'node:crypto';
 import { cp, readdir, readFile, rename, rm, truncate, writeFile } from 'node:fs/promises';
 import { basename, join } from 'node:path';
+import { promisify } from 'node:util';
 import { Sandbox, Template, waitForPort } from 'e2b';
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
 import { runIslet } from '../setup/command.ts';
 import { newDataDir, type RunningInstance, removeDataDir, startInstance } from '../setup/instance.ts';
 import { VIRTUAL_MACHINES } from '../setup/isolation.ts';
+import { addressOnHost } from '../setup/machine.ts';
 import { buildDir, savedDir } from '../setup/saved.ts';
 import { until } from '../setup/until.ts';
 
@@ -223,3 +226,30 @@ async function copySnapshot(ofBuildId: string, buildId: string): Promise<void> {
   const build = JSON.parse(await readFile(fileOfBuild(ofBuildId), 'utf8')) as object;
   await writeFile(fileOfBuild(buildId), JSON.stringify({ ...build, buildId, templateId: 'gone', snapshot }));
 }
+
+/** Asks a sandbox's daemon for a connection, as an address that does not answer what comes back. */
+const BEGIN_HANDSHAKE = `
+import socket, struct, sys
+source, target = "192.0.2.9", sys.argv[1]
+head = struct.pack("!HHLLBBHHH", 40000, 49983, 1, 0, 5 << 4, 2, 65535, 0, 0)
+text = socket.inet_aton(source) + socket.inet_aton(target) + struct.pack("!BBH", 0, 6, len(head)) + head
+total = sum(struct.unpack("!%dH" % (len(text) // 2), text))
+total = (total >> 16) + (total & 65535)
+check = ~(total + (total >> 16)) & 65535
+segment = head[:16] + struct.pack("!H", check) + head[18:]
+packet = struct.pack("!BBHHHBBH4s4s", 69, 0, 20 + len(segment), 1, 0, 64, 6, 0, socket.inet_aton(source), socket.inet_aton(target))
+with socket.socket(socket.AF_INET, socket.SOCK_RAW, socket.IPPROTO_RAW) as raw:
+    raw.sendto(packet + segment, (target, 0))
+`;
+
+// A connection whose handshake is not over is what this gVisor cannot write down: docs/gvisor.md.
+describe.skipIf(VIRTUAL_MACHINES)('a sandbox that its runtime cannot write down', () => {
+  it('is said to be lost, and nothing is left of it', async () => {
+    const sandbox = await create();
+    const address = await addressOnHost(dataDir, sandbox.sandboxId);
+    await promisify(execFile)('python3', ['-c', BEGIN_HANDSHAKE, address]);
+    await expect(sandbox.pause()).rejects.toThrow(/was lost while it was saved/);
+    await expect(sandbox.getInfo()).rejects.toThrow(/not found|doesn't exist/i);
+    await untilNoMachineIsLeft();
+  });
+});
