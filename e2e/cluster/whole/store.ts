@@ -1,5 +1,5 @@
 import { execFile } from 'node:child_process';
-import { rename, writeFile } from 'node:fs/promises';
+import { rename, rm, writeFile } from 'node:fs/promises';
 import { promisify } from 'node:util';
 import { openS3Objects } from '@islet/s3';
 import { TestServer, type TestServerPlace } from '@islet/s3/test-server';
@@ -30,18 +30,19 @@ export interface ClusterStore extends AsyncDisposable {
 
 /** A directory of this machine that all nodes see. */
 export function directoryStore(path: string): ClusterStore {
-  const away = `${path}-away`;
+  const [away, file] = [`${path}-away`, `${path}-file`];
   const open = () => ObjectDirectory.open(path);
   return {
     ...{ name: path, env: {} },
     async set(isThere) {
       if (isThere) {
-        await rename(path, `${path}-file`);
+        await rename(path, file);
         await rename(away, path);
         return;
       }
+      await writeFile(file, '');
       await rename(path, away);
-      await writeFile(path, '');
+      await takePlace(file, path);
     },
     keys: async (prefix) => keysOf(await open(), prefix),
     async garbage() {
@@ -79,6 +80,18 @@ export async function bucketStore(place: TestServerPlace): Promise<ClusterStore>
     },
     [Symbol.asyncDispose]: () => server[Symbol.asyncDispose](),
   };
+}
+
+/** A node that is just putting something may make its folder anew; what it puts there was moved away with the rest. */
+async function takePlace(file: string, path: string): Promise<void> {
+  for (;;) {
+    try {
+      return await rename(file, path);
+    } catch (error) {
+      if ((error as NodeJS.ErrnoException).code !== 'EISDIR') throw error;
+      await rm(path, { recursive: true });
+    }
+  }
 }
 
 async function collect(store: string): Promise<{ objects: number; removedObjects: number }> {
