@@ -151,6 +151,16 @@ export class Exchange implements AsyncDisposable {
     return bringing;
   }
 
+  /** Gets what another node's build stands on, and not its saved state. */
+  bringBase(buildId: string, peer: PeerNode): Promise<void> {
+    return asRefusal(async () => {
+      const source = this.#sourceOf(peer);
+      const stored = await source.getRecord(buildRecord(buildId));
+      const build = stored && checkBuild(stored.content);
+      if (build?.buildId === buildId) await this.#bring(source, build.needs, undefined);
+    });
+  }
+
   /** Sends a paused sandbox behind the caller's back. @param onSent once another node could take it */
   sendSandbox(record: MovableRecord, onSent: () => Promise<void>): void {
     const shared = this.#shared;

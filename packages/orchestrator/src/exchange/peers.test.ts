@@ -183,6 +183,10 @@ it('bring a build from each other', async () => {
     ...{ defaultUser: 'user', defaultWorkdir: '/', envdVersion: '1' },
   };
   one.builds.set('b', build);
+  await two.exchange.bringBase('b', one.peer);
+  expect(await readFile(join(two.roots.dirOf(NEEDS.rootfs), 'motd'), 'utf8')).toBe('hello');
+  expect(await two.snapshots.has(snapshot)).toBe(false);
+  await two.exchange.bringBase('unknown', one.peer);
   expect(await two.exchange.bringBuild('b', one.peer)).toEqual(build);
   expect(await two.snapshots.has(snapshot)).toBe(true);
   expect(await two.exchange.bringBuild('unknown', one.peer)).toBeUndefined();

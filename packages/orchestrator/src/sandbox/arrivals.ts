@@ -27,7 +27,9 @@ export class Arrivals {
   /** See `Sandboxes.bringBuild`. */
   async bringBuild(buildId: string, peer?: PeerNode): Promise<void> {
     const { exchange, templates } = this.#options;
-    if (!exchange || templates.has(buildId)) return;
+    if (!exchange) return;
+    // Two nodes may have made it from different root file systems: a sandbox that comes from the other one stands on that one's.
+    if (templates.has(buildId)) return peer && exchange.bringBase(buildId, peer);
     const build = await exchange.bringBuild(buildId, peer);
     if (build && !templates.has(buildId)) await templates.adopt(build);
   }
