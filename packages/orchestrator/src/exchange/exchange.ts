@@ -155,9 +155,8 @@ export class Exchange implements AsyncDisposable {
   bringBase(buildId: string, peer: PeerNode): Promise<void> {
     return asRefusal(async () => {
       const source = this.#sourceOf(peer);
-      const stored = await source.getRecord(buildRecord(buildId));
-      const build = stored && checkBuild(stored.content);
-      if (build?.buildId === buildId) await this.#bring(source, build.needs, undefined);
+      const build = await readBuild(source, buildId);
+      if (build) await this.#bring(source, build.needs, undefined);
     });
   }
 
@@ -228,9 +227,8 @@ export class Exchange implements AsyncDisposable {
   async #bringBuild(buildId: string, peer: PeerNode | undefined): Promise<TemplateBuild | undefined> {
     return asRefusal(async () => {
       const source = this.#sourceOf(peer);
-      const stored = await source.getRecord(buildRecord(buildId));
-      const build = stored && checkBuild(stored.content);
-      if (build?.buildId !== buildId) return undefined;
+      const build = await readBuild(source, buildId);
+      if (!build) return undefined;
       return (await this.#bring(source, build.needs, peer && build.snapshot)) ? build : undefined;
     });
   }
@@ -310,6 +308,13 @@ export class Exchange implements AsyncDisposable {
   #rootsDir(): string {
     return join(this.#options.dir, 'roots');
   }
+}
+
+/** What a source says of a build. Undefined if it has none, or its record is not that build's. */
+async function readBuild(source: ReadableStates, buildId: string): Promise<TemplateBuild | undefined> {
+  const stored = await source.getRecord(buildRecord(buildId));
+  const build = stored && checkBuild(stored.content);
+  return build?.buildId === buildId ? build : undefined;
 }
 
 /** That something cannot be brought now says nothing of the node next to this one. */

@@ -203,7 +203,7 @@ export class Sandboxes {
 
   /**
    * Makes sure that a build is here if any node of the installation has made it.
-   * @param peer has it, as far as is known
+   * @param peer has it, as far as is known: what it stands on there is brought, too, which may differ
    * @throws IsletError 503 if it cannot be brought now
    */
   async bringBuild(buildId: string, peer?: PeerNode): Promise<void> {
