@@ -10,7 +10,6 @@ import { sharedSandbox } from '../sdk/sandbox.ts';
 import { startServer } from '../sdk/server.ts';
 import { type Browser, openBrowser } from '../setup/chromium.ts';
 import { runIslet } from '../setup/command.ts';
-import { until } from '../setup/until.ts';
 
 const { dataDir, trust } = inject('islet');
 const PORT = 8_080;
@@ -120,17 +119,11 @@ describe('a browser', () => {
   afterAll(async () => {
     for (const browser of browsers ?? []) await browser.close();
   });
-  /** What comes of opening the page. Chromium gives up whenever a link of the host is made, as each sandbox has one. */
+  /** What comes of opening the page. */
   const opened = (page: Page) =>
-    until(
-      'the page opens or is refused',
-      30_000,
-      () =>
-        page.goto(`https://${sandbox.current.getHost(PORT)}/`).then(
-          (answer) => String(answer?.status()),
-          (error: Error) => error.message,
-        ),
-      (said) => !said.includes('ERR_NETWORK_CHANGED'),
+    page.goto(`https://${sandbox.current.getHost(PORT)}/`).then(
+      (answer) => String(answer?.status()),
+      (error: Error) => error.message,
     );
 
   it('whose user trusts the authority opens a page over https, which talks back by a WebSocket and fetch', async () => {

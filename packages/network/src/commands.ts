@@ -1,6 +1,9 @@
 import { netnsPrefix, type Slot } from './addresses.ts';
 
-/** `ip -batch` lines that make the host's side of slots. */
+/**
+ * `ip -batch` lines that make the host's side of slots. The host has a slot's address by a route alone, not on the link:
+ * a browser on this machine cuts the connections that it has, with ERR_NETWORK_CHANGED, whenever a link gets an address.
+ */
 export function hostCreateBatch(slots: readonly Slot[]): string {
   return slots
     .flatMap((slot) => [
@@ -8,8 +11,9 @@ export function hostCreateBatch(slots: readonly Slot[]): string {
       `link add ${slot.hostInterface} type veth peer name eth0 netns ${slot.netns} address ${slot.sandboxMac}`,
       // Without it the kernel gives each end an IPv6 link-local address.
       `link set ${slot.hostInterface} addrgenmode none`,
-      `addr add ${slot.hostAddress}/30 dev ${slot.hostInterface}`,
       `link set ${slot.hostInterface} up`,
+      `route add local ${slot.hostAddress} dev ${slot.hostInterface} table local`,
+      `route add ${slot.sandboxAddress} dev ${slot.hostInterface} src ${slot.hostAddress}`,
       `neigh replace ${slot.sandboxAddress} lladdr ${slot.sandboxMac} dev ${slot.hostInterface} nud permanent`,
     ])
     .map((line) => `${line}\n`)

@@ -75,6 +75,32 @@ describe('NetworkPool', () => {
     expect(await host.exec('ip', ['-n', slot.netns, '-6', 'addr', 'show', 'dev', 'eth0'])).toBe('');
   });
 
+  it('adds no address to a link of the host, which would have browsers cut their connections', async () => {
+    const monitor = spawn('ip', ['monitor', 'address'], { stdio: ['ignore', 'pipe', 'inherit'] });
+    const heard: string[] = [];
+    createInterface({ input: monitor.stdout }).on('line', (line) => heard.push(line));
+    // The monitor hears all in order: once it has heard the mark again, it has heard of everything before.
+    const mark = `127.${[...Buffer.from(instance, 'hex')].join('.')}/32`;
+    const heardMark = async () => {
+      const before = heard.length;
+      const input = `addr add ${mark} dev lo\naddr del ${mark} dev lo\n`;
+      await host.exec('ip', ['-batch', '-'], { input });
+      return heard.slice(before).some((line) => line.includes(mark));
+    };
+    try {
+      await expect.poll(heardMark).toBe(true);
+      const slots = await Promise.all(Array.from({ length: 12 }, () => pool.take()));
+      for (const slot of slots) pool.discard(slot);
+      await pool.close();
+      pool = await open();
+      await expect.poll(heardMark).toBe(true);
+    } finally {
+      monitor.kill();
+      await once(monitor, 'exit');
+    }
+    expect(heard.filter((line) => line.includes(instance))).toEqual([]);
+  });
+
   it('gives no address out again that this host still has a connection with', async () => {
     const slot = await pool.take();
     const server = spawn('ip', [
