@@ -39,6 +39,12 @@ const CLUSTER = [...ROLES, 'e2e/control-plane/**/*.test.ts'];
 // `rootless` against an Islet of an ordinary user.
 export default defineConfig({
   test: {
+    tags: [
+      {
+        name: 'long',
+        description: 'What a shorter test shows in part: `npm run test:long`, not in `npm test`.',
+      },
+    ],
     projects: [
       {
         test: {

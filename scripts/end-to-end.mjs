@@ -26,7 +26,7 @@ const files = readdirSync(join(root, 'e2e'), { recursive: true })
 const group = (number) => files.filter((_, index) => index % GROUPS === number).map((name) => `e2e/${name}`);
 
 // All of the SDK's tests run in these modes with `npm run test:modes`.
-const inMode = ['e2e/sdk/watch.test.ts', 'e2e/sdk/stdin.test.ts'];
+const inMode = ['e2e/sdk/watch.test.ts'];
 const runs = [
   // One Islet for them all: their template takes minutes to build.
   { title: 'tests of the code interpreter', name: 'interpreter', words: ['e2e', 'e2e/interpreter/'] },
@@ -52,7 +52,7 @@ const runs = [
 function run({ title, name, words, env }) {
   console.log(`== ${title}: begun`);
   const reporters = ['--reporter=default', '--reporter=./scripts/test-report.mjs'];
-  const args = ['--no-install', 'vitest', 'run', ...reporters, '--project', ...words];
+  const args = ['--no-install', 'vitest', 'run', '--tagsFilter=!long', ...reporters, '--project', ...words];
   const child = spawn('npx', args, {
     cwd: root,
     env: { ...process.env, ...env, ISLET_TEST_REPORT: join(results, `${name}.json`) },

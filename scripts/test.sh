@@ -27,7 +27,7 @@ trap 'rm -rf "$results"' EXIT
 reporter=./scripts/test-report.mjs
 # vitest PROJECT [FILE…]
 vitest() {
-  ISLET_TEST_REPORT="$results/$1.json" npx --no-install vitest run --project "$@" --reporter=default --reporter="$reporter"
+  ISLET_TEST_REPORT="$results/$1.json" npx --no-install vitest run --tagsFilter='!long' --project "$@" --reporter=default --reporter="$reporter"
 }
 
 step 'type check' npm run --silent typecheck

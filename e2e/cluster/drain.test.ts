@@ -183,7 +183,9 @@ describe('two nodes that share a store', () => {
     await node('undrain', 'one');
   });
 
-  it('go on where they are if a drain is interrupted, and the node stays drained', async () => {
+  it('go on where they are if a drain is interrupted, and the node stays drained', {
+    tags: 'long',
+  }, async () => {
     const sandboxes = [await serve('one'), await serve('one'), await serve('one'), await serve('one')];
     const words = ['node', 'drain', 'one', '--at-once', '1', '--data-dir', join(dir, 'api')];
     const child = spawn(LAUNCHER, words, { stdio: ['ignore', 'pipe', 'inherit'] });

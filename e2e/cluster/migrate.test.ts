@@ -115,7 +115,10 @@ describe('an Islet of one machine that is moved', () => {
     expect(await migrate()).toEqual(done);
   });
 
-  it('goes into a bucket, and is served from there by other machines, with its old keys', async () => {
+  it('goes into a bucket, and is served from there by other machines, with its old keys', {
+    timeout: 600_000,
+    tags: 'long',
+  }, async () => {
     await using bucket = await openSharedStore('S3', dir);
     const other = await cluster.createDatabase('other');
     const moved = await runIslet(words(other, bucket.name), { timeoutMs: SEND_MS });
@@ -141,7 +144,7 @@ describe('an Islet of one machine that is moved', () => {
     expect((await base.commands.run('echo new')).stdout).toBe('new\n');
     expect(await Volume.list(connection)).toContainEqual({ volumeId, name: 'kept' });
     await resumed.kill();
-  }, 600_000);
+  });
 
   it('has its volumes where it was, on the same machine over the new database', async () => {
     instance = await startInstance(source, ['--warm-memory', '100', '--database-url', url]);

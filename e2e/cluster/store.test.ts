@@ -145,7 +145,10 @@ describe.each(STORES)('two nodes that share a store: %s', (kind) => {
   );
 
   // The last one: a node is gone for good.
-  it('go on with what a node paused while no API ran, though it never comes back', async () => {
+  it('go on with what a node paused while no API ran, though it never comes back', {
+    timeout: 300_000,
+    tags: 'long',
+  }, async () => {
     const pausing = { timeoutMs: LIFE_MS, lifecycle: { onTimeout: 'pause' as const } };
     const make = () => Sandbox.create('base', { ...connection, ...pausing });
     const sandbox = await until('a sandbox is created', 60_000, make, () => true);
@@ -170,7 +173,7 @@ describe.each(STORES)('two nodes that share a store: %s', (kind) => {
     expect(await resumed.files.read('/home/user/note')).toBe('unheard');
     await until('the store has nothing of it', 60_000, recordsOf(sandboxId), (keys) => keys.length === 0);
     expect(await resumed.kill()).toBe(true);
-  }, 300_000);
+  });
 
   /** A pause without the SDK, which says less of a refusal. */
   async function pause(sandboxId: string): Promise<{ status: number; retryAfter: string | null }> {

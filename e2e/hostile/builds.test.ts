@@ -68,7 +68,7 @@ it('keeps nobody waiting for archives that unpack to a thousandfold', async () =
   await (await sandbox).kill();
 });
 
-it('keeps nobody waiting for what a build writes', async () => {
+it('keeps nobody waiting for what a build writes', { tags: 'long' }, async () => {
   const log: string[] = [];
   const template = Template()
     .fromBaseImage()

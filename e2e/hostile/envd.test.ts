@@ -118,7 +118,7 @@ describe('a sandbox whose daemon is an impostor', () => {
     await expectUnharmed();
   });
 
-  it('harms nobody either when Islet was killed and takes it over', async () => {
+  it('harms nobody either when Islet was killed and takes it over', { tags: 'long' }, async () => {
     logs += islet.log();
     await islet.stop('SIGKILL');
     islet = await startInstance(dataDir);

@@ -80,7 +80,9 @@ it('breaks a run off that a fork cuts, which is interrupted, and answers the nex
   });
 });
 
-it('keeps what a context has though its run was cut off by a pause, however long that lasts', async () => {
+it('keeps what a context has though its run was cut off by a pause, however long that lasts', {
+  tags: 'long',
+}, async () => {
   const sandbox = await create();
   await sandbox.runCode('kept = 1');
   // It does not end by the interrupt before it is saved; then it does, but by a clock on which more time has passed than it gets.

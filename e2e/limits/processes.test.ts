@@ -76,7 +76,7 @@ describe('the number of a sandbox’s processes', { timeout: 4 * PATIENCE_MS }, 
     });
   });
 
-  it('holds for what root and sudo start', async () => {
+  it('holds for what root and sudo start', { tags: 'long' }, async () => {
     await withSandbox({ timeoutMs: 6 * PATIENCE_MS }, async (sandbox) => {
       const most = await limitOf(sandbox);
       expectNear(await startMany(sandbox, `sudo ${START_MANY}`), most);
@@ -85,7 +85,7 @@ describe('the number of a sandbox’s processes', { timeout: 4 * PATIENCE_MS }, 
     });
   });
 
-  it('is the same after a pause, with what runs counted', async () => {
+  it('is the same after a pause, with what runs counted', { tags: 'long' }, async () => {
     await withSandbox({ timeoutMs: 6 * PATIENCE_MS }, async (sandbox) => {
       await sandbox.commands.run('for i in $(seq 200); do sleep 600 > /dev/null 2>&1 & done');
       await sandbox.pause();

@@ -167,7 +167,7 @@ describe.skipIf(process.env.ISLET_FIRECRACKER)('the QEMU of a sandbox', () => {
     ).toBe(true);
   });
 
-  it('gives back what a program in the sandbox held and freed', async () => {
+  it('gives back what a program in the sandbox held and freed', { tags: 'long' }, async () => {
     const sandbox = await create();
     const [pid] = await qemuOf(await machineOf(dataDir, sandbox.sandboxId));
     const held = async () => {

@@ -79,7 +79,9 @@ const forked = async (sandbox: Sandbox) => {
   return fork;
 };
 
-it('keeps every page over pauses, snapshots and forks, writes only what changed since, and shares the rest', async () => {
+it('keeps every page over pauses, snapshots and forks, writes only what changed since, and shares the rest', {
+  tags: 'long',
+}, async () => {
   let sandbox = await Sandbox.create('base', lasting);
   made.push(sandbox.sandboxId);
   await sandbox.files.write('/home/user/holder.py', HOLDER);

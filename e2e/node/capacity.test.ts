@@ -11,6 +11,7 @@ const COUNT = VIRTUAL_MACHINES ? 8 : 30;
 
 it(`makes ${COUNT} sandboxes at once, and each of them works and is its own`, {
   timeout: 2 * PATIENCE_MS,
+  tags: 'long',
 }, async () => {
   const created = await Promise.allSettled(
     Array.from({ length: COUNT }, (_, index) =>

@@ -43,6 +43,7 @@ async function churn(count: number): Promise<void> {
 }
 
 it('leaves nothing behind of 100 sandboxes created and killed', {
+  tags: 'long',
   timeout: VIRTUAL_MACHINES ? 1_200_000 : 300_000,
 }, async () => {
   await churn(AT_ONCE);

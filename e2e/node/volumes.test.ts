@@ -124,7 +124,10 @@ describe('volumes of two teams', () => {
   });
 });
 
-it('are left by nothing of sandboxes that come and go with them', { timeout: 120_000 }, async () => {
+it('are left by nothing of sandboxes that come and go with them', {
+  timeout: 120_000,
+  tags: 'long',
+}, async () => {
   const volume = await Volume.create('churn', connection());
   const mounts = { volumeMounts: [{ name: 'churn', path: MOUNT }] };
   const churn = async () => {

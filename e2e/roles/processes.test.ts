@@ -108,32 +108,31 @@ describe('API, edge and node in processes of their own', () => {
     });
   });
 
-  it(
-    'offer the further templates of Islet: the first use of a name has the node build one',
-    async () => {
-      const createInterpreter = () => CodeInterpreter.create({ ...connection, timeoutMs: LIFE_MS });
-      await expect(createInterpreter()).rejects.toThrow(/is being built/);
-      const ofApi = ['--json', '--data-dir', join(dir, 'api')];
-      const said = await islet('template', 'build', 'code-interpreter', ...ofApi);
-      expect(JSON.parse(said.trim().split('\n').at(-1) ?? '')).toMatchObject({ name: 'code-interpreter-v1' });
-      const run = async () => {
-        const interpreter = await until('a sandbox of it is created', 60_000, createInterpreter, () => true);
-        const { text } = await interpreter.runCode('1 + 1');
-        await interpreter.kill();
-        return text;
-      };
-      expect(await run()).toBe('2');
+  it('offer the further templates of Islet: the first use of a name has the node build one', {
+    timeout: BUILD_MS,
+    tags: 'long',
+  }, async () => {
+    const createInterpreter = () => CodeInterpreter.create({ ...connection, timeoutMs: LIFE_MS });
+    await expect(createInterpreter()).rejects.toThrow(/is being built/);
+    const ofApi = ['--json', '--data-dir', join(dir, 'api')];
+    const said = await islet('template', 'build', 'code-interpreter', ...ofApi);
+    expect(JSON.parse(said.trim().split('\n').at(-1) ?? '')).toMatchObject({ name: 'code-interpreter-v1' });
+    const run = async () => {
+      const interpreter = await until('a sandbox of it is created', 60_000, createInterpreter, () => true);
+      const { text } = await interpreter.runCode('1 + 1');
+      await interpreter.kill();
+      return text;
+    };
+    expect(await run()).toBe('2');
 
-      // One that is to have it begins to serve when it has, which takes no time now.
-      expect(await roles.end('node', 'SIGTERM')).toBe(0);
-      await roles.run('node', ['--with', 'code-interpreter']);
-      expect(await run()).toBe('2');
-      await expect(islet('template', 'build', 'nothing', ...ofApi)).rejects.toMatchObject({
-        stdout: expect.stringContaining('there are: code-interpreter'),
-      });
-    },
-    BUILD_MS,
-  );
+    // One that is to have it begins to serve when it has, which takes no time now.
+    expect(await roles.end('node', 'SIGTERM')).toBe(0);
+    await roles.run('node', ['--with', 'code-interpreter']);
+    expect(await run()).toBe('2');
+    await expect(islet('template', 'build', 'nothing', ...ofApi)).rejects.toMatchObject({
+      stdout: expect.stringContaining('there are: code-interpreter'),
+    });
+  });
 
   async function lifeOfEnded(): Promise<string[]> {
     const events = await fetchJson<{ type: string }[]>(`/events/sandboxes/${ended}`);

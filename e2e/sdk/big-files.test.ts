@@ -51,7 +51,7 @@ describe('a file of 100 MB', () => {
 });
 
 describe('files in /tmp', () => {
-  it('lie on the disk: programs get the memory all the same', async () => {
+  it('lie on the disk: programs get the memory all the same', { tags: 'long' }, async () => {
     const { commands, files } = sandbox.current;
     const { memoryMB } = await sandbox.current.getInfo();
     // Together they are half as much again as the sandbox's memory.

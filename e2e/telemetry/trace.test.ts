@@ -89,7 +89,7 @@ it('has one trace of a create, from the client through api, node and driver to e
   expect(receiver.logs.map(({ attributes }) => attributes.component)).toContain('orchestrator');
 });
 
-it('has it over three processes as well, each under its own name', async () => {
+it('has it over three processes as well, each under its own name', { tags: 'long' }, async () => {
   const dataDir = await newDataDir();
   try {
     await using roles = await Roles.start(dataDir, {}, variables());

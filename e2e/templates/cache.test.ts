@@ -69,7 +69,7 @@ describe('the layer cache', { timeout: BUILD_MS }, () => {
     expect(await builder.current.run('followed', 'cat copy.txt')).toBe(`${content} changed`);
   });
 
-  it('is passed by where the user says so: for all steps, or from one on', async () => {
+  it('is passed by where the user says so: for all steps, or from one on', { tags: 'long' }, async () => {
     const make = (mark: (builder: TemplateBuilder) => TemplateBuilder) =>
       mark(Template().fromBaseImage().runCmd('date +%s%N > a'))
         .runCmd('date +%s%N > b')

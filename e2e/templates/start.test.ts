@@ -22,7 +22,9 @@ require("node:http").createServer((request, response) => response.end(since)).li
 '`;
 
 describe('start and ready commands', { timeout: BUILD_MS }, () => {
-  it('leave a server running in every sandbox: twenty at once answer, and none started it', async () => {
+  it('leave a server running in every sandbox: twenty at once answer, and none started it', {
+    tags: 'long',
+  }, async () => {
     const template = Template().fromBaseImage().setStartCmd(SERVER, waitForURL('http://localhost:8080'));
     const { log } = await builder.current.build(template, 'web');
     expect(log.some((line) => line.startsWith('Running start command: '))).toBe(true);

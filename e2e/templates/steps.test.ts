@@ -202,7 +202,9 @@ describe('steps of the SDK', { timeout: BUILD_MS }, () => {
     ]);
   });
 
-  it('begin on a Debian that is made without a registry, into which packages come by a step', async () => {
+  it('begin on a Debian that is made without a registry, into which packages come by a step', {
+    tags: 'long',
+  }, async () => {
     const named = Template().fromImage('islet/debian:13?packages=nginx').runCmd('true');
     const { error } = await builder.current.failure(named, 'debian-packages');
     expect(error.message).toMatch(/only templates that ship with Islet .* install them in a step/);
@@ -233,7 +235,7 @@ describe('steps of the SDK', { timeout: BUILD_MS }, () => {
     );
   });
 
-  it('for gateways and dev containers call the programs of those templates', async () => {
+  it('for gateways and dev containers call the programs of those templates', { tags: 'long' }, async () => {
     const program = (name: string) =>
       `printf '#!/bin/sh\\necho "${name} $*" >> /calls\\n' > /usr/local/bin/${name} && chmod +x /usr/local/bin/${name}`;
     const root = { user: 'root' };

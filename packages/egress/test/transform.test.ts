@@ -290,7 +290,7 @@ describe('a transformed connection', () => {
     session.close();
   });
 
-  it('passes 100 MB both ways as fast as they are read, and keeps none of it', async () => {
+  it('passes 100 MB both ways as fast as they are read, and keeps none of it', { tags: 'long' }, async () => {
     const gateway = await gatewayTo({ headers: AUTHORIZED });
     const before = process.memoryUsage.rss();
     const request = httpsRequest({

@@ -22,7 +22,10 @@ describe.runIf(process.getuid?.() === 0)('a template on an image of foreign make
     await site?.[Symbol.asyncDispose]();
   }, SITE_END_MS);
 
-  it('has BusyBox for everything, no bash, and an /etc that may not be written', slow, async () => {
+  it('has BusyBox for everything, no bash, and an /etc that may not be written', {
+    ...slow,
+    tags: 'long',
+  }, async () => {
     const image = await pushImage(registry, 'small:1', {
       layers: [
         async (root) => {

@@ -106,7 +106,7 @@ describe.runIf(process.getuid?.() === 0)('the life of a build', () => {
     await expect.poll(leftovers).toEqual(nothing);
   });
 
-  it('makes forced steps and all after them again', slow, async () => {
+  it('makes forced steps and all after them again', { ...slow, tags: 'long' }, async () => {
     const teamId = randomUUID();
     const draw = (force: boolean) => ({ ...runStep('head -c8 /dev/urandom | base64 > ~/drawn'), force });
     const steps = (force: boolean) => [runStep('true'), draw(force), runStep('cat ~/drawn')];
@@ -150,29 +150,28 @@ describe.runIf(process.getuid?.() === 0)('the life of a build', () => {
     expect((state.value as { message: string }).message).toMatch(/more memory than the template's 256 MiB/);
   });
 
-  it(
-    'has a full disk if its files would take more than they may, with what the steps before wrote',
-    slow,
-    async () => {
-      const write = (mib: number) => runStep(`head -c ${mib}M /dev/urandom > ~/file-${mib}`);
-      const fits = await buildTemplate(site, { diskLimitMb: 48, steps: [write(20), write(21)] });
-      expect(fits.state.case).toBe('ready');
-      const endless = runStep('cat /dev/zero > ~/endless || { stat -c "wrote %s" ~/endless; exit 9; }');
-      const steps = [write(20), write(21), { ...endless, force: true }];
-      const { state, messages } = await buildTemplate(site, { diskLimitMb: 48, steps });
-      const message = expect.stringMatching(
-        /^failed to run .* exit status 9: its disk is full; .* the 48 MiB .* --disk-mb/,
-      );
-      expect(state).toMatchObject({ case: 'failure', value: { step: '3', message } });
-      expect(messages).toContainEqual(expect.stringMatching(/stderr\]: .*No space left on device/));
-      const wrote = messages
-        .map((line) => Number(/stdout\]: wrote (\d+)$/.exec(line)?.[1]))
-        .find(Number.isFinite);
-      expect(wrote).toBeGreaterThan(5 * 1024 ** 2);
-      expect(wrote).toBeLessThan(10 * 1024 ** 2);
-      await expect.poll(leftovers).toEqual(nothing);
-    },
-  );
+  it('has a full disk if its files would take more than they may, with what the steps before wrote', {
+    ...slow,
+    tags: 'long',
+  }, async () => {
+    const write = (mib: number) => runStep(`head -c ${mib}M /dev/urandom > ~/file-${mib}`);
+    const fits = await buildTemplate(site, { diskLimitMb: 48, steps: [write(20), write(21)] });
+    expect(fits.state.case).toBe('ready');
+    const endless = runStep('cat /dev/zero > ~/endless || { stat -c "wrote %s" ~/endless; exit 9; }');
+    const steps = [write(20), write(21), { ...endless, force: true }];
+    const { state, messages } = await buildTemplate(site, { diskLimitMb: 48, steps });
+    const message = expect.stringMatching(
+      /^failed to run .* exit status 9: its disk is full; .* the 48 MiB .* --disk-mb/,
+    );
+    expect(state).toMatchObject({ case: 'failure', value: { step: '3', message } });
+    expect(messages).toContainEqual(expect.stringMatching(/stderr\]: .*No space left on device/));
+    const wrote = messages
+      .map((line) => Number(/stdout\]: wrote (\d+)$/.exec(line)?.[1]))
+      .find(Number.isFinite);
+    expect(wrote).toBeGreaterThan(5 * 1024 ** 2);
+    expect(wrote).toBeLessThan(10 * 1024 ** 2);
+    await expect.poll(leftovers).toEqual(nothing);
+  });
 
   it('waits for a place if enough others of its team run, and another team does not', slow, async () => {
     const teamId = randomUUID();

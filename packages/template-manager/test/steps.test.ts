@@ -110,7 +110,7 @@ describe.runIf(process.getuid?.() === 0)("a client's build", () => {
     });
   });
 
-  it('makes users, and the last of them the default', slow, async () => {
+  it('makes users, and the last of them the default', { ...slow, tags: 'long' }, async () => {
     const built = await buildTemplate(site, {
       steps: [
         step('USER', ['builder', 'true']),

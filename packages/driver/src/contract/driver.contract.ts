@@ -39,6 +39,8 @@ export function driverContract(
   traits: DriverTraits,
   open: (site: DriverSite) => Promise<SandboxDriver>,
 ): void {
+  // Where a sandbox takes a minute to start, what others show in part is of the long form.
+  const long = traits.patienceMs > 60_000 ? { tags: 'long' } : {};
   describe(`sandbox driver: ${name}`, { timeout: 20_000 + 2 * traits.patienceMs }, () => {
     const instance = randomBytes(3).toString('hex');
     const host = openHostExec();
@@ -165,31 +167,35 @@ export function driverContract(
       expect(await driver.list()).toEqual([]);
     });
 
-    it('restores memory and files, many times from one snapshot, without one seeing the other', async () => {
-      const first = await driver.boot(await newSpec());
-      await untilServing(first);
-      await ask(first, '/write');
-      expect(await ask(first, '/count')).toBe('1');
-      const snapshot = join(root, 'snapshot');
-      await mkdir(snapshot);
-      await waitForQuiet(addresses.get(first.id) ?? '', 60_000);
-      await driver.checkpoint(first, snapshot);
-      await end(first);
-      const specs = [await newSpec(), await newSpec(), await newSpec()] as const;
-      const prepared = await driver.prepare?.(specs[0]);
-      if (prepared) {
-        await driver.freeze(prepared);
-        await driver.thaw(prepared);
-      }
-      const clones = await Promise.all(specs.map((spec) => driver.restore(spec, snapshot)));
-      for (const clone of clones) {
-        await untilServing(clone);
-        expect(await ask(clone, '/read')).toBe('kept');
-        expect(await ask(clone, '/count')).toBe('2');
-      }
-      await Promise.all(clones.map(end));
-      await rm(snapshot, { recursive: true });
-    });
+    it(
+      'restores memory and files, many times from one snapshot, without one seeing the other',
+      long,
+      async () => {
+        const first = await driver.boot(await newSpec());
+        await untilServing(first);
+        await ask(first, '/write');
+        expect(await ask(first, '/count')).toBe('1');
+        const snapshot = join(root, 'snapshot');
+        await mkdir(snapshot);
+        await waitForQuiet(addresses.get(first.id) ?? '', 60_000);
+        await driver.checkpoint(first, snapshot);
+        await end(first);
+        const specs = [await newSpec(), await newSpec(), await newSpec()] as const;
+        const prepared = await driver.prepare?.(specs[0]);
+        if (prepared) {
+          await driver.freeze(prepared);
+          await driver.thaw(prepared);
+        }
+        const clones = await Promise.all(specs.map((spec) => driver.restore(spec, snapshot)));
+        for (const clone of clones) {
+          await untilServing(clone);
+          expect(await ask(clone, '/read')).toBe('kept');
+          expect(await ask(clone, '/count')).toBe('2');
+        }
+        await Promise.all(clones.map(end));
+        await rm(snapshot, { recursive: true });
+      },
+    );
 
     it('hears of what happens after it was saved with news that it had not taken yet', async () => {
       const first = await driver.boot(await newSpec());
@@ -212,7 +218,7 @@ export function driverContract(
       await end(restored);
     });
 
-    it('goes on beside what starts from its snapshot', async () => {
+    it('goes on beside what starts from its snapshot', long, async () => {
       const original = await driver.boot(await newSpec());
       await untilServing(original);
       await ask(original, '/write');
@@ -275,7 +281,7 @@ export function driverContract(
       expect(await driver.list()).toEqual([]);
     });
 
-    it('lets a sandbox write as much as its disk holds, and not into its memory', async () => {
+    it('lets a sandbox write as much as its disk holds, and not into its memory', long, async () => {
       const machine = await driver.boot(await newSpec(128));
       await untilServing(machine);
       const totalMb = Number(await ask(machine, '/disk'));
@@ -290,7 +296,7 @@ export function driverContract(
       await end(machine);
     });
 
-    it('has a sandbox go on where the host’s disk was full', async () => {
+    it('has a sandbox go on where the host’s disk was full', long, async () => {
       const snapshot = await savedAs('roomless');
       const machine = await driver.restore(await newSpec(), snapshot);
       await untilServing(machine);
@@ -306,7 +312,7 @@ export function driverContract(
       await rm(snapshot, { recursive: true });
     });
 
-    it('ends a sandbox whose init takes all memory, or tells of it', async () => {
+    it('ends a sandbox whose init takes all memory, or tells of it', long, async () => {
       const machine = await driver.boot(await newSpec(256));
       await untilServing(machine);
       await ask(machine, '/hog');
