@@ -248,7 +248,7 @@ describe.skipIf(VIRTUAL_MACHINES)('a sandbox that its runtime cannot write down'
     const sandbox = await create();
     const address = await addressOnHost(dataDir, sandbox.sandboxId);
     await promisify(execFile)('python3', ['-c', BEGIN_HANDSHAKE, address]);
-    await expect(sandbox.pause()).rejects.toThrow(/was lost while it was saved/);
+    await expect(sandbox.pause()).rejects.toThrow(/was lost while it was saved: its runtime ended$/);
     await expect(sandbox.getInfo()).rejects.toThrow(/not found|doesn't exist/i);
     await untilNoMachineIsLeft();
   });

@@ -13,6 +13,8 @@ type Statuses = readonly [number, number];
 
 /** So long does a worker wait for an Islet that does not answer, ms. */
 const AGAIN_MS = 300;
+/** So long at most does it ask on after all is over, ms: Islet may not have started again. */
+const PATIENCE_MS = 60_000;
 /** In which a sandbox that nobody asks about any more is still there, s. */
 const LIFE_S = 3_600;
 
@@ -21,6 +23,7 @@ export class Lives {
   readonly #ledger: Ledger;
   #api: ControlPlane;
   #isOver = false;
+  #gaveUp = false;
   readonly #working: Promise<unknown>;
 
   constructor({ workers, ledger, api }: LivesOptions) {
@@ -37,7 +40,11 @@ export class Lives {
   /** Lets each come to the end of its life. */
   async end(): Promise<void> {
     this.#isOver = true;
+    const giveUp = setTimeout(() => {
+      this.#gaveUp = true;
+    }, PATIENCE_MS);
     await this.#working;
+    clearTimeout(giveUp);
   }
 
   async #work(): Promise<void> {
@@ -80,6 +87,7 @@ export class Lives {
         return false;
       }
       this.#ledger.unanswered(id, operation);
+      if (this.#gaveUp) return false;
       await sleep(AGAIN_MS);
     }
   }

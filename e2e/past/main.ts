@@ -6,6 +6,7 @@ import { parseArgs } from 'node:util';
 import { TestServer } from '@islet/analytics/test-server';
 import { Undo } from '@islet/contracts';
 import { OtlpReceiver } from '../../packages/telemetry/test/otlp-receiver.ts';
+import { parseChoices, parseMinutes } from '../setup/choices.ts';
 import { ControlPlane } from '../setup/control-plane.ts';
 import { newDataDir, type RunningInstance, removeDataDir, startInstance } from '../setup/instance.ts';
 import { until } from '../setup/until.ts';
@@ -43,14 +44,6 @@ const { values } = parseArgs({
 });
 
 const say = (text: string) => process.stderr.write(`${new Date().toISOString().slice(11, 19)} ${text}\n`);
-
-function parseKinds(text: string): FaultKind[] {
-  return text.split(',').map((name) => {
-    const kind = FAULTS.find((each) => each === name.trim());
-    if (!kind) throw new Error(`--faults takes ${FAULTS.join(', ')}, not "${name}"`);
-    return kind;
-  });
-}
 
 /** Bytes on disk that wait for ClickHouse. */
 async function bytesIn(spool: string): Promise<number> {
@@ -198,8 +191,8 @@ async function main(): Promise<number> {
   }
   const interrupted = new AbortController();
   for (const name of ['SIGINT', 'SIGTERM'] as const) process.on(name, () => interrupted.abort());
-  const durationMs = Number(values.minutes) * 60_000;
-  const { log, ...counts } = await run(parseKinds(values.faults), durationMs, interrupted.signal);
+  const kinds = parseChoices('faults', FAULTS, values.faults);
+  const { log, ...counts } = await run(kinds, parseMinutes(values.minutes), interrupted.signal);
   if (values.log !== undefined) await writeFile(values.log, log);
   process.stdout.write(`${values.json ? JSON.stringify(counts) : textOf(counts)}\n`);
   const { lost, missing, twice, tooMany } = counts;

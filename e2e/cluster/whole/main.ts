@@ -2,10 +2,11 @@
 import { randomInt } from 'node:crypto';
 import { writeFile } from 'node:fs/promises';
 import { parseArgs } from 'node:util';
+import { parseChoices, parseMinutes } from '../../setup/choices.ts';
 import { Cluster } from './cluster.ts';
-import { FAULTS, type FaultKind } from './faults.ts';
+import { FAULTS } from './faults.ts';
 import { breakAtRandom, type Summary } from './run.ts';
-import { STORES, type StoreKind } from './store.ts';
+import { STORES } from './store.ts';
 
 const USAGE = `Starts a cluster of three nodes, two APIs and two edges, each on a machine of its own, has clients use it while its parts are
 broken and repaired at random, and checks that nothing is lost, nothing runs twice, limits hold and nothing is left behind.
@@ -35,20 +36,6 @@ const { values } = parseArgs({
     help: { type: 'boolean', default: false },
   },
 });
-
-function parseKinds(text: string): FaultKind[] {
-  return text.split(',').map((name) => {
-    const kind = FAULTS.find((each) => each === name.trim());
-    if (!kind) throw new Error(`--faults takes ${FAULTS.join(', ')}, not "${name}"`);
-    return kind;
-  });
-}
-
-function parseStore(text: string): StoreKind {
-  const kind = STORES.find((each) => each === text);
-  if (!kind) throw new Error(`--store takes ${STORES.join(', ')}, not "${text}"`);
-  return kind;
-}
 
 function textOf({
   seed,
@@ -82,14 +69,18 @@ async function main(): Promise<number> {
   }
   const interrupted = new AbortController();
   for (const name of ['SIGINT', 'SIGTERM'] as const) process.on(name, () => interrupted.abort());
+  const [store, ...others] = parseChoices('store', STORES, values.store);
+  if (store === undefined || others.length > 0) throw new Error('--store takes one');
+  const kinds = parseChoices('faults', FAULTS, values.faults);
+  const durationMs = parseMinutes(values.minutes);
   const began = Date.now();
   const say = (text: string) =>
     process.stderr.write(`${((Date.now() - began) / 1000).toFixed(1).padStart(7)} ${text}\n`);
-  await using cluster = await Cluster.start(say, { store: parseStore(values.store) });
+  await using cluster = await Cluster.start(say, { store });
   const summary = await breakAtRandom(cluster, {
-    ...{ seed: Number(values.seed), durationMs: Number(values.minutes) * 60_000 },
+    ...{ seed: Number(values.seed), durationMs },
     ...{ apiKey: await cluster.newTeam('random', LIMIT), limit: LIMIT },
-    ...{ calmOperations: 3, faultsInRound: 6, longestFaultMs: 20_000, kinds: parseKinds(values.faults) },
+    ...{ calmOperations: 3, faultsInRound: 6, longestFaultMs: 20_000, kinds },
     ...{ say, signal: interrupted.signal },
   });
   if (values.log !== undefined) await writeFile(values.log, cluster.log);

@@ -12,8 +12,11 @@ export function mountsVolumes(sandboxId: string): IsletError {
   return new IsletError(400, `Sandbox "${sandboxId}" mounts volumes, so it cannot become a snapshot`);
 }
 
-export function lostWhileSaved(sandboxId: string, detail: string, cause: unknown): IsletError {
-  return new IsletError(500, `Sandbox "${sandboxId}" was lost while it was saved: ${detail}`, { cause });
+/** @param cause for whoever runs Islet: what a runtime says is told to no client */
+export function lostWhileSaved(sandboxId: string, cause: unknown): IsletError {
+  return new IsletError(500, `Sandbox "${sandboxId}" was lost while it was saved: its runtime ended`, {
+    cause,
+  });
 }
 
 export function noRoomToSave(neededMib: number, freeMib: number): IsletError {

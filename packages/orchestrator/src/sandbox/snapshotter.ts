@@ -150,10 +150,9 @@ export class Snapshotter {
       if (!driver.isAlive(run.machine)) {
         await this.#table.end(entry, KillReason.EXITED);
         logger.error({ err: error, sandboxId: config.sandboxId }, 'a sandbox was lost while it was saved');
-        const cause = error instanceof Error ? error.message : String(error);
-        throw lostWhileSaved(config.sandboxId, cause, error);
+        throw lostWhileSaved(config.sandboxId, error);
       }
-      // Its client is told that it goes on, and not what the runtime said.
+      // Its client is told that it goes on.
       logger.warn({ err: error, sandboxId: config.sandboxId }, 'a sandbox could not be saved, and goes on');
       if (sandbox.state !== SandboxState.RUNNING) {
         Object.assign(sandbox, { state: SandboxState.RUNNING, moving: false });
