@@ -12,9 +12,11 @@ import {
   IsletError,
   noStore,
   orchestratorProto,
+  sandboxAlreadyExists,
   sandboxAlreadyRunning,
   sandboxMoving,
   sandboxNotFound,
+  sandboxPaused,
   sandboxStays,
   toConnectError,
 } from '@islet/contracts';
@@ -46,6 +48,10 @@ export class SimulatedNode {
   gate: Promise<void> | undefined;
   /** What the store waits for before it has what is paused, where set. */
   storing: Promise<void> | undefined;
+  /** What it waits for, where set, with what it takes over, once it has read that. */
+  adopting: Promise<void> | undefined;
+  /** Ids of what it has begun to take over. */
+  readonly adoptions: string[] = [];
   /** What every create and every resume fails with, where set. */
   failure: Error | undefined;
   /** Calls over `client` find nobody; those under way go on, see `die`. */
@@ -265,14 +271,23 @@ export class SimulatedNode {
       adoptSandbox: ({ sandboxId, executionId }) =>
         answer(async () => {
           const stored = this.store?.get(`${sandboxId}/${executionId}`);
-          if (!stored || this.sandboxes.has(sandboxId)) throw sandboxNotFound(sandboxId);
+          this.adoptions.push(sandboxId);
+          await this.adopting;
+          const known = this.sandboxes.get(sandboxId);
+          const isThere = known?.executionId === executionId && known.state === SandboxState.PAUSED;
+          if (isThere) return { sandbox: clone(known) };
+          if (known) throw sandboxAlreadyExists(sandboxId);
+          if (!stored) throw sandboxNotFound(sandboxId);
           const sandbox = { ...clone(stored), nodeId: this.id };
           this.sandboxes.set(sandboxId, sandbox);
           this.#tell({ case: 'changed', value: clone(sandbox) });
           return { sandbox: clone(sandbox) };
         }),
-      killSandbox: ({ sandboxId, reason, executionId }) =>
+      killSandbox: ({ sandboxId, reason, executionId, onlyRunning }) =>
         answer(async () => {
+          if (onlyRunning && this.#known(sandboxId).state === SandboxState.PAUSED) {
+            throw sandboxPaused(sandboxId, 'ended as it is');
+          }
           const isMeant = executionId === undefined || this.#known(sandboxId).executionId === executionId;
           if (!isMeant) throw sandboxNotFound(sandboxId);
           this.end(sandboxId, reason);

@@ -5,7 +5,7 @@ import { access, assertStanding } from '../auth/guard.ts';
 import type { ApiApp, ApiContext } from '../context.ts';
 import { addApiKey, parseKeyId, presentCreatedKey, revokeKey } from '../keys/routes.ts';
 import { CreatedApiKeyShape, NamedRequest } from '../keys/shapes.ts';
-import { killSandbox } from '../sandboxes/routes.ts';
+import { killSandbox } from '../sandboxes/kill.ts';
 import { ErrorShape, NoContent } from '../sandboxes/shapes.ts';
 
 const errors = { '4xx': ErrorShape };

@@ -100,32 +100,84 @@ export async function whileClaimed(
   sandbox: Sandbox,
   resume: (sandbox: Sandbox) => Promise<Sandbox>,
 ): Promise<Sandbox> {
+  return withClaim(context, sandbox, resume, async ({ config: { sandboxId }, executionId, nodeId }) => {
+    await free(context, context.nodes.recorded(nodeId), { sandboxId, executionId });
+  });
+}
+
+/**
+ * Ends a paused sandbox while nobody else may go on with it, where it is by then: a move that has not come to its end fails, and one
+ * that another control plane has begun is waited for. The node that had it then lets go of it.
+ * @param end throws what the node answered
+ */
+export async function endClaimed(
+  context: ApiContext,
+  sandbox: Sandbox,
+  end: (sandbox: Sandbox) => Promise<void>,
+): Promise<void> {
+  const endThere = async (there: Sandbox) => {
+    await end(there);
+    if (there.nodeId !== sandbox.nodeId) await letGo(context, runOf(sandbox));
+  };
+  // What was ended has nothing to undo.
+  await withClaim(context, sandbox, endThere, async () => undefined);
+}
+
+/**
+ * Goes on with a paused sandbox, or ends it, with a claim to it that stands until every control plane knows.
+ * @param undo what was done counts no more: another node was given the sandbox meanwhile
+ */
+async function withClaim<T>(
+  context: ApiContext,
+  sandbox: Sandbox,
+  goOn: (sandbox: Sandbox) => Promise<T>,
+  undo: (done: T) => Promise<void>,
+): Promise<T> {
   const { db, nodes, rows, clock, logger } = context;
-  if (!sandbox.stored && nodes.all.length < 2) return resume(sandbox);
+  if (!sandbox.stored && nodes.all.length < 2) return goOn(sandbox);
   const { nodeId, config } = sandbox;
   const run = runOf(sandbox);
   const claim = await claimRun(db, { ...run, holderId: nodeId, claimedAt: new Date(clock.now()) });
-  // Another api has begun to move it.
-  if (claim.holderId !== nodeId) return resume(await adopt(context, nodes.recorded(claim.holderId), run));
-  // It goes on there already.
-  if (claim.isDone) throw sandboxAlreadyRunning(config.sandboxId);
+  if (claim.holderId !== nodeId) {
+    // Another api has begun to move it.
+    if (claim.isDone || !nodes.isAway(claim.holderId)) {
+      return withClaim(context, await adopt(context, nodes.recorded(claim.holderId), run), goOn, undo);
+    }
+    await takeBack(context, claim);
+  } else if (claim.isDone) {
+    // It goes on there already.
+    throw sandboxAlreadyRunning(config.sandboxId);
+  }
   try {
-    const resumed = await resume(sandbox);
+    const done = await goOn(sandbox);
     if (await finishResume(db, run, new Date(clock.now()))) {
       // Until its row is gone, another api may take it for paused.
       void rows
         .settled()
         .then(() => forgetResume(db, run))
         .catch((error: unknown) => logger.warn({ err: error, ...run }, 'a row of a resume is left'));
-      return resumed;
+      return done;
     }
-    await free(context, nodes.of(resumed), { sandboxId: config.sandboxId, executionId: resumed.executionId });
+    await undo(done);
     throw nodeUnavailable();
   } catch (error) {
     // If the node fell silent, it may go on with it.
     if (!isUnknown(error)) await dropClaim(db, run, nodeId);
     throw error;
   }
+}
+
+/**
+ * Has a paused sandbox stay with its own node, since the one that was to take it over is away. That one frees what it may have of it.
+ * @throws IsletError 503 if it has been taken over all the same
+ */
+async function takeBack({ clock, db }: ApiContext, claim: RunClaim): Promise<void> {
+  const { nodeId, holderId } = claim;
+  const claimedAt = new Date(clock.now());
+  if (!(await passClaim(db, claim, nodeId, claimedAt))) throw nodeUnavailable();
+  const back = { ...claim, nodeId: holderId, holderId: nodeId, claimedAt, pausedAt: null };
+  await claimRun(db, back);
+  await finishMove(db, back, nodeId);
 }
 
 async function move(context: ApiContext, { run, size, from }: Moving): Promise<Sandbox> {
@@ -244,6 +296,10 @@ async function free(
   }
 }
 
-export function runOf({ nodeId, executionId, endAtMs, moving, config: { sandboxId } }: Sandbox): PausedRun {
-  return { sandboxId, executionId, nodeId, pausedAt: moving ? null : new Date(endAtMs) };
+export function runOf(sandbox: Sandbox): PausedRun {
+  const { nodeId, executionId, endAtMs, moving, state, config } = sandbox;
+  // While it is being paused its end is still to come.
+  const isPaused = state === orchestratorProto.SandboxState.PAUSED && !moving;
+  const pausedAt = isPaused ? new Date(endAtMs) : null;
+  return { sandboxId: config.sandboxId, executionId, nodeId, pausedAt };
 }

@@ -1,11 +1,9 @@
-import { IsletError, orchestratorProto, type Sandbox, sandboxNotFound } from '@islet/contracts';
+import { orchestratorProto, sandboxNotFound } from '@islet/contracts';
 import { access, callingTeam } from '../auth/guard.ts';
 import type { ApiApp, ApiContext } from '../context.ts';
 import { CREATE_BODY_BYTES } from '../http/caps.ts';
-import { NODE_CALL_TIMEOUT_MS } from '../nodes/node-call.ts';
 import { createSandbox } from './create.ts';
-import { isPaused } from './live.ts';
-import { withinReach } from './move.ts';
+import { killSandbox } from './kill.ts';
 import { reachOwnSandbox, readOwnSandbox } from './own.ts';
 import { presentDetail, presentSandbox, publicState } from './present.ts';
 import {
@@ -17,7 +15,6 @@ import {
   SandboxParams,
   SandboxShape,
 } from './shapes.ts';
-import { steadySandbox } from './steady.ts';
 
 const created = { 201: SandboxShape, '4xx': ErrorShape, '5xx': ErrorShape };
 
@@ -77,29 +74,4 @@ export function addSandboxRoutes(app: ApiApp, context: ApiContext): void {
       return reply.code(204).send();
     },
   );
-}
-
-/**
- * Ends a sandbox and forgets it. One that ended by itself meanwhile counts as ended by this call.
- */
-export async function killSandbox(
-  context: ApiContext,
-  sandbox: Sandbox,
-  reason: orchestratorProto.KillReason,
-): Promise<void> {
-  const { sandboxId } = sandbox.config;
-  const steady = await steadySandbox(context, sandbox);
-  const reached = isPaused(steady) ? await withinReach(context, steady) : steady;
-  const node = context.nodes.of(reached);
-  try {
-    await node.call(NODE_CALL_TIMEOUT_MS, ({ sandboxes }, options) =>
-      sandboxes.killSandbox({ sandboxId, reason }, options),
-    );
-  } catch (error) {
-    if (!(error instanceof IsletError) || error.status !== 404) throw error;
-  }
-  await node.sandboxes.ended(sandboxId, steady.executionId);
-  // It was moved under the call.
-  const now = context.sandboxes.get(sandboxId);
-  if (now && now.nodeId !== node.id) await killSandbox(context, now, reason);
 }

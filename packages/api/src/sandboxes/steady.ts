@@ -3,7 +3,7 @@ import { IsletError, type Sandbox, sandboxMoving, sandboxNotFound } from '@islet
 import type { ApiContext } from '../context.ts';
 
 /** Longest wait for a sandbox that is being moved, ms: within the 70 s that a request may take. */
-const MOVE_WAIT_MS = 60_000;
+export const MOVE_WAIT_MS = 60_000;
 /** Between two looks at what nodes have told. */
 const LOOK_MS = 25;
 /** How often a call is made again whose sandbox was moved under it. */

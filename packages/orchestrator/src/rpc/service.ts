@@ -114,9 +114,9 @@ export function orchestratorService(parts: NodeParts): Service {
     storeSandbox: ({ sandboxId }) => answer(async () => ({ sandbox: await sandboxes.store(sandboxId) })),
     adoptSandbox: ({ sandboxId, executionId, from }) =>
       answer(async () => ({ sandbox: await sandboxes.adopt(sandboxId, executionId, from) })),
-    killSandbox: ({ sandboxId, reason, executionId }) =>
+    killSandbox: ({ sandboxId, reason, executionId, onlyRunning }) =>
       answer(async () => {
-        await sandboxes.kill(sandboxId, reason, executionId);
+        await sandboxes.kill(sandboxId, reason, { executionId, onlyRunning });
         return {};
       }),
     collectSandboxLogs: ({ sandboxId }) =>

@@ -5,7 +5,9 @@ import {
   type Sandbox,
   sandboxAlreadyExists,
   sandboxAlreadyRunning,
+  sandboxMoving,
   sandboxNotFound,
+  sandboxPaused,
 } from '@islet/contracts';
 import type { Exchange } from '../exchange/exchange.ts';
 import type { MovableRecord } from '../exchange/movable.ts';
@@ -61,6 +63,13 @@ export interface ResumeRequest {
   /** Absent: as it was before. */
   autoPause: boolean | undefined;
   filesOnly: boolean;
+}
+
+export interface KillOptions {
+  /** The only run of it that is meant. Absent: any. */
+  executionId?: string | undefined;
+  /** Another node may be taking over what does not run: that is for callers who keep it from doing so. */
+  onlyRunning?: boolean;
 }
 
 /** The node's sandboxes: the only place where one comes to be, changes, or ends. Operations on one sandbox run in order. */
@@ -374,15 +383,21 @@ export class Sandboxes {
   /**
    * Ends a sandbox; when it returns nothing of it runs, and what it held is being freed. A resume under way is given up:
    * its machine may take long to answer.
-   * @param executionId the only run of it that is meant; absent: any
-   * @throws IsletError 404.
+   * @throws IsletError 404; 409 if it does not run, and only one that runs is meant
    */
-  kill(sandboxId: string, reason: orchestratorProto.KillReason, executionId?: string): Promise<void> {
+  kill(
+    sandboxId: string,
+    reason: orchestratorProto.KillReason,
+    { executionId, onlyRunning = false }: KillOptions = {},
+  ): Promise<void> {
     if (executionId === undefined) this.#starts.giveUpResume(sandboxId);
     return this.#queue.run(sandboxId, async () => {
       const entry = this.#table.get(sandboxId);
       const isMeant = executionId === undefined || entry?.sandbox.executionId === executionId;
       if (!entry || !isMeant) throw sandboxNotFound(sandboxId);
+      if (onlyRunning && !entry.run) {
+        throw entry.sandbox.moving ? sandboxMoving(sandboxId) : sandboxPaused(sandboxId, 'ended as it is');
+      }
       await this.#table.end(entry, reason);
     });
   }

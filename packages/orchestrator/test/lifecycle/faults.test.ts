@@ -177,3 +177,20 @@ it('says nothing of a sandbox that it lets another node have, but that it is her
   expect(said.map(({ kind }) => kind)).toEqual(['ended']);
   await world.settle(new Map());
 });
+
+it('leaves a sandbox alone that does not run, if only one that runs is to be killed', async () => {
+  const { world } = await openWorld();
+  await using _ = world;
+  await create(world);
+  const killRunning = () =>
+    world.node.ask((sandboxes) => sandboxes.kill('s', REQUEST, { onlyRunning: true }));
+  await world.node.ask((sandboxes) => sandboxes.stopToMove('s'));
+  await expect(killRunning()).rejects.toMatchObject({ status: 409, errorCode: 'sandbox_moving' });
+  await world.node.ask((sandboxes) => sandboxes.resume('s', RESUME));
+  await world.node.ask((sandboxes) => sandboxes.pause('s', false));
+  await expect(killRunning()).rejects.toMatchObject({ status: 409 });
+  await world.settle(modelled('s', 'paused'));
+  await world.node.ask((sandboxes) => sandboxes.resume('s', RESUME));
+  await killRunning();
+  await world.settle(new Map());
+});
