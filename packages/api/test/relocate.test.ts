@@ -1,5 +1,6 @@
+import { Code, ConnectError } from '@connectrpc/connect';
 import { createMemoryReservations, createMemoryRoutes } from '@islet/catalog';
-import { networkSlotsInUse, orchestratorProto } from '@islet/contracts';
+import { networkSlotsInUse, notBrought, orchestratorProto } from '@islet/contracts';
 import { type Database, findPaused, LOCAL_DEV, movedFrom, setProjectLimits } from '@islet/db';
 import { afterAll, afterEach, beforeAll, beforeEach, expect, it } from 'vitest';
 import { fixedNodes } from '../src/index.ts';
@@ -14,6 +15,8 @@ let database: { db: Database; remove(): Promise<void> };
 let nodes: [SimulatedNode, SimulatedNode, SimulatedNode];
 let shared: ReturnType<typeof liveStore>;
 let apis: Harness[];
+/** Nodes are told where they reach each other. */
+let reachable: boolean;
 let names = 0;
 
 beforeAll(async () => {
@@ -26,6 +29,7 @@ beforeEach(() => {
   nodes = [newNode('a'), newNode('b'), newNode('c')];
   shared = liveStore();
   apis = [];
+  reachable = false;
 });
 afterEach(async () => {
   for (const api of apis) await api.close();
@@ -41,7 +45,10 @@ async function start(moves?: Partial<MoveKeeperTimes>): Promise<Harness> {
   const links = nodes.map((node) => ({
     id: node.id,
     labels: {},
-    link: simulatedLink(node, { heartbeatMs: 100 }),
+    link: simulatedLink(node, {
+      heartbeatMs: 100,
+      ...(reachable && { peer: { url: `http://${node.id}`, name: node.id } }),
+    }),
   }));
   const api = await startHarness({ db: database.db, discovery: fixedNodes(links), ...shared, moves });
   apis.push(api);
@@ -112,14 +119,15 @@ it('has the other node get what a sandbox stands on before that is stopped', asy
   const bringing = new Promise<void>((resolve) => {
     bring = resolve;
   });
-  for (const node of others) node.bringing = bringing;
+  for (const node of others) node.bringing = () => bringing;
   const moving = move(api, home, id);
   await expect.poll(() => others.flatMap(({ brought }) => brought)).toHaveLength(1);
   expect(home.sandboxes.get(id)?.state).toBe(SandboxState.RUNNING);
   expect((await api.call('POST', `/sandboxes/${id}/timeout`, { body: { timeout: 900 } })).status).toBe(204);
   bring();
   const { body } = await moving;
-  expect(nodes.find((node) => node.id === body.nodeID)?.brought).toHaveLength(1);
+  const there = nodes.find((node) => node.id === body.nodeID);
+  expect(there?.brought).toEqual([{ rootfs: `root-of-${id}`, from: undefined }]);
 });
 
 it('has the store get what a sandbox stands on before the other node looks for it there', async () => {
@@ -127,11 +135,12 @@ it('has the store get what a sandbox stands on before the other node looks for i
   const { id, home } = await create(api);
   await setStatus(api, home, 'draining');
   let store = () => {};
-  home.storingBuild = new Promise((resolve) => {
-    store = resolve;
-  });
+  home.storingBase = () =>
+    new Promise((resolve) => {
+      store = resolve;
+    });
   const moving = move(api, home, id);
-  await expect.poll(() => home.buildsStored).toEqual([home.sandboxes.get(id)?.config?.buildId]);
+  await expect.poll(() => home.basesStored).toEqual([id]);
   expect(nodes.flatMap(({ brought }) => brought)).toEqual([]);
   expect(home.sandboxes.get(id)?.state).toBe(SandboxState.RUNNING);
   store();
@@ -139,15 +148,46 @@ it('has the store get what a sandbox stands on before the other node looks for i
   expect(nodes.flatMap(({ brought }) => brought)).toHaveLength(1);
 });
 
-it('moves a sandbox whose build nobody brings ahead of it', async () => {
+it('has the store get what a sandbox stands on only if the other node does not get it from its node', async () => {
+  reachable = true;
+  const api = await start();
+  const [first, second] = [await create(api), await create(api)];
+  const brought = () => nodes.flatMap((node) => node.brought.splice(0));
+  const rootfs = ({ id }: { id: string }) => `root-of-${id}`;
+  await setStatus(api, first.home, 'draining');
+  expect((await move(api, first.home, first.id)).status).toBe(200);
+  expect(brought()).toEqual([{ rootfs: rootfs(first), from: first.home.id }]);
+  expect(first.home.basesStored).toEqual([]);
+  await setStatus(api, first.home, 'ready');
+  for (const node of nodes) {
+    node.bringing = async (from) => {
+      if (from) throw notBrought(new Error('no way to it'));
+    };
+  }
+  await setStatus(api, second.home, 'draining');
+  expect((await move(api, second.home, second.id)).status).toBe(200);
+  expect(brought()).toEqual([
+    { rootfs: rootfs(second), from: second.home.id },
+    { rootfs: rootfs(second), from: undefined },
+  ]);
+  expect(second.home.basesStored).toEqual([second.id]);
+});
+
+it('moves a sandbox all the same if the store is away, or nodes are of a version that brings nothing ahead', async () => {
   const api = await start();
   const { id, home } = await create(api);
   await setStatus(api, home, 'draining');
-  home.storingBuild = Promise.reject(new Error('the store is away'));
-  home.storingBuild.catch(() => {});
-  for (const node of nodes) node.bringing = Promise.reject(new Error('the store is away'));
-  for (const node of nodes) node.bringing?.catch(() => {});
+  home.storingBase = () => Promise.reject(new Error('the store is away'));
   expect((await move(api, home, id)).status).toBe(200);
+  expect(nodes.flatMap(({ brought }) => brought)).toEqual([]);
+  const [between] = holding(id) as [SimulatedNode];
+  await setStatus(api, home, 'ready');
+  await setStatus(api, between, 'draining');
+  const unknown = async () => {
+    throw new ConnectError('there is no such call', Code.Unimplemented);
+  };
+  for (const node of nodes) node.bringing = unknown;
+  expect((await move(api, between, id)).status).toBe(200);
   expect(nodes.flatMap(({ brought }) => brought)).toHaveLength(1);
 });
 

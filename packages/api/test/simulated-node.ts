@@ -36,14 +36,14 @@ export class SimulatedNode {
   readonly kills: { sandboxId: string; reason: orchestratorProto.KillReason }[] = [];
   readonly creates: orchestratorProto.CreateSandboxRequest[] = [];
   readonly builds = new Map<string, orchestratorProto.Build>();
-  /** Builds that it was asked to get. */
-  readonly brought: { buildId: string; from: string | undefined }[] = [];
-  /** What getting one waits for, where set. */
-  bringing: Promise<void> | undefined;
-  /** Builds that it was asked to have in the store. */
-  readonly buildsStored: string[] = [];
+  /** Root file systems that it was asked to get ahead of sandboxes. */
+  readonly brought: { rootfs: string | undefined; from: string | undefined }[] = [];
+  /** What getting one waits for, where set; from another node, or from the store. */
+  bringing: ((from: string | undefined) => Promise<void>) | undefined;
+  /** Sandboxes whose root file systems it was asked to have in the store. */
+  readonly basesStored: string[] = [];
   /** What the store waits for before it has one, where set. */
-  storingBuild: Promise<void> | undefined;
+  storingBase: (() => Promise<void>) | undefined;
   /** What every create waits for, where set. */
   gate: Promise<void> | undefined;
   /** What the store waits for before it has what is paused, where set. */
@@ -244,16 +244,19 @@ export class SimulatedNode {
           return { outcomes: await Promise.all(outcomes) };
         }),
       listBuilds: () => ({ builds: [...this.builds.values()] }),
-      bringBuild: ({ buildId, from }) =>
+      offerBase: ({ sandboxId, inStore }) =>
         answer(async () => {
-          this.brought.push({ buildId, from: from?.name });
-          await this.bringing;
-          return {};
+          this.#known(sandboxId);
+          if (inStore) {
+            this.basesStored.push(sandboxId);
+            await this.storingBase?.();
+          }
+          return { base: { rootfs: `root-of-${sandboxId}`, guest: 'guest' } };
         }),
-      storeBuild: ({ buildId }) =>
+      bringBase: ({ base, from }) =>
         answer(async () => {
-          this.buildsStored.push(buildId);
-          await this.storingBuild;
+          this.brought.push({ rootfs: base?.rootfs, from: from?.name });
+          await this.bringing?.(from?.name);
           return {};
         }),
       deleteBuild: ({ buildId }) => {

@@ -8,6 +8,7 @@ import {
 } from '@islet/contracts';
 import type { ApiContext } from '../context.ts';
 import type { Clock } from '../deps.ts';
+import type { PeerAddress } from '../nodes/link.ts';
 import type { Node, NodeCall } from '../nodes/node.ts';
 import { isUnknown } from '../nodes/node-call.ts';
 import { destinations, toAnother } from './destinations.ts';
@@ -87,31 +88,41 @@ export async function goOn(context: ApiContext, stopped: Sandbox): Promise<Sandb
 }
 
 /**
- * Has a node get what a sandbox is started from before that stops, or it would stand still for as long as that takes. A node that
- * others do not reach has its store get it first.
+ * Has a node get what a sandbox stands on before that stops, or it would stand still for as long as that takes: from the sandbox's
+ * node, or, if it is not reached from there, from the store, which gets it first.
  */
 async function prepare(
-  { logger }: ApiContext,
+  { clock, logger }: ApiContext,
   node: Node,
   { sandbox, from }: { sandbox: Sandbox; from: Node },
 ): Promise<void> {
   const { buildId, sandboxId } = sandbox.config;
   const { peer } = from.link;
-  const attempt = async (at: Node, use: NodeCall<unknown>) => {
+  const endAt = clock.monotonic() + BRING_TIMEOUT_MS;
+  const call = <T>(at: Node, use: NodeCall<T>) =>
+    at.call(Math.max(1, Math.round(endAt - clock.monotonic())), use);
+  const bring = async (way: PeerAddress | undefined) => {
+    const { base } = await call(from, ({ sandboxes }, options) =>
+      sandboxes.offerBase({ sandboxId, inStore: !way }, options),
+    );
+    await call(node, ({ sandboxes }, options) =>
+      sandboxes.bringBase({ base, buildId, ...(way && { from: way }) }, options),
+    );
+  };
+  for (const way of peer ? [peer, undefined] : [undefined]) {
     try {
-      await at.call(BRING_TIMEOUT_MS, use);
+      return await bring(way);
     } catch (error) {
       // It is tried again with the sandbox.
+      const over = way ? 'the node that has it' : 'the store';
       logger.warn(
-        { err: error, sandboxId, nodeId: at.id },
-        'a node did not get or store a build ahead of a sandbox',
+        { err: error, sandboxId, nodeId: node.id, over },
+        'a node did not get ahead what a sandbox stands on',
       );
+      const isRefused = error instanceof IsletError && error.errorCode === 'sandbox_capacity_unavailable';
+      if (!isRefused) return;
     }
-  };
-  if (!peer) await attempt(from, ({ sandboxes }, options) => sandboxes.storeBuild({ buildId }, options));
-  await attempt(node, ({ sandboxes }, options) =>
-    sandboxes.bringBuild({ buildId, ...(peer && { from: peer }) }, options),
-  );
+  }
 }
 
 /** Stops a running sandbox; one that is paused, or being paused, is so. */

@@ -1,6 +1,6 @@
 import { mkdir, readdir, rm } from 'node:fs/promises';
 import { join } from 'node:path';
-import { IsletError, notBrought } from '@islet/contracts';
+import { IsletError, noStore, notBrought } from '@islet/contracts';
 import { type Exec, exists } from '@islet/host';
 import {
   type CachedSnapshots,
@@ -129,11 +129,6 @@ export class Exchange implements AsyncDisposable {
     });
   }
 
-  /** Waits until a build that is being sent is in the store. @throws the signal's reason if that comes before */
-  async buildSent(buildId: string, signal: AbortSignal): Promise<void> {
-    await this.#outgoing.settled(buildRecord(buildId), signal);
-  }
-
   /** Takes a build away from all nodes, behind the caller's back. */
   dropBuild({ buildId, snapshot }: TemplateBuild): void {
     this.#drop(buildRecord(buildId), snapshot);
@@ -151,12 +146,16 @@ export class Exchange implements AsyncDisposable {
     return bringing;
   }
 
-  /** Gets what another node's build stands on, and not its saved state. */
-  bringBase(buildId: string, peer: PeerNode): Promise<void> {
+  /** Has the store get what a machine of this node stands on. @throws IsletError 409 if there is none; the signal's reason */
+  async sendBase(base: MachineBase, signal: AbortSignal): Promise<void> {
+    if (!this.#shared) throw noStore();
+    await this.#sendBase(this.#shared, base, signal);
+  }
+
+  /** Gets what a machine of another node stands on. @throws IsletError 503 if neither the peer nor the store gives it now */
+  bringBase(base: MachineBase, peer?: PeerNode): Promise<void> {
     return asRefusal(async () => {
-      const source = this.#sourceOf(peer);
-      const build = await readBuild(source, buildId);
-      if (build) await this.#bring(source, build.needs, undefined);
+      if (!(await this.#bring(this.#sourceOf(peer), base, undefined))) throw new Error('nobody has it');
     });
   }
 
@@ -227,19 +226,22 @@ export class Exchange implements AsyncDisposable {
   async #bringBuild(buildId: string, peer: PeerNode | undefined): Promise<TemplateBuild | undefined> {
     return asRefusal(async () => {
       const source = this.#sourceOf(peer);
-      const build = await readBuild(source, buildId);
-      if (!build) return undefined;
+      const stored = await source.getRecord(buildRecord(buildId));
+      const build = stored && checkBuild(stored.content);
+      if (build?.buildId !== buildId) return undefined;
       return (await this.#bring(source, build.needs, peer && build.snapshot)) ? build : undefined;
     });
   }
 
-  async #send(
-    shared: SharedStates,
-    { guest, rootfs }: MachineBase,
-    state: string,
-    signal: AbortSignal,
-  ): Promise<void> {
-    const { guestsDir, roots, snapshots } = this.#options;
+  async #send(shared: SharedStates, base: MachineBase, state: string, signal: AbortSignal): Promise<void> {
+    await this.#sendBase(shared, base, signal);
+    await using snapshot = await this.#options.snapshots.open(state);
+    if (!snapshot) throw new Error(`the saved state ${state} is not here any more`);
+    await shared.putState(state, snapshot.dir, signal);
+  }
+
+  async #sendBase(shared: SharedStates, { guest, rootfs }: MachineBase, signal: AbortSignal): Promise<void> {
+    const { guestsDir, roots } = this.#options;
     using _root = roots.hold(rootfs);
     await this.#trees.send(shared, { kind: 'roots', digest: rootfs, dir: roots.dirOf(rootfs) }, signal);
     await this.#trees.send(
@@ -247,9 +249,6 @@ export class Exchange implements AsyncDisposable {
       { kind: 'guests', digest: guest, dir: guestDir(guestsDir, guest) },
       signal,
     );
-    await using snapshot = await snapshots.open(state);
-    if (!snapshot) throw new Error(`the saved state ${state} is not here any more`);
-    await shared.putState(state, snapshot.dir, signal);
   }
 
   /** False if no source has something. @param state comes now, too */
@@ -308,13 +307,6 @@ export class Exchange implements AsyncDisposable {
   #rootsDir(): string {
     return join(this.#options.dir, 'roots');
   }
-}
-
-/** What a source says of a build. Undefined if it has none, or its record is not that build's. */
-async function readBuild(source: ReadableStates, buildId: string): Promise<TemplateBuild | undefined> {
-  const stored = await source.getRecord(buildRecord(buildId));
-  const build = stored && checkBuild(stored.content);
-  return build?.buildId === buildId ? build : undefined;
 }
 
 /** That something cannot be brought now says nothing of the node next to this one. */

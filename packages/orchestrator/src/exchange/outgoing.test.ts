@@ -92,37 +92,6 @@ it('does the newer errand if one that failed was replaced, for all who wait', as
   expect(log).toEqual(['older', 'another', 'newer', 'three']);
 });
 
-it('tells when nothing is to be done for a key: what is under way, what waits, and what is tried again', async () => {
-  await outgoing.settled('one', never);
-  const [first, second] = [held('first'), held('second')];
-  outgoing.add('one', first.errand);
-  let isSettled = false;
-  const underWay = outgoing.settled('one', never).then(() => {
-    isSettled = true;
-  });
-  outgoing.add('one', second.errand);
-  const waiting = outgoing.settled('one', never);
-  first.end();
-  await underWay;
-  expect(log).not.toContain('second ends');
-  second.end();
-  await waiting;
-  expect(log.at(-1)).toBe('second ends');
-  expect(isSettled).toBe(true);
-
-  outgoing.add('two', failingOnce());
-  await outgoing.settled('two', never);
-  expect(log.at(-1)).toBe('three');
-
-  const third = held('third');
-  outgoing.add('three', third.errand);
-  const impatient = new AbortController();
-  const given = expect(outgoing.settled('three', impatient.signal)).rejects.toThrow('too late');
-  impatient.abort(new Error('too late'));
-  await given;
-  third.end();
-});
-
 it('gives up waiting with its signal, and all else when it is closed', async () => {
   const stuck = (signal: AbortSignal) =>
     new Promise<void>((_, reject) => signal.addEventListener('abort', () => reject(signal.reason)));

@@ -25,7 +25,7 @@ export class Outgoing {
   readonly #logger: Logger;
   readonly #stop = new AbortController();
   readonly #pending = new Map<string, Pending>();
-  readonly #underWay = new Map<string, { pending: Pending; work: Promise<void>; stop: AbortController }>();
+  readonly #underWay = new Map<string, { work: Promise<void>; stop: AbortController }>();
   /** Failed, and tried again after a while. */
   readonly #resting = new Map<string, { failed: Pending; timer: NodeJS.Timeout }>();
 
@@ -46,14 +46,6 @@ export class Outgoing {
       this.#add(key, { errand, waiting: [resolve], backoffMs: FIRST_BACKOFF_MS });
     });
     await orAborted(done, ended);
-  }
-
-  /** Waits until nothing is to be done for a key. @throws the signal's reason if that comes before */
-  async settled(key: string, signal: AbortSignal): Promise<void> {
-    const last = this.#pending.get(key) ?? this.#resting.get(key)?.failed ?? this.#underWay.get(key)?.pending;
-    if (!last) return;
-    const done = new Promise<void>((resolve) => last.waiting.push(resolve));
-    await orAborted(done, AbortSignal.any([signal, this.#stop.signal]));
   }
 
   /** Keeps what is to be done for a key from being done for a while, ms. When this returns, nothing of it is under way. */
@@ -95,7 +87,7 @@ export class Outgoing {
         this.#underWay.delete(key);
         this.#next();
       });
-      this.#underWay.set(key, { pending, work, stop });
+      this.#underWay.set(key, { work, stop });
     }
   }
 

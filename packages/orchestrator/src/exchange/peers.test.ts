@@ -183,14 +183,26 @@ it('bring a build from each other', async () => {
     ...{ defaultUser: 'user', defaultWorkdir: '/', envdVersion: '1' },
   };
   one.builds.set('b', build);
-  await two.exchange.bringBase('b', one.peer);
-  expect(await readFile(join(two.roots.dirOf(NEEDS.rootfs), 'motd'), 'utf8')).toBe('hello');
-  expect(await two.snapshots.has(snapshot)).toBe(false);
-  await two.exchange.bringBase('unknown', one.peer);
   expect(await two.exchange.bringBuild('b', one.peer)).toEqual(build);
   expect(await two.snapshots.has(snapshot)).toBe(true);
   expect(await two.exchange.bringBuild('unknown', one.peer)).toBeUndefined();
   expect(await two.exchange.bringBuild('b')).toBeUndefined();
+});
+
+it('bring what a sandbox stands on before it comes itself, or say that nobody has it', async () => {
+  const [one, two] = [await TestNode.open('one'), await TestNode.open('two')];
+  await one.makeBase('one');
+  const { guest, rootfs } = NEEDS;
+  await two.exchange.bringBase({ guest, rootfs }, one.peer);
+  expect(await readFile(join(two.roots.dirOf(rootfs), 'motd'), 'utf8')).toBe('hello');
+  const before = one.asked.length;
+  const { saved } = await paused(one, randomBytes(PIECE));
+  expect(await two.exchange.bringSandbox(RUN, one.peer)).toMatchObject({ saved });
+  expect(one.asked.slice(before).filter((key) => key.startsWith('trees/'))).toEqual([]);
+  for (const peer of [one.peer, undefined]) {
+    const unknown = two.exchange.bringBase({ guest, rootfs: 'unknown' }, peer);
+    await expect(unknown).rejects.toMatchObject({ status: 503, message: /nobody has it/ });
+  }
 });
 
 it('fetch only what differs from the template that both have', async () => {

@@ -1,11 +1,14 @@
 import type { Machine } from '@islet/driver';
 import { type Static, Type } from 'typebox';
 
+/** Names a directory: no path leads out of where it lies. */
+const Digest = Type.String({ pattern: '^[A-Za-z0-9][A-Za-z0-9._-]{0,99}$' });
+
 export const MachineBase = Type.Object({
   /** Digest of its root file system. */
-  rootfs: Type.String(),
+  rootfs: Digest,
   /** Digest of its node and envd files. */
-  guest: Type.String(),
+  guest: Digest,
 });
 
 /** What a machine's memory maps; what is saved of it starts again only on the same. */

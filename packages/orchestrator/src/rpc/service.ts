@@ -4,8 +4,10 @@ import { noStore, orchestratorProto, sandboxNotFound, toConnectError } from '@is
 import { DamagedSnapshotError } from '@islet/driver';
 import { diskOf, type Processor } from '@islet/host';
 import { StoreUnavailableError } from '@islet/snapshots';
+import { Value } from 'typebox/value';
 import type { SandboxEgress } from '../egress/sandbox-egress.ts';
 import type { StoredSandboxes } from '../exchange/stored.ts';
+import { MachineBase } from '../machine/run.ts';
 import type { Journals } from '../past/journals.ts';
 import type { LifeNotes } from '../past/life-notes.ts';
 import type { ForkOutcome } from '../sandbox/copies.ts';
@@ -85,16 +87,6 @@ export function orchestratorService(parts: NodeParts): Service {
     listBuilds: async () => ({
       builds: await Promise.all(templates.list().map((build) => present(build, templates))),
     }),
-    bringBuild: ({ buildId, from }) =>
-      answer(async () => {
-        await sandboxes.bringBuild(buildId, from);
-        return {};
-      }),
-    storeBuild: ({ buildId }, { signal }) =>
-      answer(async () => {
-        await sandboxes.storeBuild(buildId, signal);
-        return {};
-      }),
     deleteBuild: ({ buildId }) =>
       answer(async () => {
         await sandboxes.dropBuild(buildId);
@@ -112,6 +104,19 @@ export function orchestratorService(parts: NodeParts): Service {
       }
     },
     storeSandbox: ({ sandboxId }) => answer(async () => ({ sandbox: await sandboxes.store(sandboxId) })),
+    offerBase: ({ sandboxId, inStore }, { signal }) =>
+      answer(async () => ({
+        base: await (inStore ? sandboxes.storeBase(sandboxId, signal) : sandboxes.baseOf(sandboxId)),
+      })),
+    bringBase: ({ base, buildId, from }) =>
+      answer(async () => {
+        // As another node said it.
+        if (!Value.Check(MachineBase, base)) {
+          throw new ConnectError('base: two digests of letters, digits and ._-', Code.InvalidArgument);
+        }
+        await sandboxes.bringBase(base, buildId, from);
+        return {};
+      }),
     adoptSandbox: ({ sandboxId, executionId, from }) =>
       answer(async () => ({ sandbox: await sandboxes.adopt(sandboxId, executionId, from) })),
     killSandbox: ({ sandboxId, reason, executionId, onlyRunning }) =>

@@ -1,6 +1,7 @@
 import { type Sandbox, sandboxAlreadyExists, sandboxNotFound } from '@islet/contracts';
 import type { Exchange } from '../exchange/exchange.ts';
 import type { PeerNode } from '../exchange/peer-objects.ts';
+import type { MachineBase } from '../machine/run.ts';
 import type { TemplateStore } from '../templates/store.ts';
 import type { Departures } from './departures.ts';
 import type { RecordStore } from './record.ts';
@@ -27,11 +28,16 @@ export class Arrivals {
   /** See `Sandboxes.bringBuild`. */
   async bringBuild(buildId: string, peer?: PeerNode): Promise<void> {
     const { exchange, templates } = this.#options;
-    if (!exchange) return;
-    // Two nodes may have made it from different root file systems: a sandbox that comes from the other one stands on that one's.
-    if (templates.has(buildId)) return peer && exchange.bringBase(buildId, peer);
+    if (!exchange || templates.has(buildId)) return;
     const build = await exchange.bringBuild(buildId, peer);
     if (build && !templates.has(buildId)) await templates.adopt(build);
+  }
+
+  /** See `Sandboxes.bringBase`. */
+  async bringBase(base: MachineBase, buildId: string, peer?: PeerNode): Promise<void> {
+    await this.#options.exchange?.bringBase(base, peer);
+    // Of a sandbox's state comes only what differs from that of its build, if that is here.
+    if (peer) await this.bringBuild(buildId, peer);
   }
 
   /** See `Sandboxes.adopt`; in the sandbox's turn. */

@@ -212,21 +212,40 @@ export class Sandboxes {
 
   /**
    * Makes sure that a build is here if any node of the installation has made it.
-   * @param peer has it, as far as is known: what it stands on there is brought, too, which may differ
+   * @param peer has it, as far as is known
    * @throws IsletError 503 if it cannot be brought now
    */
   async bringBuild(buildId: string, peer?: PeerNode): Promise<void> {
     await this.#arrivals.bringBuild(buildId, peer);
   }
 
+  /** What a sandbox stands on. @throws IsletError 404 */
+  baseOf(sandboxId: string): MachineBase {
+    const entry = this.#table.get(sandboxId);
+    if (!entry) throw sandboxNotFound(sandboxId);
+    return entry.base;
+  }
+
   /**
-   * Waits until the store has a build that this node is sending there.
-   * @throws IsletError 409 if there is no store; the signal's reason if that comes before
+   * As `baseOf`, when the store has that for other nodes.
+   * @throws IsletError also 409 if there is no store; the signal's reason if that comes before
    */
-  async storeBuild(buildId: string, signal: AbortSignal): Promise<void> {
+  async storeBase(sandboxId: string, signal: AbortSignal): Promise<MachineBase> {
+    const base = this.baseOf(sandboxId);
     const { exchange } = this.#options;
-    if (!exchange?.hasStore) throw noStore();
-    await exchange.buildSent(buildId, signal);
+    if (!exchange) throw noStore();
+    await exchange.sendBase(base, signal);
+    return base;
+  }
+
+  /**
+   * Gets what a sandbox of another node stands on, so that little is left to be brought when it is taken over.
+   * @param buildId what it was started from
+   * @param peer has it; absent: the store alone is asked
+   * @throws IsletError 503 if it cannot be brought now
+   */
+  async bringBase(base: MachineBase, buildId: string, peer?: PeerNode): Promise<void> {
+    await this.#arrivals.bringBase(base, buildId, peer);
   }
 
   /**

@@ -1,8 +1,17 @@
 import { join } from 'node:path';
 import type { Sandbox } from '@islet/contracts';
 import type { SandboxDriver } from '@islet/driver';
-import { DirectorySnapshots } from '@islet/snapshots';
+import type { Exec } from '@islet/host';
+import {
+  CachedSnapshots,
+  DirectorySnapshots,
+  type ObjectSource,
+  type ObjectStore,
+  SharedStates,
+} from '@islet/snapshots';
 import type { Logger } from '@islet/telemetry';
+import { Exchange } from '../../src/exchange/exchange.ts';
+import type { PeerNode } from '../../src/exchange/peer-objects.ts';
 import { needsOf } from '../../src/machine/needs.ts';
 import type { SandboxNetwork, SandboxVolumes } from '../../src/machine/ports.ts';
 import { Journals } from '../../src/past/journals.ts';
@@ -21,6 +30,14 @@ export const GUEST_DIGEST = 'simulated';
 export const PROCESSOR = { architecture: 'simulated', features: [] };
 export const BUILD = { templateId: 'base', buildId: 'base-1' };
 
+/** What nodes get from each other. */
+export interface Neighbourhood {
+  /** Undefined: they share none. */
+  store: ObjectStore | undefined;
+  connect: (peer: PeerNode) => ObjectSource;
+  exec: Exec;
+}
+
 export interface NodeOptions {
   host: SimulatedHost;
   dataDir: string;
@@ -28,6 +45,8 @@ export interface NodeOptions {
   plan: FaultPlan;
   warmAtMost: number;
   placesAtMost: number;
+  /** Undefined: it is alone. */
+  neighbourhood?: Neighbourhood | undefined;
   logger: Logger;
 }
 
@@ -37,7 +56,9 @@ export class SimulatedNode {
   readonly driver: SandboxDriver;
   readonly sandboxes: Sandboxes;
   readonly templates: TemplateStore;
-  readonly snapshots: DirectorySnapshots;
+  readonly snapshots: CachedSnapshots;
+  readonly roots: RootFileSystems;
+  readonly exchange: Exchange | undefined;
   /** What its watchers were told of: what is there now, by id. */
   readonly told: Map<string, Sandbox>;
   readonly #host: SimulatedHost;
@@ -48,16 +69,20 @@ export class SimulatedNode {
     driver: SandboxDriver;
     sandboxes: Sandboxes;
     templates: TemplateStore;
-    snapshots: DirectorySnapshots;
+    snapshots: CachedSnapshots;
+    roots: RootFileSystems;
+    exchange: Exchange | undefined;
     host: SimulatedHost;
     lives: AbortController;
   }) {
-    const { process, driver, sandboxes, templates, snapshots, host, lives } = parts;
+    const { process, driver, sandboxes, templates, snapshots, roots, exchange, host, lives } = parts;
     this.process = process;
     this.driver = driver;
     this.sandboxes = sandboxes;
     this.templates = templates;
     this.snapshots = snapshots;
+    this.roots = roots;
+    this.exchange = exchange;
     this.#host = host;
     this.#lives = lives;
     this.told = new Map(sandboxes.list().map((sandbox) => [idOf(sandbox), sandbox]));
@@ -79,10 +104,14 @@ export class SimulatedNode {
     });
 
     async function open(
-      { dataDir, kind, warmAtMost, placesAtMost, logger }: NodeOptions,
+      { dataDir, kind, warmAtMost, placesAtMost, neighbourhood, logger }: NodeOptions,
       process: NodeProcess,
     ): Promise<SimulatedNode> {
-      const snapshots = await DirectorySnapshots.open(join(dataDir, 'states'));
+      const local = await DirectorySnapshots.open(join(dataDir, 'states'));
+      const snapshots = new CachedSnapshots(
+        local,
+        neighbourhood?.store && new SharedStates(neighbourhood.store),
+      );
       const roots = await RootFileSystems.open(join(dataDir, 'roots'));
       const templatesDir = join(dataDir, 'templates');
       const records = new RecordStore(join(dataDir, 'sandboxes'));
@@ -110,6 +139,12 @@ export class SimulatedNode {
         host: { runtime, processor: PROCESSOR, guestDigest: GUEST_DIGEST },
       });
       await removeUnreferenced(snapshots, templates.list(), adopted);
+      const exchange =
+        neighbourhood &&
+        (await Exchange.open({
+          ...{ ...neighbourhood, snapshots, local, roots, logger },
+          ...{ guestsDir: join(dataDir, 'guest'), dir: join(dataDir, 'exchange') },
+        }));
       const sandboxes = new Sandboxes(
         {
           ...{ driver, network, volumes, templates, snapshots, records, machinesDir, now, logger },
@@ -122,7 +157,7 @@ export class SimulatedNode {
           warmAtMost,
           placesAtMost,
           freezeAfterMs: undefined,
-          exchange: undefined,
+          exchange,
           durablePause: false,
           nodeId: 'simulated',
           egressAuthority: 'the authority',
@@ -133,7 +168,9 @@ export class SimulatedNode {
       const lives = new AbortController();
       const journals = new Journals({ logs: { record: () => undefined }, now, logger });
       void journals.follow(sandboxes.list(), sandboxes.events.subscribe(lives.signal));
-      return new SimulatedNode({ process, driver, sandboxes, templates, snapshots, host, lives });
+      return new SimulatedNode({
+        ...{ process, driver, sandboxes, templates, snapshots, roots, exchange, host, lives },
+      });
     }
   }
 
@@ -147,6 +184,7 @@ export class SimulatedNode {
   /** SIGKILL. */
   kill(): void {
     this.process.kill();
+    void this.exchange?.[Symbol.asyncDispose]();
     this.#lives.abort();
     this.#host.cutConnections();
   }
@@ -154,17 +192,18 @@ export class SimulatedNode {
   /** Ends it in order. Paused sandboxes stay. */
   async close(): Promise<void> {
     await this.ask((sandboxes) => sandboxes.close());
+    await this.exchange?.[Symbol.asyncDispose]();
     this.#lives.abort();
   }
 
-  /** Makes the build that sandboxes start from. */
-  async seal({ templateId, buildId }: typeof BUILD): Promise<void> {
+  /** Makes a build that sandboxes start from. */
+  async seal({ templateId, buildId }: typeof BUILD, rootfs = 'simulated'): Promise<void> {
     const { driver, templates } = this;
     const stage = await this.snapshots.stage();
     await this.#host.saveBlank(stage);
     await templates.put(stage, {
       ...{ templateId, buildId },
-      needs: needsOf({ rootfs: 'simulated', guest: GUEST_DIGEST }, { driver, processor: PROCESSOR }),
+      needs: needsOf({ rootfs, guest: GUEST_DIGEST }, { driver, processor: PROCESSOR }),
       ...{ cpuCount: 1, memoryMb: 128, diskSizeMb: 512, diskUsedMb: 1 },
       ...{ defaultUser: 'user', defaultWorkdir: '', envdVersion: '0.0.0' },
     });

@@ -10,7 +10,7 @@ import type { DriverKind } from './driver.ts';
 import type { Manner } from './guest.ts';
 import { SimulatedHost } from './host.ts';
 import { decide, type Modelled, observe } from './modelled.ts';
-import { BUILD, SimulatedNode } from './node.ts';
+import { BUILD, type Neighbourhood, SimulatedNode } from './node.ts';
 import type { FaultPlan } from './process.ts';
 
 /** How long what a node does behind its answers may take on a busy machine, ms. */
@@ -27,6 +27,7 @@ export interface WorldOptions {
   manner?: (path: string) => Manner;
   warmAtMost?: number;
   placesAtMost?: number;
+  neighbourhood?: Neighbourhood;
 }
 
 interface SettleOptions {
@@ -120,12 +121,14 @@ export class World implements AsyncDisposable {
 async function startNode(
   host: SimulatedHost,
   dataDir: string,
-  { kind = 'gvisor', plan = () => undefined, warmAtMost = 0, placesAtMost = 0 }: WorldOptions,
+  { kind = 'gvisor', plan = () => undefined, warmAtMost = 0, placesAtMost = 0, neighbourhood }: WorldOptions,
   errors: string[],
 ): Promise<SimulatedNode | undefined> {
   const destination = { write: (line: string) => void errors.push(line) };
   const logger = createLogger({ service: 'lifecycle', level: 'warn', destination });
-  return SimulatedNode.start({ host, dataDir, kind, plan, warmAtMost, placesAtMost, logger });
+  return SimulatedNode.start({
+    ...{ host, dataDir, kind, plan, warmAtMost, placesAtMost, neighbourhood, logger },
+  });
 }
 
 export interface SandboxChoices {
