@@ -26,6 +26,7 @@ const TRAITS: DriverTraits = {
   visibleMemory: 0.75,
   outOfMemory: 'ends',
   fullDisk: 'waits',
+  lengthy: { tags: 'long' },
 };
 
 driverContract('microvm', TRAITS, async ({ instance, runtimeDir, exec, logger }) => {

@@ -8,7 +8,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { type Exec, openHostExec, ranTicks, refProcess } from '@islet/host';
 import { type ClaimedSubnet, claimSubnet, NetworkPool, waitForQuiet } from '@islet/network';
 import { createLogger } from '@islet/telemetry';
-import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { afterAll, beforeAll, describe, expect, it, type TestOptions } from 'vitest';
 import type { Machine, MachineSpec, SandboxDriver } from '../driver.ts';
 import type { DriverKind, DriverSite } from '../kind.ts';
 import { layOutProbeGuest } from './probe-guest.ts';
@@ -31,6 +31,8 @@ export interface DriverTraits {
   outOfMemory: 'told' | 'ends';
   /** What comes of a write for which the host's disk has no room: the program is told, or it waits until there is. */
   fullDisk: 'told' | 'waits';
+  /** For the tests that others show in part: where a sandbox takes a minute to start they belong to the long form. */
+  lengthy?: TestOptions;
 }
 
 /** What every driver must do, on the real runtime. Needs root. */
@@ -39,8 +41,7 @@ export function driverContract(
   traits: DriverTraits,
   open: (site: DriverSite) => Promise<SandboxDriver>,
 ): void {
-  // Where a sandbox takes a minute to start, what others show in part is of the long form.
-  const long = traits.patienceMs > 60_000 ? { tags: 'long' } : {};
+  const { lengthy = {} } = traits;
   describe(`sandbox driver: ${name}`, { timeout: 20_000 + 2 * traits.patienceMs }, () => {
     const instance = randomBytes(3).toString('hex');
     const host = openHostExec();
@@ -169,7 +170,7 @@ export function driverContract(
 
     it(
       'restores memory and files, many times from one snapshot, without one seeing the other',
-      long,
+      lengthy,
       async () => {
         const first = await driver.boot(await newSpec());
         await untilServing(first);
@@ -218,7 +219,7 @@ export function driverContract(
       await end(restored);
     });
 
-    it('goes on beside what starts from its snapshot', long, async () => {
+    it('goes on beside what starts from its snapshot', lengthy, async () => {
       const original = await driver.boot(await newSpec());
       await untilServing(original);
       await ask(original, '/write');
@@ -281,7 +282,7 @@ export function driverContract(
       expect(await driver.list()).toEqual([]);
     });
 
-    it('lets a sandbox write as much as its disk holds, and not into its memory', long, async () => {
+    it('lets a sandbox write as much as its disk holds, and not into its memory', lengthy, async () => {
       const machine = await driver.boot(await newSpec(128));
       await untilServing(machine);
       const totalMb = Number(await ask(machine, '/disk'));
@@ -296,7 +297,7 @@ export function driverContract(
       await end(machine);
     });
 
-    it('has a sandbox go on where the host’s disk was full', long, async () => {
+    it('has a sandbox go on where the host’s disk was full', lengthy, async () => {
       const snapshot = await savedAs('roomless');
       const machine = await driver.restore(await newSpec(), snapshot);
       await untilServing(machine);
@@ -312,7 +313,7 @@ export function driverContract(
       await rm(snapshot, { recursive: true });
     });
 
-    it('ends a sandbox whose init takes all memory, or tells of it', long, async () => {
+    it('ends a sandbox whose init takes all memory, or tells of it', lengthy, async () => {
       const machine = await driver.boot(await newSpec(256));
       await untilServing(machine);
       await ask(machine, '/hog');
