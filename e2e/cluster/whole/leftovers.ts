@@ -4,7 +4,7 @@ import { readdir, readFile, rm, rmdir } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
-import { isAlive, killByPid, refProcess } from '@islet/host';
+import { exists, isAlive, killByPid, refProcess } from '@islet/host';
 import { type Footprint, footprint } from '../../setup/footprint.ts';
 import { until } from '../../setup/until.ts';
 import { namespacePrefix } from './network.ts';
@@ -102,6 +102,8 @@ async function endAll(find: () => Promise<number[]>): Promise<void> {
 
 /** What a node makes on its host, beside its data directory. */
 async function removePart(dataDir: string): Promise<void> {
+  // A store that was away may have come back, under its own name, since the parts were listed.
+  if (!(await exists(dataDir))) return;
   const name = createHash('sha256').update(dataDir).digest('hex').slice(0, 6);
   const { networkNamespaces, mounts, cgroups, claims } = await footprint({ dataDir });
   for (const line of mounts.toReversed()) await run('umount', ['--lazy', line.split(' ')[4] ?? '']);

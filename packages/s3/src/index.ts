@@ -1,2 +1,2 @@
-export { openS3Objects } from './open.ts';
+export { createS3Objects, openS3Objects } from './open.ts';
 export type { S3Place } from './place.ts';

@@ -17,6 +17,12 @@ const ABANDONED_MS = 86_400_000;
 /** Servers that do not know something. */
 const UNKNOWN = new Set([405, 501]);
 
+/** A bucket as a store that has been opened before, without a look whether it is there now. */
+export function createS3Objects(place: S3Place): ObjectStore & Disposable {
+  const client = createS3Client(place);
+  return Object.assign(new S3Objects(place, client), { [Symbol.dispose]: () => client.destroy() });
+}
+
 /**
  * Opens a bucket as a store, after a look whether all works that Islet needs: an object is put, found, read and deleted.
  * @throws StoreUnavailableError with what to do

@@ -20,7 +20,7 @@ import { openMasterKeys } from '../roles/shared-secrets.ts';
 import { openStores } from '../roles/stores.ts';
 import { artifactsDir, openUploads } from '../roles/uploads.ts';
 import { withoutRoot } from '../rootless/without-root.ts';
-import { openStore } from '../store/open.ts';
+import { openNodeStore } from '../store/open.ts';
 import { openCertificate } from './certificate.ts';
 import { apiPorts, edgePorts, nodePorts } from './claim.ts';
 import type { UpConfig } from './config.ts';
@@ -70,7 +70,7 @@ async function start(options: ProcessOptions<UpConfig>, undo: Undo): Promise<Rea
     advertise === undefined
       ? undefined
       : await openOwnMembers({ dataDir: instance.dataDir, nodeId, advertise, clock, logger }, undo);
-  const store = config.store && (await openStore(config.store));
+  const store = config.store && (await openNodeStore(config.store, { dataDir: instance.dataDir, logger }));
   // The two longest parts wait for different things: the database for one core, the node for the kernel.
   const starting = reporter.step('services', 'Starting the database and the node');
   const opening = openPreparedDatabase(config, instance, layout, secrets, masterKeys);

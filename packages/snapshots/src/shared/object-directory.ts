@@ -30,9 +30,14 @@ export class ObjectDirectory implements ObjectStore {
     this.#root = root;
   }
 
+  /** One that has been opened before, without a look whether it is there now. */
+  static at(root: string): ObjectDirectory {
+    return new ObjectDirectory(root);
+  }
+
   /** Opens a directory, which is made if it is not there. @throws StoreUnavailableError if it cannot be written */
   static async open(root: string): Promise<ObjectDirectory> {
-    const store = new ObjectDirectory(root);
+    const store = ObjectDirectory.at(root);
     await store.#use(async () => {
       const unfinished = join(root, UNFINISHED);
       await mkdir(unfinished, { recursive: true, mode: 0o700 });

@@ -10,7 +10,7 @@ import { registerWith } from '../../consul/register.ts';
 import { nodeEntry } from '../../consul/service.ts';
 import { loadNodeId } from '../../host/node-id.ts';
 import type { Reporter } from '../../output/reporter.ts';
-import { openStore } from '../../store/open.ts';
+import { openNodeStore } from '../../store/open.ts';
 import { nodePorts } from '../../up/claim.ts';
 import { ProxyThread } from '../../up/proxies/proxy-thread.ts';
 import type { NodeConfig } from '../config.ts';
@@ -48,7 +48,7 @@ export function runNode(options: ProcessOptions<NodeConfig>): Promise<void> {
     const further = new NodeFurther();
     const node = await startNode({
       ...{ config, instance, layout, version, logger, proxies, links },
-      store: config.store && (await openStore(config.store)),
+      store: config.store && (await openNodeStore(config.store, { dataDir: instance.dataDir, logger })),
       durablePause: config.durablePause,
       // It signs no addresses of uploads: those are the API's.
       artifacts: createDirectoryArtifacts({
