@@ -19,7 +19,10 @@ const UNKNOWN = new Set([405, 501]);
 
 /** A bucket as a store that has been opened before, without a look whether it is there now. */
 export function createS3Objects(place: S3Place): ObjectStore & Disposable {
-  const client = createS3Client(place);
+  return storeOf(place, createS3Client(place));
+}
+
+function storeOf(place: S3Place, client: ReturnType<typeof createS3Client>): ObjectStore & Disposable {
   return Object.assign(new S3Objects(place, client), { [Symbol.dispose]: () => client.destroy() });
 }
 
@@ -30,7 +33,7 @@ export function createS3Objects(place: S3Place): ObjectStore & Disposable {
 export async function openS3Objects(place: S3Place, signal?: AbortSignal): Promise<ObjectStore & Disposable> {
   const client = createS3Client(place);
   using time = new Deadline(CHECK_MS, signal);
-  const store = new S3Objects(place, client);
+  const store = storeOf(place, client);
   try {
     await check(store, time.signal);
     const root = place.prefix === '' ? '' : `${place.prefix}/`;
@@ -40,9 +43,9 @@ export async function openS3Objects(place: S3Place, signal?: AbortSignal): Promi
       if (error instanceof S3ServiceException && UNKNOWN.has(error.$metadata.httpStatusCode ?? 0)) return;
       throw new StoreUnavailableError(messageOf(error, place), { cause: error });
     });
-    return Object.assign(store, { [Symbol.dispose]: () => client.destroy() });
+    return store;
   } catch (error) {
-    client.destroy();
+    store[Symbol.dispose]();
     throw error;
   }
 }

@@ -40,6 +40,7 @@ export async function openNodeStore(
     return store;
   } catch (error) {
     if (!(error instanceof StartRefused)) throw error;
+    // What cannot be read counts as none: why the store does not work is what the reader has to know.
     const used = await readFile(note, 'utf8').catch(() => undefined);
     if (used !== place) throw error;
     logger.warn({ err: error }, 'the store is away: what needs it fails until it is back');
