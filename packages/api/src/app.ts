@@ -20,6 +20,7 @@ import { openApiFigures } from './figures.ts';
 import { useBodyTimeout } from './http/body-timeout.ts';
 import { useBoundedRequests } from './http/bounded.ts';
 import { BODY_BYTES, HEAD_BYTES, PARAM_LENGTH } from './http/caps.ts';
+import { useOrderlyClose } from './http/closing.ts';
 import { useCors, type WebAccess } from './http/cors.ts';
 import { toIsletError, useErrorShape } from './http/errors.ts';
 import { useJsonBodies } from './http/json-body.ts';
@@ -85,6 +86,8 @@ const REQUEST_TIMEOUT_MS = 70_000;
 /** Longest wait for a request's headers. */
 const HEADERS_TIMEOUT_MS = 10_000;
 const KEEP_ALIVE_MS = 620_000;
+/** What is under way when the API closes has so long: less than `deploy/` gives the process. */
+const CLOSING_MS = 45_000;
 /** Of what nobody keeps elsewhere: some 10 MB. */
 const DELIVERIES_KEPT = { attemptsPerWebhook: 1_000, attempts: 5_000 };
 const AUDIT_KEPT = { most: 10_000 };
@@ -139,6 +142,7 @@ export async function createApi(deps: ApiDeps): Promise<Api> {
   }).withTypeProvider<TypeBoxTypeProvider>();
   const context = buildContext(deps);
 
+  useOrderlyClose(app, CLOSING_MS);
   useObservation(app);
   useErrorShape(app, deps.logger);
   usePipelineLimit(app);
@@ -186,7 +190,6 @@ export async function createApi(deps: ApiDeps): Promise<Api> {
     addRoutes(app, context);
   }
 
-  closeConnectionsWithServer(app);
   const sweep = startUploadSweep(context.artifacts, context.clock, deps.logger);
   const moves = new MoveKeeper(context, deps.moves);
   const salvage = new Salvage({
@@ -303,17 +306,6 @@ function buildContext(deps: ApiDeps): ApiContext {
     ...{ destinations, sealing, deliveries, dispatcher, metering, hear },
     audit: new AuditTrail({ store: deps.audit ?? createMemoryAudit(AUDIT_KEPT), db, logger }),
   };
-}
-
-/** Ends kept-alive connections with the answer under way when the server closes: it would wait minutes for them. */
-function closeConnectionsWithServer(app: ApiApp): void {
-  let closing = false;
-  app.addHook('preClose', async () => {
-    closing = true;
-  });
-  app.addHook('onSend', async (_request, reply) => {
-    if (closing) reply.header('Connection', 'close');
-  });
 }
 
 function addHealthRoute(app: ApiApp): void {
