@@ -143,7 +143,9 @@ class Gvisor implements SandboxDriver {
   }
 
   async thaw(machine: Machine): Promise<void> {
-    if (this.#freezer.thaw(machine)) this.#watch(machine.id, machine.main);
+    if (!this.#freezer.thaw(machine)) return;
+    this.#watch(machine.id, machine.main);
+    await this.#cgroups.setUsualShare(this.#cgroupPath(machine.id));
   }
 
   /** The runtime makes the file when it begins to stop the sandbox; repairing changes it in place. */
@@ -191,6 +193,10 @@ class Gvisor implements SandboxDriver {
 
   async wasOutOfMemory(id: string): Promise<boolean> {
     return (await this.#cgroups.oomKills(this.#cgroupPath(id))) > 0;
+  }
+
+  processorMs(id: string): number | undefined {
+    return this.#cgroups.cpuMeter(this.#cgroupPath(id))();
   }
 
   memoryUsedBytes(id: string): Promise<number> {

@@ -7,6 +7,7 @@ import {
   type MachineSpec,
   processLimit,
 } from '@islet/driver';
+import { AHEAD_SHARE } from '@islet/host';
 
 /** Changes whenever the mounts below do: snapshots taken with others do not restore. */
 export const SPEC_SHAPE = 3;
@@ -129,7 +130,11 @@ export function ociSpec(machine: MachineSpec, options: SpecOptions): object {
       cgroupsPath: options.cgroupsPath,
       resources: {
         memory: { limit: machine.memoryMb * 1024 * 1024 },
-        cpu: { quota: cpuQuotaUs(machine.cpuCount, options.hostCpus), period: CPU_PERIOD_US },
+        cpu: {
+          quota: cpuQuotaUs(machine.cpuCount, options.hostCpus),
+          period: CPU_PERIOD_US,
+          ...(machine.isAhead && { shares: AHEAD_SHARE }),
+        },
         pids: { limit: hostThreadLimit(machine.memoryMb) },
       },
     },

@@ -14,6 +14,7 @@ import {
   type SandboxDriver,
 } from '@islet/driver';
 import {
+  AHEAD_SHARE,
   BoundedLog,
   Cgroups,
   type Exec,
@@ -156,10 +157,11 @@ class Microvm implements SandboxDriver {
 
   async thaw(machine: Machine): Promise<void> {
     await this.#control(machine, (running) => this.#options.vmm.resume(running));
+    await this.#cgroups.setUsualShare(this.#cgroupPath(machine.id));
   }
 
-  async adopt(machine: Machine): Promise<void> {
-    await this.#control(machine, (running) => this.#options.vmm.resume(running));
+  adopt(machine: Machine): Promise<void> {
+    return this.thaw(machine);
   }
 
   isAlive(machine: Machine): boolean {
@@ -184,6 +186,10 @@ class Microvm implements SandboxDriver {
 
   async wasOutOfMemory(id: string): Promise<boolean> {
     return (await this.#cgroups.oomKills(this.#cgroupPath(id))) > 0;
+  }
+
+  processorMs(id: string): number | undefined {
+    return this.#cgroups.cpuMeter(this.#cgroupPath(id))();
   }
 
   memoryUsedBytes(id: string): Promise<number> {
@@ -221,6 +227,7 @@ class Microvm implements SandboxDriver {
       memoryBytes: shape.memoryMb * 1024 * 1024 + RUNTIME_OVERHEAD_BYTES,
       cpuQuotaUs: cpuQuotaUs(shape.cpuCount, availableParallelism()),
       cpuPeriodUs: CPU_PERIOD_US,
+      cpuShare: spec.isAhead ? AHEAD_SHARE : undefined,
       pids: PIDS_LIMIT,
     });
     const log = BoundedLog.open(`islet-${id}`, LOG_BYTES);

@@ -31,6 +31,8 @@ export interface MachineSpec {
    * then. Such a machine cannot be saved.
    */
   writableRoot?: WritableRoot;
+  /** Nobody waits for it: until `thaw` it gets the processor time that others leave. */
+  isAhead?: boolean;
 }
 
 /** A root file system in layers, as overlayfs takes them. */
@@ -130,7 +132,7 @@ export interface SandboxDriver {
    * when it goes on. All else can be asked of it as before but to be saved. Safe to repeat.
    */
   freeze(machine: Machine): Promise<void>;
-  /** Has a machine go on that stands still; nothing to one that runs. */
+  /** Has a machine go on that stands still, with as much of the processors as any other; nothing else to one that runs. */
   thaw(machine: Machine): Promise<void>;
   /**
    * True if nothing runs in a machine but what its runtime does by itself; few and short runs of programs may pass
@@ -153,6 +155,8 @@ export interface SandboxDriver {
    * sandbox standing but stuck, so such a sandbox has to be ended. To be asked before `release`.
    */
   wasOutOfMemory(id: string): Promise<boolean>;
+  /** Processor time of the sandbox and its runtime until now, ms; undefined if it has ended, or nobody counts. */
+  processorMs(id: string): number | undefined;
   /** Memory that the sandbox and its runtime hold now, bytes; 0 if nobody counts. */
   memoryUsedBytes(id: string): Promise<number>;
   /** Ids the runtime knows of, alive or not: for finding what belongs to nobody. */

@@ -31,9 +31,16 @@ interface CgroupLimits {
   /** CPU time in µs of each period. */
   cpuQuotaUs: number;
   cpuPeriodUs: number;
+  /** Of busy processors, in the unit of version 1; absent: as much as any other. */
+  cpuShare?: number | undefined;
   /** Processes and threads. */
   pids: number;
 }
+
+/** What a cgroup has that was given none, in the unit of version 1. */
+const USUAL_SHARE = 1024;
+/** A quarter with version 1, a tenth with version 2: of what is made ahead of demand, which nobody waits for. */
+export const AHEAD_SHARE = 256;
 
 /** The sandboxes' cgroups on this host; `path` arguments are relative to the hierarchy, as in an OCI cgroupsPath. */
 export class Cgroups {
@@ -69,6 +76,18 @@ export class Cgroups {
     if (this.version === 'v2') await writeFile(join(this.#root, path, 'memory.max'), String(bytes));
     if (this.version === 'v1') {
       await writeFile(join(this.#root, 'memory', path, 'memory.limit_in_bytes'), String(bytes));
+    }
+  }
+
+  /** Has a cgroup get as much of busy processors as any other, whatever it was made with. Nothing if it is gone. */
+  async setUsualShare(path: string): Promise<void> {
+    if (this.version === 'none') return;
+    const { file, value } = shareFile(this.version, USUAL_SHARE);
+    const base = this.version === 'v2' ? this.#root : join(this.#root, 'cpu');
+    try {
+      await writeFile(join(base, path, file), value);
+    } catch (error) {
+      if (!isGone(error)) throw error;
     }
   }
 
@@ -150,21 +169,37 @@ export class Cgroups {
 
 /** By hierarchy (one with version 2, whose name says nothing), the files that set limits. */
 function limitFiles(version: 'v1' | 'v2', limits: CgroupLimits): Record<string, Record<string, string>> {
-  const { memoryBytes, cpuQuotaUs, cpuPeriodUs, pids } = limits;
+  const { memoryBytes, cpuQuotaUs, cpuPeriodUs, cpuShare = USUAL_SHARE, pids } = limits;
+  const share = shareFile(version, cpuShare);
   if (version === 'v2') {
     return {
       '': {
         'memory.max': String(memoryBytes),
         'cpu.max': `${cpuQuotaUs} ${cpuPeriodUs}`,
+        [share.file]: share.value,
         'pids.max': String(pids),
       },
     };
   }
   return {
     memory: { 'memory.limit_in_bytes': String(memoryBytes) },
-    cpu: { 'cpu.cfs_period_us': String(cpuPeriodUs), 'cpu.cfs_quota_us': String(cpuQuotaUs) },
+    cpu: {
+      'cpu.cfs_period_us': String(cpuPeriodUs),
+      'cpu.cfs_quota_us': String(cpuQuotaUs),
+      [share.file]: share.value,
+    },
     pids: { 'pids.max': String(pids) },
+    // Limits nothing, and counts.
+    cpuacct: {},
   };
+}
+
+/** Version 2 has a unit of its own, in which the usual share is 100. */
+function shareFile(version: 'v1' | 'v2', share: number): { file: string; value: string } {
+  if (version === 'v1') return { file: 'cpu.shares', value: String(share) };
+  // As the OCI runtime specification's implementations translate it, but for the usual one.
+  const weight = share === USUAL_SHARE ? 100 : 1 + Math.floor(((share - 2) * 9_999) / 262_142);
+  return { file: 'cpu.weight', value: String(weight) };
 }
 
 /** Version 2 only: lets the cgroups above hand the controllers of these files down, `path` and what is above it. */

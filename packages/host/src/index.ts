@@ -1,6 +1,6 @@
 export { idsOfNamespace, replaceProcess, userOf } from '@islet/posix-spawn';
 export { BoundedLog } from './bounded-log.ts';
-export { Cgroups } from './cgroups.ts';
+export { AHEAD_SHARE, Cgroups } from './cgroups.ts';
 export { bytesIn, diskOf, exists, syncDirectory } from './disk.ts';
 export { CommandError, type Exec, type HostExec, openHostExec } from './exec.ts';
 export { LockHeldError, takeFileLock, waitForFileLock } from './file-lock.ts';

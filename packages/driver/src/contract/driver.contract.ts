@@ -100,6 +100,14 @@ export function driverContract(
       });
       return 10 * ticks.reduce((sum, ran) => sum + ran, 0);
     };
+    /** What a machine gets of busy processors, in the unit of the cgroups of this host; undefined if it has none. */
+    const cpuShare = async (id: string): Promise<number | undefined> => {
+      const [v1, v2] = ['cpu/', ''].map((tree) => `/sys/fs/cgroup/${tree}islet-${instance}/${id}/cpu`);
+      const read = (file: string) => readFile(file, 'utf8').then(Number);
+      return read(`${v1}.shares`)
+        .catch(() => read(`${v2}.weight`))
+        .catch(() => undefined);
+    };
     const end = async (machine: Machine) => {
       await driver.kill(machine);
       await driver.release(machine.id);
@@ -280,6 +288,40 @@ export function driverContract(
       expect(driver.isAlive(machine)).toBe(false);
       await driver.release(machine.id);
       expect(await driver.list()).toEqual([]);
+    });
+
+    it('leaves the processors to others in a sandbox that nobody waits for, until it goes on', async ({
+      skip,
+    }) => {
+      const usual = await driver.boot(await newSpec());
+      const usualShare = await cpuShare(usual.id);
+      if (usualShare === undefined) {
+        await end(usual);
+        return skip('this host has no cgroups');
+      }
+      const used = driver.processorMs(usual.id);
+      expect(used).toBeGreaterThan(0);
+      const snapshot = await savedAs('ahead');
+      const specs = [await newSpec(), await newSpec()].map((spec) => ({ ...spec, isAhead: true })) as [
+        MachineSpec,
+        MachineSpec,
+      ];
+      const machines = [await driver.restore(specs[0], snapshot)];
+      const prepared = await driver.prepare?.(specs[1]);
+      if (prepared) machines.push(prepared);
+      for (const machine of machines) {
+        expect(await cpuShare(machine.id)).toBeLessThan(usualShare / 2);
+        await driver.freeze(machine);
+        await driver.thaw(machine);
+        expect(await cpuShare(machine.id)).toBe(usualShare);
+      }
+      if (prepared) {
+        await driver.restore(specs[1], snapshot);
+        expect(await cpuShare(prepared.id)).toBe(usualShare);
+      }
+      await Promise.all([usual, ...machines].map(end));
+      expect(driver.processorMs(usual.id)).toBeUndefined();
+      await rm(snapshot, { recursive: true });
     });
 
     it('lets a sandbox write as much as its disk holds, and not into its memory', lengthy, async () => {

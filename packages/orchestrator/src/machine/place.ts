@@ -21,7 +21,10 @@ export interface PlaceContext {
 }
 
 export interface PlaceRequest
-  extends Pick<MachineSpec, 'id' | 'rootfsDir' | 'guestDir' | 'cpuCount' | 'memoryMb' | 'diskSizeMb'> {
+  extends Pick<
+    MachineSpec,
+    'id' | 'rootfsDir' | 'guestDir' | 'cpuCount' | 'memoryMb' | 'diskSizeMb' | 'isAhead'
+  > {
   /** @throws IsletError 503 if there is none */
   takeSlot: () => Promise<Slot>;
   /** Absent: the machine is none that can see any. */

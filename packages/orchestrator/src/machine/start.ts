@@ -48,8 +48,8 @@ export interface StartOptions {
   onSilence?: () => void;
 }
 
-/** Makes the place of a machine of some shape. */
-export function placeFor(context: StartContext, shape: Shape): Promise<Place> {
+/** Makes the place of a machine of some shape. @param isAhead that nobody waits for, see `MachineSpec` */
+export function placeFor(context: StartContext, shape: Shape, isAhead = false): Promise<Place> {
   const { network, volumes, newMachineId, guestDirOf, rootfsDirOf } = context;
   const { rootfs, guest } = shape.base;
   return makePlace(context, {
@@ -57,6 +57,7 @@ export function placeFor(context: StartContext, shape: Shape): Promise<Place> {
     rootfsDir: rootfsDirOf(rootfs),
     guestDir: guestDirOf(guest),
     ...sizeOf(shape),
+    isAhead,
     takeSlot: () => network.take(),
     volumes,
   });

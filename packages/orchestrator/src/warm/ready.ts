@@ -1,4 +1,3 @@
-import { setTimeout as sleep } from 'node:timers/promises';
 import type { Machine } from '@islet/driver';
 import type { Logger } from '@islet/telemetry';
 import { type EnvdRequest, initEnvd, tellStandstill, waitForEnvd } from '../envd/client.ts';
@@ -10,6 +9,7 @@ import { freeMachine, placeFor, type StartContext, type StartedRun, startMachine
 import type { TemplateBuild } from '../templates/build.ts';
 import type { TemplateStore } from '../templates/store.ts';
 import { WarmPool } from './pool.ts';
+import { settle } from './settle.ts';
 
 export interface ReadyMachinesOptions extends StartContext {
   templates: TemplateStore;
@@ -34,8 +34,6 @@ interface PreparedPlace extends Place {
   machine: Machine;
 }
 
-/** A sandbox answers slowly at first: measured 14 to 104 ms right after a restore, 3 to 8 ms when it was asked again a while later. */
-const SETTLE_MS = 300;
 const PRIME_DEADLINE_MS = 5_000;
 
 /** What is got ready ahead of demand: machines of builds, and behind them places for whatever else starts. */
@@ -110,7 +108,7 @@ export class ReadyMachines {
 
   /** Only of a driver that can do so: else none are kept. */
   async #preparePlace(shape: Shape): Promise<PreparedPlace> {
-    const place = await placeFor(this.#options, shape);
+    const place = await placeFor(this.#options, shape, true);
     try {
       const machine = await this.#options.driver.prepare?.(place.spec);
       if (!machine) throw new TypeError('the driver prepares no machines');
@@ -140,18 +138,20 @@ export class ReadyMachines {
     await using snapshot = opened.snapshot;
     const snapshotDir = snapshot.dir;
     const source = { base: baseOf(build.needs), snapshotDir, ...sizeOf(build), volumeIds: [] };
-    const run = await startMachine(this.#options, source, undefined);
+    const place = await placeFor(this.#options, source, true);
+    const run = await startMachine(this.#options, source, undefined, { place });
     const connection = new EnvdConnection(run.address);
+    const used = () => driver.processorMs(run.machine.id);
     try {
       const envd = { address: run.address, deadlineMs: PRIME_DEADLINE_MS, connection };
       // Programs that run in a sandbox's snapshot would see their identity change twice.
       if (build.parentBuildId !== undefined) {
-        await sleep(SETTLE_MS);
+        await settle(used);
         await this.#wake(envd, build, await driver.stoppedAt?.(snapshotDir));
       } else {
         await initEnvd(envd, rehearsal(run.machine.id, new Date(now())));
         // Also what its programs do as they see that they are another copy.
-        await sleep(SETTLE_MS);
+        await settle(used);
         // It answers before it has done all that it was told: it should not have to do so when it is taken.
         await waitForEnvd(envd);
       }

@@ -75,6 +75,7 @@ export function simulatedDriver(host: SimulatedHost, process: NodeProcess, kind:
         host.machines.delete(id);
       }),
     wasOutOfMemory: () => process.look(async () => false),
+    processorMs: () => 0,
     memoryUsedBytes: () => process.look(async () => MEMORY_USED_BYTES),
     list: () => process.look(async () => [...host.machines.keys()]),
     close: async () => undefined,
