@@ -2,8 +2,9 @@ import { IsletError, nodeUnavailable, type orchestratorProto, type Sandbox } fro
 import type { ApiContext } from '../context.ts';
 import type { Node } from '../nodes/node.ts';
 import { NODE_CALL_TIMEOUT_MS } from '../nodes/node-call.ts';
+import { endClaimed } from './claimed.ts';
 import { isPaused } from './live.ts';
-import { endClaimed, withinReach } from './move.ts';
+import { withinReach } from './move.ts';
 import { MOVE_WAIT_MS, steadySandbox } from './steady.ts';
 
 /** How often it is tried with a sandbox that changes its state or its node under the call. */

@@ -11,8 +11,9 @@ import type { Clock } from '../deps.ts';
 import type { PeerAddress } from '../nodes/link.ts';
 import type { Node, NodeCall } from '../nodes/node.ts';
 import { isUnknown } from '../nodes/node-call.ts';
+import { whileClaimed } from './claimed.ts';
 import { destinations, toAnother } from './destinations.ts';
-import { handOver, letGo, runOf, whileClaimed } from './move.ts';
+import { handOver, letGo, runOf } from './move.ts';
 import { resumeOn } from './resume.ts';
 
 const { SandboxState } = orchestratorProto;

@@ -4,8 +4,9 @@ import { IsletError, orchestratorProto, parseSandbox, type Sandbox, sandboxBusy 
 import { findTeam, type Team } from '@islet/db';
 import type { ApiContext } from '../context.ts';
 import { isWantOfRoom } from '../nodes/node-call.ts';
+import { whileClaimed } from './claimed.ts';
 import { whereThereIsRoom } from './destinations.ts';
-import { whileClaimed, withinReach } from './move.ts';
+import { withinReach } from './move.ts';
 import { giveBackPlace, takePlace } from './places.ts';
 
 const { SandboxState } = orchestratorProto;
