@@ -66,6 +66,7 @@ export function problemsOf(
     }
     slots.add(slot.slot.index);
     machines.add(machine.id);
+    if (machine.yields) problems.push(`${idOf(sandbox)} yields the processors to others`);
     const mounts = [...(host.mounts.get(machine.id) ?? [])];
     const found = { ...slot.rules, mounts, ...machine.guest.contents };
     problems.push(...differences(idOf(sandbox), found, contentsOf(sandbox, wanted)));

@@ -62,11 +62,11 @@ export function simulatedDriver(host: SimulatedHost, process: NodeProcess, kind:
       }),
     isAlive: ({ id }) => host.machines.get(id)?.isAlive === true,
     freeze: ({ id }) => at('freeze', id, () => host.machines.get(id)?.guest?.freeze()),
-    thaw: ({ id }) => at('thaw', id, () => host.machines.get(id)?.guest?.thaw()),
+    thaw: ({ id }) => at('thaw', id, () => host.thaw(id)),
     adopt: (machine) =>
       at('adopt', machine.id, () => {
         runs(machine);
-        host.machines.get(machine.id)?.guest?.thaw();
+        host.thaw(machine.id);
       }),
     kill: ({ id }) => at('kill', id, () => host.end(id)),
     release: (id) =>

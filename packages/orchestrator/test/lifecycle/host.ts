@@ -14,6 +14,8 @@ export interface HostMachine {
   /** Undefined: it was prepared, and no program runs in it yet. */
   guest: Guest | undefined;
   isAlive: boolean;
+  /** It was made ahead, and others come first until it goes on. */
+  yields: boolean;
 }
 
 /** A network slot, and its owner's rules with the run that they are of. */
@@ -100,11 +102,11 @@ export class SimulatedHost {
   }
 
   /** Makes a machine in which no program runs yet. */
-  prepare({ id, netns }: MachineSpec): HostMachine {
+  prepare({ id, netns, isAhead = false }: MachineSpec): HostMachine {
     if (this.#ids.has(id)) this.violations.push(`machine ${id} was made twice`);
     if (!this.#slotOf(netns)) this.violations.push(`machine ${id} was made in a slot that was given up`);
     this.#ids.add(id);
-    const machine = { id, netns, guest: undefined, isAlive: true };
+    const machine = { id, netns, guest: undefined, isAlive: true, yields: isAhead };
     this.machines.set(id, machine);
     return machine;
   }
@@ -116,6 +118,13 @@ export class SimulatedHost {
     const guest = await NodeProcess.outside(() => Guest.start(address, { ...contents }, this.#manner));
     if (machine.isAlive) machine.guest = guest;
     else guest.end();
+  }
+
+  /** Has a machine go on, whether it stood still or not. */
+  thaw(id: string): void {
+    const machine = this.machines.get(id);
+    if (machine) machine.yields = false;
+    machine?.guest?.thaw();
   }
 
   end(id: string): void {
