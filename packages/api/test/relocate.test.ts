@@ -173,6 +173,25 @@ it('has the store get what a sandbox stands on only if the other node does not g
   expect(second.home.basesStored).toEqual([second.id]);
 });
 
+it('has a sandbox not stand still while a node is tried that was not reached before', async () => {
+  reachable = true;
+  const api = await start();
+  const taken = () => nodes.flatMap((node) => node.takenFrom.splice(0));
+  const [first, second] = [await create(api), await create(api)];
+  await setStatus(api, first.home, 'draining');
+  expect((await move(api, first.home, first.id)).status).toBe(200);
+  expect(taken()).toEqual([first.home.id]);
+  await setStatus(api, first.home, 'ready');
+  for (const node of nodes) {
+    node.bringing = async (from) => {
+      if (from) throw notBrought(new Error('no way to it'));
+    };
+  }
+  await setStatus(api, second.home, 'draining');
+  expect((await move(api, second.home, second.id)).status).toBe(200);
+  expect(taken()).toEqual([undefined]);
+});
+
 it('moves a sandbox all the same if the store is away, or nodes are of a version that brings nothing ahead', async () => {
   const api = await start();
   const { id, home } = await create(api);

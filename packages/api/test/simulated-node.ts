@@ -52,6 +52,8 @@ export class SimulatedNode {
   adopting: Promise<void> | undefined;
   /** Ids of what it has begun to take over. */
   readonly adoptions: string[] = [];
+  /** From which nodes it was to get it; undefined: from the store alone. */
+  readonly takenFrom: (string | undefined)[] = [];
   /** What every create and every resume fails with, where set. */
   failure: Error | undefined;
   /** Calls over `client` find nobody; those under way go on, see `die`. */
@@ -271,8 +273,9 @@ export class SimulatedNode {
           if (!this.store) throw sandboxStays(sandboxId, 'its node has no store');
           return { sandbox: clone(sandbox) };
         }),
-      adoptSandbox: ({ sandboxId, executionId }) =>
+      adoptSandbox: ({ sandboxId, executionId, from }) =>
         answer(async () => {
+          this.takenFrom.push(from?.name);
           const stored = this.store?.get(`${sandboxId}/${executionId}`);
           this.adoptions.push(sandboxId);
           await this.adopting;

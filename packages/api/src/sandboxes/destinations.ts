@@ -4,7 +4,7 @@ import type { ApiContext } from '../context.ts';
 import type { Node } from '../nodes/node.ts';
 import { isUnknown } from '../nodes/node-call.ts';
 import { isSameIdentity } from '../nodes/placement.ts';
-import { handOver, letGo, runOf } from './move.ts';
+import { handOver, letGo, runOf, type Way } from './move.ts';
 
 /** For the store to have it all, ms: a little longer than its node waits for that. */
 const STORE_TIMEOUT_MS = 60_000;
@@ -32,6 +32,8 @@ export interface ToAnother {
   from: Node;
   /** Best first. */
   candidates: readonly Node[];
+  /** By which something else of it has just come; a node that was not reached is not tried again while it stands still. Absent: any. */
+  way?: Way | undefined;
   /** The store has it, since no candidate got it from the node itself. */
   onStored?: () => void;
 }
@@ -39,15 +41,16 @@ export interface ToAnother {
 /** Has another node take a paused sandbox over, from its own node or from the store. @throws as `handOver`, and what its node answers */
 export async function toAnother(
   context: ApiContext,
-  { run, from, candidates, onStored }: ToAnother,
+  { run, from, candidates, way, onStored }: ToAnother,
 ): Promise<Sandbox> {
   try {
+    if (way === 'store') throw nodeUnavailable();
     return await fromNode(context, run, candidates);
   } catch (refusal) {
     if (isUnknown(refusal)) throw refusal;
     await store(from, run.sandboxId, refusal);
     onStored?.();
-    return handOver(context, run, candidates);
+    return handOver(context, run, candidates, way);
   }
 }
 

@@ -40,6 +40,9 @@ interface Moving {
   from: StartAsk['from'];
 }
 
+/** From where a node gets a saved sandbox: the node that has it, and what that lacks from the store; or the store alone. */
+export type Way = 'node' | 'store';
+
 /** A small sandbox: how large it is, its node finds in the store. */
 const UNKNOWN_SIZE: Resources = { cpuCount: 1, memoryMb: 512 };
 
@@ -106,6 +109,7 @@ export async function handOver(
   context: ApiContext,
   run: PausedRun,
   [first, ...others]: readonly Node[],
+  way: Way = 'node',
 ): Promise<Sandbox> {
   const { clock, db, logger, rows } = context;
   if (!first) throw nodeUnavailable();
@@ -125,7 +129,7 @@ export async function handOver(
       claim = { ...claim, holderId: holder.id, claimedAt };
     }
     try {
-      return await adopt(context, holder, run);
+      return await adopt(context, holder, run, way);
     } catch (error) {
       logger.warn({ err: error, ...run, to: holder.id }, 'a node did not take a paused sandbox over');
       // It may have taken it: only the same node may be asked again.
@@ -151,10 +155,16 @@ function holderOf({ clock, nodes }: ApiContext, claim: RunClaim, wanted: Node): 
 }
 
 /** Has a node take over a paused sandbox that was claimed for it; if it has it already, that is as good. */
-export async function adopt(context: ApiContext, node: Node, run: PausedRun): Promise<Sandbox> {
+export async function adopt(
+  context: ApiContext,
+  node: Node,
+  run: PausedRun,
+  way: Way = 'node',
+): Promise<Sandbox> {
   const { sandboxId, executionId } = run;
   // While that is away the store alone has it.
-  const from = context.nodes.isAway(run.nodeId) ? undefined : context.nodes.find(run.nodeId)?.link.peer;
+  const isReached = way === 'node' && !context.nodes.isAway(run.nodeId);
+  const from = isReached ? context.nodes.find(run.nodeId)?.link.peer : undefined;
   const { sandbox } = await node.call(ADOPT_TIMEOUT_MS, ({ sandboxes }, options) =>
     sandboxes.adoptSandbox({ sandboxId, executionId, ...(from && { from }) }, options),
   );

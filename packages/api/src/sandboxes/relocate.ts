@@ -13,7 +13,7 @@ import type { Node, NodeCall } from '../nodes/node.ts';
 import { isUnknown } from '../nodes/node-call.ts';
 import { whileClaimed } from './claimed.ts';
 import { destinations, toAnother } from './destinations.ts';
-import { handOver, letGo, runOf } from './move.ts';
+import { handOver, letGo, runOf, type Way } from './move.ts';
 import { resumeOn } from './resume.ts';
 
 const { SandboxState } = orchestratorProto;
@@ -44,14 +44,15 @@ export async function relocate(context: ApiContext, from: Node, sandboxId: strin
   if (sandbox?.nodeId !== from.id) throw sandboxNotFound(sandboxId);
   const candidates = destinations(context, from, sandbox);
   const [first] = candidates;
-  if (first && sandbox.state === SandboxState.RUNNING) await prepare(context, first, { sandbox, from });
+  const isRunning = sandbox.state === SandboxState.RUNNING;
+  const way = first && isRunning ? await prepare(context, first, { sandbox, from }) : undefined;
   const times = stopwatch(clock);
   const stopped = await stop(from, sandbox);
   times.lap('stoppedMs');
   const run = runOf(stopped);
   let away: Sandbox;
   try {
-    away = await toAnother(context, { run, from, candidates, onStored: () => times.lap('storedMs') });
+    away = await toAnother(context, { run, from, candidates, way, onStored: () => times.lap('storedMs') });
     times.lap('takenMs');
   } catch (error) {
     if (stopped.moving && !isUnknown(error)) await goOn(context, stopped);
@@ -91,12 +92,13 @@ export async function goOn(context: ApiContext, stopped: Sandbox): Promise<Sandb
 /**
  * Has a node get what a sandbox stands on before that stops, or it would stand still for as long as that takes: from the sandbox's
  * node, or, if it is not reached from there, from the store, which gets it first.
+ * @returns the way by which it came; undefined if it did not
  */
 async function prepare(
   { clock, logger }: ApiContext,
   node: Node,
   { sandbox, from }: { sandbox: Sandbox; from: Node },
-): Promise<void> {
+): Promise<Way | undefined> {
   const { buildId, sandboxId } = sandbox.config;
   const { peer } = from.link;
   const endAt = clock.monotonic() + BRING_TIMEOUT_MS;
@@ -112,7 +114,8 @@ async function prepare(
   };
   for (const way of peer ? [peer, undefined] : [undefined]) {
     try {
-      return await bring(way);
+      await bring(way);
+      return way ? 'node' : 'store';
     } catch (error) {
       // It is tried again with the sandbox.
       const over = way ? 'the node that has it' : 'the store';
@@ -121,9 +124,10 @@ async function prepare(
         'a node did not get ahead what a sandbox stands on',
       );
       const isRefused = error instanceof IsletError && error.errorCode === 'sandbox_capacity_unavailable';
-      if (!isRefused) return;
+      if (!isRefused) return undefined;
     }
   }
+  return undefined;
 }
 
 /** Stops a running sandbox; one that is paused, or being paused, is so. */
