@@ -43,6 +43,7 @@ import { addNodeRoutes } from './nodes/routes.ts';
 import { SALVAGE_TIMES, Salvage } from './nodes/salvage.ts';
 import { NodeStandings } from './nodes/standings.ts';
 import { startNodes } from './nodes/start.ts';
+import { StoreSweep, SWEEP_TIMES } from './nodes/store-sweep.ts';
 import { CurrentSandboxes } from './sandboxes/current-sandboxes.ts';
 import { KnownSandboxes } from './sandboxes/known-sandboxes.ts';
 import { addLifetimeRoutes } from './sandboxes/lifetime-routes.ts';
@@ -196,6 +197,7 @@ export async function createApi(deps: ApiDeps): Promise<Api> {
     ...context,
     times: { ...SALVAGE_TIMES, afterMs: deps.nodeLossMs ?? NODE_LOSS_MS, ...deps.salvage },
   });
+  const storeSweep = new StoreSweep({ ...context, times: { ...SWEEP_TIMES, ...deps.storeSweep } });
   const figures = openApiFigures(context);
   let nodesStarted: AsyncDisposable | undefined;
   let answers: CredentialAnswers | undefined;
@@ -212,6 +214,7 @@ export async function createApi(deps: ApiDeps): Promise<Api> {
     context.current.start();
     moves.start();
     salvage.start();
+    storeSweep.start();
     context.dispatcher.start();
     context.metering.start();
     answers = new CredentialAnswers({ ...context, discovery: deps.discovery });
@@ -223,7 +226,7 @@ export async function createApi(deps: ApiDeps): Promise<Api> {
     context.current.stop();
     await answers?.[Symbol.asyncDispose]();
     await Promise.all([context.dispatcher[Symbol.asyncDispose](), context.metering[Symbol.asyncDispose]()]);
-    await Promise.all([moves[Symbol.asyncDispose](), salvage[Symbol.asyncDispose]()]);
+    await Promise.all([moves, salvage, storeSweep].map((each) => each[Symbol.asyncDispose]()));
     await nodesStarted?.[Symbol.asyncDispose]();
     await Promise.all([context.nodes.stop(), context.builds.close(), sweep.close()]);
     await context.standings[Symbol.asyncDispose]();

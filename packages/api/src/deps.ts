@@ -20,6 +20,7 @@ import type { WebAccess } from './http/cors.ts';
 import type { Collector } from './nodes/collector.ts';
 import type { NodeDiscovery } from './nodes/discovery.ts';
 import type { SalvageTimes } from './nodes/salvage.ts';
+import type { SweepTimes } from './nodes/store-sweep.ts';
 import type { KnownSandboxes } from './sandboxes/known-sandboxes.ts';
 import type { MoveKeeperTimes } from './sandboxes/move-keeper.ts';
 
@@ -118,6 +119,8 @@ export interface ApiDeps {
   moves?: Partial<MoveKeeperTimes> | undefined;
   /** When it is looked for what nodes that are away have saved; absent: the usual times. */
   salvage?: Partial<SalvageTimes> | undefined;
+  /** When the store is looked through for what is over; absent: see `SWEEP_TIMES`. */
+  storeSweep?: Partial<SweepTimes> | undefined;
   /** Absent: a template that is not there is not found. */
   further?: FurtherBuilds | undefined;
   /** Most that a new volume may hold, MiB; absent: the installation has no volumes. */

@@ -52,6 +52,8 @@ async function start({ present = nodes, alone = false } = {}): Promise<Harness> 
     ...{ db: database.db, discovery: fixedNodes(links), nodeLossMs: 500 },
     ...{ ...shared, hearings: alone ? undefined : shared.hearings },
     salvage: { lookMs: 50, againMs: { least: 100, most: 1_000 } },
+    // The store keeps what is over.
+    storeSweep: { afterMs: 600_000 },
   });
   apis.push(api);
   return api;

@@ -312,6 +312,12 @@ export class SimulatedNode {
           if (!sandbox) throw sandboxNotFound(sandboxId);
           return { sandbox: clone(sandbox) };
         }),
+      dropStoredSandbox: ({ sandboxId, executionId }) =>
+        answer(async () => {
+          if (this.isStoreAway) throw new ConnectError('the store is away', Code.Unavailable);
+          this.store?.delete(`${sandboxId}/${executionId}`);
+          return {};
+        }),
       watchSandboxes: ({ heartbeatMs }, { signal }) => this.#watch(signal, heartbeatMs),
       getNode: () => ({
         nodeId: this.id,

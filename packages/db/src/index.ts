@@ -76,7 +76,14 @@ export {
   type RunClaim,
   unfinishedMoves,
 } from './paused/claims.ts';
-export { adoptPaused, heardNodes, noteHeard, pausedAmong } from './paused/heard.ts';
+export {
+  adoptPaused,
+  heardNodes,
+  noteHeard,
+  overAmong,
+  type PausedTrace,
+  pausedAmong,
+} from './paused/heard.ts';
 export {
   findPaused,
   forgetPaused,

@@ -17,8 +17,10 @@ import {
   heardNodes,
   movedFrom,
   noteHeard,
+  overAmong,
   type PausedRun,
   type PausedSandbox,
+  type PausedTrace,
   passClaim,
   pausedAmong,
   reconcilePaused,
@@ -113,6 +115,32 @@ export function pausedContract(database: () => Database): void {
         // What is heard of one node says nothing of another.
         const other = { ...paused(team, randomUUID()), pausedAt: at(1) };
         expect(await adopt(other.nodeId, other)).toEqual([other.sandboxId]);
+      });
+
+      it('are over once they were heard of and have neither a row nor a claim', async () => {
+        const [team, node] = [await newTeam(), randomUUID()];
+        const run = (ms: number) => {
+          const { executionId, ...rest } = { ...paused(team, node), pausedAt: at(ms) };
+          return { ...rest, executionId: executionId ?? '' };
+        };
+        const over = async (...runs: PausedTrace[]) =>
+          (await overAmong(database(), runs)).map(({ sandboxId }) => sandboxId);
+        const [early, moving, last, unheard] = [run(9), run(9), run(10), run(11)];
+        const all = [early, moving, last, unheard];
+        expect(await over(...all)).toEqual([]);
+        await recordPaused(database(), [early, moving, last]);
+        await claimRun(database(), { ...moving, holderId: 'holder', claimedAt: at(0) });
+        await forgetPaused(database(), node, [last], at(10));
+        expect(await over(...all)).toEqual([last.sandboxId]);
+        // Another run of it is what is paused now.
+        expect(await over({ ...early, executionId: randomUUID() })).toEqual([early.sandboxId]);
+        await forgetPaused(database(), node, [early, moving], at(10));
+        expect(await over(...all)).toEqual([early.sandboxId, last.sandboxId]);
+        await finishMove(database(), moving, 'holder');
+        await forgetMoves(database(), node, [moving.sandboxId]);
+        expect(await over(...all)).toEqual([early.sandboxId, moving.sandboxId, last.sandboxId]);
+        // Of another node nothing is heard.
+        expect(await over({ ...last, nodeId: randomUUID() })).toEqual([]);
       });
 
       it('are not entered if they are known otherwise, or nobody has them', async () => {

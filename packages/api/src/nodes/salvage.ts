@@ -1,5 +1,4 @@
-import { Code, ConnectError } from '@connectrpc/connect';
-import { parseSandbox, type Sandbox } from '@islet/contracts';
+import type { Sandbox } from '@islet/contracts';
 import { type Database, heardNodes, pausedAmong } from '@islet/db';
 import type { Logger } from '@islet/telemetry';
 import type { Clock } from '../deps.ts';
@@ -7,7 +6,8 @@ import type { KnownSandboxes } from '../sandboxes/known-sandboxes.ts';
 import type { Node } from './node.ts';
 import type { PausedRows } from './paused-rows.ts';
 import type { NodeRegistry } from './registry.ts';
-import { isSalvageable, type StoredRun } from './salvageable.ts';
+import type { StoredRun } from './salvageable.ts';
+import { StoredRuns } from './stored-runs.ts';
 
 export interface SalvageTimes {
   /** From one look whether nodes are away to the next, ms. */
@@ -34,13 +34,6 @@ export const SALVAGE_TIMES: SalvageTimes = {
   againMs: { least: 15_000, most: 3_600_000 },
 };
 
-/** What a node reads of the store for this, at once. */
-const READS_AT_ONCE = 8;
-/** For one of them, ms. */
-const READ_TIMEOUT_MS = 30_000;
-/** For all names that the store has, ms. */
-const LIST_TIMEOUT_MS = 600_000;
-
 /** A node that is away, or that there is no more. */
 interface Absence {
   /** When it is looked for what it has saved, monotonic ms. */
@@ -56,6 +49,7 @@ interface Absence {
  */
 export class Salvage implements AsyncDisposable {
   readonly #options: SalvageOptions;
+  readonly #runs: StoredRuns;
   readonly #stop = new AbortController();
   /** By node; undefined while it is not away. */
   readonly #absences = new Map<string, Absence | undefined>();
@@ -65,6 +59,7 @@ export class Salvage implements AsyncDisposable {
 
   constructor(options: SalvageOptions) {
     this.#options = options;
+    this.#runs = new StoredRuns(options);
   }
 
   start(): void {
@@ -82,8 +77,8 @@ export class Salvage implements AsyncDisposable {
   }
 
   async #look(): Promise<void> {
-    const { nodes, logger } = this.#options;
-    const reader = nodes.all.find(({ status, lastFacts }) => status === 'ready' && lastFacts?.hasStore);
+    const { logger } = this.#options;
+    const reader = this.#runs.reader();
     if (!reader) return;
     let due: ReadonlyMap<string, Absence> = new Map();
     try {
@@ -136,17 +131,11 @@ export class Salvage implements AsyncDisposable {
 
   /** @throws ConnectError what the reader answers; what the database throws */
   async #search(reader: Node, away: ReadonlySet<string>): Promise<void> {
-    const signal = AbortSignal.any([reader.presence, this.#stop.signal]);
-    const list = reader.link.sandboxes.listStoredSandboxes({}, { signal, timeoutMs: LIST_TIMEOUT_MS });
-    for await (const { runs } of list) {
-      const unknown = await this.#unknown(runs);
+    for await (const some of this.#runs.read(reader, (runs) => this.#unknown(runs), this.#stop.signal)) {
       const found = new Map<string, Sandbox[]>();
-      for (let from = 0; from < unknown.length; from += READS_AT_ONCE) {
-        const some = unknown.slice(from, from + READS_AT_ONCE);
-        for (const sandbox of await Promise.all(some.map((run) => this.#read(reader, run, signal)))) {
-          if (!sandbox || !away.has(sandbox.nodeId)) continue;
-          found.set(sandbox.nodeId, [...(found.get(sandbox.nodeId) ?? []), sandbox]);
-        }
+      for (const sandbox of some) {
+        if (!away.has(sandbox.nodeId)) continue;
+        found.set(sandbox.nodeId, [...(found.get(sandbox.nodeId) ?? []), sandbox]);
       }
       for (const [nodeId, sandboxes] of found) await this.#enter(nodeId, sandboxes);
     }
@@ -164,28 +153,6 @@ export class Salvage implements AsyncDisposable {
       unseen.map(({ sandboxId }) => sandboxId),
     );
     return unseen.filter(({ sandboxId }) => !written.has(sandboxId));
-  }
-
-  /** Undefined if it is gone, or is nothing that could be entered. @throws ConnectError if the store is away */
-  async #read(reader: Node, run: StoredRun, signal: AbortSignal): Promise<Sandbox | undefined> {
-    const { clock, logger } = this.#options;
-    const { sandboxId, executionId } = run;
-    try {
-      const { sandbox: message } = await reader.link.sandboxes.getStoredSandbox(
-        { sandboxId, executionId },
-        { signal, timeoutMs: READ_TIMEOUT_MS },
-      );
-      const sandbox = message && parseSandbox(message);
-      if (sandbox && isSalvageable(sandbox, run, clock.now())) return sandbox;
-    } catch (error) {
-      const { code } = ConnectError.from(error);
-      if (code === Code.NotFound) return undefined;
-      if (code !== Code.DataLoss && code !== Code.Internal) throw error;
-      logger.warn({ err: error, ...run }, 'what the store has of a paused sandbox cannot be read');
-      return undefined;
-    }
-    logger.warn({ sandboxId, executionId }, 'the store has what no node would say of a paused sandbox');
-    return undefined;
   }
 
   async #enter(nodeId: string, sandboxes: readonly Sandbox[]): Promise<void> {

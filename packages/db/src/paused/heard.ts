@@ -37,6 +37,41 @@ export async function pausedAmong(db: Queries, sandboxIds: readonly string[]): P
   return found;
 }
 
+/** A paused run, as somebody else than the database still has it. */
+export type PausedTrace = Pick<PausedSandbox, 'sandboxId' | 'nodeId' | 'pausedAt'> & { executionId: string };
+
+/**
+ * Which of some paused runs are over: control planes have heard of them, and they have no row and no claim any more. Such a run never
+ * gets a row again.
+ */
+export async function overAmong(db: Queries, runs: readonly PausedTrace[]): Promise<PausedTrace[]> {
+  const over: PausedTrace[] = [];
+  for (let from = 0; from < runs.length; from += ROWS_AT_ONCE) {
+    const some = runs.slice(from, from + ROWS_AT_ONCE);
+    // In this order: what is heard of has its row before, and until it is over.
+    const heard = await db.orm
+      .select()
+      .from(heardPauses)
+      .where(inArray(heardPauses.nodeId, [...new Set(some.map(({ nodeId }) => nodeId))]));
+    const until = new Map(heard.map(({ nodeId, heardUntil }) => [nodeId, heardUntil]));
+    const ids = some.map(({ sandboxId }) => sandboxId);
+    const there = await Promise.all(
+      [runClaims, pausedSandboxes].map((table) =>
+        db.orm
+          .select({ sandboxId: table.sandboxId, executionId: table.executionId })
+          .from(table)
+          .where(inArray(table.sandboxId, ids)),
+      ),
+    );
+    const known = new Set(there.flat().map(({ sandboxId, executionId }) => `${sandboxId}/${executionId}`));
+    // Rows of earlier versions name no run.
+    const isKnown = ({ sandboxId, executionId }: PausedTrace) =>
+      known.has(`${sandboxId}/${executionId}`) || known.has(`${sandboxId}/null`);
+    over.push(...some.filter((run) => !isKnown(run) && run.pausedAt <= (until.get(run.nodeId) ?? NEVER)));
+  }
+  return over;
+}
+
 /**
  * Writes down what a node that is silent has paused while nobody heard it, as its saved states say. What is known to be over, has been
  * moved, is paused elsewhere or since, or is of a team that there is no more, is left as it is.

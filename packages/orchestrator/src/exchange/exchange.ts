@@ -22,6 +22,7 @@ import { buildRecord, sandboxRecord, treesOf } from './names.ts';
 import { type Offered, offeredRecord } from './offers.ts';
 import { Outgoing } from './outgoing.ts';
 import type { PeerNode } from './peer-objects.ts';
+import { dropRecord } from './stored.ts';
 import { readTreeName, Trees } from './trees.ts';
 
 /** How long what another node takes over is not sent to the store, ms: longer than it may take to say that it has it. */
@@ -297,11 +298,7 @@ export class Exchange implements AsyncDisposable {
   #drop(record: string, state: string): void {
     const shared = this.#shared;
     if (!shared) return;
-    this.#outgoing.add(record, async (signal) => {
-      // Nobody finds the state without the record.
-      await shared.deleteRecord(record, signal);
-      await shared.deleteState(state, signal);
-    });
+    this.#outgoing.add(record, (signal) => dropRecord(shared, { record, state }, signal));
   }
 
   #rootsDir(): string {

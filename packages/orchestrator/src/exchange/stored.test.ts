@@ -54,6 +54,25 @@ it('are named and read whichever node has sent them, and nothing else is', async
   expect(await runs()).toEqual(['two/run']);
 });
 
+it('are deleted with their saved states, and nothing else is', async () => {
+  const [one, two] = [paused('one', 'run'), paused('two', 'run')];
+  for (const each of [one, two]) await put(each);
+  for (const name of [`states/${STATE}`, `states/${'b'.repeat(64)}`]) {
+    await objects.put(name, Buffer.from('{}'));
+  }
+  await stored.drop(paused('one', 'another'));
+  expect(await runs()).toEqual(['one/run', 'two/run']);
+  await stored.drop(one);
+  await stored.drop(one);
+  expect(await runs()).toEqual(['two/run']);
+  const states = [];
+  for await (const { key } of objects.list('states/')) states.push(key);
+  expect(states).toEqual([`states/${'b'.repeat(64)}`]);
+  await put(paused('three', 'run'), two);
+  await expect(stored.drop(two)).rejects.toThrow(DamagedSnapshotError);
+  expect(await runs()).toEqual(['two/run']);
+});
+
 it('are refused if they are not what their name says', async () => {
   const named = paused('one', 'run');
   const running = Object.assign(paused('one', 'run'), { state: orchestratorProto.SandboxState.RUNNING });

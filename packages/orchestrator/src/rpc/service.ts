@@ -103,6 +103,15 @@ export function orchestratorService(parts: NodeParts): Service {
         throw storeError(error);
       }
     },
+    dropStoredSandbox: async ({ sandboxId, executionId }, { signal }) => {
+      try {
+        if (!stored) throw noStore();
+        await stored.drop({ config: { sandboxId }, executionId }, signal);
+        return {};
+      } catch (error) {
+        throw storeError(error);
+      }
+    },
     storeSandbox: ({ sandboxId }) => answer(async () => ({ sandbox: await sandboxes.store(sandboxId) })),
     offerBase: ({ sandboxId, inStore }, { signal }) =>
       answer(async () => ({
