@@ -1,6 +1,6 @@
 import { readFile } from 'node:fs/promises';
 import { type AddressInfo, connect } from 'node:net';
-import { resolve } from 'node:path';
+import { join, resolve } from 'node:path';
 import { createServer } from 'node:tls';
 import { inject } from 'vitest';
 
@@ -17,7 +17,8 @@ export interface OlderDomain extends AsyncDisposable {
 export async function serveOlderDomain(): Promise<OlderDomain> {
   const { apiUrl, trust } = inject('islet');
   // Both in one file, in the data directory of the edge: for `api.<domain>` as for sandboxes.
-  const pair = await readFile(resolve(trust.authorityFile, '../../secrets/certificate'));
+  const edgeDir = inject('cluster')?.edgeDataDir ?? resolve(trust.authorityFile, '../..');
+  const pair = await readFile(join(edgeDir, 'secrets/certificate'));
   const { hostname, port } = new URL(apiUrl);
   const sockets = new Set<{ destroy(): void }>();
   const server = createServer({ cert: pair, key: pair }, (outside) => {

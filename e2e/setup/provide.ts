@@ -4,6 +4,8 @@ import { type InstanceAccess, newDataDir, removeDataDir, startInstance } from '.
 declare module 'vitest' {
   export interface ProvidedContext {
     islet: InstanceAccess;
+    /** There if that is several APIs, edges and nodes. */
+    cluster?: { edgeDataDir: string };
   }
 }
 

@@ -59,6 +59,7 @@ async function start(project: TestProject, undo: Undo): Promise<void> {
     trust,
     pid,
   });
+  project.provide('cluster', { edgeDataDir: cluster.dataDir(EDGES[0]) });
   const { NODE_EXTRA_CA_CERTS } = process.env;
   process.env.NODE_EXTRA_CA_CERTS = authorityFile;
   undo.add('the trust', () => {
