@@ -204,6 +204,7 @@ export async function createApi(deps: ApiDeps): Promise<Api> {
   app.addHook('onReady', async () => {
     await context.vault.settle();
     await context.standings.start();
+    context.templates.start();
     const { nodes } = context;
     nodesStarted = await startNodes({
       nodes,
@@ -252,7 +253,8 @@ export async function createApi(deps: ApiDeps): Promise<Api> {
 function buildContext(deps: ApiDeps): ApiContext {
   const { db, routes, reservations, discovery, logger, adminToken, clock = systemClock } = deps;
   const sandboxes = deps.sandboxes ?? new KnownSandboxes();
-  const templates = new TemplateResolver({ db, clock, logger, further: deps.further });
+  const notices = deps.notices ?? createMemoryNotices();
+  const templates = new TemplateResolver({ db, notices, clock, logger, further: deps.further });
   const destinations = createDestinations(deps.webhookAllow ?? []);
   const sealing = createSealing(deps.tokenSeed);
   const deliveries = deps.deliveries ?? createMemoryDeliveries(DELIVERIES_KEPT);
@@ -270,7 +272,7 @@ function buildContext(deps: ApiDeps): ApiContext {
   const hear = hearEach(take, logger);
   const rows = new PausedRows(db, deps.tokenSeed, logger);
   const moves = new Moves(db, logger);
-  const standings = new NodeStandings({ db, notices: deps.notices ?? createMemoryNotices(), clock, logger });
+  const standings = new NodeStandings({ db, notices, clock, logger });
   const nodes = new NodeRegistry({
     ...{ standings, discovery, sandboxes, routes, reservations, rows, moves, clock, logger },
     random: Math.random,
@@ -297,7 +299,7 @@ function buildContext(deps: ApiDeps): ApiContext {
     volumeTokens: createVolumeTokens({ tokenSeed: deps.tokenSeed, domain: deps.domain, clock }),
     authenticator: new Authenticator({ db, clock, logger, adminToken }),
     templates,
-    builds: new Builds({ db, nodes, logger, onReady: () => templates.clear() }),
+    builds: new Builds({ db, nodes, logger, onReady: () => templates.changed() }),
     spawns: new SpawnCounter(db, logger),
     usage: new TeamUsage({ reservations, teams: deps.teams, now: () => clock.now(), logger }),
     nodes,

@@ -65,7 +65,7 @@ it('a build that one API only begins is not ended by another, until it cannot be
   const { buildID } = await ask();
   expect(await beginBuild(db, buildID)).toBe(true);
   const builds = new Builds({
-    ...{ db, logger, onReady: () => undefined },
+    ...{ db, logger, onReady: async () => undefined },
     nodes: { given: () => undefined, built: () => undefined },
   });
   await builds.look();

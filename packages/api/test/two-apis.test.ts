@@ -1,4 +1,9 @@
-import { createMemoryPending, createMemoryReservations, createMemoryRoutes } from '@islet/catalog';
+import {
+  createMemoryNotices,
+  createMemoryPending,
+  createMemoryReservations,
+  createMemoryRoutes,
+} from '@islet/catalog';
 import { orchestratorProto, placementFailed } from '@islet/contracts';
 import { type Database, setProjectLimits } from '@islet/db';
 import { afterAll, beforeAll, beforeEach, expect, it } from 'vitest';
@@ -19,9 +24,10 @@ beforeAll(async () => {
   const reservations = createMemoryReservations(() => performance.now());
   const routes = createMemoryRoutes(Date.now);
   const pending = createMemoryPending(() => performance.now());
+  const notices = createMemoryNotices();
   const start = () =>
     startHarness({
-      ...{ db: database.db, reservations, routes, pending },
+      ...{ db: database.db, reservations, routes, pending, notices },
       discovery: fixedNodes(nodes.map((node) => ({ id: node.id, labels: {}, link: simulatedLink(node) }))),
     });
   // The second one finds the base template that the first one made.
@@ -82,6 +88,27 @@ it('see what the other has made, and count it once', async () => {
     headers: { 'X-Admin-Token': ADMIN_TOKEN },
   });
   expect(body[team.id]).toBe(1);
+});
+
+it('start what a tag means since the other was told, at once', async () => {
+  const [one, two] = apis;
+  const { templateId, alias } = await one.template({});
+  const tag = async () => {
+    const body = { target: `${alias}`, tags: ['x'] };
+    return (await one.call('POST', '/templates/tags', { body })).body.buildID as string;
+  };
+  const started = async () => {
+    const answer = await two.call('POST', '/sandboxes', { body: { templateID: `${alias}:x`, timeout: 600 } });
+    expect(answer.status).toBe(201);
+    const id = answer.body.sandboxID as string;
+    return nodes.map(({ sandboxes }) => sandboxes.get(id)?.config?.buildId).find(Boolean);
+  };
+  const first = await tag();
+  expect(await started()).toBe(first);
+  await one.template({ templateId, alias });
+  const second = await tag();
+  expect(second).not.toBe(first);
+  expect(await started()).toBe(second);
 });
 
 it('hold the quota of paused sandboxes together, exactly, however many are paused or promised at once', async () => {

@@ -118,7 +118,9 @@ export async function takeSnapshot(
     throw error;
   }
   nodes.built(buildId, node);
-  templates.clear();
+  // One without a name means nothing to anybody yet.
+  if (reference) await templates.changed();
+  else templates.clear();
   const names = reference ? [`${team.slug}/${reference.name}`] : [];
   return { snapshotID: `${names[0] ?? templateId}:${tag}`, names };
 }

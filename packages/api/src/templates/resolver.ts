@@ -1,3 +1,4 @@
+import type { Notices } from '@islet/catalog';
 import {
   IsletError,
   tagNotFound,
@@ -28,6 +29,7 @@ export interface ResolvedTemplate {
 
 export interface TemplateResolverOptions {
   db: Database;
+  notices: Notices;
   clock: Clock;
   logger: Logger;
   /** The templates that can be built when they are first used; absent: there are none. */
@@ -42,7 +44,7 @@ interface Entry {
 /**
  * Entries older than `fresh` are served and read again behind the request, those older than `stale` before it, ms. A
  * database of one process changes through this one, which clears them all; in one that control planes share, what
- * another one has built, deleted or published is right here within 5 s.
+ * another one has built, deleted or published is told, and right here within 5 s if that is not heard.
  */
 const AGES_MS: Record<Database['kind'], { fresh: number; stale: number }> = {
   pglite: { fresh: 4_000, stale: 60_000 },
@@ -57,6 +59,7 @@ export class TemplateResolver {
   readonly #refreshes = new Map<string, Promise<void>>();
   /** Counts the clearings: what was read before one must not be kept after it. */
   #generation = 0;
+  #unwatch: () => void = () => undefined;
 
   constructor(options: TemplateResolverOptions) {
     this.#options = options;
@@ -83,13 +86,33 @@ export class TemplateResolver {
     return (await findTemplate(this.#options.db, reference, team.slug))?.id;
   }
 
-  /** Forgets everything, after a template was written. */
+  /** Hears from now on what other control planes write. */
+  start(): void {
+    this.#unwatch = this.#options.notices.watch('templates', () => this.clear());
+  }
+
+  /** Has every control plane forget everything, after a template was written: what a client then starts is what it was told of. */
+  async changed(): Promise<void> {
+    this.clear();
+    await this.#options.notices.tell('templates');
+  }
+
+  /** Forgets what one template's references mean. */
+  forget(templateId: string): void {
+    this.#generation++;
+    for (const [key, { value }] of this.#entries) {
+      if (value.templateId === templateId) this.#entries.delete(key);
+    }
+  }
+
+  /** Forgets everything. */
   clear(): void {
     this.#generation++;
     this.#entries.clear();
   }
 
   async close(): Promise<void> {
+    this.#unwatch();
     await Promise.all(this.#refreshes.values());
   }
 

@@ -75,7 +75,7 @@ export function addTagRoutes(app: ApiApp, context: ApiContext): void {
         assertTagsFit(await countTagsWith(tx, template.id, tags));
         await assignTags(tx, template.id, build.id, tags);
       });
-      templates.clear();
+      await templates.changed();
       return reply.code(201).send({ tags, buildID: build.id });
     },
   );
@@ -100,7 +100,7 @@ export function addTagRoutes(app: ApiApp, context: ApiContext): void {
       if (tags.includes(DEFAULT_TAG)) throw undeletableTag(DEFAULT_TAG);
       const template = await ownTemplate(context, team, name);
       await removeTags(db, template.id, tags);
-      templates.clear();
+      await templates.changed();
       return reply.code(204).send();
     },
   );

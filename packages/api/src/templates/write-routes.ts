@@ -41,7 +41,7 @@ export function addTemplateWriteRoutes(app: ApiApp, context: ApiContext): void {
       const template = await own(request);
       if (request.body.public !== undefined) {
         await setTemplatePublic(db, template.id, request.body.public);
-        templates.clear();
+        await templates.changed();
       }
       return { names: publicNames(await listAliases(db, template.id)) };
     },
@@ -57,7 +57,7 @@ export function addTemplateWriteRoutes(app: ApiApp, context: ApiContext): void {
       const template = await own(request);
       if (request.body.public) await claimOwnAliases(context, template.id);
       if (request.body.public !== undefined) await setTemplatePublic(db, template.id, request.body.public);
-      templates.clear();
+      await templates.changed();
       return reply.send(null);
     },
   );
@@ -72,7 +72,7 @@ export function addTemplateWriteRoutes(app: ApiApp, context: ApiContext): void {
       const template = await own(request);
       await assertUnused(context, template.id);
       const deleted = await deleteTemplate(db, template.id);
-      templates.clear();
+      await templates.changed();
       await freeSnapshots(context, deleted);
       void builds.discard(deleted);
       return reply.code(204).send();

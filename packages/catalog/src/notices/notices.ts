@@ -1,5 +1,5 @@
 /** What control planes share in their database, and look at again and again. */
-export type Topic = 'members' | 'standings';
+export type Topic = 'members' | 'standings' | 'templates';
 
 /**
  * Tells control planes that something has changed in the database which they share, so that they look at it at once, and not at their

@@ -19,7 +19,7 @@ export interface BuildsOptions {
   nodes: Pick<NodeRegistry, 'given' | 'built'>;
   logger: Logger;
   /** Called when a template's tags name other builds than before. */
-  onReady: () => void;
+  onReady: () => Promise<void>;
 }
 
 /** First and longest pause before the template manager is asked again after the connection to it was lost. */
@@ -182,7 +182,7 @@ export class Builds {
         const { envdVersion, diskSizeMb, defaultUser, defaultWorkdir } = state.value;
         await finishBuild(db, buildId, { envdVersion, diskSizeMb, defaultUser, defaultWorkdir });
         nodes.built(buildId, node);
-        onReady();
+        await onReady();
         return true;
       }
     }

@@ -53,6 +53,8 @@ export function addBuildRoutes(app: ApiApp, context: ApiContext): void {
       // The state is read before the log: what an ended build has logged is all there then.
       const build = await ownBuild(context, await actingTeam(request, authenticator), request.params, 400);
       const logEntries = await readLog(context, build, { offset, limit, level });
+      // Whoever hears that it is ready starts it next: word of another control plane may still be on its way.
+      if (build.status === 'ready') context.templates.forget(build.templateId);
       return {
         templateID: build.templateId,
         buildID: build.id,
