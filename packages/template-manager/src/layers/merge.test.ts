@@ -40,6 +40,31 @@ describe.runIf(process.getuid?.() === 0)('merging layers', () => {
     expect(await readdir(join(dir, 'merged/emptied'))).toEqual(['new']);
   });
 
+  it('gives the same on another file system, by copies', async () => {
+    const script =
+      'mkdir -p tree/deep gone && echo a > tree/deep/a && ln tree/deep/a twin && echo b > gone/b && chown 7:8 twin';
+    execFileSync('sh', ['-ec', script], { cwd: join(dir, 'lower') });
+    inOverlay(
+      'upper',
+      ['lower'],
+      'rm -r gone tree && mkdir tree && echo c > tree/c && mkfifo pipe && chmod 4711 twin',
+    );
+    const shown = inOverlay('top', ['upper', 'lower'], LIST);
+    const elsewhere = join(dir, 'merged');
+    execFileSync('mount', ['-t', 'tmpfs', 'islet-merge', elsewhere]);
+    try {
+      const target = join(elsewhere, 'target');
+      await mkdir(target);
+      const { signal } = new AbortController();
+      await mergeLayers([join(dir, 'lower'), join(dir, 'upper')], target, signal);
+      expect(execFileSync('sh', ['-ec', LIST], { cwd: target, encoding: 'utf8' })).toBe(shown);
+      expect(await readdir(join(target, 'tree'))).toEqual(['c']);
+      expect(await readdir(elsewhere)).toEqual(['target']);
+    } finally {
+      execFileSync('umount', [elsewhere]);
+    }
+  });
+
   it('copies no file', async () => {
     await writeFile(join(dir, 'lower/file'), 'x');
     await mergeLayers([join(dir, 'lower')], join(dir, 'merged'), new AbortController().signal);

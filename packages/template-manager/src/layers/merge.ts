@@ -2,10 +2,12 @@ import { chmod, lchown, link, lstat, mkdir, readdir, rm, utimes } from 'node:fs/
 import { join } from 'node:path';
 import { runBuildCommand } from '../host/run.ts';
 import { isOpaque, isWhiteout } from './overlay-marks.ts';
+import { removeTree } from './remove-tree.ts';
 
 /**
  * Makes `target` (which exists and is empty) what overlayfs would show of the layers, the lowest first. Files are hard links, so
- * that a merged root file system costs next to no space; neither it nor the layers may be written afterwards.
+ * that a merged root file system costs next to no space; neither it nor the layers may be written afterwards. They are copies if layers
+ * are on another file system, such as a cache whose data directory has a disk of its own.
  */
 export async function mergeLayers(
   layers: readonly string[],
@@ -24,16 +26,34 @@ export async function applyLayers(
   target: string,
   signal: AbortSignal,
 ): Promise<void> {
-  for (const upper of uppers) await applyDirectory(upper, target, signal);
+  for (const upper of uppers) {
+    if (await isOnOneFileSystem(upper, target)) {
+      await applyDirectory(upper, target, signal);
+      continue;
+    }
+    const near = `${target}.upper`;
+    try {
+      await mkdir(near);
+      await linkTree(upper, near, signal);
+      await applyDirectory(near, target, signal);
+    } finally {
+      await removeTree(near);
+    }
+  }
 }
 
-/** Makes `target` (which exists and is empty) a copy whose files are hard links. */
+/** Makes `target` (which exists and is empty) a copy whose files are hard links, if both are on one file system. */
 export async function linkTree(from: string, target: string, signal: AbortSignal): Promise<void> {
+  const link = (await isOnOneFileSystem(from, target)) ? ['--link'] : [];
   await runBuildCommand({
-    command: ['cp', '--archive', '--link', '--no-target-directory', from, target],
+    command: ['cp', '--archive', ...link, '--no-target-directory', from, target],
     onLine: () => {},
     signal,
   });
+}
+
+async function isOnOneFileSystem(one: string, other: string): Promise<boolean> {
+  return (await lstat(one)).dev === (await lstat(other)).dev;
 }
 
 /** Both directories exist; the target may be one that is shared with nobody. */
