@@ -85,6 +85,15 @@ function holdBack(node: SimulatedNode): () => void {
   return open;
 }
 
+/** Nodes get nothing from each other any more, and all from the store. */
+function cutOffFromEachOther(): void {
+  for (const node of nodes) {
+    node.bringing = async (from) => {
+      if (from) throw notBrought(new Error('no way to it'));
+    };
+  }
+}
+
 it('moves a running sandbox: its clients see it run all the time, with the times that it had', async () => {
   const api = await start();
   const { id, home } = await create(api, { secure: true });
@@ -159,11 +168,7 @@ it('has the store get what a sandbox stands on only if the other node does not g
   expect(brought()).toEqual([{ rootfs: rootfs(first), from: first.home.id }]);
   expect(first.home.basesStored).toEqual([]);
   await setStatus(api, first.home, 'ready');
-  for (const node of nodes) {
-    node.bringing = async (from) => {
-      if (from) throw notBrought(new Error('no way to it'));
-    };
-  }
+  cutOffFromEachOther();
   await setStatus(api, second.home, 'draining');
   expect((await move(api, second.home, second.id)).status).toBe(200);
   expect(brought()).toEqual([
@@ -182,11 +187,7 @@ it('has a sandbox not stand still while a node is tried that was not reached bef
   expect((await move(api, first.home, first.id)).status).toBe(200);
   expect(taken()).toEqual([first.home.id]);
   await setStatus(api, first.home, 'ready');
-  for (const node of nodes) {
-    node.bringing = async (from) => {
-      if (from) throw notBrought(new Error('no way to it'));
-    };
-  }
+  cutOffFromEachOther();
   await setStatus(api, second.home, 'draining');
   expect((await move(api, second.home, second.id)).status).toBe(200);
   expect(taken()).toEqual([undefined]);

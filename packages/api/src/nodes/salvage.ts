@@ -2,6 +2,7 @@ import type { Sandbox } from '@islet/contracts';
 import { type Database, heardNodes, pausedAmong } from '@islet/db';
 import type { Logger } from '@islet/telemetry';
 import type { Clock } from '../deps.ts';
+import { Recurring } from '../recurring.ts';
 import type { KnownSandboxes } from '../sandboxes/known-sandboxes.ts';
 import type { Node } from './node.ts';
 import type { PausedRows } from './paused-rows.ts';
@@ -50,12 +51,10 @@ interface Absence {
 export class Salvage implements AsyncDisposable {
   readonly #options: SalvageOptions;
   readonly #runs: StoredRuns;
-  readonly #stop = new AbortController();
   /** By node; undefined while it is not away. */
   readonly #absences = new Map<string, Absence | undefined>();
   #isBegun = false;
-  #timer: NodeJS.Timeout | undefined;
-  #looking: Promise<void> | undefined;
+  readonly #looks = new Recurring((stop) => this.#look(stop));
 
   constructor(options: SalvageOptions) {
     this.#options = options;
@@ -63,20 +62,14 @@ export class Salvage implements AsyncDisposable {
   }
 
   start(): void {
-    this.#timer = setInterval(() => {
-      this.#looking ??= this.#look().finally(() => {
-        this.#looking = undefined;
-      });
-    }, this.#options.times.lookMs).unref();
+    this.#looks.start(this.#options.times.lookMs);
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
-    clearInterval(this.#timer);
-    this.#stop.abort(new Error('the control plane stops'));
-    await this.#looking;
+    await this.#looks[Symbol.asyncDispose]();
   }
 
-  async #look(): Promise<void> {
+  async #look(stop: AbortSignal): Promise<void> {
     const { logger } = this.#options;
     const reader = this.#runs.reader();
     if (!reader) return;
@@ -85,11 +78,11 @@ export class Salvage implements AsyncDisposable {
       await this.#follow();
       due = this.#due();
       if (due.size === 0) return;
-      await this.#search(reader, new Set(due.keys()));
+      await this.#search(reader, new Set(due.keys()), stop);
       await this.#recall(due.keys());
       for (const absence of due.values()) this.#postpone(absence, absence.waitMs * 2);
     } catch (error) {
-      if (this.#stop.signal.aborted) return;
+      if (stop.aborted) return;
       logger.warn({ err: error }, 'it is not known what nodes that are away have saved: looking again soon');
       for (const absence of due.values()) this.#postpone(absence, 0);
     }
@@ -130,8 +123,8 @@ export class Salvage implements AsyncDisposable {
   }
 
   /** @throws ConnectError what the reader answers; what the database throws */
-  async #search(reader: Node, away: ReadonlySet<string>): Promise<void> {
-    for await (const some of this.#runs.read(reader, (runs) => this.#unknown(runs), this.#stop.signal)) {
+  async #search(reader: Node, away: ReadonlySet<string>, stop: AbortSignal): Promise<void> {
+    for await (const some of this.#runs.read(reader, (runs) => this.#unknown(runs), stop)) {
       const found = new Map<string, Sandbox[]>();
       for (const sandbox of some) {
         if (!away.has(sandbox.nodeId)) continue;

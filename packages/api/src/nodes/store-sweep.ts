@@ -2,6 +2,7 @@ import { orchestratorProto } from '@islet/contracts';
 import { type Database, overAmong } from '@islet/db';
 import type { Logger } from '@islet/telemetry';
 import type { Clock } from '../deps.ts';
+import { Recurring } from '../recurring.ts';
 import type { KnownSandboxes } from '../sandboxes/known-sandboxes.ts';
 import type { Node } from './node.ts';
 import type { NodeRegistry } from './registry.ts';
@@ -42,13 +43,11 @@ const DROP_TIMEOUT_MS = 30_000;
 export class StoreSweep implements AsyncDisposable {
   readonly #options: StoreSweepOptions;
   readonly #runs: StoredRuns;
-  readonly #stop = new AbortController();
   /** By node, of those that answer. */
   #presences = new Map<string, AbortSignal>();
   /** Monotonic ms. */
   #nextAt = Number.POSITIVE_INFINITY;
-  #timer: NodeJS.Timeout | undefined;
-  #looking: Promise<void> | undefined;
+  readonly #looks = new Recurring((stop) => this.#look(stop));
 
   constructor(options: StoreSweepOptions) {
     this.#options = options;
@@ -56,29 +55,23 @@ export class StoreSweep implements AsyncDisposable {
   }
 
   start(): void {
-    this.#timer = setInterval(() => {
-      this.#looking ??= this.#look().finally(() => {
-        this.#looking = undefined;
-      });
-    }, this.#options.times.lookMs).unref();
+    this.#looks.start(this.#options.times.lookMs);
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
-    clearInterval(this.#timer);
-    this.#stop.abort(new Error('the control plane stops'));
-    await this.#looking;
+    await this.#looks[Symbol.asyncDispose]();
   }
 
-  async #look(): Promise<void> {
+  async #look(stop: AbortSignal): Promise<void> {
     const { clock, logger, times } = this.#options;
     if (this.#hasReturned()) this.#nextAt = clock.monotonic() + times.afterMs;
     const reader = this.#runs.reader();
     if (!reader || clock.monotonic() < this.#nextAt) return;
     try {
-      await this.#sweep(reader);
+      await this.#sweep(reader, stop);
       this.#nextAt = clock.monotonic() + times.againMs.done;
     } catch (error) {
-      if (this.#stop.signal.aborted) return;
+      if (stop.aborted) return;
       logger.warn({ err: error }, 'what is over is still in the store: looking again soon');
       this.#nextAt = clock.monotonic() + times.againMs.failed;
     }
@@ -93,9 +86,8 @@ export class StoreSweep implements AsyncDisposable {
     return hasReturned;
   }
 
-  async #sweep(reader: Node): Promise<void> {
+  async #sweep(reader: Node, stop: AbortSignal): Promise<void> {
     const { db, logger } = this.#options;
-    const stop = this.#stop.signal;
     for await (const found of this.#runs.read(reader, async (runs) => this.#unknown(runs), stop)) {
       const traces = found.map(({ config: { sandboxId }, executionId, nodeId, endAtMs }) => {
         return { sandboxId, executionId, nodeId, pausedAt: new Date(endAtMs) };

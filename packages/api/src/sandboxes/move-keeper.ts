@@ -1,6 +1,7 @@
 import { orchestratorProto, type Sandbox } from '@islet/contracts';
 import { finishMove, forgetOldClaims, unfinishedMoves } from '@islet/db';
 import type { ApiContext } from '../context.ts';
+import { Recurring } from '../recurring.ts';
 import { withinReach } from './move.ts';
 import { goOn } from './relocate.ts';
 
@@ -27,8 +28,7 @@ export class MoveKeeper implements AsyncDisposable {
   readonly #seen = new Map<string, { revision: number; since: number }>();
   /** When claims were looked through, monotonic ms. */
   #sweptAt = 0;
-  #timer: NodeJS.Timeout | undefined;
-  #looking: Promise<void> | undefined;
+  readonly #looks = new Recurring(() => this.#look());
 
   constructor(context: ApiContext, times: Partial<MoveKeeperTimes> = {}) {
     this.#context = context;
@@ -36,16 +36,11 @@ export class MoveKeeper implements AsyncDisposable {
   }
 
   start(): void {
-    this.#timer = setInterval(() => {
-      this.#looking ??= this.#look().finally(() => {
-        this.#looking = undefined;
-      });
-    }, this.#times.lookMs).unref();
+    this.#looks.start(this.#times.lookMs);
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
-    clearInterval(this.#timer);
-    await this.#looking;
+    await this.#looks[Symbol.asyncDispose]();
   }
 
   async #look(): Promise<void> {

@@ -52,6 +52,14 @@ export interface NodeParts {
 /** The node's Connect service over its sandboxes. */
 export function orchestratorService(parts: NodeParts): Service {
   const { sandboxes, templates, stored, journals, lives, egress, facts, dataDir } = parts;
+  const inStore = async <T>(use: (there: StoredSandboxes) => Promise<T>): Promise<T> => {
+    try {
+      if (!stored) throw noStore();
+      return await use(stored);
+    } catch (error) {
+      throw storeError(error);
+    }
+  };
   return {
     createSandbox: ({ config, timeoutMs, buildFrom }, { signal }) =>
       answer(async () => {
@@ -93,25 +101,17 @@ export function orchestratorService(parts: NodeParts): Service {
         return {};
       }),
     listStoredSandboxes: (_request, { signal }) => listStored(stored, signal),
-    getStoredSandbox: async ({ sandboxId, executionId }, { signal }) => {
-      try {
-        if (!stored) throw noStore();
-        const sandbox = await stored.get({ config: { sandboxId }, executionId }, signal);
+    getStoredSandbox: ({ sandboxId, executionId }, { signal }) =>
+      inStore(async (there) => {
+        const sandbox = await there.get({ config: { sandboxId }, executionId }, signal);
         if (!sandbox) throw sandboxNotFound(sandboxId);
         return { sandbox };
-      } catch (error) {
-        throw storeError(error);
-      }
-    },
-    dropStoredSandbox: async ({ sandboxId, executionId }, { signal }) => {
-      try {
-        if (!stored) throw noStore();
-        await stored.drop({ config: { sandboxId }, executionId }, signal);
+      }),
+    dropStoredSandbox: ({ sandboxId, executionId }, { signal }) =>
+      inStore(async (there) => {
+        await there.drop({ config: { sandboxId }, executionId }, signal);
         return {};
-      } catch (error) {
-        throw storeError(error);
-      }
-    },
+      }),
     storeSandbox: ({ sandboxId }) => answer(async () => ({ sandbox: await sandboxes.store(sandboxId) })),
     offerBase: ({ sandboxId, inStore }, { signal }) =>
       answer(async () => ({
